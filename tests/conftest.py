@@ -1,0 +1,49 @@
+"""The one rule of the whole suite: with --no-skips, a skip that nobody expected fails the run.
+
+Knows reasons and a list of them, one pattern a line, in expected-skips.txt. Does not know why a test skips.
+"""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+EXPECTED = Path(__file__).with_name("expected-skips.txt")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help=f"a skip whose reason is not in {EXPECTED.name} is a failure"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (
+        session.config.getoption("no_skips")
+        and session.exitstatus == pytest.ExitCode.OK
+        and _unexpected(session.config)
+    ):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    unexpected = terminalreporter.config.getoption("no_skips") and _unexpected(terminalreporter.config)
+    if unexpected:
+        terminalreporter.section("skipped although --no-skips", red=True)
+        terminalreporter.write_line("\n".join(unexpected))
+
+
+def _unexpected(config: pytest.Config) -> list[str]:
+    patterns = [line for line in EXPECTED.read_text().splitlines() if line and not line.startswith("#")]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [(report.nodeid, _reason(report)) for report in reporter.stats.get("skipped", [])]
+    return [
+        f"{test}: {reason}" for test, reason in skipped if not any(fnmatch(reason, pattern) for pattern in patterns)
+    ]
+
+
+def _reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return text.removeprefix("Skipped: ")

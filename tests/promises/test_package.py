@@ -1,0 +1,53 @@
+"""What people install: the wheel has the program, its types and its licence, and nothing of the tests."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_every_module_is_in_the_wheel_and_nothing_else(wheel):
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vtep").rglob("*.py")}
+
+    assert packed == modules | {"vtep/py.typed"}
+
+
+def test_the_wheel_has_the_program_and_the_licence(wheel):
+    entry_points = next(name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+
+    assert "vtep = vtep.__main__:main" in wheel.read(entry_points).decode()
+    assert any(name.endswith("/LICENSE") for name in wheel.namelist())
+
+
+def test_help_starts_without_what_the_daemon_needs():
+    code = "import sys, vtep.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "run the daemon" in done.stdout
+    assert not {"msgspec", "asyncio", "pyroute2", "exabgp"} & set(done.stderr.strip("[]\n' ").split("', '"))
+
+
+def test_the_relay_imports_nothing_but_the_standard_library():
+    code = "import sys, vtep.__main__ as m\ntry: m.main(['relay', '--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.strip("[]\n' ").split("', '")}
+
+    assert "relay" in done.stdout
+    assert not {"msgspec", "pyroute2", "exabgp", "asyncio"} & loaded
