@@ -1,0 +1,60 @@
+"""The immutable mapping against a plain dictionary, and what its versions share."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtep.table import Table
+
+changes = st.dictionaries(st.integers(0, 30) | st.integers(), st.none() | st.integers(), max_size=8)
+
+
+def settled(content: dict, change: dict) -> dict:
+    return {key: value for key, value in {**content, **change}.items() if value is not None}
+
+
+@given(st.lists(changes, max_size=8))
+def test_every_version_is_what_a_dictionary_would_be_and_stays_so(history: list[dict]) -> None:
+    versions = [(Table(), {})]
+    for change in history:
+        table, content = versions[-1]
+        versions.append((table.changed(change), settled(content, change)))
+
+    for table, content in versions:
+        assert dict(table.unordered()) == content
+        assert list(table) == sorted(content)
+        assert len(table) == len(content)
+        assert all(table[key] == value for key, value in content.items())
+        assert table == content
+
+
+def test_what_is_not_there_is_not_there() -> None:
+    table = Table([(1, "one")])
+
+    assert (table.get(2), 1 in table, 2 in table) == (None, True, False)
+    with pytest.raises(KeyError):
+        table[2]
+
+
+def test_a_key_that_comes_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="duplicate key 1"):
+        Table([(1, "one"), (1, "uno")])
+
+
+def test_a_table_shows_its_content() -> None:
+    assert repr(Table([(2, "two"), (1, "one")])) == "Table({1: 'one', 2: 'two'})"
+
+
+def test_taking_away_what_is_not_there_changes_nothing() -> None:
+    table = Table([(1, "one")])
+
+    assert table.changed({2: None}) == table
+
+
+def test_a_change_leaves_the_rest_the_very_same_objects() -> None:
+    table = Table((number, object()) for number in range(10_000))
+
+    changed = table.changed({5: object()})
+
+    shared = sum(mine is theirs for mine, theirs in zip(table._trunk, changed._trunk, strict=True))
+    assert shared == len(table._trunk) - 1

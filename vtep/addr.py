@@ -1,0 +1,268 @@
+"""The names EVPN gives to things: MAC, IP, VNI, Route Distinguisher, Route Target, Ethernet Segment.
+
+Each type is its own wire form (`bytes`, or `int` for a VNI), so that comparing, hashing and storing a million of them
+costs what bytes cost. `parse` reads a person's text, `unpack` reads octets; both refuse what is not such a thing, and
+afterwards nobody validates again. Does not know where a name came from or what it is used for.
+"""
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import Final, Self
+
+VNI_MAX: Final = (1 << 24) - 1
+
+
+class Mac(bytes):
+    """Six octets. Any usual notation is read; lower-case colon form is printed."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Mac":
+        digits = _mac_digits(text.strip())
+        if digits is None:
+            raise ValueError(f"{text!r} is no MAC address (six octets, as in 02:00:00:00:00:01)")
+        return cls(bytes.fromhex(digits))
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "Mac":
+        if len(octets) != 6:
+            raise ValueError(f"a MAC address has 6 octets, not {len(octets)}")
+        return cls(octets)
+
+    @property
+    def is_usable(self) -> bool:
+        """True for what a station can have: neither zero nor multicast (broadcast is a multicast)."""
+        return not self[0] & 1 and self != ZERO_MAC
+
+    def __str__(self) -> str:
+        return self.hex(":")
+
+    def __repr__(self) -> str:
+        return f"Mac({str(self)!r})"
+
+
+ZERO_MAC: Final = Mac(6)
+
+_MAC_FORMS: Final = (
+    re.compile(r"([0-9a-f]{1,2})([:-])([0-9a-f]{1,2})(?:\2([0-9a-f]{1,2}))(?:\2([0-9a-f]{1,2}))"
+               r"(?:\2([0-9a-f]{1,2}))(?:\2([0-9a-f]{1,2}))", re.IGNORECASE),
+    re.compile(r"([0-9a-f]{4})\.([0-9a-f]{4})\.([0-9a-f]{4})", re.IGNORECASE),
+    re.compile(r"([0-9a-f]{12})", re.IGNORECASE),
+)  # fmt: skip
+
+
+def _mac_digits(text: str) -> str | None:
+    for form in _MAC_FORMS:
+        if match := form.fullmatch(text):
+            return "".join(group.rjust(2, "0") for group in match.groups() if group not in (":", "-"))
+    return None
+
+
+class Ip(bytes):
+    """An IPv4 (4 octets) or IPv6 (16 octets) address; an IPv4-mapped IPv6 address is the IPv4 one.
+
+    VTEPs, next hops, peers and host addresses are all of this type.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Ip":
+        return _parse_ip(text)
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "Ip":
+        if len(octets) == 16 and octets.startswith(_V4_MAPPED):
+            return cls(octets[12:])
+        if len(octets) not in (4, 16):
+            raise ValueError(f"an IP address has 4 or 16 octets, not {len(octets)}")
+        return cls(octets)
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """Sorts as a number, IPv4 before IPv6."""
+        return (len(self), self)
+
+    @property
+    def is_v6(self) -> bool:
+        return len(self) == 16
+
+    @property
+    def is_unicast(self) -> bool:
+        """True for what can be another machine's address: not unspecified, loopback, multicast, broadcast, link-local."""
+        address = ipaddress.ip_address(bytes(self))
+        return not (
+            address.is_unspecified
+            or address.is_loopback
+            or address.is_multicast
+            or address.is_link_local
+            or (len(self) == 4 and self[0] == 0)
+            or self == b"\xff\xff\xff\xff"
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return _ip_text(self)
+
+    def __repr__(self) -> str:
+        return f"Ip({str(self)!r})"
+
+
+_V4_MAPPED: Final = bytes(10) + b"\xff\xff"
+
+
+@lru_cache(maxsize=16384)
+def _parse_ip(text: str) -> Ip:
+    try:
+        return Ip.unpack(ipaddress.ip_address(text.strip()).packed)
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address") from None
+
+
+@lru_cache(maxsize=16384)
+def _ip_text(octets: bytes) -> str:
+    return str(ipaddress.ip_address(bytes(octets)))
+
+
+class Vni(int):
+    """A VXLAN network identifier: 24 bits. Zero can be represented and is refused where it would be used."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: int) -> Self:
+        if not 0 <= value <= VNI_MAX:
+            raise ValueError(f"{value} is no VNI (0 to {VNI_MAX})")
+        return super().__new__(cls, value)
+
+
+class RouteDistinguisher(bytes):
+    """Eight octets (RFC 4364 4.2). Types 0 and 2 can print alike, so only the octets are ever compared."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "RouteDistinguisher":
+        if text.startswith("0x"):
+            return cls.unpack(_hex(text[2:]))
+        administrator, assigned = _split_pair(text)
+        kind, octets = _pack_pair(administrator, assigned)
+        return cls(kind.to_bytes(2) + octets)
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "RouteDistinguisher":
+        if len(octets) != 8:
+            raise ValueError(f"a route distinguisher has 8 octets, not {len(octets)}")
+        return cls(octets)
+
+    def __str__(self) -> str:
+        return _pair_text(int.from_bytes(self[:2]), self[2:]) or f"0x{self.hex()}"
+
+    def __repr__(self) -> str:
+        return f"RouteDistinguisher({str(self)!r})"
+
+
+class RouteTarget(bytes):
+    """The eight octets of a Route Target extended community (RFC 4360 4, RFC 5668 for 4-octet AS numbers)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "RouteTarget":
+        """Read `65000:100`, `4200000001:7` or `10.0.0.1:5`; a trailing L (`65000L:100`) asks for the 4-octet form."""
+        administrator, assigned = _split_pair(text)
+        kind, octets = _pack_pair(administrator, assigned)
+        return cls(bytes((kind, 2)) + octets)
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "RouteTarget":
+        if len(octets) != 8:
+            raise ValueError(f"a route target has 8 octets, not {len(octets)}")
+        return cls(octets)
+
+    @property
+    def assigned(self) -> int:
+        """The number behind the colon."""
+        return int.from_bytes(self[4:] if self[0] & 0x3F == 0 else self[6:])
+
+    def __str__(self) -> str:
+        return _pair_text(self[0] & 0x3F, self[2:]) or f"0x{self.hex()}"
+
+    def __repr__(self) -> str:
+        return f"RouteTarget({str(self)!r})"
+
+
+class Esi(bytes):
+    """An Ethernet Segment Identifier: ten octets (RFC 7432 5)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Esi":
+        return cls.unpack(_hex(text.replace(":", "")))
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "Esi":
+        if len(octets) != 10:
+            raise ValueError(f"an Ethernet segment identifier has 10 octets, not {len(octets)}")
+        return cls(octets)
+
+    def __str__(self) -> str:
+        return self.hex(":")
+
+    def __repr__(self) -> str:
+        return f"Esi({str(self)!r})"
+
+
+NO_SEGMENT: Final = Esi(10)
+MAX_ESI: Final = Esi(b"\xff" * 10)  # reserved: judged as if there were no segment (RFC 7432 9.2.2)
+
+
+def _hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not hexadecimal") from None
+
+
+def _split_pair(text: str) -> tuple[str, int]:
+    administrator, colon, assigned = text.strip().rpartition(":")
+    if not colon or not administrator or not assigned.isascii() or not assigned.isdigit():
+        raise ValueError(f"{text!r} is not of the form ASN:number or IPv4:number")
+    return administrator, int(assigned)
+
+
+def _pack_pair(administrator: str, assigned: int) -> tuple[int, bytes]:
+    """Return the type (0: 2-octet AS, 1: IPv4, 2: 4-octet AS) and the six octets."""
+    if "." in administrator:
+        try:
+            octets = ipaddress.IPv4Address(administrator).packed
+        except ValueError:
+            raise ValueError(f"{administrator!r} is no IPv4 address") from None
+        return 1, octets + _number(assigned, 2)
+    four_octets = administrator.endswith("L")
+    digits = administrator.removesuffix("L")
+    if not digits.isascii() or not digits.isdigit():
+        raise ValueError(f"{administrator!r} is no AS number")
+    number = int(digits)
+    if number > 0xFFFF or four_octets:
+        return 2, _number(number, 4) + _number(assigned, 2)
+    return 0, _number(number, 2) + _number(assigned, 4)
+
+
+def _number(value: int, octets: int) -> bytes:
+    if value >= 1 << 8 * octets:
+        raise ValueError(f"{value} does not fit in {octets} octets")
+    return value.to_bytes(octets)
+
+
+def _pair_text(kind: int, octets: bytes) -> str:
+    """Print the pair, or nothing for a type that has no usual notation."""
+    if kind == 0:
+        return f"{int.from_bytes(octets[:2])}:{int.from_bytes(octets[2:])}"
+    if kind == 1:
+        return f"{ipaddress.IPv4Address(octets[:4])}:{int.from_bytes(octets[4:])}"
+    if kind == 2:
+        number = int.from_bytes(octets[:4])
+        return f"{number}{'L' if number <= 0xFFFF else ''}:{int.from_bytes(octets[4:])}"
+    return ""

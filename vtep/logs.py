@@ -1,0 +1,83 @@
+"""How this program speaks while it runs: events with fields, one line each.
+
+JSON where stderr is no terminal, plain text where it is, and the journal's priority prefix where stderr is the journal.
+A string that came from outside is escaped, so that no peer can write a terminal's control sequences or a second line.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any, Final
+
+_PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+def set_up(level: str = "info") -> None:
+    """Send this process's log to stderr. Called by a program, never by an import."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        TextFormatter() if sys.stderr.isatty() else JsonFormatter(journal="JOURNAL_STREAM" in os.environ)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def event(log: logging.Logger, level: int, name: str, /, **fields: Any) -> None:
+    """Log one event: what happened, and its fields."""
+    if log.isEnabledFor(level):
+        log.log(level, name, extra={"fields": fields})
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, *, journal: bool = False) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"ts": _timestamp(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        entry |= {name: _plain(value) for name, value in _fields(record).items()}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>" if self._journal else ""
+        return prefix + json.dumps(entry)
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:00.000 info  feed attached exabgp_pid=7`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        words = [_timestamp(record)[11:23], f"{record.levelname.lower():<7}", _escaped(record.getMessage())]
+        words += [f"{name}={_quoted(_plain(value))}" for name, value in _fields(record).items()]
+        text = " ".join(words)
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return json.dumps(text) if not text or any(c.isspace() or not c.isprintable() or c in '"=' for c in text) else text
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"

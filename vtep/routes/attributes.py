@@ -1,0 +1,182 @@
+"""What the path attributes of one UPDATE say, as far as EVPN forwarding cares.
+
+Read from the numeric value of each extended community, never from ExaBGP's wording. LOCAL_PREF, AS path and the rest of
+the BGP ladder are not here on purpose: they never decide a MAC (RFC 7432 15). Knows no NLRI and judges nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac, RouteTarget
+
+ENCAP_VXLAN: Final = 8
+ENCAP_MPLS: Final = 10
+PMSI_INGRESS_REPLICATION: Final = 6
+HOST_ROUTER: Final = 0x01
+HOST_IMMUTABLE: Final = 0x08
+
+
+class Pmsi(Struct, frozen=True, gc=False):
+    """The PMSI tunnel attribute (RFC 6514 5): how to reach everybody behind a Type-3 route."""
+
+    tunnel_type: int
+    flags: int
+    label: int
+    """The raw 24-bit value, which is a VNI where the encapsulation is VXLAN (RFC 8365 5.1.3)."""
+    endpoint: Ip | None
+    """Only for ingress replication."""
+    exact: bool = True
+    """False: the speaker showed only the upper 20 bits of the label, and the lower four read as zero."""
+
+    def is_labelled(self, vni: int) -> bool:
+        """True when the label is that VNI, as far as the label is known."""
+        return self.label == vni if self.exact else self.label >> 4 == vni >> 4
+
+
+class Attributes(Struct, frozen=True, gc=False):
+    """One value for all routes of an UPDATE; equal communities give the same object."""
+
+    next_hop: Ip
+    targets: tuple[RouteTarget, ...] = ()
+    encapsulations: tuple[int, ...] = ()
+    seq: int = 0
+    """MAC mobility sequence; absent counts as 0 (RFC 7432 15). Of several the first is read, as with FRR."""
+    sticky: bool = False
+    gateway: bool = False
+    """The default gateway community (RFC 7432 10.1)."""
+    mobility_count: int = 0
+    """How many MAC mobility communities there were; more than one is an anomaly worth a note."""
+    sites: tuple[bytes, ...] = ()
+    """Site-of-Origin communities (RFC 4360 5), each with all its eight octets: a Route Target's, but subtype 3."""
+    router_mac: Mac | None = None
+    single_active: bool = False
+    """The flag of the ESI label community (RFC 7432 7.5)."""
+    esi_label: int | None = None
+    es_import: Mac | None = None
+    host_flags: int = 0
+    """The flags octet of the ARP/ND community as it came (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable."""
+    llgr_stale: bool = False
+    pmsi: Pmsi | None = None
+
+
+LLGR_STALE: Final = 0xFFFF0006
+"""The community that marks a long-lived stale route (RFC 9494 3.2, unverified)."""
+
+# Type and subtype of each extended community that is read.
+_TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668; 0x40 is none, see _decode
+_SITES: Final = (b"\x00\x03", b"\x01\x03", b"\x02\x03")  # RFC 4360 5
+_ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
+_GATEWAY: Final = b"\x03\x0d"  # RFC 7432 7.8
+_MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
+_ESI_LABEL: Final = b"\x06\x01"  # RFC 7432 7.5
+_ES_IMPORT: Final = b"\x06\x02"  # RFC 7432 7.6
+_ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
+_ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
+
+
+def decode(next_hop: Ip, communities: tuple[int, ...], pmsi: str | None, llgr_stale: bool) -> Attributes:
+    """Read the extended communities, each a 64-bit number. Equal attributes give the very same object.
+
+    A peer that sends a great many communities gets a new object each time: what it chooses must not fill our memory.
+    """
+    tunnel = parse_pmsi(pmsi) if pmsi else None
+    read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
+    return read(next_hop, communities, tunnel, llgr_stale)
+
+
+_COMMUNITIES_KEPT_MAX: Final = 64
+
+
+@lru_cache(maxsize=16384)
+def _decode(next_hop: Ip, communities: tuple[int, ...], pmsi: Pmsi | None, llgr_stale: bool) -> Attributes:
+    """Read what counts. Of a community that may come once the first does, as RFC 9135 8.1 and RFC 9047 3.2 want it.
+
+    A Route Target with the non-transitive bit (0x40) is none: RFC 4360 4 has only the transitive types, no such subtype
+    is registered, and an import policy that compares octets, as every speaker's does, never matches it.
+    """
+    by_kind: dict[bytes, list[bytes]] = {}
+    for octets in dict.fromkeys(value.to_bytes(8) for value in communities):
+        by_kind.setdefault(octets[:2], []).append(octets)
+    mobility = _first(by_kind, _MOBILITY)
+    esi_label = _first(by_kind, _ESI_LABEL)
+    return Attributes(
+        next_hop=next_hop,
+        targets=tuple(RouteTarget(octets) for octets in _all(by_kind, _TARGETS)),
+        encapsulations=tuple(int.from_bytes(octets[6:]) for octets in by_kind.get(_ENCAPSULATION, ())),
+        seq=int.from_bytes(mobility[4:]) if mobility else 0,
+        sticky=bool(mobility and mobility[2] & 1),  # RFC 7432 7.7 defines no other bit
+        gateway=_GATEWAY in by_kind,
+        mobility_count=sum(value >> 48 == 0x0600 for value in communities),
+        sites=tuple(_all(by_kind, _SITES)),
+        router_mac=_mac(_first(by_kind, _ROUTER_MAC)),
+        single_active=bool(esi_label and esi_label[2] & 1),
+        esi_label=int.from_bytes(esi_label[5:]) if esi_label else None,
+        es_import=_mac(_first(by_kind, _ES_IMPORT)),
+        host_flags=_flags(_first(by_kind, _ARP_ND)),
+        llgr_stale=llgr_stale,
+        pmsi=pmsi,
+    )
+
+
+def _first(by_kind: dict[bytes, list[bytes]], kind: bytes) -> bytes | None:
+    found = by_kind.get(kind)
+    return found[0] if found else None
+
+
+def _all(by_kind: dict[bytes, list[bytes]], kinds: tuple[bytes, ...]) -> Iterator[bytes]:
+    return (octets for kind, found in by_kind.items() if kind in kinds for octets in found)
+
+
+def _mac(octets: bytes | None) -> Mac | None:
+    return Mac(octets[2:]) if octets else None
+
+
+def _flags(octets: bytes | None) -> int:
+    return octets[2] if octets else 0
+
+
+_PMSI: Final = re.compile(r"pmsi:([a-z0-9-]+):([0-9]{1,3}):([0-9]{1,7})(?:\(([0-9]{1,8})\))?:(.*)", re.ASCII)
+_TUNNEL_TYPES: Final = {
+    "notunnel": 0,
+    "rsvp-tep2mplsp": 1,
+    "mldpp2mplsp": 2,
+    "pim-ssmtree": 3,
+    "pim-smtree": 4,
+    "bidir-pimtree": 5,
+    "ingressreplication": PMSI_INGRESS_REPLICATION,
+    "mldpmp2mplsp": 7,
+}
+"""ExaBGP's names for the types of RFC 6514 5, without their spaces; any other type prints as `unknown`."""
+
+
+def parse_pmsi(text: str) -> Pmsi | None:
+    """Read `pmsi:type:flags:label20(raw24):endpoint`; nothing for what cannot be read, since the routes count anyway.
+
+    The raw label is left out where it is zero, and where ExaBGP has no class for the tunnel: that is every type but
+    ingress replication to an IPv4 endpoint, an IPv6 endpoint included, which prints as hexadecimal.
+    """
+    match = _PMSI.fullmatch(text)
+    if match is None or match[1] not in _TUNNEL_TYPES:
+        return None
+    tunnel_type, flags, upper = _TUNNEL_TYPES[match[1]], int(match[2]), int(match[3])
+    raw = int(match[4]) if match[4] else upper << 4
+    if flags > 0xFF or raw >> 24:
+        return None
+    if tunnel_type != PMSI_INGRESS_REPLICATION:
+        return Pmsi(tunnel_type, flags, raw, None, exact=match[4] is not None)
+    endpoint = _endpoint(match[5])
+    if endpoint is None:
+        return None
+    exact = match[4] is not None or (upper == 0 and not match[5].startswith("0x"))
+    return Pmsi(tunnel_type, flags, raw, endpoint, exact)
+
+
+def _endpoint(text: str) -> Ip | None:
+    try:
+        return Ip.unpack(bytes.fromhex(text[2:])) if text.startswith("0x") else Ip.parse(text)
+    except ValueError:
+        return None
