@@ -1,0 +1,549 @@
+"""`vtep relay`, the process that ExaBGP starts: its lines to the daemon's feed socket, the daemon's commands back.
+
+Knows lines, bounds and two ends that may be slow or absent. Does not know what a line says, save which ones tell of a
+peer's session. It is the standard library only and needs no privileges, because ExaBGP may have dropped its own.
+
+ExaBGP writes to its process with a blocking write, and stops for good when the process dies while it writes. So this
+one always reads, keeps what the daemon cannot take yet (within a bound), and ends only when ExaBGP closes its standard
+input or with SIGTERM.
+
+       ExaBGP                     relay                              daemon
+      stdout ──lines──▶ Cutter ──▶ Backlog ──notices and lines──▶ feed socket
+       stdin ◀──────────────────── Cutter ◀────────commands────── feed socket
+
+What the daemon reads, one JSON object or one line of ExaBGP a line; the relay's own begin with `{"relay":`, which no
+line of ExaBGP may:
+
+      {"relay": "hello", "version": 1, "exabgp_pid": 41, "relay_pid": 42, "dropped": 0, "complete": false}
+      {"relay": "states"}
+      …the last `open` received from a peer, then its last `state`, as ExaBGP wrote them; peer after peer…
+      {"relay": "live"}
+      …lines kept while nobody was there, then lines as they come…
+      {"relay": "dropped", "lines": 1234}          the bound was hit: so many lines are missing here
+      {"relay": "states"}                          …and what they said about sessions follows at once
+      …
+      {"relay": "live"}
+      …lines…
+
+`complete` is true when nothing that ExaBGP ever said is missing from what follows: a relay that came with its ExaBGP
+(one that takes another's place has missed what that was told), the first daemon to attach, and nothing dropped. The
+states are those *before* the first line that follows, so that states and lines are one consistent story; when
+everything follows there are none. A line half sent to a connection that broke counts as dropped, its tail is never
+sent.
+"""
+
+import argparse
+import json
+import os
+import re
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from fcntl import F_SETPIPE_SZ, fcntl
+from typing import Final, NamedTuple
+
+VERSION: Final = 1
+MARK: Final = b'{"relay":'
+"""What our own lines begin with, and no line of ExaBGP does."""
+
+DEFAULT_SOCKET: Final = "/run/vtep/feed.sock"
+LINE_MAX: Final = 16 << 20
+COMMAND_MAX: Final = 512 << 10
+"""ExaBGP 5.0 ends a process whose command has more than 1 MiB."""
+COMMANDS_MAX: Final = 1 << 20
+"""With so much waiting for ExaBGP, no further command is read."""
+CHUNK: Final = 256 << 10
+PIPE_OCTETS: Final = 1 << 20
+"""The most an unprivileged process may give to a pipe (fs.pipe-max-size): ExaBGP's cushion while we are not scheduled."""
+SENDS_MAX: Final = 16
+"""Chunks sent before standard input is looked at again."""
+TOGETHER_S: Final = 5.0
+"""ExaBGP needs half a second from its start to that of its processes, and more where the CPU is short; what it starts later
+replaces one that ended."""
+RETRY_S_MIN: Final = 0.1
+RETRY_S_MAX: Final = 1.0
+FLUSH_S: Final = 1.0
+"""How long the end may take. ExaBGP kills what has not ended two seconds after its SIGTERM."""
+
+STDIN: Final = 0
+STDOUT: Final = 1
+STDERR: Final = 2
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="vtep relay",
+        description="Carry ExaBGP's lines to the daemon and the daemon's commands back. ExaBGP starts this.",
+    )
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        default=os.environ.get("VTEP_FEED") or DEFAULT_SOCKET,
+        help=f"the daemon's feed socket (default: $VTEP_FEED, else {DEFAULT_SOCKET})",
+    )
+    parser.add_argument(
+        "--buffer-mib",
+        metavar="N",
+        type=_at_least_one,
+        default=64,
+        help="how much to keep for a daemon that is slow or away (default: 64)",
+    )
+    options = parser.parse_args(argv)
+    Relay(options.socket, options.buffer_mib << 20).run()
+    return 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+class Cutter:
+    """Cuts a stream into blocks of whole lines. A line over the bound is dropped and counted."""
+
+    def __init__(self, line_max: int) -> None:
+        self._line_max = line_max
+        self._part = bytearray()
+        self._skipping = False
+        self.dropped = 0
+
+    def cut(self, data: bytes) -> bytes:
+        """Return the lines that these octets complete, each with its newline."""
+        if self._skipping:
+            _, newline, data = data.partition(b"\n")
+            self._skipping = not newline
+        end = data.rfind(b"\n") + 1
+        lines = data[:end]
+        if end and self._part:
+            lines = bytes(self._part) + lines
+            self._part.clear()
+        if len(lines) > self._line_max:
+            lines = self._short_ones(lines)
+        self._keep(data[end:])
+        return lines
+
+    def _short_ones(self, lines: bytes) -> bytes:
+        every = lines.split(b"\n")[:-1]
+        short = [line + b"\n" for line in every if len(line) <= self._line_max]
+        self.dropped += len(every) - len(short)
+        return b"".join(short)
+
+    def _keep(self, tail: bytes) -> None:
+        if len(self._part) + len(tail) <= self._line_max:
+            self._part += tail
+            return
+        self._part.clear()
+        self._skipping = True
+        self.dropped += 1
+
+
+class Backlog:
+    """What the daemon has not taken yet: whole lines within a bound, and what it must be told first.
+
+    Hitting the bound drops every line held. Lines are looked at when they leave, sent or dropped, so that the states
+    are always those before the first line that is still here.
+    """
+
+    def __init__(self, octets_max: int, exabgp_pid: int = 0, relay_pid: int = 0, *, is_first: bool = True) -> None:
+        """Start empty; `is_first` tells that ExaBGP had no other relay before this one."""
+        self._octets_max = octets_max
+        self._pids = {"exabgp_pid": exabgp_pid, "relay_pid": relay_pid}
+        self._blocks: deque[bytearray] = deque()
+        self._octets = 0
+        self._sent = 0
+        """Octets of the first block that are sent."""
+        self._first = b""
+        """Octets that go before all blocks: the rest of a line half sent, or a notice of ours."""
+        self._at_stake = 0
+        """Lines to count as dropped when the connection breaks before `_first` is gone."""
+        self._dropped = 0
+        """Lines dropped that no notice tells of yet."""
+        self._has_everything = is_first
+        """Nothing that ExaBGP ever said was left to another daemon, or to another relay."""
+        self._sessions: dict[bytes, dict[bytes, bytes]] = {}
+        """Peer to its last lines of each kind."""
+
+    def add(self, lines: bytes) -> None:
+        """Keep these lines; when there is no room for them, drop all that is held."""
+        if self._octets - self._sent + len(lines) > self._octets_max:
+            self._drop_all()
+        if len(lines) > self._octets_max:
+            self._leave(lines)
+            self._dropped += lines.count(b"\n")
+            return
+        self._octets += len(lines)
+        if self._blocks and len(self._blocks[-1]) + len(lines) <= CHUNK:
+            self._blocks[-1] += lines
+        else:
+            self._blocks.append(bytearray(lines))
+
+    def lose(self, lines: int) -> None:
+        """Count lines that were dropped before they came here."""
+        self._dropped += lines
+
+    def attach(self) -> None:
+        """A daemon is there: greet it, then tell it the states."""
+        hello = {
+            "relay": "hello",
+            "version": VERSION,
+            **self._pids,
+            "dropped": self._dropped,
+            "complete": self._has_everything and not self._dropped,
+        }
+        self._has_everything = False
+        self._notify(hello)
+
+    def detach(self) -> None:
+        """The daemon is gone, and with it a line half sent and a notice not wholly read."""
+        if self._first:
+            self._dropped += self._at_stake
+            self._first, self._at_stake = b"", 0
+        if self._sent:
+            end, half = self._line_end()
+            self._dropped += half
+            self._forget_sent(end)
+
+    def next(self) -> bytes | bytearray:
+        """Return the octets to send now, or none."""
+        if not self._first and self._dropped and not self._sent:
+            self._notify({"relay": "dropped", "lines": self._dropped})
+        if self._first or not self._blocks:
+            return self._first
+        block = self._blocks[0]
+        if not self._sent and len(block) <= CHUNK:
+            return block
+        return bytes(memoryview(block)[self._sent : self._sent + CHUNK])
+
+    def sent(self, octets: int) -> None:
+        """So many of the octets that `next` gave are on their way."""
+        if self._first:
+            self._first = self._first[octets:]
+            self._at_stake = self._at_stake if self._first else 0
+            return
+        self._sent += octets
+        if self._sent == len(self._blocks[0]):
+            self._forget_sent(self._sent)
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._first or self._blocks or self._dropped)
+
+    def _notify(self, notice: dict[str, object]) -> None:
+        lines = [
+            json.dumps(notice).encode(),
+            b'{"relay": "states"}',
+            *(peer[kind] for peer in self._sessions.values() for kind in (b"open", b"state") if kind in peer),
+            b'{"relay": "live"}\n',
+        ]
+        self._first = b"\n".join(lines)
+        self._at_stake, self._dropped = self._dropped, 0
+
+    def _line_end(self) -> tuple[int, bool]:
+        """Return where the line ends that was being sent, and whether part of it is still here."""
+        block = self._blocks[0]
+        if block[self._sent - 1] == 0x0A:
+            return self._sent, False
+        return block.index(b"\n", self._sent) + 1, True
+
+    def _forget_sent(self, end: int) -> None:
+        """Let go of the first block up to the end of a line."""
+        block = self._blocks[0]
+        self._octets -= end
+        self._sent = 0
+        if end == len(block):
+            self._leave(self._blocks.popleft())
+        else:
+            self._leave(block[:end])
+            del block[:end]
+
+    def _drop_all(self) -> None:
+        """Drop every line held; of one half sent the rest must still go out."""
+        if self._sent:
+            end, half = self._line_end()
+            if half:
+                self._first, self._at_stake = bytes(self._blocks[0][self._sent : end]), 1
+            self._forget_sent(end)
+        for block in self._blocks:
+            self._leave(block)
+            self._dropped += block.count(b"\n")
+        self._blocks.clear()
+        self._octets = 0
+
+    def _leave(self, lines: bytes | bytearray) -> None:
+        """Remember what lines that go away say about sessions."""
+        if b'"type": "state"' not in lines and b'"type": "open"' not in lines:
+            return
+        for line in bytes(lines).split(b"\n"):
+            if (told := read_session_line(line)) is not None:
+                self._sessions.setdefault(told.peer, {})[told.kind] = line
+
+
+class SessionLine(NamedTuple):
+    peer: bytes
+    kind: bytes
+
+
+_TYPE: Final = re.compile(rb'"type": "(\w+)"')
+_PEER: Final = re.compile(rb'"peer": "([^"]+)"')
+_DIRECTION: Final = re.compile(rb'"direction": "(\w+)"')
+
+
+def read_session_line(line: bytes) -> SessionLine | None:
+    """Say whose session a line of ExaBGP tells of, or nothing when it is of another kind.
+
+    The first match is ExaBGP's own: what a peer may put into a line (a host name, a shutdown message, which ExaBGP 4.2
+    does not even escape) comes after. A JSON parser would refuse such a line and lose a `down`.
+    """
+    kind = _TYPE.search(line)
+    if kind is None or kind[1] not in {b"state", b"open"}:
+        return None
+    peer = _PEER.search(line, kind.end())
+    if peer is None:
+        return None
+    direction = _DIRECTION.search(line, peer.end())
+    if kind[1] == b"open" and (direction is None or direction[1] != b"receive"):
+        return None
+    return SessionLine(peer[1], kind[1])
+
+
+def without_marks(lines: bytes) -> tuple[bytes, int]:
+    """Take out lines that pretend to be ours, and count them.
+
+    ExaBGP never begins a line so, but what a peer sent may contain a newline that ExaBGP 4.2 does not escape.
+    """
+    if MARK not in lines:
+        return lines, 0
+    every = lines.split(b"\n")
+    honest = [line for line in every if not line.startswith(MARK)]
+    return b"\n".join(honest), len(every) - len(honest)
+
+
+class Relay:
+    """The process: one loop over standard input, standard output and the feed socket.
+
+    No file's flags are changed, since ExaBGP or a terminal may share them: input is read when there is some, and
+    output is written when there is room, at most PIPE_BUF octets, which then cannot block.
+    """
+
+    def __init__(self, path: str, buffer_max: int) -> None:
+        self._path = path
+        self._backlog = Backlog(buffer_max, os.getppid(), os.getpid(), is_first=_came_with(os.getppid()))
+        self._buffer = memoryview(bytearray(CHUNK))  # made once: a fresh one a read costs ten times the read
+        self._from_exabgp = Cutter(LINE_MAX)
+        self._from_daemon = Cutter(COMMAND_MAX)
+        self._commands = bytearray()
+        self._poll = select.poll()
+        self._daemon: socket.socket | None = None
+        self._attached_at = 0.0
+        self._retry_at = 0.0
+        self._retry_s = RETRY_S_MIN
+        self._complained = False
+        self._waits_for_room = False
+        self._input_ended = False
+        self._asked_to_end = False
+
+    def run(self) -> None:
+        self._listen_to_signals()
+        with suppress(OSError):  # not a pipe, or this user has no more of it
+            fcntl(STDIN, F_SETPIPE_SZ, PIPE_OCTETS)
+        self._poll.register(STDIN, select.POLLIN)
+        self._connect()
+        while not self._input_ended and not self._asked_to_end:
+            self._turn(self._patience_s())
+        self._finish()
+
+    def _listen_to_signals(self) -> None:
+        self._wake, wake_up = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_up, False)
+        signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # the octet in the pipe is what wakes the loop
+        self._poll.register(self._wake, select.POLLIN)
+
+    def _patience_s(self) -> float | None:
+        return None if self._daemon else max(0.0, self._retry_at - time.monotonic())
+
+    def _turn(self, patience_s: float | None) -> None:
+        """Wait for something to do, and do one portion of it at each end that is ready."""
+        self._watch()
+        for file, event in self._poll.poll(None if patience_s is None else patience_s * 1000):
+            if file == STDIN:
+                self._read_lines()
+            elif file == STDOUT:
+                self._write_commands()
+            elif file == self._wake:
+                os.read(self._wake, 4096)
+                self._asked_to_end = True
+            elif self._daemon and file == self._daemon.fileno():
+                self._heed_daemon(event)
+        if self._daemon is None and time.monotonic() >= self._retry_at:
+            self._connect()
+        if not self._waits_for_room:
+            self._send()
+
+    def _watch(self) -> None:
+        if self._commands:
+            self._poll.register(STDOUT, select.POLLOUT)
+        else:
+            self._unwatch(STDOUT)
+        if self._daemon:
+            reads = select.POLLIN if len(self._commands) < COMMANDS_MAX else 0
+            self._poll.register(self._daemon, reads | (select.POLLOUT if self._waits_for_room else 0))
+
+    def _unwatch(self, file: int | socket.socket) -> None:
+        with suppress(KeyError):
+            self._poll.unregister(file)
+
+    def _read_lines(self) -> None:
+        try:
+            octets = os.readv(STDIN, [self._buffer])
+        except BlockingIOError:
+            return
+        except OSError:
+            octets = 0
+        if not octets:
+            self._input_ended = True
+            self._unwatch(STDIN)
+            return
+        lines, forged = without_marks(self._from_exabgp.cut(bytes(self._buffer[:octets])))
+        if lines:
+            self._backlog.add(lines)
+        if dropped := forged + self._from_exabgp.dropped:
+            self._from_exabgp.dropped = 0
+            self._backlog.lose(dropped)
+
+    def _heed_daemon(self, event: int) -> None:
+        if event & select.POLLOUT:
+            self._waits_for_room = False
+        if event & select.POLLIN:
+            self._read_commands()
+        elif event & (select.POLLHUP | select.POLLERR):
+            self._disconnect("it closed the connection")
+
+    def _read_commands(self) -> None:
+        assert self._daemon
+        try:
+            data = self._daemon.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._disconnect(str(error))
+            return
+        if not data:
+            self._disconnect("it closed the connection")
+            return
+        for line in self._from_daemon.cut(data).splitlines(keepends=True):
+            if line.isascii():
+                self._commands += line
+            else:  # ExaBGP 5.0 ends a process that writes anything else
+                self._from_daemon.dropped += 1
+        if dropped := self._from_daemon.dropped:
+            self._from_daemon.dropped = 0
+            self._say(f"commands dropped, too long or not ASCII: {dropped}")
+
+    def _write_commands(self) -> None:
+        try:
+            written = os.write(STDOUT, self._commands[: select.PIPE_BUF])
+        except BlockingIOError:
+            return
+        except OSError:  # ExaBGP reads no more; whether it still writes, standard input will tell
+            written = len(self._commands)
+        del self._commands[:written]
+
+    def _connect(self) -> None:
+        daemon = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        daemon.setblocking(False)
+        try:
+            daemon.connect(self._path)
+        except OSError as error:  # BlockingIOError too: the daemon has more callers than it can take
+            daemon.close()
+            self._try_later()
+            if not self._complained:
+                self._say(f"no daemon at {self._path} ({error.strerror or error}), keeping lines until it comes")
+                self._complained = True
+            return
+        self._daemon = daemon
+        self._attached_at = time.monotonic()
+        self._waits_for_room = True
+        self._backlog.attach()
+        if self._complained:
+            self._say(f"attached to {self._path}")
+            self._complained = False
+
+    def _disconnect(self, why: str) -> None:
+        assert self._daemon
+        self._unwatch(self._daemon)
+        self._daemon.close()
+        self._daemon = None
+        self._waits_for_room = False
+        self._from_daemon = Cutter(COMMAND_MAX)
+        self._backlog.detach()
+        if time.monotonic() - self._attached_at > RETRY_S_MAX:
+            self._retry_s = RETRY_S_MIN
+        self._try_later()
+        self._complained = True
+        self._say(f"the daemon is gone ({why})")
+
+    def _try_later(self) -> None:
+        self._retry_at = time.monotonic() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, RETRY_S_MAX)
+
+    def _send(self) -> None:
+        for _ in range(SENDS_MAX):
+            if self._daemon is None or not (octets := self._backlog.next()):
+                return
+            try:
+                sent = self._daemon.send(octets)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._disconnect(str(error))
+                return
+            self._backlog.sent(sent)
+        self._waits_for_room = True
+
+    def _finish(self) -> None:
+        """Take what ExaBGP has already written, and let the daemon have it if it is quick."""
+        deadline = time.monotonic() + FLUSH_S
+        while not self._input_ended and time.monotonic() < deadline and _is_ready(STDIN, select.POLLIN):
+            self._read_lines()
+        if self._daemon is None:
+            self._connect()
+        while self._daemon and self._backlog.pending and time.monotonic() < deadline:
+            self._send()
+            if self._backlog.pending:
+                self._turn(max(0.0, deadline - time.monotonic()))
+
+    def _say(self, text: str) -> None:
+        if _is_ready(STDERR, select.POLLOUT):  # a log that nobody reads must not block us either
+            with suppress(OSError):
+                os.write(STDERR, f"vtep relay: {text}\n".encode())
+
+
+def _came_with(parent: int) -> bool:
+    """Tell whether a process started when we did; one that we may not look at did not."""
+    try:
+        apart = _started_at(os.getpid()) - _started_at(parent)
+    except OSError:
+        return False
+    return apart < TOGETHER_S * os.sysconf("SC_CLK_TCK")
+
+
+def _started_at(pid: int) -> int:
+    """Return the clock ticks from boot to the start of a process (proc(5), field 22; the second may contain anything)."""
+    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+        return int(stat.read().rpartition(b")")[2].split()[19])
+
+
+def _is_ready(file: int, event: int) -> bool:
+    poll = select.poll()
+    poll.register(file, event)
+    return bool(poll.poll(0))
