@@ -1,0 +1,386 @@
+"""Whatever routes there are and in whatever order they came, the same MAC is at the same place for the same reason.
+
+The world is small on purpose, so that routes meet: three peers, a handful of VTEPs, MACs, segments and Route Targets.
+"""
+
+import functools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vtep import config
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget
+from vtep.intent import NOTHING, Intent, candidates_of
+from vtep.projection import Policy, project
+from vtep.rib import Holds, Rib
+from vtep.routes.attributes import Attributes, Pmsi
+from vtep.routes.ead import EthernetAd
+from vtep.routes.event import Announced, EndOfRib, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.routes.imet import Imet
+from vtep.routes.mac_ip import MacIp
+
+PEERS = [Ip.parse(text) for text in ("10.9.0.1", "10.9.0.2", "2001:db8::9")]
+VTEPS = [Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.10", "2001:db8::1", "10.0.0.98", "127.0.0.1")]
+MACS = [
+    Mac.parse(text) for text in ("02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "01:00:00:00:00:01")
+]
+RDS = [RouteDistinguisher.parse(text) for text in ("10.0.0.1:100", "65000:7")]
+HOSTS = [None, Ip.parse("172.16.0.1"), Ip.parse("2001:db8:1::1")]
+ESIS = [Esi(bytes((3, *([0] * 8), number))) for number in (1, 2)]
+TARGETS = [(), *((RouteTarget.parse(text),) for text in ("65000:100", "65000:200", "65000:400", "64999:7", "65000:9"))]
+TARGETS += [(RouteTarget.parse("65000:200"), RouteTarget.parse("65000:100")), (*TARGETS[3], *TARGETS[1])]
+SITE = RouteTarget.parse("65000:1")[:1] + b"\x03" + RouteTarget.parse("65000:1")[2:]
+
+REASONS = {
+    "won": {
+        "only-path", "higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order",
+        "dup-frozen",
+    },
+    "refused": {
+        "malformed", "bad-mac", "bad-vni", "bad-nexthop", "self-vtep", "encap", "unknown-vni", "rt-missing",
+        "rt-mismatch", "vni-mismatch", "tag-mismatch", "soo", "self-mac", "reserved-esi", "pending-ead", "local-bias",
+        "limit",
+    },
+    "lost": {"higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order", "dup-frozen"},
+}  # fmt: skip
+NOTES = {"rt-wildcard", "encap-default", "first-mm", "stale", "reserved-esi", "pmsi-mismatch", "rt2-without-imet"}
+
+LEAF = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+import_rt = ["65000:100", "*:7"]
+soo = "65000:1"
+[[vni]]
+vni = 200
+vtep = "10.0.0.98"
+import_rt = ["65000:200"]
+[[vni]]
+vni = 400
+import_rt = ["65000:400"]
+downstream_vni = true
+"""
+RELOADS = (
+    LEAF,
+    LEAF.replace("10.0.0.99", "10.0.0.1"),
+    LEAF.replace("65000:100", "65000:9"),
+    LEAF.replace("65000:200", "65000:100"),
+    LEAF.replace("downstream_vni = true", "tag = 7"),
+    LEAF + '[[vni]]\nvni = 5000\nimport_rt = ["*:7", "65000:200"]\n',
+    '[node]\nvtep = "10.0.0.99"\n',
+)
+
+
+@functools.cache
+def policy(toml: str = LEAF) -> Policy:
+    return Policy(config.parse(toml), frozenset({MACS[2]}) if "tag = 7" in toml else frozenset())
+
+
+often = st.sampled_from
+attributes = st.builds(
+    Attributes,
+    next_hop=often(VTEPS[:4]) | often(VTEPS),
+    targets=often(TARGETS[1:2]) | often(TARGETS),
+    encapsulations=often([(8,), (8,), (), (10,), (10, 8)]),
+    seq=often([0, 0, 1, 2, 2**32 - 1]),
+    sticky=often([False, False, True]),
+    gateway=often([False, False, False, True]),
+    mobility_count=often([0, 1, 2]),
+    sites=often([(), (), (), (SITE,)]),
+    single_active=often([False, False, True]),
+    llgr_stale=often([False, False, True]),
+    host_flags=often([0, 0, 0, 1, 8]),
+    pmsi=st.none()
+    | st.builds(
+        lambda label, endpoint, exact: Pmsi(6, 0, label, endpoint, exact),
+        often([100, 100, 200, 96, 5000, 0]),
+        often(VTEPS[:3]) | often(VTEPS),
+        often([True, True, False]),
+    )
+    | st.just(Pmsi(4, 0, 100, None)),
+)
+mac_routes = st.builds(
+    MacIp,
+    peer=often(PEERS),
+    attributes=attributes,
+    rd=often(RDS),
+    tag=often([0, 0, 0, 7]),
+    mac=often(MACS[:2]) | often(MACS),
+    label=often([100, 100, 200, 300, 5000, 0]),
+    ip=often(HOSTS),
+    esi=often([NO_SEGMENT, NO_SEGMENT, *ESIS, MAX_ESI]),
+)
+ads = st.builds(
+    EthernetAd,
+    peer=often(PEERS),
+    attributes=attributes,
+    rd=often(RDS),
+    esi=often(ESIS),
+    tag=often([0xFFFFFFFF, 0xFFFFFFFF, 0]),
+    label=often([100, 100, 200, 0]),
+)
+imets = st.builds(
+    Imet,
+    peer=often(PEERS),
+    attributes=attributes,
+    rd=often(RDS),
+    tag=often([0, 0, 0, 7]),
+    originator=often(VTEPS[:3]),
+)
+routes = st.lists(mac_routes | mac_routes | ads | imets, max_size=12)
+
+
+def key_of(route: MacIp | EthernetAd | Imet) -> bytes:
+    if isinstance(route, MacIp):
+        return route.key
+    if isinstance(route, Imet):
+        return b"\x03" + route.rd + route.tag.to_bytes(4) + route.originator
+    return b"\x01" + route.rd + route.esi + route.tag.to_bytes(4)
+
+
+def identity(route: MacIp | EthernetAd | Imet) -> tuple[Ip, bytes]:
+    return route.peer, key_of(route)
+
+
+def announced(route: MacIp | EthernetAd | Imet) -> Heard:
+    return Heard((Announced(route.peer, {key_of(route): route}),))
+
+
+def withdrawn(route: MacIp | EthernetAd | Imet) -> Heard:
+    return Heard((Withdrawn(route.peer, (key_of(route),)),))
+
+
+def up(peer: Ip) -> Heard:
+    return Heard((PeerOpened(peer, 120, True, True, True), SessionOpened(peer)))
+
+
+def lost(peer: Ip) -> Heard:
+    return Heard((SessionClosed(peer, "closing connection", lost=True),))
+
+
+def a_rib(heard: list[Heard] = ()) -> Rib:
+    rib = Rib(Holds(), 0.0)
+    for one in heard:
+        rib.hear(one, 0.0)
+    return rib
+
+
+sessions = often(PEERS).flatmap(lambda peer: often([up(peer), lost(peer), Heard((EndOfRib(peer),))]))
+histories = st.lists(
+    (mac_routes | ads | imets).map(announced)
+    | (mac_routes | ads | imets).map(announced)
+    | (mac_routes | ads | imets).map(withdrawn)
+    | sessions,
+    max_size=16,
+)
+
+
+def meaning(intent: Intent) -> object:
+    hosts = {host.key: (host.mac, host.router) for _, found in intent.hosts.unordered() for host in found}
+    floods = {flood.key: flood.via for _, found in intent.floods.unordered() for flood in found}
+    return {key: row.via for key, row in intent.macs.unordered()}, hosts, floods, intent.complete
+
+
+def flood_keys(intent: Intent) -> set:
+    return {flood.key for _, found in intent.floods.unordered() for flood in found}
+
+
+def host_rows(intent: Intent) -> set:
+    return {(host.key, host.mac, host.router) for _, found in intent.hosts.unordered() for host in found}
+
+
+def told(intent: Intent) -> object:
+    """Everything that is said of every MAC, but for the memory of moves and the order of equals."""
+    judged = {mac: sorted(candidates_of(intent, mac), key=repr) for mac, _ in intent.judged.unordered()}
+    alerts = {
+        key: found
+        for key, all_of_it in intent.alerts.unordered()
+        if (found := [alert for alert in all_of_it if not alert.kind.startswith("dup-")])
+    }
+    beside = dict(intent.hosts.unordered()), dict(intent.floods.unordered()), dict(intent.refused_floods.unordered())
+    return dict(intent.macs.unordered()), judged, alerts, beside
+
+
+@given(routes, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=200)
+def test_the_order_of_arrival_does_not_matter(found, random):
+    final = list({identity(route): route for route in found}.values())
+    shuffled = final.copy()
+    random.shuffle(shuffled)
+
+    one, other = (project(a_rib([announced(route) for route in order]), policy(), 0.0) for order in (final, shuffled))
+
+    assert told(one) == told(other)
+
+
+@given(routes, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=150)
+def test_it_does_not_matter_either_when_every_arrival_is_judged(found, random):
+    final = list({identity(route): route for route in found}.values())
+    random.shuffle(final)
+    rib, intent = a_rib(), NOTHING
+    for route in final:
+        rib.hear(announced(route), 0.0)
+        intent = project(rib, policy(), 0.0, intent, rib.index.take_changed())
+
+    assert told(intent) == told(project(rib, policy(), 0.0))
+
+
+@given(routes)
+@settings(deadline=None, max_examples=150)
+def test_telling_everything_again_changes_nothing(found):
+    final = {identity(route): route for route in found}.values()
+    rib = a_rib([announced(route) for route in final])
+    before = project(rib, policy(), 0.0, changed=rib.index.take_changed())
+
+    for route in final:
+        rib.hear(announced(route), 1.0)
+    after = project(rib, policy(), 1.0, before, rib.index.take_changed())
+
+    assert (told(after), after.generation, after.touched) == (told(before), before.generation, ())
+
+
+@given(histories, st.data())
+@settings(deadline=None, max_examples=200)
+def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, data):
+    rib, intent, toml = a_rib(), NOTHING, LEAF
+    for now, heard in enumerate(history):
+        rib.hear(heard, float(now))
+        changed = rib.index.take_changed()
+        if data.draw(often([False] * 9 + [True])):
+            toml, changed = data.draw(often(RELOADS)), None
+        intent = project(rib, policy(toml), float(now), intent, changed)
+
+        assert told(intent) == told(project(rib, policy(toml), float(now)))
+
+
+@given(histories)
+@settings(deadline=None, max_examples=150)
+def test_the_generation_grows_exactly_when_the_meaning_does(history):
+    rib, intent = a_rib(), NOTHING
+    for now, heard in enumerate(history):
+        rib.hear(heard, float(now))
+        before, intent = intent, project(rib, policy(), float(now), intent, rib.index.take_changed())
+
+        assert intent.generation - before.generation == (meaning(intent) != meaning(before))
+
+
+@given(histories)
+@settings(deadline=None, max_examples=150)
+def test_what_was_touched_is_all_that_differs(history):
+    rib, intent = a_rib(), NOTHING
+    for now, heard in enumerate(history):
+        rib.hear(heard, float(now))
+        before, intent = intent, project(rib, policy(), float(now), intent, rib.index.take_changed())
+        both = {**dict(before.macs.unordered()), **dict(intent.macs.unordered())}
+
+        assert set(intent.touched) == {key for key in both if before.macs.get(key) != intent.macs.get(key)}
+        assert set(intent.touched_floods) == flood_keys(before) ^ flood_keys(intent)
+        assert set(intent.touched_hosts) == {key for key, *_ in host_rows(before) ^ host_rows(intent)}
+
+
+@given(histories)
+@settings(deadline=None, max_examples=150)
+def test_at_every_moment_a_row_points_at_a_vtep_that_somebody_advertises(history):
+    rib, intent = a_rib(), NOTHING
+    for now, heard in enumerate(history):
+        rib.hear(heard, float(now))
+        intent = project(rib, policy(), float(now), intent, rib.index.take_changed())
+
+        for (vni, mac), row in intent.macs.unordered():
+            announcers = {route.attributes.next_hop for route in rib.index.routes_of(mac)}
+            members = {ad.attributes.next_hop for ad in rib.index.ads_of(row.segment)} if row.segment else set()
+            assert row.key == (vni, mac)
+            assert row.via.vtep in announcers | members
+
+
+@given(histories)
+@settings(deadline=None, max_examples=150)
+def test_every_route_has_its_verdicts_and_the_winner_is_the_row(history):
+    rib = a_rib(history)
+
+    intent = project(rib, policy(), 0.0)
+
+    for mac in rib.index.everything().macs:
+        candidates = candidates_of(intent, mac)
+        assert {(one.peer, one.rd, one.ip) for one in candidates} == {
+            (route.peer, route.rd, route.ip) for route in rib.index.routes_of(mac)
+        }
+        assert len(candidates) >= len(rib.index.routes_of(mac))
+        for one in candidates:
+            assert one.reason in REASONS[one.verdict]
+            assert set(one.notes) <= NOTES
+        for vni in {one.vni for one in candidates}:
+            winners = [one for one in candidates if one.vni == vni and one.verdict == "won"]
+            row = intent.macs.get((vni, mac))
+            if row is None:
+                assert winners == []
+                continue
+            (winner,) = winners
+            assert (winner.reason, winner.seq, winner.sticky) == (row.reason, row.seq, row.sticky)
+            assert (winner.peer, winner.rd) == (row.peer, row.rd)
+            assert row.segment is not None or winner.vtep == row.via.vtep
+    assert {key[1] for key, _ in intent.macs.unordered()} <= set(rib.index.everything().macs)
+
+
+@given(st.lists(st.tuples(mac_routes, mac_routes), min_size=1, max_size=3), st.integers(1, 3))
+@settings(deadline=None, max_examples=150)
+def test_a_full_vni_is_full_of_what_came_and_nobody_waits_beside_a_free_place(pairs, limit):
+    toml = LEAF + f"[limits]\nmacs_per_vni = {limit}\n"
+    rib, intent = a_rib(), NOTHING
+    for now, (first, second) in enumerate(pairs):
+        for heard in (announced(first), announced(second), withdrawn(first)):
+            rib.hear(heard, float(now))
+        intent = project(rib, policy(toml), float(now), intent, rib.index.take_changed())
+
+        for vni in (100, 200, 400):
+            rows = sum(key[0] == vni for key, _ in intent.macs.unordered())
+            waiting = any(key[0] == vni for key, _ in intent.limited.unordered())
+            assert rows <= limit
+            assert rows == intent.rows_of_vni.get(vni, 0)
+            assert not waiting or rows == limit
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=5), max_size=5), st.integers(1, 2))
+@settings(deadline=None, max_examples=300)
+def test_changes_that_come_together_leave_no_place_free_either(bursts, limit):
+    rules = policy(LEAF + f"[limits]\nmacs_per_vni = {limit}\n")
+    rib, intent = a_rib(), NOTHING
+    for burst in bursts:
+        for number, comes in burst:
+            mac = Mac(bytes((2, 0, 0, 0, 0, number)))
+            route = MacIp(PEERS[0], Attributes(VTEPS[0], TARGETS[1], (8,)), RDS[0], 0, mac, 100)
+            rib.hear(announced(route) if comes else withdrawn(route), 0.0)
+        intent = project(rib, rules, 0.0, intent, rib.index.take_changed())
+
+        assert len(intent.macs) == min(limit, len(list(rib.index.everything().macs)))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 60), often(MACS[:2]), often(VTEPS[:3])), max_size=14), often(["warn", "freeze"])
+)
+@settings(deadline=None, max_examples=150)
+def test_when_time_has_done_its_work_it_is_due_later_or_never(moves, action):
+    rules = policy(LEAF + f'[duplicates]\nmoves = 2\nwindow_s = 90.1\nrecover_s = 30.3\naction = "{action}"\n')
+    rib, intent, now = a_rib(), NOTHING, 0.0
+
+    def judge() -> Intent:
+        judged = project(rib, rules, now, intent, rib.index.take_changed())
+        assert judged.due is None or judged.due > now
+        return judged
+
+    for seq, (seconds, mac, vtep) in enumerate(moves):
+        end = now + seconds
+        while intent.due is not None and intent.due <= end:
+            now = intent.due
+            intent = judge()
+        now = end
+        rib.hear(announced(MacIp(PEERS[0], Attributes(vtep, TARGETS[1], (8,), seq), RDS[0], 0, mac, 100)), now)
+        intent = judge()
+    while intent.due is not None:
+        now = intent.due
+        intent = judge()
+
+    assert (len(intent.moves), len(intent.alerts)) == (0, 0)
+    assert told(intent) == told(project(rib, rules, now))

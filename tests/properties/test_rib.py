@@ -1,0 +1,214 @@
+"""Any history of events, with time passing anywhere: the index says what the peers' tables say, and the end is the truth."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.rib import Holds, Peer, Rib
+from vtep.routes.attributes import Attributes
+from vtep.routes.ead import EthernetAd
+from vtep.routes.event import (
+    Announced,
+    EndOfRib,
+    Heard,
+    PeerOpened,
+    RefreshBegan,
+    RefreshEnded,
+    SessionClosed,
+    SessionOpened,
+    SpeakerStopped,
+    Withdrawn,
+)
+from vtep.routes.mac_ip import MacIp
+
+PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3)]
+MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]
+RD = RouteDistinguisher.parse("65000:1")
+ESIS = [Esi(bytes((3, *([0] * 8), number))) for number in (1, 2)]
+
+often = st.sampled_from
+peers = often(PEERS)
+attributes = st.builds(Attributes, next_hop=peers, seq=st.integers(0, 2))
+mac_routes = st.builds(
+    MacIp, peer=peers, attributes=attributes, rd=st.just(RD), tag=st.just(0), mac=often(MACS), label=st.just(100),
+    esi=often([NO_SEGMENT, *ESIS]),
+)  # fmt: skip
+ads = st.builds(
+    EthernetAd, peer=peers, attributes=attributes, rd=st.just(RD), esi=often(ESIS), tag=often([0, 0xFFFFFFFF]),
+    label=st.just(100),
+)  # fmt: skip
+
+
+def key_of(route):
+    return route.key if isinstance(route, MacIp) else b"\x01" + route.rd + route.esi + route.tag.to_bytes(4)
+
+
+announced = (mac_routes | ads).map(lambda route: Announced(route.peer, {key_of(route): route}))
+withdrawn = (mac_routes | ads).map(lambda route: Withdrawn(route.peer, (key_of(route),)))
+opened = st.builds(
+    PeerOpened, peers, often([None, 30, 120]), st.booleans(), refresh=st.booleans(), enhanced_refresh=st.booleans()
+)
+closed = st.builds(
+    SessionClosed, peers, st.just("closing connection"), st.booleans(), often([False, False, False, True])
+)
+sessions = st.builds(SessionOpened, peers) | opened | closed
+marks = st.builds(EndOfRib, peers) | st.builds(RefreshBegan, peers) | st.builds(RefreshEnded, peers)
+events = announced | announced | withdrawn | sessions | marks
+steps = st.lists(
+    st.tuples(
+        often([0.0, 1.0, 9.0, 30.0, 61.0]),
+        events
+        | events
+        | st.just(SpeakerStopped())
+        | often(["tick", "ask", "miss everything", "lose the feed"])
+        | peers.map(lambda peer: ("miss", peer)),
+        st.booleans(),
+    ),
+    max_size=25,
+)
+holds = st.builds(
+    Holds, peer_down_s=often([0.0, 40.0]), on_deadline=often(["auto", "keep", "complete"]), expected=often([(), PEERS[:1]]),
+    routes_per_peer=often([2, 1000]),
+)  # fmt: skip
+
+
+def play(rib: Rib, step: object, now: float, replayed: bool = False) -> None:
+    rib.tick(now)
+    match step:
+        case "tick":
+            pass
+        case "ask":
+            rib.take_refreshes(now)
+        case "miss everything":
+            rib.miss_lines()
+        case "lose the feed":
+            rib.lose_feed(now)
+        case ("miss", peer):
+            rib.miss_lines(peer)
+        case _:
+            rib.hear(Heard((step,)), now, replayed=replayed)
+
+
+def tables(rib: Rib) -> dict[tuple[Ip, bytes], object]:
+    """Every route, by peer and key; a key in two of a peer's dictionaries is a fault."""
+    found = {}
+    for peer in rib.peers.values():
+        for routes in (peer.fresh, peer.doubted, peer.stale):
+            for key, route in routes.items():
+                assert (peer.address, key) not in found
+                found[peer.address, key] = route
+    return found
+
+
+def check_index(rib: Rib) -> None:
+    routes = tables(rib)
+    by_mac: dict[Mac, set[MacIp]] = {}
+    by_segment: dict[Esi, set[EthernetAd]] = {}
+    for route in routes.values():
+        if isinstance(route, MacIp):
+            by_mac.setdefault(route.mac, set()).add(route)
+        else:
+            by_segment.setdefault(route.esi, set()).add(route)
+    assert {mac: set(rib.index.routes_of(mac)) for mac in rib.index.everything().macs} == by_mac
+    assert sum(len(rib.index.routes_of(mac)) for mac in rib.index.everything().macs) == sum(map(len, by_mac.values()))
+    assert {esi: found for esi in ESIS if (found := set(rib.index.ads_of(esi)))} == by_segment
+
+
+def check_peer(peer: Peer) -> None:
+    assert peer.up or not (peer.fresh or peer.doubted or peer.refresh)
+    assert bool(peer.refresh) == (peer.refresh_due is not None)
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=200)
+def test_the_index_is_what_the_peers_tables_make_it(hold, history):
+    rib, now = Rib(hold, 0.0), 0.0
+    for seconds, step, replayed in history:
+        now += seconds
+        play(rib, step, now, replayed)
+
+        check_index(rib)
+        for peer in rib.peers.values():
+            check_peer(peer)
+            assert len(peer) <= hold.routes_per_peer
+            assert len(peer) == len(list(peer.routes()))
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=200)
+def test_whatever_changes_is_told(hold, history):
+    def seen(rib):
+        return {
+            mac: {(route, rib.is_stale(route)) for route in rib.index.routes_of(mac)} | {
+                ad for route in rib.index.routes_of(mac) for ad in rib.index.ads_of(route.esi)
+            }
+            for mac in MACS
+        }  # fmt: skip
+
+    rib, now = Rib(hold, 0.0), 0.0
+    for seconds, step, replayed in history:
+        now += seconds
+        before = seen(rib)
+        play(rib, step, now, replayed)
+        after = seen(rib)
+
+        assert {mac for mac in MACS if before[mac] != after[mac]} <= rib.index.take_changed().macs
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=150)
+def test_nobody_is_asked_twice_within_ten_seconds(hold, history):
+    rib, now = Rib(hold, 0.0), 0.0
+    asked_at: dict[Ip | None, float] = {}
+    for seconds, step, replayed in history:
+        now += seconds
+        play(rib, step, now, replayed)
+        for whom in rib.take_refreshes(now):
+            assert now >= asked_at.get(whom, -10.0) + 10
+            asked_at[whom] = now
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=150)
+def test_time_alone_works_only_when_it_is_due(hold, history):
+    rib, now = Rib(hold, 0.0), 0.0
+    for seconds, step, replayed in history:
+        now += seconds
+        play(rib, step, now, replayed)
+        rib.take_refreshes(now)
+        rib.index.take_changed()
+        due = rib.due
+
+        assert due is None or due > now
+        before = tables(rib), rib.complete
+        rib.tick(now + 1000 if due is None else (now + due) / 2)
+        assert ((tables(rib), rib.complete), rib.take_refreshes(now)) == (before, [])
+
+
+final_routes = st.dictionaries(st.tuples(peers, often(MACS)), st.integers(0, 3), max_size=6)
+
+
+@given(steps, final_routes)
+@settings(deadline=None, max_examples=200)
+def test_after_every_peer_has_told_everything_the_routes_are_exactly_those_told_last(history, final):
+    """Whatever went before: a new session, all routes, End-of-RIB, and no lost line."""
+    rib, now = Rib(Holds(), 0.0), 0.0
+    for seconds, step, replayed in history:
+        now += seconds
+        play(rib, step, now, replayed)
+
+    expected = {}
+    for peer in PEERS:
+        play(rib, SessionClosed(peer, "", lost=True), now)
+        play(rib, PeerOpened(peer, 120, True, True, True), now)
+        play(rib, SessionOpened(peer), now)
+        for (address, mac), seq in final.items():
+            if address == peer:
+                route = MacIp(peer, Attributes(peer, seq=seq), RD, 0, mac, 100)
+                expected[peer, route.key] = route
+                play(rib, Announced(peer, {route.key: route}), now)
+        play(rib, EndOfRib(peer), now)
+
+    assert tables(rib) == expected
+    assert not any(rib.is_stale(route) for mac in rib.index.everything().macs for route in rib.index.routes_of(mac))
+    assert rib.complete

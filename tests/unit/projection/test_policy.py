@@ -1,0 +1,57 @@
+"""What a leaf imports, looked up and remembered."""
+
+import pytest
+
+from vtep import config
+from vtep.addr import Ip, RouteTarget
+from vtep.projection import policy
+from vtep.projection.policy import Policy, is_wildcard_only
+
+LEAF = """
+node = { vtep = "10.0.0.99" }
+[[vni]]
+vni = 100
+import_rt = ["65000:100", "*:7"]
+[[vni]]
+vni = 200
+import_rt = ["65000:100", "65000:200"]
+"""
+
+
+def targets(*texts: str) -> tuple[RouteTarget, ...]:
+    return tuple(map(RouteTarget.parse, texts))
+
+
+@pytest.mark.parametrize(
+    ("texts", "vnis"),
+    [
+        ((), set()),
+        (("65000:9",), set()),
+        (("65000:100",), {100, 200}),
+        (("65000:9", "65000:200"), {200}),
+        (("1:7",), {100}),
+        (("1:7", "65000:200"), {100, 200}),
+    ],
+    ids=str,
+)
+def test_a_vni_imports_what_matches_any_of_its_targets(texts: tuple[str, ...], vnis: set[int]) -> None:
+    ours = Policy(config.parse(LEAF))
+
+    assert ours.imports(targets(*texts)) == vnis
+    assert ours.imports(targets(*texts)) == vnis
+
+
+def test_an_exact_match_beside_a_wildcard_is_exact() -> None:
+    imports = config.parse(LEAF).vnis[0].imports
+
+    assert is_wildcard_only(imports, targets("1:7"))
+    assert not is_wildcard_only(imports, targets("1:7", "65000:100"))
+
+
+def test_the_memory_is_bounded_and_answers_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "REMEMBERED_MAX", 2)
+    ours = Policy(config.parse(LEAF))
+    hops = [Ip.parse(f"10.0.0.{number}") for number in (98, 99, 100)] * 2
+
+    assert [ours.refused_next_hop(hop) for hop in hops] == ["", "self-vtep", ""] * 2
+    assert len(ours._next_hops) <= 2

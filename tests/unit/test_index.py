@@ -1,0 +1,135 @@
+"""Which routes are found under which MAC, address, endpoint and segment, and what is to be judged after a change."""
+
+import pytest
+from msgspec.structs import replace
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.index import Index
+from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
+from vtep.routes.ead import EthernetAd
+from vtep.routes.imet import Imet
+from vtep.routes.mac_ip import MacIp
+from vtep.routes.segment import Segment
+
+A, B, PEER = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.9.9.9"))
+RD = RouteDistinguisher.parse("65000:1")
+M = Mac.parse("02:00:00:00:00:01")
+IP1 = Ip.parse("172.16.0.1")
+ESI = Esi(bytes((3, *([0] * 8), 1)))
+KEY, OTHER_KEY = b"one", b"another"
+
+
+def mac(ip: Ip | None = None, esi: Esi = NO_SEGMENT) -> MacIp:
+    return MacIp(PEER, Attributes(A), RD, 0, M, 100, ip, esi)
+
+
+def imet(endpoint: Ip | None = A, *, pmsi: bool = True) -> Imet:
+    found = Pmsi(PMSI_INGRESS_REPLICATION, 0, 100, endpoint) if pmsi else None
+    return Imet(PEER, Attributes(B, pmsi=found), RD, 0, A)
+
+
+def ad() -> EthernetAd:
+    return EthernetAd(PEER, Attributes(A), RD, ESI, 0, 100)
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index()
+
+
+def changed(index: Index) -> tuple[set, set, set]:
+    found = index.take_changed()
+    return found.macs, found.hosts, found.endpoints
+
+
+def test_nothing_has_changed_at_first_and_after_it_was_taken(index: Index) -> None:
+    assert not index.take_changed()
+    index.put(KEY, None, mac())
+    assert index.take_changed()
+    assert not index.take_changed()
+
+
+def test_a_route_with_an_address_is_found_under_its_mac_and_under_the_address(index: Index) -> None:
+    route = mac(IP1)
+
+    index.put(KEY, None, route)
+
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((route,), (route,))
+    assert changed(index) == ({M}, {IP1}, set())
+
+
+def test_a_route_without_an_address_is_not_under_any(index: Index) -> None:
+    index.put(KEY, None, mac())
+
+    assert changed(index) == ({M}, set(), set())
+
+
+def test_a_withdrawn_route_is_gone_everywhere_and_another_stays(index: Index) -> None:
+    first, second = mac(IP1), mac(IP1)
+    index.put(KEY, None, first)
+    index.put(OTHER_KEY, None, second)
+
+    index.put(KEY, first, None)
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((second,), (second,))
+    index.put(OTHER_KEY, second, None)
+
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((), ())
+    assert not index.everything()
+
+
+@pytest.mark.parametrize(
+    ("route", "endpoint"), [(imet(A), A), (imet(None), B), (imet(pmsi=False), B)], ids=["endpoint", "none", "no PMSI"]
+)
+def test_a_type_3_route_is_found_under_its_endpoint_or_else_its_next_hop(index: Index, route, endpoint) -> None:
+    index.put(KEY, None, route)
+
+    assert (index.imets_of(endpoint), changed(index)) == ((route,), (set(), set(), {endpoint}))
+
+
+def test_a_type_3_route_whose_endpoint_changes_is_judged_at_both(index: Index) -> None:
+    before, after = imet(A), imet(B)
+    index.put(KEY, None, before)
+    index.take_changed()
+
+    index.put(KEY, before, after)
+
+    assert (index.imets_of(A), index.imets_of(B), changed(index)) == ((), (after,), (set(), set(), {A, B}))
+
+
+def test_a_type_3_route_that_goes_is_judged_once_more(index: Index) -> None:
+    route = imet()
+    index.put(KEY, None, route)
+    index.take_changed()
+
+    index.put(KEY, route, None)
+
+    assert (index.imets_of(A), changed(index)) == ((), (set(), set(), {A}))
+
+
+def test_a_segments_route_concerns_the_macs_on_it(index: Index) -> None:
+    on_it = mac(esi=ESI)
+    index.put(KEY, None, on_it)
+    index.take_changed()
+
+    route = ad()
+    index.put(OTHER_KEY, None, route)
+    assert (list(index.ads_of(ESI)), changed(index)) == ([route], ({M}, set(), set()))
+    index.put(KEY, on_it, mac())
+    index.take_changed()
+    index.put(OTHER_KEY, route, replace(route, label=200))
+    assert changed(index) == (set(), set(), set())
+    index.put(OTHER_KEY, next(index.ads_of(ESI)), None)
+
+    assert list(index.ads_of(ESI)) == []
+
+
+def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
+    index.put(KEY, None, Segment(PEER, Attributes(A), RD, ESI, A))
+
+    assert not index.take_changed()
+
+
+def test_what_is_stale_is_judged_again(index: Index) -> None:
+    index.mark([mac(IP1), imet(), ad()])
+
+    assert changed(index) == ({M}, set(), set())

@@ -1,0 +1,142 @@
+"""The routes of all peers by what the projection asks for, and what of it changed since it asked last.
+
+    MAC          its Type-2 routes, MAC-only and with a host address alike
+    host         the Type-2 routes that name this address
+    endpoint     the Type-3 routes whose floods go there
+    segment      its Type-1 routes, and the MACs that are on it
+
+Knows which route has which key; whose it is, and whether it is still good, is the RIB's business.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar, cast
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac
+from vtep.routes import Route
+from vtep.routes.ead import EthernetAd
+from vtep.routes.event import RouteKey
+from vtep.routes.imet import Imet
+from vtep.routes.mac_ip import MacIp
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+class Changed:
+    """What is to be judged again."""
+
+    __slots__ = ("endpoints", "hosts", "macs")
+
+    def __init__(self, macs: Iterable[Mac] = (), hosts: Iterable[Ip] = (), endpoints: Iterable[Ip] = ()) -> None:
+        self.macs = set(macs)
+        self.hosts = set(hosts)
+        self.endpoints = set(endpoints)
+
+    def __bool__(self) -> bool:
+        return bool(self.macs or self.hosts or self.endpoints)
+
+
+class Index:
+    """Filled by the RIB, read by the projection."""
+
+    def __init__(self) -> None:
+        self._macs: dict[Mac, tuple[MacIp, ...]] = {}
+        self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
+        self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
+        self._segments: dict[Esi, set[Mac]] = {}
+        self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
+        self._changed = Changed()
+
+    def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
+        return self._macs.get(mac, ())
+
+    def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
+        return self._hosts.get(ip, ())
+
+    def imets_of(self, endpoint: Ip) -> tuple[Imet, ...]:
+        return self._endpoints.get(endpoint, ())
+
+    def ads_of(self, segment: Esi) -> Iterator[EthernetAd]:
+        return iter(self._ads.get(segment, {}).values())
+
+    def everything(self) -> Changed:
+        """Return all that there is to judge."""
+        return Changed(self._macs, self._hosts, self._endpoints)
+
+    def take_changed(self) -> Changed:
+        """Return what changed since the last call."""
+        changed, self._changed = self._changed, Changed()
+        return changed
+
+    def mark(self, routes: Iterable[Route]) -> None:
+        """These routes are the same and mean something else: they are stale now."""
+        self._changed.macs.update(route.mac for route in routes if isinstance(route, MacIp))
+
+    def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
+        """Put a route in the place of another; a key belongs to one type of route."""
+        if isinstance(new, MacIp) or isinstance(old, MacIp):
+            self._put_mac_ip(cast("MacIp | None", old), cast("MacIp | None", new))
+        elif isinstance(new, Imet) or isinstance(old, Imet):
+            self._put_imet(cast("Imet | None", old), cast("Imet | None", new))
+        elif isinstance(new, EthernetAd) or isinstance(old, EthernetAd):
+            self._put_ad(key, cast("EthernetAd | None", old), cast("EthernetAd | None", new))
+
+    def _put_mac_ip(self, old: MacIp | None, new: MacIp | None) -> None:
+        either = new or old
+        assert either is not None
+        mac, ip = either.mac, either.ip
+        after = _replaced(self._macs, mac, old, new)
+        self._changed.macs.add(mac)
+        if ip is not None:
+            _replaced(self._hosts, ip, old, new)
+            self._changed.hosts.add(ip)
+        for route in (old, new):
+            if route is not None and route.esi != NO_SEGMENT:
+                self._put_on_segment(route.esi, mac, after)
+
+    def _put_on_segment(self, segment: Esi, mac: Mac, routes: tuple[MacIp, ...]) -> None:
+        members = self._segments.setdefault(segment, set())
+        if any(route.esi == segment for route in routes):
+            members.add(mac)
+        else:
+            members.discard(mac)
+        if not members:
+            del self._segments[segment]
+
+    def _put_imet(self, old: Imet | None, new: Imet | None) -> None:
+        """The endpoint is no part of the key, so that a new version may be about another one."""
+        for endpoint in {_endpoint(imet) for imet in (old, new) if imet is not None}:
+            there = new if new is not None and _endpoint(new) == endpoint else None
+            _replaced(self._endpoints, endpoint, old, there)
+            self._changed.endpoints.add(endpoint)
+
+    def _put_ad(self, key: RouteKey, old: EthernetAd | None, new: EthernetAd | None) -> None:
+        if old is not None:
+            ads = self._ads[old.esi]
+            del ads[old.peer, key]
+            if not ads:
+                del self._ads[old.esi]
+        if new is not None:
+            self._ads.setdefault(new.esi, {})[new.peer, key] = new
+        either = new or old
+        assert either is not None
+        self._changed.macs.update(self._segments.get(either.esi, ()))
+
+
+def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | None) -> tuple[R, ...]:
+    """Put a route in the place of another, and return all that are there now."""
+    before = table.get(key, ())
+    after = before if old is None else tuple(route for route in before if route is not old)
+    if new is not None:
+        after += (new,)
+    if after:
+        table[key] = after
+    else:
+        table.pop(key, None)
+    return after
+
+
+def _endpoint(imet: Imet) -> Ip:
+    """Return where its floods go; a route that names no such place is kept under its next hop."""
+    pmsi = imet.attributes.pmsi
+    return imet.attributes.next_hop if pmsi is None or pmsi.endpoint is None else pmsi.endpoint

@@ -1,0 +1,140 @@
+"""Lines in, intent out: what ExaBGP says, folded into the RIB and judged against the configuration.
+
+Owns the RIB and the latest intent. Knows no socket, no kernel and no clock: the daemon brings live lines with its own
+clock, `vtep replay` brings recorded ones with theirs. A line that cannot be read is counted and kept, and nothing else
+suffers.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac
+from vtep.config import Config
+from vtep.errors import StreamError
+from vtep.index import Changed
+from vtep.intent import NOTHING, Intent, RowKey
+from vtep.projection import Policy, project
+from vtep.rib import Holds, Rib
+from vtep.routes import exabgp
+from vtep.routes.event import Heard
+
+BAD_LINES_KEPT: Final = 100
+BAD_LINE_HEAD: Final = 1024
+
+
+class BadLine(Struct, frozen=True):
+    """A line that said nothing to us."""
+
+    time: float
+    why: str
+    head: bytes
+    octets: int
+
+
+class Listener:
+    """Everything between the feed and the intent."""
+
+    def __init__(self, config: Config, now: float, *, asks: bool = True) -> None:
+        """Start with nothing; `asks` tells whether a peer can be asked to tell everything again."""
+        self.config = config
+        self.rib = Rib(_holds(config), now, asks=asks)
+        self.intent = NOTHING
+        self.bad_lines = 0
+        self.last_bad: deque[BadLine] = deque(maxlen=BAD_LINES_KEPT)
+        self._policy = Policy(config)
+        self._everything_anew = False
+        self._cleared: list[RowKey] = []
+
+    def hear(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
+        """Read and fold lines that came together."""
+        for line in lines:
+            try:
+                heard = exabgp.decode(line)
+            except StreamError as error:
+                self.miss(line, len(line), str(error), now)
+            else:
+                self.fold(heard, now, replayed=replayed)
+
+    def fold(self, heard: Heard, now: float, *, replayed: bool = False) -> None:
+        self.rib.hear(heard, now, replayed=replayed)
+
+    def miss(self, head: bytes, octets: int, why: str, now: float) -> None:
+        """Keep a line that could not be read; whatever it said, its peer must say it again."""
+        self.bad_lines += 1
+        self.last_bad.append(BadLine(now, why, head[:BAD_LINE_HEAD], octets))
+        self.rib.miss_lines(_peer_named_in(head))
+
+    def tick(self, now: float) -> None:
+        self.rib.tick(now)
+
+    def judge(self, now: float) -> Intent:
+        """Return the intent as of now; the work is proportional to what changed."""
+        changed: Changed | None = self.rib.index.take_changed()
+        if self._everything_anew:
+            changed = None
+        elif not self._is_news(changed, now):
+            return self.intent
+        self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared)
+        self._everything_anew = False
+        self._cleared = []
+        return self.intent
+
+    def reconfigure(self, config: Config, now: float) -> None:
+        """Judge everything anew by another configuration; the peers need not say anything again."""
+        self.config = config
+        self.rib.reconfigure(_holds(config), now)
+        self._policy = Policy(config, self._policy.own_macs)
+        self._everything_anew = True
+
+    def learn_own_macs(self, macs: frozenset[Mac]) -> None:
+        """Our own devices' MACs are never remote."""
+        if macs != self._policy.own_macs:
+            self._policy = Policy(self.config, macs)
+            self._everything_anew = True
+
+    def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
+        self._cleared += keys
+
+    def refreshes(self, now: float) -> list[Ip | None]:
+        """Return whom to ask to tell everything again; None among them stands for everybody."""
+        return self.rib.take_refreshes(now)
+
+    @property
+    def due(self) -> float | None:
+        """When time alone changes something."""
+        return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)
+
+    def _is_news(self, changed: Changed | None, now: float) -> bool:
+        return bool(
+            changed
+            or self._cleared
+            or self.rib.complete != self.intent.complete
+            or self.rib.why != self.intent.why
+            or (self.intent.due is not None and now >= self.intent.due)
+        )
+
+
+_PEER: Final = re.compile(rb'"peer" ?: ?"([0-9A-Fa-f.:]{2,45})"')
+
+
+def _peer_named_in(head: bytes) -> Ip | None:
+    match = _PEER.search(head[:BAD_LINE_HEAD])
+    try:
+        return Ip.parse(match[1].decode()) if match else None
+    except ValueError:
+        return None
+
+
+def _holds(config: Config) -> Holds:
+    feed = config.feed
+    return Holds(
+        initial_s=feed.initial_hold_s,
+        peer_down_s=feed.peer_down_hold_s,
+        on_deadline=feed.on_deadline,
+        expected=feed.peers,
+        routes_per_peer=config.limits.routes_per_peer,
+    )

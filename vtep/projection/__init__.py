@@ -1,0 +1,62 @@
+"""Which routes win, and what they mean on this leaf: the RIB and the configuration in, an `Intent` out.
+
+Pure and total. Given the previous intent and what changed since, the work is proportional to what changed; without
+them everything is judged anew, with the same result (duplicate detection alone remembers). Knows BGP, not the kernel.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from vtep.addr import Vni
+from vtep.index import Changed
+from vtep.intent import NOTHING, Intent, RowKey
+from vtep.projection.draft import MacDraft, due_moves
+from vtep.projection.floods import project_floods
+from vtep.projection.hosts import project_hosts
+from vtep.projection.policy import Policy
+from vtep.rib import Rib
+
+__all__ = ["Policy", "project"]
+
+PROJECTORS = (project_floods, project_hosts)
+"""Beside the MACs': each takes an intent and returns it with its own table, and whether that changed its meaning."""
+
+
+def project(
+    rib: Rib,
+    policy: Policy,
+    now: float,
+    previous: Intent = NOTHING,
+    changed: Changed | None = None,
+    cleared: Iterable[RowKey] = (),
+) -> Intent:
+    """Judge what changed (everything, when that is not said) and return the next intent.
+
+    `cleared` names duplicates that an operator has set free.
+    """
+    if changed is None:
+        changed = _everything(rib, previous)
+    draft = MacDraft(previous, policy)
+    todo = dict.fromkeys(changed.macs, frozenset[Vni]())
+    for vni, mac in (*draft.clear(cleared), *due_moves(previous, policy, now)):
+        todo[mac] = todo.get(mac, frozenset()) | {vni}
+    for mac, vnis in todo.items():
+        draft.judge(mac, vnis, rib, now)
+    for mac in draft.freed():
+        draft.judge(mac, frozenset(), rib, now)
+    intent, moved = draft.apply(now), draft.meaning_changed or rib.complete != previous.complete
+    for projector in PROJECTORS:
+        intent, moved_too = projector(intent, rib, policy, changed)
+        moved |= moved_too
+    return structs.replace(intent, generation=previous.generation + moved, complete=rib.complete, why=rib.why)
+
+
+def _everything(rib: Rib, previous: Intent) -> Changed:
+    """Return all that there is, and all that there was."""
+    there = rib.index.everything()
+    there.macs.update(mac for mac, _ in previous.judged.unordered())
+    there.hosts.update(ip for ip, _ in previous.hosts.unordered())
+    for table in (previous.floods, previous.refused_floods):
+        there.endpoints.update(endpoint for endpoint, _ in table.unordered())
+    return there

@@ -1,0 +1,215 @@
+"""The RemoteMacTable's next version, while what changed of it is being judged.
+
+Keeps the rule that a full VNI takes no new MAC, and tells whether the meaning changed. Which route wins is decided in
+`macs`; nothing here looks at a route but to ask.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from msgspec import structs
+
+from vtep.addr import Mac, Vni
+from vtep.intent import Candidate, Intent, Moves, RemoteMac, RowKey, keys_of
+from vtep.projection import duplicates
+from vtep.projection.macs import Before, Judgement, judge_alone, judge_mac
+from vtep.projection.policy import Policy
+from vtep.rib import Rib
+from vtep.table import Table
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class MacDraft:
+    """The changes to the previous intent, while they are being found."""
+
+    def __init__(self, previous: Intent, policy: Policy) -> None:
+        self.previous = previous
+        self.policy = policy
+        self.macs: dict[RowKey, RemoteMac | None] = {}
+        self.judged: dict[Mac, RemoteMac | tuple[Candidate, ...] | None] = {}
+        self.alerts: dict[RowKey, tuple | None] = {}  # type: ignore[type-arg]
+        self.moves: dict[RowKey, Moves | None] = {}
+        self.limited: dict[RowKey, bool | None] = {}
+        self.rows: dict[Vni, int] = {}
+        self.meaning_changed = False
+
+    def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
+        """Forget how often these moved, not where they were last: going there is no move."""
+        for key in keys:
+            moves = self.previous.moves.get(key)
+            if moves is not None:
+                self.moves[key] = Moves(place=moves.place)
+                yield key
+
+    def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
+        """Judge a MAC, at least in these VNIs, and note what is different now."""
+
+        routes = rib.index.routes_of(mac)
+        if len(routes) == 1 and not vnis:
+            row = judge_alone(routes[0], rib, self.policy)
+            if row is not None and self._take_alone(row):
+                return
+
+        def before(vni: Vni) -> Before:
+            key = (vni, mac)
+            return Before(_now(self.macs, self.previous.macs, key), _now(self.moves, self.previous.moves, key))
+
+        vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
+        self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+
+    def _take_alone(self, row: RemoteMac) -> bool:
+        """Note the row of a MAC without history or rival; false if there is more to it."""
+        key = row.key
+        previous = self.previous
+        old = previous.judged.get(row.mac)
+        if old is not None and not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
+            return False
+        if key in previous.moves or key in previous.limited or key in self.limited:
+            return False
+        if old is None and self._rows(row.vni) >= self.policy.macs_per_vni:
+            return False
+        if row != old:
+            self._put_row(key, row)
+            self.judged[row.mac] = row
+        return True
+
+    def _take(self, mac: Mac, judgements: dict[Vni, Judgement]) -> None:
+        told: list[Candidate] = []
+        only: RemoteMac | None = None
+        for vni, judgement in judgements.items():
+            key = (vni, mac)
+            row, candidates = self._within_limit(key, judgement)
+            self._put_row(key, row)
+            _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
+            _put(self.moves, self.previous.moves, key, judgement.moves)
+            told += candidates
+            only = row
+        if len(told) == 1 and only is not None and _says_all(told[0], only):
+            self.judged[mac] = only
+        else:
+            self.judged[mac] = tuple(told) or None
+
+    def _within_limit(self, key: RowKey, judgement: Judgement) -> tuple[RemoteMac | None, tuple[Candidate, ...]]:
+        """A VNI that is full takes no new MAC; those it has go on."""
+        is_new = judgement.row is not None and _now(self.macs, self.previous.macs, key) is None
+        full = is_new and self._rows(key[0]) >= self.policy.macs_per_vni
+        _put(self.limited, self.previous.limited, key, full or None)
+        if not full:
+            return judgement.row, judgement.candidates
+        told = (
+            _refused(candidate, "limit") if candidate.verdict == "won" else candidate
+            for candidate in judgement.candidates
+        )
+        return None, tuple(told)
+
+    def freed(self) -> list[Mac]:
+        """Return MACs that were refused for want of room, as many as there is room for now."""
+        most = self.policy.macs_per_vni
+        full = {vni for vni in self.rows if self.previous.rows_of_vni.get(vni, 0) >= most}
+        full |= {vni for (vni, _), refused in self.limited.items() if refused}
+        macs: list[Mac] = []
+        for vni in full:
+            room = most - self._rows(vni)
+            macs += sorted(self._waiting(vni))[:room] if room > 0 else ()
+        return macs
+
+    def _waiting(self, vni: Vni) -> Iterable[Mac]:
+        refused_before = (key for key, _ in self.previous.limited.unordered() if key not in self.limited)
+        refused_now = (key for key, full in self.limited.items() if full)
+        return (mac for number, mac in (*refused_before, *refused_now) if number == vni)
+
+    def apply(self, now: float) -> Intent:
+        """Return the previous intent with what was judged."""
+        previous = self.previous
+        moves = _changed(previous.moves, self.moves)
+        return structs.replace(
+            previous,
+            macs=_changed(previous.macs, self.macs),
+            judged=_changed(previous.judged, self.judged),
+            alerts=_changed(previous.alerts, self.alerts),
+            moves=moves,
+            limited=_changed(previous.limited, self.limited),
+            rows_of_vni=_changed(previous.rows_of_vni, {vni: count or None for vni, count in self.rows.items()}),
+            touched=tuple(self.macs),
+            due=self._due(moves, now),
+        )
+
+    def _put_row(self, key: RowKey, row: RemoteMac | None) -> None:
+        old = _now(self.macs, self.previous.macs, key)
+        if row == old:
+            return
+        self.macs[key] = row
+        if row is None or old is None:
+            self.rows[key[0]] = self._rows(key[0]) + (1 if old is None else -1)
+            self.meaning_changed = True
+        elif row.via != old.via:
+            self.meaning_changed = True
+
+    def _rows(self, vni: Vni) -> int:
+        count = self.rows.get(vni)
+        return self.previous.rows_of_vni.get(vni, 0) if count is None else count
+
+    def _due(self, moves: Table[RowKey, Moves], now: float) -> float | None:
+        """Look through all moving MACs only when one of them is due, and else at those that moved just now."""
+        rule = self.policy.duplicates
+        known = self.previous.due
+        if known is not None and now < known:
+            times = [known, *(duplicates.due(moved, rule) for moved in self.moves.values() if moved is not None)]
+        else:
+            times = [duplicates.due(moved, rule) for _, moved in moves.unordered()]
+        return min((time for time in times if time is not None), default=None)
+
+
+def due_moves(previous: Intent, policy: Policy, now: float) -> Iterator[RowKey]:
+    """Yield those that time alone changes, looking through them only when there is one."""
+    if previous.due is None or now < previous.due:
+        return
+    for key, moves in previous.moves.unordered():
+        time = duplicates.due(moves, policy.duplicates)
+        if time is not None and now >= time:
+            yield key
+
+
+def _says_all(candidate: Candidate, row: RemoteMac) -> bool:
+    return (
+        candidate.verdict == "won"
+        and candidate.ip is None
+        and row.segment is None
+        and candidate.label == row.vni
+        and row.reason != "dup-frozen"
+        and "reserved-esi" not in row.notes
+    )
+
+
+def _refused(candidate: Candidate, reason: str) -> Candidate:
+    return Candidate(
+        vni=candidate.vni,
+        mac=candidate.mac,
+        vtep=candidate.vtep,
+        verdict="refused",
+        reason=reason,
+        seq=candidate.seq,
+        sticky=candidate.sticky,
+        stale=candidate.stale,
+        peer=candidate.peer,
+        rd=candidate.rd,
+        ip=candidate.ip,
+        esi=candidate.esi,
+        label=candidate.label,
+        notes=candidate.notes,
+    )
+
+
+def _now(changes: dict[RowKey, V | None], table: Table[RowKey, V], key: RowKey) -> V | None:
+    return changes[key] if key in changes else table.get(key)
+
+
+def _put(changes: dict[RowKey, V | None], table: Table[RowKey, V], key: RowKey, value: V | None) -> None:
+    if _now(changes, table, key) != value:
+        changes[key] = value
+
+
+def _changed(table: Table[K, V], changes: dict[K, V | None]) -> Table[K, V]:
+    return table.changed(changes) if changes else table

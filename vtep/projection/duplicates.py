@@ -1,0 +1,68 @@
+"""Has a MAC moved too often (RFC 7432 15.1), and what then: the only part of the projection with a memory.
+
+Counted are changes of the place, between remote VTEPs as well; a rising sequence without a move and a move within one
+Ethernet segment are none. A move across a moment without any route counts once the MAC is known to move. The memory
+is a value that goes in and comes out, one for each MAC that moved within the window, and is dropped afterwards.
+"""
+
+from vtep.config import DuplicateConfig
+from vtep.intent import Direct, Moves, RemoteMac
+
+
+def follow(
+    moves: Moves | None, before: RemoteMac | None, row: RemoteMac, rule: DuplicateConfig, now: float
+) -> Moves | None:
+    """Return the memory after a MAC was judged to be where `row` says."""
+    if moves is None:
+        if before is None or before.place == row.place:
+            return None
+        moves = Moves(place=before.place)
+    moves = _recovered(moves, rule, now)
+    times = _lately(moves, rule, now)
+    if row.place != moves.place:
+        times = (*times, now)[-rule.moves :]
+    since = moves.duplicate_since
+    if since is None and len(times) >= rule.moves:
+        since = now
+    frozen = moves.frozen
+    if frozen is None and times and since is not None and rule.action == "freeze":
+        frozen = row.via
+    if not times and frozen is None:
+        return None
+    return Moves(place=row.place, times=times, duplicate_since=since, frozen=frozen)
+
+
+def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
+    """Return the memory of a MAC that is nowhere: kept for a window, so that its return elsewhere is a move."""
+    moves = _recovered(moves, rule, now)
+    times = _lately(moves, rule, now)
+    if not times:
+        return None
+    return Moves(place=moves.place, times=times, duplicate_since=moves.duplicate_since, frozen=moves.frozen)
+
+
+def due(moves: Moves, rule: DuplicateConfig) -> float | None:
+    """Return when time alone changes this memory."""
+    times = [moves.times[0] + rule.window_s] if moves.times else []
+    if moves.frozen is not None and rule.recover_s and moves.duplicate_since is not None:
+        times.append(moves.duplicate_since + rule.recover_s)
+    return min(times, default=None)
+
+
+def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...]:
+    """Return the moves of the last window, by the same sum as `due`: another might round otherwise and be due for ever."""
+    return tuple(time for time in moves.times if now < time + rule.window_s)
+
+
+def frozen_at(moves: Moves | None) -> Direct | None:
+    return None if moves is None else moves.frozen
+
+
+def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:
+    """A freeze ends after its time, or when the configuration no longer freezes."""
+    if moves.frozen is None:
+        return moves
+    recovers = rule.recover_s and moves.duplicate_since is not None and now >= moves.duplicate_since + rule.recover_s
+    if recovers or rule.action != "freeze":
+        return Moves(place=moves.place)
+    return moves

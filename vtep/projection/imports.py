@@ -1,0 +1,129 @@
+"""Which VNIs of ours a Type-2 route concerns, and whether it may win there.
+
+Each route is judged by itself: no other route of the MAC matters, but for the segment's own (`segments`). All that does
+not depend on the MAC is one `Admission`, found once for all routes that share attributes, label and tag. The refusals
+are the codes of docs/reasons.md, and the first that applies, in their order, is the one told.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from vtep.addr import MAX_ESI, Ip, Vni
+from vtep.config import VniConfig
+from vtep.intent import Direct
+from vtep.projection.policy import Policy, is_wildcard_only
+from vtep.routes.attributes import ENCAP_VXLAN, Attributes
+from vtep.routes.mac_ip import MacIp
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """A route before one of our VNIs: usable there, or refused with the reason."""
+
+    route: MacIp
+    vni: Vni
+    """Ours, or the route's own where none of ours matched."""
+    refusal: str
+    notes: tuple[str, ...]
+
+
+class Admission(Struct, frozen=True, gc=False):
+    """What the attributes, the label and the tag of a route mean to one VNI."""
+
+    vni: Vni
+    refusal: str
+    notes: tuple[str, ...]
+    via: Direct
+
+
+def judge(route: MacIp, policy: Policy) -> Iterator[Standing]:
+    """Yield one standing for each VNI that the route concerns; at least one."""
+    for admission in admissions(route, policy):
+        notes = (*admission.notes, "reserved-esi") if route.esi == MAX_ESI else admission.notes
+        yield Standing(route, admission.vni, refusal(route, admission, policy), notes)
+
+
+def refusal(route: MacIp, admission: Admission, policy: Policy) -> str:
+    """Return why the route may not win, or nothing; a bad MAC is told first, one of our own last."""
+    if not route.mac.is_usable:
+        return "bad-mac"
+    if admission.refusal:
+        return admission.refusal
+    return "self-mac" if route.mac in policy.own_macs else ""
+
+
+def admissions(route: MacIp, policy: Policy) -> tuple[Admission, ...]:
+    """Remembered by the attributes' identity, which stays theirs because they are kept beside the answer."""
+    attributes = route.attributes
+    question = (id(attributes), route.label, route.tag)
+    known = policy.admissions.get(question)
+    if known is None:
+        known = (attributes, admit(attributes, attributes.next_hop, route.label, route.tag, policy))
+        policy.admissions.put(question, known)
+    found: tuple[Admission, ...] = known[1]
+    return found
+
+
+def admit(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Policy) -> tuple[Admission, ...]:
+    """Return what a route that sends frames toward this address means to each VNI it concerns."""
+    refusal = _unusable_anywhere(attributes, toward, label, policy)
+    imported = policy.imports(attributes.targets)
+    vnis = _concerned(label, policy, imported)
+    if not vnis:
+        via = Direct(toward)
+        return (Admission(Vni(label), refusal or "unknown-vni", _notes(attributes, None), via),)
+    return tuple(
+        Admission(
+            vni.vni,
+            refusal or _refused_here(attributes, label, tag, vni, vni.vni in imported),
+            _notes(attributes, vni),
+            Direct(toward, Vni(label) if label != vni.vni else None),
+        )
+        for vni in (policy.vnis[number] for number in vnis)
+    )
+
+
+def _unusable_anywhere(attributes: Attributes, toward: Ip, label: int, policy: Policy) -> str:
+    if label == 0:
+        return "bad-vni"
+    if reason := policy.refused_next_hop(toward):
+        return reason
+    # Without the community the encapsulation is what both sides were configured for (RFC 8365 5.1.3).
+    if attributes.encapsulations and ENCAP_VXLAN not in attributes.encapsulations:
+        return "encap"
+    return ""
+
+
+def _concerned(label: int, policy: Policy, imported: frozenset[Vni]) -> tuple[int, ...]:
+    """The VNI of its label, those that take any label by Route Target, or else those whose Route Target it carries."""
+    if not policy.downstream:
+        return (label,) if label in policy.vnis else tuple(sorted(imported))
+    vnis = {vni for vni in imported if vni in policy.downstream}
+    if label in policy.vnis:
+        vnis.add(Vni(label))
+    return tuple(sorted(vnis or imported))
+
+
+def _refused_here(attributes: Attributes, label: int, tag: int, vni: VniConfig, imported: bool) -> str:
+    if not attributes.targets:
+        return "rt-missing"
+    if not imported:
+        return "rt-mismatch"
+    if label != vni.vni and not vni.downstream_vni:
+        return "vni-mismatch"
+    if tag != vni.tag:
+        return "tag-mismatch"
+    if vni.site is not None and vni.site in attributes.sites:
+        return "soo"
+    return ""
+
+
+def _notes(attributes: Attributes, vni: VniConfig | None) -> tuple[str, ...]:
+    notes = []
+    if not attributes.encapsulations:
+        notes.append("encap-default")
+    if attributes.mobility_count > 1:
+        notes.append("first-mm")
+    if vni is not None and attributes.targets and is_wildcard_only(vni.imports, attributes.targets):
+        notes.append("rt-wildcard")
+    return tuple(notes)

@@ -1,0 +1,67 @@
+"""The configuration, prepared for judging routes: what is asked for every route is answered from a dictionary.
+
+Knows configuration and addresses; judges nothing. One value is made at start and at each reload. A table of a million
+MACs asks few distinct questions, and a peer that asks many makes the memory start over.
+"""
+
+from typing import Any, Final, TypeVar
+
+from vtep.addr import Ip, Mac, RouteTarget, Vni
+from vtep.config import Config, DuplicateConfig, Targets, VniConfig
+
+REMEMBERED_MAX: Final = 65536
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Policy:
+    """What this leaf imports."""
+
+    def __init__(self, config: Config, own_macs: frozenset[Mac] = frozenset()) -> None:
+        self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
+        self.own_macs = own_macs
+        self.duplicates: DuplicateConfig = config.duplicates
+        self.macs_per_vni = config.limits.macs_per_vni
+        self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
+        self._own_vteps = config.own_vteps
+        self.admissions: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
+        """For `imports`: what routes with the same attributes, label and tag share."""
+        self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
+        self._next_hops: Memory[Ip, str] = Memory()
+
+    def imports(self, targets: tuple[RouteTarget, ...]) -> frozenset[Vni]:
+        """Return our VNIs that import any of these Route Targets."""
+        found = self._imports.get(targets)
+        if found is None:
+            found = frozenset(vni.vni for vni in self.vnis.values() if _matches(vni.imports, targets))
+            self._imports.put(targets, found)
+        return found
+
+    def refused_next_hop(self, next_hop: Ip) -> str:
+        """Return why nothing may be sent there, or nothing."""
+        reason = self._next_hops.get(next_hop)
+        if reason is None:
+            reason = "" if next_hop.is_unicast else "bad-nexthop"
+            if next_hop in self._own_vteps:
+                reason = "self-vtep"
+            self._next_hops.put(next_hop, reason)
+        return reason
+
+
+class Memory(dict[K, V]):
+    """Answers given so far; it starts over when it is full."""
+
+    def put(self, question: K, answer: V) -> None:
+        if len(self) >= REMEMBERED_MAX:
+            self.clear()
+        self[question] = answer
+
+
+def is_wildcard_only(imports: Targets, targets: tuple[RouteTarget, ...]) -> bool:
+    """Tell whether only a `*:N` let these Route Targets in."""
+    return not any(target in imports.exact for target in targets)
+
+
+def _matches(imports: Targets, targets: tuple[RouteTarget, ...]) -> bool:
+    return any(target in imports.exact or target.assigned in imports.wildcards for target in targets)

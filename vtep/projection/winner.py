@@ -1,0 +1,97 @@
+"""Which place wins a MAC: one total order, and the name of the rule that decided.
+
+    place      a VTEP, or an Ethernet segment with all its VTEPs: moving means changing the place
+    1 stale    a place that only LLGR-stale routes vouch for loses (RFC 9494 4.3, unverified)
+    2 fixed    a sticky MAC cannot move (RFC 7432 7.7, 15.2), so it wins whatever the sequence; and so does a default
+               gateway, as with FRR: RFC 7432 10.1 gives it no rank
+    3 seq      the higher mobility sequence wins, absent is 0 (RFC 7432 15); plain unsigned 32 bits, as with FRR: that
+               section wants wraparound handled, and does not say how
+    4 vtep     the lower VTEP address wins (RFC 7432 15), as a number, IPv4 before IPv6
+    5 total    a fixed order over what is left, so that arrival never matters
+
+LOCAL_PREF, AS path and the rest of BGP's ladder never decide a MAC. No memory: a lower sequence wins once the higher
+is gone.
+"""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from vtep.addr import Esi, Ip, Vni
+from vtep.routes.mac_ip import MacIp
+
+
+class Place:
+    """Where a MAC may be, with the routes that say so. Lives only while one MAC is judged."""
+
+    def __init__(
+        self, routes: list[MacIp], vtep: Ip, segment: Esi | None, encapsulation: Vni | None, spread: bool
+    ) -> None:
+        self.vtep = vtep
+        """Where frames go: the VTEP itself, or the lowest of the segment's."""
+        self.segment = segment
+        self.encapsulation = encapsulation
+        self.spread = spread
+        """The segment has more than one VTEP."""
+        self.routes = sorted(routes, key=_route_order)
+        self.llgr_stale = self.routes[0].attributes.llgr_stale
+        best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
+        self.sticky = any(attributes.sticky for attributes in best)
+        self.gateway = any(attributes.gateway for attributes in best)
+        self.seq = max(attributes.seq for attributes in best)
+
+    @property
+    def fixed(self) -> bool:
+        return self.sticky or self.gateway
+
+    @cached_property
+    def order(self) -> tuple[object, ...]:
+        return (
+            self.llgr_stale,
+            not self.fixed,
+            -self.seq,
+            self.vtep.order,
+            self.segment or b"",
+            self.encapsulation or 0,
+        )
+
+
+def choose(places: Iterable[Place]) -> tuple[Place, str, list[tuple[Place, str]]]:
+    """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
+    winner, *losers = sorted(places, key=lambda place: place.order)
+    told = [(loser, _rule(winner, loser)) for loser in losers]
+    return winner, told[0][1] if told else _alone(winner), told
+
+
+def _rule(winner: Place, loser: Place) -> str:
+    if winner.llgr_stale != loser.llgr_stale:
+        return "llgr-stale"
+    if winner.fixed != loser.fixed:
+        return "sticky" if winner.sticky else "gateway"
+    if winner.seq != loser.seq:
+        return "higher-seq"
+    if winner.vtep != loser.vtep:
+        return "lower-vtep"
+    return "total-order"
+
+
+def _alone(winner: Place) -> str:
+    if winner.gateway:
+        return "gateway"
+    return "same-es" if winner.spread else "only-path"
+
+
+def _route_order(route: MacIp) -> tuple[object, ...]:
+    """Sort the route that speaks for its place first."""
+    attributes = route.attributes
+    return (
+        attributes.llgr_stale,
+        not (attributes.sticky or attributes.gateway),
+        -attributes.seq,
+        attributes.next_hop.order,
+        route.rd,
+        route.esi,
+        route.tag,
+        route.ip or b"",
+        route.label,
+        route.peer.order,
+    )
