@@ -1,0 +1,197 @@
+"""A leaf on either world: the engine with its target, a ledger, and an intent spelled as a few words.
+
+Knows how the daemon drives the engine (hints and what an intent touched make a small pass, doubt makes a survey) and lets
+a test do it by hand. `Mishaps` stands between the engine and the kernel and can make things go wrong there.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from tests.contract.worlds import LOCAL, MACS, World, render
+from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
+from vtep.config import Targets, VniConfig
+from vtep.errors import KernelError
+from vtep.intent import Direct, Flood, Intent, RemoteMac
+from vtep.kernel.links import Links
+from vtep.kernel.memory import Crashed
+from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb
+from vtep.kernel.target import KernelTarget
+from vtep.kinds import KINDS
+from vtep.reconcile.engine import Engine, Report, Scope, run_to_end
+from vtep.reconcile.ownership import Claims, Ledger
+from vtep.reconcile.report import Trouble
+from vtep.table import Table
+
+VNI = Vni(100)
+PEER, RD = Ip.parse("10.9.9.9"), RouteDistinguisher.parse("65000:1")
+A, B, C = (Ip.parse(f"10.0.0.{number}") for number in (2, 3, 4))
+L, M, N = (Mac.parse(f"02:00:00:00:00:0{digit}") for digit in "9ab")
+NAMES = {L: "l", M: "m", N: "n"} | {mac: name for name, mac in MACS.items()}
+
+Wanted = Mapping[Mac, Ip | tuple[Ip, int]]
+"""By MAC: the VTEP, or the VTEP and the sequence."""
+
+
+def vni(number: int = VNI, bridge: str = "br0", vtep: Ip = LOCAL) -> VniConfig:
+    return VniConfig(Vni(number), vtep, Targets(frozenset()), bridge=bridge, vxlan="vx0" if bridge else "")
+
+
+def remote(mac: Mac, vtep: Ip, seq: int = 0, *, sticky: bool = False, number: int = VNI) -> RemoteMac:
+    return RemoteMac(Vni(number), mac, Direct(vtep), "only-path", seq, sticky, stale=False, peer=PEER, rd=RD)
+
+
+class Mishaps:
+    """A kernel between which and its reader things go wrong. Counts what is asked of it."""
+
+    def __init__(self, kernel) -> None:
+        self.kernel = kernel
+        self.sent: list[Neighbour] = []
+        self.looked = 0
+        self.dumps = 0
+        self.crash_after: int | None = None
+        """So many messages are still carried out, then the process dies."""
+        self.refused: Callable[[Neighbour], int] = lambda _: 0
+        """The errno with which a message is refused, or 0."""
+        self.answers_lost = False
+        """What is sent is carried out, and nobody says so."""
+        self.unseen: Callable[[Entry], bool] = lambda _: False
+        """What a dump lacks although it is there."""
+        self.blind = False
+        """Nothing can be read."""
+
+    def links(self) -> Links:
+        self._see()
+        return self.kernel.links()
+
+    def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]:
+        self._see()
+        self.dumps += 1
+        return [entry for entry in self.kernel.rows(bridges, ports) if not self.unseen(entry)]
+
+    def neighbours(self, devices: Sequence[int]) -> list[Entry]:
+        return self.kernel.neighbours(devices)
+
+    def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
+        self._see()
+        self.looked += len(keys)
+        return self.kernel.get_many(keys)
+
+    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        for index, message in enumerate(messages):
+            if self.crash_after == 0:
+                raise Crashed
+            self.sent.append(message)
+            if code := self.refused(message):
+                refusals.append(Refusal(index, code, os.strerror(code)))
+            elif refused := self.kernel.send([message]):
+                refusals.append(Refusal(index, refused[0].errno, refused[0].text))
+            if self.crash_after is not None:
+                self.crash_after -= 1
+                if self.crash_after == 0:
+                    raise Crashed
+        if self.answers_lost:
+            return [Refusal(index, errno.ENOBUFS, "lost") for index in range(len(messages))]
+        return refusals
+
+    def drain(self) -> Hints:
+        return self.kernel.drain()
+
+    def _see(self) -> None:
+        if self.blind:
+            raise KernelError("rows", errno.EINTR, "torn")
+
+
+class Leaf:
+    """One daemon's life on a world."""
+
+    def __init__(self, world: World, ledger: Ledger | None = None, intent: Intent | None = None) -> None:
+        self.world = world
+        self.kernel = Mishaps(world.kernel)
+        self.target = KernelTarget(self.kernel, [vni()])
+        self.ledger = Claims() if ledger is None else ledger
+        self.engine = Engine(KINDS, self.target, self.ledger)
+        self.intent = intent or Intent()
+        self.now = 1000.0
+        self.forget_touched()
+
+    def want(self, wanted: Wanted, *, complete: bool = True, sticky: bool = False) -> None:
+        """Take the next intent, as the projector would make it."""
+        rows = {
+            (VNI, mac): remote(mac, *(place if isinstance(place, tuple) else (place,)), sticky=sticky)
+            for mac, place in wanted.items()
+        }
+        before = dict(self.intent.macs.unordered())
+        touched = tuple(key for key in before.keys() | rows.keys() if before.get(key) != rows.get(key))
+        self._take(complete=complete, macs=Table(rows.items()), touched=touched, touched_floods=())
+
+    def flood(self, *vteps: Ip) -> None:
+        """Take the next intent, in which these VTEPs get floods."""
+        floods = {vtep: (Flood(VNI, Direct(vtep), PEER, RD),) for vtep in vteps}
+        before = {flood.key for _, there in self.intent.floods.unordered() for flood in there}
+        touched = before ^ {flood.key for there in floods.values() for flood in there}
+        self._take(complete=True, floods=Table(floods.items()), touched=(), touched_floods=tuple(touched))
+
+    def survey(self) -> Report:
+        return self._run(survey=True, hinted={"fdb": self.target.keys_of(self.kernel.drain().keys)})
+
+    def audit(self) -> Report:
+        """Read back what is known, row by row."""
+        return self._run(audit=True, hinted={"fdb": self.target.keys_of(self.kernel.drain().keys)})
+
+    def pass_(self) -> Report:
+        """Make the pass that the daemon would make now."""
+        hints = self.kernel.drain()
+        hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys)}
+        for kind, key in self.engine.backlog.due(self.now):
+            hinted[kind].add(key)
+        return self._run(survey=hints.overrun or hints.links_changed, hinted=hinted)
+
+    def wanted_and_surveyed(self, wanted: Wanted, *, complete: bool = True) -> Report:
+        self.want(wanted, complete=complete)
+        return self.survey()
+
+    def rows(self, mac: Mac = M) -> list[str]:
+        return render([row for row in self.world.rows() if row.mac == mac], self.world, NAMES)
+
+    def floods(self) -> list[Ip]:
+        """Return the VTEPs that get floods, whoever says so."""
+        return sorted(row.dst for row in self.world.rows() if row.mac == ZERO_MAC)
+
+    def trouble(self, mac: Mac = M) -> str:
+        trouble: Trouble | None = self.engine.troubles.get(("fdb", (VNI, mac)))
+        return "" if trouble is None else f"{trouble.state} {trouble.reason}"
+
+    def owns(self, mac: Mac = M) -> bool:
+        return (VNI, mac) in self.ledger.claims("fdb")
+
+    def hand(self, *steps: Callable[[World], list]) -> None:
+        """Somebody else does something."""
+        for step in steps:
+            assert step(self.world) == []
+
+    def forget_touched(self) -> None:
+        self._touched = {kind.name: set() for kind in KINDS}
+
+    def _take(self, **fields) -> None:
+        self.intent = replace(self.intent, generation=self.intent.generation + 1, **fields)
+        for kind in KINDS:
+            self._touched[kind.name].update(kind.touched(self.intent))
+
+    def _run(self, **scope) -> Report:
+        touched = self._touched
+        self.forget_touched()
+        return run_to_end(self.engine.run(self.intent, self.now, Scope(touched=touched, **scope)))
+
+
+def written(mac: str, vtep: Ip) -> list[str]:
+    """The two halves of a row of ours, as `Leaf.rows` tells them."""
+    return [f"{mac} bridge vx0 reachable ext", f"{mac} vxlan vx0 noarp permanent ext {vtep}"]
+
+
+def station_gone(world: World, mac: Mac, port: str = "h0") -> list[Refusal]:
+    """The bridge forgets a station, as it does when it has not heard of it for a while."""
+    return world.kernel.send([Neighbour(Verb.DELETE, world.index(port), mac, NTF_MASTER, 0)])

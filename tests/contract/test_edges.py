@@ -1,0 +1,180 @@
+"""The edges of the real socket: links as another decoder sees them, text as iproute2 prints it, and what is refused."""
+
+import ctypes
+import errno
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from tests.contract.test_rows import BOTH, CREATE, EXT, OURS, VTEP_A, M, add
+from tests.contract.worlds import LOCAL, ip
+from vtep.errors import KernelError
+from vtep.kernel.links import request_links
+from vtep.kernel.messages import RTM_NEWLINK, Answer, Half, Neighbour, split
+from vtep.kernel.readiness import Ready, judge
+from vtep.kernel.socket import Kernel
+
+
+def test_iproute2_calls_the_standard_rows_extern_learn(real_world) -> None:
+    with real_world() as world:
+        add(verb=CREATE)(world)
+
+        shown = subprocess.run(
+            ["bridge", "-d", "fdb", "show", "dev", "vx0"], capture_output=True, text=True, check=True
+        )
+
+        lines = sorted(line.strip() for line in shown.stdout.splitlines() if line.startswith(str(M)))
+        assert [f"{M} dst 10.0.0.2 self extern_learn permanent", f"{M} extern_learn master br0"] == lines
+
+
+def test_links_read_as_pyroute2_reads_them(real_world) -> None:
+    with real_world() as world:
+        ip(
+            "link add vx6 type vxlan id 600 local fd00::1 dstport 8472 learning",
+            "link add vxe type vxlan external dstport 4790",
+            "link add vxn type vxlan id 700 dstport 4791",
+            "link set h0 type bridge_slave neigh_suppress on isolated on",
+            "link set vx0 mtu 1450",
+        )
+        messages = world.kernel._dump("links", request_links, raw_links)
+
+        theirs = {link["name"]: link for link in map(as_pyroute2_reads, messages)}
+        ours = {link.name: as_ours_reads(link) for link in world.kernel.links()}
+
+        assert theirs == ours
+        assert {"lo", "br0", "vx0", "vx6", "vxe", "vxn", "h0", "h1", "p0", "p1"} == set(ours)
+
+
+def raw_links(datagram: bytes):
+    for kind, _, seq, start, end in split(datagram):
+        if kind == RTM_NEWLINK:
+            yield kind, seq, datagram[start - 16 : end]
+        else:
+            yield kind, seq, Answer(0)
+
+
+def as_pyroute2_reads(octets: bytes) -> dict:
+    message = ifinfmsg(octets)
+    message.decode()
+    info = message.get_attr("IFLA_LINKINFO")
+    kind = (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
+    data = info.get_attr("IFLA_INFO_DATA") if kind in ("bridge", "vxlan") else None
+    slave = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    seen = {
+        "name": message.get_attr("IFLA_IFNAME"),
+        "index": message["index"],
+        "kind": kind,
+        "master": message.get_attr("IFLA_MASTER"),
+        "up": bool(message["flags"] & 1),
+        "mac": message.get_attr("IFLA_ADDRESS"),
+        "mtu": message.get_attr("IFLA_MTU"),
+    }
+    if kind == "bridge":
+        seen |= {"vlan_filtering": bool(data.get_attr("IFLA_BR_VLAN_FILTERING"))}
+        seen |= {"default_pvid": data.get_attr("IFLA_BR_VLAN_DEFAULT_PVID")}
+    if kind == "vxlan":
+        seen |= {
+            "vni": data.get_attr("IFLA_VXLAN_ID"),
+            "local": data.get_attr("IFLA_VXLAN_LOCAL") or data.get_attr("IFLA_VXLAN_LOCAL6"),
+            "learning": bool(data.get_attr("IFLA_VXLAN_LEARNING")),
+            "external": bool(data.get_attr("IFLA_VXLAN_COLLECT_METADATA")),
+            "udp_port": data.get_attr("IFLA_VXLAN_PORT"),
+        }
+    if slave:
+        seen |= {
+            "port learning": bool(slave.get_attr("IFLA_BRPORT_LEARNING")),
+            "neigh_suppress": bool(slave.get_attr("IFLA_BRPORT_NEIGH_SUPPRESS")),
+            "isolated": bool(slave.get_attr("IFLA_BRPORT_ISOLATED")),
+            "state": slave.get_attr("IFLA_BRPORT_STATE"),
+        }
+    return seen
+
+
+def as_ours_reads(link) -> dict:
+    seen = {name: getattr(link, name) for name in ("name", "index", "kind", "master", "up", "mtu")}
+    seen["mac"] = str(link.mac)
+    if link.bridge:
+        seen |= {"vlan_filtering": link.bridge.vlan_filtering, "default_pvid": link.bridge.default_pvid}
+    if link.vxlan:
+        seen |= {name: getattr(link.vxlan, name) for name in ("vni", "learning", "external", "udp_port")}
+        seen["local"] = str(link.vxlan.local) if link.vxlan.local else None
+    if link.bridge_port:
+        port = link.bridge_port
+        seen |= {"port learning": port.learning, "neigh_suppress": port.neigh_suppress}
+        seen |= {"isolated": port.isolated, "state": port.state}
+    return seen
+
+
+def test_the_devices_are_ready_in_both_worlds(any_world) -> None:
+    with any_world() as world:
+        verdict = judge(100, "br0", "vx0", LOCAL, world.kernel.links())
+
+        assert Ready(100, world.index("br0"), world.index("vx0")) == verdict
+
+
+def test_a_dump_of_a_bridge_that_is_gone_is_an_error_and_not_an_empty_picture(any_world) -> None:
+    with any_world() as world, pytest.raises(KernelError) as caught:
+        world.kernel.rows([999])
+
+    assert caught.value.errno == errno.ENODEV
+
+
+def test_a_port_that_left_its_bridge_has_no_bridge_half_to_read(any_world) -> None:
+    with any_world() as world:
+        world.set_master("vx0", None)
+
+        with pytest.raises(KernelError) as caught:
+            world.kernel.get(world.index("vx0"), M, Half.BRIDGE)
+
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_extended_acknowledgements_carry_the_kernels_words(real_world) -> None:
+    with real_world() as world:
+        (refusal,) = world.kernel.send([Neighbour(CREATE, 0, M, BOTH | EXT, OURS, VTEP_A)])
+
+        assert refusal.text == "invalid ifindex"
+
+
+def test_without_the_capability_a_write_is_refused_and_reading_works(real_world) -> None:
+    with real_world() as world:
+        vxlan, bridge = world.index("vx0"), world.index("br0")
+        outcome = []
+
+        def try_as_nobody() -> None:
+            drop_capabilities_of_this_thread()
+            with Kernel() as kernel:
+                outcome.extend(kernel.send([Neighbour(CREATE, vxlan, M, BOTH | EXT, OURS, VTEP_A)]))
+                outcome.append(len(kernel.rows([bridge])))
+
+        thread = threading.Thread(target=try_as_nobody)
+        thread.start()
+        thread.join()
+
+        assert [outcome[0].errno, outcome[1]] == [errno.EPERM, 4]
+
+
+def drop_capabilities_of_this_thread() -> None:
+    header = ctypes.create_string_buffer(struct.pack("=Ii", 0x20080522, 0))
+    assert ctypes.CDLL(None).capset(header, ctypes.create_string_buffer(24)) == 0
+
+
+def test_a_closed_kernel_raises_instead_of_answering(real_world) -> None:
+    with real_world() as world:
+        world.kernel.close()
+
+        message = Neighbour(CREATE, 2, M, BOTH | EXT, OURS, VTEP_A)
+        for ask in (world.kernel.links, world.kernel.drain, lambda: world.kernel.send([message])):
+            with pytest.raises(KernelError) as caught:
+                ask()
+            assert caught.value.errno == errno.EBADF
+
+
+def test_the_sockets_are_not_inherited_by_programs(real_world) -> None:
+    with real_world() as world:
+        assert not world.kernel._requests.get_inheritable()
+        assert not socket.socket.get_inheritable(world.kernel._events)

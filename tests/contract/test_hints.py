@@ -1,0 +1,152 @@
+"""What is announced: other hands, stations and devices, but not our own writes; and what is said when some was lost."""
+
+import errno
+import select
+
+import pytest
+
+from tests.contract.test_rows import (
+    BOTH,
+    CREATE,
+    EXT,
+    OURS,
+    REPLACE,
+    VTEP_A,
+    M,
+    N,
+    add,
+    delete,
+    operator,
+    operator_tunnel,
+)
+from vtep.addr import Mac
+from vtep.kernel.memory import Crashed
+from vtep.kernel.messages import NTF_MASTER, Neighbour
+
+MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
+
+
+@pytest.fixture
+def world(any_world):
+    with any_world() as world:
+        world.kernel.drain()
+        yield world
+
+
+def many(world, port: str = "vx0", flags: int = BOTH | EXT) -> list[Neighbour]:
+    return [Neighbour(CREATE, world.index(port), mac, flags, OURS, VTEP_A) for mac in MANY]
+
+
+def test_a_thousand_adds_of_ours_give_no_hint(world) -> None:
+    world.kernel.send(many(world))
+
+    hints = world.kernel.drain()
+
+    assert (frozenset(), False, False) == (hints.keys, hints.links_changed, hints.overrun)
+
+
+SEEN = {
+    "a station roams onto an access port": ([add(), lambda w: w.station_sends(M, "h0")], {("h0", M)}),
+    "a station speaks first": ([lambda w: w.station_sends(N, "h0")], {("h0", N)}),
+    "an operator's static MAC": ([operator()], {("h0", M)}),
+    "an operator's tunnel": ([operator_tunnel()], {("vx0", M)}),
+    "an operator's hand on our tunnel": ([add(), operator_tunnel(verb=REPLACE)], {("vx0", M)}),
+    "a delete of our rows": ([add(), delete()], {("vx0", M)}),
+    "a move of ours is our own affair": ([add(), add(dst=VTEP_A, vni=200)], set()),
+    "the same again": ([operator(), operator()], {("h0", M)}),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_hinted_is(name: str, world) -> None:
+    steps, expected = SEEN[name]
+    for step in steps:
+        step(world)
+
+    keys = {key for key in world.kernel.drain().keys if key[1] in (M, N)}
+
+    assert {(world.index(port), mac) for port, mac in expected} == keys
+
+
+def test_a_hint_is_given_once(world) -> None:
+    operator()(world)
+
+    assert world.kernel.drain().keys
+    assert not world.kernel.drain().keys
+
+
+LINK_CHANGES = {
+    "a device goes down": lambda world: world.set_up("vx0", False),
+    "a port leaves its bridge": lambda world: world.set_master("vx0", None),
+    "a device is deleted": lambda world: world.delete_link("vx0"),
+}
+
+
+@pytest.mark.parametrize("name", LINK_CHANGES)
+def test_links_changed_when(name: str, world) -> None:
+    LINK_CHANGES[name](world)
+
+    assert world.kernel.drain().links_changed
+
+
+def test_lost_events_are_said_once_and_later_ones_come(real_world) -> None:
+    with real_world(event_buffer=4096) as world:
+        world.kernel.send(many(world, flags=NTF_MASTER))
+
+        assert world.kernel.drain().overrun
+
+        operator()(world)
+        hints = world.kernel.drain()
+        assert (False, {(world.index("h0"), M)}) == (hints.overrun, hints.keys)
+
+
+def test_the_event_socket_is_readable_when_there_is_a_hint(real_world) -> None:
+    with real_world() as world:
+        fileno = world.kernel.events_fileno()
+        assert not select.select([fileno], [], [], 0)[0]
+
+        operator()(world)
+
+        assert select.select([fileno], [], [], 5)[0]
+
+
+def test_refusals_that_were_lost_are_unknown_outcomes(real_world) -> None:
+    """All 100 rows exist already; the buffer holds a few of the 100 answers, and the acknowledgement is lost too."""
+    with real_world(request_buffer=4096) as world:
+        messages = many(world)[:100]
+        world.kernel.send(messages)
+
+        refusals = world.kernel.send(messages)
+
+        assert list(range(100)) == [refusal.index for refusal in refusals]
+        assert {errno.EEXIST, errno.ENOBUFS} == {refusal.errno for refusal in refusals}
+        assert not any(refusal.bridge_done for refusal in refusals if refusal.errno == errno.ENOBUFS)
+
+
+def test_reading_back_fits_itself_to_a_small_buffer(real_world) -> None:
+    with real_world(request_buffer=4096) as world:
+        messages = many(world)[:100]
+        world.kernel.send(messages)
+
+        found = world.kernel.get_many([(message.port, message.mac, 2) for message in messages])
+
+        assert [message.mac for message in messages] == [row.mac for row in found]
+
+
+def test_memory_can_lose_hints_overflow_and_crash(memory_world) -> None:
+    with memory_world() as world:
+        world.memory.drain()
+        world.memory.hints_lost = True
+        operator()(world)
+        assert not world.memory.drain().keys
+
+        world.memory.hints_lost = False
+        operator(N)(world)
+        world.memory.overflow()
+        hints = world.memory.drain()
+        assert (True, frozenset()) == (hints.overrun, hints.keys)
+
+        world.memory.crash_after = 2
+        with pytest.raises(Crashed):
+            world.memory.send(many(world))
+        assert world.memory.writes == 2

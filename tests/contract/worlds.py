@@ -1,0 +1,218 @@
+"""The same small world twice: in memory, and in a network namespace of its own with the real kernel.
+
+A bridge with a VXLAN port and two access ports, whose MACs are known. What a test may do to it has the same name in
+both. The namespace is the calling thread's until the world is left, which needs CAP_SYS_ADMIN here (root, or the first
+user of a user namespace).
+"""
+
+import ctypes
+import errno
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from vtep.addr import Ip, Mac
+from vtep.kernel.memory import MemoryKernel
+from vtep.kernel.messages import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
+from vtep.kernel.socket import Kernel
+
+CLONE_NEWNET = 0x40000000
+LOCAL = Ip.parse("10.0.0.1")
+LOCAL6 = Ip.parse("fd00::1")
+DEVICES = {f"02:00:00:00:ff:0{place}": name for place, name in enumerate(("br0", "vx0", "h0", "h1"), 1)}
+MACS = {name: Mac.parse(mac) for mac, name in DEVICES.items()}
+SENTINEL = Mac.parse("02:00:00:00:ff:ff")
+
+
+class World:
+    """What tests do to either world."""
+
+    kernel: MemoryKernel | Kernel
+
+    def index(self, name: str) -> int:
+        return self.kernel.links().by_name[name].index
+
+    def rows(self) -> list[Entry]:
+        """Everything there is, also of a VXLAN device that has left its bridge."""
+        links = self.kernel.links().by_name
+        bridges = [links["br0"].index] if "br0" in links else []
+        free = [links["vx0"].index] if "vx0" in links and links["vx0"].master is None else []
+        return [row for row in self.kernel.rows(bridges, free) if row.mac != SENTINEL]
+
+
+class MemoryWorld(World):
+    def __init__(self, local: Ip = LOCAL, max_addresses: int = 0) -> None:
+        self.kernel = self.memory = MemoryKernel()
+        self.memory.add_bridge("br0", MACS["br0"])
+        self.memory.add_vxlan("vx0", 100, local, "br0", MACS["vx0"], max_addresses=max_addresses)
+        for name in ("h0", "h1"):
+            self.memory.add_port(name, "br0", MACS[name])
+
+    def set_up(self, name: str, up: bool) -> None:
+        self.memory.set_up(name, up)
+
+    def set_master(self, name: str, master: str | None) -> None:
+        self.memory.set_master(name, master)
+
+    def delete_link(self, name: str) -> None:
+        self.memory.delete_link(name)
+
+    def station_sends(self, mac: Mac, port: str) -> None:
+        self.memory.station_sends(mac, port)
+
+
+class NamespaceWorld(World):
+    def __init__(self, local: Ip = LOCAL, max_addresses: int = 0, **buffers: int) -> None:
+        room = f"maxaddress {max_addresses}" if max_addresses else ""
+        ip(
+            "link set lo up",
+            f"link add br0 address {MACS['br0']} type bridge",
+            f"link add vx0 address {MACS['vx0']} type vxlan id 100 local {local} dstport 4789 nolearning {room}",
+            f"link add h0 address {MACS['h0']} type veth peer name p0",
+            f"link add h1 address {MACS['h1']} type veth peer name p1",
+            *(f"link set {name} addrgenmode none" for name in ("br0", "vx0", "h0", "h1", "p0", "p1")),
+            *(f"link set {name} master br0" for name in ("vx0", "h0", "h1")),
+            "link set vx0 type bridge_slave learning off",
+            *(f"link set {name} up" for name in ("br0", "vx0", "p0", "h0", "p1", "h1")),
+        )
+        self.kernel = Kernel(**buffers)
+        for name in ("vx0", "h0", "h1"):
+            self._wait_until_forwarding(name)
+        self.kernel.drain()
+
+    def set_up(self, name: str, up: bool) -> None:
+        ip(f"link set {name} {'up' if up else 'down'}")
+        if up and name != "br0":
+            self._wait_until_forwarding(name)
+
+    def set_master(self, name: str, master: str | None) -> None:
+        ip(f"link set {name} {f'master {master}' if master else 'nomaster'}")
+        if master:
+            self._wait_until_forwarding(name)
+
+    def delete_link(self, name: str) -> None:
+        ip(f"link del {name}")
+
+    def station_sends(self, mac: Mac, port: str) -> None:
+        """Frames keep their order: once the sentinel behind it is learned, this one was seen (or lost by a port down)."""
+        links = self.kernel.links().by_name
+        witness = port if links[port].up else "h1"
+        send_frame(port, mac)
+        send_frame(witness, SENTINEL)
+        index = links[witness].index
+        wait_until(lambda: self.kernel.get(index, SENTINEL, Half.BRIDGE) is not None, "the sentinel is learned")
+        self.kernel.send([Neighbour(Verb.DELETE, index, SENTINEL, 4, 0)])
+
+    def _wait_until_forwarding(self, name: str) -> None:
+        def forwarding() -> bool:
+            port = self.kernel.links().by_name[name].bridge_port
+            return port is None or port.state == 3
+
+        wait_until(forwarding, f"{name} forwards")
+
+
+@contextmanager
+def memory_world(**options) -> Iterator[MemoryWorld]:
+    yield MemoryWorld(**options)
+
+
+@contextmanager
+def namespace_world(**options) -> Iterator[NamespaceWorld]:
+    with own_namespace():
+        world = NamespaceWorld(**options)
+        with world.kernel:
+            yield world
+
+
+WORLDS: dict[str, Callable] = {"memory": memory_world, "namespace": namespace_world}
+
+
+@contextmanager
+def own_namespace() -> Iterator[None]:
+    """Move this thread into a new network namespace and back; what is in it goes with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "no new network namespace")
+        try:
+            yield
+        finally:
+            assert libc.setns(home, CLONE_NEWNET) == 0
+    finally:
+        os.close(home)
+
+
+def why_no_namespace() -> str:
+    """Empty where the real kernel can be asked, else the sentence for the skip."""
+    try:
+        with own_namespace():
+            subprocess.run(["ip", "link"], check=True, capture_output=True)
+    except PermissionError:
+        return "no network namespace of its own: run as root or under `unshare --user --map-root-user`"
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no network namespace of its own: {error}"
+    return ""
+
+
+def ip(*commands: str) -> None:
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+
+
+def send_frame(port: str, source: Mac) -> None:
+    """A station's broadcast into the access port, by the port's other end."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((port.replace("h", "p"), 0))
+        wire.send(b"\xff" * 6 + source + b"\x88\xb5" + bytes(46))
+
+
+def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 5) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        select.select([], [], [], 0.002)
+
+
+def render(rows: Sequence[Entry], world: World, names: dict[Mac, str]) -> list[str]:
+    """One sorted line a row, such as `a vxlan vx0 noarp permanent ext 10.0.0.2`."""
+    links = {link.index: link.name for link in world.kernel.links()}
+    return sorted(_line(row, links, names) for row in rows)
+
+
+def _line(row: Entry, links: dict[int, str], names: dict[Mac, str]) -> str:
+    half = "bridge" if row.master else "vxlan"
+    if row.family != AF_BRIDGE:
+        half = f"host {row.ip}"
+    states = ((2, "reachable"), (64, "noarp"), (128, "permanent"))
+    flags = ((4, "master"), (16, "ext"), (64, "sticky"))
+    words = [
+        names.get(row.mac, str(row.mac)),
+        half,
+        links.get(row.port, str(row.port)),
+        *(word for bit, word in states if row.state & bit),
+        *(word for bit, word in flags if row.flags & bit),
+        *((str(row.dst),) if row.dst else ()),
+        *((f"vni {row.vni}",) if row.vni is not None else ()),
+        *((f"proto {row.protocol}",) if row.protocol is not None else ()),
+    ]
+    return " ".join(words)
+
+
+def render_refusals(refusals: Sequence[Refusal]) -> list[str]:
+    """`EEXIST bridge done`, with the message's place before it where it is not the first."""
+    return [
+        " ".join(
+            [
+                *((f"#{refusal.index}",) if refusal.index else ()),
+                "EOPNOTSUPP" if refusal.errno == errno.EOPNOTSUPP else errno.errorcode[refusal.errno],
+                *(("bridge done",) if refusal.bridge_done else ()),
+                *(("vxlan done",) if refusal.vxlan_done else ()),
+            ]
+        )
+        for refusal in refusals
+    ]

@@ -1,0 +1,22 @@
+"""Any history ends well in memory, where thousands of them can be tried; the same ones are played on Linux elsewhere."""
+
+from hypothesis import settings
+
+from tests.contract.histories import Histories
+from tests.contract.worlds import LOCAL, MACS, memory_world
+from vtep.kernel.links import BridgePort
+
+
+class MemoryHistories(Histories):
+    def make_world(self):
+        return memory_world()
+
+    def make_device_again(self) -> None:
+        self.world.memory.add_vxlan("vx0", 100, LOCAL, "br0", MACS["vx0"])
+
+    def make_fit_again(self) -> None:
+        self.world.memory.change("vx0", bridge_port=BridgePort(learning=False, state=3))
+
+
+class TestMemoryHistories(MemoryHistories.TestCase):
+    settings = settings(max_examples=500, stateful_step_count=25, deadline=None)

@@ -1,0 +1,423 @@
+"""When the actor makes a pass, of what scope, and what it publishes: on a loop whose time moves only while it waits."""
+
+import asyncio
+import errno
+import gc
+import selectors
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from vtep.errors import KernelError
+from vtep.intent import NOTHING, Intent
+from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.engine import DUMP_ROWS_MAX
+from vtep.reconcile.report import Report, Trouble, Troubles
+from vtep.reconcile.retry import Backlog, Class
+
+
+class HandMovedSelector(selectors.DefaultSelector):
+    """Where others would sleep, it moves the clock."""
+
+    now = 0.0
+
+    def select(self, timeout=None):
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(5)  # a thread
+        self.now += timeout
+        return ready
+
+
+class HandMovedLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.clock = HandMovedSelector()
+        super().__init__(self.clock)
+        self._clock_resolution = 1e-9
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Makes long calls where they are ordered, so that no thread races the clock."""
+
+    def submit(self, call, *arguments):
+        future: Future = Future()
+        future.set_result(call(*arguments))
+        return future
+
+
+class Passes:
+    """In place of the engine: notes what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.kinds = (SimpleNamespace(name="fdb", touched=lambda intent: intent.touched),)
+        self.claims: dict = {}
+        self.ledger = SimpleNamespace(claims=lambda _: self.claims)
+        self.backlog = Backlog()
+        self.troubles = Troubles()
+        self.made: list[SimpleNamespace] = []
+        self.calls: list = []
+        """What to yield in each pass."""
+        self.blind = False
+        self.meanwhile = lambda: None
+
+    def run(self, intent, now, scope):
+        scope_as_told = SimpleNamespace(
+            survey=scope.survey,
+            audit=scope.audit,
+            hinted={kind: set(keys) for kind, keys in scope.hinted.items()},
+            touched={kind: set(keys) for kind, keys in scope.touched.items()},
+        )
+        self.made.append(SimpleNamespace(at=round(now, 6), intent=intent, scope=scope_as_told))
+        self.meanwhile()
+        yield from self.calls
+        if self.blind:
+            raise KernelError("rows", errno.EINTR, "torn")
+        return Report(generation=intent.generation, number=len(self.made))
+
+    @property
+    def times(self) -> list[float]:
+        return [made.at for made in self.made]
+
+    @property
+    def last(self) -> SimpleNamespace:
+        return self.made[-1]
+
+
+def play(story, passes: Passes | None = None, **options) -> Passes:
+    """Let an actor run while the story happens."""
+    passes = passes or Passes()
+
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(AtOnce())
+        actor = Actor(passes, loop.time, **options)
+        running = asyncio.create_task(actor.run())
+        await story(actor, passes)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    with asyncio.Runner(loop_factory=HandMovedLoop) as runner:
+        runner.run(tell())
+    return passes
+
+
+def intent(generation: int, *touched: str, complete: bool = False) -> Intent:
+    return Intent(generation, complete, touched=touched)
+
+
+def test_the_first_pass_is_a_survey_at_once() -> None:
+    async def story(actor: Actor, _) -> None:
+        await actor.outcomes.next()
+
+    passes = play(story)
+
+    assert (passes.times, passes.last.scope.survey, passes.last.intent) == ([0.0], True, NOTHING)
+
+
+def test_a_lone_change_passes_at_once_and_looks_only_where_it_touched() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        actor.offer(intent(1, "m"))
+        outcome = await actor.outcomes.next()
+        assert (outcome.intent.generation, outcome.report.generation, outcome.error) == (1, 1, None)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 10.0]
+    assert (passes.last.scope.survey, passes.last.scope.audit) == (False, False)
+    assert (passes.last.scope.touched, passes.last.scope.hinted) == ({"fdb": {"m"}}, {})
+
+
+def test_a_burst_is_one_pass_over_the_latest_intent_and_all_that_was_touched() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        for number in range(1, 5):
+            actor.offer(intent(number, f"m{number}"))
+            actor.hint({"fdb": [f"h{number}"]})
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 10.0, 10.05]
+    assert passes.last.intent.generation == 4
+    assert passes.last.scope.touched == {"fdb": {"m2", "m3", "m4"}}
+    assert passes.last.scope.hinted == {"fdb": {"h2", "h3", "h4"}}
+
+
+def test_how_long_it_gathers_is_configurable() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        for number in range(1, 4):
+            actor.offer(intent(number))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+
+    assert play(story, gather_s=0.5).times == [0.0, 10.0, 10.5]
+
+
+def test_the_same_intent_offered_again_wakes_nobody() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(1)
+        same = intent(1)
+        actor.offer(same)
+        await asyncio.sleep(1)
+        actor.offer(same)
+        await asyncio.sleep(1)
+
+    assert play(story).times == [0.0, 1.0]
+
+
+def test_a_hint_makes_a_pass_that_looks_there() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        actor.hint({"fdb": ["m", "n"]})
+        await actor.outcomes.next()
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 10.0]
+    assert (passes.last.scope.survey, passes.last.scope.hinted) == (False, {"fdb": {"m", "n"}})
+
+
+def test_what_happens_during_a_pass_makes_another() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.meanwhile = lambda: len(passes.made) == 1 and actor.hint({"fdb": ["m"]})
+        await asyncio.sleep(1)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 0.05]
+    assert passes.last.scope.hinted == {"fdb": {"m"}}
+
+
+def test_a_retry_wakes_when_it_is_due_and_looks_only_at_its_row() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.backlog.refuse(("fdb", "m"), "A", errno.EBUSY, "", Class.TRANSIENT, 3.0, 0.5)
+        passes.backlog.refuse(("fdb", "n"), "A", errno.EBUSY, "", Class.TRANSIENT, 7.0, 0.5)
+        passes.meanwhile = lambda: passes.backlog.settle(("fdb", "m")) if actor.outcomes.value.report else None
+        await asyncio.sleep(5)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 3.1]
+    assert (passes.last.scope.survey, passes.last.scope.hinted) == (False, {"fdb": {"m"}})
+
+
+def test_an_audit_comes_a_minute_after_the_last_look_at_everything() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(30)
+        actor.offer(intent(1))
+        await asyncio.sleep(60)
+        actor.survey()
+        await asyncio.sleep(65)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 30.0, 60.0, 90.0, 150.0]
+    assert [made.scope.survey for made in passes.made] == [True, False, True, True, True]
+
+
+def test_how_often_it_audits_is_configurable() -> None:
+    async def story(*_) -> None:
+        await asyncio.sleep(11)
+
+    assert play(story, audit_s=5).times == [0.0, 5.0, 10.0]
+
+
+def test_a_large_table_is_audited_row_by_row() -> None:
+    async def story(_, passes: Passes) -> None:
+        passes.claims = dict.fromkeys(range(DUMP_ROWS_MAX + 1))
+        await asyncio.sleep(61)
+
+    passes = play(story)
+
+    assert (passes.times, passes.last.scope.survey, passes.last.scope.audit) == ([0.0, 60.0], False, True)
+
+
+def test_a_large_table_is_surveyed_when_something_happened_somewhere() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.claims = dict.fromkeys(range(DUMP_ROWS_MAX + 1))
+        await asyncio.sleep(1)
+        actor.survey()
+        await asyncio.sleep(1)
+
+    assert play(story).last.scope.survey
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "complete no more"])
+def test_everything_is_looked_at_when_the_picture_becomes_complete_or_ceases_to_be(complete: bool) -> None:
+    async def story(actor: Actor, _) -> None:
+        actor.offer(intent(1, complete=not complete))
+        await asyncio.sleep(10)
+        actor.offer(intent(2, complete=complete))
+        await asyncio.sleep(1)
+
+    passes = play(story)
+
+    assert (passes.last.at, passes.last.scope.audit) == (10.0, True)
+
+
+def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.backlog.refuse(("fdb", "m"), "A", errno.EPERM, "", Class.PERMANENT, 0.0, 0.5)
+        await asyncio.sleep(1)
+        actor.resync()
+        await actor.outcomes.next()
+
+    passes = play(story)
+
+    assert (passes.times, passes.last.scope.survey, list(passes.backlog.refused())) == ([0.0, 1.0], True, [])
+
+
+def test_without_a_picture_the_last_good_report_stays_and_it_comes_again() -> None:
+    trouble = Trouble("contested", "foreign")
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.troubles.note(("fdb", "m"), trouble)
+        actor.offer(good := intent(1))
+        before = await actor.outcomes.next()
+        assert before == Outcome(before.report, good, {("fdb", "m"): trouble})
+        passes.blind = True
+        await asyncio.sleep(1)
+        actor.offer(intent(2, "n"))
+        blind = await actor.outcomes.next()
+        assert blind == Outcome(before.report, good, before.troubles, blind.error)
+        assert blind.error.errno == errno.EINTR
+        passes.blind = False
+        after = await actor.outcomes.next()
+        assert (after.error, after.intent.generation) == (None, 2)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 1.0, 2.0, 3.0]
+    assert (passes.last.scope.survey, passes.last.scope.touched) == (True, {"fdb": {"n"}})
+
+
+def test_without_a_picture_a_due_retry_does_not_make_it_try_more_often() -> None:
+    async def story(_, passes: Passes) -> None:
+        passes.backlog.refuse(("fdb", "m"), "A", errno.EBUSY, "", Class.TRANSIENT, 0.0, 0.5)
+        passes.blind = True
+        await asyncio.sleep(3.5)
+
+    assert play(story).times == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_others_run_between_the_pieces_of_a_pass() -> None:
+    turns = []
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        await actor.outcomes.next()
+        passes.calls = [None] * 10
+        passes.meanwhile = turns.clear
+        actor.survey()
+        while len(passes.made) < 2 or actor.outcomes.value.report.number < 2:
+            turns.append(len(passes.made))
+            await asyncio.sleep(0.001 if len(passes.made) < 2 else 0)
+
+    play(story)
+
+    assert len(turns) >= 10
+
+
+# With real threads
+
+
+def outcome_of(story) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(story())
+
+
+def test_long_calls_are_made_off_the_loop() -> None:
+    async def story() -> None:
+        passes, threads = Passes(), []
+        passes.calls = [lambda: threads.append(threading.get_ident())]
+
+        await Actor(passes, asyncio.get_running_loop().time).step()
+
+        assert len(threads) == 1
+        assert threads != [threading.get_ident()]
+
+    outcome_of(story)
+
+
+def test_who_stops_the_actor_waits_for_a_long_call() -> None:
+    """The kernel's socket takes one request at a time: nobody else may use it before the call is over."""
+
+    async def story() -> None:
+        passes, begun, may_end, ended = Passes(), threading.Event(), threading.Event(), []
+
+        def call() -> None:
+            begun.set()
+            may_end.wait(5)
+            ended.append(True)
+
+        passes.calls = [call]
+        stepping = asyncio.create_task(Actor(passes, asyncio.get_running_loop().time).step())
+        await asyncio.to_thread(begun.wait, 5)
+
+        stepping.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not stepping.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await stepping
+
+        assert ended == [True]
+
+    outcome_of(story)
+
+
+def test_an_error_in_a_call_that_nobody_waits_for_any_more_is_told_to_nobody() -> None:
+    told = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        passes, begun, may_end = Passes(), threading.Event(), threading.Event()
+
+        def call() -> None:
+            begun.set()
+            may_end.wait(5)
+            raise KernelError("rows", errno.ENODEV)
+
+        passes.calls = [call]
+        stepping = asyncio.create_task(Actor(passes, asyncio.get_running_loop().time).step())
+        await asyncio.to_thread(begun.wait, 5)
+        stepping.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await stepping
+        del stepping
+        gc.collect()
+
+    outcome_of(story)
+
+    assert told == []
+
+
+def test_an_error_in_a_long_call_is_an_error_of_the_pass() -> None:
+    async def story() -> None:
+        passes = Passes()
+
+        def call() -> None:
+            raise KernelError("rows", errno.ENODEV)
+
+        passes.calls = [call]
+        actor = Actor(passes, asyncio.get_running_loop().time)
+
+        await actor.step()
+
+        assert actor.outcomes.value.error.errno == errno.ENODEV
+
+    outcome_of(story)

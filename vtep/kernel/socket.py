@@ -1,0 +1,353 @@
+"""The kernel's rtnetlink: sends rows, dumps them, reads them back, and hears of changes.
+
+Knows sockets and errnos, and is the only one that does. Does not know whose a row is or what should be there. Tries
+nothing twice but a picture that came out torn: what the kernel refuses is an answer, and its reader decides.
+
+    requests   EXT_ACK on, CAP_ACK off (a refusal must echo its request), strict checking; one user, one request at a time
+    events     RTNLGRP_NEIGH and RTNLGRP_LINK through a filter that passes over rows written with EXT_LEARNED
+
+Netlink carries a request out before `send` returns, so that its answers are queued or lost by then: nothing here waits.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final, Self, TypeAlias, TypeVar
+
+from vtep.addr import Mac
+from vtep.errors import KernelError
+from vtep.kernel.links import Link, Links, parse_link, request_links
+from vtep.kernel.messages import (
+    AF_BRIDGE,
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NTF_EXT_LEARNED,
+    NTF_MASTER,
+    NTF_SELF,
+    RTM_DELLINK,
+    RTM_NEWLINK,
+    RTM_NEWNEIGH,
+    Answer,
+    Entry,
+    Half,
+    Hints,
+    Neighbour,
+    Parsed,
+    Refusal,
+    pack,
+    parse_answer,
+    parse_neighbours,
+    request_neighbours,
+    request_row,
+    request_rows,
+    split,
+)
+
+SOL_NETLINK: Final = 270
+NETLINK_ADD_MEMBERSHIP: Final = 1
+NETLINK_CAP_ACK: Final = 10
+NETLINK_EXT_ACK: Final = 11
+NETLINK_GET_STRICT_CHK: Final = 12
+SO_ATTACH_FILTER: Final = 26
+SO_RCVBUFFORCE: Final = 33
+RTNLGRP_LINK: Final = 1
+RTNLGRP_NEIGH: Final = 3
+
+MESSAGES_PER_SEND: Final = 128
+"""From 64 to 128 is best: 256 and more make new VXLAN rows up to seven times slower (per-CPU allocation, 6.18)."""
+GETS_PER_SEND: Final = 64
+"""Each answer takes 5 KiB of the receive buffer, which an unprivileged user cannot make larger than 416 KiB."""
+REQUEST_BUFFER: Final = 1 << 20
+EVENT_BUFFER: Final = 8 << 20
+"""832 octets an event: 10,000 of them."""
+RECEIVE_SIZE: Final = 1 << 18
+EVENTS_PER_DRAIN: Final = 1 << 16
+DUMP_TRIES: Final = 5
+
+T = TypeVar("T")
+Parse: TypeAlias = Callable[[bytes], Iterable[tuple[int, int, T | Answer]]]
+
+
+class Kernel:
+    """The FDB of the network namespace in which this was made. For one thread at a time; `drain` may be another's."""
+
+    def __init__(self, *, request_buffer: int = REQUEST_BUFFER, event_buffer: int = EVENT_BUFFER) -> None:
+        self._requests = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._seq = 1
+        # One for each socket: a long dump is read in a thread while the loop reads events.
+        self._request_buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._event_buffer = memoryview(bytearray(RECEIVE_SIZE))
+        try:
+            _prepare_requests(self._requests, request_buffer)
+            _prepare_events(self._events, event_buffer)
+        except OSError as error:
+            self.close()
+            raise _failure("open", error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._requests.close()
+        self._events.close()
+
+    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+        """Carry the messages out in order and return the refused ones; the others succeeded.
+
+        ENOBUFS in a refusal: the kernel's answer was lost (or it had no memory), read the row back.
+        """
+        refusals: list[Refusal] = []
+        for first in range(0, len(messages), MESSAGES_PER_SEND):
+            refusals += self._send_part(messages[first : first + MESSAGES_PER_SEND], first)
+        return refusals
+
+    def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]:
+        """Dump both halves of the rows of whole bridges, and of single ports.
+
+        While others write, a dump can show a row twice or miss one that is there (6.1 to 6.18), and nothing marks it:
+        what it lacks is to be confirmed by `get`.
+        """
+        found: list[Entry] = []
+        for bridge in bridges:
+            found += self._dump("rows", partial(request_rows, bridge=bridge), _parse_entries)
+        for port in ports:
+            found += self._dump("rows", partial(request_rows, port=port), _parse_entries)
+        return found
+
+    def neighbours(self, devices: Iterable[int]) -> list[Entry]:
+        """Dump the ARP and ND rows of the devices."""
+        found: list[Entry] = []
+        for device in devices:
+            found += self._dump("neighbours", partial(request_neighbours, device=device), _parse_entries)
+        return found
+
+    def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
+        """Read one row back. The bridge half is the bridge's row for the MAC on whatever port it is now.
+
+        Of a zero MAC's VTEPs only the first is returned: those need `rows`.
+        """
+        return self.get_many(((port, mac, half),))[0]
+
+    def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
+        """Read rows back, in the order asked."""
+        found: list[Entry | None] = []
+        size = GETS_PER_SEND
+        while len(found) < len(keys):
+            answered = self._get_part(keys[len(found) : len(found) + size])
+            if not answered and size == 1:
+                raise KernelError("get", errno.ENOBUFS, "the answer to one request does not fit the receive buffer")
+            size = size if answered else size // 2
+            found += answered
+        return found
+
+    def links(self) -> Links:
+        """Take a picture of all devices."""
+        return Links.of(self._dump("links", request_links, _parse_links))
+
+    def events_fileno(self) -> int:
+        """Readable when `drain` has something to tell."""
+        return self._events.fileno()
+
+    def drain(self) -> Hints:
+        """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
+        keys: set[tuple[int, Mac]] = set()
+        links_changed = overrun = False
+        for datagram in islice(self._receive("events", self._events, self._event_buffer), EVENTS_PER_DRAIN):
+            if datagram is None:
+                overrun = True
+                continue
+            for kind, *_ in split(datagram):
+                links_changed |= kind in (RTM_NEWLINK, RTM_DELLINK)
+            keys.update(_hinted(datagram))
+        return Hints(frozenset(keys), links_changed, overrun)
+
+    def _send_part(self, messages: Sequence[Neighbour], first: int) -> list[Refusal]:
+        batch = pack(messages, self._take_seqs(len(messages)))
+        answers, lost = self._exchange("send", batch.datagram, parse_neighbours)
+        refused: dict[int, Refusal] = {}
+        acknowledged = False
+        for _, seq, answer in answers:
+            if not isinstance(answer, Answer) or not batch.seq <= seq <= batch.barrier:
+                continue
+            acknowledged |= seq == batch.barrier
+            if answer.errno and answer.mac is not None:
+                index = batch.index_of(seq, answer.mac)
+                refused[index] = _refusal(messages[index], first + index, answer)
+        if lost or not acknowledged:
+            for index in range(len(messages)):
+                refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
+        return [refused[index] for index in sorted(refused)]
+
+    def _get_part(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
+        """Return the rows up to the first whose answer was lost."""
+        seq = self._take_seqs(len(keys))
+        wanted = b"".join(request_row(*key, seq + place) for place, key in enumerate(keys))
+        answers = {seq: answer for _, seq, answer in self._exchange("get", wanted, parse_neighbours)[0]}
+        found: list[Entry | None] = []
+        for place, (port, mac, half) in enumerate(keys):
+            answer = answers.get(seq + place)
+            if answer is None:
+                break
+            if isinstance(answer, Answer) and answer.errno not in _ABSENT:
+                raise KernelError("get", answer.errno, answer.text, f"{mac} on device {port}, {half.name.lower()} half")
+            found.append(answer if isinstance(answer, Entry) else None)
+        return found
+
+    def _dump(self, operation: str, request: Callable[[int], bytes], parse: "Parse[T]") -> list[T]:
+        for _ in range(DUMP_TRIES):
+            seq = self._take_seqs(1)
+            answers, lost = self._exchange(operation, request(seq), parse)
+            found: list[T] = []
+            end: Answer | None = None
+            torn = lost
+            for _, answered_seq, answer in answers:
+                if answered_seq != seq:
+                    continue
+                if not isinstance(answer, Answer):
+                    found.append(answer)
+                else:
+                    torn |= answer.interrupted
+                    end = answer
+            if end and end.errno:
+                raise KernelError(operation, end.errno, end.text)
+            if end and not torn:
+                return found
+        raise KernelError(operation, errno.EINTR, f"the dump was torn {DUMP_TRIES} times: too much changes meanwhile")
+
+    def _take_seqs(self, count: int) -> int:
+        """Reserve so many sequence numbers and return the first. They start anew before they reach 32 bits."""
+        first = self._seq if self._seq + count < 1 << 32 else 1
+        self._seq = first + count
+        return first
+
+    def _exchange(
+        self, operation: str, request: bytes, parse: "Parse[T]"
+    ) -> "tuple[list[tuple[int, int, T | Answer]], bool]":
+        """Write a request and return what came back, and whether some of it was lost."""
+        try:
+            self._requests.send(request)
+        except OSError as error:
+            raise _failure(operation, error) from error
+        answers: list[tuple[int, int, T | Answer]] = []
+        lost = False
+        for datagram in self._receive(operation, self._requests, self._request_buffer):
+            if datagram is None:
+                lost = True
+            else:
+                answers += parse(datagram)
+        return answers, lost
+
+    def _receive(self, operation: str, queue: socket.socket, buffer: memoryview) -> Iterator[bytes | None]:
+        """Yield the queued datagrams, and None where the queue had overflown."""
+        while True:
+            try:
+                size = queue.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise _failure(operation, error) from error
+                yield None
+            else:
+                yield bytes(buffer[:size])
+
+
+# A row of a device that is gone is gone with it.
+_ABSENT: Final = (errno.ENOENT, errno.ENODEV)
+
+
+def _prepare_requests(requests: socket.socket, buffer: int) -> None:
+    requests.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+    requests.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 0)
+    requests.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+    _size_receive_buffer(requests, buffer)
+    requests.bind((0, 0))
+
+
+def _prepare_events(events: socket.socket, buffer: int) -> None:
+    _size_receive_buffer(events, buffer)
+    _pass_over_external_rows(events)
+    events.bind((0, 0))
+    for group in (RTNLGRP_NEIGH, RTNLGRP_LINK):
+        events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+
+def _size_receive_buffer(queue: socket.socket, size: int) -> None:
+    """Ask for more than net.core.rmem_max allows, and take what an ordinary user gets where that is refused."""
+    try:
+        queue.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _pass_over_external_rows(events: socket.socket) -> None:
+    """Drop RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED in the kernel: our own writes, two events a MAC, else all news.
+
+    What remains: deletes, local learning and roaming, and rows that lost the mark, whoever wrote them.
+    """
+    program = b"".join(
+        struct.pack("=HBBI", code, then, otherwise, value)
+        for code, then, otherwise, value in (
+            (_LOAD_HALF, 0, 0, 4),  # nlmsg_type; half words are loaded as big-endian
+            (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
+            (_LOAD_BYTE, 0, 0, 16),  # ndm_family
+            (_JUMP_IF_EQUAL, 0, 3, AF_BRIDGE),
+            (_LOAD_BYTE, 0, 0, 26),  # ndm_flags
+            (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED),
+            (_RETURN, 0, 0, 0),
+            (_RETURN, 0, 0, 0xFFFFFFFF),
+        )
+    )
+    code = ctypes.create_string_buffer(program, len(program))  # must live until the kernel has copied it
+    events.setsockopt(
+        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    )
+
+
+# linux/bpf_common.h: BPF_LD|BPF_H|BPF_ABS and so on.
+_LOAD_HALF: Final = 0x28
+_LOAD_BYTE: Final = 0x30
+_JUMP_IF_EQUAL: Final = 0x15
+_JUMP_IF_SET: Final = 0x45
+_RETURN: Final = 0x06
+
+
+def _refusal(message: Neighbour, index: int, answer: Answer) -> Refusal:
+    done = message.flags & ~answer.flags
+    return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
+
+
+def _hinted(datagram: bytes) -> Iterator[tuple[int, Mac]]:
+    for _, _, entry in parse_neighbours(datagram):
+        if isinstance(entry, Entry) and entry.family == AF_BRIDGE and not entry.is_address_list:
+            yield entry.port, entry.mac
+
+
+def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
+    for kind, seq, row in parse_neighbours(datagram):
+        if not (isinstance(row, Entry) and row.is_address_list):
+            yield kind, seq, row
+
+
+def _parse_links(datagram: bytes) -> Iterator[tuple[int, int, Link | Answer]]:
+    for kind, flags, seq, start, end in split(datagram):
+        if flags & NLM_F_DUMP_INTR:
+            yield kind, seq, Answer(0, interrupted=True)
+        if kind == RTM_NEWLINK:
+            yield kind, seq, parse_link(datagram, start, end)
+        elif kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, seq, parse_answer(datagram, kind, flags, start, end)
+
+
+def _failure(operation: str, error: OSError) -> KernelError:
+    return KernelError(operation, error.errno or 0, os.strerror(error.errno or 0))

@@ -1,0 +1,175 @@
+"""One remote MAC is one entry in two tables: the bridge says "out of the VXLAN port", the VXLAN port says "to that VTEP".
+
+    bridge row   port = vxlan100, EXT_LEARNED                      the bridge forwards by it
+    VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the tunnel forwards by it
+
+One message writes both, a dump shows both, and either can be missing or somebody else's. Flood rows are not here: they
+need only the tunnel. Knows the signature of our rows (EXT_LEARNED on both, NOARP|PERMANENT on the VXLAN row, which no
+other known daemon writes) and not whose a row is: that is the ledger's.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
+from vtep.intent import Intent, RemoteMac, RowKey
+from vtep.kernel.messages import (
+    NTF_EXT_LEARNED,
+    NTF_MASTER,
+    NTF_SELF,
+    NTF_STICKY,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    NUD_REACHABLE,
+    Entry,
+    Half,
+    Neighbour,
+    Verb,
+)
+from vtep.reconcile.kind import LOCAL_LEARNED, Change, Ground, Seen
+
+_BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
+_STATE: Final = NUD_NOARP | NUD_PERMANENT
+_STICKY_RANK: Final = 1 << 32  # above every sequence
+_PACKED: Final = struct.Struct(">IHI")
+_VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
+
+
+class FdbRow(Struct, frozen=True, gc=False):
+    """Frames for the key's MAC go to this VTEP, with this VNI if it is not the device's own."""
+
+    vtep: Ip
+    vni: Vni | None = None
+    udp_port: int | None = None
+    """Where it is not the device's own, which we never ask for."""
+    via: int | None = None
+    """The device that it must leave by, which we never ask for either."""
+
+
+class _Fdb:
+    name = "fdb"
+    reads_back = True
+
+    def wanted(self, intent: Intent) -> Iterator[tuple[RowKey, FdbRow]]:
+        return ((key, _row(mac)) for key, mac in intent.macs.unordered())
+
+    def wanted_at(self, intent: Intent, key: RowKey) -> FdbRow | None:
+        mac = intent.macs.get(key)
+        return None if mac is None else _row(mac)
+
+    def touched(self, intent: Intent) -> Iterable[RowKey]:
+        return intent.touched
+
+    def place(self, key: RowKey) -> Vni:
+        return key[0]
+
+    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[RowKey, Seen]:
+        vni_of_port: dict[int, Vni] = {ready.port: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)}
+        vni_of_bridge: dict[int, Vni] = {
+            ready.bridge: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)
+        }
+        halves: dict[RowKey, list[Entry | None]] = {}
+        for entry in entries:
+            # The bridge forwards by its rows without a VLAN; those with one are copies for the ports' default VLAN.
+            if entry.mac == ZERO_MAC or entry.is_address_list or entry.vlan:
+                continue
+            index = 1 if entry.flags & NTF_SELF else 0
+            vni = vni_of_port.get(entry.port) if index else vni_of_bridge.get(entry.master or 0)
+            if vni is not None:
+                halves.setdefault((vni, entry.mac), [None, None])[index] = entry
+        return {
+            key: _merge(bridge_row, vxlan_row, ground.ready[key[0]].port)
+            for key, (bridge_row, vxlan_row) in halves.items()
+        }
+
+    def lookups(self, key: RowKey, ground: Ground) -> Sequence[Any]:
+        port = ground.ready[key[0]].port
+        return ((port, key[1], Half.BRIDGE), (port, key[1], Half.VXLAN))
+
+    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
+        port = ground.ready[change.key[0]].port
+        mac = change.key[1]
+        # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
+        bridge_half = Neighbour(Verb.DELETE, port, mac, NTF_MASTER, 0)
+        vxlan_half = Neighbour(Verb.DELETE, port, mac, NTF_SELF, 0)
+        if change.verb == "delete":
+            return (bridge_half, vxlan_half)
+        if change.verb == "shed":
+            return (vxlan_half,)
+        if change.verb == "undo":
+            return (bridge_half,)
+        row: FdbRow = change.row
+        return (Neighbour(_VERBS[change.verb], port, mac, _BOTH, _STATE, dst=row.vtep, vni=row.vni),)
+
+    def order(self, change: Change) -> Any:
+        row: FdbRow | None = change.row
+        return (change.key[0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
+
+    def rank(self, intent: Intent, key: RowKey) -> int:
+        mac = intent.macs[key]
+        return mac.seq + (_STICKY_RANK if mac.sticky else 0)
+
+    def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
+        return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
+
+    def pack(self, key: RowKey, row: FdbRow) -> bytes:
+        return key[0].to_bytes(3) + key[1] + _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0) + row.vtep
+
+    def unpack(self, packed: bytes) -> tuple[RowKey, FdbRow]:
+        vni, udp_port, via = _PACKED.unpack_from(packed, 9)
+        row = FdbRow(Ip.unpack(packed[19:]), Vni(vni) if vni else None, udp_port or None, via or None)
+        return (Vni(int.from_bytes(packed[:3])), Mac.unpack(packed[3:9])), row
+
+
+FDB: Final = _Fdb()
+
+
+def _row(mac: RemoteMac) -> FdbRow:
+    return FdbRow(mac.via.vtep, mac.via.vni)
+
+
+def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> Seen:
+    """Read the two halves as one row. Whoever holds either half decides whether it can be ours."""
+    foreign_below = _vxlan_holder(vxlan_row)
+    row = None if foreign_below else _read(vxlan_row)
+    has_bridge_half = bridge_row is not None and bridge_row.port == port
+    bridge_holder = _bridge_holder(bridge_row, port)
+    return Seen(
+        row=row,
+        marked=not (foreign_below or bridge_holder),
+        whole=row is not None and has_bridge_half,
+        holder=foreign_below or bridge_holder,
+        residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
+    )
+
+
+def _read(vxlan_row: Entry | None) -> FdbRow | None:
+    if vxlan_row is None or vxlan_row.dst is None:
+        return None
+    vni = None if vxlan_row.vni is None else Vni(vxlan_row.vni)
+    return FdbRow(vxlan_row.dst, vni, vxlan_row.udp_port, vxlan_row.via)
+
+
+def _bridge_holder(row: Entry | None, port: int) -> str:
+    if row is None:
+        return ""
+    if row.port == port:
+        # A static row of an operator's keeps its state when an EXT_LEARNED write takes it over (kernel 6.18).
+        return "" if row.flags & NTF_EXT_LEARNED and row.state == NUD_REACHABLE else "foreign"
+    if row.state & (NUD_PERMANENT | NUD_NOARP) or row.flags & NTF_STICKY:
+        return "local-static"
+    return "foreign" if row.flags & NTF_EXT_LEARNED else LOCAL_LEARNED
+
+
+def _vxlan_holder(row: Entry | None) -> str:
+    if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and row.nh_id is None):
+        return ""
+    return "foreign"
+
+
+def _is_another_daemons(vxlan_row: Entry | None) -> bool:
+    """Whoever writes EXT_LEARNED rows writes both halves: the bridge half is theirs, not left over from us."""
+    return vxlan_row is not None and bool(vxlan_row.flags & NTF_EXT_LEARNED)

@@ -1,0 +1,86 @@
+"""One flood row sends a VNI's broadcasts to one VTEP: an entry of the zero MAC in the VXLAN port's table alone.
+
+All VTEPs of a VNI share the MAC, so a row is added with APPEND (idempotent) and deleted by naming its VTEP and VNI; a
+deletion that names none would take every row, whoever wrote it. They share the mark as well: the list has that of the
+write that began it, and loses it to any write without (kernel 6.18), so that once a row is claimed, the mark is not
+asked any more. The kernel answers for one row of the zero MAC only, hence no lookups: these rows are seen in surveys.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.addr import ZERO_MAC, Ip, Vni
+from vtep.intent import FloodKey, Intent
+from vtep.kernel.messages import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbour, Verb
+from vtep.reconcile.kind import Change, Ground, Seen
+
+_STATE: Final = NUD_NOARP | NUD_PERMANENT
+
+
+class FloodRow(Struct, frozen=True, gc=False):
+    """The key's VTEP gets floods: the key says it all, as it does in the kernel."""
+
+
+class _Flood:
+    name = "flood"
+    reads_back = False
+
+    def wanted(self, intent: Intent) -> Iterator[tuple[FloodKey, FloodRow]]:
+        return ((flood.key, FloodRow()) for _, floods in intent.floods.unordered() for flood in floods)
+
+    def wanted_at(self, intent: Intent, key: FloodKey) -> FloodRow | None:
+        floods = intent.floods.get(key[1], ())
+        return FloodRow() if any(flood.key == key for flood in floods) else None
+
+    def touched(self, intent: Intent) -> Iterable[FloodKey]:
+        return intent.touched_floods
+
+    def place(self, key: FloodKey) -> Vni:
+        return key[0]
+
+    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[FloodKey, Seen]:
+        vni_of_port: dict[int, Vni] = {ground.ready[vni].port: vni for vni in ground.ready if isinstance(vni, Vni)}
+        seen: dict[FloodKey, Seen] = {}
+        for entry in entries:
+            vni = vni_of_port.get(entry.port)
+            if vni is None or entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
+                continue  # what leaves by another port or device is another row than any of ours
+            key = (vni, entry.dst, Vni(entry.vni or vni))
+            if key == (vni, ground.ready[vni].remote, vni):
+                # The device's own row takes our mark when we append to it, and is not ours (kernel 6.18).
+                seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
+                continue
+            marked = bool(entry.flags & NTF_EXT_LEARNED)
+            seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder="" if marked else "foreign")
+        return seen
+
+    def lookups(self, _key: FloodKey, _ground: Ground) -> Sequence[Any]:
+        return ()
+
+    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
+        vni, vtep, encapsulation = change.key
+        other = None if encapsulation == vni else encapsulation
+        verb = Verb.DELETE if change.verb == "delete" else Verb.APPEND
+        port = ground.ready[vni].port
+        return (Neighbour(verb, port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other),)
+
+    def order(self, change: Change) -> Any:
+        return (change.key[0], change.verb, change.key[1].order, change.key[2])
+
+    def rank(self, _intent: Intent, _key: FloodKey) -> int:
+        return 0
+
+    def beats(self, _row: FloodRow, _rank: int, _claimed: FloodRow, _claimed_rank: int) -> bool:
+        return True
+
+    def pack(self, key: FloodKey, _row: FloodRow) -> bytes:
+        return key[0].to_bytes(3) + key[2].to_bytes(3) + key[1]
+
+    def unpack(self, packed: bytes) -> tuple[FloodKey, FloodRow]:
+        key = (Vni(int.from_bytes(packed[:3])), Ip.unpack(packed[6:]), Vni(int.from_bytes(packed[3:6])))
+        return key, FloodRow()
+
+
+FLOOD: Final = _Flood()

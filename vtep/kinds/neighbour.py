@@ -1,0 +1,113 @@
+"""One neighbour row lets the bridge answer for a remote host: "this address has that MAC", on the bridge device.
+
+The kernel keeps who wrote it (NDA_PROTOCOL), so that the row itself says that it is ours. What the bridge found out by
+asking (any state but NOARP and PERMANENT) is nobody's and makes way. A bridge that goes down loses all of these rows
+(kernel 6.18); the link event that tells so is what brings them back.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.intent import Host, HostKey, Intent
+from vtep.kernel.messages import (
+    AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
+    NTF_EXT_LEARNED,
+    NTF_ROUTER,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    Entry,
+    Neighbour,
+    Verb,
+)
+from vtep.kernel.readiness import Hosts
+from vtep.reconcile.kind import Change, Ground, Seen
+
+PROTOCOL: Final = 229
+"""Ours in NDA_PROTOCOL; no other program is known to use it."""
+
+
+class NeighbourRow(Struct, frozen=True, gc=False):
+    """The key's address has this MAC."""
+
+    mac: Mac
+    router: bool = False
+
+
+class _Neighbour:
+    name = "neighbour"
+    reads_back = False
+
+    def wanted(self, intent: Intent) -> Iterator[tuple[HostKey, NeighbourRow]]:
+        return ((host.key, _row(host)) for _, hosts in intent.hosts.unordered() for host in hosts)
+
+    def wanted_at(self, intent: Intent, key: HostKey) -> NeighbourRow | None:
+        return next((_row(host) for host in intent.hosts.get(key[1], ()) if host.key == key), None)
+
+    def touched(self, intent: Intent) -> Iterable[HostKey]:
+        return intent.touched_hosts
+
+    def place(self, key: HostKey) -> Hashable:
+        return Hosts(key[0])
+
+    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[HostKey, Seen]:
+        vni_of_bridge: dict[int, Vni] = {
+            ground.ready[place].bridge: Vni(place.vni) for place in ground.ready if isinstance(place, Hosts)
+        }
+        seen: dict[HostKey, Seen] = {}
+        for entry in entries:
+            vni = vni_of_bridge.get(entry.port)
+            if entry.family == AF_BRIDGE or entry.ip is None or vni is None:
+                continue
+            if entry.state & (NUD_NOARP | NUD_PERMANENT):
+                ours = entry.protocol == PROTOCOL and bool(entry.flags & NTF_EXT_LEARNED)
+                row = NeighbourRow(entry.mac, bool(entry.flags & NTF_ROUTER))
+                seen[vni, entry.ip] = Seen(row, marked=ours, tagged=ours, holder="" if ours else "foreign")
+        return seen
+
+    def lookups(self, _key: HostKey, _ground: Ground) -> Sequence[Any]:
+        return ()
+
+    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
+        vni, ip = change.key
+        row: NeighbourRow = change.row
+        verb = Verb.DELETE if change.verb == "delete" else Verb.REPLACE
+        return (
+            Neighbour(
+                verb,
+                ground.ready[Hosts(vni)].bridge,
+                row.mac,
+                NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0),
+                NUD_NOARP,
+                family=AF_INET6 if ip.is_v6 else AF_INET,
+                ip=ip,
+                protocol=PROTOCOL,
+            ),
+        )
+
+    def order(self, change: Change) -> Any:
+        return (change.key[0], change.verb, change.key[1].order)
+
+    def rank(self, _intent: Intent, _key: HostKey) -> int:
+        return 0
+
+    def beats(self, _row: NeighbourRow, _rank: int, _claimed: NeighbourRow, _claimed_rank: int) -> bool:
+        return True
+
+    def pack(self, key: HostKey, row: NeighbourRow) -> bytes:
+        return key[0].to_bytes(3) + row.mac + bytes((row.router,)) + key[1]
+
+    def unpack(self, packed: bytes) -> tuple[HostKey, NeighbourRow]:
+        key = (Vni(int.from_bytes(packed[:3])), Ip(packed[10:]))
+        return key, NeighbourRow(Mac.unpack(packed[3:9]), bool(packed[9]))
+
+
+NEIGHBOUR: Final = _Neighbour()
+
+
+def _row(host: Host) -> NeighbourRow:
+    return NeighbourRow(host.mac, host.router)

@@ -1,0 +1,165 @@
+"""When to make a pass: one loop that reads as a sentence.
+
+    wait for the first of {new intent, hint, retry due, audit due, asked}
+    gather, if the last pass was a moment ago, so that a burst becomes one pass
+    take the latest intent, pass, publish, compute the next wake-up
+
+Hints and timers only wake; what is done is decided by looking. Owns its engine. Knows no kind, no target and no status
+page: what a pass found goes out as an `Outcome`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.errors import KernelError
+from vtep.intent import NOTHING, Intent
+from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope, Steps
+from vtep.reconcile.kind import Key
+from vtep.reconcile.report import Report, Trouble
+from vtep.reconcile.retry import Place
+from vtep.status.board import Board
+
+AUDIT_S: Final = 60.0
+GATHER_S: Final = 0.05
+BLIND_RETRY_S: Final = 1.0
+SURVEY_EVERY: Final = 10
+"""Audits of a large table, one of which is a survey: rows of some kinds can be seen in no other way."""
+
+
+class Outcome(Struct, frozen=True):
+    """What the last pass found."""
+
+    report: Report | None = None
+    intent: Intent = NOTHING
+    """The intent that was applied."""
+    troubles: Mapping[Place, Trouble] = {}
+    error: KernelError | None = None
+    """Why there was no picture to judge by; the last good report stays beside it."""
+
+
+class Actor:
+    """Keeps a target equal to the latest intent."""
+
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float], *, audit_s: float = AUDIT_S, gather_s: float = GATHER_S
+    ) -> None:
+        self.outcomes: Board[Outcome] = Board(Outcome())
+        self._engine = engine
+        self._clock = clock
+        self._audit_s = audit_s
+        self._gather_s = gather_s
+        self._intent = NOTHING
+        self._woken = asyncio.Event()
+        self._hinted: dict[str, set[Key]] = {}
+        self._touched: dict[str, set[Key]] = {}
+        self._survey = True
+        self._audit = False
+        self._audit_due = 0.0
+        self._audits = 0
+        self._rested_at = 0.0
+
+    def offer(self, intent: Intent) -> None:
+        """Put the latest intent in place of the one before, whether that was applied or not."""
+        if intent is self._intent:
+            return
+        self._audit |= intent.complete != self._intent.complete
+        self._intent = intent
+        for kind in self._engine.kinds:
+            self._touched.setdefault(kind.name, set()).update(kind.touched(intent))
+        self._woken.set()
+
+    def hint(self, keys: Mapping[str, Iterable[Key]]) -> None:
+        """Something happened at these keys: look there soon."""
+        for kind, found in keys.items():
+            self._hinted.setdefault(kind, set()).update(found)
+        self._woken.set()
+
+    def survey(self) -> None:
+        """Something happened somewhere: look at everything soon."""
+        self._survey = True
+        self._woken.set()
+
+    def resync(self) -> None:
+        """An operator asks: look at everything, and try suppressed changes again."""
+        self._engine.backlog.rearm()
+        self.survey()
+
+    async def run(self) -> None:
+        """Pass after pass, until cancelled."""
+        while True:
+            await self.step()
+            self._rested_at = self._clock()
+            await self._wait()
+            await asyncio.sleep(max(0.0, self._rested_at + self._gather_s - self._clock()))
+
+    async def step(self) -> None:
+        """Make one pass over what there is to look at, and publish what it found."""
+        now = self._clock()
+        intent = self._intent
+        last = self.outcomes.value
+        scope = self._take_scope(now)
+        try:
+            report = await _in_pieces(self._engine.run(intent, now, scope))
+        except KernelError as error:
+            self._survey = True
+            self._audit_due = now + BLIND_RETRY_S
+            for kind, keys in scope.touched.items():
+                self._touched.setdefault(kind, set()).update(keys)
+            self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
+        else:
+            self.outcomes.publish(Outcome(report, intent, self._engine.troubles.snapshot()))
+
+    def _take_scope(self, now: float) -> Scope:
+        """Return what to look at, and begin to gather anew."""
+        hinted, self._hinted = self._hinted, {}
+        touched, self._touched = self._touched, {}
+        survey, audit = self._survey, self._audit or now >= self._audit_due
+        self._survey = self._audit = False
+        self._woken.clear()
+        if survey or audit:
+            self._audit_due = now + self._audit_s
+            self._audits += 1
+            claims = sum(len(self._engine.ledger.claims(kind.name)) for kind in self._engine.kinds)
+            survey |= claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
+            return Scope(survey=survey, audit=True, hinted=hinted, touched=touched)
+        for kind_name, key in self._engine.backlog.due(now):
+            hinted.setdefault(kind_name, set()).add(key)
+        return Scope(hinted=hinted, touched=touched)
+
+    async def _wait(self) -> None:
+        """Return when there is something to look at."""
+        due = self._audit_due
+        retry_due = self._engine.backlog.next_due
+        if retry_due is not None and self.outcomes.value.error is None:
+            due = min(due, retry_due)
+        try:
+            async with asyncio.timeout(max(0.0, due - self._clock())):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+async def _in_pieces(steps: Steps[Report]) -> Report:
+    """Let everybody else in between two pieces, and make long calls elsewhere."""
+    answer = None
+    while True:
+        try:
+            call = steps.send(answer)
+        except StopIteration as stop:
+            report: Report = stop.value
+            return report
+        answer = await (asyncio.sleep(0, None) if call is None else _elsewhere(call))
+
+
+async def _elsewhere(call: Callable[[], Any]) -> Any:
+    """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target takes one call at a time."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        await asyncio.wait((calling,))
+        calling.exception()  # told to nobody: who is cancelled has no use for it
+        raise

@@ -1,0 +1,140 @@
+"""The contract between the engine, the kinds of rows, and the target they are written to.
+
+    Kind      describes one table: what is wanted of it, how to read it, how to spell a change. Pure.
+    Target    the other side: tells what is there, takes messages, says which it refused. The only IO.
+    Ledger    which rows are ours. A claim is written before its row and released after the row is gone.
+
+A row is any value that compares by meaning. Its key says where it is; wanted and observed rows are of the same type.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from vtep.intent import Intent
+
+Key: TypeAlias = Any
+"""Hashable and sortable within its kind."""
+Row: TypeAlias = Any
+"""A frozen value that compares by meaning."""
+Message: TypeAlias = Any
+Entry: TypeAlias = Any
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """What is at a key. Nothing there at all is no `Seen`."""
+
+    row: Row | None
+    """What it says, if it can be read as a row of this kind; a half-written row can."""
+    marked: bool
+    """It bears our signature, which others may share: a claim decides whose it is."""
+    whole: bool = True
+    """Nothing is missing of it."""
+    holder: str = ""
+    """Who has it, if it cannot be ours, in the codes of docs/reasons.md."""
+    tagged: bool = False
+    """The row itself says that it is ours, which no claim has to confirm."""
+    listed: bool = False
+    """The mark is that of a list of rows and of this one says little: once claimed, it is ours without."""
+    residue: bool = False
+    """A part looks just as a refused creation of ours leaves it."""
+
+
+class Ground(Struct, frozen=True):
+    """Where rows can be written at this moment, looked up afresh for each pass."""
+
+    ready: Mapping[Any, Any]
+    """Place (a VNI) to what the target needs for writing there."""
+    not_ready: Mapping[Any, tuple[str, ...]]
+    given_up: frozenset[Any] = frozenset()
+    """Places that are configured no more: whatever the intent says, nothing is wanted there."""
+    notes: Mapping[Any, tuple[str, ...]] = {}
+    """What works at a place and deserves a look all the same."""
+
+
+class Change(Struct, frozen=True, gc=False):
+    """One row to make, to change or to remove."""
+
+    verb: str
+    """create, replace, delete, `shed` (remove what is left of our row after somebody else took its place), or `undo`
+    (remove what a refused creation left behind)."""
+    key: Key
+    row: Row
+    """Wanted; where nothing is wanted, the row that goes, if it can be read."""
+
+
+LOCAL_LEARNED = "local-learned"
+"""The holder that may lose to newer knowledge: a station that was heard here."""
+
+
+class Refusal(Protocol):
+    """One message that the target did not carry out."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def errno(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Kind(Protocol):
+    """One table."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reads_back(self) -> bool:
+        """One row can be looked up. Where it cannot, a survey alone tells what is there."""
+
+    def wanted(self, intent: Intent) -> Iterator[tuple[Key, Row]]:
+        """Yield every row that the intent asks for."""
+
+    def wanted_at(self, intent: Intent, key: Key) -> Row | None:
+        """Return the row that the intent asks for at one key."""
+
+    def touched(self, intent: Intent) -> Iterable[Key]:
+        """Return the keys where an intent differs from the one before it."""
+
+    def place(self, key: Key) -> Hashable:
+        """Return the place whose readiness the row needs."""
+
+    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[Key, Seen]:
+        """Read what the target told as rows of this kind, merging the parts of one row."""
+
+    def lookups(self, key: Key, ground: Ground) -> Sequence[Any]:
+        """Return what to ask the target in order to see one key."""
+
+    def spell(self, change: Change, ground: Ground) -> Sequence[Message]:
+        """Return the messages that make the change, in order."""
+
+    def order(self, change: Change) -> Any:
+        """Sort changes so that the target can take many at once."""
+
+    def rank(self, intent: Intent, key: Key) -> int:
+        """Return how strong the row's reason is; the rank of a stronger one is higher."""
+
+    def beats(self, row: Row, rank: int, claimed: Row, claimed_rank: int) -> bool:
+        """Tell whether this row would win against a claimed one whose routes may not have come back yet."""
+
+    def pack(self, key: Key, row: Row) -> bytes:
+        """Write a row of ours down."""
+
+    def unpack(self, packed: bytes) -> tuple[Key, Row]:
+        """Read what `pack` wrote."""
+
+
+class Target(Protocol):
+    """The other side. Its calls block: for less than a millisecond when given few messages or lookups."""
+
+    def ground(self) -> Ground:
+        """Look where rows can be written now."""
+
+    def entries(self, ground: Ground) -> list[Entry]:
+        """Return everything that is there; raise KernelError if it could not be read whole."""
+
+    def look(self, lookups: Sequence[Any]) -> list[Entry | None]: ...
+
+    def send(self, messages: Sequence[Message]) -> Sequence[Refusal]: ...

@@ -1,0 +1,117 @@
+"""When to try a refused change again: by errno, never by text. Pure; time and chance are arguments.
+
+transient    again after 100 ms, doubling to 5 s, each a quarter more or less
+permanent    not again until the change itself, its device, or the operator changes it
+full         no new row at this place for the rest of the pass, then as transient
+contested    somebody else has the row
+gone         a deletion of what is not there: done
+"""
+
+import enum
+import errno
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from vtep.reconcile.kind import Key
+
+FIRST_S: Final = 0.1
+LAST_S: Final = 5.0
+JITTER: Final = 0.25
+
+
+class Class(enum.Enum):
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    FULL = "full"
+    CONTESTED = "contested"
+    GONE = "gone"
+
+
+_PERMANENT: Final = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT})
+
+
+def classify(code: int, verb: str) -> Class:
+    """Return what a refusal means for this change. An unknown errno is worth another try."""
+    if code == errno.ENOENT and verb in ("delete", "shed"):
+        return Class.GONE
+    if code == errno.EEXIST:
+        return Class.CONTESTED
+    if code == errno.ENOSPC:
+        return Class.FULL
+    return Class.PERMANENT if code in _PERMANENT else Class.TRANSIENT
+
+
+def explain(code: int) -> str:
+    """Say what an operator can do about a permanent refusal."""
+    if code in (errno.EPERM, errno.EACCES):
+        return "CAP_NET_ADMIN is missing"
+    if code == errno.EOPNOTSUPP:
+        return "this kernel lacks the feature"
+    return "the kernel finds the request wrong"
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """A change that did not happen."""
+
+    change: Hashable
+    """The exact operation: verb, key and value. Another one is another matter."""
+    errno: int
+    text: str
+    kind: Class
+    tries: int
+    due: float | None
+    """When to try again; never by itself where it is permanent."""
+
+
+Place: TypeAlias = tuple[str, Key]
+"""A row's name across kinds: (kind, key)."""
+
+
+class Backlog:
+    """The refused changes by (kind, key). One row's wait never holds up another's."""
+
+    def __init__(self) -> None:
+        self._refused: dict[Place, Refused] = {}
+
+    def refuse(
+        self, key: Place, change: Hashable, code: int, text: str, kind: Class, now: float, chance: float
+    ) -> Refused:
+        """Note a refusal; `chance` is between 0 and 1."""
+        old = self._refused.get(key)
+        tries = old.tries + 1 if old is not None and old.change == change else 1
+        due = None if kind is Class.PERMANENT else now + _delay(tries, chance)
+        refused = self._refused[key] = Refused(change, code, text, kind, tries, due)
+        return refused
+
+    def waiting(self, key: Place, change: Hashable, now: float) -> Refused | None:
+        """Return the refusal that forbids this very change at this moment."""
+        refused = self._refused.get(key)
+        if refused is None or refused.change != change:
+            return None
+        return refused if refused.due is None or now < refused.due else None
+
+    def settle(self, key: Place) -> None:
+        """The row is as wanted, or wanted no more: forget."""
+        self._refused.pop(key, None)
+
+    def rearm(self, concerns: Callable[[Place], bool] = lambda _: True) -> None:
+        """Forget these refusals, because the operator said so or the ground under them changed."""
+        for key in [key for key in self._refused if concerns(key)]:
+            del self._refused[key]
+
+    def refused(self) -> Iterator[tuple[Place, Refused]]:
+        return iter(self._refused.items())
+
+    def due(self, now: float) -> list[Place]:
+        return [key for key, refused in self._refused.items() if refused.due is not None and refused.due <= now]
+
+    @property
+    def next_due(self) -> float | None:
+        return min((refused.due for refused in self._refused.values() if refused.due is not None), default=None)
+
+
+def _delay(tries: int, chance: float) -> float:
+    base = min(LAST_S, FIRST_S * 2.0 ** min(tries - 1, 16))
+    return base * (1 - JITTER + 2 * JITTER * chance)

@@ -1,0 +1,1 @@
+"""What everyone may read: values that are published, never state that is shared."""
