@@ -1,0 +1,281 @@
+"""Real BGP programs in a node: ExaBGP of any version, FRR with zebra, GoBGP. Configured by text, started and ended here.
+
+Everything they write is below the node's own /run. A program that is not installed is `Missing`. Knows nothing of what
+the programs are used to prove.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.lab import recorder
+from tests.lab.namespaces import Missing, Node, Process
+from tests.lab.wait import wait_until
+
+EXABGP: Final = Path(sys.executable).with_name("exabgp")
+EXABGP_4_2: Final = Path(sys.prefix) / "exabgp-4.2" / "bin" / "exabgp"
+"""The older line of releases, in an environment of its own."""
+FRR_FOLDERS: Final = (Path("/usr/lib/frr"), Path("/usr/libexec/frr"))
+
+
+class ExaBgp:
+    """One ExaBGP. It dials its neighbors, at first at once and then every few seconds, so let them listen before."""
+
+    def __init__(
+        self, node: Node, config: str, *, executable: Path = EXABGP, env: Mapping[str, str] | None = None
+    ) -> None:
+        if not executable.exists():
+            raise Missing(f"there is no ExaBGP at {executable}")
+        self.node = node
+        self.config_path = "/run/exabgp/exabgp.conf"
+        self.process: Process | None = None
+        self._executable = executable
+        self._env: dict[str, str] = {
+            "exabgp_daemon_user": "root",
+            # Without this an ExaBGP whose child died stays up and never dials again.
+            "exabgp_api_terminate": "true",
+            "exabgp_api_cli": "false",
+            **(env or {}),
+        }
+        self.configure(config)
+
+    def configure(self, config: str) -> None:
+        """Write the configuration; a running ExaBGP reads it at SIGUSR1."""
+        self.node.write(self.config_path, config)
+
+    def start(self) -> Process:
+        """Start it, or start it again."""
+        self.process = self.node.start(
+            str(self._executable), self.config_path, env=self._env, log="/run/log/exabgp.log"
+        )
+        return self.process
+
+
+class Recorder:
+    """What an ExaBGP tells its child, and a way to tell it something, when no product is there to do either."""
+
+    def __init__(self, node: Node, folder: str = "/run/recorder") -> None:
+        self._lines = node.path(f"{folder}/lines")
+        self._commands = node.path(f"{folder}/commands")
+        self._lines.parent.mkdir(parents=True, exist_ok=True)
+        self.run = f"{sys.executable} -I -S {Path(recorder.__file__)} {folder}/lines {folder}/commands"
+        """For ExaBGP's `run`."""
+
+    def text(self) -> list[str]:
+        """Return the whole lines that came so far."""
+        written = self._lines.read_text() if self._lines.exists() else ""
+        return written[: written.rfind("\n") + 1].splitlines()
+
+    def lines(self, kind: str = "") -> list[dict[str, Any]]:
+        """Return the JSON lines so far, all or those of one type."""
+        parsed = [json.loads(line, strict=False) for line in self.text() if line.startswith("{")]
+        return [line for line in parsed if kind in ("", line["type"])]
+
+    def command(self, text: str) -> None:
+        """Have the child say this to ExaBGP."""
+        with self._commands.open("w") as commands:
+            commands.write(text + "\n")
+
+
+def exabgp_config(
+    local: str,
+    neighbors: Iterable[str],
+    run: str,
+    *,
+    asn: int = 65000,
+    router_id: str = "",
+    hold_s: int = 180,
+    restart_s: int | None = 120,
+    families: tuple[str, ...] = ("l2vpn evpn",),
+    more: str = "",
+) -> str:
+    """Write a configuration with one process for all neighbors, all of our own AS number.
+
+    Without graceful restart FRR sends no End-of-RIB; the Adj-RIB-In of ExaBGP is wrong for EVPN and only costs memory.
+    """
+    restart = f"graceful-restart {restart_s};" if restart_s is not None else ""
+    sections = [f"process feed {{ run {run}; encoder json; }}"]
+    sections += [
+        f"""neighbor {neighbor} {{
+  router-id {router_id or local}; local-address {local}; local-as {asn}; peer-as {asn};
+  hold-time {hold_s};
+  adj-rib-in false;
+  capability {{ {restart} route-refresh; }}
+  family {{ {" ".join(f"{family};" for family in families)} }}
+  api feed{number} {{
+    processes [ feed ];
+    neighbor-changes;
+    receive {{ parsed; open; update; notification; refresh; }}
+  }}
+  {more}
+}}"""
+        for number, neighbor in enumerate(neighbors)
+    ]
+    return "\n".join(sections) + "\n"
+
+
+class Frr:
+    """zebra and bgpd, in the foreground.
+
+    They change to the user `frr`, which cannot be done where only one user exists. So the node is given a user list in
+    which frr is that one user, whoever runs the lab; all folders that FRR writes to are replaced for this node too.
+    """
+
+    _OWN_FOLDERS = ("/etc/frr", "/var/tmp", "/var/lib/frr", "/var/log/frr")
+
+    def __init__(self, node: Node, bgpd_config: str, zebra_config: str = "") -> None:
+        folder = next((folder for folder in FRR_FOLDERS if (folder / "bgpd").exists()), None)
+        if folder is None or shutil.which("vtysh") is None:
+            raise Missing("FRR is not installed (Debian package frr)")
+        self.node = node
+        self.zebra: Process | None = None
+        self.bgpd: Process | None = None
+        self._folder = folder
+        self._configs = {"zebra": zebra_config, "bgpd": bgpd_config}
+        self._be_one_user()
+
+    def start(self) -> None:
+        """Start both, and return when both take commands."""
+        self.zebra = self._start("zebra", "-s", "1000000")
+        self.start_bgpd()
+
+    def start_bgpd(self) -> None:
+        """Start bgpd, or start it again under the zebra that is there."""
+        self.bgpd = self._start("bgpd")
+
+    def vtysh(self, command: str) -> str:
+        return self.node.run("vtysh", "-c", command)
+
+    def json(self, command: str) -> Any:
+        return json.loads(self.vtysh(f"{command} json"))
+
+    def session(self, neighbor: str) -> dict[str, Any]:
+        """Return what bgpd says about its session with a neighbor."""
+        told: dict[str, Any] = self.json(f"show bgp neighbors {neighbor}")[neighbor]
+        return told
+
+    def macs(self) -> set[tuple[str, str]]:
+        """Return (MAC, VTEP) of the best path of every Type-2 route in `show bgp l2vpn evpn`."""
+        tables = [table for table in self.json("show bgp l2vpn evpn").values() if isinstance(table, dict)]
+        entries = [entry for table in tables for entry in table.values() if isinstance(entry, dict)]
+        return {
+            (path["mac"], path["nexthops"][0]["ip"])
+            for entry in entries
+            for path in _each(entry["paths"])
+            if path["routeType"] == 2 and path.get("bestpath")
+        }
+
+    def vteps(self, vni: int) -> set[str]:
+        """Return the remote VTEPs of `show evpn vni`, to which zebra floods. FRR 8.4 lists them where a number should be."""
+        return set(self.json(f"show evpn vni {vni}").get("numRemoteVteps") or ())
+
+    def stop(self) -> None:
+        """End both as a shutdown would: bgpd first, so that it says goodbye."""
+        for process in (self.bgpd, self.zebra):
+            if process is not None:
+                process.stop()
+
+    def kill(self) -> None:
+        """End both without asking."""
+        for process in (self.bgpd, self.zebra):
+            if process is not None:
+                process.kill()
+
+    def _start(self, program: str, *options: str) -> Process:
+        config = f"/run/frr/{program}.conf"
+        self.node.write(config, self._configs[program])
+        process = self.node.start(
+            f"{self._folder}/{program}", "-f", config, "-i", f"/run/frr/{program}.pid", "-A", "127.0.0.1",
+            "--log", "stdout", *options, log=f"/run/log/{program}.log",
+        )  # fmt: skip
+        wait_until(
+            lambda: self.node.run("vtysh", "-d", program, "-c", "show version"), 10, f"{program} taking commands"
+        )
+        return process
+
+    def _be_one_user(self) -> None:
+        self.node.write("/run/frr/users/passwd", "root:x:0:0::/:/bin/sh\nfrr:x:0:0::/:/bin/false\n")
+        self.node.write("/run/frr/users/group", "root:x:0:\nfrr:x:0:\nfrrvty:x:0:frr\n")
+        # A user namespace may mount, but not look into folders of users it does not have.
+        script = [f"mount --bind /run/frr/users/{name} /etc/{name}" for name in ("passwd", "group")]
+        script += [f"[ ! -e {folder} ] || mount -t tmpfs lab {folder}" for folder in self._OWN_FOLDERS]
+        script += ["touch /etc/frr/vtysh.conf"]
+        self.node.run("sh", "-e", "-c", "\n".join(script))
+
+
+def _each(paths: Any) -> Iterable[dict[str, Any]]:
+    """FRR 8.4 lists what a path came by in a list of its own, but not its own paths."""
+    return (path for one in paths for path in (one if isinstance(one, list) else [one]))
+
+
+def frr_config(local: str, neighbors: Iterable[str], *, asn: int = 65000, more: str = "") -> str:
+    """Write what bgpd needs to announce every VNI it finds on its node to neighbors of our own AS number."""
+    each = [(f"neighbor {neighbor} remote-as {asn}", f"neighbor {neighbor} activate") for neighbor in neighbors]
+    return "\n".join(
+        [
+            f"router bgp {asn}",
+            f"bgp router-id {local}",
+            "no bgp default ipv4-unicast",
+            *(remote for remote, _ in each),
+            "address-family l2vpn evpn",
+            *(activate for _, activate in each),
+            "advertise-all-vni",
+            more,
+            "exit-address-family",
+            "",
+        ]
+    )
+
+
+class GoBgp:
+    """gobgpd and its command line."""
+
+    def __init__(self, node: Node, config: str) -> None:
+        for program in ("gobgpd", "gobgp"):
+            if shutil.which(program) is None:
+                raise Missing(f"{program} is not installed (Debian package gobgpd)")
+        self.node = node
+        self.process: Process | None = None
+        node.write("/run/gobgp/gobgpd.conf", config)
+
+    def start(self) -> Process:
+        """Start it, and return when it takes commands."""
+        self.process = self.node.start(
+            "gobgpd", "-t", "toml", "-f", "/run/gobgp/gobgpd.conf", "--pprof-disable", "--api-hosts", "127.0.0.1:50051",
+            log="/run/log/gobgpd.log",
+        )  # fmt: skip
+        wait_until(lambda: self.command("global"), 10, "gobgpd taking commands")
+        return self.process
+
+    def command(self, *words: str) -> str:
+        return self.node.run("gobgp", *words)
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.command("-j", *words))
+
+
+def gobgp_config(local: str, neighbors: Iterable[str], *, asn: int = 65000) -> str:
+    """Write what gobgpd needs to wait for neighbors of our own AS number."""
+    sections = [f'[global.config]\nas = {asn}\nrouter-id = "{local}"\nlocal-address-list = ["{local}"]\n']
+    sections += [
+        f"""[[neighbors]]
+  [neighbors.config]
+  neighbor-address = "{neighbor}"
+  peer-as = {asn}
+  [neighbors.transport.config]
+  passive-mode = true
+  [neighbors.graceful-restart.config]
+  enabled = true
+  restart-time = 120
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+    afi-safi-name = "l2vpn-evpn"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+    enabled = true
+"""
+        for neighbor in neighbors
+    ]
+    return "\n".join(sections)

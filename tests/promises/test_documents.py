@@ -1,0 +1,131 @@
+"""What the documents name is there, and what must be documented is."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from vtep import config
+from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget
+from vtep.projection.imports import judge
+from vtep.projection.policy import Policy
+from vtep.routes.attributes import Attributes
+from vtep.routes.mac_ip import MacIp
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+TELLING = [
+    *sorted((ROOT / "vtep/projection").glob("*.py")),
+    *sorted((ROOT / "vtep/kinds").glob("*.py")),
+    *sorted((ROOT / "vtep/reconcile").glob("*.py")),
+    ROOT / "vtep/kernel/readiness.py",
+]
+"""The modules whose words reach an operator as reasons."""
+
+OTHER_WORDS = {
+    *("won", "lost", "refused"),  # what became of a candidate
+    *("create", "replace", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
+    *("transient", "permanent", "full", "gone"),  # what an errno means
+    *("fdb", "flood", "neighbour"),  # the kinds
+    *("freeze", "project", "vxlan"),  # an action, a function, a device
+}
+"""Words of those modules that are no reason. A new one is either a code, and documented, or belongs here."""
+
+LEAF = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+import_rt = ["65000:100"]
+soo = "65000:1"
+"""
+
+CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def test_every_reason_that_can_be_told_is_documented():
+    assert _codes_told() - _codes_documented() == set()
+
+
+def test_every_documented_reason_can_be_told():
+    assert _codes_documented() - _codes_told() == set()
+
+
+def test_refusals_are_documented_in_the_order_in_which_they_apply():
+    """A route with everything wrong is mended step by step, and each step shows the next refusal."""
+    policy = Policy(config.parse(LEAF), own_macs=frozenset({Mac.parse("02:00:00:00:00:01")}))
+    steps = (
+        {
+            "mac": "ff:ff:ff:ff:ff:ff",
+            "label": 0,
+            "next_hop": "0.0.0.0",
+            "encapsulations": (10,),
+            "tag": 7,
+            "targets": (),
+        },
+        {"mac": "02:00:00:00:00:01"},
+        {"label": 5000},
+        {"next_hop": "10.0.0.99"},
+        {"next_hop": "10.0.0.1"},
+        {"encapsulations": ()},
+        {"label": 100},
+        {"targets": ("65000:999",)},
+        {"targets": ("65000:100",), "label": 5000},
+        {"label": 100},
+        {"tag": 0},
+        {"sites": ()},
+    )
+
+    told, route = [], {"sites": (policy.vnis[100].site,)}
+    for step in steps:
+        route |= step
+        told += {standing.refusal for standing in judge(_route(**route), policy)}
+
+    section = (DOCS / "reasons.md").read_text().split("## Why a route may not win")[1].split("##")[0]
+    documented = re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)
+    assert documented == [*told, "pending-ead", "limit"]
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+def test_what_a_page_names_is_there(page):
+    text = page.read_text()
+    linked = [(page.parent / target).resolve() for target in re.findall(r"\]\(([^)#:]+)\)", text)]
+    named = re.findall(r"`((?:vtep|tests)/[\w/.]+?)(?::(\w+))?`", text)
+
+    missing = [str(target) for target in linked if not target.exists()]
+    missing += [path for path, _ in named if not (ROOT / path).exists()]
+    missing += [f"{path}:{name}" for path, name in named if name and not _defines(ROOT / path, name)]
+    assert missing == []
+
+
+def test_decisions_that_the_code_refers_to_are_there():
+    referred = set()
+    for module in (ROOT / "vtep").rglob("*.py"):
+        referred |= set(re.findall(r"docs/decisions/(\d{4})", module.read_text()))
+
+    assert referred <= {page.name[:4] for page in DOCS.glob("decisions/*.md")}
+
+
+def _route(mac, label, next_hop, encapsulations, tag, targets, sites):
+    attributes = Attributes(
+        Ip.parse(next_hop), tuple(map(RouteTarget.parse, targets)), encapsulations=encapsulations, sites=sites
+    )
+    peer, rd = Ip.parse("10.0.0.1"), RouteDistinguisher.parse("10.0.0.1:100")
+    return MacIp(peer, attributes, rd, tag, Mac.parse(mac), label)
+
+
+def _codes_documented():
+    return set(re.findall(r"^\| `([a-z0-9-]+)` \|", (DOCS / "reasons.md").read_text(), re.MULTILINE))
+
+
+def _codes_told():
+    nodes = [node for module in TELLING for node in ast.walk(ast.parse(module.read_text()))]
+    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {word for word in words if CODE.fullmatch(word)} - OTHER_WORDS
+
+
+def _defines(module, name):
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, defined) and node.name == name for node in ast.walk(ast.parse(module.read_text())))

@@ -1,0 +1,84 @@
+"""Imports point one way, and each contract of pyproject.toml catches what it is there for.
+
+Every violation is planted in a copy of the tree, where the contract meant for it must break, and no other.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+
+
+@dataclass(frozen=True)
+class Plant:
+    name: str
+    module: str
+    line: str
+    caught_by: str
+
+
+PLANTS = (
+    Plant("the rib asks the projection", "rib.py", "import vtep.projection", "imports point one way"),
+    Plant("the engine knows a kind", "reconcile/engine.py", "import vtep.kinds", "imports point one way"),
+    Plant(
+        "the engine knows the kernel", "reconcile/engine.py", "import vtep.kernel.readiness", "imports point one way"
+    ),
+    Plant("the listener knows a kernel", "listener.py", "import vtep.kernel.readiness", "imports point one way"),
+    Plant("a module without a place", "utils.py", "", "imports point one way"),
+    Plant(
+        "the projection looks at the clock",
+        "projection/duplicates.py",
+        "import time",
+        "what decides does no input or output and reads no clock",
+    ),
+    Plant(
+        "a kind waits",
+        "kinds/fdb.py",
+        "import vtep.status.board",
+        "what decides does no input or output and reads no clock",
+    ),
+    Plant("a kind looks at the routes", "kinds/fdb.py", "import vtep.rib", "below the intent nobody knows BGP"),
+    Plant(
+        "the kernel decodes a route",
+        "kernel/memory.py",
+        "import vtep.routes.mac_ip",
+        "below the intent nobody knows BGP",
+    ),
+    Plant("a reader looks behind the snapshot", "status/model.py", "import vtep.rib", "readers read snapshots"),
+    Plant("a kind knows another", "kinds/flood.py", "import vtep.kinds.fdb", "kinds do not know each other"),
+)
+
+
+def test_the_tree_keeps_every_contract():
+    verdicts = lint(ROOT)
+
+    assert set(verdicts.values()) == {"KEPT"}
+    assert {plant.caught_by for plant in PLANTS} == verdicts.keys()
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_a_planted_violation_is_caught_by_the_contract_meant_for_it(plant, tmp_path):
+    shutil.copytree(ROOT / "vtep", tmp_path / "vtep", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "vtep" / plant.module).open("a") as module:
+        module.write(f"\n{plant.line}\n")
+
+    verdicts = lint(tmp_path)
+
+    assert [name for name, verdict in verdicts.items() if verdict == "BROKEN"] == [plant.caught_by]
+
+
+def lint(tree):
+    """Run import-linter there, on that tree's own package, and return each contract's verdict."""
+    arguments = [sys.executable, "-c", LINT, "--no-cache", "--no-logo"]
+    ran = subprocess.run(arguments, cwd=tree, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(tree)})
+    verdicts = dict(re.findall(r"^(\S.*?)\s+(KEPT|BROKEN)$", ran.stdout, re.MULTILINE))
+    assert verdicts, ran.stdout + ran.stderr
+    return verdicts

@@ -1,0 +1,216 @@
+"""README.md and docs/operating.md say what is so: their commands run, their configurations parse, their lists are whole."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import msgspec
+import pytest
+
+from tests.lab import overlay
+from tests.lab.fixtures import skipped_if_missing
+from tests.lab.namespaces import Lab, link
+from tests.lab.speaker import Speaker
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+from vtep import config
+from vtep.kernel import readiness
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language, without their indentation."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
+
+
+def sources() -> Iterator[str]:
+    return (path.read_text() for path in (ROOT / "vtep").rglob("*.py"))
+
+
+# What it prints
+
+
+def shape(line: str) -> str:
+    """A line of the demo with its times masked; versions of iproute2 differ in the order of a row's words."""
+    if re.match(r" +0[02]:00:00:", line):
+        return " ".join(sorted(line.split()))
+    return re.sub(r" *\d+\.\d+ (ms|s)\b", r" TIME \1", line).rstrip()
+
+
+@pytest.mark.root_netns
+def test_the_demo_prints_what_the_readme_shows():
+    with skipped_if_missing(), Lab() as lab:
+        lab.node("trial")
+    shown = blocks(README, "console")[0].removeprefix("$ ./vtep-dev demo\n")
+
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.lab.demo"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert told.returncode == 0, told.stdout
+    assert [shape(line) for line in shown.splitlines()] == [shape(line) for line in told.stdout.splitlines()]
+
+
+def test_the_commands_of_the_readme_exist():
+    said = subprocess.run(
+        [sys.executable, ROOT / "vtep-dev", "--help"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+
+    wanted = set(re.findall(r"\./vtep-dev (\w+)", README + OPERATING))
+
+    assert {"demo", "test", "setup", "check", "story", "bless"} <= wanted
+    assert wanted <= set(re.findall(r"^  (\w+) ", said, re.MULTILINE))
+
+
+# A working pair in five minutes
+
+
+@pytest.mark.root_netns
+def test_five_minutes_lead_to_a_working_pair():
+    devices, programs, look = blocks(README, "sh")
+    (toml,) = blocks(README, "toml")
+    with skipped_if_missing(), Lab() as lab:
+        leaf, peer = lab.node("leaf"), lab.node("peer")
+        link(leaf, "uplink", peer, "uplink")
+        leaf.ip("addr add 10.0.0.99/24 dev uplink")
+        peer.ip("addr add 10.0.0.1/24 dev uplink")
+        leaf.run("sh", "-e", "-c", devices)
+        leaf.write("/run/etc/vtep.toml", toml)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        with Speaker(peer, "10.0.0.1") as speaker:
+            speaker.announce(Instance("10.0.0.1").mac("02:00:00:00:00:01"))
+
+            # In the foreground the shell would wait for nothing, and its node is where everything ends.
+            script = programs.replace("/etc/vtep/", "/run/etc/") + "wait\n"
+            leaf.start("sh", "-e", "-c", script, env={"PATH": path}, log="/run/log/shell.log")
+            log = leaf.path("/run/log/shell.log")
+            wait_until(lambda: overlay.tunnels(leaf, "vxlan100"), what="the row")
+
+        assert {("02:00:00:00:00:01", "10.0.0.1")} == overlay.tunnels(leaf, "vxlan100")
+        assert "ok, 1 VNIs (1 bound to a bridge)" in log.read_text()
+        assert '"event": "feed attached"' in log.read_text()
+        assert len(leaf.run("sh", "-c", look).splitlines()) == 2
+
+
+@pytest.mark.root_netns
+def test_the_remedies_for_devices_make_them_fit():
+    """The rows of the readiness table that name a command: run them on a device that has everything wrong."""
+    commands = [
+        command.replace("VXLAN", "vxlan100")
+        .replace("BRIDGE", "br100")
+        .replace("VNI", "100")
+        .replace("ADDRESS", "10.0.0.9")
+        for command in re.findall(r"`(ip link set dev VXLAN [^`]+)`", OPERATING)
+    ]
+    with skipped_if_missing(), Lab() as lab:
+        leaf = lab.node("leaf")
+        leaf.ip(
+            "link add name br100 type bridge",
+            "link add name vxlan100 type vxlan id 100 local 10.0.0.7 dstport 4789 learning",
+        )
+
+        for command in sorted(commands, key=lambda command: "bridge_slave" in command):
+            leaf.run(*command.split())
+
+        shown = leaf.run("ip", "-d", "link", "show", "dev", "vxlan100")
+
+    assert len(commands) == 4
+    assert "local 10.0.0.9" in shown
+    assert "nolearning" in shown
+    assert "learning off" in shown
+    assert "master br100" in shown
+
+
+# Configuration
+
+
+@pytest.mark.parametrize("toml", blocks(README, "toml") + blocks(OPERATING, "toml"))
+def test_every_configuration_shown_is_taken(toml):
+    assert config.parse(toml).vnis
+
+
+def keys(table: type[msgspec.Struct], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key that a person may type, with its default."""
+    for field in msgspec.structs.fields(table):
+        key = f"{place}.{field.name}" if place else field.name
+        if (inner := table_in(field.type)) is not None:
+            yield from keys(inner, key)
+        else:
+            default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            yield key, default
+
+
+def table_in(wanted: Any) -> type[msgspec.Struct] | None:
+    choices = (wanted,) if get_origin(wanted) is None else get_args(wanted)
+    return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, msgspec.Struct)), None)
+
+
+DOCUMENTED = dict(re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|", OPERATING, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("key", "default"), [pytest.param(*each, id=each[0]) for each in keys(config._File)])
+def test_every_key_is_documented_with_its_default(key, default):
+    shown = DOCUMENTED[key]
+
+    if default is msgspec.UNSET:
+        assert not shown.startswith("`")
+    else:
+        assert tomllib.loads(f"shown = {shown.strip('`')}")["shown"] == default
+
+
+def test_no_key_is_documented_that_does_not_exist():
+    assert {key for key, _ in keys(config._File)} == {key for key in DOCUMENTED if "." in key}
+
+
+# What the log says
+
+
+def test_every_event_is_documented():
+    logged = set()
+    for source in sources():
+        logged |= set(re.findall(r"logs\.event\(\s*log,\s*logging\.\w+,\s*\"([^\"]+)\"", source))
+        logged |= set(re.findall(r"log\.warning\(\"([a-z ]+?)(?= \w+=)", source))
+    logged |= {f"row {state}" for state in ("contested", "failed", "suppressed")}
+
+    assert "feed attached" in logged
+    assert "feed connection refused" in logged
+    assert sorted(event for event in logged if f"| `{event}` |" not in OPERATING) == []
+
+
+def test_every_reason_for_devices_that_are_not_fit_is_documented():
+    source = Path(readiness.__file__).read_text()
+    reasons = set(re.findall(r"\"([a-z]+(?:-[a-z]+)+)\"", source))
+
+    assert "vxlan-missing" in reasons
+    assert sorted(reason for reason in reasons if f"`{reason}`" not in OPERATING) == []
+
+
+# The map
+
+
+def test_the_map_names_every_part_of_the_code():
+    described = README[README.index("## Map of the code") : README.index("## Contributing")]
+    parts = [path.name for path in (ROOT / "vtep").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    parts = [part for part in parts if not part.startswith("__")]
+
+    assert sorted(part for part in parts if part not in described) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:vtep|tests|docs)/[\w/.]*)`", README + OPERATING))))
+def test_every_file_that_is_named_exists(name):
+    assert (ROOT / name).exists() or "NAME" in name
+
+
+def test_the_changelog_begins_with_what_is_not_released():
+    assert re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)[0] == "Unreleased"

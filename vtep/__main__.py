@@ -1,0 +1,35 @@
+"""The program: picks the command, and turns what it raises into a sentence and an exit code.
+
+Each command imports only what it needs, so that `vtep --help` starts at once.
+"""
+
+import sys
+
+from vtep.errors import ConfigError, VtepError
+
+
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        if words[:1] == ["relay"]:  # ExaBGP starts it: nothing else is imported
+            from vtep.speaker import relay
+
+            return relay.main(words[1:])
+        from vtep import commands
+
+        return commands.main(words)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"vtep: {error.source}: {problem}", file=sys.stderr)
+        return 2
+    except VtepError as error:
+        print(f"vtep: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

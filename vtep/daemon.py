@@ -1,0 +1,401 @@
+"""`vtep run`: the drawing of the tasks, and their wiring.
+
+     ExaBGP ── relay ──▶ Stream ──▶ listen ──Board[Intent]──▶ actor ──▶ kernel
+                           ▲           │ ▲                      │          │
+                           └─refreshes─┘ └────own MACs──────────┤          │ events
+                                       │                        ▼          ▼
+                 signals ─▶ stop,      └──────────▶ report ◀─Board[Outcome]  hints
+                            reload                    │
+                                                      ▼
+                                                Board[Status], log
+
+Each task owns its state and they share only boards; one TaskGroup holds them, and a task that ends ends the daemon.
+With no bound VNI there is no actor and no netlink socket. Without CAP_NET_ADMIN the routes are kept all the same, and
+the status says that the dataplane is off.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final, assert_never
+
+from vtep import config as configuration
+from vtep import logs
+from vtep.config import Config
+from vtep.errors import ConfigError, KernelError, LedgerError, Problem
+from vtep.intent import Intent
+from vtep.kernel.ledger import LedgerFile, this_place
+from vtep.kernel.socket import Kernel
+from vtep.kernel.target import KernelTarget
+from vtep.kinds import KINDS
+from vtep.listener import Listener
+from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.engine import Engine, Scope, Steps
+from vtep.reconcile.ownership import Ledger
+from vtep.reconcile.report import Report
+from vtep.speaker.stream import Attached, Detached, Item, Lines, Lost, Oversized, Stream
+from vtep.status.board import Board
+from vtep.status.model import DataplaneStatus, FeedStatus, PeerStatus, Status
+
+DRAIN_S_MAX: Final = 5.0
+EXIT_S_MAX: Final = 10.0
+CAP_NET_ADMIN: Final = 12
+_NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
+"""What the second part of a row's key is called in a log line."""
+
+log = logging.getLogger("vtep")
+
+
+class Daemon:
+    """One leaf. Made from a configuration, run until told to stop."""
+
+    def __init__(self, config: Config, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.status: Board[Status] = Board(Status())
+        self.listener = Listener(config, clock())
+        self._path = path
+        self._clock = clock
+        self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
+        self._attached = False
+        self._exabgp_pid: int | None = None
+        self._nudged = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._actor: Actor | None = None
+        self._target: KernelTarget | None = None
+
+    async def run(self) -> None:
+        """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
+        await self._stream.start()
+        try:
+            async with self._dataplane(), asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(self._listen(), name="listen")]
+                if self._actor is not None:
+                    running += [
+                        tasks.create_task(self._actor.run(), name="actor"),
+                        tasks.create_task(self._follow(self._actor), name="report"),
+                    ]
+                logs.event(log, logging.INFO, "started", vnis=len(self.config.vnis), socket=self.config.feed.socket)
+                self._publish()
+                await self._stopping.wait()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._stream.stop()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Take a changed configuration; a bad one is told and the old one stays."""
+        try:
+            config = configuration.read(self._path)
+        except ConfigError as error:
+            for problem in error.problems:
+                logs.event(log, logging.ERROR, "reload refused", problem=problem)
+            return
+        for what in _needs_restart(self.config, config):
+            logs.event(log, logging.WARNING, "reload leaves as it was", key=what, hint="restart to change it")
+        self.config = config
+        self.listener.reconfigure(config, self._clock())
+        if self._target is not None and self._actor is not None:
+            self._target.reconfigure(config.vnis)
+            self._actor.survey()
+        self._nudged.set()
+        logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
+
+    # The feed
+
+    async def _listen(self) -> None:
+        """Take what comes, judge, publish; time alone is news too."""
+        while True:
+            item = await self._next_item()
+            now = self._clock()
+            self.listener.tick(now)
+            if item is not None:
+                self._take(item, now)
+            if self._target is not None:
+                self.listener.learn_own_macs(self._target.own_macs)
+            before = self.listener.intent
+            intent = self.listener.judge(now)
+            if (intent.complete, intent.why) != (before.complete, before.why):
+                name = "picture complete" if intent.complete else "picture incomplete"
+                logs.event(log, logging.INFO, name, why=intent.why)
+            if self._actor is not None:
+                self._actor.offer(intent)
+            for peer in self.listener.refreshes(now):
+                who = "" if peer is None else f"neighbor {peer} "
+                sent = self._stream.send(f"{who}announce route-refresh l2vpn evpn")
+                logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=sent)
+            self._publish()
+
+    async def _next_item(self) -> Item | None:
+        """Return what comes next, or nothing when time or a nudge came first."""
+        due = self.listener.due
+        receiving = asyncio.ensure_future(self._stream.receive())
+        nudged = asyncio.ensure_future(self._nudged.wait())
+        try:
+            timeout = None if due is None else max(0.0, due - self._clock())
+            await asyncio.wait((receiving, nudged), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            self._nudged.clear()
+            return receiving.result() if receiving.done() else None
+        finally:
+            receiving.cancel()
+            nudged.cancel()
+
+    def _take(self, item: Item, now: float) -> None:
+        match item:
+            case Lines(lines=lines, replayed=replayed):
+                self.listener.hear(lines, now, replayed=replayed)
+            case Attached():
+                self._attached = True
+                logs.event(log, logging.INFO, "feed attached", exabgp_pid=item.exabgp_pid, complete=item.complete)
+                # Another relay of the same ExaBGP knows nothing of what that told the one before.
+                if not item.complete or item.exabgp_pid == self._exabgp_pid:
+                    self.listener.rib.miss_lines()
+                self._exabgp_pid = item.exabgp_pid
+            case Detached():
+                self._attached = False
+                logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
+                self.listener.rib.lose_feed(now)
+            case Lost(lines=lines):
+                logs.event(log, logging.WARNING, "lines lost", lines=lines)
+                self.listener.rib.miss_lines()
+            case Oversized():
+                self.listener.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
+            case _:
+                assert_never(item)
+
+    # The dataplane
+
+    @contextlib.asynccontextmanager
+    async def _dataplane(self) -> AsyncIterator[None]:
+        """Open the kernel where there is something to write; close it as the configuration says."""
+        if not any(vni.is_bound for vni in self.config.vnis):
+            yield
+            return
+        with Kernel() as kernel, contextlib.closing(self._open_ledger()) as ledger:
+            self._target = KernelTarget(kernel, self.config.vnis)
+            engine = Engine(KINDS, self._target, ledger, random.random)
+            self._actor = actor = Actor(engine, self._clock)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(kernel.events_fileno(), self._take_hints, kernel, actor)
+            try:
+                yield
+            finally:
+                loop.remove_reader(kernel.events_fileno())
+            if self.config.node.on_stop == "drain":
+                await self._drain(engine, ledger)
+
+    def _open_ledger(self) -> LedgerFile:
+        """Read the claims of an earlier life; a file that cannot be believed is set aside, with its reason told."""
+        path = self.config.node.state_dir / "ledger"
+        try:
+            ledger = LedgerFile(path, KINDS, this_place())
+        except LedgerError as error:
+            aside = path.with_name("ledger.refused")
+            path.replace(aside)
+            logs.event(log, logging.ERROR, "ledger refused", why=error, kept=aside)
+            ledger = LedgerFile(path, KINDS, this_place())
+        except OSError as error:
+            raise ConfigError(
+                str(self._path), (Problem("node.state_dir", f"{path.parent}: {error.strerror}"),)
+            ) from None
+        if ledger.torn:
+            logs.event(log, logging.WARNING, "ledger had a torn tail", octets=ledger.torn)
+        return ledger
+
+    def _take_hints(self, kernel: Kernel, actor: Actor) -> None:
+        """Events only wake: what they tell is looked up."""
+        hints = kernel.drain()
+        if hints.overrun or hints.links_changed:
+            actor.survey()
+        elif hints.keys and self._target is not None:
+            actor.hint({KINDS[0].name: self._target.keys_of(hints.keys)})
+
+    async def _follow(self, actor: Actor) -> None:
+        """Tell what each pass found."""
+        last = actor.outcomes.value
+        while True:
+            outcome = await actor.outcomes.next()
+            self._tell(last, outcome)
+            last = outcome
+            self._nudged.set()
+
+    def _tell(self, last: Outcome, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            logs.event(log, logging.ERROR, "kernel not readable", why=outcome.error)
+            return
+        report = outcome.report
+        if report is None:
+            return
+        before = last.report or Report(0, 0)
+        for vni, reasons in sorted(report.not_ready.items()):
+            if before.not_ready.get(vni) != reasons:
+                logs.event(log, logging.WARNING, "vni not ready", vni=vni, reasons=reasons)
+        for vni in sorted(before.not_ready.keys() - report.not_ready.keys()):
+            logs.event(log, logging.INFO, "vni ready", vni=vni)
+        for vni, notes in sorted(report.notes.items()):
+            if before.notes.get(vni) != notes:
+                logs.event(log, logging.INFO, "vni note", vni=vni, notes=notes)
+        for (kind, key), trouble in list(outcome.troubles.items())[:10]:
+            if last.troubles.get((kind, key)) != trouble and trouble.state not in ("pending", "held"):
+                fields = {"kind": kind, "vni": key[0], _NAMES.get(kind, "row"): key[1], "reason": trouble.reason}
+                fields["text"] = trouble.text
+                logs.event(log, logging.WARNING, f"row {trouble.state}", **fields)
+        if report.applied or last.report is None or last.report.converged != report.converged:
+            fields = {
+                name: getattr(report, name) for name in ("generation", "created", "replaced", "deleted", "adopted")
+            }
+            logs.event(log, logging.INFO, "pass", **fields, repaired=report.repaired, converged=report.converged)
+
+    async def _drain(self, engine: Engine, ledger: Ledger) -> None:
+        """Remove what is ours and still as we left it; what cannot be removed keeps its claim."""
+        nothing = Intent(generation=self.listener.intent.generation, complete=True)
+        claimed = _claimed(ledger)
+        try:
+            _run_for(engine.run(nothing, self._clock(), Scope(survey=True)), DRAIN_S_MAX, self._clock)
+        except KernelError as error:
+            logs.event(log, logging.ERROR, "not drained", why=error, left=claimed)
+            return
+        left = _claimed(ledger)
+        level, hint = (logging.WARNING, "the next start takes them back") if left else (logging.INFO, "")
+        logs.event(log, level, "drained", released=claimed - left, left=left, hint=hint)
+
+    # Status
+
+    def _publish(self) -> None:
+        intent = self.listener.intent
+        self.status.publish(
+            Status(
+                generation=intent.generation,
+                complete=intent.complete,
+                why=intent.why,
+                macs=len(intent.macs),
+                feed=self._feed_status(),
+                dataplane=self._dataplane_status(),
+            )
+        )
+
+    def _feed_status(self) -> FeedStatus:
+        rib = self.listener.rib
+        peers = sorted(rib.peers.values(), key=lambda peer: peer.address.order)
+        return FeedStatus(
+            attached=self._attached,
+            lines=rib.counters.lines,
+            bad_lines=self.listener.bad_lines,
+            gaps=rib.counters.gaps,
+            peers=tuple(
+                PeerStatus(
+                    address=peer.address,
+                    up=peer.up,
+                    ended=peer.ended,
+                    routes=len(peer),
+                    stale=len(peer.stale),
+                    limited=peer.limited,
+                    refresh=peer.refresh,
+                    reason=peer.reason,
+                )
+                for peer in peers
+            ),
+        )
+
+    def _dataplane_status(self) -> DataplaneStatus:
+        if self._actor is None:
+            return DataplaneStatus()
+        outcome = self._actor.outcomes.value
+        report = outcome.report
+        troubles: dict[str, int] = {}
+        for trouble in outcome.troubles.values():
+            troubles[trouble.state] = troubles.get(trouble.state, 0) + 1
+        state, why = "on", ""
+        if not may_administer():
+            state, why = "off", "CAP_NET_ADMIN is missing"
+        elif outcome.error is not None:
+            state, why = "blind", str(outcome.error)
+        return DataplaneStatus(
+            state=state,
+            why=why,
+            not_ready=report.not_ready if report is not None else {},
+            generation=outcome.intent.generation,
+            passes=report.number if report is not None else 0,
+            troubles=troubles,
+            converged=report is not None and report.converged,
+        )
+
+
+def run(path: Path) -> int:
+    """Run the daemon in the foreground; the exit code is the program's."""
+    logs.set_up()
+    daemon_config = configuration.read(path)
+    return asyncio.run(_run(daemon_config, path))
+
+
+def may_administer() -> bool:
+    """Tell whether this process may write to the kernel's tables."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as lines:  # noqa: PTH123
+        held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return bool(int(held, 16) >> CAP_NET_ADMIN & 1)
+
+
+def _claimed(ledger: Ledger) -> int:
+    return sum(len(ledger.claims(kind.name)) for kind in KINDS)
+
+
+def _run_for(steps: Steps[Report], most_s: float, clock: Callable[[], float]) -> None:
+    """Run a pass, and leave it where it is when its time is over: every claim of what it left undone stays."""
+    end = clock() + most_s
+    answer = None
+    while clock() < end:
+        try:
+            call = steps.send(answer)
+        except StopIteration:
+            return
+        answer = None if call is None else call()
+    steps.close()
+
+
+async def _run(config: Config, path: Path) -> int:
+    daemon = Daemon(config, path)
+    loop = asyncio.get_running_loop()
+    if any(vni.is_bound for vni in config.vnis) and not may_administer():
+        logs.event(
+            log,
+            logging.ERROR,
+            "dataplane off",
+            why="CAP_NET_ADMIN is missing",
+            hint="routes are kept, nothing is written",
+        )
+    serving = asyncio.ensure_future(daemon.run())
+
+    def on_signal() -> None:
+        """The first asks; the second does not."""
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
+        logs.event(log, logging.INFO, "stopping", on_stop=daemon.config.node.on_stop)
+        daemon.stop()
+        loop.call_later(EXIT_S_MAX, serving.cancel)
+
+    loop.add_signal_handler(signal.SIGTERM, on_signal)
+    loop.add_signal_handler(signal.SIGINT, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    await serving
+    return 0
+
+
+def _needs_restart(old: Config, new: Config) -> list[str]:
+    fixed = (
+        ("feed.socket", old.feed.socket, new.feed.socket),
+        ("feed.socket_mode", old.feed.socket_mode, new.feed.socket_mode),
+        ("feed.socket_group", old.feed.socket_group, new.feed.socket_group),
+        ("node.state_dir", old.node.state_dir, new.node.state_dir),
+        ("api", old.api, new.api),
+    )
+    changed = [name for name, before, after in fixed if before != after]
+    if any(vni.is_bound for vni in new.vnis) and not any(vni.is_bound for vni in old.vnis):
+        changed.append("vni (the first one with a bridge)")
+    return changed
