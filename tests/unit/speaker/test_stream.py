@@ -5,6 +5,7 @@ import grp
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -205,9 +206,15 @@ def test_a_socket_that_a_killed_daemon_left_is_replaced(path):
     asyncio.run(story())
 
 
-def possible_groups():
-    """Those a user may give a file to: its own, and any if it is root."""
-    return [group for group in grp.getgrall() if os.getuid() == 0 or group.gr_gid in os.getgroups()]
+def possible_groups() -> list[grp.struct_group]:
+    """Those a user may give a file to: its own, and any that its user namespace knows if it is root there."""
+    lines = Path("/proc/self/gid_map").read_text().splitlines()
+    known = [range(int(first), int(first) + int(count)) for first, _, count in map(str.split, lines)]
+    return [
+        group
+        for group in grp.getgrall()
+        if any(group.gr_gid in gids for gids in known) and (os.getuid() == 0 or group.gr_gid in os.getgroups())
+    ]
 
 
 def test_the_socket_has_its_mode_and_group_and_a_directory_that_others_may_enter(tmp_path):
