@@ -26,6 +26,7 @@ from typing import Final, assert_never
 
 from vtep import config as configuration
 from vtep import logs
+from vtep.addr import ZERO_MAC
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.intent import Intent
@@ -210,9 +211,9 @@ class Daemon:
         return ledger
 
     def _take_hints(self, kernel: Kernel, actor: Actor) -> None:
-        """Events only wake: what they tell is looked up."""
+        """Events only wake: what they tell is looked up. Flood rows cannot be, and are seen in surveys alone."""
         hints = kernel.drain()
-        if hints.overrun or hints.links_changed:
+        if hints.overrun or hints.links_changed or any(mac == ZERO_MAC for _, mac in hints.keys):
             actor.survey()
         elif hints.keys and self._target is not None:
             actor.hint({KINDS[0].name: self._target.keys_of(hints.keys)})

@@ -214,6 +214,20 @@ def test_draining_removes_our_flood_and_host_rows_and_leaves_the_operators(netwo
     assert host_rows(network) == {(NOBODY, "02:00:00:00:00:77")}
 
 
+def test_a_flood_row_that_an_operator_put_meanwhile_is_contested_and_never_deleted(network, speaker):
+    vtep, other = start(network), Instance(address(2))
+    speaker.announce(REMOTE.flood())
+    wait_until(lambda: floods(network) == {address(1)}, what="the flood row")
+
+    overlay.put_flood_row(network.leaf, VXLAN, address(2))
+    speaker.announce(other.flood())
+    wait_until(lambda: "row contested" in vtep.process.log(), what="the contest in the log")
+    speaker.withdraw(other.flood(), REMOTE.flood())
+
+    wait_until(lambda: address(1) not in floods(network), what="the end of our own flood row")
+    assert floods(network) == {address(2)}
+
+
 # Two VNIs
 
 
