@@ -184,22 +184,7 @@ def _says_all(candidate: Candidate, row: RemoteMac) -> bool:
 
 
 def _refused(candidate: Candidate, reason: str) -> Candidate:
-    return Candidate(
-        vni=candidate.vni,
-        mac=candidate.mac,
-        vtep=candidate.vtep,
-        verdict="refused",
-        reason=reason,
-        seq=candidate.seq,
-        sticky=candidate.sticky,
-        stale=candidate.stale,
-        peer=candidate.peer,
-        rd=candidate.rd,
-        ip=candidate.ip,
-        esi=candidate.esi,
-        label=candidate.label,
-        notes=candidate.notes,
-    )
+    return structs.replace(candidate, verdict="refused", reason=reason)
 
 
 def _now(changes: dict[RowKey, V | None], table: Table[RowKey, V], key: RowKey) -> V | None:

@@ -6,7 +6,7 @@ the table. Knows no generation and no kernel.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
 from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
@@ -151,19 +151,7 @@ def _kept_where_frozen(
         return row
     if before is None and all(place.vtep != frozen.vtep for place in places):
         return None
-    return RemoteMac(
-        vni=row.vni,
-        mac=row.mac,
-        via=frozen,
-        reason="dup-frozen",
-        seq=row.seq,
-        sticky=row.sticky,
-        stale=row.stale,
-        peer=row.peer,
-        rd=row.rd,
-        segment=row.segment,
-        notes=row.notes,
-    )
+    return structs.replace(row, via=frozen, reason="dup-frozen")
 
 
 # What is told

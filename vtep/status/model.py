@@ -45,7 +45,6 @@ class DataplaneStatus(Struct, frozen=True):
     generation: int = 0
     """Of the intent that was applied last."""
     passes: int = 0
-    claims: int = 0
     troubles: Mapping[str, int] = {}
     """Rows that are not as wanted, by state."""
     converged: bool = False
