@@ -1,13 +1,18 @@
-"""The daemon as one frozen tree, for whoever asks: logs today, readers over the API, metrics and probes.
+"""The daemon as frozen trees, for whoever asks: the log, readers over the API, metrics and the status page.
 
-Values only, in the words of the house. Knows nobody who fills it in or reads it.
+Values only, in the words of the house. Times are those of the daemon's own clock, which never jumps; whoever shows them
+to people turns them into the time of day. Knows nobody who fills them in or reads them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from vtep.addr import Ip
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+
+PENDING, INSTALLED, FAILED = "pending", "installed", "failed"
+CONTESTED, STALE, SUPPRESSED = "contested", "stale", "suppressed"
+"""What is done about a row (docs/reasons.md)."""
 
 
 class PeerStatus(Struct, frozen=True):
@@ -23,6 +28,7 @@ class PeerStatus(Struct, frozen=True):
     refresh: str
     reason: str
     """Why it is down."""
+    opened: float | None = None
 
 
 class FeedStatus(Struct, frozen=True):
@@ -32,7 +38,26 @@ class FeedStatus(Struct, frozen=True):
     lines: int = 0
     bad_lines: int = 0
     gaps: int = 0
+    backlog: int = 0
+    """Lines that were read and are not taken yet."""
+    last_line: float | None = None
     peers: tuple[PeerStatus, ...] = ()
+    awaited: int = 0
+    """Peers whose End-of-RIB makes the picture complete."""
+
+
+class Counts(Struct, frozen=True):
+    """Rows of one kind by what is done about them; all of them are wanted."""
+
+    wanted: int = 0
+    installed: int = 0
+    failed: int = 0
+    contested: int = 0
+    suppressed: int = 0
+
+    @property
+    def pending(self) -> int:
+        return max(0, self.wanted - self.installed - self.failed - self.contested - self.suppressed)
 
 
 class DataplaneStatus(Struct, frozen=True):
@@ -48,17 +73,28 @@ class DataplaneStatus(Struct, frozen=True):
     troubles: Mapping[str, int] = {}
     """Rows that are not as wanted, by state."""
     converged: bool = False
+    audited: float | None = None
+    """When every row of ours was last looked at."""
+    overruns: int = 0
+    repaired: int = 0
+    orphans: int = 0
 
 
 class Status(Struct, frozen=True):
     """Everything at one moment."""
 
+    version: str = ""
+    started: float = 0.0
     generation: int = 0
     complete: bool = False
     why: str = ""
     macs: int = 0
     feed: FeedStatus = FeedStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
+    kinds: Mapping[str, Counts] = {}
+    """By the kind's name for readers: mac, flood, neighbor."""
+    admin: tuple[str, ...] = ()
+    """Where AdminService is."""
 
     @property
     def ready(self) -> bool:
@@ -67,3 +103,180 @@ class Status(Struct, frozen=True):
         if dataplane.state == "off" and not dataplane.not_ready and not self.macs:
             return self.complete
         return self.complete and dataplane.converged and dataplane.generation == self.generation
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Say in a sentence each what keeps it from being ready."""
+        return tuple(_problems(self))
+
+
+def _problems(status: Status) -> Iterator[str]:
+    feed, dataplane = status.feed, status.dataplane
+    if not feed.attached:
+        yield "ExaBGP is not connected to the feed socket"
+    if not status.complete:
+        yield status.why
+    if dataplane.state == "blind":
+        yield f"the kernel cannot be read: {dataplane.why}"
+    elif dataplane.state == "off" and (status.macs or dataplane.not_ready):
+        yield f"nothing is written to the kernel: {dataplane.why}"
+    for vni, reasons in sorted(dataplane.not_ready.items()):
+        yield f"VNI {vni} is not ready: {', '.join(reasons)}"
+    for state in (PENDING, FAILED, SUPPRESSED, CONTESTED):
+        count = dataplane.troubles.get(state, 0)
+        if count:
+            yield f"{count} row{'s are' if count > 1 else ' is'} {state}"
+    if dataplane.state == "on" and dataplane.generation != status.generation:
+        yield f"generation {status.generation} is being written, {dataplane.generation} is there"
+
+
+class Sync(Struct, frozen=True, gc=False):
+    """What stands between a row and the kernel."""
+
+    state: str
+    reason: str = ""
+    """Why it is not installed, in the codes of docs/reasons.md."""
+    text: str = ""
+    """What the kernel said, or who holds it."""
+    errno: int = 0
+    next_try: float | None = None
+    since: float | None = None
+    """When the row came to be in the kernel as it is."""
+    generation: int = 0
+    """Of the intent that was applied then."""
+
+
+class MacStatus(Struct, frozen=True, gc=False):
+    """One row of the remote MAC table."""
+
+    vni: Vni
+    mac: Mac
+    vtep: Ip
+    vtep_vni: Vni | None
+    reason: str
+    seq: int
+    sticky: bool
+    stale: bool
+    peer: Ip
+    rd: RouteDistinguisher
+    segment: Esi | None
+    notes: tuple[str, ...]
+    alerts: tuple[str, ...]
+    sync: Sync
+
+
+class NeighbourStatus(Struct, frozen=True, gc=False):
+    """One host address behind a remote VTEP."""
+
+    vni: Vni
+    ip: Ip
+    mac: Mac
+    router: bool
+    peer: Ip
+    rd: RouteDistinguisher
+    alerts: tuple[str, ...]
+    sync: Sync
+
+
+class VtepStatus(Struct, frozen=True):
+    """A remote VTEP in one VNI."""
+
+    vni: Vni
+    vtep: Ip
+    macs: int
+    flood: bool
+    sync: Sync | None
+    """Of the flood row."""
+    notes: tuple[str, ...] = ()
+
+
+class VniStatus(Struct, frozen=True):
+    """One configured VNI."""
+
+    vni: Vni
+    bridge: str
+    vxlan: str
+    vtep: Ip
+    state: str
+    """ready, not-ready, unbound, or unknown: nobody has looked yet."""
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    import_rt: tuple[str, ...]
+    export_rt: tuple[str, ...]
+    macs: Counts
+    macs_stale: int
+    vteps: int
+    neighbours: int
+    duplicates: int
+
+
+class CandidateStatus(Struct, frozen=True):
+    """One route that was judged for a MAC."""
+
+    vni: Vni
+    vtep: Ip
+    verdict: str
+    reason: str
+    text: str
+    seq: int
+    sticky: bool
+    stale: bool
+    peer: Ip
+    rd: RouteDistinguisher
+    ip: Ip | None = None
+    segment: Esi = NO_SEGMENT
+    label: int = 0
+    targets: tuple[RouteTarget, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class KernelRow(Struct, frozen=True):
+    """What the kernel has for a MAC, as last seen."""
+
+    state: str
+    """absent, ours, foreign or unknown."""
+    vtep: Ip | None = None
+    holder: str = ""
+    seen: float | None = None
+
+
+class Explanation(Struct, frozen=True):
+    """Where a MAC of a VNI is, or where it stopped on its way to the kernel."""
+
+    vni: Vni
+    mac: Mac
+    summary: str
+    advice: str
+    candidates: tuple[CandidateStatus, ...]
+    desired: MacStatus | None
+    ownership: str
+    """none, claimed (written down, not seen yet) or owned."""
+    owned_since: float | None
+    kernel: KernelRow
+    alerts: tuple[str, ...] = ()
+    moves: int = 0
+    duplicate_since: float | None = None
+    vni_state: str = "unknown"
+    vni_reasons: tuple[str, ...] = ()
+
+
+class Difference(Struct, frozen=True):
+    """One row that is wanted otherwise than it is."""
+
+    kind: str
+    vni: Vni
+    key: str
+    difference: str
+    """missing, different, unwanted or contested."""
+    wanted: str = ""
+    there: str = ""
+    reason: str = ""
+
+
+class Comparison(Struct, frozen=True):
+    """What is wanted against what is there."""
+
+    differences: tuple[Difference, ...]
+    left_out: int
+    compared: int
+    generation: int

@@ -1,0 +1,1 @@
+"""Generated from proto/vtep/v1 by ./vtep-dev proto; do not edit."""

@@ -1,0 +1,558 @@
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SyncState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SYNC_STATE_UNSPECIFIED: _ClassVar[SyncState]
+    SYNC_STATE_PENDING: _ClassVar[SyncState]
+    SYNC_STATE_INSTALLED: _ClassVar[SyncState]
+    SYNC_STATE_FAILED: _ClassVar[SyncState]
+    SYNC_STATE_CONTESTED: _ClassVar[SyncState]
+    SYNC_STATE_STALE: _ClassVar[SyncState]
+    SYNC_STATE_SUPPRESSED: _ClassVar[SyncState]
+
+class WatchMark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WATCH_MARK_UNSPECIFIED: _ClassVar[WatchMark]
+    WATCH_MARK_SYNCED: _ClassVar[WatchMark]
+    WATCH_MARK_LAGGED: _ClassVar[WatchMark]
+SYNC_STATE_UNSPECIFIED: SyncState
+SYNC_STATE_PENDING: SyncState
+SYNC_STATE_INSTALLED: SyncState
+SYNC_STATE_FAILED: SyncState
+SYNC_STATE_CONTESTED: SyncState
+SYNC_STATE_STALE: SyncState
+SYNC_STATE_SUPPRESSED: SyncState
+WATCH_MARK_UNSPECIFIED: WatchMark
+WATCH_MARK_SYNCED: WatchMark
+WATCH_MARK_LAGGED: WatchMark
+
+class Sync(_message.Message):
+    __slots__ = ("state", "reason", "error", "errno", "next_try", "since", "generation")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    ERRNO_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TRY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    state: SyncState
+    reason: str
+    error: str
+    errno: int
+    next_try: _timestamp_pb2.Timestamp
+    since: _timestamp_pb2.Timestamp
+    generation: int
+    def __init__(self, state: _Optional[_Union[SyncState, str]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., errno: _Optional[int] = ..., next_try: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_REASON_FIELD_NUMBER: _ClassVar[int]
+    FEED_FIELD_NUMBER: _ClassVar[int]
+    DATAPLANE_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    ADMIN_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    started: _timestamp_pb2.Timestamp
+    ready: bool
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    generation: int
+    generation_applied: int
+    complete: bool
+    complete_reason: str
+    feed: Feed
+    dataplane: Dataplane
+    kinds: _containers.RepeatedCompositeFieldContainer[KindCounts]
+    admin_addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Feed(_message.Message):
+    __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended")
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    BAD_LINES_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
+    BACKLOG_FIELD_NUMBER: _ClassVar[int]
+    LAST_LINE_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    PEERS_UP_FIELD_NUMBER: _ClassVar[int]
+    PEERS_ENDED_FIELD_NUMBER: _ClassVar[int]
+    attached: bool
+    lines: int
+    bad_lines: int
+    gaps: int
+    backlog: int
+    last_line: _timestamp_pb2.Timestamp
+    peers: int
+    peers_up: int
+    peers_ended: int
+    def __init__(self, attached: bool = ..., lines: _Optional[int] = ..., bad_lines: _Optional[int] = ..., gaps: _Optional[int] = ..., backlog: _Optional[int] = ..., last_line: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peers: _Optional[int] = ..., peers_up: _Optional[int] = ..., peers_ended: _Optional[int] = ...) -> None: ...
+
+class Dataplane(_message.Message):
+    __slots__ = ("state", "reason", "passes", "audited", "overruns", "repaired", "held", "orphans")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    AUDITED_FIELD_NUMBER: _ClassVar[int]
+    OVERRUNS_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ORPHANS_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    reason: str
+    passes: int
+    audited: _timestamp_pb2.Timestamp
+    overruns: int
+    repaired: int
+    held: int
+    orphans: int
+    def __init__(self, state: _Optional[str] = ..., reason: _Optional[str] = ..., passes: _Optional[int] = ..., audited: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., overruns: _Optional[int] = ..., repaired: _Optional[int] = ..., held: _Optional[int] = ..., orphans: _Optional[int] = ...) -> None: ...
+
+class KindCounts(_message.Message):
+    __slots__ = ("kind", "wanted", "installed", "pending", "failed", "contested", "suppressed")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    INSTALLED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CONTESTED_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESSED_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    wanted: int
+    installed: int
+    pending: int
+    failed: int
+    contested: int
+    suppressed: int
+    def __init__(self, kind: _Optional[str] = ..., wanted: _Optional[int] = ..., installed: _Optional[int] = ..., pending: _Optional[int] = ..., failed: _Optional[int] = ..., contested: _Optional[int] = ..., suppressed: _Optional[int] = ...) -> None: ...
+
+class ListVnisRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVnisResponse(_message.Message):
+    __slots__ = ("vnis",)
+    VNIS_FIELD_NUMBER: _ClassVar[int]
+    vnis: _containers.RepeatedCompositeFieldContainer[Vni]
+    def __init__(self, vnis: _Optional[_Iterable[_Union[Vni, _Mapping]]] = ...) -> None: ...
+
+class Vni(_message.Message):
+    __slots__ = ("vni", "bridge", "vxlan", "vtep", "state", "reasons", "notes", "import_rt", "export_rt", "macs", "vteps", "neighbors", "macs_stale", "duplicates")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    BRIDGE_FIELD_NUMBER: _ClassVar[int]
+    VXLAN_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_RT_FIELD_NUMBER: _ClassVar[int]
+    EXPORT_RT_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    MACS_STALE_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    bridge: str
+    vxlan: str
+    vtep: str
+    state: str
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    import_rt: _containers.RepeatedScalarFieldContainer[str]
+    export_rt: _containers.RepeatedScalarFieldContainer[str]
+    macs: KindCounts
+    vteps: int
+    neighbors: int
+    macs_stale: int
+    duplicates: int
+    def __init__(self, vni: _Optional[int] = ..., bridge: _Optional[str] = ..., vxlan: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., import_rt: _Optional[_Iterable[str]] = ..., export_rt: _Optional[_Iterable[str]] = ..., macs: _Optional[_Union[KindCounts, _Mapping]] = ..., vteps: _Optional[int] = ..., neighbors: _Optional[int] = ..., macs_stale: _Optional[int] = ..., duplicates: _Optional[int] = ...) -> None: ...
+
+class ListMacsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "vni", "vtep", "states")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    vni: int
+    vtep: str
+    states: _containers.RepeatedScalarFieldContainer[SyncState]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., states: _Optional[_Iterable[_Union[SyncState, str]]] = ...) -> None: ...
+
+class ListMacsResponse(_message.Message):
+    __slots__ = ("macs", "next_page_token", "total", "generation")
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    macs: _containers.RepeatedCompositeFieldContainer[Mac]
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, macs: _Optional[_Iterable[_Union[Mac, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Mac(_message.Message):
+    __slots__ = ("vni", "mac", "vtep", "vtep_vni", "reason", "seq", "sticky", "stale", "peer", "rd", "esi", "notes", "alerts", "sync")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    VTEP_VNI_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    STICKY_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    mac: str
+    vtep: str
+    vtep_vni: int
+    reason: str
+    seq: int
+    sticky: bool
+    stale: bool
+    peer: str
+    rd: str
+    esi: str
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    alerts: _containers.RepeatedScalarFieldContainer[str]
+    sync: Sync
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_vni: _Optional[int] = ..., reason: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., esi: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., alerts: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class ListVtepsRequest(_message.Message):
+    __slots__ = ("vni",)
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    def __init__(self, vni: _Optional[int] = ...) -> None: ...
+
+class ListVtepsResponse(_message.Message):
+    __slots__ = ("vteps",)
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    vteps: _containers.RepeatedCompositeFieldContainer[Vtep]
+    def __init__(self, vteps: _Optional[_Iterable[_Union[Vtep, _Mapping]]] = ...) -> None: ...
+
+class Vtep(_message.Message):
+    __slots__ = ("vni", "vtep", "macs", "flood", "sync", "notes")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    FLOOD_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    vtep: str
+    macs: int
+    flood: bool
+    sync: Sync
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, vni: _Optional[int] = ..., vtep: _Optional[str] = ..., macs: _Optional[int] = ..., flood: bool = ..., sync: _Optional[_Union[Sync, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListNeighborsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "vni")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    vni: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
+
+class ListNeighborsResponse(_message.Message):
+    __slots__ = ("neighbors", "next_page_token", "total", "generation")
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    neighbors: _containers.RepeatedCompositeFieldContainer[Neighbor]
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, neighbors: _Optional[_Iterable[_Union[Neighbor, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Neighbor(_message.Message):
+    __slots__ = ("vni", "ip", "mac", "router", "peer", "rd", "alerts", "sync")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    ip: str
+    mac: str
+    router: bool
+    peer: str
+    rd: str
+    alerts: _containers.RepeatedScalarFieldContainer[str]
+    sync: Sync
+    def __init__(self, vni: _Optional[int] = ..., ip: _Optional[str] = ..., mac: _Optional[str] = ..., router: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., alerts: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class ListPeersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPeersResponse(_message.Message):
+    __slots__ = ("peers",)
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    peers: _containers.RepeatedCompositeFieldContainer[Peer]
+    def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
+
+class Peer(_message.Message):
+    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    UP_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    up: bool
+    ended: bool
+    reason: str
+    routes: int
+    stale: int
+    limited: int
+    refresh: str
+    opened: _timestamp_pb2.Timestamp
+    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ExplainMacRequest(_message.Message):
+    __slots__ = ("mac", "vni")
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    mac: str
+    vni: int
+    def __init__(self, mac: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
+
+class ExplainMacResponse(_message.Message):
+    __slots__ = ("explanations",)
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    explanations: _containers.RepeatedCompositeFieldContainer[Explanation]
+    def __init__(self, explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("vni", "mac", "summary", "advice", "candidates", "desired", "ownership", "kernel", "alerts", "moves", "duplicate_since", "vni_state", "vni_reasons", "events")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_FIELD_NUMBER: _ClassVar[int]
+    OWNERSHIP_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    VNI_STATE_FIELD_NUMBER: _ClassVar[int]
+    VNI_REASONS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    mac: str
+    summary: str
+    advice: str
+    candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
+    desired: Mac
+    ownership: Ownership
+    kernel: KernelRow
+    alerts: _containers.RepeatedScalarFieldContainer[str]
+    moves: int
+    duplicate_since: _timestamp_pb2.Timestamp
+    vni_state: str
+    vni_reasons: _containers.RepeatedScalarFieldContainer[str]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("vtep", "verdict", "reason", "text", "seq", "sticky", "stale", "peer", "rd", "ip", "esi", "label", "route_targets", "notes", "vni")
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    STICKY_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    vtep: str
+    verdict: str
+    reason: str
+    text: str
+    seq: int
+    sticky: bool
+    stale: bool
+    peer: str
+    rd: str
+    ip: str
+    esi: str
+    label: int
+    route_targets: _containers.RepeatedScalarFieldContainer[str]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    vni: int
+    def __init__(self, vtep: _Optional[str] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., ip: _Optional[str] = ..., esi: _Optional[str] = ..., label: _Optional[int] = ..., route_targets: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., vni: _Optional[int] = ...) -> None: ...
+
+class Ownership(_message.Message):
+    __slots__ = ("state", "since")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class KernelRow(_message.Message):
+    __slots__ = ("state", "vtep", "holder", "seen")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    vtep: str
+    holder: str
+    seen: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[str] = ..., vtep: _Optional[str] = ..., holder: _Optional[str] = ..., seen: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("since", "after")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    after: int
+    def __init__(self, since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., after: _Optional[int] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "forgotten")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    forgotten: int
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., forgotten: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("number", "time", "generation", "kind", "vni", "mac", "vtep", "vtep_before", "peer", "reason", "text")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    VTEP_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    time: _timestamp_pb2.Timestamp
+    generation: int
+    kind: str
+    vni: int
+    mac: str
+    vtep: str
+    vtep_before: str
+    peer: str
+    reason: str
+    text: str
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., kind: _Optional[str] = ..., vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_before: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class DiffRequest(_message.Message):
+    __slots__ = ("vni",)
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    def __init__(self, vni: _Optional[int] = ...) -> None: ...
+
+class DiffResponse(_message.Message):
+    __slots__ = ("differences", "left_out", "compared", "generation")
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    differences: _containers.RepeatedCompositeFieldContainer[Difference]
+    left_out: int
+    compared: int
+    generation: int
+    def __init__(self, differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., left_out: _Optional[int] = ..., compared: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Difference(_message.Message):
+    __slots__ = ("kind", "vni", "key", "difference", "wanted", "there", "reason")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    THERE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    vni: int
+    key: str
+    difference: str
+    wanted: str
+    there: str
+    reason: str
+    def __init__(self, kind: _Optional[str] = ..., vni: _Optional[int] = ..., key: _Optional[str] = ..., difference: _Optional[str] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("resume_token", "changes_only", "events_since")
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_SINCE_FIELD_NUMBER: _ClassVar[int]
+    resume_token: str
+    changes_only: bool
+    events_since: _timestamp_pb2.Timestamp
+    def __init__(self, resume_token: _Optional[str] = ..., changes_only: bool = ..., events_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("macs", "gone", "events", "mark", "resume_token", "status")
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    macs: _containers.RepeatedCompositeFieldContainer[Mac]
+    gone: _containers.RepeatedCompositeFieldContainer[MacKey]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    mark: WatchMark
+    resume_token: str
+    status: GetStatusResponse
+    def __init__(self, macs: _Optional[_Iterable[_Union[Mac, _Mapping]]] = ..., gone: _Optional[_Iterable[_Union[MacKey, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., mark: _Optional[_Union[WatchMark, str]] = ..., resume_token: _Optional[str] = ..., status: _Optional[_Union[GetStatusResponse, _Mapping]] = ...) -> None: ...
+
+class MacKey(_message.Message):
+    __slots__ = ("vni", "mac")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    mac: str
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ...) -> None: ...
