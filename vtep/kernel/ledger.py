@@ -12,13 +12,13 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from vtep.errors import KernelError, LedgerError
 from vtep.reconcile.kind import Key, Kind, Row
-from vtep.reconcile.ownership import Claim, Claims
+from vtep.reconcile.ownership import Claim, Claims, Moment
 
 FORMAT: Final = 1
 _HEAD: Final = struct.Struct("<IBB")
@@ -45,13 +45,16 @@ class LedgerFile:
     def claims(self, kind: str) -> Mapping[Key, Claim]:
         return self._claims.claims(kind)
 
+    def confirmed(self, kind: str) -> Mapping[Hashable, int]:
+        return self._claims.confirmed(kind)
+
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
         number, packer = self._kinds[kind]
         self._append(_record(number, _CLAIMED, rank, packer.pack(key, row)) for key, (row, rank) in rows.items())
         self._claims.claim(kind, rows)
 
-    def confirm(self, kind: str, keys: Iterable[Key]) -> None:
-        self._claims.confirm(kind, keys)
+    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+        self._claims.confirm(kind, keys, at)
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         keys = list(keys)

@@ -13,6 +13,7 @@ where an intent changed it relies on what it knows: a confirmed claim is there, 
 and that nobody hinted at is free. Nothing is written before one survey succeeded, and a place that changed is surveyed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -21,8 +22,8 @@ from msgspec import Struct
 from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict, judge
 from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Row, Seen, Target
-from vtep.reconcile.ownership import Claim, Ledger, is_ours
-from vtep.reconcile.report import Report, Trouble, Troubles
+from vtep.reconcile.ownership import Claim, Ledger, Moment, is_ours
+from vtep.reconcile.report import News, Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class, Place, classify, explain
 
 MESSAGES_MAX: Final = 128
@@ -74,7 +75,7 @@ class Engine:
         """The last survey succeeded, and no place changed since."""
         self._was_complete = False
         """So was the picture of the last pass: what an intent touches since then is news."""
-        self._foreign: dict[str, set[Key]] = {kind.name: set() for kind in kinds}
+        self._foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
         """Where something was seen that is not ours: read back before anything is written there."""
         self._yielded: dict[Place, int] = {}
         """The rank of the row that gave way to a station heard here: only a higher one comes back."""
@@ -96,7 +97,16 @@ class Engine:
         for kind, rows in reversed(todo.items()):
             yield from self._carry_out(kind, [row for row in rows if row.verdict is Verdict.DELETE], this)
         self._was_complete = intent.complete
-        return self._report(this)
+        return self._report(this, audited=scope.audit or entries is not None)
+
+    def known_of(self, kind: str, key: Key) -> "Known":
+        """Tell what is known of a row without looking."""
+        return Known(
+            claim=self.ledger.claims(kind).get(key),
+            foreign=self._foreign[kind].get(key),
+            trouble=self.troubles.get((kind, key)),
+            surveyed=self._surveyed,
+        )
 
     def _look_at_ground(self) -> None:
         """Where a place changed, what was known of it is void, and a change refused there is worth a try."""
@@ -140,8 +150,8 @@ class Engine:
     ) -> tuple[Mapping[Key, Seen], list[Key], list[Key]]:
         """Read a dump: what was seen, at which keys that is sure, and which keys need a closer look."""
         seen = kind.recognise(entries, this.ground)
-        concerned, elsewhere = self._concerned(kind, this.intent), hinted | self._foreign[kind.name]
-        self._foreign[kind.name] = set()
+        concerned, elsewhere = self._concerned(kind, this.intent), hinted | self._foreign[kind.name].keys()
+        self._foreign[kind.name] = {}
         self._forget_troubles(kind, concerned | seen.keys())
         doubted: set[Key] = set()
         if kind.reads_back:
@@ -151,7 +161,7 @@ class Engine:
 
     def _audit(self, kind: Kind, keys: set[Key], this: "_Pass") -> list[Key]:
         """Return all keys that are known, and these."""
-        known = self._concerned(kind, this.intent) | self._foreign[kind.name] | keys
+        known = self._concerned(kind, this.intent) | self._foreign[kind.name].keys() | keys
         self._forget_troubles(kind, known)
         return list(known)
 
@@ -255,9 +265,9 @@ class Engine:
         if row.verdict is None:
             return
         if row.seen is not None and row.verdict in (Verdict.FOREIGN, Verdict.CONTESTED, Verdict.FORGET):
-            self._foreign[kind.name].add(row.key)
+            self._foreign[kind.name][row.key] = row.seen
         else:
-            self._foreign[kind.name].discard(row.key)
+            self._foreign[kind.name].pop(row.key, None)
 
     def _keep(self, kind: Kind, row: "_Judged", this: "_Pass") -> None:
         this.kept += 1
@@ -271,7 +281,8 @@ class Engine:
                 return  # an earlier life knew a better reason, which may yet come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
             self.ledger.claim(kind.name, {row.key: (row.wanted, rank)})
-        self.ledger.confirm(kind.name, [row.key])
+        self.ledger.confirm(kind.name, [row.key], this.moment)
+        self._stir(kind, [row.key])
 
     def _let_go(self, kind: Kind, row: "_Judged", this: "_Pass") -> bool:
         """Somebody else has the place. The claim ends, but not before what is left of our own row there is gone."""
@@ -336,7 +347,8 @@ class Engine:
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
-            this.count(change.verb, row)
+            if this.count(change.verb, row):
+                self.troubles.news.append(News((kind.name, row.key), "repaired"))
             if change.verb in ("delete", "shed"):
                 released.append(row.key)
             else:
@@ -345,8 +357,9 @@ class Engine:
                 self.backlog.settle((kind.name, row.key))
             else:
                 self._clear((kind.name, row.key))
-        self.ledger.confirm(kind.name, confirmed)
+        self.ledger.confirm(kind.name, confirmed, this.moment)
         self.ledger.release(kind.name, released)
+        self._stir(kind, confirmed + released)
         full = {}
         for index, (code, text) in refused.items():
             change, row = batch[index]
@@ -390,10 +403,11 @@ class Engine:
     def _refuse(self, kind: Kind, change: Change, row: "_Judged", code: int, text: str, this: "_Pass") -> Class:
         place = (kind.name, row.key)
         found = classify(code, change.verb)
+        this.refused[change.verb, found.value] += 1
         refused = self.backlog.refuse(place, _operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:
             self.ledger.release(kind.name, [row.key])
-            self._foreign[kind.name].add(row.key)
+            self._foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
             self._ground_doubted = True
         self.troubles.note(place, _trouble(found, code, text, refused.due))
@@ -421,7 +435,12 @@ class Engine:
         for place in [place for place in self.troubles if place[0] == kind.name and place[1] not in keys]:
             self._clear(place)
 
-    def _report(self, this: "_Pass") -> Report:
+    def _stir(self, kind: Kind, keys: Iterable[Key]) -> None:
+        """Name rows that changed to whoever reads."""
+        if self.troubles.stirred is not None:
+            self.troubles.stirred.update((kind.name, key) for key in keys)
+
+    def _report(self, this: "_Pass", *, audited: bool) -> Report:
         return Report(
             generation=this.intent.generation,
             number=self._passes,
@@ -434,6 +453,8 @@ class Engine:
             kept=this.kept,
             foreign=this.foreign,
             orphans=this.orphans,
+            refused=dict(this.refused),
+            audited=audited,
             not_ready=this.ground.not_ready,
             notes=this.ground.notes,
             **self.troubles.counts(),
@@ -450,6 +471,17 @@ def run_to_end(steps: Steps[T]) -> T:
             result: T = stop.value
             return result
         answer = None if call is None else call()
+
+
+class Known(Struct, frozen=True, gc=False):
+    """What is known of a row."""
+
+    claim: Claim | None
+    foreign: Seen | None
+    """What is there and not ours."""
+    trouble: Trouble | None
+    surveyed: bool
+    """The last survey succeeded: what is neither claimed nor foreign is not there."""
 
 
 class _Judged(Struct, frozen=True, gc=False):
@@ -469,15 +501,20 @@ class _Pass:
         self.intent = intent
         self.ground = ground
         self.now = now
+        self.moment = Moment(intent.generation, now)
+        self.refused: Counter[tuple[str, str]] = Counter()
         self.created = self.replaced = self.deleted = self.shed = self.adopted = 0
         self.kept = self.foreign = self.orphans = self.repaired = 0
 
-    def count(self, verb: str, row: _Judged) -> None:
+    def count(self, verb: str, row: _Judged) -> bool:
+        """Count a change that was made; tell whether it was a repair."""
         self.created += verb == "create"
         self.replaced += verb == "replace"
         self.deleted += verb == "delete"
         self.shed += verb == "shed"
-        self.repaired += row.claim is not None and row.claim.confirmed and row.claim.row == row.wanted
+        repair = row.claim is not None and row.claim.confirmed and row.claim.row == row.wanted
+        self.repaired += repair
+        return repair
 
 
 def _change(row: _Judged) -> Change:

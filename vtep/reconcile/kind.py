@@ -15,7 +15,7 @@ from msgspec import Struct
 from vtep.intent import Intent
 
 Key: TypeAlias = Any
-"""Hashable and sortable within its kind."""
+"""Hashable and sortable within its kind. Its first part is the table's place: a VNI."""
 Row: TypeAlias = Any
 """A frozen value that compares by meaning."""
 Message: TypeAlias = Any

@@ -4,12 +4,20 @@ A claim is written before its row. After a crash nobody knows whether the row fo
 unconfirmed: it covers only the two values that we may have left there, the new one and the one before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from vtep.reconcile.kind import Key, Row, Seen
+
+
+class Moment(Struct, frozen=True, gc=False):
+    """When something was so, and by which intent. One value serves all rows of a pass."""
+
+    generation: int
+    time: float
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -21,6 +29,8 @@ class Claim(Struct, frozen=True, gc=False):
     before: Row | None = None
     """What we had there before, while the new value is unconfirmed."""
     confirmed: bool = False
+    since: Moment | None = None
+    """When it was first known to be there as claimed."""
 
 
 class Ledger(Protocol):
@@ -28,10 +38,13 @@ class Ledger(Protocol):
 
     def claims(self, kind: str) -> Mapping[Key, Claim]: ...
 
+    def confirmed(self, kind: str) -> Mapping[Hashable, int]:
+        """Count the rows that are there as claimed, by the first part of their keys."""
+
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
         """Note, before they are written, that these rows are ours, each with its rank."""
 
-    def confirm(self, kind: str, keys: Iterable[Key]) -> None:
+    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         """These rows are there as claimed."""
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
@@ -43,27 +56,41 @@ class Claims:
 
     def __init__(self) -> None:
         self._claims: dict[str, dict[Key, Claim]] = {}
+        self._confirmed: dict[str, Counter[Hashable]] = {}
 
     def claims(self, kind: str) -> Mapping[Key, Claim]:
         return self._claims.setdefault(kind, {})
 
+    def confirmed(self, kind: str) -> Mapping[Hashable, int]:
+        return self._confirmed.setdefault(kind, Counter())
+
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
-        claims = self._claims.setdefault(kind, {})
+        claims, confirmed = self._of(kind)
         for key, (row, rank) in rows.items():
             old = claims.get(key)
-            before = None if old is None else old.row if old.row != row else old.before
-            claims[key] = Claim(row, rank, before)
+            if old is None:
+                claims[key] = Claim(row, rank)
+                continue
+            confirmed[key[0]] -= old.confirmed
+            same = old.row == row
+            claims[key] = Claim(row, rank, old.before if same else old.row, since=old.since if same else None)
 
-    def confirm(self, kind: str, keys: Iterable[Key]) -> None:
-        claims = self._claims.setdefault(kind, {})
+    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+        claims, confirmed = self._of(kind)
         for key in keys:
             claim = claims[key]
-            claims[key] = Claim(claim.row, claim.rank, None, confirmed=True)
+            confirmed[key[0]] += not claim.confirmed
+            claims[key] = Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
-        claims = self._claims.setdefault(kind, {})
+        claims, confirmed = self._of(kind)
         for key in keys:
-            claims.pop(key, None)
+            old = claims.pop(key, None)
+            if old is not None:
+                confirmed[key[0]] -= old.confirmed
+
+    def _of(self, kind: str) -> tuple[dict[Key, Claim], Counter[Hashable]]:
+        return self._claims.setdefault(kind, {}), self._confirmed.setdefault(kind, Counter())
 
 
 def is_ours(claim: Claim | None, seen: Seen) -> bool:

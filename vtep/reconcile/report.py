@@ -1,7 +1,8 @@
 """What a pass has to tell: its counts, and every row that is not as wanted. Does not know how either came about."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -20,12 +21,33 @@ class Trouble(Struct, frozen=True, gc=False):
     due: float | None = None
 
 
+NEWS_MAX: Final = 1000
+"""Between two readings; of more than that nobody reads each."""
+_TOLD: Final = frozenset({"contested", "failed", "suppressed"})
+"""The states that are news by themselves; the others are steps on the way."""
+
+
+class News(Struct, frozen=True, gc=False):
+    """Something that happened to a row."""
+
+    place: Place
+    what: str
+    """contested, failed, suppressed, recovered (from one of these), or repaired."""
+    trouble: Trouble | None = None
+    """The new one; for a recovery, the one that is over."""
+
+
 class Troubles(Mapping[Place, Trouble]):
     """The rows that are not as wanted, kept from pass to pass."""
 
     def __init__(self) -> None:
+        self.news: deque[News] = deque(maxlen=NEWS_MAX)
+        """What nobody has read yet."""
+        self.stirred: set[Place] | None = None
+        """Rows with a change that nobody has read yet, while somebody reads."""
         self._troubles: dict[Place, Trouble] = {}
         self._counts: dict[str, int] = {}
+        self._counts_at: dict[tuple[str, Hashable, str], int] = {}
         self._snapshot: Mapping[Place, Trouble] | None = None
 
     def __getitem__(self, place: Place) -> Trouble:
@@ -38,27 +60,46 @@ class Troubles(Mapping[Place, Trouble]):
         return len(self._troubles)
 
     def note(self, place: Place, trouble: Trouble) -> None:
-        if self._troubles.get(place) == trouble:
+        before = self._troubles.get(place)
+        if before == trouble:
             return
-        self.clear(place)
-        self._snapshot = None
+        self._take(place, before, trouble)
         self._troubles[place] = trouble
-        self._counts[trouble.state] = self._counts.get(trouble.state, 0) + 1
+        if trouble.state in _TOLD and (before is None or before.state != trouble.state):
+            self.news.append(News(place, trouble.state, trouble))
 
     def clear(self, place: Place) -> None:
-        trouble = self._troubles.pop(place, None)
-        if trouble is not None:
-            self._snapshot = None
-            self._counts[trouble.state] -= 1
+        before = self._troubles.pop(place, None)
+        if before is None:
+            return
+        self._take(place, before, None)
+        if before.state in _TOLD:
+            self.news.append(News(place, "recovered", before))
 
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
+
+    def count(self, kind: str, at: Hashable, state: str) -> int:
+        """Count those of a kind at a place (the first part of the key) in this state."""
+        return self._counts_at.get((kind, at, state), 0)
 
     def snapshot(self) -> Mapping[Place, Trouble]:
         """Return them as they are now; the same value again while nothing changes."""
         if self._snapshot is None:
             self._snapshot = dict(self._troubles)
         return self._snapshot
+
+    def _take(self, place: Place, before: Trouble | None, after: Trouble | None) -> None:
+        """Count one in place of another."""
+        self._snapshot = None
+        if self.stirred is not None:
+            self.stirred.add(place)
+        kind, key = place
+        for trouble, step in ((before, -1), (after, 1)):
+            if trouble is not None:
+                at = (kind, key[0], trouble.state)
+                self._counts[trouble.state] = self._counts.get(trouble.state, 0) + step
+                self._counts_at[at] = self._counts_at.get(at, 0) + step
 
 
 class Report(Struct, frozen=True):
@@ -88,6 +129,10 @@ class Report(Struct, frozen=True):
     suppressed: int = 0
     contested: int = 0
     held: int = 0
+    refused: Mapping[tuple[str, str], int] = {}
+    """Changes that the target did not make, by verb and class."""
+    audited: bool = False
+    """Every row of ours was looked at."""
     not_ready: Mapping[Any, tuple[str, ...]] = {}
     notes: Mapping[Any, tuple[str, ...]] = {}
     """What works at a place and deserves a look all the same."""

@@ -14,7 +14,7 @@ from vtep.kernel.ledger import LedgerFile, this_place
 from vtep.kinds import KINDS
 from vtep.kinds.fdb import FDB, FdbRow
 from vtep.kinds.flood import FLOOD, FloodRow
-from vtep.reconcile.ownership import Claim
+from vtep.reconcile.ownership import Claim, Moment
 
 PLACE = {"boot": "b00t", "namespace": "4:4026531840"}
 A, B, C = (FdbRow(Ip.parse(f"10.0.0.{number}")) for number in (2, 3, 4))
@@ -36,6 +36,9 @@ def claims(path: Path) -> dict:
     return dict(ledger.claims("fdb"))
 
 
+NOW = Moment(1, 2.0)
+
+
 def write(path: Path, *steps: tuple) -> list[int]:
     """Make these claims and releases; return the file's size after each."""
     ledger = LedgerFile(path, KINDS, PLACE)
@@ -48,7 +51,7 @@ def write(path: Path, *steps: tuple) -> list[int]:
 
 
 def test_claims_outlive_the_process_and_are_unsure_then(path: Path) -> None:
-    write(path, ("claim", {key(1): (A, 7), key(2): (B, 1 << 33)}), ("confirm", [key(1)]))
+    write(path, ("claim", {key(1): (A, 7), key(2): (B, 1 << 33)}), ("confirm", [key(1)], NOW))
 
     assert claims(path) == {key(1): Claim(A, 7), key(2): Claim(B, 1 << 33)}
 
@@ -60,7 +63,7 @@ def test_released_claims_are_gone(path: Path) -> None:
 
 
 def test_a_change_remembers_what_was_before_it_also_after_another_opening(path: Path) -> None:
-    write(path, ("claim", {key(): (A, 1)}), ("confirm", [key()]), ("claim", {key(): (B, 2)}))
+    write(path, ("claim", {key(): (A, 1)}), ("confirm", [key()], NOW), ("claim", {key(): (B, 2)}))
 
     for _ in range(3):
         assert claims(path) == {key(): Claim(B, 2, before=A)}
