@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from vtep.addr import VNI_MAX, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import MAX_ESI, NO_SEGMENT, VNI_MAX, Esi, Ip, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import ConfigError, Problem
 
 # What the program uses
@@ -50,6 +50,18 @@ class VniConfig(Struct, frozen=True):
     def is_bound(self) -> bool:
         """Without a bridge a VNI is shown and never programmed."""
         return bool(self.bridge)
+
+
+class SegmentConfig(Struct, frozen=True):
+    """One Ethernet segment that this leaf has a port on."""
+
+    esi: Esi
+    vtep: Ip
+    """Under which address we stand for election."""
+    forwarding: bool = True
+    algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
+    preference: int = 32767
+    dont_preempt: bool = False
 
 
 class NodeConfig(Struct, frozen=True):
@@ -113,11 +125,12 @@ class Config(Struct, frozen=True):
     limits: LimitConfig = LimitConfig()
     api: ApiConfig = ApiConfig()
     vnis: tuple[VniConfig, ...] = ()
+    segments: tuple[SegmentConfig, ...] = ()
 
     @property
     def own_vteps(self) -> frozenset[Ip]:
         """All our tunnel addresses: none of them is ever a remote."""
-        return frozenset(self.node.vteps) | {vni.vtep for vni in self.vnis}
+        return frozenset(self.node.vteps) | {vni.vtep for vni in self.vnis} | {es.vtep for es in self.segments}
 
 
 def read(path: Path) -> Config:
@@ -222,6 +235,15 @@ class _VniTable(Struct):
     announce: bool = True
 
 
+class _SegmentTable(Struct):
+    esi: str | UnsetType = UNSET
+    vtep: str = ""
+    forwarding: bool = True
+    algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
+    preference: Annotated[int, Meta(ge=0, le=0xFFFF)] = 32767  # the default that RFC 9785 3 demands
+    dont_preempt: bool = False
+
+
 class _File(Struct):
     node: _NodeTable = msgspec.field(default_factory=_NodeTable)
     bgp: _BgpTable | UnsetType = UNSET
@@ -230,6 +252,7 @@ class _File(Struct):
     limits: _LimitTable = msgspec.field(default_factory=_LimitTable)
     api: _ApiTable = msgspec.field(default_factory=_ApiTable)
     vni: list[_VniTable] = []
+    segment: list[_SegmentTable] = []
 
 
 # From tables to values, one problem at a time
@@ -285,6 +308,7 @@ def _build(file: _File, problems: list[Problem]) -> Config:
         limits=LimitConfig(**msgspec.structs.asdict(file.limits)),
         api=_api(file.api, problems),
         vnis=_vnis(file.vni, node, bgp, problems),
+        segments=_segments(file.segment, node, problems),
     )
 
 
@@ -343,7 +367,7 @@ def _vnis(
         if vni is not None:
             vnis.append(vni)
     for name in ("vni", "bridge", "vxlan"):
-        _refuse_repeats(rows, name, problems)
+        _refuse_repeats("vni", [getattr(row, name) for row in rows], name, problems)
     return tuple(vnis)
 
 
@@ -354,9 +378,7 @@ def _vni(
     if bool(row.bridge) != bool(row.vxlan):
         missing, given = ("vxlan", "bridge") if row.bridge else ("bridge", "vxlan")
         problems.append(Problem(f"{place}.{missing}", f"missing beside {given}", "give both, or none to only watch"))
-    vtep = _parsed(row.vtep, f"{place}.vtep", _tunnel_address, problems) if row.vtep else next(iter(node.vteps), None)
-    if vtep is None and not row.vtep and not any(problem.place.startswith("node.vtep") for problem in problems):
-        problems.append(Problem(f"{place}.vtep", "no tunnel address", 'set node.vtep = "…", or vtep here'))
+    vtep = _own_vtep(row.vtep, place, node, problems)
     if number is None:
         return None
     imports = _imports(row, place, number, bgp, problems)
@@ -386,6 +408,29 @@ def _vni(
     )
 
 
+def _own_vtep(text: str, place: str, node: NodeConfig, problems: list[Problem]) -> Ip | None:
+    """Return the address given here, or else the first of the node's."""
+    if text:
+        return _parsed(text, f"{place}.vtep", _tunnel_address, problems)
+    if not node.vteps and not any(problem.place.startswith("node.vtep") for problem in problems):
+        problems.append(Problem(f"{place}.vtep", "no tunnel address", 'set node.vtep = "…", or vtep here'))
+    return next(iter(node.vteps), None)
+
+
+def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: list[Problem]) -> tuple[SegmentConfig, ...]:
+    segments = []
+    esis: list[Any] = []
+    for index, row in enumerate(rows):
+        place = f"segment[{index}]"
+        esi = _required(row.esi, f"{place}.esi", _segment_identifier, problems)
+        vtep = _own_vtep(row.vtep, place, node, problems)
+        esis.append(UNSET if esi is None else esi)
+        if esi is not None and vtep is not None:
+            segments.append(SegmentConfig(esi, vtep, row.forwarding, row.algorithm, row.preference, row.dont_preempt))
+    _refuse_repeats("segment", esis, "esi", problems)
+    return tuple(segments)
+
+
 def _imports(row: _VniTable, place: str, vni: Vni, bgp: BgpConfig | None, problems: list[Problem]) -> Targets:
     if not isinstance(row.import_rt, list):
         if bgp is None:
@@ -412,14 +457,14 @@ def _derived_rd(vni: Vni, bgp: BgpConfig | None) -> RouteDistinguisher | None:
     return RouteDistinguisher.parse(f"{bgp.router_id}:{vni}")
 
 
-def _refuse_repeats(rows: list[_VniTable], name: str, problems: list[Problem]) -> None:
+def _refuse_repeats(table: str, values: list[Any], name: str, problems: list[Problem]) -> None:
     first: dict[Any, int] = {}
-    for index, row in enumerate(rows):
-        value = getattr(row, name)
+    for index, value in enumerate(values):
         if value is UNSET or value == "":
             continue
         if value in first:
-            problems.append(Problem(f"vni[{index}].{name}", f"{value} is already used by vni[{first[value]}]"))
+            told = f"{value} is already used by {table}[{first[value]}]"
+            problems.append(Problem(f"{table}[{index}].{name}", told))
         else:
             first[value] = index
 
@@ -459,6 +504,13 @@ def _tunnel_address(text: str) -> Ip:
     if not address.is_unicast:
         raise ValueError(f"{text} cannot be a tunnel address")
     return address
+
+
+def _segment_identifier(text: str) -> Esi:
+    esi = Esi.parse(text)
+    if esi in (NO_SEGMENT, MAX_ESI):
+        raise ValueError(f"{esi} is reserved, and no Ethernet segment (RFC 7432 5)")
+    return esi
 
 
 def _router_id(text: str) -> Ip:

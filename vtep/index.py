@@ -3,7 +3,7 @@
     MAC          its Type-2 routes, MAC-only and with a host address alike
     host         the Type-2 routes that name this address
     endpoint     the Type-3 routes whose floods go there
-    segment      its Type-1 routes, and the MACs that are on it
+    segment      its Type-1 routes, its Type-4 routes, and the MACs that are on it
 
 Knows which route has which key; whose it is, and whether it is still good, is the RIB's business.
 """
@@ -17,6 +17,7 @@ from vtep.routes.ead import EthernetAd
 from vtep.routes.event import RouteKey
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
+from vtep.routes.segment import Segment
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -25,15 +26,22 @@ R = TypeVar("R")
 class Changed:
     """What is to be judged again."""
 
-    __slots__ = ("endpoints", "hosts", "macs")
+    __slots__ = ("endpoints", "hosts", "macs", "segments")
 
-    def __init__(self, macs: Iterable[Mac] = (), hosts: Iterable[Ip] = (), endpoints: Iterable[Ip] = ()) -> None:
+    def __init__(
+        self,
+        macs: Iterable[Mac] = (),
+        hosts: Iterable[Ip] = (),
+        endpoints: Iterable[Ip] = (),
+        segments: Iterable[Esi] = (),
+    ) -> None:
         self.macs = set(macs)
         self.hosts = set(hosts)
         self.endpoints = set(endpoints)
+        self.segments = set(segments)
 
     def __bool__(self) -> bool:
-        return bool(self.macs or self.hosts or self.endpoints)
+        return bool(self.macs or self.hosts or self.endpoints or self.segments)
 
 
 class Index:
@@ -44,6 +52,7 @@ class Index:
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
         self._segments: dict[Esi, set[Mac]] = {}
+        self._members: dict[Esi, tuple[Segment, ...]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
         self._changed = Changed()
 
@@ -59,9 +68,13 @@ class Index:
     def ads_of(self, segment: Esi) -> Iterator[EthernetAd]:
         return iter(self._ads.get(segment, {}).values())
 
+    def members_of(self, segment: Esi) -> tuple[Segment, ...]:
+        """Return the Type-4 routes of a segment."""
+        return self._members.get(segment, ())
+
     def everything(self) -> Changed:
         """Return all that there is to judge."""
-        return Changed(self._macs, self._hosts, self._endpoints)
+        return Changed(self._macs, self._hosts, self._endpoints, self._members)
 
     def take_changed(self) -> Changed:
         """Return what changed since the last call."""
@@ -80,6 +93,8 @@ class Index:
             self._put_imet(cast("Imet | None", old), cast("Imet | None", new))
         elif isinstance(new, EthernetAd) or isinstance(old, EthernetAd):
             self._put_ad(key, cast("EthernetAd | None", old), cast("EthernetAd | None", new))
+        elif isinstance(new, Segment) or isinstance(old, Segment):
+            self._put_member(cast("Segment | None", old), cast("Segment | None", new))
 
     def _put_mac_ip(self, old: MacIp | None, new: MacIp | None) -> None:
         either = new or old
@@ -121,6 +136,12 @@ class Index:
         either = new or old
         assert either is not None
         self._changed.macs.update(self._segments.get(either.esi, ()))
+
+    def _put_member(self, old: Segment | None, new: Segment | None) -> None:
+        either = new or old
+        assert either is not None
+        _replaced(self._members, either.esi, old, new)
+        self._changed.segments.add(either.esi)
 
 
 def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | None) -> tuple[R, ...]:

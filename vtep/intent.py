@@ -96,6 +96,31 @@ class Host(Struct, frozen=True, gc=False):
         return (self.vni, self.ip)
 
 
+class Rival(Struct, frozen=True, gc=False):
+    """A VTEP that stood for election and was not elected."""
+
+    vtep: Ip
+    reason: str
+    """The rule by which it lost to the forwarder."""
+
+
+class Forwarder(Struct, frozen=True, gc=False):
+    """That VTEP sends this VNI's broadcasts into this Ethernet segment of ours, and no other does."""
+
+    segment: Esi
+    vni: Vni
+    vtep: Ip
+    ours: bool
+    """It is this leaf."""
+    reason: str
+    rivals: tuple[Rival, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[Esi, Vni, Ip]:
+        return (self.segment, self.vni, self.vtep)
+
+
 class Candidate(Struct, frozen=True, gc=False):
     """One route that was judged for a MAC, with what became of it."""
 
@@ -140,7 +165,8 @@ class Intent(Struct, frozen=True):
     """What this leaf should have, as of one moment."""
 
     generation: int = 0
-    """Grows when the meaning changed: a row came, went or points elsewhere, or the picture became complete or ceased to be."""
+    """Grows when the meaning changed: a row came, went or points elsewhere, a segment has another forwarder, or the
+    picture became complete or ceased to be."""
     complete: bool = False
     """Every peer has told all it has, or the time to wait for it is over: what is not here may be deleted."""
     why: str = "no peer has told its routes yet"
@@ -157,6 +183,8 @@ class Intent(Struct, frozen=True):
     refused_floods: Table[Ip, tuple[RefusedFlood, ...]] = Table()
     hosts: Table[Ip, tuple[Host, ...]] = Table()
     """By host address; at most one for a VNI."""
+    forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
+    """By segment of ours; one for each VNI."""
     touched: tuple[RowKey, ...] = ()
     """Where a row came, went or changed in any way since the intent before: a hint for who applied that one."""
     touched_floods: tuple[FloodKey, ...] = ()

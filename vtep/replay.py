@@ -7,7 +7,6 @@ counters say what a kernel would have been told. Knows no socket and no real ker
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from vtep.addr import Ip
 from vtep.config import Config
 from vtep.errors import StreamError
 from vtep.intent import Intent, RemoteMac, candidates_of
@@ -21,6 +20,7 @@ from vtep.routes import exabgp
 from vtep.routes.event import Heard
 from vtep.table import Table
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -153,6 +153,18 @@ def summary(intent: Intent) -> dict[str, Any]:
             {"vni": host.vni, "ip": str(host.ip), "mac": str(host.mac), "router": host.router}
             for host in sorted(_flat(intent.hosts), key=lambda host: (host.vni, host.ip.order))
         ],
+        "segments": [
+            {
+                "esi": str(row.segment),
+                "vni": row.vni,
+                "vtep": str(row.vtep),
+                "ours": row.ours,
+                "reason": row.reason,
+                "notes": list(row.notes),
+                "others": [{"vtep": str(rival.vtep), "reason": rival.reason} for rival in row.rivals],
+            }
+            for row in sorted(_flat(intent.forwarders), key=lambda row: (row.segment, row.vni))
+        ],
         "refused": [
             {"vni": vni, "mac": str(mac), "vtep": str(vtep), "reason": reason}
             for vni, mac, vtep, reason in sorted(refused, key=lambda row: (row[0], row[1], row[2].order, row[3]))
@@ -188,5 +200,5 @@ def _mac(row: RemoteMac) -> dict[str, Any]:
     }
 
 
-def _flat(table: Table[Ip, tuple[T, ...]]) -> Iterator[T]:
+def _flat(table: Table[K, tuple[T, ...]]) -> Iterator[T]:
     return (item for _, items in table.unordered() for item in items)

@@ -130,6 +130,10 @@ def _assert_attributes(attributes: Attributes) -> None:
     assert 0 <= attributes.host_flags <= 0xFF
     for flag in (attributes.sticky, attributes.gateway, attributes.single_active, attributes.llgr_stale):
         assert type(flag) is bool
+    if attributes.election is not None:
+        assert 0 <= attributes.election.algorithm <= 0x1F
+        assert 0 <= attributes.election.capabilities <= 0xFFFF
+        assert 0 <= attributes.election.preference <= 0xFFFF
     if attributes.pmsi is not None:
         assert 0 <= attributes.pmsi.tunnel_type <= 0xFF
         assert 0 <= attributes.pmsi.flags <= 0xFF

@@ -204,8 +204,8 @@ def layer2_attributes(flags: int, mtu: int = 0) -> bytes:
     return struct.pack("!BBHHH", 0x06, 0x04, flags, mtu, 0)  # RFC 8214 3.1
 
 
-def df_election(algorithm: int, preference: int = 0) -> bytes:
-    return struct.pack("!BBBHBH", 0x06, 0x06, algorithm, 0, 0, preference)  # RFC 8584 2.2; RFC 9785 unverified
+def df_election(algorithm: int, preference: int = 0, capabilities: int = 0) -> bytes:
+    return struct.pack("!BBBHBH", 0x06, 0x06, algorithm, capabilities, 0, preference)  # RFC 8584 2.2, RFC 9785 3
 
 
 def host_flags(flags: int) -> bytes:

@@ -30,6 +30,7 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbour"),  # the kinds
     *("freeze", "project", "vxlan"),  # an action, a function, a device
+    *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }
 """Words of those modules that are no reason. A new one is either a code, and documented, or belongs here."""
 
@@ -85,7 +86,7 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
 
     section = (DOCS / "reasons.md").read_text().split("## Why a route may not win")[1].split("##")[0]
     documented = re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)
-    assert documented == [*told, "pending-ead", "limit"]
+    assert documented == [*told, "pending-ead", "local-bias", "limit"]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))

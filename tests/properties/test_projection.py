@@ -13,11 +13,12 @@ from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Rou
 from vtep.intent import NOTHING, Intent, candidates_of
 from vtep.projection import Policy, project
 from vtep.rib import Holds, Rib
-from vtep.routes.attributes import Attributes, Pmsi
+from vtep.routes.attributes import Attributes, Election, Pmsi
 from vtep.routes.ead import EthernetAd
 from vtep.routes.event import Announced, EndOfRib, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
+from vtep.routes.segment import Segment
 
 PEERS = [Ip.parse(text) for text in ("10.9.0.1", "10.9.0.2", "2001:db8::9")]
 VTEPS = [Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.10", "2001:db8::1", "10.0.0.98", "127.0.0.1")]
@@ -34,14 +35,16 @@ SITE = RouteTarget.parse("65000:1")[:1] + b"\x03" + RouteTarget.parse("65000:1")
 REASONS = {
     "won": {
         "only-path", "higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order",
-        "dup-frozen",
+        "dup-frozen", "non-proxy",
     },
     "refused": {
         "malformed", "bad-mac", "bad-vni", "bad-nexthop", "self-vtep", "encap", "unknown-vni", "rt-missing",
         "rt-mismatch", "vni-mismatch", "tag-mismatch", "soo", "self-mac", "reserved-esi", "pending-ead", "local-bias",
         "limit",
     },
-    "lost": {"higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order", "dup-frozen"},
+    "lost": {
+        "higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order", "dup-frozen", "non-proxy",
+    },
 }  # fmt: skip
 NOTES = {"rt-wildcard", "encap-default", "first-mm", "stale", "reserved-esi", "pmsi-mismatch", "rt2-without-imet"}
 
@@ -61,8 +64,14 @@ vni = 400
 import_rt = ["65000:400"]
 downstream_vni = true
 """
+SEGMENT = '[[segment]]\nesi = "03:00:00:00:00:00:00:00:00:01"\n'
+OTHER_SEGMENT = SEGMENT.replace(":01", ":02")
+OURS = LEAF + SEGMENT + OTHER_SEGMENT + "forwarding = false\n"
 RELOADS = (
     LEAF,
+    OURS,
+    LEAF + SEGMENT + "forwarding = false\n" + OTHER_SEGMENT + 'algorithm = "highest-preference"\n',
+    LEAF + OTHER_SEGMENT + "preference = 1\n",
     LEAF.replace("10.0.0.99", "10.0.0.1"),
     LEAF.replace("65000:100", "65000:9"),
     LEAF.replace("65000:200", "65000:100"),
@@ -73,7 +82,7 @@ RELOADS = (
 
 
 @functools.cache
-def policy(toml: str = LEAF) -> Policy:
+def policy(toml: str = OURS) -> Policy:
     return Policy(config.parse(toml), frozenset({MACS[2]}) if "tag = 7" in toml else frozenset())
 
 
@@ -90,7 +99,8 @@ attributes = st.builds(
     sites=often([(), (), (), (SITE,)]),
     single_active=often([False, False, True]),
     llgr_stale=often([False, False, True]),
-    host_flags=often([0, 0, 0, 1, 8]),
+    host_flags=often([0, 0, 0, 1, 4, 4, 8]),
+    election=often([None, None, Election(2, 0, 32767), Election(2, 0x8000, 32767), Election(3, 0, 1)]),
     pmsi=st.none()
     | st.builds(
         lambda label, endpoint, exact: Pmsi(6, 0, label, endpoint, exact),
@@ -128,10 +138,21 @@ imets = st.builds(
     tag=often([0, 0, 0, 7]),
     originator=often(VTEPS[:3]),
 )
-routes = st.lists(mac_routes | mac_routes | ads | imets, max_size=12)
+segments = st.builds(
+    Segment,
+    peer=often(PEERS),
+    attributes=attributes,
+    rd=often(RDS),
+    esi=often(ESIS),
+    originator=often(VTEPS[:4]) | often(VTEPS),
+)
+routes = st.lists(mac_routes | mac_routes | ads | imets | segments, max_size=12)
+Heeded = MacIp | EthernetAd | Imet | Segment
 
 
-def key_of(route: MacIp | EthernetAd | Imet) -> bytes:
+def key_of(route: Heeded) -> bytes:
+    if isinstance(route, Segment):
+        return b"\x04" + route.rd + route.esi + route.originator
     if isinstance(route, MacIp):
         return route.key
     if isinstance(route, Imet):
@@ -139,15 +160,15 @@ def key_of(route: MacIp | EthernetAd | Imet) -> bytes:
     return b"\x01" + route.rd + route.esi + route.tag.to_bytes(4)
 
 
-def identity(route: MacIp | EthernetAd | Imet) -> tuple[Ip, bytes]:
+def identity(route: Heeded) -> tuple[Ip, bytes]:
     return route.peer, key_of(route)
 
 
-def announced(route: MacIp | EthernetAd | Imet) -> Heard:
+def announced(route: Heeded) -> Heard:
     return Heard((Announced(route.peer, {key_of(route): route}),))
 
 
-def withdrawn(route: MacIp | EthernetAd | Imet) -> Heard:
+def withdrawn(route: Heeded) -> Heard:
     return Heard((Withdrawn(route.peer, (key_of(route),)),))
 
 
@@ -168,9 +189,9 @@ def a_rib(heard: list[Heard] = ()) -> Rib:
 
 sessions = often(PEERS).flatmap(lambda peer: often([up(peer), lost(peer), Heard((EndOfRib(peer),))]))
 histories = st.lists(
-    (mac_routes | ads | imets).map(announced)
+    (mac_routes | ads | imets | segments).map(announced)
     | (mac_routes | ads | imets).map(announced)
-    | (mac_routes | ads | imets).map(withdrawn)
+    | (mac_routes | ads | imets | segments).map(withdrawn)
     | sessions,
     max_size=16,
 )
@@ -179,7 +200,8 @@ histories = st.lists(
 def meaning(intent: Intent) -> object:
     hosts = {host.key: (host.mac, host.router) for _, found in intent.hosts.unordered() for host in found}
     floods = {flood.key: flood.via for _, found in intent.floods.unordered() for flood in found}
-    return {key: row.via for key, row in intent.macs.unordered()}, hosts, floods, intent.complete
+    forwarders = {row.key for _, found in intent.forwarders.unordered() for row in found}
+    return {key: row.via for key, row in intent.macs.unordered()}, hosts, floods, forwarders, intent.complete
 
 
 def flood_keys(intent: Intent) -> set:
@@ -199,7 +221,7 @@ def told(intent: Intent) -> object:
         if (found := [alert for alert in all_of_it if not alert.kind.startswith("dup-")])
     }
     beside = dict(intent.hosts.unordered()), dict(intent.floods.unordered()), dict(intent.refused_floods.unordered())
-    return dict(intent.macs.unordered()), judged, alerts, beside
+    return dict(intent.macs.unordered()), judged, alerts, beside, dict(intent.forwarders.unordered())
 
 
 @given(routes, st.randoms(use_true_random=False))
@@ -219,7 +241,8 @@ def test_the_order_of_arrival_does_not_matter(found, random):
 def test_it_does_not_matter_either_when_every_arrival_is_judged(found, random):
     final = list({identity(route): route for route in found}.values())
     random.shuffle(final)
-    rib, intent = a_rib(), NOTHING
+    rib = a_rib()
+    intent = project(rib, policy(), 0.0, changed=rib.index.take_changed())
     for route in final:
         rib.hear(announced(route), 0.0)
         intent = project(rib, policy(), 0.0, intent, rib.index.take_changed())
@@ -244,7 +267,7 @@ def test_telling_everything_again_changes_nothing(found):
 @given(histories, st.data())
 @settings(deadline=None, max_examples=200)
 def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, data):
-    rib, intent, toml = a_rib(), NOTHING, LEAF
+    rib, intent, toml = a_rib(), NOTHING, OURS
     for now, heard in enumerate(history):
         rib.hear(heard, float(now))
         changed = rib.index.take_changed()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vtep.addr import Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import (
     ApiConfig,
     BgpConfig,
@@ -14,6 +14,7 @@ from vtep.config import (
     FeedConfig,
     LimitConfig,
     NodeConfig,
+    SegmentConfig,
     Targets,
     TlsConfig,
     VniConfig,
@@ -206,10 +207,11 @@ def test_all_our_tunnel_addresses_are_known_as_ours() -> None:
         """
         node = { vtep = ["10.0.0.99", "::ffff:10.0.0.97"] }
         vni = [{ vni = 7, vtep = "10.0.0.98", import_rt = ["65000:7"] }]
+        segment = [{ esi = "00:11:22:33:44:55:66:77:88:99", vtep = "10.0.0.96" }]
         """
     )
 
-    assert found.own_vteps == {Ip.parse(text) for text in ("10.0.0.97", "10.0.0.98", "10.0.0.99")}
+    assert found.own_vteps == {Ip.parse(text) for text in ("10.0.0.96", "10.0.0.97", "10.0.0.98", "10.0.0.99")}
 
 
 def test_route_targets_and_rd_are_derived_from_the_as_and_the_router_id() -> None:
@@ -234,15 +236,40 @@ def test_export_targets_may_differ_from_the_imported_ones() -> None:
     assert (vni.exports, vni.imports) == ((RouteTarget.parse("65000:7"),), Targets(frozenset(), frozenset({7})))
 
 
+def test_a_segment_of_ours_needs_its_identifier_alone() -> None:
+    esi = Esi.parse("00:11:22:33:44:55:66:77:88:99")
+    plain, full = parse(
+        """
+        node = { vtep = ["10.0.0.99", "10.0.0.98"] }
+        [[segment]]
+        esi = "00112233445566778899"
+        [[segment]]
+        esi = "00:11:22:33:44:55:66:77:88:aa"
+        vtep = "10.0.0.97"
+        forwarding = false
+        algorithm = "lowest-preference"
+        preference = 0
+        dont_preempt = true
+        """
+    ).segments
+
+    assert plain == SegmentConfig(esi, SELF, True, "modulo", 32767, False)
+    assert full == SegmentConfig(
+        Esi(esi[:9] + b"\xaa"), Ip.parse("10.0.0.97"), False, "lowest-preference", 0, dont_preempt=True
+    )
+
+
 # What is wrong, and where
 
 VNI = 'node = { vtep = "10.0.0.99" }\n[[vni]]\nvni = 7\n'
+NODE = 'node = { vtep = "10.0.0.99" }\n'
+SEGMENT = '[[segment]]\nesi = "00:11:22:33:44:55:66:77:88:99"\n'
 RT_VNI = VNI + 'import_rt = ["65000:7"]\n'
 
 WRONG = (
     ("text = ", "", "no TOML"),
     ("nodes = 1", "nodes", "unknown key (hint: did you mean node?)"),
-    ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni)"),
+    ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment)"),
     ("[node]\nvtepp = 1", "node.vtepp", "unknown key (hint: did you mean vtep?)"),
     ("[[vni]]\nvni = 1\nbrigde = 'x'\nvtep = '10.0.0.9'\nimport_rt = ['1:1']", "vni[0].brigde", "did you mean bridge?"),
     ("[api]\ntls = { crt = '' }", "api.tls.crt", "did you mean cert?"),
@@ -301,6 +328,17 @@ WRONG = (
     (RT_VNI + "[[vni]]\nvni = 7\nimport_rt = ['1:1']", "vni[1].vni", "7 is already used by vni[0]"),
     (RT_VNI + "bridge = 'b'\nvxlan = 'v'\n[[vni]]\nvni = 8\nimport_rt = ['1:1']\nbridge = 'c'\nvxlan = 'v'",
      "vni[1].vxlan", "v is already used by vni[0]"),
+    (NODE + "segment = [{ }]", "segment[0].esi", "missing"),
+    (NODE + "segment = [{ esi = '00:11' }]", "segment[0].esi", "an Ethernet segment identifier has 10 octets, not 2"),
+    (NODE + "segment = [{ esi = 'es1' }]", "segment[0].esi", "'es1' is not hexadecimal"),
+    (NODE + f"segment = [{{ esi = '{'00' * 10}' }}]", "segment[0].esi", "00:00:00:00:00:00:00:00:00:00 is reserved, and no"),
+    (NODE + f"segment = [{{ esi = '{'ff' * 10}' }}]", "segment[0].esi", "is reserved, and no Ethernet segment"),
+    (SEGMENT, "segment[0].vtep", "no tunnel address (hint: set node.vtep"),
+    (NODE + SEGMENT + "vtep = '::1'", "segment[0].vtep", "::1 cannot be a tunnel address"),
+    (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", "Invalid enum value 'hrw'"),
+    (NODE + SEGMENT + "preference = 65536", "segment[0].preference", "Expected int <= 65535"),
+    (NODE + SEGMENT + "forward = false", "segment[0].forward", "unknown key (hint: did you mean forwarding?)"),
+    (NODE + SEGMENT + SEGMENT, "segment[1].esi", "00:11:22:33:44:55:66:77:88:99 is already used by segment[0]"),
 )  # fmt: skip
 
 

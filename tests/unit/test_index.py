@@ -9,6 +9,7 @@ from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.routes.ead import EthernetAd
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
+from vtep.routes.prefix import IpPrefix
 from vtep.routes.segment import Segment
 
 A, B, PEER = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.9.9.9"))
@@ -123,8 +124,23 @@ def test_a_segments_route_concerns_the_macs_on_it(index: Index) -> None:
     assert list(index.ads_of(ESI)) == []
 
 
+def test_a_type_4_route_is_found_under_its_segment_until_it_goes(index: Index) -> None:
+    first, second = Segment(PEER, Attributes(A), RD, ESI, A), Segment(PEER, Attributes(B), RD, ESI, B)
+    index.put(KEY, None, first)
+    index.put(OTHER_KEY, None, second)
+    assert index.members_of(ESI) == (first, second)
+    assert index.everything().segments == index.take_changed().segments == {ESI}
+
+    index.put(KEY, first, None)
+    assert (index.members_of(ESI), index.take_changed().segments) == ((second,), {ESI})
+    index.put(OTHER_KEY, second, None)
+
+    assert (index.members_of(ESI), index.everything().segments) == ((), set())
+    assert index.take_changed()
+
+
 def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
-    index.put(KEY, None, Segment(PEER, Attributes(A), RD, ESI, A))
+    index.put(KEY, None, IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100))
 
     assert not index.take_changed()
 

@@ -13,13 +13,14 @@ from vtep.index import Changed
 from vtep.intent import NOTHING, Intent, RowKey
 from vtep.projection.draft import MacDraft, due_moves
 from vtep.projection.floods import project_floods
+from vtep.projection.forwarder import project_forwarders
 from vtep.projection.hosts import project_hosts
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
 
 __all__ = ["Policy", "project"]
 
-PROJECTORS = (project_floods, project_hosts)
+PROJECTORS = (project_floods, project_hosts, project_forwarders)
 """Beside the MACs': each takes an intent and returns it with its own table, and whether that changed its meaning."""
 
 
@@ -36,7 +37,7 @@ def project(
     `cleared` names duplicates that an operator has set free.
     """
     if changed is None:
-        changed = _everything(rib, previous)
+        changed = _everything(rib, policy, previous)
     draft = MacDraft(previous, policy)
     todo = dict.fromkeys(changed.macs, frozenset[Vni]())
     for vni, mac in (*draft.clear(cleared), *due_moves(previous, policy, now)):
@@ -52,11 +53,12 @@ def project(
     return structs.replace(intent, generation=previous.generation + moved, complete=rib.complete, why=rib.why)
 
 
-def _everything(rib: Rib, previous: Intent) -> Changed:
+def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
     """Return all that there is, and all that there was."""
     there = rib.index.everything()
     there.macs.update(mac for mac, _ in previous.judged.unordered())
     there.hosts.update(ip for ip, _ in previous.hosts.unordered())
     for table in (previous.floods, previous.refused_floods):
         there.endpoints.update(endpoint for endpoint, _ in table.unordered())
+    there.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     return there

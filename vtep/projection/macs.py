@@ -13,7 +13,7 @@ from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
 from vtep.projection import duplicates
 from vtep.projection.imports import Standing, admissions, judge, refusal
 from vtep.projection.policy import Policy
-from vtep.projection.segments import is_segment, members
+from vtep.projection.segments import heard_at, is_proxy, is_segment, members
 from vtep.projection.winner import Place, choose
 from vtep.rib import Rib
 from vtep.routes.mac_ip import MacIp
@@ -75,9 +75,11 @@ def _judge_in_vni(
 ) -> Judgement:
     refused = [_candidate(standing, rib, "refused", standing.refusal) for standing in standings if standing.refusal]
     usable = [standing for standing in standings if not standing.refusal]
-    places = _places(vni, usable, rib, policy)
+    places, nowhere = _places(vni, usable, rib, policy)
     refused += [
-        _candidate(standing, rib, "refused", "pending-ead") for standing in usable if not _placed(standing, places)
+        _candidate(standing, rib, "refused", nowhere[id(standing.route)])
+        for standing in usable
+        if id(standing.route) in nowhere
     ]
     if not places:
         moves = duplicates.idle(before.moves, policy.duplicates, now) if before.moves else None
@@ -100,13 +102,15 @@ def _judge_in_vni(
 # Places
 
 
-def _places(vni: Vni, usable: list[Standing], rib: Rib, policy: Policy) -> list[Place]:
+def _places(vni: Vni, usable: list[Standing], rib: Rib, policy: Policy) -> tuple[list[Place], dict[int, str]]:
+    """Return the places, and why the other routes, by identity, name none."""
     grouped: dict[tuple[Esi | Ip, int], list[MacIp]] = {}
     for standing in usable:
         route = standing.route
         where = route.esi if is_segment(route.esi) else route.attributes.next_hop
         grouped.setdefault((where, route.label), []).append(route)
     places = []
+    nowhere: dict[int, str] = {}
     for (where, label), routes in grouped.items():
         encapsulation = Vni(label) if label != vni else None
         if isinstance(where, Ip):
@@ -114,14 +118,15 @@ def _places(vni: Vni, usable: list[Standing], rib: Rib, policy: Policy) -> list[
             continue
         announcers = {route.attributes.next_hop for route in routes}
         reachable = members(rib, policy, policy.vnis[vni], where, announcers)
-        if reachable:
-            lowest = min(reachable, key=lambda vtep: vtep.order)
-            places.append(Place(routes, lowest, where, encapsulation, spread=len(reachable) > 1))
-    return places
-
-
-def _placed(standing: Standing, places: Iterable[Place]) -> bool:
-    return any(route is standing.route for place in places for route in place.routes)
+        if not reachable or where in policy.contested:
+            # A segment of ours is reached through our own port: no route changes that (RFC 7432 9.2.2).
+            nowhere |= dict.fromkeys(map(id, routes), "local-bias" if reachable else "pending-ead")
+            continue
+        ours = [route for route in routes if where in policy.segments and route.attributes.next_hop in reachable]
+        heard = heard_at(ours)
+        lowest = min(heard or reachable, key=lambda vtep: vtep.order)
+        places.append(Place(routes, lowest, where, encapsulation, spread=len(reachable) > 1, heard=bool(heard)))
+    return places, nowhere
 
 
 def _row(vni: Vni, winner: Place, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib) -> RemoteMac:
@@ -165,6 +170,8 @@ def _tell(
         standing = Standing(route, vni, "", notes[id(route)])
         if index == 0 or verdict == "lost":
             yield _candidate(standing, rib, verdict, reason)
+        elif place.heard and is_proxy(route):
+            yield _candidate(standing, rib, "lost", "non-proxy")
         else:
             yield _candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")
 

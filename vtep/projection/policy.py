@@ -6,8 +6,8 @@ MACs asks few distinct questions, and a peer that asks many makes the memory sta
 
 from typing import Any, Final, TypeVar
 
-from vtep.addr import Ip, Mac, RouteTarget, Vni
-from vtep.config import Config, DuplicateConfig, Targets, VniConfig
+from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
+from vtep.config import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig
 
 REMEMBERED_MAX: Final = 65536
 
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class Policy:
-    """What this leaf imports."""
+    """What this leaf imports, and which segments are its own."""
 
     def __init__(self, config: Config, own_macs: frozenset[Mac] = frozenset()) -> None:
         self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
@@ -24,6 +24,9 @@ class Policy:
         self.duplicates: DuplicateConfig = config.duplicates
         self.macs_per_vni = config.limits.macs_per_vni
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
+        self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
+        self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding and self.vnis)
+        """Where a designated forwarder is elected, with us among those who stand."""
         self._own_vteps = config.own_vteps
         self.admissions: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `imports`: what routes with the same attributes, label and tag share."""

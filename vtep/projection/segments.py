@@ -2,17 +2,20 @@
 
 A member is a VTEP whose Type-1 per-ES route says that the segment is up there (RFC 7432 8.2.1), and which either
 announces the MAC itself or has a Type-1 per-EVI route for the VNI (aliasing, RFC 7432 8.4). A segment in single-active
-mode is reached only through who announces the MAC. Knows no rows.
+mode is reached only through who announces the MAC. What our own port on a segment means is decided in `macs`, by
+`Policy.contested`. Knows no rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
 from vtep.config import VniConfig
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
+from vtep.routes.attributes import HOST_PROXY
 from vtep.routes.ead import EthernetAd
+from vtep.routes.mac_ip import MacIp
 
 PER_ES_TAG: Final = 0xFFFF_FFFF
 
@@ -30,6 +33,26 @@ def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, announcers: Iter
     aliases = {ad.attributes.next_hop for ad in ads if ad.tag == vni.tag and ad.label == vni.vni}
     reachable = set(announcers) if single_active else set(announcers) | aliases
     return frozenset(up & reachable)
+
+
+def heard_at(routes: Sequence[MacIp]) -> frozenset[Ip]:
+    """Return the VTEPs that heard the station, where others at the same sequence only stand in for them; else nobody.
+
+    FRR asks this too, of routes on a segment of its own.
+    """
+    best = min((_rank(route) for route in routes), default=None)
+    among = [route for route in routes if _rank(route) == best]
+    heard = frozenset(route.attributes.next_hop for route in among if not is_proxy(route))
+    return heard if any(route.attributes.next_hop not in heard for route in among) else frozenset()
+
+
+def is_proxy(route: MacIp) -> bool:
+    return bool(route.attributes.host_flags & HOST_PROXY)
+
+
+def _rank(route: MacIp) -> tuple[bool, bool, int]:
+    attributes = route.attributes
+    return attributes.llgr_stale, not (attributes.sticky or attributes.gateway), -attributes.seq
 
 
 def _is_imported(ad: EthernetAd, policy: Policy, vni: VniConfig) -> bool:

@@ -9,6 +9,9 @@
     4 vtep     the lower VTEP address wins (RFC 7432 15), as a number, IPv4 before IPv6
     5 total    a fixed order over what is left, so that arrival never matters
 
+Within a segment of ours whose port does not forward, a VTEP that heard the station comes before one that stands in for
+it (`non-proxy`, as with FRR); that is between the VTEPs of one place, and no place wins by it.
+
 LOCAL_PREF, AS path and the rest of BGP's ladder never decide a MAC. No memory: a lower sequence wins once the higher
 is gone.
 """
@@ -17,6 +20,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from vtep.addr import Esi, Ip, Vni
+from vtep.routes.attributes import HOST_PROXY
 from vtep.routes.mac_ip import MacIp
 
 
@@ -24,7 +28,13 @@ class Place:
     """Where a MAC may be, with the routes that say so. Lives only while one MAC is judged."""
 
     def __init__(
-        self, routes: list[MacIp], vtep: Ip, segment: Esi | None, encapsulation: Vni | None, spread: bool
+        self,
+        routes: list[MacIp],
+        vtep: Ip,
+        segment: Esi | None,
+        encapsulation: Vni | None,
+        spread: bool,
+        heard: bool = False,
     ) -> None:
         self.vtep = vtep
         """Where frames go: the VTEP itself, or the lowest of the segment's."""
@@ -32,6 +42,8 @@ class Place:
         self.encapsulation = encapsulation
         self.spread = spread
         """The segment has more than one VTEP."""
+        self.heard = heard
+        """The VTEP heard the station, and was taken before one that only stands in for it."""
         self.routes = sorted(routes, key=_route_order)
         self.llgr_stale = self.routes[0].attributes.llgr_stale
         best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
@@ -77,6 +89,8 @@ def _rule(winner: Place, loser: Place) -> str:
 def _alone(winner: Place) -> str:
     if winner.gateway:
         return "gateway"
+    if winner.heard:
+        return "non-proxy"
     return "same-es" if winner.spread else "only-path"
 
 
@@ -87,6 +101,7 @@ def _route_order(route: MacIp) -> tuple[object, ...]:
         attributes.llgr_stale,
         not (attributes.sticky or attributes.gateway),
         -attributes.seq,
+        bool(attributes.host_flags & HOST_PROXY),
         attributes.next_hop.order,
         route.rd,
         route.esi,

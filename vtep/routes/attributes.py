@@ -17,6 +17,7 @@ ENCAP_VXLAN: Final = 8
 ENCAP_MPLS: Final = 10
 PMSI_INGRESS_REPLICATION: Final = 6
 HOST_ROUTER: Final = 0x01
+HOST_PROXY: Final = 0x04
 HOST_IMMUTABLE: Final = 0x08
 
 
@@ -35,6 +36,16 @@ class Pmsi(Struct, frozen=True, gc=False):
     def is_labelled(self, vni: int) -> bool:
         """True when the label is that VNI, as far as the label is known."""
         return self.label == vni if self.exact else self.label >> 4 == vni >> 4
+
+
+class Election(Struct, frozen=True, gc=False):
+    """The DF Election community: how its sender wants the designated forwarder to be found (RFC 8584 2.2, RFC 9785 3)."""
+
+    algorithm: int = 0
+    capabilities: int = 0
+    """The bitmap as it came: 0x8000 Don't Preempt, 0x4000 AC-influenced."""
+    preference: int = 0
+    """Means something to the two algorithms by preference only."""
 
 
 class Attributes(Struct, frozen=True, gc=False):
@@ -58,7 +69,12 @@ class Attributes(Struct, frozen=True, gc=False):
     esi_label: int | None = None
     es_import: Mac | None = None
     host_flags: int = 0
-    """The flags octet of the ARP/ND community as it came (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable."""
+    """The flags octet of the ARP/ND community as it came (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable.
+
+    With FRR 0x04 is proxy: the sender stands in for another VTEP of the segment, which heard the station.
+    """
+    election: Election | None = None
+    """Absent as well where the community comes more than once: that asks for the default (RFC 8584 2.2)."""
     llgr_stale: bool = False
     pmsi: Pmsi | None = None
 
@@ -75,6 +91,7 @@ _MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
 _ESI_LABEL: Final = b"\x06\x01"  # RFC 7432 7.5
 _ES_IMPORT: Final = b"\x06\x02"  # RFC 7432 7.6
 _ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
+_DF_ELECTION: Final = b"\x06\x06"  # RFC 8584 2.2
 _ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
 
 
@@ -117,6 +134,7 @@ def _decode(next_hop: Ip, communities: tuple[int, ...], pmsi: Pmsi | None, llgr_
         esi_label=int.from_bytes(esi_label[5:]) if esi_label else None,
         es_import=_mac(_first(by_kind, _ES_IMPORT)),
         host_flags=_flags(_first(by_kind, _ARP_ND)),
+        election=_election([value for value in communities if value >> 48 == 0x0606]),
         llgr_stale=llgr_stale,
         pmsi=pmsi,
     )
@@ -133,6 +151,14 @@ def _all(by_kind: dict[bytes, list[bytes]], kinds: tuple[bytes, ...]) -> Iterato
 
 def _mac(octets: bytes | None) -> Mac | None:
     return Mac(octets[2:]) if octets else None
+
+
+def _election(found: list[int]) -> Election | None:
+    """Read the only one; its reserved octets are ignored (RFC 8584 2.2, RFC 9785 3)."""
+    if len(found) != 1:
+        return None
+    octets = found[0].to_bytes(8)
+    return Election(octets[2] & 0x1F, int.from_bytes(octets[3:5]), int.from_bytes(octets[6:]))
 
 
 def _flags(octets: bytes | None) -> int:

@@ -7,7 +7,7 @@ docs/standards.md says which claims were compared with an RFC's text. Of those t
 7432 7.7 (V25, V27), 15 (V02 to V04, V17, V87), 15.1 (V80, V81), 8.2, 8.4 and 9.2.2 (V61 to V67); RFC 8365 5.1.3 (V46,
 V55 to V57); RFC 9135 5.2 (V59). Unverified: RFC 9494 4.3 (V35). No RFC's, but what FRR does: the plain comparison at
 the highest sequence (V09), sticky against sticky (V29, V30), a gateway's rank (V33), the first of several communities
-(V24).
+(V24), proxies (V68). The elections, whose vectors begin with D, are in test_forwarder.py.
 """
 
 from collections.abc import Iterable
@@ -412,6 +412,133 @@ def test_mass_withdraw_takes_a_vtep_out_of_the_segment() -> None:
     )
 
     assert (rows(result), result["counters"]["deletes"]) == ({M: B}, 0)
+
+
+# Segments of ours
+
+OURS = LEAF + f'[[segment]]\nesi = "{E1}"\n'
+IDLE = OURS + "forwarding = false\n"
+PROXY = (wire.host_flags(0x04),)
+
+
+def on_segment(lines: Lines, vtep: str, seq: int, *, proxy: bool = False) -> bytes:
+    """A VTEP that is up on E1 tells of M there."""
+    route = member(vtep).mac(M, seq=seq, esi=E1, extended=PROXY if proxy else ())
+    return lines.announce(vtep, member(vtep).ethernet_ad(E1, tag=0xFFFFFFFF), route)
+
+
+def refusals(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(row["vtep"], row["reason"]) for row in result["refused"]]
+
+
+def test_v66_a_mac_on_a_segment_of_ours_is_behind_our_own_port() -> None:
+    lines = Lines()
+    events = [on_segment(lines, A, 1), on_segment(lines, B, 9)]
+
+    result = play(events, OURS)
+
+    assert (rows(result), refusals(result)) == ({}, [(A, "local-bias"), (B, "local-bias")])
+    assert result["counters"]["writes"] == 0
+    assert rows(play(events)) == {M: A}
+
+
+def test_v66_a_port_that_does_not_forward_leaves_the_mac_to_the_others() -> None:
+    result = play([on_segment(Lines(), A, 1)], IDLE)
+
+    assert (rows(result), reason_of(result), refusals(result)) == ({M: A}, "only-path", [])
+
+
+def test_v66_a_segment_that_is_up_nowhere_else_is_told_first() -> None:
+    result = play([Lines().announce(A, member(A).mac(M, seq=1, esi=E1))], OURS)
+
+    assert (rows(result), refusals(result)) == ({}, [(A, "pending-ead")])
+
+
+def test_v66_a_mac_that_left_our_segment_is_followed() -> None:
+    lines = Lines()
+
+    result = play([on_segment(lines, A, 1), lines.announce(B, wire.Instance(B).mac(M, seq=2))], OURS)
+
+    assert (rows(result), refusals(result)) == ({M: B}, [(A, "local-bias")])
+
+
+def test_v66_a_port_that_stops_forwarding_gives_the_mac_away_without_bgp() -> None:
+    from vtep.listener import Listener
+
+    listener = Listener(config.parse(OURS), 0.0)
+    listener.hear([on_segment(Lines(), A, 1)], 0.0)
+    counts = [len(listener.judge(0.0).macs)]
+    for leaf in (IDLE, OURS):
+        listener.reconfigure(config.parse(leaf), 1.0)
+        counts.append(len(listener.judge(1.0).macs))
+
+    assert counts == [0, 1, 0]
+
+
+@dataclass(frozen=True)
+class Proxied:
+    name: str
+    told: tuple[tuple[str, int, bool], ...]
+    row: str
+    reason: str
+    leaf: str = IDLE
+
+
+PROXIED = (
+    Proxied("V68 who heard the station wins", ((A, 1, True), (B, 1, False)), B, "non-proxy"),
+    Proxied("V68 whatever the address", ((A, 1, False), (B, 1, True)), A, "non-proxy"),
+    Proxied("V68 the lowest of those who heard it", ((A, 1, True), (C, 1, False), (B, 1, False)), B, "non-proxy"),
+    Proxied("two proxies", ((B, 1, True), (A, 1, True)), A, "same-es"),
+    Proxied("nobody is a proxy", ((B, 1, False), (A, 1, False)), A, "same-es"),
+    Proxied("a higher sequence is no proxy's rival", ((A, 1, True), (B, 2, False)), A, "same-es"),
+    Proxied("nor is a lower one", ((A, 2, True), (B, 1, False)), A, "same-es"),
+    Proxied("on a segment that is not ours it means nothing", ((A, 1, True), (B, 1, False)), A, "same-es", LEAF),
+)
+
+
+@pytest.mark.parametrize("case", PROXIED, ids=lambda case: case.name)
+def test_v68_of_equal_sequences_on_a_segment_of_ours(case: Proxied) -> None:
+    lines = Lines()
+    events = [on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in case.told]
+
+    for order in (events, events[::-1]):
+        result = play(order, case.leaf)
+        assert (rows(result), reason_of(result)) == ({M: case.row}, case.reason)
+
+
+def test_v68_the_proxy_is_told_why_it_lost() -> None:
+    from vtep.intent import candidates_of
+    from vtep.listener import Listener
+
+    lines = Lines()
+    listener = Listener(config.parse(IDLE), 0.0)
+    listener.hear([on_segment(lines, A, 1, proxy=True), on_segment(lines, B, 1), on_segment(lines, C, 0)], 0.0)
+
+    told = candidates_of(listener.judge(0.0), Mac.parse(M))
+
+    assert {(str(one.vtep), one.verdict, one.reason) for one in told} == {
+        (A, "lost", "non-proxy"),
+        (B, "won", "non-proxy"),
+        (C, "lost", "same-es"),
+    }
+
+
+def test_v68_who_heard_the_station_and_has_left_the_segment_is_no_choice() -> None:
+    lines = Lines()
+    events = [on_segment(lines, A, 1, proxy=True), lines.announce(B, member(B).mac(M, seq=1, esi=E1))]
+
+    result = play(events, IDLE)
+
+    assert (rows(result), reason_of(result)) == ({M: A}, "only-path")
+
+
+def test_a_segment_of_ours_is_reached_through_who_only_aliases_it() -> None:
+    lines = Lines()
+    aliasing = (member(A).ethernet_ad(E1, tag=0xFFFFFFFF), member(A).ethernet_ad(E1, tag=0, label=100))
+
+    result = play([lines.announce(A, *aliasing), lines.announce(B, member(B).mac(M, seq=1, esi=E1))], IDLE)
+
+    assert rows(result) == {M: A}
 
 
 # Duplicates

@@ -3,7 +3,7 @@
 import pytest
 
 from vtep.addr import Ip, Mac, RouteTarget
-from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi, decode, parse_pmsi
+from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Election, Pmsi, decode, parse_pmsi
 
 NEXT_HOP = Ip.parse("10.9.0.1")
 
@@ -47,6 +47,11 @@ def read(*communities):
         pytest.param(["0602 aabbccddeeff"], {"es_import": Mac.parse("aabb.ccdd.eeff")}, id="es-import"),
         pytest.param(["0603 aabbcc000001"], {"router_mac": Mac.parse("aabb.cc00.0001")}, id="router-mac"),
         pytest.param(["0608 03 0000000000"], {"host_flags": 3}, id="arp-nd"),
+        pytest.param(["0606 02 0000 00 0064"], {"election": Election(2, 0, 100)}, id="election-by-preference"),
+        pytest.param(["0606 e3 c000 ff ffff"], {"election": Election(3, 0xC000, 65535)}, id="election-reserved-bits"),
+        pytest.param(["0606 00 0000 00 0000"], {"election": Election()}, id="election-default-is-there"),
+        pytest.param(["0606 02 0000 00 0064", "0606 02 0000 00 0065"], {}, id="two-elections-are-none"),
+        pytest.param(["0606 02 0000 00 0064"] * 2, {}, id="same-election-twice-is-none"),
         pytest.param(["0605 000000000001", "ffff 000000000001", "8017 112222333344"], {}, id="others-mean-nothing"),
     ],
 )

@@ -1,0 +1,126 @@
+"""Who is the designated forwarder of an Ethernet segment of ours: one election for each VNI, the same on every VTEP.
+
+    agree    all ask for one algorithm with the same capabilities, or the default is used (RFC 8584 2.2)
+    default  number V mod N of the N VTEPs by rising address, where V is the VNI (RFC 7432 8.5; RFC 9785 2 allows a VNI)
+    by preference (RFC 9785 4.1), where all ask for the highest, or all for the lowest:
+      1      the preference decides
+      2      Don't Preempt beats its absence; they need not agree on that (4.3)
+      3      the lower address wins, IPv4 before IPv6
+
+Who stands: the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards. Knows
+no MAC, and takes no time: waiting for the others before forwarding is the business of whoever applies the result.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct, structs
+
+from vtep.addr import Esi, Ip, Vni
+from vtep.config import SegmentConfig
+from vtep.index import Changed
+from vtep.intent import Forwarder, Intent, Rival
+from vtep.projection.policy import Policy
+from vtep.rib import Rib
+from vtep.routes.attributes import Election
+from vtep.routes.segment import Segment
+
+ALGORITHMS: Final = {"modulo": 0, "highest-preference": 2, "lowest-preference": 3}
+"""The configuration's names for the numbers of RFC 9785 3. Absent on purpose: 1, highest random weight."""
+_MODULO, _HIGHEST, _LOWEST = ALGORITHMS.values()
+_DONT_PREEMPT: Final = 0x8000
+_DEFAULT: Final = Election()
+
+
+class Member(Struct, frozen=True, gc=False):
+    """A VTEP that stands for election, with what it asks for."""
+
+    vtep: Ip
+    election: Election = _DEFAULT
+
+    @property
+    def terms(self) -> tuple[int, int]:
+        """What all must agree on: the algorithm, and the capabilities but for Don't Preempt."""
+        return self.election.algorithm, self.election.capabilities & ~_DONT_PREEMPT
+
+    @property
+    def dont_preempt(self) -> bool:
+        return bool(self.election.capabilities & _DONT_PREEMPT)
+
+
+def project_forwarders(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -> tuple[Intent, bool]:
+    """Return the intent with the forwarders of what changed, and whether that changed its meaning."""
+    todo = {esi for esi in changed.segments if esi in policy.contested or esi in intent.forwarders}
+    if len(intent.forwarders) < len(policy.contested):
+        todo |= policy.contested  # at first: a segment that nobody else is on has no route to change
+    rows: dict[Esi, tuple[Forwarder, ...] | None] = {}
+    moved = False
+    for esi in todo:
+        found = judge_segment(policy.segments[esi], rib, policy) if esi in policy.contested else ()
+        moved |= {row.key for row in intent.forwarders.get(esi, ())} != {row.key for row in found}
+        rows[esi] = found or None
+    return structs.replace(intent, forwarders=intent.forwarders.changed(rows)) if rows else intent, moved
+
+
+def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[Forwarder, ...]:
+    """Return the forwarder of each VNI on a segment where we stand for election."""
+    capabilities = _DONT_PREEMPT if segment.dont_preempt else 0
+    us = Member(segment.vtep, Election(ALGORITHMS[segment.algorithm], capabilities, segment.preference))
+    members = [us, *_others(rib.index.members_of(segment.esi), policy)]
+    return tuple(_forwarder(segment, Vni(vni), members) for vni in sorted(policy.vnis))
+
+
+def elect(members: Iterable[Member], vni: int) -> tuple[Member, str, list[tuple[Member, str]]]:
+    """Return the forwarder, why it was elected, and each other one with the rule by which it lost."""
+    standing = sorted(members, key=lambda member: member.vtep.order)
+    algorithm = _agreed(standing)
+    if algorithm == _MODULO:
+        winner = standing[vni % len(standing)]
+    else:
+        sign = -1 if algorithm == _HIGHEST else 1
+        winner = min(standing, key=lambda member: (sign * member.election.preference, not member.dont_preempt))
+    losers = [(member, _rule(algorithm, winner, member)) for member in standing if member is not winner]
+    return winner, _decisive([reason for _, reason in losers]), losers
+
+
+def _agreed(members: list[Member]) -> int:
+    """What we do not know cannot be agreed on with us, and is the default like any disagreement."""
+    terms = {member.terms for member in members}
+    return next((algorithm for algorithm in (_HIGHEST, _LOWEST) if terms == {(algorithm, 0)}), _MODULO)
+
+
+def _rule(algorithm: int, winner: Member, loser: Member) -> str:
+    if algorithm == _MODULO:
+        return "modulo"
+    if winner.election.preference != loser.election.preference:
+        return "preference"
+    return "dont-preempt" if winner.dont_preempt != loser.dont_preempt else "lower-vtep"
+
+
+def _decisive(reasons: list[str]) -> str:
+    """The winner won by the last rule that it took: against its nearest rival."""
+    order = ("lower-vtep", "dont-preempt", "preference", "modulo")
+    return min(reasons, key=order.index, default="only-member")
+
+
+def _others(routes: Iterable[Segment], policy: Policy) -> list[Member]:
+    """One for each originator; of several routes a fixed one speaks, so that arrival never matters."""
+    found: dict[Ip, Member] = {}
+    for route in sorted(routes, key=lambda route: (route.rd, route.peer.order)):
+        if not policy.refused_next_hop(route.originator):
+            found.setdefault(route.originator, Member(route.originator, route.attributes.election or _DEFAULT))
+    return list(found.values())
+
+
+def _forwarder(segment: SegmentConfig, vni: Vni, members: list[Member]) -> Forwarder:
+    winner, reason, losers = elect(members, vni)
+    disagree = len({member.terms for member in members}) > 1
+    return Forwarder(
+        segment=segment.esi,
+        vni=vni,
+        vtep=winner.vtep,
+        ours=winner is members[0],
+        reason=reason,
+        rivals=tuple(Rival(member.vtep, rule) for member, rule in losers),
+        notes=("election-default",) if disagree else (),
+    )
