@@ -170,7 +170,7 @@ def _tell(
         standing = Standing(route, vni, "", notes[id(route)])
         if index == 0 or verdict == "lost":
             yield _candidate(standing, rib, verdict, reason)
-        elif place.heard and is_proxy(route):
+        elif place.heard and is_proxy(route) and route.attributes.seq == place.seq:
             yield _candidate(standing, rib, "lost", "non-proxy")
         else:
             yield _candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")

@@ -25,7 +25,7 @@ class Policy:
         self.macs_per_vni = config.limits.macs_per_vni
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
-        self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding and self.vnis)
+        self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
         """Where a designated forwarder is elected, with us among those who stand."""
         self._own_vteps = config.own_vteps
         self.admissions: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()

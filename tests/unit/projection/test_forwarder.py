@@ -254,6 +254,22 @@ def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
     assert (generations, forwarders) == ([1, 1, 1, 2], [A, A, A, SELF])
 
 
+def test_one_forwarder_that_changes_among_many_is_a_change_of_meaning() -> None:
+    lines = Lines()
+    listener = Listener(config.parse(LEAF + OURS + OURS.replace(str(E1), str(E2))), 0.0)
+    generations = [listener.judge(0.0).generation]
+    for routes in ((tells(A), tells(A, esi=E2)), (tells(B), tells(B, esi=E2)), (tells(C), tells(C, esi=E2))):
+        listener.hear([lines.announce(A, *routes)], 0.0)
+        generations.append(listener.judge(0.0).generation)
+    # One of the two has another forwarder now, and both are judged.
+    for esi in (E1, E2):
+        listener.hear([lines.withdraw(A, tells(A, esi=esi).nlri)], 0.0)
+        listener.reconfigure(listener.config, 1.0)
+        generations.append(listener.judge(1.0).generation)
+
+    assert generations == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_reload_holds_the_election_anew() -> None:
     listener = Listener(config.parse(LEAF), 0.0)
     listener.hear([Lines().announce(A, tells(A))], 0.0)

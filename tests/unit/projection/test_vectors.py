@@ -506,21 +506,30 @@ def test_v68_of_equal_sequences_on_a_segment_of_ours(case: Proxied) -> None:
         assert (rows(result), reason_of(result)) == ({M: case.row}, case.reason)
 
 
-def test_v68_the_proxy_is_told_why_it_lost() -> None:
+D = "10.0.0.20"
+
+
+@pytest.mark.parametrize(
+    ("leaf", "reasons"),
+    [
+        (IDLE, {A: "non-proxy", B: "non-proxy", C: "same-es", D: "same-es"}),
+        (LEAF, {A: "same-es", B: "same-es", C: "same-es", D: "same-es"}),
+    ],
+    ids=["ours", "not ours"],
+)
+def test_v68_each_is_told_why_it_won_or_lost(leaf: str, reasons: dict[str, str]) -> None:
     from vtep.intent import candidates_of
     from vtep.listener import Listener
 
     lines = Lines()
-    listener = Listener(config.parse(IDLE), 0.0)
-    listener.hear([on_segment(lines, A, 1, proxy=True), on_segment(lines, B, 1), on_segment(lines, C, 0)], 0.0)
+    told = ((A, 1, True), (B, 1, False), (C, 0, False), (D, 0, True))
+    listener = Listener(config.parse(leaf), 0.0)
+    listener.hear([on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in told], 0.0)
 
-    told = candidates_of(listener.judge(0.0), Mac.parse(M))
+    candidates = candidates_of(listener.judge(0.0), Mac.parse(M))
 
-    assert {(str(one.vtep), one.verdict, one.reason) for one in told} == {
-        (A, "lost", "non-proxy"),
-        (B, "won", "non-proxy"),
-        (C, "lost", "same-es"),
-    }
+    assert {str(one.vtep): one.reason for one in candidates} == reasons
+    assert [str(one.vtep) for one in candidates if one.verdict == "won"] == [B]
 
 
 def test_v68_who_heard_the_station_and_has_left_the_segment_is_no_choice() -> None:
