@@ -254,6 +254,16 @@ def test_half_a_row_with_our_mark_that_is_nobodys_is_as_good_as_nothing(leaf: Le
     assert (written("m", A), True) == (leaf.rows(), leaf.owns())
 
 
+def test_a_half_that_was_there_before_us_outlives_a_refusal(leaf: Leaf) -> None:
+    leaf.hand(another_daemon(M), delete(M, SELF))
+    before = leaf.rows(M)
+    leaf.kernel.refused = lambda message: errno.ENOMEM if message.verb is Verb.CREATE else 0
+
+    leaf.wanted_and_surveyed({M: A})
+
+    assert before == leaf.rows(M) != []
+
+
 # Drift
 
 

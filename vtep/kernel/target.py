@@ -43,6 +43,7 @@ class KernelTarget:
         self.own_macs: frozenset[Mac] = frozenset()
         """Of all devices, as of the last look at them."""
         self._vni_of_port: dict[int, Vni] = {}
+        self._names: dict[int, str] = {}
 
     def reconfigure(self, vnis: Sequence[VniConfig]) -> None:
         """Take other VNIs; one that left, or lost its bridge, stays a place, so that its rows can be removed."""
@@ -54,6 +55,7 @@ class KernelTarget:
 
     def ground(self) -> Ground:
         links = self.kernel.links()
+        self._names = {link.index: link.name for link in links.by_name.values()}
         self.own_macs = frozenset(link.mac for link in links.by_name.values() if link.mac is not None and any(link.mac))
         judged = {vni.vni: judge(vni.vni, vni.bridge, vni.vxlan, vni.vtep, links) for vni in self._vnis}
         vni_of_bridge = {result.bridge: vni for vni, result in judged.items() if isinstance(result, Ready)}
@@ -74,6 +76,10 @@ class KernelTarget:
             given_up=self._given_up | {Hosts(vni) for vni in self._given_up},
             notes={vni.vni: notes for vni in self._vnis if vni.vni in ready and (notes := _notes(vni, ready))},
         )
+
+    def name_of(self, index: int) -> str:
+        """Return what a device is called, as of the last look at them."""
+        return self._names.get(index, f"device {index}")
 
     def keys_of(self, hinted: Iterable[tuple[int, Mac]]) -> set[tuple[Vni, Mac]]:
         """Return the rows that events at these (port, MAC) may be about: whose bridge the port is on."""

@@ -143,6 +143,7 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> Seen
         whole=row is not None and has_bridge_half,
         holder=foreign_below or bridge_holder,
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
+        where=_where(bridge_row if bridge_holder else None, vxlan_row if foreign_below else None),
     )
 
 
@@ -168,6 +169,13 @@ def _vxlan_holder(row: Entry | None) -> str:
     if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and row.nh_id is None):
         return ""
     return "foreign"
+
+
+def _where(bridge_row: Entry | None, vxlan_row: Entry | None) -> int | Ip | None:
+    """Frames go by the tunnel row only if the bridge sends them into the tunnel."""
+    if vxlan_row is not None and (bridge_row is None or bridge_row.port == vxlan_row.port):
+        return vxlan_row.dst
+    return None if bridge_row is None else bridge_row.port
 
 
 def _is_another_daemons(vxlan_row: Entry | None) -> bool:

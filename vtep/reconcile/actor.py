@@ -9,18 +9,23 @@ page: what a pass found goes out as an `Outcome`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
+from vtep.reconcile.compare import Compared, Differs, differences, orphans
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope, Steps
 from vtep.reconcile.kind import Key
+from vtep.reconcile.ownership import Moment
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.retry import Place
 from vtep.status.board import Board
+from vtep.status.histogram import Histogram
+
+T = TypeVar("T")
 
 AUDIT_S: Final = 60.0
 GATHER_S: Final = 0.05
@@ -47,7 +52,14 @@ class Actor:
         self, engine: Engine, clock: Callable[[], float], *, audit_s: float = AUDIT_S, gather_s: float = GATHER_S
     ) -> None:
         self.outcomes: Board[Outcome] = Board(Outcome())
-        self._engine = engine
+        self.audited: float | None = None
+        """When every row of ours was last looked at."""
+        self.alive = clock()
+        """When a piece of a pass was last done, or a pass ended."""
+        self.passes_s = Histogram()
+        self.installs_s = Histogram()
+        """From an intent's first line to the target's answer."""
+        self.engine = engine
         self._clock = clock
         self._audit_s = audit_s
         self._gather_s = gather_s
@@ -60,14 +72,19 @@ class Actor:
         self._audit_due = 0.0
         self._audits = 0
         self._rested_at = 0.0
+        self._heard_at: float | None = None
+        self._turn = asyncio.Lock()
+        """Who looks and who writes take turns, a piece each: the target takes one call at a time."""
 
-    def offer(self, intent: Intent) -> None:
+    def offer(self, intent: Intent, heard_at: float | None = None) -> None:
         """Put the latest intent in place of the one before, whether that was applied or not."""
         if intent is self._intent:
             return
+        if self._heard_at is None:
+            self._heard_at = heard_at
         self._audit |= intent.complete != self._intent.complete
         self._intent = intent
-        for kind in self._engine.kinds:
+        for kind in self.engine.kinds:
             self._touched.setdefault(kind.name, set()).update(kind.touched(intent))
         self._woken.set()
 
@@ -84,7 +101,24 @@ class Actor:
 
     def resync(self) -> None:
         """An operator asks: look at everything, and try suppressed changes again."""
-        self._engine.backlog.rearm()
+        self.engine.backlog.rearm()
+        self.survey()
+
+    async def compare(self, concerns: Callable[[Key], bool]) -> Compared:
+        """Look what differs from what is wanted; passes go on meanwhile."""
+        return await self._in_pieces(differences(self.engine, lambda: self._intent, concerns))
+
+    async def orphans(self, concerns: Callable[[Key], bool]) -> list[Differs]:
+        """Look which rows bear our mark and are nobody's."""
+        return await self._in_pieces(orphans(self.engine, lambda: self._intent, concerns))
+
+    def adopt(self, rows: Sequence[Differs]) -> None:
+        """Take these rows as ours: the next pass removes what is not wanted."""
+        at = Moment(self._intent.generation, self._clock())
+        for row in rows:
+            if row.seen is not None and row.key not in self.engine.ledger.claims(row.kind):
+                self.engine.ledger.claim(row.kind, {row.key: (row.seen.row, 0)})
+                self.engine.ledger.confirm(row.kind, [row.key], at)
         self.survey()
 
     async def run(self) -> None:
@@ -101,8 +135,9 @@ class Actor:
         intent = self._intent
         last = self.outcomes.value
         scope = self._take_scope(now)
+        heard_at, self._heard_at = self._heard_at, None
         try:
-            report = await _in_pieces(self._engine.run(intent, now, scope))
+            report = await self._in_pieces(self.engine.run(intent, now, scope), heard_at)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
@@ -110,7 +145,10 @@ class Actor:
                 self._touched.setdefault(kind, set()).update(keys)
             self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
         else:
-            self.outcomes.publish(Outcome(report, intent, self._engine.troubles.snapshot()))
+            if report.audited:
+                self.audited = now
+            self.passes_s.observe(self._clock() - now)
+            self.outcomes.publish(Outcome(report, intent, self.engine.troubles.snapshot()))
 
     def _take_scope(self, now: float) -> Scope:
         """Return what to look at, and begin to gather anew."""
@@ -122,17 +160,17 @@ class Actor:
         if survey or audit:
             self._audit_due = now + self._audit_s
             self._audits += 1
-            claims = sum(len(self._engine.ledger.claims(kind.name)) for kind in self._engine.kinds)
+            claims = sum(len(self.engine.ledger.claims(kind.name)) for kind in self.engine.kinds)
             survey |= claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
             return Scope(survey=survey, audit=True, hinted=hinted, touched=touched)
-        for kind_name, key in self._engine.backlog.due(now):
+        for kind_name, key in self.engine.backlog.due(now):
             hinted.setdefault(kind_name, set()).add(key)
         return Scope(hinted=hinted, touched=touched)
 
     async def _wait(self) -> None:
         """Return when there is something to look at."""
         due = self._audit_due
-        retry_due = self._engine.backlog.next_due
+        retry_due = self.engine.backlog.next_due
         if retry_due is not None and self.outcomes.value.error is None:
             due = min(due, retry_due)
         try:
@@ -141,17 +179,26 @@ class Actor:
         except TimeoutError:
             pass
 
+    async def _in_pieces(self, steps: Steps[T], heard_at: float | None = None) -> T:
+        """Let everybody else in between two pieces, and make long calls elsewhere."""
+        answer = None
+        while True:
+            async with self._turn:
+                written = self.engine.written
+                try:
+                    call = steps.send(answer)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+                finally:
+                    self._take_time(self.engine.written - written, heard_at)
+                answer = None if call is None else await _elsewhere(call)
+            await asyncio.sleep(0)
 
-async def _in_pieces(steps: Steps[Report]) -> Report:
-    """Let everybody else in between two pieces, and make long calls elsewhere."""
-    answer = None
-    while True:
-        try:
-            call = steps.send(answer)
-        except StopIteration as stop:
-            report: Report = stop.value
-            return report
-        answer = await (asyncio.sleep(0, None) if call is None else _elsewhere(call))
+    def _take_time(self, written: int, heard_at: float | None) -> None:
+        self.alive = self._clock()
+        if written and heard_at is not None:
+            self.installs_s.observe(self.alive - heard_at, written)
 
 
 async def _elsewhere(call: Callable[[], Any]) -> Any:

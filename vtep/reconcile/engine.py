@@ -13,6 +13,7 @@ where an intent changed it relies on what it knows: a confirmed claim is there, 
 and that nobody hinted at is free. Nothing is written before one survey succeeded, and a place that changed is surveyed.
 """
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
@@ -67,6 +68,12 @@ class Engine:
         self.ledger = ledger
         self.backlog = Backlog()
         self.troubles = Troubles()
+        self.changes: Counter[tuple[str, str]] = Counter()
+        """All that were asked for so far, by verb and what came of it: ok, or the errno's name."""
+        self.written = 0
+        """Changes that were made so far."""
+        self.repairs: Counter[str] = Counter()
+        """Rows that were put back so far, by kind."""
         self._chance = chance
         self._passes = 0
         self._ground = Ground({}, {})
@@ -98,6 +105,10 @@ class Engine:
             yield from self._carry_out(kind, [row for row in rows if row.verdict is Verdict.DELETE], this)
         self._was_complete = intent.complete
         return self._report(this, audited=scope.audit or entries is not None)
+
+    def foreign(self, kind: str) -> Mapping[Key, Seen]:
+        """Return what was seen that is not ours."""
+        return self._foreign[kind]
 
     def known_of(self, kind: str, key: Key) -> "Known":
         """Tell what is known of a row without looking."""
@@ -347,7 +358,10 @@ class Engine:
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
+            self.written += 1
+            self.changes[change.verb, "ok"] += 1
             if this.count(change.verb, row):
+                self.repairs[kind.name] += 1
                 self.troubles.news.append(News((kind.name, row.key), "repaired"))
             if change.verb in ("delete", "shed"):
                 released.append(row.key)
@@ -365,7 +379,7 @@ class Engine:
             change, row = batch[index]
             if self._refuse(kind, change, row, code, text, this) is Class.FULL:
                 full[kind.place(row.key)] = (code, text)
-        self._undo(kind, [batch[index][0] for index in refused if batch[index][0].verb == "create"], this)
+        self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
         return full
 
     def _claim(self, kind: Kind, rows: Sequence["_Judged"], this: "_Pass") -> None:
@@ -403,7 +417,7 @@ class Engine:
     def _refuse(self, kind: Kind, change: Change, row: "_Judged", code: int, text: str, this: "_Pass") -> Class:
         place = (kind.name, row.key)
         found = classify(code, change.verb)
-        this.refused[change.verb, found.value] += 1
+        self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
         refused = self.backlog.refuse(place, _operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:
             self.ledger.release(kind.name, [row.key])
@@ -453,7 +467,6 @@ class Engine:
             kept=this.kept,
             foreign=this.foreign,
             orphans=this.orphans,
-            refused=dict(this.refused),
             audited=audited,
             not_ready=this.ground.not_ready,
             notes=this.ground.notes,
@@ -502,7 +515,6 @@ class _Pass:
         self.ground = ground
         self.now = now
         self.moment = Moment(intent.generation, now)
-        self.refused: Counter[tuple[str, str]] = Counter()
         self.created = self.replaced = self.deleted = self.shed = self.adopted = 0
         self.kept = self.foreign = self.orphans = self.repaired = 0
 
@@ -542,6 +554,12 @@ def _take_over(wanted: Row, seen: Seen, claim: Claim | None) -> Verdict:
         return Verdict.CREATE
     is_ours_or_alike = seen.row == wanted or (claim is not None and _is_claimed(seen.row, claim))
     return Verdict.REPLACE if is_ours_or_alike else Verdict.CONTESTED
+
+
+def _may_undo(change: Change, row: _Judged) -> bool:
+    """A residue that was there before we ever claimed the row is not what our refused creation left."""
+    was_there = row.claim is None and row.seen is not None and row.seen.residue
+    return change.verb == "create" and not was_there
 
 
 def _is_claimed(row: Row | None, claim: Claim) -> bool:

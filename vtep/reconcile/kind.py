@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from vtep.addr import Ip
 from vtep.intent import Intent
 
 Key: TypeAlias = Any
@@ -39,6 +40,8 @@ class Seen(Struct, frozen=True, gc=False):
     """The mark is that of a list of rows and of this one says little: once claimed, it is ours without."""
     residue: bool = False
     """A part looks just as a refused creation of ours leaves it."""
+    where: int | Ip | None = None
+    """Where a row that cannot be ours points: a device's index, or a VTEP."""
 
 
 class Ground(Struct, frozen=True):

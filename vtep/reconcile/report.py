@@ -129,8 +129,6 @@ class Report(Struct, frozen=True):
     suppressed: int = 0
     contested: int = 0
     held: int = 0
-    refused: Mapping[tuple[str, str], int] = {}
-    """Changes that the target did not make, by verb and class."""
     audited: bool = False
     """Every row of ours was looked at."""
     not_ready: Mapping[Any, tuple[str, ...]] = {}

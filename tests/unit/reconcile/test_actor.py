@@ -65,6 +65,7 @@ class Passes:
         self.calls: list = []
         """What to yield in each pass."""
         self.blind = False
+        self.written = 0
         self.meanwhile = lambda: None
 
     def run(self, intent, now, scope):

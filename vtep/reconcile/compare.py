@@ -1,0 +1,118 @@
+"""Looks at the target and writes nothing: what differs from what is wanted, and which rows with our mark are nobody's.
+
+In pieces, like a pass, so that passes go on meanwhile. What seems to differ is looked at twice, by the latest intent,
+since a row may be on its way. Knows no kind and no target.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.intent import Intent
+from vtep.reconcile.diff import Verdict, judge
+from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine, Steps
+from vtep.reconcile.kind import Ground, Key, Kind, Row, Seen
+
+DIFFERENCES_MAX: Final = 10_000
+_WORDS: Final = {
+    Verdict.CREATE: "missing",
+    Verdict.REPLACE: "different",
+    Verdict.DELETE: "unwanted",
+    Verdict.CONTESTED: "contested",
+}
+
+
+class Differs(Struct, frozen=True):
+    """One row that is not as wanted."""
+
+    kind: str
+    key: Key
+    what: str
+    """missing, different, unwanted or contested."""
+    wanted: Row | None
+    seen: Seen | None
+    reason: str = ""
+
+
+class Compared(Struct, frozen=True):
+    """What was found."""
+
+    differences: tuple[Differs, ...]
+    left_out: int
+    compared: int
+    generation: int
+
+
+def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[Compared]:
+    """Compare the rows that concern the one who asks."""
+    ground = engine.target.ground()
+    found: list[Differs] = []
+    compared = 0
+    for kind in engine.kinds:
+        keys = [key for key in _known(engine, kind, latest()) if concerns(key)]
+        compared += len(keys)
+        suspects = yield from _differing(engine, kind, keys, latest, ground)
+        again = yield from _differing(engine, kind, [suspect.key for suspect in suspects], latest, ground)
+        found += again
+    return Compared(tuple(found[:DIFFERENCES_MAX]), max(0, len(found) - DIFFERENCES_MAX), compared, latest().generation)
+
+
+def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[list[Differs]]:
+    """Find the rows that bear our mark and that nobody wants or claims."""
+    ground = engine.target.ground()
+    entries = yield lambda: engine.target.entries(ground)
+    found = []
+    for kind in engine.kinds:
+        claims, intent = engine.ledger.claims(kind.name), latest()
+        for key, seen in kind.recognise(entries, ground).items():
+            ours = seen.marked and seen.whole and key not in claims
+            if ours and concerns(key) and kind.wanted_at(intent, key) is None:
+                found.append(Differs(kind.name, key, "orphan", None, seen))
+        yield None
+    return found
+
+
+def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
+    return {key for key, _ in kind.wanted(intent)} | engine.ledger.claims(kind.name).keys()
+
+
+def _differing(
+    engine: Engine, kind: Kind, keys: Sequence[Key], latest: Callable[[], Intent], ground: Ground
+) -> Steps[list[Differs]]:
+    """Return those of these rows that are not as wanted."""
+    if not keys:
+        return []
+    if kind.reads_back:
+        found = []
+        for at in range(0, len(keys), LOOKUPS_MAX // 2):
+            part = keys[at : at + LOOKUPS_MAX // 2]
+            ready = [key for key in part if kind.place(key) in ground.ready]
+            lookups = [lookup for key in ready for lookup in kind.lookups(key, ground)]
+            seen = kind.recognise((entry for entry in engine.target.look(lookups) if entry is not None), ground)
+            found += _judged(engine, kind, part, seen, latest(), ground)
+            yield None
+        return found
+    if sum(len(engine.ledger.claims(other.name)) for other in engine.kinds) > DUMP_ROWS_MAX:
+        return []  # they can be seen in a dump alone, and one of so large a table would hold up the passes
+    entries = yield lambda: engine.target.entries(ground)
+    return _judged(engine, kind, keys, kind.recognise(entries, ground), latest(), ground)
+
+
+def _judged(
+    engine: Engine, kind: Kind, keys: Iterable[Key], seen: Any, intent: Intent, ground: Ground
+) -> list[Differs]:
+    claims = engine.ledger.claims(kind.name)
+    found = []
+    for key in keys:
+        wanted = None if kind.place(key) in ground.given_up else kind.wanted_at(intent, key)
+        trouble = engine.troubles.get((kind.name, key))
+        reason = "" if trouble is None else trouble.reason
+        if kind.place(key) not in ground.ready:
+            if wanted is not None and key[0] in ground.not_ready:
+                found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready"))
+            continue
+        word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))
+        if word is not None:
+            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason))
+    return found
