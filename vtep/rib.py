@@ -12,6 +12,7 @@ A peer's routes live in three dictionaries, so that doubt costs nothing however 
       └────(announced again)────┴─────────────┘
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final, assert_never
@@ -145,6 +146,8 @@ class Rib:
         self._answers_until = -inf
         """Until then, whoever sends routes may be answering what everybody was asked."""
         self.index = Index()
+        self.routes: Counter[type[Route]] = Counter()
+        """How many there are, by type."""
 
     # What the projection reads
 
@@ -286,6 +289,7 @@ class Rib:
                     peer.limited += 1
                     continue
                 room -= 1
+                self.routes[type(route)] += 1
             fresh[key] = route
             self.index.put(key, old, route)
 
@@ -298,6 +302,7 @@ class Rib:
             if old is None:
                 self.counters.unknown_withdraws += 1
             else:
+                self.routes[type(old)] -= 1
                 self.index.put(key, old, None)
 
     def _talking(self, address: Ip, now: float) -> Peer:
@@ -437,6 +442,7 @@ class Rib:
 
     def _drop(self, routes: dict[RouteKey, Route]) -> None:
         for key, route in routes.items():
+            self.routes[type(route)] -= 1
             self.index.put(key, route, None)
 
     def _lose_speaker(self, peer: Peer) -> None:

@@ -2,12 +2,12 @@
 
     blocks of up to 1000 sorted keys; a page begins by bisecting the blocks' first keys
 
-A table of a million is not sorted for every page, and its change costs one insertion into one block. Made when somebody
-reads for the first time, kept up from then on by whoever names what changed. Knows no row.
+A table of a million is not sorted for every page, and its change costs one insertion into one block. Filled when
+somebody reads for the first time, kept up from then on by whoever names what changed. Knows no row.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
@@ -19,15 +19,9 @@ BLOCK: Final = 1000
 class Roster(Generic[K]):
     """Keys in order."""
 
-    def __init__(self, keys: Iterable[K] = ()) -> None:
-        """Sort by distribution, which is as quick as sorting and leaves no great list behind."""
-        known = list(keys)
-        bounds = sorted(known[:: BLOCK // 2])[1:]
-        parts: list[list[K]] = [[] for _ in range(len(bounds) + 1)]
-        for key in known:
-            parts[bisect_right(bounds, key)].append(key)
-        self._blocks = [sorted(part) for part in parts if part]
-        self._firsts = [block[0] for block in self._blocks]
+    def __init__(self) -> None:
+        self._blocks: list[list[K]] = []
+        self._firsts: list[K] = []
 
     def __len__(self) -> int:
         return sum(map(len, self._blocks))

@@ -54,6 +54,10 @@ class Batch(Struct, frozen=True):
     gone: Sequence[RowKey] = ()
     entries: Sequence[Entry] = ()
 
+    @property
+    def size(self) -> int:
+        return len(self.macs) + len(self.gone) + len(self.entries)
+
 
 class Source(Protocol):
     """Everything that may be read."""
@@ -70,6 +74,9 @@ class Source(Protocol):
 
     def status(self) -> Status: ...
     def figures(self) -> Figures: ...
+    async def prepare(self) -> None:
+        """Put the tables in order for whoever reads pages of them; at once where that is done already."""
+
     def vnis(self) -> Sequence[VniStatus]: ...
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
