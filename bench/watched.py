@@ -1,0 +1,45 @@
+"""Runs the real daemon and notes for how long each callback held its event loop: `watched.py FILE vtep run ...`.
+
+The ten longest are in the file whenever one joins them. What is timed is the wall clock around every callback, so a
+thread that kept the interpreter, the garbage collector and a busy machine count as well.
+"""
+
+import asyncio
+import heapq
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from vtep.__main__ import main
+
+KEPT = 10
+
+
+def watch(path: Path) -> None:
+    """Put a stopwatch around what the loop calls."""
+    longest: list[tuple[float, float, str]] = [(0.0, 0.0, "")] * KEPT
+    run = asyncio.Handle._run
+
+    def timed(handle: Any) -> None:
+        start = time.perf_counter()
+        run(handle)
+        held_s = time.perf_counter() - start
+        if held_s > longest[0][0]:
+            heapq.heapreplace(longest, (held_s, time.monotonic(), _named(handle)))
+            path.write_text(json.dumps(sorted(longest, reverse=True)))
+
+    asyncio.Handle._run = timed  # type: ignore[method-assign]
+
+
+def _named(handle: Any) -> str:
+    callback = handle._callback
+    task = getattr(callback, "__self__", None)
+    return task.get_name() if isinstance(task, asyncio.Task) else getattr(callback, "__qualname__", repr(callback))
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]))
+    sys.argv[0:3] = ["vtep"]
+    sys.exit(main())
