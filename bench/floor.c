@@ -1,6 +1,6 @@
 /* The floor: what batched writes of remote MACs cost the kernel when next to nothing is spent on making them.
  *
- * kernel DEVICE MACS BATCH: adds the MACs behind 10.0.0.1, moves them to 10.0.0.2, deletes them, in the messages and batches
+ * floor DEVICE MACS BATCH: adds the MACs behind 10.0.0.1, moves them to 10.0.0.2, deletes them, in the messages and batches
  * of the product: one CREATE|EXCL of both halves, one REPLACE, two deletions; the last message of a batch is acknowledged.
  * Prints for each of the three nanoseconds of wall and of CPU, and how many messages were refused.
  */
