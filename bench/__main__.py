@@ -49,9 +49,9 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in machine_now.items()), flush=True)
     start, figures = time.monotonic(), list[Figure]()
     for piece in options.only or PIECES:
-        for figure in _piece(piece, extent, options.runs or extent.runs):
-            figures.append(figure)
-        print(text(figure for figure in figures if figure.sides), flush=True)
+        found = [figure for figure in _piece(piece, extent, options.runs or extent.runs) if any(figure.sides.values())]
+        print(text(found), flush=True)
+        figures += found
         _keep(options, Outcome(machine_now, options.quick, figures))
     print(f"\n{time.monotonic() - start:.0f} s; medians, with the least and the most of the runs")
     failed = [figure for figure in figures if figure.fails]

@@ -19,7 +19,7 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.kernel.messages import Neighbour
 from vtep.kernel.socket import Kernel
 from vtep.kinds.fdb import FDB, FdbRow
-from vtep.reconcile.engine import MESSAGES_MAX
+from vtep.reconcile.engine import MESSAGES_MAX, spelled_in_turns
 from vtep.reconcile.kind import Change, Ground
 
 BATCH: Final = MESSAGES_MAX // 2
@@ -95,7 +95,8 @@ def _write(macs: int, how: str) -> None:
 
 
 def _spelled(batch: list[Change], ground: Ground) -> list[Neighbour]:
-    return [message for change in batch for message in FDB.spell(change, ground)]
+    messages: list[Neighbour] = spelled_in_turns(FDB, batch, ground)[0]
+    return messages
 
 
 if __name__ == "__main__":
