@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict, judge
-from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Row, Seen, Target
+from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Message, Row, Seen, Target
 from vtep.reconcile.ownership import Claim, Ledger, is_ours
 from vtep.reconcile.report import Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class, Place, classify, explain
@@ -374,12 +374,7 @@ class Engine:
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: "_Pass") -> dict[int, tuple[int, str]]:
         """Return errno and text of each change that did not happen."""
-        messages: list[object] = []
-        owner: list[int] = []
-        for index, change in enumerate(changes):
-            spelled = kind.spell(change, this.ground)
-            messages += spelled
-            owner += [index] * len(spelled)
+        messages, owner = spelled_in_turns(kind, changes, this.ground)
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self.target.send(messages) if messages else ():
             index = owner[refusal.index]
@@ -438,6 +433,19 @@ class Engine:
             notes=this.ground.notes,
             **self.troubles.counts(),
         )
+
+
+def spelled_in_turns(
+    kind: Kind, changes: Sequence[Change], ground: Ground
+) -> tuple[list[Message], list[int]]:
+    """Return the first message of every change, then every second one, and the index of the change of each.
+
+    Those of one change keep their order, and many alike that stand together cost the target less.
+    """
+    spelled = [kind.spell(change, ground) for change in changes]
+    turns = max(map(len, spelled), default=0)
+    owner = [index for turn in range(turns) for index, messages in enumerate(spelled) if turn < len(messages)]
+    return [messages[turn] for turn in range(turns) for messages in spelled if turn < len(messages)], owner
 
 
 def run_to_end(steps: Steps[T]) -> T:
