@@ -63,6 +63,11 @@ class Index:
         """Return all that there is to judge."""
         return Changed(self._macs, self._hosts, self._endpoints)
 
+    @property
+    def waiting(self) -> int:
+        """How many MACs and hosts changed since they were taken last."""
+        return len(self._changed.macs) + len(self._changed.hosts)
+
     def take_changed(self) -> Changed:
         """Return what changed since the last call."""
         changed, self._changed = self._changed, Changed()

@@ -104,6 +104,11 @@ class Listener:
         return self.rib.take_refreshes(now)
 
     @property
+    def unjudged(self) -> int:
+        """How much changed since it was judged last."""
+        return self.rib.index.waiting
+
+    @property
     def due(self) -> float | None:
         """When time alone changes something."""
         return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)

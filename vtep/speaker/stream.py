@@ -89,6 +89,13 @@ class Stream:
         while not self._items:
             self._arrived.clear()
             await self._arrived.wait()
+        return self._next()
+
+    def receive_at_once(self) -> Item | None:
+        """Return what waits already, if anything does."""
+        return self._next() if self._items else None
+
+    def _next(self) -> Item:
         item = self._items.popleft()
         if self._relay and len(self._items) <= BATCHES_MAX // 2:
             self._relay.transport.resume_reading()
