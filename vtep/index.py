@@ -40,7 +40,8 @@ class Index:
     """Filled by the RIB, read by the projection."""
 
     def __init__(self) -> None:
-        self._macs: dict[Mac, tuple[MacIp, ...]] = {}
+        self._macs: dict[Mac, MacIp | tuple[MacIp, ...]] = {}
+        """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
         self._segments: dict[Esi, set[Mac]] = {}
@@ -48,7 +49,8 @@ class Index:
         self._changed = Changed()
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
-        return self._macs.get(mac, ())
+        found = self._macs.get(mac, ())
+        return (found,) if isinstance(found, MacIp) else found
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return self._hosts.get(ip, ())
@@ -90,7 +92,7 @@ class Index:
         either = new or old
         assert either is not None
         mac, ip = either.mac, either.ip
-        after = _replaced(self._macs, mac, old, new)
+        after = self._replace_mac(mac, old, new)
         self._changed.macs.add(mac)
         if ip is not None:
             _replaced(self._hosts, ip, old, new)
@@ -98,6 +100,17 @@ class Index:
         for route in (old, new):
             if route is not None and route.esi != NO_SEGMENT:
                 self._put_on_segment(route.esi, mac, after)
+
+    def _replace_mac(self, mac: Mac, old: MacIp | None, new: MacIp | None) -> tuple[MacIp, ...]:
+        before = self.routes_of(mac)
+        after = before if old is None else tuple(route for route in before if route is not old)
+        if new is not None:
+            after += (new,)
+        if not after:
+            self._macs.pop(mac, None)
+        else:
+            self._macs[mac] = after if len(after) > 1 else after[0]
+        return after
 
     def _put_on_segment(self, segment: Esi, mac: Mac, routes: tuple[MacIp, ...]) -> None:
         members = self._segments.setdefault(segment, set())

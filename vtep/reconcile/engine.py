@@ -333,6 +333,7 @@ class Engine:
         self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")], this)
         refused = self._send(kind, [change for change, _ in batch], this)
         confirmed, released = [], []
+        was_trouble = bool(len(self.troubles) or len(self.backlog) or self._yielded)
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
@@ -343,7 +344,7 @@ class Engine:
                 confirmed.append(row.key)
             if change.verb == "shed":
                 self.backlog.settle((kind.name, row.key))
-            else:
+            elif was_trouble:
                 self._clear((kind.name, row.key))
         self.ledger.confirm(kind.name, confirmed)
         self.ledger.release(kind.name, released)
