@@ -9,7 +9,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from bench import machine
@@ -25,12 +25,12 @@ PART: Final = 2000
 STALL_MS_MAX: Final = 50.0
 
 
-def measure(sizes: Iterable[int], moves: int, runs: int, *, audits: bool) -> list[Figure]:
-    """Take every size by turns."""
-    sizes = list(sizes)
+def measure(runs: Mapping[int, int], moves: int, *, audits: bool) -> list[Figure]:
+    """Take the sizes by turns, each so many times."""
+    sizes = list(runs)
     found: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
-    for _ in range(runs):
-        for size in sizes:
+    for turn in range(max(runs.values())):
+        for size in (size for size in sizes if turn < runs[size]):
             found[size].append(_one(size, moves, audits=audits and size == max(sizes)))
     return [*_latencies(sizes, found), *_tables(sizes, found)]
 
@@ -50,25 +50,25 @@ def _told(daemon: Ours, macs: int, moves: int, *, audits: bool) -> Iterator[tupl
     yield "converge, CPU us", (daemon.cpu_s() - cpu_s) * 1e6 / macs
     yield "memory KiB", (machine.resident_kib(daemon.pid) - empty_kib) / macs
     yield "memory peak KiB", (machine.peak_kib(daemon.pid) - empty_kib) / macs
-    yield "converge stall ms", _stall_ms(daemon, start)
+    yield from _stalls(daemon, "converge", start)
     start = time.monotonic()
     times = sorted(_moved(daemon, macs, moves))
     yield "move p50 ms", statistics.median(times)
     yield "move p99 ms", times[int(len(times) * 0.99)]
     yield "move max ms", times[-1]
-    yield "move stall ms", _stall_ms(daemon, start)
+    yield from _stalls(daemon, "move", start)
     if audits:
         start, cpu_s = time.monotonic(), daemon.cpu_s()
         time.sleep(AUDIT_S + 1)
         yield "audit CPU us", (daemon.cpu_s() - cpu_s) * 1e6 / macs
-        yield "audit stall ms", _stall_ms(daemon, start)
+        yield from _stalls(daemon, "audit", start)
     start, cpu_s = time.monotonic(), daemon.cpu_s()
     _feed(daemon, daemon.told.withdraw(range(moves), NEW))
     _feed(daemon, daemon.told.withdraw(range(macs)))
     gone = daemon.rows.await_all(names, "", 600)
     yield "drain, wall s", gone - start
     yield "drain, CPU us", (daemon.cpu_s() - cpu_s) * 1e6 / macs
-    yield "drain stall ms", _stall_ms(daemon, start)
+    yield from _stalls(daemon, "drain", start)
 
 
 def _feed(daemon: Ours, lines: Iterable[bytes]) -> None:
@@ -94,9 +94,11 @@ def _moved(daemon: Ours, macs: int, moves: int) -> Iterator[float]:
             yield (arrived.at - start) * 1e3
 
 
-def _stall_ms(daemon: Ours, since: float) -> float:
-    notes = map(json.loads, daemon.leaf.path(STALLS).read_text().splitlines())
-    return max((held_s for held_s, at, _ in notes if at >= since), default=0.0) * 1e3
+def _stalls(daemon: Ours, during: str, since: float) -> Iterator[tuple[str, float]]:
+    notes = [json.loads(note) for note in daemon.leaf.path(STALLS).read_text().splitlines()]
+    lately = [(held_s, cpu_s) for held_s, cpu_s, at, _ in notes if at >= since]
+    yield f"{during} stall ms", max((held_s for held_s, _ in lately), default=0.0) * 1e3
+    yield f"{during} stall, own CPU ms", max((cpu_s for _, cpu_s in lately), default=0.0) * 1e3
 
 
 def _latencies(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> Iterator[Figure]:
@@ -112,7 +114,7 @@ def _latencies(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> It
 
 def _tables(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> Iterator[Figure]:
     large = f"{max(sizes):,}"
-    words = {
+    words: dict[str, float | None] = {
         "converge, wall s": None,
         "converge, CPU us": None,
         "drain, wall s": None,
@@ -120,11 +122,9 @@ def _tables(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> Itera
         "memory KiB": 1.0,
         "memory peak KiB": None,
         "audit CPU us": None,
-        "converge stall ms": STALL_MS_MAX,
-        "move stall ms": STALL_MS_MAX,
-        "audit stall ms": STALL_MS_MAX,
-        "drain stall ms": STALL_MS_MAX,
     }
+    for during in ("converge", "move", "audit", "drain"):
+        words |= {f"{during} stall ms": STALL_MS_MAX, f"{during} stall, own CPU ms": None}
     for word, most in words.items():
         what, _, unit = word.rpartition(" ")
         sides = {f"{size:,}": [run[word] for run in runs if word in run] for size, runs in found.items()}

@@ -46,8 +46,8 @@ from vtep.status.model import DataplaneStatus, FeedStatus, PeerStatus, Status
 
 DRAIN_S_MAX: Final = 5.0
 EXIT_S_MAX: Final = 10.0
-JUDGED_AT_ONCE: Final = 4096
-"""MACs: judging so many holds the loop for about 20 ms."""
+WORK_AT_ONCE: Final = 4096
+"""Judging so much, in lone MACs, holds the loop for about 20 ms."""
 CAP_NET_ADMIN: Final = 12
 _NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
 """What the second part of a row's key is called in a log line."""
@@ -154,7 +154,7 @@ class Daemon:
 
     async def _take_what_waits(self, now: float) -> None:
         """Hear more before judging, while more is there: a judgement of many MACs costs less for each of them."""
-        while self.listener.unjudged < JUDGED_AT_ONCE and (item := self._stream.receive_at_once()) is not None:
+        while self.listener.unjudged < WORK_AT_ONCE and (item := self._stream.receive_at_once()) is not None:
             await asyncio.sleep(0)  # whoever shares this loop gets a turn
             self._take(item, now)
         await asyncio.sleep(0)

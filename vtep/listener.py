@@ -105,8 +105,8 @@ class Listener:
 
     @property
     def unjudged(self) -> int:
-        """How much changed since it was judged last."""
-        return self.rib.index.waiting
+        """How much work waits for the next judgement, in MACs that have one route."""
+        return self.rib.index.work
 
     @property
     def due(self) -> float | None:

@@ -119,16 +119,20 @@ class Engine:
         if entries is not None:
             presumed, sure, doubted = yield lambda: self._survey(kind, entries, hinted, this)
         elif not kind.reads_back:
-            presumed, sure, doubted = self._presume(kind, list(touched | hinted), this), list(touched | hinted), []
+            presumed, sure, doubted = None, list(touched | hinted), []
         elif scope.audit:
-            presumed, sure, doubted = yield lambda: ({}, [], self._audit(kind, touched | hinted, this))
+            presumed, sure, doubted = yield lambda: (None, [], self._audit(kind, touched | hinted, this))
         else:
-            doubted = [*hinted, *(key for key in touched - hinted if not self._is_known(kind, key))]
-            sure = list(touched.difference(doubted))
-            presumed = self._presume(kind, sure, this)
+            presumed, sure, doubted = None, [], list(hinted)
+            for part in _parts(list(touched - hinted), ROWS_MAX):
+                known = {key for key in part if self._is_known(kind, key)}
+                sure += known
+                doubted += [key for key in part if key not in known]
+                yield None
         rows: list[_Judged] = []
         for part in _parts(sure, ROWS_MAX):
-            rows += self._sift(kind, part, presumed, touched, this)
+            seen = self._presume(kind, part, this) if presumed is None else presumed
+            rows += self._sift(kind, part, seen, touched, this)
             yield None
         for part in _parts(doubted, LOOKUPS_MAX // 2):
             rows += self._sift(kind, part, self._look(kind, part, this), touched, this)
@@ -310,7 +314,10 @@ class Engine:
     # Writing
 
     def _carry_out(self, kind: Kind, rows: list["_Judged"], this: "_Pass") -> Steps[None]:
-        changes = [(_change(row), row) for row in rows]
+        changes: list[tuple[Change, _Judged]] = []
+        for part in _parts(rows, ROWS_MAX):
+            changes += [(_change(row), row) for row in part]
+            yield None
         if len(changes) > ROWS_MAX:
             yield lambda: changes.sort(key=lambda pair: kind.order(pair[0]))
         else:
