@@ -34,7 +34,9 @@ class Extent(Struct, frozen=True):
     audits: bool = False
 
 
-FULL = Extent(5, (10_000, 100_000, 1_000_000), (20_000, 100_000), 100_000, (1_000, 100_000, 1_000_000), 300, audits=True)
+FULL = Extent(
+    5, (10_000, 100_000, 1_000_000), (20_000, 100_000), 100_000, (1_000, 100_000, 1_000_000), 300, audits=True
+)
 QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60)
 LARGE = 1_000_000
 LARGE_RUNS = 1
@@ -93,7 +95,9 @@ def _keep(options: argparse.Namespace, outcome: Outcome) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vtep-dev bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under two minutes; fails only on ratios, with wide margins")
+    parser.add_argument(
+        "--quick", action="store_true", help="under two minutes; fails only on ratios, with wide margins"
+    )
     parser.add_argument("--only", action="append", choices=PIECES, help="one part of it; may be given again")
     parser.add_argument("--runs", type=int, help="instead of five (three with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")

@@ -135,5 +135,3 @@ def transposed(runs: Iterable[dict[str, float]]) -> dict[str, list[float]]:
         for name, value in run.items():
             found.setdefault(name, []).append(value)
     return found
-
-

@@ -21,7 +21,7 @@ from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
 
-CONFIG: Final = leaf_config(peers=[SPEAKER], more='[limits]\nmacs_per_vni = 2000000\nroutes_per_peer = 4000000\n')
+CONFIG: Final = leaf_config(peers=[SPEAKER], more="[limits]\nmacs_per_vni = 2000000\nroutes_per_peer = 4000000\n")
 STALLS: Final = "/run/stalls"
 
 

@@ -109,7 +109,9 @@ def _latencies(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> It
         yield Figure("Latency of one move, by size of the table", name, "ms", sides, limit)
         if name == "p99" and "100,000" in sides:
             only = {"100,000": sides["100,000"]}
-            yield Figure("Latency of one move, by size of the table", "p99 at 100,000", "ms", only, Limit("100,000", "", 2.0))
+            yield Figure(
+                "Latency of one move, by size of the table", "p99 at 100,000", "ms", only, Limit("100,000", "", 2.0)
+            )
 
 
 def _tables(sizes: list[int], found: dict[int, list[dict[str, float]]]) -> Iterator[Figure]:

@@ -40,8 +40,10 @@ def _draw(title: str, figures: list[Figure]) -> str:
         for bar in _bars(figure, colours, y):
             parts.append(bar)
         y += _BAR * sum(bool(values) for values in figure.sides.values()) + 10
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDE + 130}" height="{y}" font-family="sans-serif">'
-    return "\n".join([head, f'<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>", ""])
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDE + 130}" height="{y}" font-family="sans-serif">'
+    )
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>", ""])
 
 
 def _bars(figure: Figure, colours: dict[str, str], y: int) -> Iterator[str]:

@@ -48,11 +48,13 @@ class Told:
         eor = '"direction": "receive", "message": { "eor": { "afi" : "l2vpn", "safi" : "evpn" } }'
         return self._line("update", eor)
 
-    def announce(self, numbers: Iterable[int], vtep: str = OLD, seq: int = 0, per_line: int = PER_LINE) -> Iterator[bytes]:
+    def announce(
+        self, numbers: Iterable[int], vtep: str = OLD, seq: int = 0, per_line: int = PER_LINE
+    ) -> Iterator[bytes]:
         """Yield the lines in which these MACs are announced."""
         before, after, tail = self._announce
         if seq:
-            last = after.rindex(" ] }, \"announce\"")
+            last = after.rindex(' ] }, "announce"')
             after = after[:last] + _MOBILITY % (6 << 56 | seq, seq) + after[last:]
         told = self._told(vtep)
         for some in _chunks(numbers, per_line):
@@ -79,7 +81,7 @@ class Told:
     def _line(self, kind: str, rest: str) -> bytes:
         before, after, _ = self._announce
         after = after.replace('"update"', f'"{kind}"', 1)
-        return f'{before}{self._next()}{after[: after.index(chr(34) + "direction")]}{rest} }} }}'.encode()
+        return f"{before}{self._next()}{after[: after.index(chr(34) + 'direction')]}{rest} }} }}".encode()
 
     def _next(self) -> int:
         self._counter += 1

@@ -56,12 +56,16 @@ class Rows:
         for mac in random.Random(1).sample(macs, min(SAMPLE, len(macs))):
             while self.look([mac]).get(mac, "") != vtep:
                 if time.monotonic() > end:
-                    raise NeverHappened(f"after {deadline_s} s {len(list(self.wrong(macs, vtep)))} rows are not at {vtep!r}")
+                    raise NeverHappened(
+                        f"after {deadline_s} s {len(list(self.wrong(macs, vtep)))} rows are not at {vtep!r}"
+                    )
                 time.sleep(PAUSE_S)
         there = time.monotonic()
         while any(True for _ in self.wrong(macs, vtep)):
             if time.monotonic() > end:
-                raise NeverHappened(f"after {deadline_s} s {len(list(self.wrong(macs, vtep)))} rows are not at {vtep!r}")
+                raise NeverHappened(
+                    f"after {deadline_s} s {len(list(self.wrong(macs, vtep)))} rows are not at {vtep!r}"
+                )
             there = time.monotonic()
         return there
 

@@ -126,9 +126,7 @@ class Frr:
 
     _OWN_FOLDERS = ("/etc/frr", "/var/tmp", "/var/lib/frr", "/var/log/frr")
 
-    def __init__(
-        self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000
-    ) -> None:
+    def __init__(self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000) -> None:
         folder = next((folder for folder in FRR_FOLDERS if (folder / "bgpd").exists()), None)
         if folder is None or shutil.which("vtysh") is None:
             raise Missing("FRR is not installed (Debian package frr)")

@@ -44,7 +44,12 @@ class Actor:
     """Keeps a target equal to the latest intent."""
 
     def __init__(
-        self, engine: Engine, clock: Callable[[], float], *, audit_s: float = AUDIT_S, gather_s_max: float = GATHER_S_MAX
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        *,
+        audit_s: float = AUDIT_S,
+        gather_s_max: float = GATHER_S_MAX,
     ) -> None:
         self.outcomes: Board[Outcome] = Board(Outcome())
         self._engine = engine

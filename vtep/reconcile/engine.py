@@ -443,9 +443,7 @@ class Engine:
         )
 
 
-def spelled_in_turns(
-    kind: Kind, changes: Sequence[Change], ground: Ground
-) -> tuple[list[Message], list[int]]:
+def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> tuple[list[Message], list[int]]:
     """Return the first message of every change, then every second one, and the index of the change of each.
 
     Those of one change keep their order, and many alike that stand together cost the target less.
