@@ -2,7 +2,7 @@
 
     --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
     --only WORD  kernel, lines, exabgp or moves
-    --json FILE  keep the figures; --documents DIRECTORY also writes the tables and plots of docs/benchmarks.md
+    --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
 
 What each figure is, is said by the module that measures it.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench import exabgp, kernel_writes, lines, machine, moves, plots
+from bench import exabgp, kernel_writes, lines, machine, moves
 from bench.figures import Figure, Outcome, text, to_json
 from tests.lab.namespaces import Missing
 from tests.lab.peers import FRR_FOLDERS
@@ -88,9 +88,6 @@ def _fewer(runs: int, macs: int) -> int:
 def _keep(options: argparse.Namespace, outcome: Outcome) -> None:
     if options.json is not None:
         options.json.write_bytes(to_json(outcome))
-    if options.documents is not None:
-        for name, svg in plots.of(outcome.figures).items():
-            (options.documents / f"{name}.svg").write_text(svg)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=PIECES, help="one part of it; may be given again")
     parser.add_argument("--runs", type=int, help="instead of five (three with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
-    parser.add_argument("--documents", type=Path, metavar="DIRECTORY", help="draw the plots there")
     return parser
 
 
