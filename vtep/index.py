@@ -9,7 +9,7 @@ Knows which route has which key; whose it is, and whether it is still good, is t
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac
 from vtep.routes import Route
@@ -48,16 +48,20 @@ class Index:
     """Filled by the RIB, read by the projection."""
 
     def __init__(self) -> None:
-        self._macs: dict[Mac, tuple[MacIp, ...]] = {}
+        self._macs: dict[Mac, MacIp | tuple[MacIp, ...]] = {}
+        """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
         self._segments: dict[Esi, set[Mac]] = {}
         self._members: dict[Esi, tuple[Segment, ...]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
         self._changed = Changed()
+        self.work = 0
+        """What judging all that changed will take, roughly, in MACs that have one route."""
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
-        return self._macs.get(mac, ())
+        found = self._macs.get(mac, ())
+        return (found,) if isinstance(found, MacIp) else found
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return self._hosts.get(ip, ())
@@ -79,6 +83,7 @@ class Index:
     def take_changed(self) -> Changed:
         """Return what changed since the last call."""
         changed, self._changed = self._changed, Changed()
+        self.work = 0
         return changed
 
     def mark(self, routes: Iterable[Route]) -> None:
@@ -100,7 +105,7 @@ class Index:
         either = new or old
         assert either is not None
         mac, ip = either.mac, either.ip
-        after = _replaced(self._macs, mac, old, new)
+        after = self._replace_mac(mac, old, new)
         self._changed.macs.add(mac)
         if ip is not None:
             _replaced(self._hosts, ip, old, new)
@@ -108,6 +113,18 @@ class Index:
         for route in (old, new):
             if route is not None and route.esi != NO_SEGMENT:
                 self._put_on_segment(route.esi, mac, after)
+
+    def _replace_mac(self, mac: Mac, old: MacIp | None, new: MacIp | None) -> tuple[MacIp, ...]:
+        before = self.routes_of(mac)
+        self.work += 1 if new is not None and not before else _WORK_OF_RIVALS
+        after = before if old is None else tuple(route for route in before if route is not old)
+        if new is not None:
+            after += (new,)
+        if not after:
+            self._macs.pop(mac, None)
+        else:
+            self._macs[mac] = after if len(after) > 1 else after[0]
+        return after
 
     def _put_on_segment(self, segment: Esi, mac: Mac, routes: tuple[MacIp, ...]) -> None:
         members = self._segments.setdefault(segment, set())
@@ -142,6 +159,10 @@ class Index:
         assert either is not None
         _replaced(self._members, either.esi, old, new)
         self._changed.segments.add(either.esi)
+
+
+_WORK_OF_RIVALS: Final = 8
+"""Several places to choose from, or a past to compare with, take so many times as long (measured: 50 us to 6)."""
 
 
 def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | None) -> tuple[R, ...]:

@@ -104,6 +104,11 @@ class Listener:
         return self.rib.take_refreshes(now)
 
     @property
+    def unjudged(self) -> int:
+        """How much work waits for the next judgement, in MACs that have one route."""
+        return self.rib.index.work
+
+    @property
     def due(self) -> float | None:
         """When time alone changes something."""
         return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)

@@ -126,7 +126,7 @@ class Frr:
 
     _OWN_FOLDERS = ("/etc/frr", "/var/tmp", "/var/lib/frr", "/var/log/frr")
 
-    def __init__(self, node: Node, bgpd_config: str, zebra_config: str = "") -> None:
+    def __init__(self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000) -> None:
         folder = next((folder for folder in FRR_FOLDERS if (folder / "bgpd").exists()), None)
         if folder is None or shutil.which("vtysh") is None:
             raise Missing("FRR is not installed (Debian package frr)")
@@ -134,12 +134,13 @@ class Frr:
         self.zebra: Process | None = None
         self.bgpd: Process | None = None
         self._folder = folder
+        self._zebra_buffer = zebra_buffer
         self._configs = {"zebra": zebra_config, "bgpd": bgpd_config}
         self._be_one_user()
 
     def start(self) -> None:
         """Start both, and return when both take commands."""
-        self.zebra = self._start("zebra", "-s", "1000000")
+        self.zebra = self._start("zebra", "-s", str(self._zebra_buffer))
         self.start_bgpd()
 
     def start_bgpd(self) -> None:

@@ -149,3 +149,26 @@ def test_what_is_stale_is_judged_again(index: Index) -> None:
     index.mark([mac(IP1), imet(), ad()])
 
     assert changed(index) == ({M}, set(), set())
+
+
+def test_work_grows_with_what_changed_most_where_routes_compete_and_ends_when_taken(index: Index) -> None:
+    before = index.work
+    index.put(KEY, None, mac())
+    alone = index.work
+    index.put(OTHER_KEY, None, replace(mac(), rd=RouteDistinguisher.parse("65000:2")))
+    competing = index.work - alone
+    index.take_changed()
+
+    assert (before, alone, index.work) == (0, 1, 0)
+    assert competing > alone
+
+
+def test_the_routes_of_a_mac_are_found_whether_it_has_none_one_or_several(index: Index) -> None:
+    one, other = mac(), replace(mac(), rd=RouteDistinguisher.parse("65000:2"))
+
+    found = [index.routes_of(M)]
+    for key, old, new in ((KEY, None, one), (OTHER_KEY, None, other), (KEY, one, None), (OTHER_KEY, other, None)):
+        index.put(key, old, new)
+        found.append(index.routes_of(M))
+
+    assert found == [(), (one,), (one, other), (other,), ()]

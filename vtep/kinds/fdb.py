@@ -10,12 +10,13 @@ other known daemon writes) and not whose a row is: that is the ledger's.
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import Intent, RemoteMac, RowKey
+from vtep.intent import Direct, Intent, RemoteMac, RowKey
 from vtep.kernel.messages import (
     NTF_EXT_LEARNED,
     NTF_MASTER,
@@ -128,7 +129,13 @@ FDB: Final = _Fdb()
 
 
 def _row(mac: RemoteMac) -> FdbRow:
-    return FdbRow(mac.via.vtep, mac.via.vni)
+    return _row_towards(mac.via)
+
+
+@lru_cache(maxsize=16384)
+def _row_towards(via: Direct) -> FdbRow:
+    """Many MACs are behind one VTEP: they share one value, in the ledger as well."""
+    return FdbRow(via.vtep, via.vni)
 
 
 def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> Seen:

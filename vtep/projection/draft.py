@@ -34,6 +34,7 @@ class MacDraft:
         self.limited: dict[RowKey, bool | None] = {}
         self.rows: dict[Vni, int] = {}
         self.meaning_changed = False
+        self._has_history = bool(len(previous.moves) or len(previous.limited))
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these moved, not where they were last: going there is no move."""
@@ -66,12 +67,12 @@ class MacDraft:
         old = previous.judged.get(row.mac)
         if old is not None and not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
             return False
-        if key in previous.moves or key in previous.limited or key in self.limited:
+        if self._has_history and (key in previous.moves or key in previous.limited):
             return False
-        if old is None and self._rows(row.vni) >= self.policy.macs_per_vni:
+        if key in self.limited or (old is None and self._rows(row.vni) >= self.policy.macs_per_vni):
             return False
         if row != old:
-            self._put_row(key, row)
+            self._note_row(key, old, row)
             self.judged[row.mac] = row
         return True
 
@@ -138,8 +139,10 @@ class MacDraft:
 
     def _put_row(self, key: RowKey, row: RemoteMac | None) -> None:
         old = _now(self.macs, self.previous.macs, key)
-        if row == old:
-            return
+        if row != old:
+            self._note_row(key, old, row)
+
+    def _note_row(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
         self.macs[key] = row
         if row is None or old is None:
             self.rows[key[0]] = self._rows(key[0]) + (1 if old is None else -1)

@@ -1,7 +1,7 @@
 """When to make a pass: one loop that reads as a sentence.
 
     wait for the first of {new intent, hint, retry due, audit due, asked}
-    gather, if the last pass was a moment ago, so that a burst becomes one pass
+    gather for as long as the last pass took, so that a burst becomes few passes and a lone change waits for nothing
     take the latest intent, pass, publish, compute the next wake-up
 
 Hints and timers only wake; what is done is decided by looking. Owns its engine. Knows no kind, no target and no status
@@ -28,7 +28,7 @@ from vtep.status.histogram import Histogram
 T = TypeVar("T")
 
 AUDIT_S: Final = 60.0
-GATHER_S: Final = 0.05
+GATHER_S_MAX: Final = 0.05
 BLIND_RETRY_S: Final = 1.0
 SURVEY_EVERY: Final = 10
 """Audits of a large table, one of which is a survey: rows of some kinds can be seen in no other way."""
@@ -49,7 +49,12 @@ class Actor:
     """Keeps a target equal to the latest intent."""
 
     def __init__(
-        self, engine: Engine, clock: Callable[[], float], *, audit_s: float = AUDIT_S, gather_s: float = GATHER_S
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        *,
+        audit_s: float = AUDIT_S,
+        gather_s_max: float = GATHER_S_MAX,
     ) -> None:
         self.outcomes: Board[Outcome] = Board(Outcome())
         self.audited: float | None = None
@@ -62,7 +67,7 @@ class Actor:
         self.engine = engine
         self._clock = clock
         self._audit_s = audit_s
-        self._gather_s = gather_s
+        self._gather_s_max = gather_s_max
         self._intent = NOTHING
         self._woken = asyncio.Event()
         self._hinted: dict[str, set[Key]] = {}
@@ -71,7 +76,6 @@ class Actor:
         self._audit = False
         self._audit_due = 0.0
         self._audits = 0
-        self._rested_at = 0.0
         self._heard_at: float | None = None
         self._turn = asyncio.Lock()
         """Who looks and who writes take turns, a piece each: the target takes one call at a time."""
@@ -124,10 +128,11 @@ class Actor:
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
         while True:
+            began = self._clock()
             await self.step()
-            self._rested_at = self._clock()
+            ended = self._clock()
             await self._wait()
-            await asyncio.sleep(max(0.0, self._rested_at + self._gather_s - self._clock()))
+            await self._gather(ended + min(ended - began, self._gather_s_max))
 
     async def step(self) -> None:
         """Make one pass over what there is to look at, and publish what it found."""
@@ -166,6 +171,12 @@ class Actor:
         for kind_name, key in self.engine.backlog.due(now):
             hinted.setdefault(kind_name, set()).add(key)
         return Scope(hinted=hinted, touched=touched)
+
+    async def _gather(self, until: float) -> None:
+        """Under load passes are long, and half of the time is for what comes meanwhile; after a short one nobody waits."""
+        rest_s = until - self._clock()
+        if rest_s > 0:
+            await asyncio.sleep(rest_s)
 
     async def _wait(self) -> None:
         """Return when there is something to look at."""

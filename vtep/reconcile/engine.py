@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict, judge
-from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Row, Seen, Target
+from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Message, Row, Seen, Target
 from vtep.reconcile.ownership import Claim, Ledger, Moment, is_ours
 from vtep.reconcile.report import News, Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class, Place, classify, explain
@@ -140,16 +140,20 @@ class Engine:
         if entries is not None:
             presumed, sure, doubted = yield lambda: self._survey(kind, entries, hinted, this)
         elif not kind.reads_back:
-            presumed, sure, doubted = self._presume(kind, list(touched | hinted), this), list(touched | hinted), []
+            presumed, sure, doubted = None, list(touched | hinted), []
         elif scope.audit:
-            presumed, sure, doubted = yield lambda: ({}, [], self._audit(kind, touched | hinted, this))
+            presumed, sure, doubted = yield lambda: (None, [], self._audit(kind, touched | hinted, this))
         else:
-            doubted = [*hinted, *(key for key in touched - hinted if not self._is_known(kind, key))]
-            sure = list(touched.difference(doubted))
-            presumed = self._presume(kind, sure, this)
+            presumed, sure, doubted = None, [], list(hinted)
+            for part in _parts(list(touched - hinted), ROWS_MAX):
+                known = {key for key in part if self._is_known(kind, key)}
+                sure += known
+                doubted += [key for key in part if key not in known]
+                yield None
         rows: list[_Judged] = []
         for part in _parts(sure, ROWS_MAX):
-            rows += self._sift(kind, part, presumed, touched, this)
+            seen = self._presume(kind, part, this) if presumed is None else presumed
+            rows += self._sift(kind, part, seen, touched, this)
             yield None
         for part in _parts(doubted, LOOKUPS_MAX // 2):
             rows += self._sift(kind, part, self._look(kind, part, this), touched, this)
@@ -332,7 +336,10 @@ class Engine:
     # Writing
 
     def _carry_out(self, kind: Kind, rows: list["_Judged"], this: "_Pass") -> Steps[None]:
-        changes = [(_change(row), row) for row in rows]
+        changes: list[tuple[Change, _Judged]] = []
+        for part in _parts(rows, ROWS_MAX):
+            changes += [(_change(row), row) for row in part]
+            yield None
         if len(changes) > ROWS_MAX:
             yield lambda: changes.sort(key=lambda pair: kind.order(pair[0]))
         else:
@@ -355,6 +362,7 @@ class Engine:
         self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")], this)
         refused = self._send(kind, [change for change, _ in batch], this)
         confirmed, released = [], []
+        was_trouble = bool(len(self.troubles) or len(self.backlog) or self._yielded)
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
@@ -369,7 +377,7 @@ class Engine:
                 confirmed.append(row.key)
             if change.verb == "shed":
                 self.backlog.settle((kind.name, row.key))
-            else:
+            elif was_trouble:
                 self._clear((kind.name, row.key))
         self.ledger.confirm(kind.name, confirmed, this.moment)
         self.ledger.release(kind.name, released)
@@ -401,12 +409,7 @@ class Engine:
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: "_Pass") -> dict[int, tuple[int, str]]:
         """Return errno and text of each change that did not happen."""
-        messages: list[object] = []
-        owner: list[int] = []
-        for index, change in enumerate(changes):
-            spelled = kind.spell(change, this.ground)
-            messages += spelled
-            owner += [index] * len(spelled)
+        messages, owner = spelled_in_turns(kind, changes, this.ground)
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self.target.send(messages) if messages else ():
             index = owner[refusal.index]
@@ -472,6 +475,17 @@ class Engine:
             notes=this.ground.notes,
             **self.troubles.counts(),
         )
+
+
+def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> tuple[list[Message], list[int]]:
+    """Return the first message of every change, then every second one, and the index of the change of each.
+
+    Those of one change keep their order, and many alike that stand together cost the target less.
+    """
+    spelled = [kind.spell(change, ground) for change in changes]
+    turns = max(map(len, spelled), default=0)
+    owner = [index for turn in range(turns) for index, messages in enumerate(spelled) if turn < len(messages)]
+    return [messages[turn] for turn in range(turns) for messages in spelled if turn < len(messages)], owner
 
 
 def run_to_end(steps: Steps[T]) -> T:

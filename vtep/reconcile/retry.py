@@ -75,6 +75,9 @@ class Backlog:
     def __init__(self) -> None:
         self._refused: dict[Place, Refused] = {}
 
+    def __len__(self) -> int:
+        return len(self._refused)
+
     def refuse(
         self, key: Place, change: Hashable, code: int, text: str, kind: Class, now: float, chance: float
     ) -> Refused:

@@ -28,8 +28,9 @@ from vtep.speaker.protocol import Attached, Detached, Item, Lines, Lost, Oversiz
 
 __all__ = ["Attached", "Detached", "Item", "Lines", "Lost", "Oversized", "Stream"]
 
-BATCH_OCTETS: Final = 256 << 10
-BATCHES_MAX: Final = 32
+BATCH_OCTETS: Final = 64 << 10
+"""250 routes: what is heard of one batch is judged in one go."""
+BATCHES_MAX: Final = 128
 COMMANDS_MAX: Final = 64 << 20
 STOP_S_MAX: Final = 1.0
 
@@ -89,6 +90,13 @@ class Stream:
         while not self._items:
             self._arrived.clear()
             await self._arrived.wait()
+        return self._next()
+
+    def receive_at_once(self) -> Item | None:
+        """Return what waits already, if anything does."""
+        return self._next() if self._items else None
+
+    def _next(self) -> Item:
         item = self._items.popleft()
         if self._relay and len(self._items) <= BATCHES_MAX // 2:
             self._relay.transport.resume_reading()
@@ -130,7 +138,7 @@ class Stream:
 class _Connection(asyncio.BufferedProtocol):
     """Somebody at the socket, who is the relay once items come of it.
 
-    Buffered, because asyncio would otherwise make a fresh 256 KiB for each read, however little comes.
+    Buffered, because asyncio would otherwise make a fresh buffer for each read, however little comes.
     """
 
     transport: asyncio.Transport

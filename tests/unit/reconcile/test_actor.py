@@ -55,7 +55,8 @@ class AtOnce(ThreadPoolExecutor):
 class Passes:
     """In place of the engine: notes what it is asked to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, each_takes_s: float = 0.0) -> None:
+        self.each_takes_s = each_takes_s
         self.kinds = (SimpleNamespace(name="fdb", touched=lambda intent: intent.touched),)
         self.claims: dict = {}
         self.ledger = SimpleNamespace(claims=lambda _: self.claims)
@@ -78,6 +79,8 @@ class Passes:
         self.made.append(SimpleNamespace(at=round(now, 6), intent=intent, scope=scope_as_told))
         self.meanwhile()
         yield from self.calls
+        if self.each_takes_s:
+            asyncio.get_running_loop().clock.now += self.each_takes_s  # busy all the while
         if self.blind:
             raise KernelError("rows", errno.EINTR, "torn")
         return Report(generation=intent.generation, number=len(self.made))
@@ -146,23 +149,35 @@ def test_a_burst_is_one_pass_over_the_latest_intent_and_all_that_was_touched() -
             await asyncio.sleep(0.01)
         await asyncio.sleep(1)
 
-    passes = play(story)
+    passes = play(story, Passes(each_takes_s=0.035))
 
-    assert passes.times == [0.0, 10.0, 10.05]
+    assert passes.times == [0.0, 10.0, 10.07]
     assert passes.last.intent.generation == 4
     assert passes.last.scope.touched == {"fdb": {"m2", "m3", "m4"}}
     assert passes.last.scope.hinted == {"fdb": {"h2", "h3", "h4"}}
 
 
-def test_how_long_it_gathers_is_configurable() -> None:
+def test_it_gathers_no_longer_than_it_may_however_long_passes_are() -> None:
     async def story(actor: Actor, _) -> None:
         await asyncio.sleep(10)
         for number in range(1, 4):
             actor.offer(intent(number))
             await asyncio.sleep(0.01)
+        await asyncio.sleep(5)
+
+    assert play(story, Passes(each_takes_s=2.0)).times == [0.0, 10.0, 12.05]
+    assert play(story, Passes(each_takes_s=2.0), gather_s_max=0.5).times == [0.0, 10.0, 12.5]
+
+
+def test_a_change_right_after_a_short_pass_does_not_wait() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        for number in range(1, 4):
+            actor.offer(intent(number))
+            await asyncio.sleep(0.002)
         await asyncio.sleep(1)
 
-    assert play(story, gather_s=0.5).times == [0.0, 10.0, 10.5]
+    assert play(story, Passes(each_takes_s=0.001)).times == [0.0, 10.0, 10.002, 10.004]
 
 
 def test_the_same_intent_offered_again_wakes_nobody() -> None:
@@ -194,9 +209,9 @@ def test_what_happens_during_a_pass_makes_another() -> None:
         passes.meanwhile = lambda: len(passes.made) == 1 and actor.hint({"fdb": ["m"]})
         await asyncio.sleep(1)
 
-    passes = play(story)
+    passes = play(story, Passes(each_takes_s=0.03))
 
-    assert passes.times == [0.0, 0.05]
+    assert passes.times == [0.0, 0.06]
     assert passes.last.scope.hinted == {"fdb": {"m"}}
 
 
@@ -323,7 +338,7 @@ def test_others_run_between_the_pieces_of_a_pass() -> None:
         actor.survey()
         while len(passes.made) < 2 or actor.outcomes.value.report.number < 2:
             turns.append(len(passes.made))
-            await asyncio.sleep(0.001 if len(passes.made) < 2 else 0)
+            await asyncio.sleep(0)
 
     play(story)
 

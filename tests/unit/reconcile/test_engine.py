@@ -1,6 +1,7 @@
 """Refusals, reports and the promises between passes, on a kernel in memory that can be made to misbehave."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,8 @@ from vtep.errors import KernelError
 from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import Verb
 from vtep.kinds import KINDS
-from vtep.reconcile.engine import Engine, Scope, run_to_end
+from vtep.reconcile.engine import Engine, Scope, run_to_end, spelled_in_turns
+from vtep.reconcile.kind import Change, Ground
 from vtep.reconcile.ownership import Claim, Claims
 
 
@@ -570,3 +572,13 @@ def test_a_refused_takeover_of_a_stations_row_is_tried_again(leaf: Leaf) -> None
     leaf.pass_()
 
     assert leaf.rows() == written("m", A)
+
+
+def test_messages_alike_stand_together_and_those_of_one_change_in_their_order() -> None:
+    spellings = {"m": ("m1", "m2"), "n": ("n1",), "o": ("o1", "o2", "o3"), "p": ()}
+    kind = SimpleNamespace(spell=lambda change, _: spellings[change.key])
+    changes = [Change("delete", key, None) for key in spellings]
+
+    messages, owner = spelled_in_turns(kind, changes, Ground({}, {}))
+
+    assert list(zip(messages, owner, strict=True)) == [("m1", 0), ("n1", 1), ("o1", 2), ("m2", 0), ("o2", 2), ("o3", 2)]

@@ -160,6 +160,17 @@ async def test_much_that_waits_leaves_room_for_others_on_the_loop(stream, path):
         assert turns == ["another's turn"]
 
 
+@with_stream
+async def test_what_waits_can_be_taken_at_once_and_nothing_is_what_does_not(stream, path):
+    with await connect(path, HELLO % 42):
+        await receive(stream)
+        assert stream.receive_at_once() is None
+        stream._items += [Lines([b"a"], replayed=False), Lines([b"b"], replayed=False)]
+
+        assert stream.receive_at_once() == Lines([b"a"], replayed=False)
+        assert await receive(stream) == Lines([b"b"], replayed=False)
+
+
 def test_stop_sends_what_is_under_way_and_takes_the_socket_away(path):
     async def story():
         stream = Stream(path)

@@ -1,0 +1,105 @@
+"""`./vtep-dev bench`: every measurement, the sides of each by turns, one table of ratios.
+
+    --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
+    --only WORD  kernel, lines, exabgp or moves
+    --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
+
+What each figure is, is said by the module that measures it.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench import exabgp, kernel_writes, lines, machine, moves
+from bench.figures import Figure, Outcome, text, to_json
+from tests.lab.namespaces import Missing
+from tests.lab.peers import FRR_FOLDERS
+
+
+class Extent(Struct, frozen=True):
+    """How much is measured."""
+
+    runs: int
+    kernel: tuple[int, ...]
+    lines: tuple[int, ...]
+    exabgp: int
+    tables: tuple[int, ...]
+    moves: int
+    audits: bool = False
+
+
+FULL = Extent(
+    5, (10_000, 100_000, 1_000_000), (20_000, 100_000), 100_000, (1_000, 100_000, 1_000_000), 300, audits=True
+)
+QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60)
+LARGE = 1_000_000
+LARGE_RUNS = 1
+"""Tables of a million take minutes, so they are taken once; every figure says how often."""
+PIECES = ("kernel", "lines", "exabgp", "moves")
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    extent = QUICK if options.quick else FULL
+    machine_now = machine.named()
+    print(", ".join(f"{name} {value}" for name, value in machine_now.items()), flush=True)
+    start, figures = time.monotonic(), list[Figure]()
+    for piece in options.only or PIECES:
+        found = [figure for figure in _piece(piece, extent, options.runs or extent.runs) if any(figure.sides.values())]
+        print(text(found), flush=True)
+        figures += found
+        _keep(options, Outcome(machine_now, options.quick, figures))
+    print(f"\n{time.monotonic() - start:.0f} s; medians, with the least and the most of the runs")
+    failed = [figure for figure in figures if figure.fails]
+    for figure in failed:
+        print(f"FAILED: {figure.table}, {figure.what}: {figure.measured:.2f}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
+    try:
+        if piece == "kernel":
+            with tempfile.TemporaryDirectory() as scratch:
+                for macs in extent.kernel:
+                    yield from kernel_writes.measure(macs, _fewer(runs, macs), Path(scratch))
+        elif piece == "lines":
+            frr = any((folder / "bgpd").exists() for folder in FRR_FOLDERS)
+            for macs in extent.lines:
+                yield from lines.measure(macs, runs, frr=frr)
+        elif piece == "exabgp":
+            yield from exabgp.measure(extent.exabgp, runs)
+        else:
+            sizes = {macs: _fewer(runs, macs) for macs in extent.tables}
+            yield from moves.measure(sizes, extent.moves, audits=extent.audits)
+    except Missing as missing:
+        print(f"not measured: {piece}: {missing}", file=sys.stderr)
+
+
+def _fewer(runs: int, macs: int) -> int:
+    return min(runs, LARGE_RUNS) if macs >= LARGE else runs
+
+
+def _keep(options: argparse.Namespace, outcome: Outcome) -> None:
+    if options.json is not None:
+        options.json.write_bytes(to_json(outcome))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vtep-dev bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="under two minutes; fails only on ratios, with wide margins"
+    )
+    parser.add_argument("--only", action="append", choices=PIECES, help="one part of it; may be given again")
+    parser.add_argument("--runs", type=int, help="instead of five (three with --quick)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
