@@ -60,6 +60,12 @@ class Actor:
         self._audit_due = 0.0
         self._audits = 0
         self._rested_at = 0.0
+        self._stalled_since: float | None = None
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long a pass under way got no further, or the kernel could not be read; 0 at rest."""
+        return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
     def offer(self, intent: Intent) -> None:
         """Put the latest intent in place of the one before, whether that was applied or not."""
@@ -101,8 +107,10 @@ class Actor:
         intent = self._intent
         last = self.outcomes.value
         scope = self._take_scope(now)
+        if self._stalled_since is None:
+            self._stalled_since = now
         try:
-            report = await _in_pieces(self._engine.run(intent, now, scope))
+            report = await _in_pieces(self._engine.run(intent, now, scope), self._get_further)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
@@ -110,7 +118,13 @@ class Actor:
                 self._touched.setdefault(kind, set()).update(keys)
             self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
         else:
+            self._stalled_since = None
             self.outcomes.publish(Outcome(report, intent, self._engine.troubles.snapshot()))
+
+    def _get_further(self) -> None:
+        """Take note of a piece of a pass; none counts while the kernel is tried again after it could not be read."""
+        if self.outcomes.value.error is None:
+            self._stalled_since = self._clock()
 
     def _take_scope(self, now: float) -> Scope:
         """Return what to look at, and begin to gather anew."""
@@ -142,7 +156,7 @@ class Actor:
             pass
 
 
-async def _in_pieces(steps: Steps[Report]) -> Report:
+async def _in_pieces(steps: Steps[Report], after_each: Callable[[], None]) -> Report:
     """Let everybody else in between two pieces, and make long calls elsewhere."""
     answer = None
     while True:
@@ -152,6 +166,7 @@ async def _in_pieces(steps: Steps[Report]) -> Report:
             report: Report = stop.value
             return report
         answer = await (asyncio.sleep(0, None) if call is None else _elsewhere(call))
+        after_each()
 
 
 async def _elsewhere(call: Callable[[], Any]) -> Any:
