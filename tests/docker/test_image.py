@@ -36,6 +36,12 @@ vni = 100
 bridge = "br100"
 vxlan = "vxlan100"
 import_rt = ["65000:100"]
+[bgp]
+asn = 65000
+router_id = "10.0.0.99"
+[[bgp.neighbor]]
+address = "10.0.0.1"
+asn = 65000
 """
 DEVICES = """
 ip link set dev lo up
@@ -173,3 +179,20 @@ def test_a_new_container_with_the_old_ones_state_and_network_takes_its_rows_back
     second = container(*confined, network=f"container:{network.name}")
     with fed(second, lines.opened(PEER), lines.up(PEER), lines.end_of_rib(PEER)):
         wait_until(lambda: network.rows() == set(), 10, "the end of a row that nobody tells any more")
+
+
+def test_exabgp_of_the_image_feeds_the_daemon_without_any_capability(container, etc, shared):
+    state = ("--volume", f"{shared}/state:/run/vtep")
+    leaf = container(*CONFINED, "--tmpfs", "/run", *state, *etc, IMAGE)
+    (shared / "etc/exabgp.conf").write_text(leaf.run("vtep", "exabgp-config"))
+    users = ("--env", "exabgp_daemon_user=root", "--env", "exabgp_api_terminate=true")
+    confined = ("--tmpfs", "/run", *(word for word in CONFINED if word not in ("--cap-add", "NET_ADMIN")), *users)
+
+    exabgp = container(
+        *confined, *state, *etc, "--entrypoint", "exabgp", IMAGE, "server", "/etc/vtep/exabgp.conf",
+        network=f"container:{leaf.name}",
+    )  # fmt: skip
+
+    wait_until(lambda: '"feed attached"' in leaf.log(), 10, "ExaBGP's relay")
+    effective = exabgp.run("grep", "CapEff", "/proc/1/status").split()[1]
+    assert int(effective, 16) == 0
