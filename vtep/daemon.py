@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from vtep import config as configuration
-from vtep import logs
+from vtep import logs, notify
 from vtep.addr import ZERO_MAC
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
@@ -48,6 +48,8 @@ DRAIN_S_MAX: Final = 5.0
 EXIT_S_MAX: Final = 10.0
 WORK_AT_ONCE: Final = 4096
 """Judging so much, in lone MACs, holds the loop for about 20 ms."""
+STALLED_S_MAX: Final = 30.0
+"""Longer than any piece of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
 _NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
 """What the second part of a row's key is called in a log line."""
@@ -90,6 +92,14 @@ class Daemon:
                     task.cancel()
         finally:
             await self._stream.stop()
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether a restart would be of no use: passes get on, and the kernel can be read.
+
+        Whether the picture is complete, a peer is up or a row is refused does not matter: a restart would not mend it.
+        """
+        return self._actor is None or self._actor.stalled_s < STALLED_S_MAX
 
     def stop(self) -> None:
         self._stopping.set()
@@ -385,20 +395,43 @@ async def _run(config: Config, path: Path) -> int:
             hint="routes are kept, nothing is written",
         )
     serving = asyncio.ensure_future(daemon.run())
+    supervisor = notify.Notifier()
+    attending = asyncio.ensure_future(_attend(daemon, supervisor))
 
     def on_signal() -> None:
         """The first asks; the second does not."""
         loop.remove_signal_handler(signal.SIGTERM)
         loop.remove_signal_handler(signal.SIGINT)
         logs.event(log, logging.INFO, "stopping", on_stop=daemon.config.node.on_stop)
+        supervisor.tell(STOPPING=1)
         daemon.stop()
         loop.call_later(EXIT_S_MAX, serving.cancel)
 
+    def on_reload() -> None:
+        supervisor.tell(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
+        daemon.reload()
+        supervisor.tell(READY=1)
+
     loop.add_signal_handler(signal.SIGTERM, on_signal)
     loop.add_signal_handler(signal.SIGINT, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    await serving
+    loop.add_signal_handler(signal.SIGHUP, on_reload)
+    try:
+        await serving
+    finally:
+        attending.cancel()
     return 0
+
+
+async def _attend(daemon: Daemon, supervisor: notify.Notifier) -> None:
+    """Tell whoever supervises us, once there is something to tell: the first status is that of a daemon that serves."""
+    if supervisor.listens:
+        await daemon.status.next()
+        await notify.attend(supervisor, lambda: _progress(daemon.status.value), lambda: daemon.healthy)
+
+
+def _progress(status: Status) -> str:
+    state = "ready" if status.ready else "not ready"
+    return "; ".join((f"{state}, {status.macs} remote MACs", *status.problems))
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:

@@ -79,6 +79,12 @@ class Actor:
         self._heard_at: float | None = None
         self._turn = asyncio.Lock()
         """Who looks and who writes take turns, a piece each: the target takes one call at a time."""
+        self._stalled_since: float | None = None
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long a pass under way got no further, or the kernel could not be read; 0 at rest."""
+        return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
     def offer(self, intent: Intent, heard_at: float | None = None) -> None:
         """Put the latest intent in place of the one before, whether that was applied or not."""
@@ -141,6 +147,8 @@ class Actor:
         last = self.outcomes.value
         scope = self._take_scope(now)
         heard_at, self._heard_at = self._heard_at, None
+        if self._stalled_since is None:
+            self._stalled_since = now
         try:
             report = await self._in_pieces(self.engine.run(intent, now, scope), heard_at)
         except KernelError as error:
@@ -150,6 +158,7 @@ class Actor:
                 self._touched.setdefault(kind, set()).update(keys)
             self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
         else:
+            self._stalled_since = None
             if report.audited:
                 self.audited = now
             self.passes_s.observe(self._clock() - now)
@@ -202,12 +211,15 @@ class Actor:
                     result: T = stop.value
                     return result
                 finally:
-                    self._take_time(self.engine.written - written, heard_at)
+                    self._get_further(self.engine.written - written, heard_at)
                 answer = None if call is None else await _elsewhere(call)
             await asyncio.sleep(0)
 
-    def _take_time(self, written: int, heard_at: float | None) -> None:
+    def _get_further(self, written: int, heard_at: float | None) -> None:
+        """Take note of a piece; none counts while the kernel is tried again after it could not be read."""
         self.alive = self._clock()
+        if self._stalled_since is not None and self.outcomes.value.error is None:
+            self._stalled_since = self.alive
         if written and heard_at is not None:
             self.installs_s.observe(self.alive - heard_at, written)
 

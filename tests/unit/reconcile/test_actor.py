@@ -345,6 +345,52 @@ def test_others_run_between_the_pieces_of_a_pass() -> None:
     assert len(turns) >= 10
 
 
+def test_an_actor_at_rest_is_not_stalled() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(50)
+
+        assert actor.stalled_s == 0
+
+    play(story)
+
+
+def test_a_pass_is_stalled_since_its_last_piece() -> None:
+    seen = []
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        loop = asyncio.get_running_loop()
+
+        def long_call() -> None:
+            loop.clock.now += 40
+            seen.append(actor.stalled_s)
+
+        await asyncio.sleep(1)
+        passes.calls = [long_call, None, long_call]
+        actor.survey()
+        await actor.outcomes.next()
+
+        assert actor.stalled_s == 0
+
+    play(story)
+
+    assert seen == [40, 40]
+
+
+def test_an_actor_without_a_picture_is_stalled_until_it_has_one_again() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.blind, passes.calls = True, [None]
+        actor.survey()
+        await asyncio.sleep(35)
+        assert actor.stalled_s == 35
+        passes.blind = False
+        await actor.outcomes.next()
+        await asyncio.sleep(1)
+        assert actor.stalled_s == 0
+
+    play(story)
+
+
 # With real threads
 
 

@@ -1,0 +1,118 @@
+"""The image as an operator runs it: the commands of docs/operating.md, with NET_ADMIN as the only capability.
+
+Needs an engine with the image in it, which `interop/docker with ./vtep-dev test tests/docker` brings along.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.lab.containers import DEVICES, IMAGE, MAC, ROW, container, docker, fed, needs_engine, shared, wait_started
+from tests.lab.wait import wait_until
+from vtep.daemon import CAP_NET_ADMIN
+
+__all__ = ["container", "shared"]
+
+pytestmark = needs_engine
+
+ROOT = Path(__file__).parents[2]
+CONFINED = ("--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--security-opt", "no-new-privileges", "--read-only")
+CONFIG = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+bridge = "br100"
+vxlan = "vxlan100"
+import_rt = ["65000:100"]
+[bgp]
+asn = 65000
+router_id = "10.0.0.99"
+[[bgp.neighbor]]
+address = "10.0.0.1"
+asn = 65000
+"""
+
+
+@pytest.fixture
+def etc(shared):
+    (shared / "etc").mkdir()
+    (shared / "etc/vtep.toml").write_text(CONFIG)
+    return ("--volume", f"{shared}/etc:/etc/vtep:ro")
+
+
+def test_the_image_knows_its_version_and_carries_exabgp_and_iproute2():
+    inspected = json.loads(docker("image", "inspect", IMAGE))[0]["Config"]
+
+    version = docker("run", "--rm", "--network", "none", IMAGE, "--version").split()[-1]
+    programs = docker("run", "--rm", "--network", "none", "--entrypoint", "which", IMAGE, "exabgp", "ip", "bridge")
+
+    assert inspected["Labels"]["org.opencontainers.image.version"] == version
+    assert len(programs.splitlines()) == 3
+    assert inspected["Entrypoint"] == ["vtep"]
+    assert inspected["StopSignal"] == "SIGTERM"
+
+
+def test_the_example_configuration_is_good_in_the_image():
+    example = ROOT / "packaging/etc/vtep.toml"
+    mount = f"{example}:/etc/vtep/vtep.toml:ro"
+
+    docker("run", "--rm", "--network", "none", *CONFINED, "--volume", mount, IMAGE, "check", "/etc/vtep/vtep.toml")
+
+
+def test_a_confined_daemon_writes_the_rows_that_a_feed_tells(container, etc):
+    leaf = container(*CONFINED, "--tmpfs", "/run", *etc, IMAGE)
+    leaf.run("sh", "-ec", DEVICES)
+    wait_started(leaf)
+
+    with fed(leaf, MAC):
+        wait_until(lambda: leaf.rows() == ROW, 10, "the row that was told")
+
+    effective = leaf.run("grep", "CapEff", "/proc/1/status").split()[1]
+    assert int(effective, 16) == 1 << CAP_NET_ADMIN
+
+
+def test_a_stopped_container_ends_at_once_and_without_complaint(container, etc):
+    leaf = container(*CONFINED, "--tmpfs", "/run", *etc, IMAGE)
+    wait_started(leaf)
+
+    docker("stop", "--time", "5", leaf.name)
+
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", leaf.name).strip() == "0"
+    assert '"stopping"' in leaf.log()
+
+
+def test_a_new_container_with_the_old_ones_state_and_network_takes_its_rows_back(container, etc, shared):
+    """What `--network host` and a volume give: the container is replaced, the rows and their claims are not."""
+    confined = (*CONFINED, "--tmpfs", "/run", "--volume", f"{shared}/state:/run/vtep", *etc, IMAGE)
+    network = container("--cap-add", "NET_ADMIN", "--entrypoint", "sleep", IMAGE, "infinity")
+    network.run("sh", "-ec", DEVICES)
+    first = container(*confined, network=f"container:{network.name}")
+    wait_started(first)
+    with fed(first, MAC):
+        wait_until(lambda: network.rows() == ROW, 10, "the row that was told")
+        docker("kill", first.name)
+    assert network.rows() == ROW
+
+    second = container(*confined, network=f"container:{network.name}")
+    wait_started(second)
+    with fed(second):
+        wait_until(lambda: network.rows() == set(), 10, "the end of a row that nobody tells any more")
+
+
+def test_exabgp_of_the_image_feeds_the_daemon_without_any_capability(container, etc, shared):
+    state = ("--volume", f"{shared}/state:/run/vtep")
+    leaf = container(*CONFINED, "--tmpfs", "/run", *state, *etc, IMAGE)
+    (shared / "etc/exabgp.conf").write_text(leaf.run("vtep", "exabgp-config"))
+    users = ("--env", "exabgp_daemon_user=root", "--env", "exabgp_api_terminate=true")
+    confined = ("--tmpfs", "/run", *(word for word in CONFINED if word not in ("--cap-add", "NET_ADMIN")), *users)
+
+    exabgp = container(
+        *confined, *state, *etc, "--entrypoint", "exabgp", IMAGE, "server", "/etc/vtep/exabgp.conf",
+        network=f"container:{leaf.name}",
+    )  # fmt: skip
+
+    wait_until(lambda: '"feed attached"' in leaf.log(), 10, "ExaBGP's relay")
+    effective = exabgp.run("grep", "CapEff", "/proc/1/status").split()[1]
+    assert int(effective, 16) == 0
