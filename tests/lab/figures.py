@@ -170,6 +170,7 @@ class Figures:
             ),
             kinds={"mac": counts, "flood": Counts(2, 2), "neighbor": Counts(len(self._hosts), len(self._hosts))},
             admin=("unix:/run/vtep/admin.sock",),
+            events=self._journal.number,
         )
         return replace(plain, **self._given)
 

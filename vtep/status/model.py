@@ -95,6 +95,8 @@ class Status(Struct, frozen=True):
     """By the kind's name for readers: mac, flood, neighbor."""
     admin: tuple[str, ...] = ()
     """Where AdminService is."""
+    events: int = 0
+    """The number of the latest entry of the journal."""
 
     @property
     def ready(self) -> bool:
