@@ -18,6 +18,8 @@ from msgspec import Struct
 from vtep.config import TlsConfig, is_loopback
 from vtep.errors import ConfigError, Problem
 
+SOCKET_PATH_MAX: Final = 107
+"""Octets: unix(7)."""
 SOCKET_UMASK: Final = 0o117
 """Makes a socket 0660: for the daemon's user and group."""
 
@@ -66,10 +68,9 @@ def listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCr
             server.add_insecure_port(address.text)
         else:
             server.add_secure_port(address.text, credentials)
-    except RuntimeError as error:
-        said = str(error).partition(": ")[2] or str(error)
-        hint = "is another program or another vtep listening there? See `ss -ltnp`, or configure another address"
-        raise refusal(address, f"cannot listen there: {said}", hint) from None
+    except RuntimeError:  # gRPC does not say why
+        hint = "is it another program's, or not an address of this machine? See `ss -ltnp` and `ip address`"
+        raise refusal(address, "cannot listen there", hint) from None
     finally:
         os.umask(before)
     return Listener(address, _identity(path) if path else None)
@@ -112,6 +113,8 @@ def refusal(address: Address, what: str, hint: str = "") -> ConfigError:
 
 def _make_room(path: Path, address: Address) -> None:
     """Remove what a dead daemon left there. gRPC would remove a living one's socket as well."""
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        raise refusal(address, f"a socket's path has {SOCKET_PATH_MAX} octets at most", "choose a shorter one")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         status = path.lstat()
