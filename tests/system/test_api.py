@@ -162,6 +162,18 @@ def test_a_port_in_use_is_a_refusal_that_says_where_and_what_to_do():
     assert "ss -ltnp" in said
 
 
+def test_two_daemons_do_not_share_a_port():
+    api = ApiConfig(listen=(f"127.0.0.1:{free_port()}",), admin=())
+
+    async def story(_) -> None:
+        other = figures()
+        with pytest.raises(ConfigError, match="cannot listen there"):
+            async with serve(api, other, other):
+                pytest.fail("it was served")
+
+    play(api, story)
+
+
 def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path):
     said = refusal(ApiConfig(listen=(f"unix:{tmp_path}/{'x' * 120}",), admin=()))
 

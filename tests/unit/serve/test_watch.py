@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tests.lab.figures import VNI_READY, Figures, figures, row
+from tests.lab.figures import BATCHES_KEPT, VNI_READY, Figures, figures, row
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import UsageError
 from vtep.serve import messages, tokens
@@ -183,6 +183,38 @@ def test_a_reader_that_lagged_hears_the_events_it_missed_and_each_of_them_once()
         assert heard == [4]
         assert [event.number for response in caught_up for event in response.events] == [5, 6]
         assert [event.number for event in later.events] == [7]
+
+    play(story)
+
+
+def test_an_event_that_happens_while_the_past_is_told_is_told_once():
+    async def story(source, opened):
+        since = messages._time(0.0, source.wall)
+        reader = opened(resume_token=tokens.resume_token("before", Place(0, 0)), events_since=since)
+
+        told = [await reader.next()]
+        source.happen(Entry("repaired"))
+        told += await reader.until(SYNCED)
+        source.happen(Entry("reload"))
+        while 5 not in (numbers := [event.number for response in told for event in response.events]):
+            told.append(await reader.next())
+
+        assert numbers == [1, 2, 3, 4, 5]
+
+    play(story)
+
+
+def test_nothing_is_kept_for_a_reader_that_does_not_read():
+    async def story(source, opened):
+        reader = opened()
+        await reader.until(SYNCED)
+
+        for number in range(BATCHES_KEPT + 1):
+            source.put(row(9, seq=number))
+        caught_up = await reader.until(SYNCED)
+
+        assert caught_up[0].mark == LAGGED
+        assert [mac.seq for response in caught_up for mac in response.macs if mac.mac.endswith(":09")] == [BATCHES_KEPT]
 
     play(story)
 
