@@ -351,7 +351,7 @@ def _api(table: _ApiTable, problems: list[Problem]) -> ApiConfig:
     for name, addresses in (("listen", table.listen), ("admin", table.admin)):
         for place, address in _numbered(f"api.{name}", addresses):
             host = _parsed(address, place, _listener, problems)
-            if host and not _is_loopback(host) and not all(given):
+            if host and not is_loopback(host) and not all(given):
                 problems.append(Problem(place, f"{address} can be reached from outside", "set api.tls, or use unix:"))
     if table.metrics:
         _parsed(table.metrics, "api.metrics", _host_port, problems)
@@ -559,7 +559,7 @@ def _host_port(text: str) -> str:
     return host.strip("[]")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

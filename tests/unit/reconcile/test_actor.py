@@ -3,44 +3,19 @@
 import asyncio
 import errno
 import gc
-import selectors
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
+from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import DUMP_ROWS_MAX
 from vtep.reconcile.report import Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class
-
-
-class HandMovedSelector(selectors.DefaultSelector):
-    """Where others would sleep, it moves the clock."""
-
-    now = 0.0
-
-    def select(self, timeout=None):
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            return super().select(5)  # a thread
-        self.now += timeout
-        return ready
-
-
-class HandMovedLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.clock = HandMovedSelector()
-        super().__init__(self.clock)
-        self._clock_resolution = 1e-9
-
-    def time(self) -> float:
-        return self.clock.now
 
 
 class AtOnce(ThreadPoolExecutor):

@@ -1,0 +1,105 @@
+"""Where a reader goes on: page tokens and resume tokens, as text that only this daemon's present life understands.
+
+A page token holds the last key that was told (never a position: rows come and go between two pages), a resume token
+where a stream was. Knows nothing of tables, streams or requests.
+"""
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.errors import UsageError
+from vtep.intent import HostKey, RowKey
+
+TOKEN_MAX: Final = 200
+"""Octets; ours have about sixty."""
+
+_MACS, _NEIGHBORS, _WATCH = "m", "n", "w"
+
+
+class Place(Struct, frozen=True):
+    """How far a stream was told."""
+
+    revision: int
+    entry: int
+    """The number of the latest entry of the journal that it had."""
+
+
+def macs_token(epoch: str, after: RowKey) -> str:
+    return _written(_MACS, epoch, str(int(after[0])), after[1].hex())
+
+
+def macs_after(epoch: str, token: str) -> RowKey:
+    vni, mac = _numbers(_read(_MACS, epoch, token, "page_token"), r"\d{1,8}", r"[0-9a-f]{12}")
+    return _vni(vni, "page_token"), Mac(bytes.fromhex(mac))
+
+
+def neighbors_token(epoch: str, after: HostKey) -> str:
+    return _written(_NEIGHBORS, epoch, str(int(after[0])), after[1].hex())
+
+
+def neighbors_after(epoch: str, token: str) -> HostKey:
+    vni, ip = _numbers(_read(_NEIGHBORS, epoch, token, "page_token"), r"\d{1,8}", r"[0-9a-f]{8}|[0-9a-f]{32}")
+    return _vni(vni, "page_token"), Ip(bytes.fromhex(ip))
+
+
+def resume_token(epoch: str, place: Place) -> str:
+    return _written(_WATCH, epoch, str(place.revision), str(place.entry))
+
+
+def resume_place(epoch: str, token: str) -> Place | None:
+    """Return where the stream was, or nothing when that was in another life: what was told then is no use now."""
+    kind, life, *rest = _fields(token, "resume_token")
+    if kind != _WATCH:
+        raise _no_token("resume_token")
+    revision, entry = _numbers(rest, r"\d{1,18}", r"\d{1,18}", field="resume_token")
+    return Place(int(revision), int(entry)) if life == epoch else None
+
+
+def _written(kind: str, epoch: str, *fields: str) -> str:
+    return base64.urlsafe_b64encode("/".join((kind, epoch, *fields)).encode()).decode().rstrip("=")
+
+
+def _read(kind: str, epoch: str, token: str, field: str) -> list[str]:
+    found, life, *rest = _fields(token, field)
+    if found != kind:
+        raise _no_token(field)
+    if life != epoch:
+        raise UsageError(f"{field}: the daemon was restarted since; begin with the first page (an empty {field})")
+    return rest
+
+
+def _fields(token: str, field: str) -> list[str]:
+    if len(token) > TOKEN_MAX:
+        raise _no_token(field)
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):  # UnicodeError is one
+        raise _no_token(field) from None
+    fields = text.split("/")
+    if len(fields) != 4:
+        raise _no_token(field)
+    return fields
+
+
+def _numbers(texts: list[str], *forms: str, field: str = "page_token") -> list[str]:
+    if not all(re.fullmatch(form, text, re.ASCII) for form, text in zip(forms, texts, strict=True)):
+        raise _no_token(field)
+    return texts
+
+
+def _vni(text: str, field: str) -> Vni:
+    try:
+        return Vni(int(text))
+    except ValueError:
+        raise _no_token(field) from None
+
+
+def _no_token(field: str) -> UsageError:
+    return UsageError(
+        f"{field}: not one that this daemon gave out for this call; give it back as it was, or leave it empty"
+    )

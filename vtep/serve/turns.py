@@ -1,0 +1,29 @@
+"""Takes turns: what readers want is worked out in slices, one slice of all of them in a round of the event loop.
+
+So the daemon waits for one slice at most, however many readers there are and however much they ask for. Knows nothing of
+what is worked out.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ROWS_A_TURN: Final = 250
+"""About two milliseconds of making messages."""
+
+
+class Turns:
+    """For one event loop."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def take(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Wait for a turn, work, and let the loop make its round before the next."""
+        async with self._turn:
+            done = work(*args, **kwargs)
+            await asyncio.sleep(0)
+            return done
