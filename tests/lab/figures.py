@@ -1,0 +1,366 @@
+"""A daemon's status without a daemon: figures that a test writes, behind the protocols that readers and operators use.
+
+Knows what a `Source` and `Controls` promise, and keeps it with lists. Does not know who reads. The table is small and has
+a row in every state; `macs` adds as many installed ones. `put`, `remove` and `happen` change it and tell who watches.
+"""
+
+import asyncio
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.intent import HostKey, RowKey
+from vtep.status.journal import Entry, Journal
+from vtep.status.model import (
+    CONTESTED,
+    FAILED,
+    INSTALLED,
+    PENDING,
+    STALE,
+    SUPPRESSED,
+    CandidateStatus,
+    Comparison,
+    Counts,
+    DataplaneStatus,
+    Difference,
+    Explanation,
+    FeedStatus,
+    KernelRow,
+    MacStatus,
+    NeighbourStatus,
+    PeerStatus,
+    Status,
+    Sync,
+    VniStatus,
+    VtepStatus,
+)
+from vtep.status.source import Batch, MacQuery, Page
+
+BORN_AT: Final = 1_790_000_000.0
+"""What time of day it was when the clock was 0."""
+NOW: Final = 3600.0
+BATCHES_KEPT: Final = 64
+
+VNI_READY, VNI_NOT_READY, VNI_UNBOUND = Vni(100), Vni(200), Vni(300)
+ONE, TWO = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
+RD: Final = RouteDistinguisher.parse("10.0.0.1:100")
+REFUSED_MAC: Final = Mac.parse("02:00:00:00:00:f1")
+
+
+def row(number: int, state: str = INSTALLED, *, vni: Vni = VNI_READY, **fields: Any) -> MacStatus:
+    """A row of the table: the MAC is the number; any field can be given, those of `Sync` as `sync=`."""
+    since = NOW - 60 if state in {INSTALLED, STALE} else None
+    plain = MacStatus(
+        vni=vni,
+        mac=Mac((0x02_00_00_00_00_00 + number).to_bytes(6)),
+        vtep=ONE,
+        vtep_vni=None,
+        reason="only-path",
+        seq=0,
+        sticky=False,
+        stale=state == STALE,
+        peer=ONE,
+        rd=RD,
+        segment=None,
+        notes=(),
+        alerts=(),
+        sync=Sync(state, since=since, generation=7 if since else 0),
+    )
+    return replace(plain, **fields)
+
+
+TROUBLED: Final = (
+    row(2, vtep=TWO, reason="higher-seq", seq=3, alerts=("dup-warn",)),
+    row(3, FAILED, sync=Sync(FAILED, "retrying", "No buffer space available", 105, NOW + 4)),
+    row(4, CONTESTED, sync=Sync(CONTESTED, "local-static", "a static entry of port veth3")),
+    row(5, STALE, notes=("stale",)),
+    row(6, SUPPRESSED, sync=Sync(SUPPRESSED, "permanent-error", "Operation not permitted", 1)),
+    row(7, PENDING, sync=Sync(PENDING, "held")),
+    row(8, sticky=True, reason="sticky", segment=Esi(b"\x00" * 9 + b"\x07"), vtep_vni=Vni(5000)),
+    row(0x201, PENDING, vni=VNI_NOT_READY, sync=Sync(PENDING, "not-ready", "device-down")),
+)
+
+
+class Figures:
+    """Source and Controls at once. `asked` has what an operator ordered."""
+
+    def __init__(self, rows: Sequence[MacStatus], epoch: str = "b1e55ed0") -> None:
+        self.epoch = epoch
+        self.now = NOW
+        self.asked: list[tuple[Any, ...]] = []
+        self.comparison = Comparison((), 0, len(rows), 7)
+        self.revision = 0
+        self._rows = {(row.vni, row.mac): row for row in rows}
+        self._order = sorted(self._rows)
+        self._hosts = {(host.vni, host.ip): host for host in _hosts(rows)}
+        self._journal = Journal()
+        self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
+        self._news = asyncio.Event()
+        self._given: dict[str, Any] = {}
+        self._log_level = "info"
+
+    # What a test does
+
+    def become(self, **fields: Any) -> None:
+        """Say something else from now on in these fields of `Status`."""
+        self._given |= fields
+
+    def put(self, *rows: MacStatus) -> None:
+        for row in rows:
+            key = (row.vni, row.mac)
+            if key not in self._rows:
+                insort(self._order, key)
+            self._rows[key] = row
+        self._tell(macs=rows)
+
+    def remove(self, *keys: RowKey) -> None:
+        for key in keys:
+            del self._rows[key]
+            del self._order[bisect_left(self._order, key)]
+        self._tell(gone=keys)
+
+    def happen(self, *entries: Entry) -> None:
+        self._tell(entries=[self._journal.add(entry, self.now, 7) for entry in entries])
+
+    def forget(self) -> None:
+        """Lose what was told, so that whoever did not read it yet has lagged."""
+        self._batches.clear()
+
+    def _tell(self, **news: Any) -> None:
+        self.revision += 1
+        self._batches.append(Batch(self.revision, **news))
+        news_before, self._news = self._news, asyncio.Event()
+        news_before.set()
+
+    # Source
+
+    def wall(self, time: float) -> float:
+        return BORN_AT + time
+
+    def clock(self, wall: float) -> float:
+        return wall - BORN_AT
+
+    def status(self) -> Status:
+        counts = _counts(self._rows.values())
+        troubles = {
+            state: count for state in (PENDING, FAILED, CONTESTED, SUPPRESSED) if (count := getattr(counts, state))
+        }
+        plain = Status(
+            version="0.1.0",
+            generation=7,
+            complete=True,
+            why="every peer has told all it has",
+            macs=len(self._rows),
+            feed=FeedStatus(attached=True, lines=1234, bad_lines=1, last_line=self.now - 1, peers=PEERS, awaited=2),
+            dataplane=DataplaneStatus(
+                "on",
+                "",
+                {VNI_NOT_READY: ("device-down",)} if troubles else {},
+                generation=7,
+                passes=3,
+                troubles=troubles,
+                converged=not troubles,
+                audited=self.now - 10,
+                repaired=2,
+                orphans=1,
+            ),
+            kinds={"mac": counts, "flood": Counts(2, 2), "neighbor": Counts(len(self._hosts), len(self._hosts))},
+            admin=("unix:/run/vtep/admin.sock",),
+        )
+        return replace(plain, **self._given)
+
+    def vnis(self) -> Sequence[VniStatus]:
+        return [
+            self._vni(VNI_READY, "ready", ()),
+            self._vni(VNI_NOT_READY, "not-ready", ("device-down",)),
+            self._vni(VNI_UNBOUND, "unbound", ()),
+        ]
+
+    def _vni(self, vni: Vni, state: str, reasons: tuple[str, ...]) -> VniStatus:
+        rows = [row for row in self._rows.values() if row.vni == vni]
+        device = state != "unbound"
+        return VniStatus(
+            vni=vni,
+            bridge=f"br{vni}" if device else "",
+            vxlan=f"vxlan{vni}" if device else "",
+            vtep=Ip.parse("10.0.0.99"),
+            state=state,
+            reasons=reasons,
+            notes=(),
+            import_rt=(f"65000:{vni}",),
+            export_rt=(f"65000:{vni}",),
+            macs=_counts(rows),
+            macs_stale=sum(row.stale for row in rows),
+            vteps=len({row.vtep for row in rows}),
+            neighbours=sum(host.vni == vni for host in self._hosts.values()),
+            duplicates=sum("dup-warn" in row.alerts for row in rows),
+        )
+
+    def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
+        """Look at as many rows as may be told, so that a filter makes short pages, and empty ones."""
+        start = bisect_right(self._order, after) if after is not None else 0
+        keys = self._order[start : start + most]
+        rows = [row for row in map(self._rows.__getitem__, keys) if _is_asked_for(row, query)]
+        last = keys[-1] if start + most < len(self._order) else None
+        return Page(rows, last, len(self._order), 7)
+
+    def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
+        found = Counter((row.vni, row.vtep) for row in self._rows.values())
+        return [
+            VtepStatus(*key, macs, flood=key[1] == ONE, sync=Sync(INSTALLED, since=NOW - 60) if key[1] == ONE else None)
+            for key, macs in sorted(found.items())
+            if vni in {None, key[0]}
+        ]
+
+    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
+        keys = [key for key in sorted(self._hosts) if after is None or key > after]
+        rows = [self._hosts[key] for key in keys[:most] if vni in {None, key[0]}]
+        return Page(rows, keys[most - 1] if len(keys) > most else None, len(self._hosts), 7)
+
+    def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]:
+        rows = [row for row in self._rows.values() if row.mac == mac and vni in {None, row.vni}]
+        if rows:
+            return [_explained(row) for row in rows]
+        return [_REFUSED] if mac == REFUSED_MAC and vni in {None, VNI_READY} else [_unheard(mac, vni)]
+
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[Entry], int]:
+        return self._journal.entries(after=after, since=since)
+
+    async def diff(self, vni: Vni | None) -> Comparison:
+        differences = tuple(found for found in self.comparison.differences if vni in {None, found.vni})
+        return replace(self.comparison, differences=differences)
+
+    async def batches(self, after: int) -> AsyncIterator[Batch | None]:
+        while True:
+            oldest = self._batches[0].revision if self._batches else self.revision + 1
+            if not oldest - 1 <= after <= self.revision:
+                after = self.revision
+                yield None
+            elif after < self.revision:
+                batch = self._batches[after + 1 - oldest]
+                after = batch.revision
+                yield batch
+            else:
+                await self._news.wait()
+
+    # Controls
+
+    def resync(self, *, peers: bool = False) -> None:
+        self.asked.append(("resync", peers))
+
+    async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
+        self.asked.append(("adopt", vni, dry_run))
+        return [(VNI_READY, Mac.parse("02:00:00:00:00:aa"), TWO)] if vni in {None, VNI_READY} else []
+
+    def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:
+        self.asked.append(("clear_duplicate", mac, vni))
+        return sum("dup-warn" in row.alerts and row.mac == mac for row in self._rows.values())
+
+    def set_log_level(self, level: str) -> str:
+        if level not in {"debug", "info", "warning", "error"}:
+            raise ValueError(f"{level!r} is no log level (debug, info, warning or error)")
+        self.asked.append(("set_log_level", level))
+        before, self._log_level = self._log_level, level
+        return before
+
+
+PEERS: Final = (
+    PeerStatus(ONE, up=True, ended=True, routes=9, stale=0, limited=0, refresh="", reason="", opened=NOW - 600),
+    PeerStatus(TWO, up=False, ended=False, routes=0, stale=1, limited=0, refresh="", reason="hold timer expired"),
+)
+
+
+def figures(macs: int = 0, *, troubled: bool = True) -> Figures:
+    """Make a table with one installed row and that many more; a `troubled` one has a row in every other state."""
+    more = (row(0x1_0000 + number) for number in range(macs))
+    filled = Figures([row(1), *(TROUBLED if troubled else ()), *more])
+    if troubled:
+        filled.comparison = Comparison(DIFFERENCES, 0, len(TROUBLED) + macs + 1, 7)
+    happened = (
+        Entry("peer-up", peer=ONE),
+        Entry("move", VNI_READY, TROUBLED[0].mac, TWO, ONE, TWO, "higher-seq", "moved from 10.0.0.1 to 10.0.0.2"),
+        Entry("contested", VNI_READY, TROUBLED[2].mac, reason="local-static"),
+    )
+    for entry in happened:
+        filled._journal.add(entry, NOW - 30, 6)
+    return filled
+
+
+DIFFERENCES: Final = (
+    Difference("mac", VNI_READY, str(TROUBLED[1].mac), "missing", "10.0.0.1", "", "retrying"),
+    Difference("mac", VNI_READY, str(TROUBLED[2].mac), "contested", "10.0.0.1", "port veth3", "local-static"),
+)
+
+
+def _counts(rows: Iterable[MacStatus]) -> Counts:
+    states = Counter(row.sync.state for row in rows)
+    installed = states[INSTALLED] + states[STALE]
+    return Counts(states.total(), installed, states[FAILED], states[CONTESTED], states[SUPPRESSED])
+
+
+def _is_asked_for(row: MacStatus, query: MacQuery) -> bool:
+    return (
+        query.vni in {None, row.vni}
+        and query.vtep in {None, row.vtep}
+        and (not query.states or row.sync.state in query.states)
+    )
+
+
+def _hosts(rows: Sequence[MacStatus]) -> list[NeighbourStatus]:
+    return [
+        NeighbourStatus(row.vni, Ip(b"\xac\x10" + row.mac[4:]), row.mac, False, row.peer, row.rd, (), row.sync)
+        for row in rows
+        if row.mac[3] == 0
+    ]
+
+
+def _explained(row: MacStatus) -> Explanation:
+    is_there = row.sync.state in {INSTALLED, STALE}
+    holder = row.sync.reason if row.sync.state == CONTESTED else ""
+    won = _candidate(row.vni, row.vtep, "won", row.reason, "the only path", row.seq)
+    return Explanation(
+        vni=row.vni,
+        mac=row.mac,
+        summary=f"{row.sync.state} behind {row.vtep}" + (f": {row.sync.text}" if row.sync.text else ""),
+        advice="" if is_there else "see docs/reasons.md",
+        candidates=(won, _candidate(row.vni, TWO, "lost", "lower-vtep", "10.0.0.1 is lower", 0)),
+        desired=row,
+        ownership="owned" if is_there else "none",
+        owned_since=row.sync.since,
+        kernel=KernelRow(
+            "ours" if is_there else "foreign" if holder else "absent", row.vtep if is_there else None, holder, NOW - 5
+        ),
+        alerts=row.alerts,
+        vni_state="ready" if row.vni == VNI_READY else "not-ready",
+        vni_reasons=() if row.vni == VNI_READY else ("device-down",),
+    )
+
+
+def _unheard(mac: Mac, vni: Vni | None) -> Explanation:
+    summary = "no peer has announced it"
+    return Explanation(vni or Vni(0), mac, summary, "look at the peers", (), None, "none", None, KernelRow("absent"))
+
+
+def _candidate(vni: Vni, vtep: Ip, verdict: str, reason: str, text: str, seq: int) -> CandidateStatus:
+    targets = (RouteTarget.parse("65000:100"),)
+    return CandidateStatus(
+        vni, vtep, verdict, reason, text, seq, False, False, vtep, RD, None, NO_SEGMENT, int(vni), targets
+    )
+
+
+_REFUSED: Final = Explanation(
+    vni=VNI_READY,
+    mac=REFUSED_MAC,
+    summary="refused: its Route Targets are not VNI 100's",
+    advice="compare import_rt with the peer's export",
+    candidates=(_candidate(VNI_READY, TWO, "refused", "rt-mismatch", "its Route Targets are not VNI 100's", 0),),
+    desired=None,
+    ownership="none",
+    owned_since=None,
+    kernel=KernelRow("absent", seen=NOW - 5),
+    vni_state="ready",
+)
