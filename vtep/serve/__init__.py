@@ -1,0 +1,1 @@
+"""Whoever asks from outside, answered from what is published."""
