@@ -1,0 +1,75 @@
+"""The status page and the metrics of a scripted source, served on loopback by a loop in a thread of its own.
+
+Knows a `Source` that a test writes, and counters for it. Does not know who asks.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.lab import figures as scripted
+from vtep.serve import site
+from vtep.status.figures import Figures
+from vtep.status.histogram import Histogram
+from vtep.status.model import VniStatus
+
+COUNTED = Figures(
+    routes={("mac-ip", "current"): 9, ("mac-ip", "stale"): 1, ("imet", "current"): 2},
+    neighbours={(100, "ipv4"): 6, (100, "ipv6"): 2, (200, "ipv4"): 1},
+    foreign={100: 3},
+    moves={100: 4, 200: 1},
+    repaired={"mac": 2},
+    kernel_ops={("create", "ok"): 11, ("replace", "ok"): 4, ("create", "ENOBUFS"): 1},
+    reloaded=1800.0,
+    actor_alive=scripted.NOW - 1,
+)
+
+
+class Leaf(scripted.Figures):
+    """A scripted source that counts as well. `counted` and `seen_vnis` are what it says, until a test says otherwise."""
+
+    counted: Figures = COUNTED
+    seen_vnis: list[VniStatus] | None = None
+
+    def figures(self) -> Figures:
+        return self.counted
+
+    def vnis(self) -> list[VniStatus]:
+        return list(super().vnis()) if self.seen_vnis is None else self.seen_vnis
+
+
+def leaf(macs: int = 0, *, troubled: bool = True) -> Leaf:
+    """Make one with the rows of `figures.figures`, and with timings."""
+    made = scripted.figures(macs, troubled=troubled)
+    made.__class__ = Leaf
+    took = Histogram()
+    for seconds in (0.00008, 0.0004, 0.0021, 0.019):
+        took.observe(seconds, times=5)
+    made.counted = replace(COUNTED, kernel_op_s=took.snapshot(), reconcile_s=took.snapshot(), install_s=took.snapshot())
+    return made
+
+
+@contextlib.contextmanager
+def served(source: Any, address: str = "127.0.0.1:0", fresh_s: float = 0.0) -> Iterator[int]:
+    """Serve the source while the context lasts, and give the port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="served")
+    thread.start()
+
+    def wait_for(doing: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(doing, loop).result(10)
+
+    try:
+        server = wait_for(site.start(address, site.Site(source, lambda: source.now, fresh_s)))
+        try:
+            yield server.ports[0]
+        finally:
+            wait_for(server.stop())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

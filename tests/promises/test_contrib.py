@@ -1,0 +1,104 @@
+"""The dashboard and the alert rules ask for metrics that there are, and their documents name what there is."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
+
+from tests.lab.served import leaf
+from vtep.serve.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "contrib/prometheus/vtep.rules.yml"
+DASHBOARD = ROOT / "contrib/grafana/vtep.json"
+MANUAL = ROOT / "docs/operating.md"
+METRIC = re.compile(r"\b(?:vtep|process)_[a-z_]+\b")
+SELECTOR = re.compile(r"\b((?:vtep|process)_[a-z_]+)\{([^}]*)\}")
+
+
+def rules():
+    (group,) = YAML(typ="safe").load(RULES)["groups"]
+    return group["rules"]
+
+
+def panels():
+    return json.loads(DASHBOARD.read_text())["panels"]
+
+
+def expressions():
+    dashboard = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
+    variables = [each["definition"] for each in json.loads(DASHBOARD.read_text())["templating"]["list"][1:]]
+    return dashboard + variables + [rule["expr"] for rule in rules()]
+
+
+@pytest.fixture(scope="module")
+def scraped():
+    """The labels of every sample there is, by its name; a scrape adds job and instance."""
+    found = {}
+    for family in text_string_to_metric_families(Metrics(leaf()).text().decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, {"job", "instance"}).update(sample.labels)
+    return found
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_every_metric_that_is_asked_for_is_there_with_the_labels_that_are_asked_for(expression, scraped):
+    names = set(METRIC.findall(expression))
+    labels = {name: set(re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", inner)) for name, inner in SELECTOR.findall(expression)}
+
+    assert names - scraped.keys() == set()
+    assert {name: asked - scraped[name] for name, asked in labels.items() if asked - scraped[name]} == {}
+
+
+def test_panels_lie_side_by_side_and_each_is_of_the_chosen_data_source():
+    taken = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = (
+            {(place["x"] + right, place["y"] + down) for right in range(place["w"]) for down in range(place["h"])}
+            if panel["type"] != "row"
+            else {(column, place["y"]) for column in range(24)}
+        )
+        assert not cells & taken, panel["title"]
+        assert max(column for column, _ in cells) < 24
+        taken |= cells
+        assert panel["type"] == "row" or panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_no_two_panels_have_one_number():
+    numbers = [panel["id"] for panel in panels()]
+
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_manual_explains_every_alert_and_no_other():
+    section = MANUAL.read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| (Vtep\w+) \|", section, re.MULTILINE) == sorted(
+        (rule["alert"] for rule in rules()), key=section.index
+    )
+
+
+def test_every_runbook_names_a_section_that_there_is():
+    headings = set(re.findall(r"^##+ (.+)$", MANUAL.read_text(), re.MULTILINE))
+
+    for rule in rules():
+        path, section = re.match(r'(\S+), "([^"]+)"', rule["annotations"]["runbook"]).groups()
+        assert (ROOT / path) == MANUAL
+        assert section in headings, rule["alert"]
+
+
+@pytest.mark.parametrize("words", [("check", "rules", "vtep.rules.yml"), ("test", "rules", "vtep.rules.test.yml")])
+def test_prometheus_itself_takes_the_rules_and_they_fire_when_they_should(words):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs promtool: install prometheus")
+
+    done = subprocess.run([promtool, *words], cwd=RULES.parent, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stdout + done.stderr

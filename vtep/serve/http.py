@@ -1,0 +1,205 @@
+"""A small HTTP/1.1 server for GET and HEAD: one request a connection, everything bounded.
+
+Knows HTTP and nothing of what it serves. Whoever connects may be hostile: a web page that somebody on this machine looks
+at can make the browser connect here, so a Host that is not ours is refused (DNS rebinding). No keep-alive, no bodies, no
+compression, no TLS: for a listener on loopback, or behind something that has them.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import re
+import socket
+from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
+
+from vtep import logs
+
+HEAD_OCTETS_MAX: Final = 8192
+CONNECTIONS_MAX: Final = 64
+DEADLINE_S: Final = 5.0
+"""For the request to arrive, and again for the answer to be taken."""
+LINGER_S: Final = 1.0
+PARAMETERS_MAX: Final = 16
+
+_SAFE: Final = {
+    "Cache-Control": "no-store",
+    "Connection": "close",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_REQUEST_LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+_FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
+
+log = logging.getLogger("vtep")
+
+
+class Request(Struct, frozen=True):
+    """What somebody asks for."""
+
+    path: str
+    query: Mapping[str, str] = {}
+
+
+class Response(Struct, frozen=True):
+    """What is answered."""
+
+    body: str | bytes = b""
+    kind: str = "text/plain; charset=utf-8"
+    status: int = HTTPStatus.OK
+    fields: Mapping[str, str] = {}
+
+
+class Server:
+    """Answers requests, until stopped. What it is given to answer them with must not wait for anything."""
+
+    def __init__(self, answer: Callable[[Request], Response], names: Collection[str]) -> None:
+        self._answer = answer
+        self._names = frozenset(name.lower() for name in names)
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; an OSError says why not."""
+        self._server = await asyncio.start_server(self._connected, host, port, limit=HEAD_OCTETS_MAX)
+
+    async def stop(self) -> None:
+        """Listen no more, and leave every conversation where it is."""
+        if self._server is None:
+            return
+        self._server.close()
+        serving = tuple(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens; more than one where a name has several addresses."""
+        return tuple(each.getsockname()[1] for each in self._server.sockets) if self._server is not None else ()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._serving) >= CONNECTIONS_MAX:
+            writer.write(_pack(_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"), head_only=False))
+            writer.close()
+            return
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(0)  # drain() then waits until the last octet is out of our hands
+        try:
+            octets = await self._respond(reader)
+            if octets:
+                writer.write(octets)
+                await asyncio.wait_for(writer.drain(), DEADLINE_S)
+                writer.write_eof()
+                # Closing before the rest of the request is read would reset the connection, and take the answer with it.
+                await asyncio.wait_for(reader.read(HEAD_OCTETS_MAX), LINGER_S)
+        except (TimeoutError, OSError):
+            pass  # whoever is slow or gone has no use for an answer
+        finally:
+            writer.transport.abort()
+
+    async def _respond(self, reader: asyncio.StreamReader) -> bytes:
+        """Return the octets of the answer; none for a connection over which nothing came."""
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+            method, host, request = _parse(head)
+        except asyncio.IncompleteReadError as ended:
+            return (
+                _pack(_refusal(HTTPStatus.BAD_REQUEST, "incomplete request"), head_only=False) if ended.partial else b""
+            )
+        except asyncio.LimitOverrunError:
+            response = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"at most {HEAD_OCTETS_MAX} octets")
+            return _pack(response, head_only=False)
+        except TimeoutError:
+            response = _refusal(HTTPStatus.REQUEST_TIMEOUT, f"no request within {DEADLINE_S:g} s")
+            return _pack(response, head_only=False)
+        except ValueError as error:
+            return _pack(_refusal(HTTPStatus.BAD_REQUEST, str(error)), head_only=False)
+        return _pack(self._judge(method, host, request), head_only=method == "HEAD")
+
+    def _judge(self, method: str, host: str, request: Request) -> Response:
+        if not self._is_ours(host):
+            return _refusal(
+                HTTPStatus.MISDIRECTED_REQUEST, "ask by address, by localhost, or by this machine's own name"
+            )
+        if method not in ("GET", "HEAD"):
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", {"Allow": "GET, HEAD"})
+        try:
+            return self._answer(request)
+        except Exception as error:  # noqa: BLE001 - what a reader asks must not end what forwards packets
+            logs.event(log, logging.ERROR, "request failed", path=request.path, error=repr(error))
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "see the daemon's log")
+
+    def _is_ours(self, host: str) -> bool:
+        if host.lower().removesuffix(".") in self._names:
+            return True
+        try:
+            ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+
+def own_names(hosts: Path = Path("/etc/hosts")) -> frozenset[str]:
+    """Return what this machine calls itself. Asks no name server, which might be away, or be whom we guard against."""
+    name = socket.gethostname()
+    names = {"localhost", name, name.partition(".")[0]}
+    try:
+        lines = hosts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        aliases = line.partition("#")[0].split()[1:]
+        if name in aliases:
+            names.update(aliases)
+    return frozenset(names)
+
+
+def _parse(head: bytes) -> tuple[str, str, Request]:
+    """Return method, host and what is asked for; a ValueError says what is wrong (RFC 9112 3)."""
+    first, *rest = head.removesuffix(b"\r\n\r\n").decode("latin-1").split("\r\n")
+    line = _REQUEST_LINE.fullmatch(first)
+    if line is None:
+        raise ValueError("no HTTP/1 request line")
+    fields = [_FIELD.fullmatch(text) for text in rest]
+    if None in fields:
+        raise ValueError("a header field that is none")
+    hosts = [field[2] for field in fields if field is not None and field[1].lower() == "host"]
+    url = urlsplit(line[2])
+    if len(hosts) > 1 or not (hosts or url.netloc or line[3] == "0"):
+        raise ValueError("exactly one Host is needed")
+    if not url.path.startswith("/"):
+        raise ValueError("a path begins with /")
+    # Without a Host, as HTTP/1.0 allows, there is no name that could have been rebound.
+    host = _HOST.fullmatch(url.netloc or "".join(hosts) or "localhost")
+    if host is None:
+        raise ValueError("a Host that is none")
+    query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
+    return line[1], host[1], Request(url.path, query)
+
+
+def _refusal(status: HTTPStatus, text: str, fields: Mapping[str, str] | None = None) -> Response:
+    return Response(f"{status.phrase}: {text}\n", status=status, fields=fields or {})
+
+
+def _pack(response: Response, *, head_only: bool) -> bytes:
+    body = response.body.encode() if isinstance(response.body, str) else response.body
+    status = HTTPStatus(response.status)
+    fields = {"Content-Type": response.kind, "Content-Length": str(len(body)), **_SAFE, **response.fields}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {text}" for name, text in fields.items()), "", ""]
+    return "\r\n".join(lines).encode("latin-1") + (b"" if head_only else body)
