@@ -1,0 +1,65 @@
+"""Messages as JSON values, with the names of the proto.
+
+Every field is there: numbers as numbers, an enum value without its prefix, a time as RFC 3339 text, a message that is
+absent and an enum that is unspecified as null. docs/json.md lists the fields. Knows descriptors (which are of another
+type in each implementation of protobuf, hence Any), and no message.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from vtep.cli.text import moment
+
+PAGE_TOKEN: Final = "next_page_token"  # noqa: S105 - a field's name
+"""All pages are fetched: there is nowhere to go on."""
+
+
+def value(message: Message) -> Any:
+    """Return the message as what `json` prints."""
+    if isinstance(message, Timestamp):
+        time = moment(message)
+        return time and f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return {
+        field.name: _field(message, field) for field in message.DESCRIPTOR.fields if field.name != PAGE_TOKEN
+    }  # fmt: skip
+
+
+def enum_name(enum: Any, number: int) -> str | None:
+    """Return the name without the enum's own in front; none for what is unspecified."""
+    if number == 0:
+        return None
+    known = enum.values_by_number.get(number)
+    return known.name.removeprefix(_prefix(enum)) if known else str(number)
+
+
+def _prefix(enum: Any) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
+
+
+def _field(message: Message, field: Any) -> Any:
+    content = getattr(message, field.name)
+    if is_list(content):
+        return [_item(field, item) for item in content]
+    if field.message_type is not None and not message.HasField(field.name):
+        return None
+    return _item(field, content)
+
+
+def is_list(content: Any) -> bool:
+    """Tell a repeated field by its content: releases of protobuf differ in how its descriptor says so."""
+    return not isinstance(content, (str, bytes, int, float, Message))
+
+
+def _item(field: Any, item: Any) -> Any:
+    if field.enum_type is not None:
+        return enum_name(field.enum_type, item)
+    return value(item) if isinstance(item, Message) else item
+
+
+def line(content: Any) -> str:
+    """Print a value on one line of ASCII, without any character that a terminal would act on."""
+    return json.dumps(content).replace("\x7f", "\\u007f")
