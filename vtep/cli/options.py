@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from io import TextIOWrapper
+from textwrap import fill
 from typing import Any, Final
 
 from vtep.addr import Ip, Mac, Vni
@@ -88,7 +89,7 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
         commands, "explain", "explain:explain", "where a MAC is, or where it stopped and why",
-        "The summary and what to do first; then every candidate with its verdict and\nreason, what is wanted, whose the row is, what the kernel has, pending work with\n"
+        "The summary and what to do first; then every candidate with its verdict and reason, what is wanted, whose the row is, what the kernel has, pending work with "
         "the last error, and what happened of late.",
         "vtep explain 02:00:00:00:00:01 --vni 100",
     )  # fmt: skip
@@ -99,8 +100,8 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     watch = _command(
         commands, "watch", "watch:watch", "changes as they happen",
-        "On a terminal it redraws in place; otherwise one line for each change. -o json is\n"
-        'JSON lines, each with a "type". Goes on where it was when the daemon comes back;\nCtrl-C ends it.',
+        "On a terminal it redraws in place; otherwise one line for each change. -o json is "
+        'JSON lines, each with a "type". Goes on where it was when the daemon comes back; Ctrl-C ends it.',
         "vtep watch --since 10m", deadline_s=None,
     )  # fmt: skip
     watch.add_argument("--since", metavar="WHEN", type=_since, help=f"begin with the events since then: {_SINCE}")
@@ -168,8 +169,12 @@ def _completion(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of descriptions and examples as they are."""
+class _Formatter(argparse.HelpFormatter):
+    """Wraps sentences, and keeps indented lines as they are: they are examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = text.splitlines()
+        return "\n".join(line if line.startswith(" ") else fill(line, width, initial_indent=indent) for line in lines)
 
 
 def _command(
