@@ -92,6 +92,8 @@ def batches(daemon: Client, request: pb.WatchRequest) -> Iterator[pb.WatchRespon
         if not is_away:
             say(f"{daemon.address}: the daemon is gone; waiting for it")
             is_away = True
+            # Another life of it does not know the token, and has its own events to tell.
+            asked.events_since.GetCurrentTime()
         if not said_something:
             time.sleep(PAUSE_S)
 
@@ -188,7 +190,7 @@ class Told:
 
     def take(self, batch: pb.WatchResponse) -> None:
         if batch.mark == pb.WATCH_MARK_LAGGED:
-            say("some changes were missed; the whole table follows")
+            say("some changes were missed")
         for line in _changes(batch):
             print(line, file=self._stream)
         self._stream.flush()

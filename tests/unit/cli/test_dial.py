@@ -103,5 +103,5 @@ def test_a_certificate_without_its_key_is_a_usage_error(tmp_path):
 
 
 def test_a_tls_file_that_is_not_there_is_named():
-    with pytest.raises(UsageError, match="/no/ca.pem: No such file"):
+    with pytest.raises(UsageError, match=r"/no/ca\.pem: No such file"):
         Tls(ca="/no/ca.pem").credentials()

@@ -67,7 +67,7 @@ def test_since_without_a_zone_is_local():
     now = datetime.now(UTC).astimezone()
 
     assert options._since("10:30", now) == now.replace(hour=10, minute=30, second=0, microsecond=0)
-    assert options._since("2026-01-02T03:04") == datetime(2026, 1, 2, 3, 4).astimezone()  # noqa: DTZ001 - that is the point
+    assert options._since("2026-01-02T03:04") == datetime(2026, 1, 2, 3, 4).astimezone()
 
 
 @pytest.mark.parametrize("command", CLI)
