@@ -55,9 +55,9 @@ def width(stream: TextIO) -> int:
 
 
 def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> str:
-    """Break a sentence into lines; a word is never broken."""
+    """Break a sentence into lines; a word is broken only where it is longer than a line."""
     return textwrap.fill(
-        plain(text), columns, initial_indent=first, subsequent_indent=rest, break_long_words=False,
+        plain(text), columns, initial_indent=first, subsequent_indent=rest, break_long_words=True,
         break_on_hyphens=False,
     )  # fmt: skip
 
