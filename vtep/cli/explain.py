@@ -83,8 +83,9 @@ class Page:
 
     def _pending(self, sync: pb.Sync) -> Iterator[str]:
         if sync.errno or sync.error:
+            label = "holder" if sync.state == pb.SYNC_STATE_CONTESTED else "error" if sync.errno else "because"
             number = number_and_name(sync.errno) if sync.errno else ""
-            yield self._labelled("error", ": ".join(filter(None, (number, sync.error))))
+            yield self._labelled(label, ": ".join(filter(None, (number, sync.error))))
         if sync.HasField("next_try"):
             yield self._labelled("next try", until(sync.next_try, self._now))
 

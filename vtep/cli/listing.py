@@ -155,7 +155,7 @@ def state_name(state: Any) -> str:
 def _mac_why(mac: pb.Mac) -> str:
     parts = [_trouble(mac.sync)] if _trouble(mac.sync) else [mac.reason]
     parts += [f"seq {mac.seq}"] if mac.seq else []
-    parts += ["sticky"] if mac.sticky else []
+    parts += ["sticky"] if mac.sticky and mac.reason != "sticky" else []
     return ", ".join([*parts, *mac.alerts])
 
 
