@@ -19,10 +19,13 @@ Answer = Callable[[Any, grpc.ServicerContext], Any]
 class Answering:
     """One API at an address; `asked` has every request in order."""
 
-    def __init__(self, address: str, **answers: Message | Answer) -> None:
+    def __init__(
+        self, address: str, credentials: grpc.ServerCredentials | None = None, **answers: Message | Answer
+    ) -> None:
         self.address = address
         self.answers: dict[str, Message | Answer] = dict(answers)
         self.asked: list[Message] = []
+        self._credentials = credentials
         self._server: grpc.Server | None = None
 
     def __enter__(self) -> Self:
@@ -35,7 +38,10 @@ class Answering:
     def start(self) -> None:
         self._server = grpc.server(ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers((_Methods(self),))
-        port = self._server.add_insecure_port(self.address)
+        if self._credentials:
+            port = self._server.add_secure_port(self.address, self._credentials)
+        else:
+            port = self._server.add_insecure_port(self.address)
         if port > 1:
             self.address = f"{self.address.rpartition(':')[0]}:{port}"
         self._server.start()

@@ -24,8 +24,12 @@ VTEP = Path(sys.executable).with_name("vtep")
 LISTS = ("status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "diff")
 
 
+OURS = ("VTEP_", "COLUMNS", "NO_COLOR", "PYTHON", "GRPC_")
+
+
 def environment(**more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VTEP_", "COLUMNS", "NO_COLOR"))}
+    """The environment without what changes what a command prints, or when."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {**kept, "TERM": "xterm", **more}
 
 
@@ -206,6 +210,45 @@ def test_a_daemon_that_does_not_answer_in_time_is_unreachable(tmp_path):
     assert "no answer in time" in ran.stderr
 
 
+def test_a_certificate_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+
+    ran = vtep("status", "--address", "127.0.0.1:9", "--tls-ca", f"{tmp_path}/ca.pem")
+
+    assert ran.returncode == 3
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for this machine that vouches for itself, and its key."""
+    names = [f"{tmp_path}/cert.pem", f"{tmp_path}/key.pem"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+         "/CN=leaf", "-addext", "subjectAltName=IP:127.0.0.1", "-out", names[0], "-keyout", names[1]],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    return names
+
+
+def test_mutual_tls_by_options_and_by_the_environment(certificate):
+    cert, key = (Path(name).read_bytes() for name in certificate)
+    secured = grpc.ssl_server_credentials([(key, cert)], cert, require_client_auth=True)
+    with Answering("127.0.0.1:0", secured, ListPeers=pb.ListPeersResponse()) as daemon:
+        options = ("--tls-ca", certificate[0], "--tls-cert", certificate[0], "--tls-key", certificate[1])
+        by_options = vtep("peers", *options, address=daemon.address)
+        by_environment = vtep(
+            "peers", address=daemon.address,
+            VTEP_TLS_CA=certificate[0], VTEP_TLS_CERT=certificate[0], VTEP_TLS_KEY=certificate[1],
+        )  # fmt: skip
+        without_ours = vtep("peers", *options[:2], address=daemon.address)
+        plain = vtep("peers", address=daemon.address)
+
+    assert (by_options.returncode, by_environment.returncode) == (0, 0), by_options.stderr + by_environment.stderr
+    assert (without_ours.returncode, plain.returncode) == (3, 3)
+    assert "--tls-ca" in plain.stderr
+
+
 # The pipe and the terminal
 
 
@@ -220,10 +263,12 @@ def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
     assert not ran.stderr
 
 
-def test_output_that_cannot_be_written_is_one_line(daemon):
+@pytest.mark.parametrize("command", ["macs", "completion bash"])
+@pytest.mark.parametrize("more", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_output_that_cannot_be_written_is_one_line(command, more, daemon):
     ran = subprocess.run(
-        ["bash", "-c", f"{VTEP} macs > /dev/full"],
-        env=environment(VTEP_ADDRESS=daemon.address), capture_output=True, text=True, timeout=60, check=False,
+        ["bash", "-c", f"{VTEP} {command} > /dev/full"],
+        env=environment(VTEP_ADDRESS=daemon.address, **more), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
     assert (ran.returncode, ran.stderr) == (2, "vtep: the output cannot be written: No space left on device\n")

@@ -29,6 +29,11 @@ class Command:
     words: tuple[Word, ...]
 
 
+def completion(options: argparse.Namespace) -> int:
+    print(script(options.whole, options.shell), end="")
+    return 0
+
+
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return the script for a shell."""
     commands = tuple(_commands(parser))

@@ -159,14 +159,7 @@ def add_completion(
         "  vtep completion fish > ~/.config/fish/completions/vtep.fish",
     )  # fmt: skip
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
-    parser.set_defaults(command=_completion, whole=whole)
-
-
-def _completion(options: argparse.Namespace) -> int:
-    from vtep.cli import completion
-
-    print(completion.script(options.whole, options.shell), end="")
-    return 0
+    parser.set_defaults(command=_later("completion:completion"), whole=whole)
 
 
 class _Formatter(argparse.HelpFormatter):

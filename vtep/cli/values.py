@@ -62,4 +62,4 @@ def _item(field: Any, item: Any) -> Any:
 
 def line(content: Any) -> str:
     """Print a value on one line of ASCII, without any character that a terminal would act on."""
-    return json.dumps(content).replace("\x7f", "\\u007f")
+    return json.dumps(content)
