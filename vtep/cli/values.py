@@ -7,6 +7,8 @@ type in each implementation of protobuf, hence Any), and no message.
 
 import json
 import re
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -23,11 +25,30 @@ def value(message: Message) -> Any:
     if isinstance(message, Timestamp):
         time = moment(message)
         return time and f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"
-    return {
-        field.name: _field(message, field) for field in message.DESCRIPTOR.fields if field.name != PAGE_TOKEN
-    }  # fmt: skip
+    return {field.name: _field(message, field) for field in _fields(type(message))}
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What a descriptor says of a field, once: asking it for each of a million rows would be most of the time."""
+
+    name: str
+    enum: Any
+    is_message: bool
+    is_list: bool
+
+
+@cache
+def _fields(kind: Any) -> tuple[_Field, ...]:
+    empty = kind()
+    return tuple(
+        _Field(field.name, field.enum_type, field.message_type is not None, is_list(getattr(empty, field.name)))
+        for field in kind.DESCRIPTOR.fields
+        if field.name != PAGE_TOKEN
+    )
+
+
+@cache
 def enum_name(enum: Any, number: int) -> str | None:
     """Return the name without the enum's own in front; none for what is unspecified."""
     if number == 0:
@@ -40,11 +61,11 @@ def _prefix(enum: Any) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
 
 
-def _field(message: Message, field: Any) -> Any:
+def _field(message: Message, field: _Field) -> Any:
     content = getattr(message, field.name)
-    if is_list(content):
+    if field.is_list:
         return [_item(field, item) for item in content]
-    if field.message_type is not None and not message.HasField(field.name):
+    if field.is_message and not message.HasField(field.name):
         return None
     return _item(field, content)
 
@@ -54,10 +75,10 @@ def is_list(content: Any) -> bool:
     return not isinstance(content, (str, bytes, int, float, Message))
 
 
-def _item(field: Any, item: Any) -> Any:
-    if field.enum_type is not None:
-        return enum_name(field.enum_type, item)
-    return value(item) if isinstance(item, Message) else item
+def _item(field: _Field, item: Any) -> Any:
+    if field.enum is not None:
+        return enum_name(field.enum, item)
+    return value(item) if field.is_message else item
 
 
 def line(content: Any) -> str:
