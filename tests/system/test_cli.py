@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from tests.lab.answering import Answering
+from tests.lab.certificates import Authority
 from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
 from tests.lab.served import Served
 from tests.lab.wait import wait_until
@@ -219,28 +220,18 @@ def test_a_certificate_that_is_none_is_one_line(tmp_path):
     assert len(ran.stderr.splitlines()) == 1
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    """A certificate for this machine that vouches for itself, and its key."""
-    names = [f"{tmp_path}/cert.pem", f"{tmp_path}/key.pem"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
-         "/CN=leaf", "-addext", "subjectAltName=IP:127.0.0.1", "-out", names[0], "-keyout", names[1]],
-        check=True, capture_output=True, timeout=30,
+def test_mutual_tls_by_options_and_by_the_environment(tmp_path):
+    authority = Authority(tmp_path)
+    ca = authority.path
+    (server_cert, server_key), (cert, key) = authority.issue("server"), authority.issue("client")
+    secured = grpc.ssl_server_credentials(
+        [(Path(server_key).read_bytes(), Path(server_cert).read_bytes())], Path(ca).read_bytes(),
+        require_client_auth=True,
     )  # fmt: skip
-    return names
-
-
-def test_mutual_tls_by_options_and_by_the_environment(certificate):
-    cert, key = (Path(name).read_bytes() for name in certificate)
-    secured = grpc.ssl_server_credentials([(key, cert)], cert, require_client_auth=True)
     with Answering("127.0.0.1:0", secured, ListPeers=pb.ListPeersResponse()) as daemon:
-        options = ("--tls-ca", certificate[0], "--tls-cert", certificate[0], "--tls-key", certificate[1])
+        options = ("--tls-ca", ca, "--tls-cert", cert, "--tls-key", key)
         by_options = vtep("peers", *options, address=daemon.address)
-        by_environment = vtep(
-            "peers", address=daemon.address,
-            VTEP_TLS_CA=certificate[0], VTEP_TLS_CERT=certificate[0], VTEP_TLS_KEY=certificate[1],
-        )  # fmt: skip
+        by_environment = vtep("peers", address=daemon.address, VTEP_TLS_CA=ca, VTEP_TLS_CERT=cert, VTEP_TLS_KEY=key)
         without_ours = vtep("peers", *options[:2], address=daemon.address)
         plain = vtep("peers", address=daemon.address)
 

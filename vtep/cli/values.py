@@ -25,7 +25,8 @@ def value(message: Message) -> Any:
     if isinstance(message, Timestamp):
         time = moment(message)
         return time and f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"
-    return {field.name: _field(message, field) for field in _fields(type(message))}
+    kind: Any = type(message)
+    return {field.name: _field(message, field) for field in _fields(kind)}
 
 
 @dataclass(frozen=True, slots=True)
