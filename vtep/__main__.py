@@ -3,9 +3,10 @@
 Each command imports only what it needs, so that `vtep --help` starts at once.
 """
 
+import os
 import sys
 
-from vtep.errors import ConfigError, VtepError
+from vtep.errors import ConfigError, UnreachableError, VtepError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
         for problem in error.problems:
             print(f"vtep: {error.source}: {problem}", file=sys.stderr)
         return 2
+    except UnreachableError as error:
+        print(f"vtep: {error}", file=sys.stderr)
+        return 3
     except VtepError as error:
         print(f"vtep: {error}", file=sys.stderr)
         return 2
@@ -29,6 +33,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    finally:
+        _end_output()
+
+
+def _end_output() -> None:
+    """Write what is left in the buffer, or drop it if nobody can have it: the interpreter would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from vtep import __version__
+from vtep.cli.options import add_commands, add_completion
 from vtep.errors import UsageError
 
 
 def main(argv: list[str]) -> int:
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     return command(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return every word there is, for parsing and for completion."""
     parser = argparse.ArgumentParser(
         prog="vtep",
         description="The EVPN VTEP dataplane that sits next to ExaBGP on a Linux leaf.",
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="validate a configuration file", description=_CHECK)
     check.add_argument("file", metavar="FILE", type=Path)
     check.set_defaults(command=_check)
+
+    add_commands(commands)
+    add_completion(commands, parser)
     return parser
 
 

@@ -7,6 +7,7 @@
     ├── KernelError       the kernel refused: operation, errno, message and row
     ├── LedgerError       the claims on disk cannot be trusted: the operator decides
     ├── UsageError        the words of a command or of a client's request
+    ├── UnreachableError  the daemon that a command asks is not there, or refuses
     └── Bug               us: crash
 
 Knows nothing about who raises what when. An errno becomes a class of behaviour in `reconcile.retry`, never by text.
@@ -66,6 +67,10 @@ class LedgerError(VtepError):
 
 class UsageError(VtepError):
     """A request that makes no sense as typed."""
+
+
+class UnreachableError(VtepError):
+    """A daemon that does not answer, or does not want to."""
 
 
 class Bug(VtepError):  # noqa: N818 - the house's word for it

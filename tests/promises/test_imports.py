@@ -52,6 +52,7 @@ PLANTS = (
         "below the intent nobody knows BGP",
     ),
     Plant("a reader looks behind the snapshot", "status/model.py", "import vtep.rib", "readers read snapshots"),
+    Plant("a command looks at the kernel", "cli/dial.py", "import vtep.kernel.readiness", "readers read snapshots"),
     Plant("a kind knows another", "kinds/flood.py", "import vtep.kinds.fdb", "kinds do not know each other"),
 )
 

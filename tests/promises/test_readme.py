@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 
+from tests.lab import figures as lab_figures
 from tests.lab import overlay
 from tests.lab.fixtures import skipped_if_missing
 from tests.lab.namespaces import Lab, link
+from tests.lab.answering import Served
 from tests.lab.speaker import Speaker
+from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep import config
@@ -71,6 +75,26 @@ def test_the_commands_of_the_readme_exist():
 
     assert {"demo", "test", "setup", "check", "story", "bless"} <= wanted
     assert wanted <= set(re.findall(r"^  (\w+) ", said, re.MULTILINE))
+
+
+def shown_for_a_while(line: str) -> str:
+    """A line of a table or an explanation with its ages masked."""
+    return re.sub(r" *\b\d+ (s|min)\b", " AGE", re.sub(r"(?<=next try    ).*", "soon", line)).rstrip()
+
+
+@pytest.mark.parametrize("block", blocks(README, "console")[1:], ids=lambda block: block.splitlines()[0])
+def test_the_commands_that_ask_a_daemon_print_what_the_readme_shows(block, tmp_path, monkeypatch):
+    monkeypatch.setattr(lab_figures, "BORN_AT", time.time() - lab_figures.NOW)
+    command, shown = block.split("\n", 1)
+    words = command.removeprefix("$ vtep ").split()
+    with Served(lab_figures.figures(), tmp_path) as daemon:
+        told = subprocess.run(
+            [VTEP, *words, "--address", daemon.address], capture_output=True, text=True, timeout=60, check=True
+        )
+
+    assert [shown_for_a_while(line) for line in shown.splitlines()] == [
+        shown_for_a_while(line) for line in told.stdout.splitlines()
+    ]
 
 
 # A working pair in five minutes

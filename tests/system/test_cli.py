@@ -1,0 +1,492 @@
+"""The commands as a user runs them: as processes, against the real API over written figures, and against a daemon that
+says what no real one would."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.lab.answering import Answering
+from tests.lab.certificates import Authority
+from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
+from tests.lab.answering import Served
+from tests.lab.wait import wait_until
+from vtep.status.journal import Entry
+from vtep.v1 import vtep_pb2 as pb
+
+VTEP = Path(sys.executable).with_name("vtep")
+LISTS = ("status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "diff")
+
+
+OURS = ("VTEP_", "COLUMNS", "NO_COLOR", "PYTHON", "GRPC_")
+
+
+def environment(**more):
+    """The environment without what changes what a command prints, or when."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**kept, "TERM": "xterm", **more}
+
+
+def vtep(*words, address=None, **more):
+    """Run a command to its end; the daemon is named by the environment."""
+    given = {"VTEP_ADDRESS": address} if address else {}
+    return subprocess.run(
+        [VTEP, *words], capture_output=True, text=True, timeout=60, env=environment(**given, **more), check=False
+    )
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    with Served(figures(), tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def calm(tmp_path):
+    """A daemon that has nothing to complain of."""
+    with Served(figures(troubled=False), tmp_path) as served:
+        yield served
+
+
+# Tables and JSON
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_every_table_has_a_header_and_fits_80_columns(command, daemon):
+    ran = vtep(command, address=daemon.address)
+
+    assert ran.returncode == (1 if command == "diff" else 0), ran.stderr
+    assert len(ran.stdout.splitlines()) > 1
+    assert max(map(len, ran.stdout.splitlines())) <= 80
+    assert "\x1b" not in ran.stdout
+    assert not ran.stderr
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_every_list_is_one_json_object(command, daemon):
+    ran = vtep(command, "-o", "json", address=daemon.address)
+
+    assert isinstance(json.loads(ran.stdout), dict)
+    assert len(ran.stdout.splitlines()) == 1
+
+
+def test_the_mac_table_can_be_asked_for_in_parts(daemon):
+    def macs(*words):
+        told = json.loads(vtep("macs", *words, "-o", "json", address=daemon.address).stdout)
+        return [mac["mac"][-2:] for mac in told["macs"]], told["total"]
+
+    assert macs() == (["01", "02", "03", "04", "05", "06", "07", "08", "01"], 9)
+    assert macs("--vni", "200") == (["01"], 9)
+    assert macs("--vtep", "10.0.0.2") == (["02"], 9)
+    assert macs("--state", "failed", "--state", "STALE") == (["03", "05"], 9)
+    assert macs("--limit", "2") == (["01", "02"], 9)
+    assert macs("--limit", "0") == ([], 9)
+
+
+def test_all_pages_are_fetched(tmp_path):
+    with Served(figures(macs=12_000), tmp_path) as served:
+        told = json.loads(vtep("macs", "-o", "json", address=served.address).stdout)
+
+    assert len(told["macs"]) == told["total"] == 12_009
+    assert "next_page_token" not in told
+
+
+def test_an_empty_table_says_so_beside_the_data(calm):
+    ran = vtep("macs", "--state", "failed", address=calm.address)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "vtep: none of the 1 remote MACs is so\n")
+
+
+def test_events_begin_where_they_are_asked_to(daemon):
+    daemon.do(daemon.figures.happen, Entry("peer-down", peer=row(1).vtep, reason="hold timer expired"))
+    at_start = "2026-09-21T14:13:20Z"
+
+    assert "hold timer expired" in vtep("events", "--since", at_start, address=daemon.address).stdout
+    later = vtep("events", "--since", "2031-01-01", address=daemon.address)
+    assert (later.stdout, later.stderr) == ("", "vtep: nothing happened\n")
+
+
+def test_explain_says_the_summary_first_then_the_advice(daemon):
+    ran = vtep("explain", "0200.0000.0003", address=daemon.address)
+
+    assert ran.stdout.splitlines()[:2] == [
+        "failed behind 10.0.0.1: No buffer space available",
+        "see docs/reasons.md",
+    ]
+    assert "error       ENOBUFS (105): No buffer space available" in ran.stdout
+
+
+def test_explain_has_a_part_for_each_vni_that_knows_the_mac(daemon):
+    daemon.do(daemon.figures.put, row(1, vni=VNI_NOT_READY))
+
+    told = json.loads(vtep("explain", "02:00:00:00:00:01", "-o", "json", address=daemon.address).stdout)
+
+    assert [explanation["vni"] for explanation in told["explanations"]] == [100, 200]
+
+
+# Exit codes
+
+
+def test_diff_is_0_where_all_is_equal(calm):
+    ran = vtep("diff", address=calm.address)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "vtep: no difference in 1 rows\n")
+
+
+def test_health_is_0_when_ready_and_1_with_the_reasons_when_not(daemon, tmp_path):
+    (tmp_path / "calm").mkdir()
+    with Served(figures(troubled=False), tmp_path / "calm") as calm:
+        well = vtep("health", address=calm.address)
+    ill = vtep("health", address=daemon.address)
+
+    assert (well.returncode, well.stdout, well.stderr) == (0, "ready\n", "")
+    assert (ill.returncode, ill.stdout) == (1, "not ready\n")
+    assert "VNI 200 is not ready: device-down" in ill.stderr
+
+
+def test_health_waits_for_a_daemon_and_until_it_is_ready(tmp_path):
+    waiting = subprocess.Popen(
+        [VTEP, "health", "--wait", "50", "--address", f"{tmp_path}/vtep.sock"], env=environment(), stdout=-1, text=True
+    )
+    with Answering(f"unix:{tmp_path}/vtep.sock", GetStatus=pb.GetStatusResponse()) as daemon:
+        wait_until(lambda: daemon.asked, deadline_s=20)
+        assert waiting.poll() is None
+        daemon.answers["GetStatus"] = pb.GetStatusResponse(ready=True)
+        said, _ = waiting.communicate(timeout=20)
+
+    assert (waiting.returncode, said) == (0, "ready\n")
+
+
+@pytest.mark.parametrize("command", [*LISTS, "health", "watch", "resync", "adopt"])
+def test_3_and_one_line_where_no_daemon_is(command, tmp_path):
+    ran = vtep(command, "--address", f"{tmp_path}/vtep.sock")
+
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr.startswith(f"vtep: unix:{tmp_path}/vtep.sock: no such socket.")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def refusing(code):
+    def answer(_, context):
+        context.abort(code, "because\x1b[2J")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("code", "returncode"),
+    [
+        (grpc.StatusCode.PERMISSION_DENIED, 3),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 3),
+        (grpc.StatusCode.INTERNAL, 3),
+        (grpc.StatusCode.UNIMPLEMENTED, 3),
+        (grpc.StatusCode.INVALID_ARGUMENT, 2),
+        (grpc.StatusCode.NOT_FOUND, 2),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_one_harmless_line(code, returncode, tmp_path):
+    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=refusing(code)) as daemon:
+        ran = vtep("peers", address=daemon.address)
+
+    assert (ran.returncode, ran.stdout) == (returncode, "")
+    assert len(ran.stderr.splitlines()) == 1
+    assert ran.stderr.rstrip("\n").isprintable()
+
+
+def test_a_daemon_that_does_not_answer_in_time_is_unreachable(tmp_path):
+    over = threading.Event()
+    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=lambda *_: over.wait(30)) as daemon:
+        ran = vtep("peers", "--timeout", "0.3", address=daemon.address)
+        over.set()
+
+    assert ran.returncode == 3
+    assert "no answer in time" in ran.stderr
+
+
+def test_a_certificate_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+
+    ran = vtep("status", "--address", "127.0.0.1:9", "--tls-ca", f"{tmp_path}/ca.pem")
+
+    assert ran.returncode == 3
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_mutual_tls_by_options_and_by_the_environment(tmp_path):
+    authority = Authority(tmp_path)
+    ca = authority.path
+    (server_cert, server_key), (cert, key) = authority.issue("server"), authority.issue("client")
+    secured = grpc.ssl_server_credentials(
+        [(Path(server_key).read_bytes(), Path(server_cert).read_bytes())], Path(ca).read_bytes(),
+        require_client_auth=True,
+    )  # fmt: skip
+    with Answering("127.0.0.1:0", secured, ListPeers=pb.ListPeersResponse()) as daemon:
+        options = ("--tls-ca", ca, "--tls-cert", cert, "--tls-key", key)
+        by_options = vtep("peers", *options, address=daemon.address)
+        by_environment = vtep("peers", address=daemon.address, VTEP_TLS_CA=ca, VTEP_TLS_CERT=cert, VTEP_TLS_KEY=key)
+        without_ours = vtep("peers", *options[:2], address=daemon.address)
+        plain = vtep("peers", address=daemon.address)
+
+    assert (by_options.returncode, by_environment.returncode) == (0, 0), by_options.stderr + by_environment.stderr
+    assert (without_ours.returncode, plain.returncode) == (3, 3)
+    assert "--tls-ca" in plain.stderr
+
+
+# The pipe and the terminal
+
+
+def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
+    with Served(figures(macs=20_000), tmp_path) as served:
+        ran = subprocess.run(
+            ["bash", "-c", f"{VTEP} macs | head -1; echo ${{PIPESTATUS[0]}}"],
+            env=environment(VTEP_ADDRESS=served.address), capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+
+    assert ran.stdout.splitlines()[1:] == ["0"]
+    assert not ran.stderr
+
+
+@pytest.mark.parametrize("command", ["macs", "completion bash"])
+@pytest.mark.parametrize("more", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_output_that_cannot_be_written_is_one_line(command, more, daemon):
+    ran = subprocess.run(
+        ["bash", "-c", f"{VTEP} {command} > /dev/full"],
+        env=environment(VTEP_ADDRESS=daemon.address, **more), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stderr) == (2, "vtep: the output cannot be written: No space left on device\n")
+
+
+def test_what_a_peer_said_cannot_act_on_the_terminal(tmp_path):
+    hostile = pb.Peer(address="10.0.0.1\x1b[1A", reason="\x1b]0;owned\x07\r\n\x9b2J")
+    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=pb.ListPeersResponse(peers=[hostile])) as daemon:
+        table = vtep("peers", address=daemon.address)
+        told = vtep("peers", "-o", "json", address=daemon.address)
+
+    assert all(line.isprintable() for line in table.stdout.split("\n"))
+    assert told.stdout.rstrip("\n").isprintable()
+    assert json.loads(told.stdout)["peers"][0]["reason"] == hostile.reason
+
+
+def test_a_locale_without_a_character_is_no_failure(tmp_path):
+    told = pb.ListPeersResponse(peers=[pb.Peer(address="10.0.0.1", reason="обслуживание " * 9)])
+    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=told) as daemon:
+        ran = vtep("peers", address=daemon.address, PYTHONIOENCODING="ascii")
+
+    assert ran.returncode == 0
+    assert r"\u043e" in ran.stdout
+
+
+class Terminal:
+    """A command on a terminal of its own, and what it wrote there."""
+
+    def __init__(self, *words, address, **more):
+        self.text = ""
+        ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [VTEP, *words, "--address", address], stdin=theirs, stdout=theirs, stderr=theirs,
+            env=environment(COLUMNS="80", **more), start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self._ours = ours
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._reader.join(10)
+        os.close(self._ours)
+
+    def _read(self):
+        try:
+            while octets := os.read(self._ours, 65536):
+                self.text += octets.decode(errors="replace")
+        except OSError:
+            pass  # the other side is closed
+
+
+@pytest.mark.parametrize(("more", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_states_have_colours_on_a_terminal_that_wants_them(more, is_coloured, daemon):
+    with Terminal("macs", address=daemon.address, **more) as terminal:
+        assert terminal.process.wait(20) == 0
+        wait_until(lambda: "suppressed" in terminal.text)
+
+    assert ("\x1b[31mfailed" in terminal.text) == is_coloured
+    assert ("\x1b" in terminal.text) == is_coloured
+
+
+def test_watch_redraws_in_place_on_a_terminal_and_ends_by_ctrl_c(daemon):
+    with Terminal("watch", address=daemon.address) as terminal:
+        wait_until(lambda: "macs 4/9 installed" in terminal.text, deadline_s=20)
+        daemon.do(daemon.figures.put, row(0x77))
+        wait_until(lambda: "02:00:00:00:00:77" in terminal.text, deadline_s=20)
+        wait_until(lambda: "\x1b[J" in terminal.text.partition("02:00:00:00:00:77")[0])
+        terminal.process.send_signal(signal.SIGINT)
+
+        assert terminal.process.wait(20) == 130
+        assert "Traceback" not in terminal.text
+
+
+# Watching
+
+
+class Watcher:
+    """A `vtep watch` whose output goes to files."""
+
+    def __init__(self, directory, address, *words):
+        self._out, self._err = directory / "out", directory / "err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [VTEP, "watch", "--address", address, *words], stdout=out, stderr=err, env=environment()
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(20) == 130
+        assert "Traceback" not in self.talk
+
+    @property
+    def lines(self):
+        return [line for line in self._out.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    @property
+    def objects(self):
+        return [json.loads(line) for line in self.lines]
+
+    def of(self, kind):
+        return [one for one in self.objects if one["type"] == kind]
+
+    @property
+    def talk(self):
+        return self._err.read_text()
+
+
+def test_watch_tells_changes_as_json_lines(daemon, tmp_path):
+    with Watcher(tmp_path, daemon.address, "-o", "json") as watcher:
+        wait_until(lambda: watcher.of("mark"), deadline_s=20)
+        daemon.do(daemon.figures.put, row(0x77))
+        daemon.do(daemon.figures.remove, (VNI_READY, row(0x77).mac))
+        daemon.do(daemon.figures.happen, Entry("reload", text="changed"))
+        wait_until(lambda: watcher.of("event"), deadline_s=20)
+
+        assert watcher.objects[0]["type"] == "status"
+        assert [mac["mac"] for mac in watcher.of("mac")] == ["02:00:00:00:00:77"]
+        assert watcher.of("gone") == [{"type": "gone", "vni": 100, "mac": "02:00:00:00:00:77"}]
+        assert watcher.of("event")[0]["kind"] == "reload"
+
+
+def test_watch_begins_with_the_table_and_with_earlier_events_when_asked(daemon, tmp_path):
+    since = "2026-09-21T00:00:00Z"
+    with Watcher(tmp_path, daemon.address, "-o", "json", "--table", "--since", since) as watcher:
+        wait_until(lambda: watcher.of("mark"), deadline_s=20)
+
+        assert len(watcher.of("mac")) == 9
+        assert [event["kind"] for event in watcher.of("event")] == ["peer-up", "move", "contested"]
+
+
+def test_watch_goes_on_where_it_was_when_the_daemon_comes_back(daemon, tmp_path):
+    with Watcher(tmp_path, daemon.address, "-o", "json") as watcher:
+        wait_until(lambda: watcher.of("mark"), deadline_s=20)
+        daemon.stop()
+        wait_until(lambda: "the daemon is gone; waiting for it" in watcher.talk, deadline_s=20)
+        daemon.do(daemon.figures.put, row(0x77))  # nobody is told, but for those who ask where they were
+        daemon.start()
+        wait_until(lambda: watcher.of("mac"), deadline_s=20)
+
+        assert "the daemon is back" in watcher.talk
+        assert [mac["mac"] for mac in watcher.of("mac")] == ["02:00:00:00:00:77"]
+
+
+def test_watch_prints_lines_where_there_is_no_terminal(daemon, tmp_path):
+    with Watcher(tmp_path, daemon.address) as watcher:
+        wait_until(lambda: "macs 4/9 installed" in watcher.talk, deadline_s=20)
+        daemon.do(daemon.figures.happen, Entry("move", VNI_READY, row(2).mac, row(1).vtep))
+        wait_until(lambda: watcher.lines, deadline_s=20)
+
+        assert "move 100 02:00:00:00:00:02 10.0.0.1" in watcher.lines[0]
+        assert "\x1b" not in watcher.lines[0]
+        assert "EoR 1/2" in watcher.talk
+
+
+def test_watch_ends_where_watching_is_not_allowed(tmp_path):
+    answers = {"GetStatus": pb.GetStatusResponse(), "Watch": refusing(grpc.StatusCode.PERMISSION_DENIED)}
+    with Answering(f"unix:{tmp_path}/vtep.sock", **answers) as daemon:
+        ran = vtep("watch", address=daemon.address)
+
+    assert ran.returncode == 3
+    assert "permission denied" in ran.stderr
+
+
+# Orders
+
+
+ORDERS = (
+    (["resync"], ("resync", False)),
+    (["resync", "--peers"], ("resync", True)),
+    (["adopt", "--dry-run"], ("adopt", None, True)),
+    (["adopt", "--vni", "100"], ("adopt", VNI_READY, False)),
+    (["clear-duplicate", "0200.0000.0002"], ("clear_duplicate", row(2).mac, None)),
+    (["log-level", "debug"], ("set_log_level", "debug")),
+)
+
+
+@pytest.mark.parametrize(("words", "asked"), ORDERS, ids=lambda value: " ".join(map(str, value)))
+def test_an_order_finds_the_admin_service_through_the_daemon(words, asked, daemon):
+    ran = vtep(*words, address=daemon.address)
+
+    assert ran.returncode == 0, ran.stderr
+    assert daemon.figures.asked == [asked]
+    assert ran.stderr
+
+
+@pytest.mark.parametrize("given", ["address", "admin"])
+def test_an_order_takes_either_address_as_an_option(given, daemon):
+    ran = vtep("resync", "--address", getattr(daemon, given))
+
+    assert ran.returncode == 0, ran.stderr
+    assert daemon.figures.asked == [("resync", False)]
+
+
+def test_the_admin_address_of_the_environment_is_taken(daemon, tmp_path):
+    ran = vtep("resync", address=f"unix:{tmp_path}/none.sock", VTEP_ADMIN_ADDRESS=daemon.admin)
+
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_an_address_that_is_typed_is_never_replaced_by_the_environment(daemon, tmp_path):
+    ran = vtep("resync", "--address", daemon.address, VTEP_ADMIN_ADDRESS=f"unix:{tmp_path}/none.sock")
+
+    assert ran.returncode == 0, ran.stderr
+    assert daemon.figures.asked == [("resync", False)]
+
+
+def test_what_was_adopted_is_a_table(daemon):
+    ran = vtep("adopt", address=daemon.address)
+
+    assert ran.stdout.splitlines()[1].split() == ["100", "02:00:00:00:00:aa", "10.0.0.2"]
+    assert ran.stderr == "vtep: took 1 row\n"
+
+
+def test_a_daemon_without_an_admin_service_says_so(daemon):
+    daemon.do(daemon.figures.become, admin=())
+
+    ran = vtep("resync", address=daemon.address)
+
+    assert ran.returncode == 3
+    assert "no admin service (api.admin)" in ran.stderr

@@ -1,0 +1,157 @@
+"""Where a MAC is, or where it stopped on its way to the kernel, for a person at three in the morning.
+
+Knows in which order a person wants to read it. Every sentence is the daemon's; only what is empty is left out.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from vtep.cli import values
+from vtep.cli.dial import client
+from vtep.cli.listing import event_text, state_name
+from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, until, width, wrapped
+from vtep.v1 import vtep_pb2 as pb
+
+LABEL: Final = 12
+"""Where values begin."""
+
+
+def explain(options: argparse.Namespace) -> int:
+    request = pb.ExplainMacRequest(mac=str(options.mac), vni=options.vni)
+    with client(options) as daemon:
+        answer = daemon.ask(request, pb.ExplainMacResponse)
+    if options.output == "json":
+        print(values.line(values.value(answer)))
+        return 0
+    page = Page(width(sys.stdout), time.time(), colours=has_colours(sys.stdout))
+    print("\n\n".join("\n".join(page.lines(explanation)) for explanation in answer.explanations))
+    return 0
+
+
+class Page:
+    """How one explanation is laid out on so many columns at this time."""
+
+    def __init__(self, columns: int, now: float, *, colours: bool = False) -> None:
+        self._columns = columns
+        self._now = now
+        self._colours = colours
+
+    def lines(self, explanation: pb.Explanation) -> Iterator[str]:
+        yield wrapped(explanation.summary, self._columns)
+        if explanation.advice:
+            yield wrapped(explanation.advice, self._columns)
+        yield ""
+        yield self._labelled("MAC", _name(explanation))
+        if explanation.vni:
+            yield self._labelled("VNI", _readiness(explanation), word=explanation.vni_state)
+        yield from self._candidates(explanation)
+        yield from self._rows(explanation)
+        yield from self._alerts(explanation)
+        yield from self._events(explanation)
+
+    def _candidates(self, explanation: pb.Explanation) -> Iterator[str]:
+        if not explanation.candidates:
+            yield self._labelled("heard", "no route for it")
+        for candidate in explanation.candidates:
+            yield self._labelled(candidate.verdict, _route(candidate))
+            if candidate.text:
+                yield self._labelled("", candidate.text)
+            yield self._labelled("", _origin(candidate))
+            if candidate.route_targets:
+                yield self._labelled("", "route targets " + " ".join(candidate.route_targets))
+
+    def _rows(self, explanation: pb.Explanation) -> Iterator[str]:
+        if explanation.HasField("desired"):
+            yield self._labelled("wanted", _wanted(explanation.desired))
+            state = state_name(explanation.desired.sync.state)
+            yield self._labelled("state", self._state(explanation.desired.sync), word=state)
+            yield from self._pending(explanation.desired.sync)
+        else:
+            yield self._labelled("wanted", "nothing")
+        yield self._labelled("claim", self._claim(explanation.ownership))
+        yield self._labelled("kernel", self._kernel(explanation.kernel))
+
+    def _state(self, sync: pb.Sync) -> str:
+        parts = [state_name(sync.state)]
+        parts += [sync.reason] if sync.reason else []
+        parts += [f"so in the kernel since {age(sync.since, self._now)}"] if sync.HasField("since") else []
+        parts += [f"generation {sync.generation}"] if sync.generation else []
+        return ", ".join(parts)
+
+    def _pending(self, sync: pb.Sync) -> Iterator[str]:
+        if sync.errno or sync.error:
+            label = "holder" if sync.state == pb.SYNC_STATE_CONTESTED else "error" if sync.errno else "because"
+            number = number_and_name(sync.errno) if sync.errno else ""
+            yield self._labelled(label, ": ".join(filter(None, (number, sync.error))))
+        if sync.HasField("next_try"):
+            yield self._labelled("next try", until(sync.next_try, self._now))
+
+    def _claim(self, ownership: pb.Ownership) -> str:
+        words = {"owned": "ours", "claimed": "claimed, and not seen in the kernel yet", "none": "not ours"}
+        said = words.get(ownership.state, ownership.state or "unknown")
+        return f"{said}, since {age(ownership.since, self._now)}" if ownership.HasField("since") else said
+
+    def _kernel(self, row: pb.KernelRow) -> str:
+        parts = [row.state or "unknown"]
+        parts += [f"behind {row.vtep}"] if row.vtep else []
+        parts += [f"held by {row.holder}"] if row.holder else []
+        parts += [f"seen {age(row.seen, self._now)}"] if row.HasField("seen") else ["not seen yet"]
+        return ", ".join(parts)
+
+    def _alerts(self, explanation: pb.Explanation) -> Iterator[str]:
+        for alert in explanation.alerts:
+            yield self._labelled("alert", alert)
+        if explanation.moves:
+            times = "once" if explanation.moves == 1 else f"{explanation.moves} times"
+            yield self._labelled("moved", f"{times} within the window of duplicate detection")
+        if explanation.HasField("duplicate_since"):
+            yield self._labelled("duplicate", f"since {age(explanation.duplicate_since, self._now)}")
+
+    def _events(self, explanation: pb.Explanation) -> Iterator[str]:
+        if explanation.events:
+            yield ""
+        for event in explanation.events:
+            indent = " " * 16
+            yield wrapped(f"{event.kind} {event_text(event)}", self._columns, f"{clock(event.time)}  ", indent)
+
+    def _labelled(self, label: str, text: str, word: str = "") -> str:
+        """Return a line, or more than one, with its label; a state's word is coloured."""
+        shown = wrapped(text, self._columns, f"{plain(label):<{LABEL}}", " " * LABEL)
+        if self._colours and word and shown[LABEL:].startswith(word):
+            return shown[:LABEL] + painted(word, word) + shown[LABEL + len(word) :]
+        return shown
+
+
+def _name(explanation: pb.Explanation) -> str:
+    return f"{explanation.mac} in VNI {explanation.vni}" if explanation.vni else f"{explanation.mac}, in no VNI"
+
+
+def _readiness(explanation: pb.Explanation) -> str:
+    state = explanation.vni_state or "unknown"
+    return f"{state}: {', '.join(explanation.vni_reasons)}" if explanation.vni_reasons else state
+
+
+def _route(candidate: pb.Candidate) -> str:
+    parts = [candidate.vtep, candidate.reason]
+    parts += [f"seq {candidate.seq}"] if candidate.seq else []
+    parts += [word for word in ("sticky", "stale") if getattr(candidate, word)]
+    return ", ".join(filter(None, [*parts, *candidate.notes]))
+
+
+def _origin(candidate: pb.Candidate) -> str:
+    parts = [f"of peer {candidate.peer}", f"RD {candidate.rd}", f"label {candidate.label}"]
+    parts += [f"host {candidate.ip}"] if candidate.ip else []
+    parts += [f"ESI {candidate.esi}"] if candidate.esi else []
+    return ", ".join(parts)
+
+
+def _wanted(mac: pb.Mac) -> str:
+    parts = [f"behind {mac.vtep}", mac.reason]
+    parts += [f"with VNI {mac.vtep_vni}"] if mac.vtep_vni else []
+    parts += [f"seq {mac.seq}"] if mac.seq else []
+    parts += [word for word in ("sticky", "stale") if getattr(mac, word)]
+    parts += [f"ESI {mac.esi}"] if mac.esi else []
+    return ", ".join(filter(None, [*parts, *mac.notes]))

@@ -1,0 +1,323 @@
+"""Changes as they happen: a picture that is redrawn on a terminal, lines elsewhere, JSON lines for programs.
+
+Knows the stream's batches and marks, and how to go on after the daemon was away. Decides nothing about rows.
+
+    thread: stream ──▶ queue (bounded: a slow terminal slows the stream, and the daemon says LAGGED)
+                         │
+    main:   ─────────────┴──▶ show: Drawn | Told | Lines
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import Empty, Queue
+from typing import Any, Final, Protocol, TextIO
+
+import grpc
+
+from vtep.cli import grid, values
+from vtep.cli.dial import Client, Stream, client, refusal, said
+from vtep.cli.listing import EVENT_COLUMNS, event_cells, event_text, figures, headline, state_name
+from vtep.cli.text import amount, clock, has_colours, plain, rate, say, width
+from vtep.v1 import vtep_pb2 as pb
+
+REDRAW_S: Final = 0.1
+"""No more often, however many batches come."""
+QUIET_S: Final = 35.0
+"""The daemon says something every 10 s; one that is silent for so long is gone, whatever TCP thinks."""
+PAUSE_S: Final = 1.0
+"""Before another try with a daemon that ends a stream at once."""
+QUEUE_MAX: Final = 16
+CHANGES_MAX: Final = 200
+"""Kept for redrawing; no terminal is higher."""
+PROBLEM_LINES_MAX: Final = 6
+"""Of a terminal's 24; `vtep status` has all of them."""
+RATE_OVER_S: Final = 0.5
+"""Figures that are closer than this say nothing about a rate."""
+
+
+class Show(Protocol):
+    """What is done with a batch."""
+
+    def take(self, batch: pb.WatchResponse) -> None: ...
+    def rest(self) -> None:
+        """Nothing more is waiting: catch up with what was put off."""
+
+
+def watch(options: argparse.Namespace) -> int:
+    request = pb.WatchRequest(changes_only=not options.table)
+    if options.since:
+        request.events_since.FromDatetime(options.since)
+    show: Show
+    if options.output == "json":
+        show = Lines(sys.stdout)
+    elif sys.stdout.isatty():
+        show = Drawn(sys.stdout)
+    else:
+        show = Told(sys.stdout)
+    with client(options) as daemon:
+        # An address where nobody is ends the command; one that was heard once is worth waiting for.
+        first = daemon.ask(pb.GetStatusRequest(), pb.GetStatusResponse)
+        show.take(pb.WatchResponse(status=first))
+        for batch in batches(daemon, request):
+            if batch is None:
+                show.rest()
+            else:
+                show.take(batch)
+    return 0
+
+
+# The stream
+
+
+def batches(daemon: Client, request: pb.WatchRequest) -> Iterator[pb.WatchResponse | None]:
+    """Yield batches for ever, over every life of the daemon; None when none is waiting."""
+    asked = pb.WatchRequest()
+    asked.CopyFrom(request)
+    is_away = False
+    while True:
+        said_something = False
+        for batch in _life(daemon, asked, wait=is_away):
+            if batch is not None:
+                if is_away:
+                    say(f"{daemon.address}: the daemon is back")
+                is_away, said_something = False, True
+                asked.resume_token = batch.resume_token or asked.resume_token
+            yield batch
+        if not is_away:
+            say(f"{daemon.address}: the daemon is gone; waiting for it")
+            is_away = True
+            # Another life of it does not know the token, and has its own events to tell.
+            asked.events_since.GetCurrentTime()
+        if not said_something:
+            time.sleep(PAUSE_S)
+
+
+def _life(daemon: Client, request: pb.WatchRequest, *, wait: bool) -> Iterator[pb.WatchResponse | None]:
+    """Yield what one stream says until the daemon goes; raise what another try would not change."""
+    stream = daemon.stream(request, pb.WatchResponse, wait=wait)
+    queue: Queue[pb.WatchResponse | _End] = Queue(QUEUE_MAX)
+    threading.Thread(target=_pump, args=(stream, queue), daemon=True).start()
+    heard = time.monotonic()
+    try:
+        while True:
+            try:
+                item = queue.get(timeout=REDRAW_S)
+            except Empty:
+                if not wait and time.monotonic() - heard > QUIET_S:
+                    return
+                yield None
+                continue
+            if isinstance(item, _End):
+                _raise_if_final(daemon, item.error)
+                return
+            heard, wait = time.monotonic(), False
+            yield item
+    finally:
+        stream.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: grpc.RpcError | None
+
+
+def _pump(stream: Stream[pb.WatchResponse], queue: "Queue[pb.WatchResponse | _End]") -> None:
+    try:
+        for batch in stream:
+            queue.put(batch)
+        queue.put(_End(None))
+    except grpc.RpcError as error:
+        queue.put(_End(error))
+
+
+def _raise_if_final(daemon: Client, error: grpc.RpcError | None) -> None:
+    passing = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
+    if error is not None and said(error)[0] not in passing:
+        raise refusal(daemon.address, error)
+
+
+# JSON lines
+
+
+class Lines:
+    """One object a line; `type` says which: status, mac, gone, event or mark."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def take(self, batch: pb.WatchResponse) -> None:
+        for fields in _told(batch):
+            print(values.line(fields), file=self._stream)
+        self._stream.flush()
+
+    def rest(self) -> None:
+        pass
+
+
+def _told(batch: pb.WatchResponse) -> Iterator[dict[str, Any]]:
+    # A mark stands before the table that it announces, and after the table that it ends.
+    mark: dict[str, Any] = {"type": "mark", "mark": values.enum_name(pb.WatchMark.DESCRIPTOR, batch.mark)}
+    if batch.mark == pb.WATCH_MARK_LAGGED:
+        yield mark
+    for mac in batch.macs:
+        yield {"type": "mac"} | values.value(mac)
+    for key in batch.gone:
+        yield {"type": "gone"} | values.value(key)
+    for event in batch.events:
+        yield {"type": "event"} | values.value(event)
+    if batch.mark not in {pb.WATCH_MARK_LAGGED, pb.WATCH_MARK_UNSPECIFIED}:
+        yield mark
+    if batch.HasField("status"):
+        yield {"type": "status"} | values.value(batch.status)
+
+
+# Lines for people
+
+
+class Told:
+    """One line for each change; how far the first convergence is goes to standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._pace = Pace()
+        self._progress = ""
+
+    def take(self, batch: pb.WatchResponse) -> None:
+        if batch.mark == pb.WATCH_MARK_LAGGED:
+            say("some changes were missed")
+        for line in _changes(batch):
+            print(line, file=self._stream)
+        self._stream.flush()
+        if batch.HasField("status"):
+            self._tell_progress(self._pace.line(batch.status, time.monotonic()))
+
+    def _tell_progress(self, line: str) -> None:
+        if line and line != self._progress:
+            print(line, file=sys.stderr)
+        self._progress = line
+
+    def rest(self) -> None:
+        pass
+
+
+def _changes(batch: pb.WatchResponse) -> Iterator[str]:
+    for mac in batch.macs:
+        why = ": ".join(filter(None, (mac.sync.reason, mac.sync.error))) or mac.reason
+        yield plain(f"row  {mac.vni} {mac.mac} {mac.vtep} {state_name(mac.sync.state)} ({why})")
+    for key in batch.gone:
+        yield plain(f"gone  {key.vni} {key.mac}")
+    for event in batch.events:
+        about = [event.kind, str(event.vni or ""), event.mac, event.peer, event_text(event)]
+        yield plain(f"{clock(event.time)}  {' '.join(filter(None, about))}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    at: float
+    installed: int
+    per_s: float = 0.0
+
+
+class Pace:
+    """How far the first convergence is, and how fast it goes. Silent once the daemon was ready."""
+
+    def __init__(self) -> None:
+        self._mark: _Mark | None = None
+        self._was_ready = False
+
+    def line(self, status: pb.GetStatusResponse, now: float) -> str:
+        """Return the progress, or nothing when there is none to tell."""
+        self._was_ready = self._was_ready or status.ready
+        counts = next((kind for kind in status.kinds if kind.kind == "mac"), pb.KindCounts())
+        self._mark = self._next(counts.installed, now)
+        if self._was_ready:
+            return ""
+        return (
+            f"macs {amount(counts.installed)}/{amount(counts.wanted)} installed, {rate(self._mark.per_s)}, "
+            f"EoR {status.feed.peers_ended}/{status.feed.peers}"
+        )
+
+    def _next(self, installed: int, now: float) -> _Mark:
+        """Measure over what lies between two figures."""
+        before = self._mark
+        if before is None:
+            return _Mark(now, installed)
+        if now - before.at < RATE_OVER_S:
+            return before
+        return _Mark(now, installed, max(0.0, (installed - before.installed) / (now - before.at)))
+
+
+# On a terminal
+
+
+class Drawn:
+    """The figures and the last changes, redrawn in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._status = pb.GetStatusResponse()
+        self._changes: deque[tuple[str, ...]] = deque(maxlen=CHANGES_MAX)
+        self._pace = Pace()
+        self._progress = ""
+        self._height = 0
+        self._drawn_at = float("-inf")
+        self._is_stale = False
+
+    def take(self, batch: pb.WatchResponse) -> None:
+        if batch.HasField("status"):
+            self._status.CopyFrom(batch.status)
+            self._progress = self._pace.line(batch.status, time.monotonic())
+        self._changes.extend(_drawn_changes(batch))
+        self._is_stale = True
+        if time.monotonic() - self._drawn_at >= REDRAW_S:
+            self._draw()
+
+    def rest(self) -> None:
+        if self._is_stale:
+            self._draw()
+
+    def _draw(self) -> None:
+        columns, lines_max = width(self._stream), _height(self._stream)
+        # The last column stays free: a terminal that has no room for the cursor there would wrap.
+        picture = self.picture(columns - 1, lines_max - 1, colours=has_colours(self._stream))
+        up = f"\x1b[{self._height}F" if self._height else ""
+        print(f"{up}\x1b[J" + "\n".join(picture), file=self._stream, flush=True)
+        self._height, self._drawn_at, self._is_stale = len(picture), time.monotonic(), False
+
+    def picture(self, columns: int, lines_max: int, *, colours: bool) -> list[str]:
+        """Return the figures, and as many of the last changes as there is room for."""
+        problems = "\n".join(headline(self._status, columns, colours=colours)).split("\n")
+        progress = [self._progress[:columns]] if self._progress else []
+        top = [*problems[:PROBLEM_LINES_MAX], *progress, "", *figures(self._status, columns)]
+        room = lines_max - len(top) - 2
+        if not self._changes or room < 1:
+            return top[:lines_max]
+        last = list(self._changes)[-room:]
+        return [*top, "", *grid.render(EVENT_COLUMNS, last, columns, colours=colours)]
+
+
+def _height(stream: TextIO) -> int:
+    """Return the lines there are; a terminal that does not know says 0."""
+    try:
+        return max(8, os.get_terminal_size(stream.fileno()).lines or 24)
+    except OSError:
+        return 24
+
+
+def _drawn_changes(batch: pb.WatchResponse) -> Iterator[tuple[str, ...]]:
+    if batch.mark == pb.WATCH_MARK_LAGGED:
+        yield (time.strftime("%m-%d %H:%M:%S"), "lagged", "", "", "some changes were missed")
+    now = time.strftime("%m-%d %H:%M:%S")
+    for mac in batch.macs:
+        why = ": ".join(filter(None, (mac.sync.reason, mac.sync.error))) or mac.reason
+        yield (now, state_name(mac.sync.state), str(mac.vni), mac.mac, f"{mac.vtep}, {why}")
+    for key in batch.gone:
+        yield (now, "gone", str(key.vni), key.mac, "")
+    for event in batch.events:
+        yield event_cells(event)
