@@ -1,69 +1,83 @@
-"""The real API over written figures, in a thread of its own, so that a test can be its client from outside.
+"""A daemon's API without a daemon: gRPC on a socket, where every method answers what a test put there.
 
-Knows how to start and end it, and how to reach into its event loop. Does not know what the figures say.
+Knows the two services' methods and nothing of what is in an answer, so that it can say what no real daemon would say. A
+method without an answer is unimplemented.
 """
 
-import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-from tests.lab.figures import Figures
-from vtep.config import ApiConfig
-from vtep.serve.grpc import serve
+import grpc
+from google.protobuf.message import Message
+
+from vtep.v1 import admin_pb2, vtep_pb2
+
+Answer = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class Served:
-    """One life of the API, on `vtep.sock` and `admin.sock` of a directory."""
+class Answering:
+    """One API at an address; `asked` has every request in order."""
 
-    def __init__(self, figures: Figures, directory: Path) -> None:
-        self.figures = figures
-        self.address = f"unix:{directory}/vtep.sock"
-        self.admin = f"unix:{directory}/admin.sock"
-        figures.become(admin=(self.admin,))
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._ending = asyncio.Event()
-        self._life: Future[None] | None = None
+    def __init__(
+        self, address: str, credentials: grpc.ServerCredentials | None = None, **answers: Message | Answer
+    ) -> None:
+        self.address = address
+        self.answers: dict[str, Message | Answer] = dict(answers)
+        self.asked: list[Message] = []
+        self._credentials = credentials
+        self._server: grpc.Server | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
 
     def start(self) -> None:
-        is_up = threading.Event()
-        self._ending = asyncio.Event()
-        self._life = asyncio.run_coroutine_threadsafe(self._serve(is_up), self._loop)
-        self._life.add_done_callback(lambda _: is_up.set())
-        assert is_up.wait(10)
-        if self._life.done():
-            self._life.result()
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        self._server.add_generic_rpc_handlers((_Methods(self),))
+        if self._credentials:
+            port = self._server.add_secure_port(self.address, self._credentials)
+        else:
+            port = self._server.add_insecure_port(self.address)
+        if port > 1:
+            self.address = f"{self.address.rpartition(':')[0]}:{port}"
+        self._server.start()
 
     def stop(self) -> None:
-        if self._life is not None:
-            self._loop.call_soon_threadsafe(self._ending.set)
-            self._life.result(10)
-            self._life = None
+        if self._server is not None:
+            self._server.stop(None).wait(5)
+            self._server = None
 
-    def do(self, what: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-        """Call it in the loop, where the figures live."""
+    def answer(self, name: str, request: Message, context: grpc.ServicerContext) -> Any:
+        self.asked.append(request)
+        answer = self.answers[name]
+        return answer if isinstance(answer, Message) else answer(request, context)
 
-        async def call() -> None:
-            what(*arguments, **named)
 
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result(5)
+class _Methods(grpc.GenericRpcHandler):
+    def __init__(self, api: Answering) -> None:
+        self._api = api
 
-    async def _serve(self, is_up: threading.Event) -> None:
-        api = ApiConfig(listen=[self.address], admin=[self.admin], metrics="")
-        async with serve(api, self.figures, self.figures):
-            is_up.set()
-            await self._ending.wait()
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        name = details.method.rpartition("/")[2]
+        if name not in self._api.answers:
+            return None
+        module = admin_pb2 if "AdminService" in details.method else vtep_pb2
+        request = getattr(module, f"{name}Request")
+
+        def unary(message: Message, context: grpc.ServicerContext) -> Any:
+            return self._api.answer(name, message, context)
+
+        def stream(message: Message, context: grpc.ServicerContext) -> Iterator[Any]:
+            yield from self._api.answer(name, message, context)
+
+        if name == "Watch":
+            return grpc.unary_stream_rpc_method_handler(stream, request.FromString, _serialized)
+        return grpc.unary_unary_rpc_method_handler(unary, request.FromString, _serialized)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -16,9 +16,9 @@ import pytest
 
 from tests.lab import figures as lab_figures
 from tests.lab import overlay
+from tests.lab.api import Served
 from tests.lab.fixtures import skipped_if_missing
 from tests.lab.namespaces import Lab, link
-from tests.lab.answering import Served
 from tests.lab.speaker import Speaker
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until

@@ -14,9 +14,9 @@ import grpc
 import pytest
 
 from tests.lab.answering import Answering
+from tests.lab.api import Served
 from tests.lab.certificates import Authority
 from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
-from tests.lab.answering import Served
 from tests.lab.wait import wait_until
 from vtep.status.journal import Entry
 from vtep.v1 import vtep_pb2 as pb
