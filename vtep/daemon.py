@@ -4,12 +4,13 @@
                            ▲           │ ▲                      │          │
                            └─refreshes─┘ └────own MACs──────────┤          │ events
                                        │                        ▼          ▼
-                 signals ─▶ stop,      └──────────▶ report ◀─Board[Outcome]  hints
-                            reload                    │
-                                                      ▼
-                                                Board[Status], log
+                 signals ─▶ stop,      ├──────────▶ report ◀─Board[Outcome]  hints
+                            reload     ▼              │
+                                    observer ◀────────┴──▶ log
+                                       │
+                                       └──▶ API, metrics, status page (they read, and order through Orders)
 
-Each task owns its state and they share only boards; one TaskGroup holds them, and a task that ends ends the daemon.
+Each task owns its state and they share only boards and what is published; one TaskGroup holds them, and a task that ends ends the daemon.
 With no bound VNI there is no actor and no netlink socket. Without CAP_NET_ADMIN the routes are kept all the same, and
 the status says that the dataplane is off.
 """
@@ -34,18 +35,23 @@ from vtep.intent import Intent
 from vtep.kernel.ledger import LedgerFile, this_place
 from vtep.kernel.socket import Kernel
 from vtep.kernel.target import KernelTarget
+from vtep.kernel.timed import Timed
 from vtep.kinds import KINDS
 from vtep.listener import Listener
+from vtep.observer import Observer
+from vtep.orders import Orders
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import Engine, Scope, Steps
 from vtep.reconcile.ownership import Ledger
 from vtep.reconcile.report import Report
+from vtep.serve import grpc, site
 from vtep.speaker.stream import Attached, Detached, Item, Lines, Lost, Oversized, Stream
-from vtep.status.board import Board
-from vtep.status.model import DataplaneStatus, FeedStatus, PeerStatus, Status
+from vtep.status.journal import Entry
+from vtep.status.model import Status
 
 DRAIN_S_MAX: Final = 5.0
 EXIT_S_MAX: Final = 10.0
+PUBLISH_S: Final = 0.1
 WORK_AT_ONCE: Final = 4096
 """Judging so much, in lone MACs, holds the loop for about 20 ms."""
 STALLED_S_MAX: Final = 30.0
@@ -62,15 +68,16 @@ class Daemon:
 
     def __init__(self, config: Config, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
-        self.status: Board[Status] = Board(Status())
         self.listener = Listener(config, clock())
+        self.observer = Observer(config, self.listener, clock)
+        self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
         self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
-        self._attached = False
         self._exabgp_pid: int | None = None
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._orders = Orders(self.listener, self.observer, self._nudged.set)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
 
@@ -78,15 +85,18 @@ class Daemon:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
         await self._stream.start()
         try:
-            async with self._dataplane(), asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(self._listen(), name="listen")]
+            async with self._dataplane(), self._readers(), asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(self._listen(), name="listen"),
+                    tasks.create_task(self._publish(), name="publish"),
+                ]
                 if self._actor is not None:
                     running += [
                         tasks.create_task(self._actor.run(), name="actor"),
                         tasks.create_task(self._follow(self._actor), name="report"),
                     ]
                 logs.event(log, logging.INFO, "started", vnis=len(self.config.vnis), socket=self.config.feed.socket)
-                self._publish()
+                self.serving.set()
                 await self._stopping.wait()
                 for task in running:
                     task.cancel()
@@ -111,6 +121,8 @@ class Daemon:
         except ConfigError as error:
             for problem in error.problems:
                 logs.event(log, logging.ERROR, "reload refused", problem=problem)
+            self.observer.reload_ok = False
+            self.observer.happen(Entry("reload", reason="refused", text=str(error)))
             return
         for what in _needs_restart(self.config, config):
             logs.event(log, logging.WARNING, "reload leaves as it was", key=what, hint="restart to change it")
@@ -120,6 +132,7 @@ class Daemon:
             self._target.reconfigure(config.vnis)
             self._actor.survey()
         self._nudged.set()
+        self.observer.reconfigure(config)
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
 
     # The feed
@@ -140,13 +153,14 @@ class Daemon:
             if (intent.complete, intent.why) != (before.complete, before.why):
                 name = "picture complete" if intent.complete else "picture incomplete"
                 logs.event(log, logging.INFO, name, why=intent.why)
+            self.observer.follow(before, intent)
+            self.observer.look_at_peers()
             if self._actor is not None:
-                self._actor.offer(intent)
+                self._actor.offer(intent, None if item is None else now)
             for peer in self.listener.refreshes(now):
                 who = "" if peer is None else f"neighbor {peer} "
                 sent = self._stream.send(f"{who}announce route-refresh l2vpn evpn")
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=sent)
-            self._publish()
 
     async def _next_item(self) -> Item | None:
         """Return what comes next, or nothing when time or a nudge came first."""
@@ -172,20 +186,24 @@ class Daemon:
     def _take(self, item: Item, now: float) -> None:
         match item:
             case Lines(lines=lines, replayed=replayed):
+                self.observer.last_line = now
                 self.listener.hear(lines, now, replayed=replayed)
             case Attached():
-                self._attached = True
+                self.observer.attached = True
+                self.observer.happen(Entry("feed-up", text=f"ExaBGP {item.exabgp_pid}"))
                 logs.event(log, logging.INFO, "feed attached", exabgp_pid=item.exabgp_pid, complete=item.complete)
                 # Another relay of the same ExaBGP knows nothing of what that told the one before.
                 if not item.complete or item.exabgp_pid == self._exabgp_pid:
                     self.listener.rib.miss_lines()
                 self._exabgp_pid = item.exabgp_pid
             case Detached():
-                self._attached = False
+                self.observer.attached = False
+                self.observer.happen(Entry("feed-down", text="every route is held as stale"))
                 logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
                 self.listener.rib.lose_feed(now)
             case Lost(lines=lines):
                 logs.event(log, logging.WARNING, "lines lost", lines=lines)
+                self.observer.happen(Entry("lines-lost", text=f"{lines} lines"))
                 self.listener.rib.miss_lines()
             case Oversized():
                 self.listener.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
@@ -201,9 +219,12 @@ class Daemon:
             yield
             return
         with Kernel() as kernel, contextlib.closing(self._open_ledger()) as ledger:
-            self._target = KernelTarget(kernel, self.config.vnis)
+            timed = Timed(kernel, self._clock)
+            self._target = KernelTarget(timed, self.config.vnis)
             engine = Engine(KINDS, self._target, ledger, random.random)
             self._actor = actor = Actor(engine, self._clock)
+            self.observer.attach(actor, self._target, timed.message_s)
+            self._orders.attach(actor)
             loop = asyncio.get_running_loop()
             loop.add_reader(kernel.events_fileno(), self._take_hints, kernel, actor)
             try:
@@ -234,6 +255,7 @@ class Daemon:
     def _take_hints(self, kernel: Kernel, actor: Actor) -> None:
         """Events only wake: what they tell is looked up. Flood rows cannot be, and are seen in surveys alone."""
         hints = kernel.drain()
+        self.observer.overruns += hints.overrun
         if hints.overrun or hints.links_changed or any(mac == ZERO_MAC for _, mac in hints.keys):
             actor.survey()
         elif hints.keys and self._target is not None:
@@ -245,6 +267,7 @@ class Daemon:
         while True:
             outcome = await actor.outcomes.next()
             self._tell(last, outcome)
+            self.observer.see(outcome)
             last = outcome
             self._nudged.set()
 
@@ -288,66 +311,25 @@ class Daemon:
         level, hint = (logging.WARNING, "the next start takes them back") if left else (logging.INFO, "")
         logs.event(log, level, "drained", released=claimed - left, left=left, hint=hint)
 
-    # Status
+    # Readers
 
-    def _publish(self) -> None:
-        intent = self.listener.intent
-        self.status.publish(
-            Status(
-                generation=intent.generation,
-                complete=intent.complete,
-                why=intent.why,
-                macs=len(intent.macs),
-                feed=self._feed_status(),
-                dataplane=self._dataplane_status(),
-            )
-        )
+    @contextlib.asynccontextmanager
+    async def _readers(self) -> AsyncIterator[None]:
+        """Answer whoever asks, while within."""
+        api = self.config.api
+        async with contextlib.AsyncExitStack() as held:
+            if api.listen or api.admin:
+                await held.enter_async_context(grpc.serve(api, self.observer, self._orders))
+            if api.metrics:
+                server = await site.start(api.metrics, site.Site(self.observer), str(self._path))
+                held.push_async_callback(server.stop)
+            yield
 
-    def _feed_status(self) -> FeedStatus:
-        rib = self.listener.rib
-        peers = sorted(rib.peers.values(), key=lambda peer: peer.address.order)
-        return FeedStatus(
-            attached=self._attached,
-            lines=rib.counters.lines,
-            bad_lines=self.listener.bad_lines,
-            gaps=rib.counters.gaps,
-            peers=tuple(
-                PeerStatus(
-                    address=peer.address,
-                    up=peer.up,
-                    ended=peer.ended,
-                    routes=len(peer),
-                    stale=len(peer.stale),
-                    limited=peer.limited,
-                    refresh=peer.refresh,
-                    reason=peer.reason,
-                )
-                for peer in peers
-            ),
-        )
-
-    def _dataplane_status(self) -> DataplaneStatus:
-        if self._actor is None:
-            return DataplaneStatus()
-        outcome = self._actor.outcomes.value
-        report = outcome.report
-        troubles: dict[str, int] = {}
-        for trouble in outcome.troubles.values():
-            troubles[trouble.state] = troubles.get(trouble.state, 0) + 1
-        state, why = "on", ""
-        if not may_administer():
-            state, why = "off", "CAP_NET_ADMIN is missing"
-        elif outcome.error is not None:
-            state, why = "blind", str(outcome.error)
-        return DataplaneStatus(
-            state=state,
-            why=why,
-            not_ready=report.not_ready if report is not None else {},
-            generation=outcome.intent.generation,
-            passes=report.number if report is not None else 0,
-            troubles=troubles,
-            converged=report is not None and report.converged,
-        )
+    async def _publish(self) -> None:
+        """Put what is new before those who watch, many changes at a time."""
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            self.observer.cut()
 
 
 def run(path: Path) -> int:
@@ -425,8 +407,8 @@ async def _run(config: Config, path: Path) -> int:
 async def _attend(daemon: Daemon, supervisor: notify.Notifier) -> None:
     """Tell whoever supervises us, once there is something to tell: the first status is that of a daemon that serves."""
     if supervisor.listens:
-        await daemon.status.next()
-        await notify.attend(supervisor, lambda: _progress(daemon.status.value), lambda: daemon.healthy)
+        await daemon.serving.wait()
+        await notify.attend(supervisor, lambda: _progress(daemon.observer.status()), lambda: daemon.healthy)
 
 
 def _progress(status: Status) -> str:

@@ -40,7 +40,7 @@ from vtep.routes.segment import Segment
 from vtep.status import explain
 from vtep.status.changes import Changes
 from vtep.status.figures import Figures
-from vtep.status.histogram import Distribution
+from vtep.status.histogram import Histogram
 from vtep.status.journal import Entry, Journal
 from vtep.status.model import (
     CONTESTED,
@@ -90,7 +90,6 @@ class Observer:
         self.backlog: Callable[[], int] = lambda: 0
         self.may_write = True
         self.overruns = 0
-        self.kernel_op_s = Distribution()
         self.last_line: float | None = None
         self.reloaded = clock()
         self.reload_ok = True
@@ -99,6 +98,7 @@ class Observer:
         self._started = clock()
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
+        self._message_s = Histogram()
         self._journal = Journal()
         self._census = _Census()
         self._macs: Roster[RowKey] | None = None
@@ -114,9 +114,16 @@ class Observer:
         self._last = Outcome()
         self._comparing: asyncio.Task[Comparison] | None = None
 
-    def attach(self, actor: Actor, target: KernelTarget) -> None:
+    def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """There is a kernel to tell of."""
-        self._actor, self._target = actor, target
+        self._actor, self._target, self._message_s = actor, target, message_s
+
+    def reconfigure(self, config: Config) -> None:
+        """Another configuration holds from now on."""
+        self.config = config
+        self.reloaded = self._clock()
+        self.reload_ok = True
+        self.happen(Entry("reload", text=f"{len(config.vnis)} VNIs"))
 
     # What is new
 
@@ -406,7 +413,7 @@ class Observer:
             "moves": dict(self._census.moves),
             "reloaded": self.reloaded,
             "reload_ok": self.reload_ok,
-            "kernel_op_s": self.kernel_op_s,
+            "kernel_op_s": self._message_s.snapshot(),
         }
         if actor is None:
             return Figures(**common)

@@ -98,6 +98,7 @@ class Watching:
 
     async def table(self) -> AsyncIterator[bytes]:
         """Yield the table, read page by page as it is taken."""
+        await self._source.prepare()
         after: RowKey | None = None
         parts: list[bytes] = []
         while True:
