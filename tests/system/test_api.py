@@ -145,7 +145,7 @@ def test_a_living_daemon_keeps_its_socket(sockets):
 def test_a_file_that_is_no_socket_is_not_removed(sockets):
     sockets.read.write_text("precious")
 
-    said = refusal(sockets.api())
+    said = refusal(sockets.api(admin=(f"unix:{sockets.write}", f"unix:{sockets.read}"), listen=()))
 
     assert "there is a file that is not a socket" in said
     assert sockets.read.read_text() == "precious"
@@ -504,12 +504,12 @@ def test_the_end_of_the_daemon_ends_streams_with_unavailable_and_within_the_grac
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     while await stream.read() is not grpc.aio.EOF:
                         pass
-                codes.append(await stream.code())
+                codes.append((await stream.code(), (await stream.details()).partition(";")[0]))
             return codes, took_s
 
     codes, took_s = asyncio.run(story())
 
-    assert codes == [grpc.StatusCode.UNAVAILABLE] * 2
+    assert codes == [(grpc.StatusCode.UNAVAILABLE, "vtep is stopping")] * 2
     assert took_s < 5
 
 
