@@ -94,6 +94,7 @@ class Figures:
         self.asked: list[tuple[Any, ...]] = []
         self.comparison = Comparison((), 0, len(rows), 7)
         self.revision = 0
+        self.is_prepared = False
         self._rows = {(row.vni, row.mac): row for row in rows}
         self._order = sorted(self._rows)
         self._hosts = {(host.vni, host.ip): host for host in _hosts(rows)}
@@ -174,6 +175,9 @@ class Figures:
         )
         return replace(plain, **self._given)
 
+    async def prepare(self) -> None:
+        self.is_prepared = True
+
     def vnis(self) -> Sequence[VniStatus]:
         return [
             self._vni(VNI_READY, "ready", ()),
@@ -203,6 +207,7 @@ class Figures:
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         """Look at as many rows as may be told, so that a filter makes short pages, and empty ones."""
+        assert self.is_prepared, "prepare() comes before pages"
         start = bisect_right(self._order, after) if after is not None else 0
         keys = self._order[start : start + most]
         rows = [row for row in map(self._rows.__getitem__, keys) if _is_asked_for(row, query)]

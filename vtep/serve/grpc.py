@@ -59,7 +59,8 @@ async def serve(api: ApiConfig, source: Source, controls: Controls) -> AsyncIter
             servers.append(server)
             if is_local:
                 _reflect(server, is_admin=is_admin)
-            open_at += [listeners.listen(server, address, credentials) for address in addresses]
+            for address in addresses:
+                open_at.append(listeners.listen(server, address, credentials))  # noqa: PERF401 - one by one, for the end
             await server.start()
         for listener in open_at:
             logs.event(log, logging.INFO, "api listens", address=listener.address.text)

@@ -87,6 +87,7 @@ class VtepService:
             response.total, response.generation = page.total, page.generation
             return page.last
 
+        await source.prepare()
         for most in _slices(size):
             after = await self._turns.take(read, most)
             if after is None:
@@ -107,6 +108,7 @@ class VtepService:
             response.total, response.generation = page.total, page.generation
             return page.last
 
+        await source.prepare()
         for most in _slices(size):
             after = await self._turns.take(read, most)
             if after is None:
