@@ -193,7 +193,7 @@ def test_the_requirement_files_pin_every_package_by_hash_and_name_no_index():
         text = file.read_text()
         packages = [entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#")]
 
-        assert all(re.match(r"[a-z0-9-]+==\S+ \\\n    --hash=sha256:", entry) for entry in packages)
+        assert all(re.match(r"[a-z0-9.-]+==\S+ \\\n    --hash=sha256:", entry) for entry in packages)
         assert "://" not in text
 
 
