@@ -1,6 +1,6 @@
 """The benchmark compares like with like, and fails only for ratios: the measuring itself is not done here."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_an_outcome_is_kept_as_it_was() -> None:
 def test_a_drawing_has_a_bar_for_each_side_as_long_as_its_figure() -> None:
     ((name, svg),) = plots.of([figure(2.0, 1.0)]).items()
 
-    bars = [element for element in ElementTree.fromstring(svg).iter() if element.get("height") == "13"]
+    bars = [element for element in ET.fromstring(svg).iter() if element.get("height") == "13"]
 
     assert name == "a-table"
     assert float(bars[0].get("width", 0)) == 2 * float(bars[1].get("width", 0))
