@@ -255,9 +255,6 @@ class Figures:
 
     # Controls
 
-    async def prepare(self) -> None:
-        """These tables are always in order."""
-
     def resync(self, *, peers: bool = False) -> None:
         self.asked.append(("resync", peers))
 

@@ -79,7 +79,6 @@ class VtepService:
         query = MacQuery(requests.vni(request.vni), requests.vtep(request.vtep), requests.states(request.states))
         after: RowKey | None = tokens.macs_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListMacsResponse()
-        await source.prepare()
 
         def read(most: int) -> RowKey | None:
             page = source.macs(query, after, most)
@@ -100,7 +99,6 @@ class VtepService:
         size, vni = requests.page_size(request.page_size), requests.vni(request.vni)
         after: HostKey | None = tokens.neighbors_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListNeighborsResponse()
-        await source.prepare()
 
         def read(most: int) -> HostKey | None:
             page = source.neighbours(vni, after, most)
