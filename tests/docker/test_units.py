@@ -63,11 +63,13 @@ def test_both_units_do_their_work_in_their_sandboxes_and_the_watchdog_ends_a_dae
         machine.run("systemctl", "reload", "vtep")
         wait_until(lambda: '"reloaded"' in journal(machine), 10, "the reload")
 
+    machine.run("touch", "/run/vtep/of-an-earlier-life")
     machine.run("sh", "-c", f"kill -STOP {first}")
     wait_until(lambda: state(machine, "NRestarts") == "1", 20, "the watchdog to lose patience")
     wait_until(lambda: state(machine, "SubState") == "running", 20, "the next daemon")
     assert state(machine, "MainPID") != first
     assert machine.rows() == ROW
+    assert {"ledger", "of-an-earlier-life"} <= set(machine.run("ls", "/run/vtep").split())
     assert "ledger refused" not in journal(machine)
 
     machine.run("systemctl", "stop", "vtep")
