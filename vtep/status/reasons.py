@@ -214,6 +214,30 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The kernel refused it this time.",
         "Nothing, unless it lasts.",
     ),
+    "missing": (
+        "Wanted, and not there.",
+        "See the reason beside it, or look again: it may have been on its way.",
+    ),
+    "different": (
+        "Ours, and not as wanted.",
+        "Look again; if it stays, see the log.",
+    ),
+    "unwanted": (
+        "Ours, and wanted no more.",
+        "Look whether the picture is complete: nothing goes before.",
+    ),
+    "orphan": (
+        "It bears our mark, and nobody wants or claims it.",
+        "`vtep adopt` takes it, and what is unwanted then goes.",
+    ),
+    "repaired": (
+        "An event: the row was ours and not as we left it, and was written again.",
+        "Find whose hand it was if it happens often.",
+    ),
+    "recovered": (
+        "An event: a row that was failed, suppressed or contested is so no more.",
+        "Nothing.",
+    ),
     "bridge-missing": (
         "There is no device of this name.",
         "Make the bridge, or correct `bridge`.",
