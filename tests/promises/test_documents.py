@@ -30,6 +30,7 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbour"),  # the kinds
     *("freeze", "project", "vxlan"),  # an action, a function, a device
+    "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }
 """Words of those modules that are no reason. A new one is either a code, and documented, or belongs here."""

@@ -119,7 +119,7 @@ def test_five_minutes_lead_to_a_working_pair():
             script = programs.replace("/etc/vtep/", "/run/etc/") + "wait\n"
             leaf.start("sh", "-e", "-c", script, env={"PATH": path}, log="/run/log/shell.log")
             log = leaf.path("/run/log/shell.log")
-            wait_until(lambda: overlay.tunnels(leaf, "vxlan100"), what="the row")
+            wait_until(lambda: overlay.tunnels(leaf, "vxlan100"), 30.0, what="the row")
 
         assert {("02:00:00:00:00:01", "10.0.0.1")} == overlay.tunnels(leaf, "vxlan100")
         assert "ok, 1 VNIs (1 bound to a bridge)" in log.read_text()
