@@ -74,6 +74,7 @@ class Daemon:
         self._path = path
         self._clock = clock
         self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
+        self.observer.backlog = lambda: self._stream.lines_waiting
         self._exabgp_pid: int | None = None
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()

@@ -22,10 +22,11 @@ from vtep import __version__
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import Config
 from vtep.intent import Alert, Candidate, Host, HostKey, Intent, RemoteMac, RowKey, candidates_of, keys_of
+from vtep.kernel.readiness import Hosts
 from vtep.kernel.target import KernelTarget
 from vtep.kinds.fdb import FDB
 from vtep.kinds.flood import FLOOD
-from vtep.kinds.neighbour import NEIGHBOUR
+from vtep.kinds.neighbour import NEIGHBOUR, NOT_ANSWERING
 from vtep.listener import Listener
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.compare import Differs
@@ -597,6 +598,8 @@ class Observer:
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
+        if kind is NEIGHBOUR and not self._answers_for_hosts(key[0]):
+            return Sync(SUPPRESSED, NOT_ANSWERING, sentence(NOT_ANSWERING))
         error = self._last.error
         return Sync(PENDING) if error is None else Sync(PENDING, "kernel-blind", str(error))
 
@@ -607,6 +610,11 @@ class Observer:
         """Tell whether the kernel side knows of a MAC that no route tells of."""
         known = self._known(FDB, key)
         return known is not None and (known.claim is not None or known.foreign is not None)
+
+    def _answers_for_hosts(self, vni: Vni) -> bool:
+        """Neighbour rows need more than their VNI does; where that is missing they are left out."""
+        actor = self._actor
+        return actor is not None and (actor.engine.is_ready(Hosts(vni)) or not actor.engine.is_ready(vni))
 
     def _is_bound(self, vni: Vni) -> bool:
         return any(found.vni == vni and found.is_bound for found in self.config.vnis)
@@ -649,19 +657,21 @@ class Observer:
         hosts: Counter[Vni] = Counter()
         for (vni, _), count in self._census.hosts.items():
             hosts[vni] += count
+        left_out = sum(hosts[vni] for vni in bound if not self._answers_for_hosts(vni))
         return {
             "mac": self._counts(FDB, sum(intent.rows_of_vni.get(vni, 0) for vni in bound), bound),
             "flood": self._counts(FLOOD, sum(floods[vni] for vni in bound), bound),
-            "neighbor": self._counts(NEIGHBOUR, sum(hosts[vni] for vni in bound), bound),
+            "neighbor": self._counts(NEIGHBOUR, sum(hosts[vni] for vni in bound), bound, left_out=left_out),
         }
 
-    def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni]) -> Counts:
-        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed."""
+    def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
+        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed, as are those left out."""
         actor = self._actor
         if actor is None or not any(self._is_bound(vni) for vni in vnis):
             return Counts(wanted=wanted, suppressed=wanted)
         troubles, there = actor.engine.troubles, actor.engine.ledger.confirmed(kind.name)
         states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
+        states[SUPPRESSED] += left_out
         installed = sum(there.get(vni, 0) for vni in vnis)
         return Counts(wanted=wanted, installed=min(installed, wanted - sum(states.values())), **states)
 

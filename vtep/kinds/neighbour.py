@@ -30,6 +30,9 @@ from vtep.reconcile.kind import Change, Ground, Seen
 PROTOCOL: Final = 229
 """Ours in NDA_PROTOCOL; no other program is known to use it."""
 
+NOT_ANSWERING: Final = "neigh-suppress-off"
+"""Why a VNI has no neighbour rows although it is ready: the bridge does not answer for hosts."""
+
 
 class NeighbourRow(Struct, frozen=True, gc=False):
     """The key's address has this MAC."""

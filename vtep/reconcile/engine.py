@@ -106,6 +106,10 @@ class Engine:
         self._was_complete = intent.complete
         return self._report(this, audited=scope.audit or entries is not None)
 
+    def is_ready(self, place: Hashable) -> bool:
+        """Tell whether rows can be written at a place, as of the last look."""
+        return place in self._ground.ready
+
     def foreign(self, kind: str) -> Mapping[Key, Seen]:
         """Return what was seen that is not ours."""
         return self._foreign[kind]

@@ -102,6 +102,11 @@ class Stream:
             self._relay.transport.resume_reading()
         return item
 
+    @property
+    def lines_waiting(self) -> int:
+        """Lines that were read and are not taken yet."""
+        return sum(len(item.lines) for item in self._items if isinstance(item, Lines))
+
     def send(self, command: str) -> bool:
         """Put a command on its way to ExaBGP; false when nobody is there to take it, or nobody does."""
         if not command.isascii() or "\n" in command:

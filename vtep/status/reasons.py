@@ -214,6 +214,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The kernel refused it this time.",
         "Nothing, unless it lasts.",
     ),
+    "neigh-suppress-off": (
+        "The VXLAN port does not answer for hosts, so their rows would be of no use.",
+        "`bridge link set dev vxlan100 neigh_suppress on`, or `neighbors = false`.",
+    ),
     "missing": (
         "Wanted, and not there.",
         "See the reason beside it, or look again: it may have been on its way.",
