@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vtep import __version__
 from vtep.cli.options import add_commands, add_completion
 from vtep.errors import UsageError
 
@@ -28,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         description="The EVPN VTEP dataplane that sits next to ExaBGP on a Linux leaf.",
         epilog="Data goes to standard output, talk to standard error. Exit code 2 is a usage or configuration error.",
     )
-    parser.add_argument("--version", action="version", version=f"vtep {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="run the daemon in the foreground", description=_RUN)
@@ -60,6 +59,16 @@ def parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_completion(commands, parser)
     return parser
+
+
+class _Version(argparse.Action):
+    """Look the version up when it is asked for: that takes longer than all the rest of a start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from vtep import __version__
+
+        print(f"vtep {__version__}")
+        parser.exit()
 
 
 _CONFIG_HELP = "the configuration (default: /etc/vtep/vtep.toml)"
