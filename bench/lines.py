@@ -111,4 +111,4 @@ def _figures(
 def _limit(word: str, what: str) -> Limit | None:
     if word != "add":
         return None
-    return Limit("vtep", "", 15.0) if what == "CPU" else Limit("vtep", "frr", 1.0, fails_at=3.0)
+    return Limit("vtep", "", 15.0) if what == "CPU" else Limit("vtep", "frr", 1.0, fails_at=8.0)

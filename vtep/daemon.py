@@ -54,6 +54,8 @@ EXIT_S_MAX: Final = 10.0
 PUBLISH_S: Final = 0.1
 WORK_AT_ONCE: Final = 4096
 """Judging so much, in lone MACs, holds the loop for about 20 ms."""
+ITEMS_AT_ONCE: Final = 64
+"""Lines that change nothing make no work, and must not put off the judgement of those that do."""
 STALLED_S_MAX: Final = 30.0
 """Longer than any piece of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
@@ -179,7 +181,9 @@ class Daemon:
 
     async def _take_what_waits(self, now: float) -> None:
         """Hear more before judging, while more is there: a judgement of many MACs costs less for each of them."""
-        while self.listener.unjudged < WORK_AT_ONCE and (item := self._stream.receive_at_once()) is not None:
+        for _ in range(ITEMS_AT_ONCE):
+            if self.listener.unjudged >= WORK_AT_ONCE or (item := self._stream.receive_at_once()) is None:
+                break
             await asyncio.sleep(0)  # whoever shares this loop gets a turn
             self._take(item, now)
         await asyncio.sleep(0)
