@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.interop.options"]
+
 EXPECTED = Path(__file__).with_name("expected-skips.txt")
 
 

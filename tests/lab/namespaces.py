@@ -151,7 +151,7 @@ class Node:
         """Make a socket that belongs to this node for good. It keeps the namespace alive until it is closed."""
         # Only the thread that makes it enters the namespace, and the thread ends with that.
         with ThreadPoolExecutor(1) as visitor:
-            return visitor.submit(_socket_inside, self.pid, family, kind, protocol).result()
+            return visitor.submit(socket_inside, self.pid, family, kind, protocol).result()
 
     def has_link(self, name: str) -> bool:
         try:
@@ -242,7 +242,7 @@ def _start_holder() -> "subprocess.Popen[str]":
     )
 
 
-def _socket_inside(pid: int, family: int, kind: int, protocol: int) -> socket.socket:
+def socket_inside(pid: int, family: int, kind: int, protocol: int) -> socket.socket:
     libc = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12
     with Path(f"/proc/{pid}/ns/net").open("rb") as namespace:
         if libc.setns(namespace.fileno(), _CLONE_NEWNET):

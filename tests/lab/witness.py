@@ -32,6 +32,14 @@ class Witness:
         wanted = dict(rows)
         return [line for line in self._lines()[self._begin :] if self._harms(line, wanted)]
 
+    def arrivals(self, mac: str) -> list[str]:
+        """Return each VTEP that a MAC was pointed to, in order."""
+        rows = (_ROW.match(line) for line in self._lines()[self._begin :])
+        mine = (
+            row for row in rows if row and (row["mac"], row["device"]) == (mac, self._device) and not row["deleted"]
+        )
+        return [destination[1] for row in mine if (destination := _DESTINATION.search(row["rest"]))]
+
     def _harms(self, line: str, wanted: dict[str, str]) -> bool:
         row = _ROW.match(line)
         if row is None or row["mac"] not in wanted:

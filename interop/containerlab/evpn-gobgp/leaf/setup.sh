@@ -1,0 +1,21 @@
+#!/bin/sh
+# Our leaf: its address, VNI 100 with one host at eth2, vtep and ExaBGP.
+set -e
+ip addr add 10.0.0.99/32 dev lo
+uplink() { # INTERFACE NUMBER
+    ip addr add 10.1.$2.0/31 dev "$1"
+    ip link set dev "$1" up
+    ip route add 10.0.0."$2"/32 via 10.1.$2.1 src 10.0.0.99
+}
+uplink eth1 1
+uplink eth3 2
+
+ip link add name br100 type bridge vlan_default_pvid 0
+ip link add name vxlan100 type vxlan id 100 local 10.0.0.99 dstport 4789 nolearning
+ip link set dev vxlan100 master br100 addrgenmode none
+ip link set dev vxlan100 type bridge_slave learning off
+ip link set dev eth2 master br100
+for device in br100 vxlan100 eth2; do ip link set dev $device up; done
+
+sh /etc/lab/start.sh vtep
+sh /etc/lab/start.sh exabgp
