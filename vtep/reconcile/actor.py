@@ -73,7 +73,6 @@ class Actor:
         self._hinted: dict[str, set[Key]] = {}
         self._touched: dict[str, set[Key]] = {}
         self._survey = True
-        self._audit = False
         self._audit_due = 0.0
         self._audits = 0
         self._heard_at: float | None = None
@@ -92,11 +91,24 @@ class Actor:
             return
         if self._heard_at is None:
             self._heard_at = heard_at
-        self._audit |= intent.complete != self._intent.complete
+        if intent.complete and not self._intent.complete:
+            self._release_held()
         self._intent = intent
         for kind in self.engine.kinds:
             self._touched.setdefault(kind.name, set()).update(kind.touched(intent))
         self._woken.set()
+
+    def _release_held(self) -> None:
+        """What waited for the picture to be complete waits no more: held rows, and claims of an earlier life."""
+        for (kind, key), trouble in self.engine.troubles.items():
+            if trouble.state == "held":
+                self._touched.setdefault(kind, set()).add(key)
+        ledger = self.engine.ledger
+        for name in (kind.name for kind in self.engine.kinds):
+            claims = ledger.claims(name)
+            if len(claims) > sum(ledger.confirmed(name).values()):
+                unsure = (key for key, claim in claims.items() if not claim.confirmed)
+                self._touched.setdefault(name, set()).update(unsure)
 
     def hint(self, keys: Mapping[str, Iterable[Key]]) -> None:
         """Something happened at these keys: look there soon."""
@@ -168,8 +180,8 @@ class Actor:
         """Return what to look at, and begin to gather anew."""
         hinted, self._hinted = self._hinted, {}
         touched, self._touched = self._touched, {}
-        survey, audit = self._survey, self._audit or now >= self._audit_due
-        self._survey = self._audit = False
+        survey, audit = self._survey, now >= self._audit_due
+        self._survey = False
         self._woken.clear()
         if survey or audit:
             self._audit_due = now + self._audit_s

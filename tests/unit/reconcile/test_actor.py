@@ -14,6 +14,7 @@ from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import DUMP_ROWS_MAX
+from vtep.reconcile.ownership import Claim
 from vtep.reconcile.report import Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class
 
@@ -34,7 +35,10 @@ class Passes:
         self.each_takes_s = each_takes_s
         self.kinds = (SimpleNamespace(name="fdb", touched=lambda intent: intent.touched),)
         self.claims: dict = {}
-        self.ledger = SimpleNamespace(claims=lambda _: self.claims)
+        self.ledger = SimpleNamespace(
+            claims=lambda _: self.claims,
+            confirmed=lambda _: {0: sum(claim.confirmed for claim in self.claims.values())},
+        )
         self.backlog = Backlog()
         self.troubles = Troubles()
         self.made: list[SimpleNamespace] = []
@@ -244,17 +248,22 @@ def test_a_large_table_is_surveyed_when_something_happened_somewhere() -> None:
     assert play(story).last.scope.survey
 
 
-@pytest.mark.parametrize("complete", [True, False], ids=["complete", "complete no more"])
-def test_everything_is_looked_at_when_the_picture_becomes_complete_or_ceases_to_be(complete: bool) -> None:
-    async def story(actor: Actor, _) -> None:
-        actor.offer(intent(1, complete=not complete))
-        await asyncio.sleep(10)
-        actor.offer(intent(2, complete=complete))
+def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.troubles.note(("fdb", "h"), Trouble("held", "held"))
+        passes.troubles.note(("fdb", "f"), Trouble("failed", "retrying"))
+        passes.claims |= {"s": Claim("S", confirmed=True), "u": Claim("U")}
+        actor.offer(intent(1, "t", complete=True))
+        await asyncio.sleep(1)
+        actor.offer(intent(2, complete=False))
         await asyncio.sleep(1)
 
     passes = play(story)
 
-    assert (passes.last.at, passes.last.scope.audit) == (10.0, True)
+    _, first, second = passes.made
+    assert (first.scope.audit, first.scope.touched) == (False, {"fdb": {"h", "t", "u"}})
+    assert (second.scope.audit, second.scope.touched) == (False, {"fdb": set()})
 
 
 def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> None:
