@@ -76,7 +76,7 @@ def admit(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Poli
         Admission(
             vni.vni,
             refusal or _refused_here(attributes, label, tag, vni, vni.vni in imported),
-            _notes(attributes, vni),
+            _notes(attributes, vni if vni.vni in imported else None),
             Direct(toward, Vni(label) if label != vni.vni else None),
         )
         for vni in (policy.vnis[number] for number in vnis)
