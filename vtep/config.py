@@ -28,6 +28,11 @@ class Targets(Struct, frozen=True):
     wildcards: frozenset[int] = frozenset()
     """From `*:N`: any administrator with this assigned number."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Spell them as in the configuration, in order."""
+        return (*sorted(map(str, self.exact)), *(f"*:{number}" for number in sorted(self.wildcards)))
+
 
 class VniConfig(Struct, frozen=True):
     """One VNI of this leaf."""

@@ -229,6 +229,7 @@ class Daemon:
             engine = Engine(KINDS, self._target, ledger, random.random)
             self._actor = actor = Actor(engine, self._clock)
             self.observer.attach(actor, self._target, timed.message_s)
+            self.observer.may_write = may_administer()
             self._orders.attach(actor)
             loop = asyncio.get_running_loop()
             loop.add_reader(kernel.events_fileno(), self._take_hints, kernel, actor)

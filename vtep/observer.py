@@ -31,14 +31,14 @@ from vtep.listener import Listener
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.compare import Differs
 from vtep.reconcile.engine import Known
-from vtep.reconcile.kind import Key, Kind, Row
-from vtep.reconcile.report import Trouble
+from vtep.reconcile.kind import Key, Kind, Row, Seen
+from vtep.reconcile.report import News, Trouble
 from vtep.routes.ead import EthernetAd
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
 from vtep.routes.prefix import IpPrefix
 from vtep.routes.segment import Segment
-from vtep.status import explain
+from vtep.status import explain as telling
 from vtep.status.changes import Changes
 from vtep.status.figures import Figures
 from vtep.status.histogram import Histogram
@@ -76,6 +76,13 @@ FILLED_AT_ONCE: Final = 2000
 WANTED_S: Final = 60.0
 _COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
 _VERDICTS: Final = ("won", "lost", "refused")
+_HOLDERS: Final = {
+    "": "an orphan row with our mark",
+    "foreign": "another hand's row",
+    "local-static": "a static entry",
+    "local-learned": "a station that was heard",
+}
+"""Whose a row is that is not ours, as a sentence names it."""
 _READERS_NAMES: Final = {FDB.name: "mac", FLOOD.name: "flood", NEIGHBOUR.name: "neighbor"}
 _ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment: "segment", IpPrefix: "prefix"}
 
@@ -179,11 +186,14 @@ class Observer:
                     mac=key[1] if kind == FDB.name else None,
                     vtep=self._vtep_of(kind, key),
                     reason=trouble.reason,
-                    text=trouble.text,
+                    text=trouble.text or self._holder_of(item),
                 )
             )
         if outcome.report is not None and outcome.report is not last.report:
             self._take_readiness(last, outcome)
+
+    def _holder_of(self, item: News) -> str:
+        return self._holder(self._known(*item.place)) if item.what == CONTESTED else ""
 
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
@@ -332,10 +342,7 @@ class Observer:
                 state=self._vni_state(vni.vni),
                 reasons=self._reasons(vni.vni),
                 notes=self._last.report.notes.get(vni.vni, ()) if self._last.report else (),
-                import_rt=(
-                    *sorted(map(str, vni.imports.exact)),
-                    *(f"*:{number}" for number in sorted(vni.imports.wildcards)),
-                ),
+                import_rt=vni.imports.texts,
                 export_rt=tuple(map(str, vni.exports)),
                 macs=self._counts(FDB, intent.rows_of_vni.get(vni.vni, 0), (vni.vni,)),
                 macs_stale=self._census.stale[vni.vni],
@@ -443,7 +450,7 @@ class Observer:
     async def _compare(self, actor: Actor) -> Comparison:
         found = await actor.compare(lambda _: True)
         return Comparison(
-            tuple(self._difference(differs) for differs in found.differences),
+            tuple(sorted(map(self._difference, found.differences), key=lambda row: (row.vni, row.kind, row.key))),
             found.left_out,
             found.compared,
             found.generation,
@@ -465,7 +472,7 @@ class Observer:
         vni, mac = key
         row = intent.macs.get(key)
         moves = intent.moves.get(key)
-        known = self._known(FDB, key)
+        known = self._known(FDB.name, key)
         claim = None if known is None else known.claim
         ownership = "none" if claim is None else "owned" if claim.confirmed else "claimed"
         bare = Explanation(
@@ -484,8 +491,21 @@ class Observer:
             vni_state=self._vni_state(vni),
             vni_reasons=self._reasons(vni),
         )
-        summary, advice = explain.told(bare, status, now)
+        summary, advice = telling.told(bare, self._scene(key, known, status, now))
         return structs.replace(bare, summary=summary, advice=advice)
+
+    def _scene(self, key: RowKey, known: Known | None, status: Status, now: float) -> telling.Scene:
+        foreign = None if known is None else known.foreign
+        port = ""
+        if foreign is not None and isinstance(foreign.where, int) and self._target is not None:
+            port = self._target.name_of(foreign.where)
+        return telling.Scene(
+            status=status,
+            now=now,
+            vni=next((vni for vni in self.config.vnis if vni.vni == key[0]), None),
+            port=port,
+            orphan=foreign is not None and foreign.marked and foreign.whole,
+        )
 
     def _candidates(self, key: RowKey, intent: Intent) -> tuple[CandidateStatus, ...]:
         """Return the routes that concern this VNI, and those that concern none of ours."""
@@ -496,9 +516,10 @@ class Observer:
             if candidate.vni == key[0] or candidate.vni not in ours
         ]
         found.sort(key=lambda candidate: (_VERDICTS.index(candidate.verdict), candidate.vtep.order, candidate.rd))
-        return tuple(self._candidate(candidate) for candidate in found)
+        winner = next((candidate.vtep for candidate in found if candidate.verdict == "won"), None)
+        return tuple(self._candidate(candidate, winner) for candidate in found)
 
-    def _candidate(self, candidate: Candidate) -> CandidateStatus:
+    def _candidate(self, candidate: Candidate, winner: Ip | None) -> CandidateStatus:
         targets = next(
             (
                 route.attributes.targets
@@ -512,7 +533,7 @@ class Observer:
             vtep=candidate.vtep,
             verdict=candidate.verdict,
             reason=candidate.reason,
-            text=sentence(candidate.reason),
+            text=telling.verdict_text(candidate.verdict, candidate.reason, winner),
             seq=candidate.seq,
             sticky=candidate.sticky,
             stale=candidate.stale,
@@ -530,25 +551,28 @@ class Observer:
         if known is None or actor is None:
             return KernelRow("unknown")
         if known.claim is not None and known.claim.confirmed and known.claim.since is not None:
+            if known.trouble is not None and known.trouble.reason == "not-ready":
+                # Nobody looks at a device that is not fit, and it may have lost its rows.
+                return KernelRow("unknown", known.claim.row.vtep, seen=known.claim.since.time)
             seen = max(known.claim.since.time, actor.audited or 0.0)
             return KernelRow("ours", known.claim.row.vtep, seen=seen)
         if known.foreign is not None:
-            where = known.foreign.where
+            where = _destination(known.foreign)
             vtep = where if isinstance(where, Ip) else None
             return KernelRow("foreign", vtep, self._holder(known), actor.audited)
         if known.claim is not None or not known.surveyed:
             return KernelRow("unknown")
         return KernelRow("absent", seen=actor.audited)
 
-    def _holder(self, known: Known) -> str:
+    def _holder(self, known: Known | None) -> str:
         """Say who holds a row and where it points."""
-        foreign = known.foreign
+        foreign = None if known is None else known.foreign
         if foreign is None:
             return ""
-        name = foreign.holder or "an orphan with our mark"
-        where = foreign.where
+        name = _HOLDERS.get(foreign.holder, foreign.holder)
+        where = _destination(foreign)
         if isinstance(where, Ip):
-            return f"{name}, a row to {where}"
+            return f"{name} to {where}"
         if isinstance(where, int) and self._target is not None:
             return f"{name} on {self._target.name_of(where)}"
         return name
@@ -585,7 +609,7 @@ class Observer:
         )
 
     def _sync(self, kind: Kind, key: Key, intent: Intent, *, stale: bool = False) -> Sync:
-        known = self._known(kind, key)
+        known = self._known(kind.name, key)
         if known is None or not self._is_bound(key[0]):
             return Sync(SUPPRESSED, "unbound", "the VNI has no bridge")
         trouble, claim = known.trouble, known.claim
@@ -595,6 +619,8 @@ class Observer:
         if trouble is not None:
             state = PENDING if trouble.state == "held" else trouble.state
             text = trouble.text or (self._holder(known) if trouble.state == CONTESTED else "")
+            if trouble.reason == "not-ready":
+                since, generation = None, 0  # whether it is there still is not known
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
@@ -603,12 +629,12 @@ class Observer:
         error = self._last.error
         return Sync(PENDING) if error is None else Sync(PENDING, "kernel-blind", str(error))
 
-    def _known(self, kind: Kind, key: Key) -> Known | None:
-        return None if self._actor is None else self._actor.engine.known_of(kind.name, key)
+    def _known(self, kind: str, key: Key) -> Known | None:
+        return None if self._actor is None else self._actor.engine.known_of(kind, key)
 
     def _is_known(self, key: RowKey) -> bool:
         """Tell whether the kernel side knows of a MAC that no route tells of."""
-        known = self._known(FDB, key)
+        known = self._known(FDB.name, key)
         return known is not None and (known.claim is not None or known.foreign is not None)
 
     def _answers_for_hosts(self, vni: Vni) -> bool:
@@ -672,7 +698,8 @@ class Observer:
         troubles, there = actor.engine.troubles, actor.engine.ledger.confirmed(kind.name)
         states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
         states[SUPPRESSED] += left_out
-        installed = sum(there.get(vni, 0) for vni in vnis)
+        not_ready = () if self._last.report is None else self._last.report.not_ready
+        installed = sum(there.get(vni, 0) for vni in vnis if vni not in not_ready)
         return Counts(wanted=wanted, installed=min(installed, wanted - sum(states.values())), **states)
 
     def _feed(self) -> FeedStatus:
@@ -747,6 +774,11 @@ class _Census:
         if row is not None:
             self.macs[vni, row.via.vtep] += 1
             self.stale[vni] += row.stale
+
+
+def _destination(seen: Seen) -> Any:
+    """Return where a row sends: a VTEP, or the index of a port."""
+    return getattr(seen.row, "vtep", None) if seen.where is None else seen.where
 
 
 def _is_duplicate(alert: Alert) -> bool:

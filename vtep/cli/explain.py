@@ -137,7 +137,7 @@ def _readiness(explanation: pb.Explanation) -> str:
 def _route(candidate: pb.Candidate) -> str:
     parts = [candidate.vtep, candidate.reason]
     parts += [f"seq {candidate.seq}"] if candidate.seq else []
-    parts += [word for word in ("sticky", "stale") if getattr(candidate, word)]
+    parts += [word for word in ("sticky", "stale") if getattr(candidate, word) and word not in candidate.notes]
     return ", ".join(filter(None, [*parts, *candidate.notes]))
 
 
@@ -152,6 +152,6 @@ def _wanted(mac: pb.Mac) -> str:
     parts = [f"behind {mac.vtep}", mac.reason]
     parts += [f"with VNI {mac.vtep_vni}"] if mac.vtep_vni else []
     parts += [f"seq {mac.seq}"] if mac.seq else []
-    parts += [word for word in ("sticky", "stale") if getattr(mac, word)]
+    parts += [word for word in ("sticky", "stale") if getattr(mac, word) and word not in mac.notes]
     parts += [f"ESI {mac.esi}"] if mac.esi else []
     return ", ".join(filter(None, [*parts, *mac.notes]))

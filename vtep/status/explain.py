@@ -5,11 +5,18 @@
     not-heard  refused   (who won)   unbound, not-ready  failed,  contested,
                                                          pending  stale, frozen
 
-Reads what is told of the MAC anyway, and decides nothing. Ages are against `now`, on the clock of the times it is given.
+Reads what is told of the MAC anyway, and decides nothing. Names the peer, the VTEP and the device that somebody has to go
+to, and the command where there is one. Ages are against `now`, on the clock of the times it is given.
 """
 
+import errno
 from collections.abc import Sequence
+from typing import Final
 
+from msgspec import Struct
+
+from vtep.addr import Ip
+from vtep.config import VniConfig
 from vtep.status.model import (
     CONTESTED,
     FAILED,
@@ -18,22 +25,69 @@ from vtep.status.model import (
     SUPPRESSED,
     CandidateStatus,
     Explanation,
+    FeedStatus,
     MacStatus,
     PeerStatus,
     Status,
 )
 from vtep.status.reasons import advice, sentence
 
+_MENDS: Final = {
+    "bridge-down": "ip link set dev {bridge} up",
+    "device-down": "ip link set dev {vxlan} up",
+    "not-enslaved": "ip link set dev {vxlan} master {bridge}",
+    "learning-on-device": "ip link set dev {vxlan} type vxlan nolearning",
+    "learning-on-port": "bridge link set dev {vxlan} learning off",
+    "local-static": "bridge fdb del {mac} dev {port} master",
+    "foreign": "bridge fdb del {mac} dev {vxlan} self",
+}
+"""What an operator would type, where a reason has one command that mends it."""
 
-def told(explanation: Explanation, status: Status, now: float) -> tuple[str, str]:
+_LOST: Final = {
+    "llgr-stale": "It is long-lived stale, and that of {winner} is not (RFC 9494).",
+    "sticky": "{winner} says that the MAC is sticky there, whatever the sequence.",
+    "gateway": "{winner} says that the MAC is a default gateway there.",
+    "higher-seq": "{winner} has a higher sequence: the MAC moved there later.",
+    "lower-vtep": "The sequences are equal, and {winner} is the lower address.",
+    "same-es": "The Ethernet segment is also behind {winner}, which is used.",
+    "non-proxy": "It stands in for {winner}, which heard the station.",
+    "total-order": "Another route of the same place speaks for it.",
+    "dup-frozen": "The MAC is frozen behind {winner} as a duplicate.",
+}
+
+_REASONS_MAX: Final = 3
+"""Reasons that are told of one MAC; more of them say no more."""
+
+
+class Scene(Struct, frozen=True):
+    """What a sentence may name besides what is told of the MAC."""
+
+    status: Status
+    now: float
+    vni: VniConfig | None = None
+    """None where no such VNI is configured."""
+    port: str = ""
+    """The bridge port that has the MAC, where the row is not ours."""
+    orphan: bool = False
+    """The row that is there bears our mark, and nobody claims it."""
+
+
+def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     """Return the summary and the advice."""
     desired = explanation.desired
     if desired is not None:
-        return _about_row(explanation, desired, now)
+        return _about_row(explanation, desired, scene)
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
-        return _about_refusals(explanation, refused)
-    return _about_nothing(explanation, status)
+        return _about_refusals(explanation, refused, scene)
+    return _about_nothing(explanation, scene)
+
+
+def verdict_text(verdict: str, reason: str, winner: Ip | None) -> str:
+    """Say why a route has its verdict: a rule reads otherwise for the one that lost by it."""
+    if verdict == "lost" and winner is not None and reason in _LOST:
+        return _LOST[reason].format(winner=winner)
+    return sentence(reason)
 
 
 def age(since: float | None, now: float) -> str:
@@ -47,89 +101,203 @@ def age(since: float | None, now: float) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def _about_row(explanation: Explanation, row: MacStatus, now: float) -> tuple[str, str]:
-    """Tell of a MAC that has a winner."""
+# A MAC that has a winner
+
+
+def _about_row(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
+    where = f"Behind {row.vtep} ({row.reason})"
+    also = _about_alerts(explanation, row)
+    if row.sync.state in (INSTALLED, STALE):
+        there = f"{where}: {_installed(explanation, row, scene)}"
+        if row.sync.state == STALE:
+            return f"{there}, and stale: {_why_stale(row, scene.status.feed)}.{also}", advice("stale")
+        return f"{there}.{also}", " ".join(_advice_for_alert(alert, explanation) for alert in row.alerts[:1])
+    what, todo = _about_obstacle(explanation, row, scene)
+    return f"{where}, but {what}.{also}", todo
+
+
+def _installed(explanation: Explanation, row: MacStatus, scene: Scene) -> str:
+    device = "" if scene.vni is None else f" on {scene.vni.vxlan}"
+    verified = age(explanation.kernel.seen, scene.now)
+    return f"installed{device} {age(row.sync.since, scene.now)}, verified {verified}"
+
+
+def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
+    if not feed.attached:
+        return f"ExaBGP is not connected to the feed socket, and peer {row.peer} told of it before"
+    peer = next((peer for peer in feed.peers if peer.address == row.peer), None)
+    if peer is None or not peer.up:
+        reason = f" ({peer.reason})" if peer is not None and peer.reason else ""
+        return f"peer {row.peer}, which told of it, is down{reason}"
+    return f"peer {row.peer} came back, and has not told of it again so far"
+
+
+def _about_obstacle(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
+    """Say what keeps a row from being there as wanted, and what to do."""
     sync = row.sync
-    where = f"behind {row.vtep} ({row.reason})"
-    extra = _about_alerts(explanation, row)
-    if sync.state in (INSTALLED, STALE):
-        verified = f", verified {age(explanation.kernel.seen, now)}"
-        text = f"{where}: installed {age(sync.since, now)}{verified}"
-        if sync.state == STALE:
-            text += f"; stale: only a session that is no more vouches for it (peer {row.peer})"
-            return text + extra, advice("stale")
-        return text + extra, "".join(advice(alert) for alert in row.alerts[:1])
+    reason = sync.reason
     if sync.state == CONTESTED:
-        holder = f": {sync.text}" if sync.text else ""
-        return f"{where}: contested, {sync.reason}{holder}; that row stays" + extra, advice(sync.reason)
+        holder = sync.text or sentence(reason)
+        return f"contested ({reason}): {holder} has the place, and keeps it", _mended(reason, explanation, scene)
     if sync.state == FAILED:
-        due = "" if sync.next_try is None else f", next try in {max(0.0, sync.next_try - now):.1f} s"
-        return f"{where}: failed, {_kernel_said(row)}{due}" + extra, advice(sync.reason)
+        due = "" if sync.next_try is None else f"; next try in {max(0.0, sync.next_try - scene.now):.1f} s"
+        return f"failed ({reason}): {_refused(row)}{due}", advice(reason)
     if sync.state == SUPPRESSED:
-        if sync.reason == "unbound":
-            return f"{where}: not programmed, VNI {row.vni} has no bridge" + extra, "Give the VNI a bridge and a vxlan."
-        return f"{where}: suppressed, {_kernel_said(row)}" + extra, advice(sync.reason)
-    return _about_pending(explanation, row, where) + extra, _advice_for_pending(explanation, row)
-
-
-def _about_pending(explanation: Explanation, row: MacStatus, where: str) -> str:
-    reason = row.sync.reason
+        return _about_suppressed(row, scene)
     if reason == "not-ready":
-        return f"{where}: pending, VNI {row.vni} is not ready: {', '.join(explanation.vni_reasons) or 'unknown'}"
+        return f"pending: {_not_ready(explanation, scene)}", _advice_for_vni(explanation, scene)
     if reason == "held":
-        return f"{where}: held, {sentence('held')}"
+        return f"held: its row stays as it was until the picture is complete ({scene.status.why})", advice("held")
     if reason:
-        return f"{where}: pending, {reason}" + (f": {row.sync.text}" if row.sync.text else "")
-    return f"{where}: pending, it is being written"
+        return f"pending ({reason}){f': {sync.text}' if sync.text else ''}", advice(reason)
+    return "pending: it is being written", ""
 
 
-def _advice_for_pending(explanation: Explanation, row: MacStatus) -> str:
-    if row.sync.reason == "not-ready":
-        return " ".join(filter(None, (advice(reason) for reason in explanation.vni_reasons)))
-    return advice(row.sync.reason)
+def _about_suppressed(row: MacStatus, scene: Scene) -> tuple[str, str]:
+    sync, dataplane = row.sync, scene.status.dataplane
+    if sync.reason == "unbound":
+        return (
+            f"not programmed (unbound): VNI {row.vni} has no bridge here",
+            f"Give `[[vni]]` {row.vni} a bridge and a vxlan.",
+        )
+    said = f"suppressed ({sync.reason}): {_refused(row)}"
+    if dataplane.state == "off":
+        return said, "Give the daemon CAP_NET_ADMIN, and start it again."
+    return said, f"{advice(sync.reason)} Then `vtep resync` tries again."
 
 
-def _kernel_said(row: MacStatus) -> str:
-    return row.sync.text or row.sync.reason
+def _refused(row: MacStatus) -> str:
+    """Tell what the kernel answered; its own number says most to whoever looks it up."""
+    name = errno.errorcode.get(row.sync.errno, "")
+    return "the kernel refused it: " + ": ".join(filter(None, (name, row.sync.text)))
+
+
+def _not_ready(explanation: Explanation, scene: Scene) -> str:
+    """Name the devices, and what is wrong with them."""
+    what = f"VNI {explanation.vni}"
+    if scene.vni is not None:
+        what += f" on bridge {scene.vni.bridge} and device {scene.vni.vxlan}"
+    reasons = explanation.vni_reasons
+    if not reasons:
+        return f"{what} is not ready"
+    return f"{what} is not ready: " + "; ".join(f"{_clause(sentence(reason))} ({reason})" for reason in reasons)
+
+
+def _advice_for_vni(explanation: Explanation, scene: Scene) -> str:
+    return " ".join(filter(None, (_mended(reason, explanation, scene) for reason in explanation.vni_reasons)))
+
+
+def _mended(reason: str, explanation: Explanation, scene: Scene) -> str:
+    """Return the advice for a reason, with its command where there is one and the names for it are known."""
+    vni = scene.vni
+    names = {
+        "mac": str(explanation.mac),
+        "port": scene.port,
+        "bridge": "" if vni is None else vni.bridge,
+        "vxlan": "" if vni is None else vni.vxlan,
+    }
+    template = _MENDS.get(reason)
+    if template is None or any(f"{{{name}}}" in template and not value for name, value in names.items()):
+        return advice(reason)
+    command = f"`{template.format(**names)}`"
+    if reason in ("local-static", "foreign"):
+        return f"{advice(reason).rstrip('.')}: {command}"
+    return f"Mend it: {command}"
+
+
+# Alerts
 
 
 def _about_alerts(explanation: Explanation, row: MacStatus) -> str:
     """Append what a person should know beside the state."""
+    said = []
+    between = " and ".join(_vteps(explanation)) or str(row.vtep)
     if row.reason == "dup-frozen" or "dup-frozen" in row.alerts:
-        return f"; duplicate: frozen there after {explanation.moves} moves"
-    if "dup-warn" in row.alerts:
-        return f"; duplicate: it moved {explanation.moves} times lately"
-    return "".join(f"; {alert}: {sentence(alert)}" for alert in row.alerts)
+        said.append(f"Duplicate: frozen behind {row.vtep} after {explanation.moves} moves, claimed by {between}.")
+    elif "dup-warn" in row.alerts:
+        said.append(f"Duplicate: it moved {explanation.moves} times lately, between {between}.")
+    said += [f"{sentence(alert)} ({alert})" for alert in row.alerts if not alert.startswith("dup-")]
+    return "".join(f" {text}" for text in said)
 
 
-def _about_refusals(explanation: Explanation, refused: Sequence[CandidateStatus]) -> tuple[str, str]:
-    reasons = list(dict.fromkeys(candidate.reason for candidate in refused))
-    told_by = ", ".join(sorted({f"{candidate.peer} (next hop {candidate.vtep})" for candidate in refused}))
-    said = "; ".join(f"{reason}: {sentence(reason)}" for reason in reasons)
-    what = f"refused, {said} Told by {told_by}."
+def _advice_for_alert(alert: str, explanation: Explanation) -> str:
+    if not alert.startswith("dup-"):
+        return advice(alert)
+    where = " and ".join(_vteps(explanation))
+    find = f"Find the duplicate or the loop behind {where}" if where else "Find the duplicate or the loop"
+    return f"{find}, then `vtep clear-duplicate {explanation.mac}`"
+
+
+def _vteps(explanation: Explanation) -> list[str]:
+    """Return the VTEPs that could have it, lowest first."""
+    found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
+    return [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+
+
+# A MAC that has none
+
+
+def _about_refusals(explanation: Explanation, refused: Sequence[CandidateStatus], scene: Scene) -> tuple[str, str]:
+    first = {candidate.reason: candidate for candidate in reversed(refused)}
+    reasons = list(dict.fromkeys(candidate.reason for candidate in refused))[:_REASONS_MAX]
+    said = " ".join(
+        f"{'Refused' if not at else 'Also refused'} ({reason}): {_clause(sentence(reason))}. "
+        f"{_offered(first[reason])}{_against(reason, scene)}."
+        for at, reason in enumerate(reasons)
+    )
     left = " Its row is still held." if explanation.ownership != "none" else ""
-    return what + left, " ".join(filter(None, (advice(reason) for reason in reasons)))
+    return said + left, " ".join(filter(None, (advice(reason) for reason in reasons)))
 
 
-def _about_nothing(explanation: Explanation, status: Status) -> tuple[str, str]:
-    kernel = explanation.kernel
+def _offered(candidate: CandidateStatus) -> str:
+    """Name who offered it, and with what."""
+    targets = " ".join(map(str, candidate.targets)) or "none"
+    return (
+        f"Peer {candidate.peer} told of it: next hop {candidate.vtep}, label {candidate.label}, Route Targets {targets}"
+    )
+
+
+def _against(reason: str, scene: Scene) -> str:
+    """Tell what the offer was compared with, where that is ours to configure."""
+    if reason in ("rt-mismatch", "rt-missing") and scene.vni is not None:
+        return f"; VNI {scene.vni.vni} imports {' '.join(scene.vni.imports.texts)}"
+    return ""
+
+
+def _about_nothing(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+    status, kernel = scene.status, explanation.kernel
     if explanation.ownership != "none":
         waits = "" if status.complete else f" until the picture is complete ({status.why})"
-        return f"not announced any more; its row is held{waits}", advice("held")
+        return f"Not announced any more; its row is held{waits}.", advice("held")
     if kernel.state == "foreign":
-        return f"no peer has told of it; the kernel has a row of others: {kernel.holder}", ""
-    down = [peer for peer in status.feed.peers if not peer.up]
+        return _about_foreign(explanation, scene)
     if not status.feed.attached:
         return (
-            "not heard: ExaBGP is not connected to the feed socket",
+            "Not heard: ExaBGP is not connected to the feed socket.",
             "Look whether ExaBGP runs, and whether its process line starts vtep relay.",
         )
+    down = [_peer_down(peer) for peer in status.feed.peers if not peer.up]
     if down:
-        return f"not heard: {_peers_down(down)}", "Look at the BGP session: its peer may be the one that tells of it."
+        look = "Look at the BGP session: its peer may be the one that tells of it."
+        return f"Not heard: {'; '.join(down)}.", look
     if not status.complete:
-        return f"not heard so far: {status.why}", ""
-    return "not heard: no peer has told of it", "Look whether the far end has learned it, and announces it."
+        return f"Not heard so far: {status.why}.", ""
+    return "Not heard: no peer has told of it.", "Look whether the far end has learned it, and announces it."
 
 
-def _peers_down(down: Sequence[PeerStatus]) -> str:
-    return "; ".join(f"peer {peer.address} is down" + (f" ({peer.reason})" if peer.reason else "") for peer in down)
+def _about_foreign(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+    """Tell of a MAC that the kernel knows and no peer does."""
+    if scene.port and scene.vni is not None and scene.port != scene.vni.vxlan:
+        return f"No peer tells of it: it is behind a port of this leaf ({explanation.kernel.holder}).", ""
+    todo = "If nobody misses it, `vtep adopt` takes it and removes it." if scene.orphan else ""
+    return f"No peer tells of it, but the kernel has {explanation.kernel.holder}.", todo
+
+
+def _peer_down(peer: PeerStatus) -> str:
+    return f"peer {peer.address} is down" + (f" ({peer.reason})" if peer.reason else "")
+
+
+def _clause(text: str) -> str:
+    """Return a sentence as a part of another one."""
+    text = text.removesuffix(".")
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

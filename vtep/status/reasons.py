@@ -331,6 +331,6 @@ def sentence(code: str) -> str:
 
 
 def advice(code: str) -> str:
-    """Say what to do about it; nothing where there is nothing to do."""
+    """Say what to do about it; nothing where there is nothing to do, whatever else is so."""
     todo = REASONS.get(code, ("", ""))[1]
-    return "" if todo.startswith("Nothing") else todo
+    return "" if todo == "Nothing." else todo
