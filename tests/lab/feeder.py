@@ -25,8 +25,11 @@ class Feeder:
     def say(self, *lines: bytes) -> None:
         self._socket.sendall(b"".join(line + b"\n" for line in lines))
 
+    def close(self) -> None:
+        self._socket.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._socket.close()
+        self.close()

@@ -109,12 +109,18 @@ class Node:
 
     def run(self, *argv: str, stdin: str | None = None, deadline_s: float = 20.0) -> str:
         """Run a command to its end and return what it printed."""
-        done = subprocess.run(
-            self._inside(argv), input=stdin, capture_output=True, text=True, timeout=deadline_s, check=False
-        )
+        done = self.attempt(*argv, stdin=stdin, deadline_s=deadline_s)
         if done.returncode:
             raise CommandFailed(self.name, argv, done.returncode, done.stderr or done.stdout)
         return done.stdout
+
+    def attempt(
+        self, *argv: str, stdin: str | None = None, deadline_s: float = 20.0
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, for those whose status is an answer."""
+        return subprocess.run(
+            self._inside(argv), input=stdin, capture_output=True, text=True, timeout=deadline_s, check=False
+        )
 
     def ip(self, *commands: str) -> None:
         """Run `ip` commands (each without the word ip) in one process; the first that fails ends them."""

@@ -1,9 +1,11 @@
 """The product in a node: its daemon, and the ExaBGP beside it with our relay. Configured by text, started and ended here."""
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.lab.namespaces import Node, Process
 from tests.lab.peers import EXABGP, ExaBgp, exabgp_config
@@ -44,6 +46,14 @@ class Vtep:
             *wrapper, str(VTEP), "run", "--config", "/run/vtep.toml", log="/run/log/vtep.log"
         )
         return self.process
+
+    def ask(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command as an operator does who is logged in to the node; its default address is the daemon's."""
+        return self.node.attempt(str(VTEP), *words)
+
+    def told(self, *words: str) -> Any:
+        """Return what a command says as JSON, whatever its status."""
+        return json.loads(self.ask(*words, "-o", "json").stdout)
 
 
 def leaf_config(*, peers: Iterable[str] = (), on_stop: str = "keep", vnis: str = VNI_SECTION, more: str = "") -> str:
