@@ -22,7 +22,7 @@ DOCKERS_CAPABILITIES: Final = (
     "setfcap", "setgid", "setpcap", "setuid", "sys_chroot",
 )  # fmt: skip
 
-_WRITTEN: Final = ("/var/tmp", "/var/log", "/var/lib/frr")
+_WRITTEN: Final = ("/var/log", "/var/lib/frr")
 _ROOT: Final = "/run/rootfs"
 
 
@@ -67,7 +67,8 @@ def _furniture(spec: NodeSpec, tree: Path | None) -> str:
     root = _ROOT if tree else ""
     lines = [_overlay("/run/layers/root", tree, _ROOT), *_devices()] if tree else []
     if not tree:
-        lines += [_overlay("/run/layers/etc", "/etc", "/etc")]
+        # This checkout may be in /var/tmp, so that an empty folder in its place would hide what is to be run.
+        lines += [_overlay(f"/run/layers{folder}", folder, folder) for folder in ("/etc", "/var/tmp")]
     lines += [f"[ ! -e {root}{folder} ] || mount -t tmpfs -o mode=1777 lab {root}{folder}" for folder in _WRITTEN]
     # FRR changes to the user `frr`, which cannot be done where there is one user only: here frr is that one.
     lines += [
