@@ -6,7 +6,9 @@ names, or for none.
 """
 
 import json
-from collections.abc import Callable, Iterator
+import select
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any, Final
@@ -20,6 +22,8 @@ from exabgp.protocol.ip import IP
 from exabgp.reactor.api.command.command import Command as Commands
 from exabgp.reactor.api.command.limit import extract_neighbors, match_neighbors
 from exabgp.rib.change import Change
+from exabgp.rib.outgoing import OutgoingRIB
+from exabgp.version import release
 
 from vtep import __version__
 from vtep.errors import UsageError
@@ -32,55 +36,102 @@ NEXT_HOP_LENGTHS: Final = (4, 16, 32)
 ANNOUNCE: Final = 1
 WITHDRAW: Final = 2
 """What 4.2 has as OUT and 5.0 as Action."""
+NO_SOCKET: Final = -1
+"""Of a peer without a connection."""
 
 Handler = Callable[..., bool]
 
 
-def register_4_2(release: str) -> None:
-    """Register with a release of 4.2, whose commands are text and have no other form."""
-    _register(release, partial(Commands.register, "text"))
+def register_4_2() -> None:
+    """Register with a release of 4.2, whose commands are text and have no other form.
+
+    It has no way to write the markers of RFC 7313: it would end the session of a peer that asks for our routes again. Sent
+    without them they are an answer by RFC 2918.
+    """
+    resend = OutgoingRIB.resend
+    OutgoingRIB.resend = lambda rib, families, _enhanced: resend(rib, families, False)
+    _register(partial(Commands.register, "text"))
 
 
-def register_5_0(release: str) -> None:
+def register_5_0() -> None:
     """Register with a release of 5.0. It looks for the JSON form of any line with the word json, even in a bad one."""
-    _register(release, partial(Commands.register, json_support=True))
+    _register(partial(Commands.register, json_support=True))
 
 
-def _register(release: str, register: Callable[[str], Callable[[Handler], Any]]) -> None:
+def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
     Family.size[EVPN] = (NEXT_HOP_LENGTHS, Family.size[EVPN][1])
     register(commands.ANNOUNCE)(_inject)
     register(commands.WITHDRAW)(_inject)
-    register(commands.QUESTION)(partial(_tell, release))
+    register(commands.QUESTION)(_inject)
 
 
 def _inject(api: Any, reactor: Any, service: str, line: str, _use_json: bool = False) -> bool:
-    """Do a command when its turn comes: ExaBGP takes up to fifty of them between two looks at its peers."""
-    reactor.asynchronous.schedule(service, line, _injecting(api, reactor, service, line))
+    """Put a command behind all that wait; in ExaBGP's queue those of one process are one entry until another comes."""
+    queue = reactor.asynchronous._async
+    last = queue[-1][1] if queue else None
+    if not isinstance(last, Waiting) or last.service != service:
+        last = Waiting(api, reactor, service)
+        reactor.asynchronous.schedule(service, line, last)
+    last.lines.append(line)
     return True
 
 
-def _injecting(api: Any, reactor: Any, service: str, line: str) -> Iterator[bool]:
-    try:
-        told = _tell_neighbors(reactor, service, line)
-    except UsageError as error:
-        api.log_message(f"command refused: {error}: {line}", "WARNING")  # both lines of releases know this level
-        _answer(reactor, service, "refused", str(error))
-        reactor.processes.answer_error(service)
-    else:
-        api.log_message(f"{line} for {', '.join(told)}")
-        reactor.processes.answer_done(service)
-    yield True
+class Waiting:
+    """Commands that wait for their turn, as what ExaBGP iterates over: each step does one, or rests.
+
+    A turn of ExaBGP's loop is one message from each peer and LIMIT steps. While a peer speaks, a turn is for one command:
+    else a peer's routes, one an UPDATE, would be read at a fraction of their pace. And 5.0 looks at each entry of its queue
+    in each turn, which is why there is one for all of them.
+    """
+
+    def __init__(self, api: Any, reactor: Any, service: str) -> None:
+        self.service = service
+        self.lines: deque[str] = deque()
+        self._api = api
+        self._reactor = reactor
+        self._rests = 0
+
+    def __iter__(self) -> "Waiting":
+        return self
+
+    def __next__(self) -> bool:
+        if self._rests:
+            self._rests -= 1
+        elif self.lines:
+            self._do(self.lines.popleft())
+            if _peers_speak(self._reactor):
+                self._rests = self._reactor.asynchronous.LIMIT
+        else:
+            raise StopIteration
+        return True
+
+    def _do(self, line: str) -> None:
+        processes = self._reactor.processes
+        try:
+            if line == commands.QUESTION:
+                self._say(f"evpn commands {commands.VERSION}", f"vtep {__version__}, ExaBGP {release}")
+            else:
+                told = _tell_neighbors(self._reactor, self.service, line)
+                self._api.log_message(f"{line} for {', '.join(told)}")
+        except Exception as error:  # noqa: BLE001 - this is ExaBGP's loop, which would drop all that wait
+            why = str(error) if isinstance(error, UsageError) else repr(error)
+            self._api.log_message(f"command refused: {why}: {line}", "WARNING")  # a level that both lines know
+            self._say("refused", why)
+            processes.answer_error(self.service)
+        else:
+            processes.answer_done(self.service)
+
+    def _say(self, answer: str, message: str) -> None:
+        """Say more, in the form of 5.0's own JSON answers, unless the process asked for no answers."""
+        self._reactor.processes._answer(self.service, json.dumps({"answer": answer, "message": message}))
 
 
-def _tell(release: str, _api: Any, reactor: Any, service: str, _line: str, _use_json: bool = False) -> bool:
-    _answer(reactor, service, f"evpn commands {commands.VERSION}", f"vtep {__version__}, ExaBGP {release}")
-    reactor.processes.answer_done(service)
-    return True
-
-
-def _answer(reactor: Any, service: str, answer: str, message: str) -> None:
-    """Say something before `done` or `error`, in the form of ExaBGP 5.0's own JSON answers, unless it may not answer."""
-    reactor.processes._answer(service, json.dumps({"answer": answer, "message": message}))
+def _peers_speak(reactor: Any) -> bool:
+    poll = select.poll()
+    for peer in reactor._peers.values():
+        if (file := peer.socket()) != NO_SOCKET:
+            poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _tell_neighbors(reactor: Any, service: str, line: str) -> list[str]:

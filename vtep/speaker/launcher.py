@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         )
     # ExaBGP finds its own folder by the place of its program, 5.0 as soon as it is imported.
     sys.argv = [str(Path(sys.executable).with_name("exabgp")), *argv]
-    getattr(import_module("vtep.speaker.exabgp_commands"), line.register)(release)
+    getattr(import_module("vtep.speaker.exabgp_commands"), line.register)()
     run: Callable[[], int | None] = import_module(line.main).main
     return run() or 0
 
