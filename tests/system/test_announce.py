@@ -197,7 +197,9 @@ def test_the_last_of_many_commands_about_a_route_is_what_counts(network, leaf):
 
 def test_what_is_withdrawn_while_no_session_is_up_is_not_announced_by_the_next(network, leaf):
     leaf.start()
-    wait_until(lambda: "loaded new configuration" in leaf.exabgp.process.log(), what="ExaBGP with nobody to speak to")
+    wait_until(
+        lambda: network.leaf.path("/run/recorder/commands").is_fifo(), what="the process of an ExaBGP without a peer"
+    )
 
     leaf.tell(PLAIN, FLOODS, Withdrawal(MAC_ROUTE))
     with Speaker(network.remote, address(1)) as speaker:
@@ -345,6 +347,22 @@ def test_exabgp_says_whether_it_has_the_commands(network, executable):
         assert launched.tell(QUESTION) == ["done"]
 
     assert '"answer": "evpn commands 1"' in launched.recorder.text()[-2]
+
+
+def test_a_process_that_wants_no_answers_gets_none(network):
+    leaf = Announcing(network, EXABGP, address(1))
+    with Speaker(network.remote, address(1)) as speaker:
+        leaf.start()
+        session = speaker.wait_established()
+        leaf.tell("disable-ack")
+        before = leaf.recorder.text()
+
+        leaf.recorder.command(f"announce evpn\n{spell(PLAIN)}")
+        wait_heard(speaker, session, PLAIN)
+        leaf.recorder.command("enable-ack")
+        wait_until(lambda: len(leaf.recorder.text()) > len(before), what="answers again")
+
+        assert leaf.recorder.text() == [*before, "done"]
 
 
 def test_exabgp_ends_as_it_does_without_us(network, leaf):

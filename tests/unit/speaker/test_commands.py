@@ -1,12 +1,17 @@
 """Commands are spelled as the manual says, read back as they were meant, and refused with everything that is wrong."""
 
+import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.lab import wire
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
+from vtep.routes.event import Answered, Heard
+from vtep.routes.exabgp import decode
 from vtep.speaker.announcement import (
     DEFAULT_GATEWAY,
     VXLAN,
@@ -23,6 +28,7 @@ from vtep.speaker.announcement import (
 )
 from vtep.speaker.commands import parse, spell
 
+MANUAL = Path(__file__).parents[3] / "docs/exabgp-commands.md"
 RD = RouteDistinguisher.parse("10.0.0.99:100")
 MAC = Mac.parse("02:00:00:00:00:99")
 VTEP = Ip.parse("10.0.0.99")
@@ -182,3 +188,19 @@ MAC_WORDS = "rd 1:1 mac 02:00:00:00:00:99 label 100 next-hop 10.0.0.99"
 def test_a_bad_line_is_refused_with_what_is_wrong(line, problem):
     with pytest.raises(UsageError, match=problem):
         parse(line)
+
+
+@pytest.mark.parametrize("answer", ["evpn commands 1", "refused"])
+def test_what_is_said_before_the_answer_is_no_bad_line_to_the_daemon(answer):
+    line = json.dumps({"answer": answer, "message": "vtep 0.1.0, ExaBGP 5.0.15"})
+
+    assert decode(line.encode()) == Heard((Answered(answer, ok=True),))
+
+
+def test_every_example_of_the_manual_is_read_and_spelled_so():
+    examples = [
+        line for line in MANUAL.read_text().splitlines() if re.match(r"(announce|withdraw) evpn \S+ rd \d", line)
+    ]
+
+    assert len(examples) == 3
+    assert [spell(parse(line)) for line in examples] == examples
