@@ -87,7 +87,8 @@ class Recorder:
         return [line for line in parsed if kind in ("", line["type"])]
 
     def command(self, text: str) -> None:
-        """Have the child say this to ExaBGP."""
+        """Have the child say this to ExaBGP, as soon as there is a child."""
+        wait_until(self._commands.is_fifo, 20, "the pipe of ExaBGP's child")
         with self._commands.open("w") as commands:
             commands.write(text + "\n")
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import exabgp.version
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from tests.lab.peers import EXABGP, EXABGP_4_2
 from vtep.errors import UsageError
 from vtep.speaker import launcher
+from vtep.speaker.commands import QUESTION
+from vtep.speaker.exabgp_commands import Waiting
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,3 +59,23 @@ def test_a_configuration_that_is_not_there_ends_as_with_plain_exabgp(executable,
 
     assert launched.returncode == plain.returncode == 1
     assert launched.stderr == plain.stderr
+
+
+def test_what_breaks_inside_is_an_error_and_the_next_command_is_done():
+    said = []
+    processes = SimpleNamespace(
+        _answer=lambda _service, text: said.append(text),
+        answer_error=lambda _service: said.append("error"),
+        answer_done=lambda _service: said.append("done"),
+    )
+    # Without `peers`: a release that has another name for them.
+    reactor = SimpleNamespace(processes=processes, asynchronous=SimpleNamespace(LIMIT=50), _peers={})
+    waiting = Waiting(SimpleNamespace(log_message=lambda *_: None), reactor, "vtep")
+    waiting.lines += ["withdraw evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99", QUESTION]
+
+    steps = list(waiting)
+
+    assert steps == [True, True]
+    assert "AttributeError" in said.pop(0)
+    assert '"evpn commands 1"' in said.pop(1)
+    assert said == ["error", "done"]
