@@ -16,6 +16,10 @@ def main(argv: list[str] | None = None) -> int:
             from vtep.speaker import relay
 
             return relay.main(words[1:])
+        if words[:1] == ["exabgp"]:  # all further words are ExaBGP's
+            from vtep.speaker import launcher
+
+            return launcher.main(words[1:])
         from vtep import commands
 
         return commands.main(words)

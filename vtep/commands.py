@@ -34,8 +34,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"), help=_CONFIG_HELP)
     run.set_defaults(command=_run)
 
-    # Handled before this parser is made, because the relay imports nothing; here for --help.
+    # Both are handled before this parser is made: the relay imports nothing, and ExaBGP has options of its own.
     commands.add_parser("relay", help="what ExaBGP starts: its lines to the daemon, the daemon's commands back")
+    commands.add_parser("exabgp", help="ExaBGP as installed, with commands that announce EVPN routes", add_help=False)
 
     config = commands.add_parser(
         "exabgp-config", help="print an ExaBGP configuration for this leaf", description=_EXABGP

@@ -18,6 +18,7 @@ from tests.lab.wait import wait_until
 EXABGP: Final = Path(sys.executable).with_name("exabgp")
 EXABGP_4_2: Final = Path(sys.prefix) / "exabgp-4.2" / "bin" / "exabgp"
 """The older line of releases, in an environment of its own."""
+ROOT: Final = Path(__file__).parents[2]
 FRR_FOLDERS: Final = (Path("/usr/lib/frr"), Path("/usr/libexec/frr"))
 
 
@@ -25,19 +26,27 @@ class ExaBgp:
     """One ExaBGP. It dials its neighbors, at first at once and then every few seconds, so let them listen before."""
 
     def __init__(
-        self, node: Node, config: str, *, executable: Path = EXABGP, env: Mapping[str, str] | None = None
+        self,
+        node: Node,
+        config: str,
+        *,
+        executable: Path = EXABGP,
+        env: Mapping[str, str] | None = None,
+        announces: bool = False,
     ) -> None:
+        """With `announces` the same ExaBGP is started by `vtep exabgp`."""
         if not executable.exists():
             raise Missing(f"there is no ExaBGP at {executable}")
         self.node = node
         self.config_path = "/run/exabgp/exabgp.conf"
         self.process: Process | None = None
-        self._executable = executable
+        self._command = _launched(executable) if announces else [str(executable)]
         self._env: dict[str, str] = {
             "exabgp_daemon_user": "root",
             # Without this an ExaBGP whose child died stays up and never dials again.
             "exabgp_api_terminate": "true",
             "exabgp_api_cli": "false",
+            **({"PYTHONPATH": str(ROOT)} if announces else {}),
             **(env or {}),
         }
         self.configure(config)
@@ -48,10 +57,13 @@ class ExaBgp:
 
     def start(self) -> Process:
         """Start it, or start it again."""
-        self.process = self.node.start(
-            str(self._executable), self.config_path, env=self._env, log="/run/log/exabgp.log"
-        )
+        self.process = self.node.start(*self._command, self.config_path, env=self._env, log="/run/log/exabgp.log")
         return self.process
+
+
+def _launched(executable: Path) -> list[str]:
+    """Run `vtep exabgp` where an ExaBGP is: vtep itself need not be installed there, it is found by PYTHONPATH."""
+    return [str(executable.with_name("python")), "-m", "vtep", "exabgp"]
 
 
 class Recorder:
@@ -75,7 +87,8 @@ class Recorder:
         return [line for line in parsed if kind in ("", line["type"])]
 
     def command(self, text: str) -> None:
-        """Have the child say this to ExaBGP."""
+        """Have the child say this to ExaBGP, as soon as there is a child."""
+        wait_until(self._commands.is_fifo, 20, "the pipe of ExaBGP's child")
         with self._commands.open("w") as commands:
             commands.write(text + "\n")
 

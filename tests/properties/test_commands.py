@@ -1,0 +1,77 @@
+"""Reading what was spelled gives what was meant, for every command there can be."""
+
+from contextlib import suppress
+from string import printable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.errors import UsageError
+from vtep.speaker.announcement import (
+    SEQ_MAX,
+    TAG_MAX,
+    Community,
+    MacAdvertisement,
+    MacRoute,
+    Multicast,
+    MulticastRoute,
+    Pmsi,
+    Withdrawal,
+    mobility,
+)
+from vtep.speaker.commands import parse, spell
+
+
+def octets(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size)
+
+
+kinds = st.sampled_from([b"\0\0", b"\0\1", b"\0\2", b"\0\7"])
+rds = st.builds(lambda kind, rest: RouteDistinguisher(kind + rest), kinds, octets(6))
+ips = st.one_of(octets(4), octets(16)).map(Ip.unpack)
+next_hops = ips.filter(lambda ip: ip.is_unicast)
+macs = octets(6).map(Mac).filter(lambda mac: mac.is_usable)
+tags = st.integers(0, TAG_MAX)
+vnis = st.integers(0, VNI_MAX).map(Vni)
+named = st.sampled_from([b"\0\2", b"\1\2", b"\2\2", b"\6\0", b"\3\x0c", b"\3\x0d"])
+communities = st.one_of(
+    octets(8).map(Community),
+    st.builds(lambda kind, rest: Community(kind + rest), named, octets(6)),
+    st.builds(lambda seq, sticky: mobility(seq, sticky=sticky), st.integers(0, SEQ_MAX), st.booleans()),
+)
+lists = st.lists(communities, max_size=4).map(tuple)
+mac_routes = st.builds(MacRoute, rds, macs, st.none() | ips, tags)
+multicast_routes = st.builds(MulticastRoute, rds, ips, tags)
+commands = st.one_of(
+    st.builds(
+        MacAdvertisement,
+        mac_routes,
+        next_hops,
+        vnis,
+        st.none() | vnis,
+        st.just(NO_SEGMENT) | octets(10).map(Esi),
+        lists,
+    ),
+    st.builds(Multicast, multicast_routes, next_hops, st.builds(Pmsi, vnis, ips), lists),
+    st.builds(Withdrawal, mac_routes | multicast_routes),
+)
+
+
+@given(commands)
+def test_a_command_that_was_spelled_is_read_as_the_same(command):
+    line = spell(command)
+
+    assert parse(line) == command
+    assert line.isascii()
+    assert "\n" not in line
+
+
+@given(commands, st.data())
+def test_a_damaged_line_is_read_or_refused_and_nothing_else(command, data):
+    words = spell(command).split()
+    at = data.draw(st.integers(0, len(words) - 1))
+    words[at] = data.draw(st.text(printable, max_size=8))
+
+    with suppress(UsageError):
+        parse(" ".join(words))

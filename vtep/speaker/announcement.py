@@ -1,0 +1,231 @@
+"""What this leaf may tell its peers, as plain values and as octets. Pure.
+
+    MacAdvertisement(MacRoute, next hop, label, …)  ┐             ┌ nlri          what goes on the wire (RFC 7432 7.2, 7.3)
+    Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
+    Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
+
+Knows the layout of the two route types and of the attributes that they need. Does not know how a command is spelled,
+nor anything of ExaBGP: what is spelled in `commands` and done in `exabgp_commands`. Imports the standard library and
+`addr` alone, since it runs inside ExaBGP's process as well.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+
+TAG_MAX: Final = 0xFFFFFFFF
+SEQ_MAX: Final = 0xFFFFFFFF
+INGRESS_REPLICATION: Final = 6  # RFC 6514 5
+
+_MAC_MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
+_ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
+_VXLAN: Final = _ENCAPSULATION + bytes(5) + b"\x08"
+_GATEWAY: Final = b"\x03\x0d" + bytes(6)  # RFC 7432 7.8
+_TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668
+
+
+class Community(bytes):
+    """Eight octets of an extended community. Those of EVPN have names, any other is hexadecimal."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Community":
+        """Read `target:65000:100`, `encap:vxlan`, `mac-mobility:7`, `mac-mobility:7:sticky`, `default-gateway`, `0x…`."""
+        name, _, rest = text.partition(":")
+        read = _NAMED.get(name)
+        if read is not None:
+            return read(rest)
+        if re.fullmatch(r"0x[0-9a-fA-F]{16}", text):
+            return cls(bytes.fromhex(text[2:]))
+        raise ValueError(f"{text!r} is no extended community ({', '.join(_NAMED)} or 0x and 16 digits)")
+
+    def __str__(self) -> str:
+        if self[:2] in _TARGETS:
+            return f"target:{RouteTarget(self)}"
+        if self == _VXLAN:
+            return "encap:vxlan"
+        if self == _GATEWAY:
+            return "default-gateway"
+        if self[:2] == _MAC_MOBILITY and self[2] in (0, 1) and not self[3]:
+            return f"mac-mobility:{int.from_bytes(self[4:])}" + (":sticky" if self[2] else "")
+        return f"0x{self.hex()}"
+
+    def __repr__(self) -> str:
+        return f"Community({str(self)!r})"
+
+
+def target(text: str) -> Community:
+    """Return a Route Target, in the notation of the configuration."""
+    return Community(RouteTarget.parse(text))
+
+
+def mobility(seq: int, *, sticky: bool = False) -> Community:
+    if not 0 <= seq <= SEQ_MAX:
+        raise ValueError(f"{seq} is no mobility sequence (0 to {SEQ_MAX})")
+    return Community(_MAC_MOBILITY + bytes((sticky, 0)) + seq.to_bytes(4))
+
+
+VXLAN: Final = Community(_VXLAN)
+DEFAULT_GATEWAY: Final = Community(_GATEWAY)
+
+
+def _read_encapsulation(text: str) -> Community:
+    if text != "vxlan":
+        raise ValueError(f"{text!r} is no encapsulation of ours (vxlan; any other as 0x and 16 digits)")
+    return VXLAN
+
+
+def _read_mobility(text: str) -> Community:
+    seq, colon, flag = text.partition(":")
+    if not (seq.isascii() and seq.isdigit()) or (colon and flag != "sticky"):
+        raise ValueError(f"'mac-mobility:{text}' is not mac-mobility:SEQUENCE or mac-mobility:SEQUENCE:sticky")
+    return mobility(int(seq), sticky=flag == "sticky")
+
+
+def _read_gateway(text: str) -> Community:
+    if text:
+        raise ValueError("default-gateway takes no value")
+    return DEFAULT_GATEWAY
+
+
+_NAMED: Final[dict[str, Callable[[str], Community]]] = {
+    "target": target,
+    "encap": _read_encapsulation,
+    "mac-mobility": _read_mobility,
+    "default-gateway": _read_gateway,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MacRoute:
+    """Which Type-2 route: all of its key (RFC 7432 7.2)."""
+
+    rd: RouteDistinguisher
+    mac: Mac
+    ip: Ip | None = None
+    tag: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_tag(self.tag)
+        if not self.mac.is_usable:
+            raise ValueError(f"{self.mac} is no MAC that a station can have")
+
+    @property
+    def key(self) -> bytes:
+        return b"\x02" + self.rd + self.tag.to_bytes(4) + self.station
+
+    @property
+    def station(self) -> bytes:
+        """The MAC and the IP, each behind its length."""
+        ip = self.ip or b""
+        return b"\x30" + self.mac + bytes((8 * len(ip),)) + ip
+
+
+@dataclass(frozen=True, slots=True)
+class MulticastRoute:
+    """Which Type-3 route: all of it is the key (RFC 7432 7.3)."""
+
+    rd: RouteDistinguisher
+    originator: Ip
+    tag: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_tag(self.tag)
+
+    @property
+    def key(self) -> bytes:
+        return b"\x03" + self.rd + self.tag.to_bytes(4) + bytes((8 * len(self.originator),)) + self.originator
+
+
+Route: TypeAlias = MacRoute | MulticastRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Pmsi:
+    """Ingress replication (RFC 6514 5): floods are wanted at an endpoint, under a label that is a VNI (RFC 8365 5.1.3)."""
+
+    label: Vni
+    endpoint: Ip
+
+    @property
+    def octets(self) -> bytes:
+        return bytes((0, INGRESS_REPLICATION)) + self.label.to_bytes(3) + self.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class MacAdvertisement:
+    """Announce a MAC, and perhaps a host address, behind a next hop."""
+
+    route: MacRoute
+    next_hop: Ip
+    label: Vni
+    label2: Vni | None = None
+    """The L3VNI of symmetric IRB (RFC 9135 4.1)."""
+    esi: Esi = NO_SEGMENT
+    communities: tuple[Community, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_next_hop(self.next_hop)
+
+    @property
+    def nlri(self) -> bytes:
+        labels = self.label.to_bytes(3) + (b"" if self.label2 is None else self.label2.to_bytes(3))
+        return _mac_nlri(self.route, self.esi, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Multicast:
+    """Announce that floods are wanted."""
+
+    route: MulticastRoute
+    next_hop: Ip
+    pmsi: Pmsi
+    communities: tuple[Community, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_next_hop(self.next_hop)
+
+    @property
+    def nlri(self) -> bytes:
+        return _nlri(self.route.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Take back a route, whatever its labels and attributes were."""
+
+    route: Route
+
+    @property
+    def nlri(self) -> bytes:
+        """The label is no part of the key, and is zero, as FRR withdraws."""
+        if isinstance(self.route, MacRoute):
+            return _mac_nlri(self.route, NO_SEGMENT, bytes(3))
+        return _nlri(self.route.key)
+
+
+Announcement: TypeAlias = MacAdvertisement | Multicast
+Command: TypeAlias = Announcement | Withdrawal
+
+
+def _mac_nlri(route: MacRoute, esi: Esi, labels: bytes) -> bytes:
+    return _nlri(b"\x02" + route.rd + esi + route.tag.to_bytes(4) + route.station + labels)
+
+
+def _nlri(kind_and_value: bytes) -> bytes:
+    """Put the length between a route's type and its value."""
+    return kind_and_value[:1] + bytes((len(kind_and_value) - 1,)) + kind_and_value[1:]
+
+
+def _refuse_tag(tag: int) -> None:
+    if not 0 <= tag <= TAG_MAX:
+        raise ValueError(f"{tag} is no Ethernet tag (0 to {TAG_MAX})")
+
+
+def _refuse_next_hop(next_hop: Ip) -> None:
+    if not next_hop.is_unicast:
+        raise ValueError(f"{next_hop} is no next hop that another machine can reach")
