@@ -22,8 +22,25 @@ def leaf():
         yield leaf
 
 
+@pytest.fixture
+def waiting_leaf():
+    """A leaf of which one peer never comes, so that nothing is deleted."""
+    with MemoryLeaf(CONFIG.replace('["10.0.0.1"]', '["10.0.0.1", "10.0.0.3"]')) as leaf:
+        leaf.step()
+        leaf.come_up(A, B)
+        yield leaf
+
+
 def announce(leaf, vtep, *macs, seq=None):
     leaf.hear(leaf.lines.announce(vtep, *(Instance(vtep).mac(mac, seq=seq) for mac in macs)))
+
+
+def written(leaf):
+    """How many are wanted, installed, failed and pending, which the VNI and the whole tell alike."""
+    [vni] = leaf.observer.vnis()
+    counts = leaf.observer.status().kinds["mac"]
+    assert counts == vni.macs
+    return counts.wanted, counts.installed, counts.failed, counts.pending
 
 
 def states(leaf):
@@ -191,6 +208,51 @@ def test_a_vni_without_a_bridge_is_shown_and_suppressed():
 
         assert states(leaf)[ONE] == ("suppressed", "unbound")
         assert leaf.observer.vnis()[0].state == "unbound"
+
+
+def test_a_vni_that_is_not_configured_is_unknown_and_said_not_to_be_here(leaf):
+    announce(leaf, A, ONE)
+
+    explanation = leaf.explain(ONE, vni=999)
+
+    assert (explanation.vni_state, explanation.desired) == ("unknown", None)
+    assert explanation.summary == "VNI 999 is not configured here."
+
+
+def test_a_row_that_is_held_and_wanted_no_more_does_not_count_as_installed(waiting_leaf):
+    leaf = waiting_leaf
+    announce(leaf, A, ONE, TWO)
+    leaf.hear(leaf.lines.withdraw(A, Instance(A).mac(ONE).nlri))
+    assert leaf.actor.engine.troubles.counts()["held"] == 1
+
+    leaf.listener.hear([leaf.lines.announce(A, Instance(A).mac(THREE))], leaf.now)
+    leaf.judge()
+
+    assert written(leaf) == (2, 1, 0, 1)
+    assert [states(leaf)[mac][0] for mac in (TWO, THREE)] == ["installed", "pending"]
+
+
+def test_a_row_of_an_earlier_life_that_is_held_takes_nothing_from_those_installed(waiting_leaf):
+    leaf = waiting_leaf
+    announce(leaf, A, ONE, TWO)
+    leaf.hear(leaf.lines.withdraw(A, Instance(A).mac(ONE).nlri))
+    with MemoryLeaf(before=leaf) as next_life:
+        ledger = next_life.actor.engine.ledger
+        ledger.claim("fdb", {key: (claim.row, 0) for key, claim in leaf.actor.engine.ledger.claims("fdb").items()})
+        next_life.step()
+        announce(next_life, A, TWO)
+
+        assert next_life.actor.engine.troubles.counts()["held"] == 1
+        assert written(next_life) == (1, 1, 0, 0)
+
+
+def test_a_refused_deletion_is_failed_and_takes_nothing_from_those_installed(leaf):
+    announce(leaf, A, ONE, TWO)
+    leaf.kernel.refuse(errno.EBUSY)
+    leaf.hear(leaf.lines.withdraw(A, Instance(A).mac(ONE).nlri))
+
+    assert states(leaf) == {TWO: ("installed", "")}
+    assert written(leaf) == (1, 1, 1, 0)
 
 
 def test_without_the_right_to_write_the_dataplane_is_off_and_says_why(leaf):

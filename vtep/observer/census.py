@@ -70,7 +70,10 @@ class Census:
         return self._counts(FDB, intent.rows_of_vni.get(vni, 0), (vni,))
 
     def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
-        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed, as are those left out."""
+        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed, as are those left out.
+
+        A row that is there and wanted no more is not installed, whether its end is held or was refused.
+        """
         actor = self._facts.actor
         if actor is None or not any(self._facts.is_bound(vni) for vni in vnis):
             return Counts(wanted=wanted, suppressed=wanted)
@@ -78,5 +81,10 @@ class Census:
         states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
         states[SUPPRESSED] += left_out
         not_ready = () if self._facts.last.report is None else self._facts.last.report.not_ready
-        installed = sum(there.get(vni, 0) for vni in vnis if vni not in not_ready)
-        return Counts(wanted=wanted, installed=min(installed, wanted - sum(states.values())), **states)
+        ready = [vni for vni in vnis if vni not in not_ready]
+        unwanted = {
+            state: sum(troubles.count_unwanted(kind.name, vni, state) for vni in ready) for state in (*_COUNTED, "held")
+        }
+        installed = sum(there.get(vni, 0) for vni in ready) - sum(unwanted.values())
+        most = wanted - sum(states.values()) + sum(unwanted[state] for state in _COUNTED)
+        return Counts(wanted=wanted, installed=min(installed, most), **states)

@@ -146,9 +146,10 @@ class Facts:
     # VNIs
 
     def vni_state(self, vni: Vni) -> str:
-        if not self.is_bound(vni):
+        configured = next((found for found in self.config.vnis if found.vni == vni), None)
+        if configured is not None and not configured.is_bound:
             return "unbound"
-        if self.last.report is None:
+        if configured is None or self.last.report is None:
             return "unknown"
         return "not-ready" if vni in self.last.report.not_ready else "ready"
 

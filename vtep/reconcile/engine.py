@@ -25,7 +25,7 @@ from vtep.reconcile.diff import Verdict, judge
 from vtep.reconcile.kind import LOCAL_LEARNED, Change, Entry, Ground, Key, Kind, Message, Row, Seen, Target
 from vtep.reconcile.ownership import Claim, Ledger, Moment, is_ours
 from vtep.reconcile.report import News, Report, Trouble, Troubles
-from vtep.reconcile.retry import Backlog, Class, Place, classify, explain
+from vtep.reconcile.retry import Backlog, Class, Place, Refused, classify, explain
 
 MESSAGES_MAX: Final = 128
 """In one send: a batch of this size holds the caller for less than a millisecond."""
@@ -318,12 +318,12 @@ class Engine:
         if not this.intent.complete and self._must_wait(kind, row, this.intent):
             self.backlog.settle(place)
             if row.verdict is not Verdict.CONTESTED:
-                self.troubles.note(place, Trouble("held", "held"))
+                self.troubles.note(place, Trouble("held", "held", unwanted=_is_unwanted(row)))
             return False
         refused = self.backlog.waiting(place, _operation(row), this.now)
         if refused is None:
             return True
-        self.troubles.note(place, _trouble(refused.kind, refused.errno, refused.text, refused.due))
+        self.troubles.note(place, _trouble(refused, unwanted=_is_unwanted(row)))
         return False
 
     def _must_wait(self, kind: Kind, row: "_Judged", intent: Intent) -> bool:
@@ -431,7 +431,7 @@ class Engine:
             self._foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
             self._ground_doubted = True
-        self.troubles.note(place, _trouble(found, code, text, refused.due))
+        self.troubles.note(place, _trouble(refused, unwanted=_is_unwanted(row)))
         return found
 
     def _undo(self, kind: Kind, changes: list[Change], this: "_Pass") -> None:
@@ -584,12 +584,19 @@ def _is_claimed(row: Row | None, claim: Claim) -> bool:
     return row is not None and (claim.confirmed or row in (claim.row, claim.before))
 
 
-def _trouble(kind: Class, code: int, text: str, due: float | None) -> Trouble:
-    if kind is Class.PERMANENT:
-        return Trouble("suppressed", "permanent-error", ": ".join(filter(None, (text, explain(code)))), code)
-    if kind is Class.CONTESTED:
+def _is_unwanted(row: _Judged) -> bool:
+    """The ledger counts it among the rows that are there as claimed, and it should be gone."""
+    return row.verdict is Verdict.DELETE and row.claim is not None and row.claim.confirmed
+
+
+def _trouble(refused: Refused, *, unwanted: bool) -> Trouble:
+    code, text, due = refused.errno, refused.text, refused.due
+    if refused.kind is Class.PERMANENT:
+        said = ": ".join(filter(None, (text, explain(code))))
+        return Trouble("suppressed", "permanent-error", said, code, unwanted=unwanted)
+    if refused.kind is Class.CONTESTED:
         return Trouble("contested", "foreign", text, code, due)
-    return Trouble("failed", "retrying", text, code, due)
+    return Trouble("failed", "retrying", text, code, due, unwanted)
 
 
 def _parts(items: list[T], most: int) -> Iterable[list[T]]:

@@ -1,6 +1,6 @@
 """What a pass has to tell: its counts, and every row that is not as wanted. Does not know how either came about."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ class Trouble(Struct, frozen=True, gc=False):
     text: str = ""
     errno: int = 0
     due: float | None = None
+    unwanted: bool = False
+    """The row is ours and there, and what is not as wanted is that it is there."""
 
 
 NEWS_MAX: Final = 1000
@@ -47,7 +49,8 @@ class Troubles(Mapping[Place, Trouble]):
         """Rows with a change that nobody has read yet, while somebody reads."""
         self._troubles: dict[Place, Trouble] = {}
         self._counts: dict[str, int] = {}
-        self._counts_at: dict[tuple[str, Hashable, str], int] = {}
+        self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
+        self._unwanted_at: Counter[tuple[str, Hashable, str]] = Counter()
         self._snapshot: Mapping[Place, Trouble] | None = None
 
     def __getitem__(self, place: Place) -> Trouble:
@@ -81,7 +84,11 @@ class Troubles(Mapping[Place, Trouble]):
 
     def count(self, kind: str, at: Hashable, state: str) -> int:
         """Count those of a kind at a place (the first part of the key) in this state."""
-        return self._counts_at.get((kind, at, state), 0)
+        return self._counts_at[kind, at, state]
+
+    def count_unwanted(self, kind: str, at: Hashable, state: str) -> int:
+        """Count those among them that are there and should be gone."""
+        return self._unwanted_at[kind, at, state]
 
     def snapshot(self) -> Mapping[Place, Trouble]:
         """Return them as they are now; the same value again while nothing changes."""
@@ -99,7 +106,9 @@ class Troubles(Mapping[Place, Trouble]):
             if trouble is not None:
                 at = (kind, key[0], trouble.state)
                 self._counts[trouble.state] = self._counts.get(trouble.state, 0) + step
-                self._counts_at[at] = self._counts_at.get(at, 0) + step
+                self._counts_at[at] += step
+                if trouble.unwanted:
+                    self._unwanted_at[at] += step
 
 
 class Report(Struct, frozen=True):

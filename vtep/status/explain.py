@@ -80,6 +80,8 @@ def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
         return _about_refusals(explanation, refused, scene)
+    if scene.vni is None:
+        return _about_no_vni(explanation, scene)
     return _about_nothing(explanation, scene)
 
 
@@ -246,7 +248,9 @@ def _about_refusals(explanation: Explanation, refused: Sequence[CandidateStatus]
         for at, reason in enumerate(reasons)
     )
     left = " Its row is still held." if explanation.ownership != "none" else ""
-    return said + left, " ".join(filter(None, (advice(reason) for reason in reasons)))
+    todo = " ".join(filter(None, (advice(reason) for reason in reasons)))
+    where = "" if scene.vni is not None or not explanation.vni else f"{_not_configured(explanation)} "
+    return where + said + left, todo
 
 
 def _offered(candidate: CandidateStatus) -> str:
@@ -264,11 +268,26 @@ def _against(reason: str, scene: Scene) -> str:
     return ""
 
 
+def _about_no_vni(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+    """Tell of a VNI that was asked for, or that a reload took away while rows of it are ours."""
+    said, todo = _not_configured(explanation), "Add the VNI if it belongs here."
+    if explanation.ownership == "none":
+        return said, todo
+    return f"{said} A row of it is still held{_until_complete(scene.status)}.", todo
+
+
+def _not_configured(explanation: Explanation) -> str:
+    return f"VNI {explanation.vni} is not configured here." if explanation.vni else "No VNI is configured here."
+
+
+def _until_complete(status: Status) -> str:
+    return "" if status.complete else f" until the picture is complete ({status.why})"
+
+
 def _about_nothing(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     status, kernel = scene.status, explanation.kernel
     if explanation.ownership != "none":
-        waits = "" if status.complete else f" until the picture is complete ({status.why})"
-        return f"Not announced any more; its row is held{waits}.", advice("held")
+        return f"Not announced any more; its row is held{_until_complete(status)}.", advice("held")
     if kernel.state == "foreign":
         return _about_foreign(explanation, scene)
     if not status.feed.attached:

@@ -259,6 +259,7 @@ class Explanation(Struct, frozen=True):
     moves: int = 0
     duplicate_since: float | None = None
     vni_state: str = "unknown"
+    """As of a VNI's status; unknown also where no such VNI is configured."""
     vni_reasons: tuple[str, ...] = ()
 
 

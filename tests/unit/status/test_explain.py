@@ -276,6 +276,44 @@ CASES = (
         "If nobody misses it, `vtep adopt` takes it and removes it.",
         scene(orphan=True),
     ),
+    Case(
+        "a-vni-that-is-not-configured",
+        unwanted(),
+        "VNI 100 is not configured here.",
+        "Add the VNI if it belongs here.",
+        scene(vni=None),
+    ),
+    Case(
+        "a-vni-that-is-not-configured-any-more",
+        unwanted(ownership="owned"),
+        "VNI 100 is not configured here. A row of it is still held until the picture is complete (waiting for End-of-RIB "
+        "from 10.0.0.1).",
+        "Add the VNI if it belongs here.",
+        scene(WAITING, vni=None),
+    ),
+    Case(
+        "a-route-of-a-vni-that-is-not-configured",
+        unwanted(candidates=(candidate("refused", "unknown-vni"),)),
+        "VNI 100 is not configured here. Refused (unknown-vni): neither its label nor its Route Targets point at a VNI of "
+        "ours. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route Targets none.",
+        "Add the VNI if it belongs here.",
+        scene(vni=None),
+    ),
+    Case(
+        "no-vni-at-all",
+        replace(unwanted(), vni=Vni(0)),
+        "No VNI is configured here.",
+        "Add the VNI if it belongs here.",
+        scene(vni=None),
+    ),
+    Case(
+        "a-label-that-is-no-vni",
+        replace(unwanted(candidates=(candidate("refused", "bad-vni"),)), vni=Vni(0)),
+        "Refused (bad-vni): the label is 0, which is no VNI. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route "
+        "Targets none.",
+        "Look at the peer that announces it.",
+        scene(vni=None),
+    ),
 )
 
 
