@@ -55,16 +55,17 @@ COMMUNITIES = (target("65000:100"), VXLAN)
 MAC_ROUTE = MacRoute(RD, MAC)
 PLAIN = MacAdvertisement(MAC_ROUTE, VTEP, Vni(VNI), communities=COMMUNITIES)
 FLOODS = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(VNI), VTEP), COMMUNITIES)
-ANSWERS = ("done", "error")
 
 
 class Announcing:
     """An ExaBGP that `vtep exabgp` started on the leaf, and what it is told to announce."""
 
-    def __init__(self, network: Topology, executable: Path, *neighbors: str, config: str = "", **options) -> None:
+    def __init__(
+        self, network: Topology, executable: Path, *neighbors: str, config: str = "", announces: bool = True
+    ) -> None:
         self.recorder = Recorder(network.leaf)
-        config = config or exabgp_config(options.pop("local", address(LEAF)), neighbors, self.recorder.run, **options)
-        self.exabgp = ExaBgp(network.leaf, config, executable=executable, announces=True)
+        config = config or exabgp_config(address(LEAF), neighbors, self.recorder.run)
+        self.exabgp = ExaBgp(network.leaf, config, executable=executable, announces=announces)
 
     def start(self) -> Process:
         return self.exabgp.start()
@@ -197,9 +198,6 @@ def test_the_last_of_many_commands_about_a_route_is_what_counts(network, leaf):
 
 def test_what_is_withdrawn_while_no_session_is_up_is_not_announced_by_the_next(network, leaf):
     leaf.start()
-    wait_until(
-        lambda: network.leaf.path("/run/recorder/commands").is_fifo(), what="the process of an ExaBGP without a peer"
-    )
 
     leaf.tell(PLAIN, FLOODS, Withdrawal(MAC_ROUTE))
     with Speaker(network.remote, address(1)) as speaker:
@@ -328,25 +326,19 @@ def test_routes_with_an_ipv6_next_hop_are_received(network, leaf):
         assert session.established
 
 
-def test_exabgp_says_whether_it_has_the_commands(network, executable):
-    """How a daemon finds out: plain ExaBGP has no such command."""
-    recorder = Recorder(network.leaf)
-    config = exabgp_config(address(LEAF), [address(1)], recorder.run)
-    plain = ExaBgp(network.leaf, config, executable=executable)
-    with Speaker(network.remote, address(1)) as speaker:
-        plain.start()
-        speaker.wait_established()
-        recorder.command(QUESTION)
-        wait_until(lambda: recorder.text()[-1] in ANSWERS, what="an answer")
-        assert recorder.text()[-1] == "error"
-        plain.process.stop()
+def test_exabgp_says_that_it_has_the_commands(leaf):
+    leaf.start()
 
-        launched = Announcing(network, executable, address(1))
-        launched.start()
-        speaker.wait_established()
-        assert launched.tell(QUESTION) == ["done"]
+    assert leaf.tell(QUESTION) == ["done"]
+    assert '"answer": "evpn commands 1"' in leaf.recorder.text()[-2]
 
-    assert '"answer": "evpn commands 1"' in launched.recorder.text()[-2]
+
+def test_plain_exabgp_says_that_it_has_not(network, executable):
+    """This is how a daemon finds out that it can only receive."""
+    leaf = Announcing(network, executable, address(1), announces=False)
+    leaf.start()
+
+    assert leaf.tell(QUESTION, PLAIN) == ["error", "error"]
 
 
 def test_a_process_that_wants_no_answers_gets_none(network):
