@@ -15,19 +15,27 @@ from typing import Final
 from tests.lab.clab.file import NodeSpec, TopologyFile
 from tests.lab.clab.lab import ClabLab
 from tests.lab.clab.machine import Machine, wire
-from tests.lab.namespaces import Lab, Node
+from tests.lab.namespaces import Lab, Missing, Node
+from tests.lab.peers import FRR_FOLDERS
 
 DOCKERS_CAPABILITIES: Final = (
     "audit_write", "chown", "dac_override", "fowner", "fsetid", "kill", "mknod", "net_bind_service", "net_raw",
     "setfcap", "setgid", "setpcap", "setuid", "sys_chroot",
 )  # fmt: skip
 
+_PROGRAMS: Final = {
+    "vtep-frr": ("FRR is not installed (Debian package frr)", tuple(folder / "bgpd" for folder in FRR_FOLDERS)),
+    "vtep-gobgp": ("gobgpd is not installed (Debian package gobgpd)", (Path("/usr/bin/gobgpd"),)),
+}
+"""What this machine needs in an image's place, and where that is."""
 _WRITTEN: Final = ("/var/log", "/var/lib/frr")
 _ROOT: Final = "/run/rootfs"
 
 
 def netns(topology: TopologyFile, scratch: Path, rootfs: Mapping[str, Path]) -> ClabLab:
     """Deploy; a root file system goes by the beginning of the image that it stands for."""
+    for spec in topology.nodes:
+        _refuse_what_is_missing(spec.image, rootfs)
     lab = Lab()
     deployed = ClabLab("netns", {}, lab.close)
     try:
@@ -43,6 +51,13 @@ def netns(topology: TopologyFile, scratch: Path, rootfs: Mapping[str, Path]) -> 
         deployed.close()
         raise
     return deployed
+
+
+def _refuse_what_is_missing(image: str, rootfs: Mapping[str, Path]) -> None:
+    why, places = _PROGRAMS.get(image.partition(":")[0], ("", ()))
+    given = any(image.startswith(start) for start in rootfs)
+    if why and not given and not any(place.exists() for place in places):
+        raise Missing(why)
 
 
 def _machine(spec: NodeSpec, node: Node, tree: Path | None, scratch: Path) -> Machine:
