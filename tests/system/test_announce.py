@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import wire
-from tests.lab.fixtures import lab, network
+from tests.lab.fixtures import lab, network, skipped_if_missing
 from tests.lab.namespaces import Process
 from tests.lab.peers import (
     EXABGP,
@@ -426,10 +426,11 @@ def test_ten_thousand_announcements_do_not_starve_what_is_received(network, leaf
 
 def test_frr_and_gobgp_list_what_is_announced_until_it_is_withdrawn(lab, executable):
     network = Topology(lab, remotes=2)
-    frr = Frr(network.remotes[0], frr_config(address(1), [address(LEAF)]))
-    gobgp = GoBgp(network.remotes[1], gobgp_config(address(2), [address(LEAF)]))
-    frr.start()
-    gobgp.start()
+    with skipped_if_missing():
+        frr = Frr(network.remotes[0], frr_config(address(1), [address(LEAF)]))
+        gobgp = GoBgp(network.remotes[1], gobgp_config(address(2), [address(LEAF)]))
+        frr.start()
+        gobgp.start()
     leaf = Announcing(network, executable, address(1), address(2))
     leaf.start()
     sticky = MacAdvertisement(MAC_ROUTE, VTEP, Vni(VNI), communities=(*COMMUNITIES, mobility(3, sticky=True)))

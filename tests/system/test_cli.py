@@ -25,7 +25,7 @@ VTEP = Path(sys.executable).with_name("vtep")
 LISTS = ("status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "diff")
 
 
-OURS = ("VTEP_", "COLUMNS", "NO_COLOR", "PYTHON", "GRPC_")
+OURS = ("VTEP_", "COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED", "GRPC_")
 
 
 def environment(**more):
