@@ -330,7 +330,8 @@ def test_exabgp_says_that_it_has_the_commands(leaf):
     leaf.start()
 
     assert leaf.tell(QUESTION) == ["done"]
-    assert '"answer": "evpn commands 1"' in leaf.recorder.text()[-2]
+    text = leaf.recorder.text()
+    assert '"answer": "evpn commands 1"' in text[text.index("done") - 1]
 
 
 def test_plain_exabgp_says_that_it_has_not(network, executable):
