@@ -73,6 +73,17 @@ def test_a_confined_daemon_writes_the_rows_that_a_feed_tells(container, etc):
     assert int(effective, 16) == 1 << CAP_NET_ADMIN
 
 
+def test_a_container_is_healthy_once_the_picture_is_complete_and_not_before(container, etc):
+    leaf = container(*CONFINED, "--health-interval", "1s", "--tmpfs", "/run", *etc, IMAGE)
+    leaf.run("sh", "-ec", DEVICES)
+    wait_started(leaf)
+    wait_until(lambda: _probes(leaf)[:1] == [1], 20, "a probe of a leaf that nobody told anything")
+    assert _health(leaf)["Status"] == "starting"
+
+    with fed(leaf, MAC):
+        wait_until(lambda: _health(leaf)["Status"] == "healthy", 20, "a healthy container")
+
+
 def test_a_stopped_container_ends_at_once_and_without_complaint(container, etc):
     leaf = container(*CONFINED, "--tmpfs", "/run", *etc, IMAGE)
     wait_started(leaf)
@@ -116,3 +127,12 @@ def test_exabgp_of_the_image_feeds_the_daemon_without_any_capability(container, 
     wait_until(lambda: '"feed attached"' in leaf.log(), 10, "ExaBGP's relay")
     effective = exabgp.run("grep", "CapEff", "/proc/1/status").split()[1]
     assert int(effective, 16) == 0
+
+
+def _health(leaf):
+    return json.loads(docker("inspect", "--format", "{{json .State.Health}}", leaf.name))
+
+
+def _probes(leaf):
+    """Return the exit codes of the probes so far."""
+    return [probe["ExitCode"] for probe in _health(leaf)["Log"] or ()]

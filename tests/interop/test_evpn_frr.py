@@ -154,6 +154,7 @@ def test_hosts_with_empty_caches_reach_each_other_both_ways(scene):
     assert overlay.learnt(scene.leaf, "vxlan100") == set()
     there.run("ip", "link", "set", "dev", "eth1", "down")
     scene.wait_gone("02:00:00:00:00:01")
+    here.run("ip", "neigh", "flush", "dev", "eth1")  # a probe of it would have the other one heard again
     there.run("ip", "link", "set", "dev", "eth1", "up")
     scene.leaf.run("bridge", "fdb", "del", "02:00:00:00:00:99", "dev", "eth2", "master")
 
