@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.lab import confined
 from tests.lab.namespaces import Node, Process
 from tests.lab.peers import EXABGP, ExaBgp, exabgp_config
 from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
@@ -41,7 +42,12 @@ class Vtep:
         self.node.write("/run/vtep.toml", text)
 
     def start(self, *wrapper: str) -> Process:
-        """Start it, or start it again; a wrapper comes before the command, to take rights away for example."""
+        """Start it, or start it again; a wrapper comes before the command, to take rights away for example.
+
+        Where `confined` is wanted, it lives as its unit confines it.
+        """
+        if confined.is_wanted():
+            wrapper = (*wrapper, *confined.prefix())
         self.process = self.node.start(
             *wrapper, str(VTEP), "run", "--config", "/run/vtep.toml", log="/run/log/vtep.log"
         )
