@@ -25,13 +25,13 @@ def main(argv: list[str] | None = None) -> int:
         return commands.main(words)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"vtep: {error.source}: {problem}", file=sys.stderr)
+            _say(f"{error.source}: {problem}")
         return 2
     except UnreachableError as error:
-        print(f"vtep: {error}", file=sys.stderr)
+        _say(str(error))
         return 3
     except VtepError as error:
-        print(f"vtep: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except BrokenPipeError:
         return 0
@@ -39,6 +39,13 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     finally:
         _end_output()
+
+
+def _say(text: str) -> None:
+    """Talk to the person. What is wrong with a file or an answer is said in its own words, which may be anybody's."""
+    from vtep.logs import escaped
+
+    print(f"vtep: {escaped(text)}", file=sys.stderr)
 
 
 def _end_output() -> None:

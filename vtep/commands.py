@@ -98,10 +98,11 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from vtep import config
+    from vtep.logs import escaped
 
     found = config.read(options.file)
     bound = sum(vni.is_bound for vni in found.vnis)
-    print(f"{options.file}: ok, {len(found.vnis)} VNIs ({bound} bound to a bridge)", file=sys.stderr)
+    print(f"{escaped(str(options.file))}: ok, {len(found.vnis)} VNIs ({bound} bound to a bridge)", file=sys.stderr)
     return 0
 
 

@@ -31,6 +31,11 @@ def event(log: logging.Logger, level: int, name: str, /, **fields: Any) -> None:
         log.log(level, name, extra={"fields": fields})
 
 
+def escaped(text: str) -> str:
+    """Return the text with everything spelled out that would act on a terminal or begin another line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -51,10 +56,12 @@ class TextFormatter(logging.Formatter):
     """`12:00:00.000 info  feed attached exabgp_pid=7`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        words = [_timestamp(record)[11:23], f"{record.levelname.lower():<7}", _escaped(record.getMessage())]
+        words = [_timestamp(record)[11:23], f"{record.levelname.lower():<7}", escaped(record.getMessage())]
         words += [f"{name}={_quoted(_plain(value))}" for name, value in _fields(record).items()]
         text = " ".join(words)
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else ()
+        # Indented, so that no line of an exception's text looks like one of the log.
+        return "\n".join((text, *(f"  {escaped(line)}" for line in trace)))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -73,10 +80,6 @@ def _plain(value: Any) -> Any:
 def _quoted(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return json.dumps(text) if not text or any(c.isspace() or not c.isprintable() or c in '"=' for c in text) else text
-
-
-def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

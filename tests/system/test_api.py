@@ -395,6 +395,20 @@ def test_what_an_operator_asks_is_done_and_logged(sockets, caplog):
     assert all(fields["peer"].startswith("unix:") for fields in audit)
 
 
+def test_a_request_that_cannot_be_read_is_refused_and_not_worth_a_line_in_the_log(sockets, caplog):
+    async def story(_) -> None:
+        async with grpc.aio.insecure_channel(f"unix:{sockets.read}") as channel:
+            for call in (channel.unary_unary, channel.unary_stream):
+                name = "ExplainMac" if call == channel.unary_unary else "Watch"
+                answer = call(f"/vtep.v1.VtepService/{name}")(b"\x0a\x04\xff\x1b[2")
+                code, said = await refused(answer if name == "ExplainMac" else answer.read())
+                assert (code, said) == (grpc.StatusCode.INVALID_ARGUMENT, f"request: no {name}Request")
+
+    play(sockets.api(), story)
+
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 BAD = {
     "page_token": ("ListMacs", pb.ListMacsRequest(page_token="xx")),
     "vni": ("ListMacs", pb.ListMacsRequest(vni=1 << 24)),

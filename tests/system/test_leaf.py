@@ -194,7 +194,7 @@ def test_a_relay_without_any_rights_may_speak_where_its_group_may(network):
     group = grp.getgrgid(NOBODY).gr_name
     if network.leaf.run("sh", "-c", f"setpriv --reuid={NOBODY} true 2>/dev/null || echo no").strip():
         pytest.skip("one user alone cannot become another")
-    Vtep(network.leaf, leaf_config(more=f'socket_group = "{group}"')).start()
+    Vtep(network.leaf, leaf_config(more=f'socket_group = "{group}"')).start("setpriv", f"--groups={NOBODY}")
     lines = Lines()
     said = [lines.up(address(1)), lines.announce(address(1), REMOTE.mac("02:00:00:00:01:01"))]
     network.leaf.write("/run/said", "".join(f"{line.decode()}\n" for line in said))

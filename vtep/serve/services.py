@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 
@@ -278,14 +279,29 @@ def _handler(service: ServiceDescriptor, answers: Mapping[str, Callable[..., Any
 def _method(method: MethodDescriptor, answer: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
     async def polite(request: Any, context: Context) -> Any:
         try:
+            if request is None:
+                raise UsageError(f"request: no {method.input_type.name}")
             return await answer(request, context)
         except UsageError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
-    read = GetMessageClass(method.input_type).FromString
+    read = _reader(method)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(polite, read)
     return grpc.unary_unary_rpc_method_handler(polite, read, GetMessageClass(method.output_type).SerializeToString)
+
+
+def _reader(method: MethodDescriptor) -> Callable[[bytes], Any]:
+    """Read a request, or none: gRPC would log a page for each that cannot be read, for whoever sends many of them."""
+    parse = GetMessageClass(method.input_type).FromString
+
+    def read(octets: bytes) -> Any:
+        try:
+            return parse(octets)
+        except DecodeError:
+            return None
+
+    return read
 
 
 def _audit(context: Context, what: str, **fields: Any) -> None:

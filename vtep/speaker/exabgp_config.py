@@ -1,7 +1,9 @@
 """The ExaBGP configuration for this leaf, for `vtep exabgp-config`. Pure text; knows what each option is needed for."""
 
+import re
 import shutil
 import sys
+from typing import Final
 
 from vtep.addr import Ip
 from vtep.config import BgpConfig, BgpNeighbor, Config
@@ -14,6 +16,9 @@ def render(config: Config) -> str:
     if bgp is None or not bgp.neighbors:
         missing = Problem("bgp", "no [bgp] with a [[bgp.neighbor]]", "ExaBGP needs to know its peers")
         raise ConfigError("exabgp-config", (missing,))
+    if not _PLAIN.fullmatch(str(config.feed.socket)):
+        cannot = f"ExaBGP's configuration cannot have it: {config.feed.socket}"
+        raise ConfigError("exabgp-config", (Problem("feed.socket", cannot, "use letters, digits and ./_:@+,=~-"),))
     relay = shutil.which("vtep") or f"{sys.executable} -m vtep"
     parts = [
         _HEAD,
@@ -22,6 +27,9 @@ def render(config: Config) -> str:
     ]
     return "\n".join(parts)
 
+
+_PLAIN: Final = re.compile(r"[\w./:@+,=~-]+", re.ASCII)
+"""ExaBGP would take a blank, a semicolon or a brace for the end of the word, and then for statements of its own."""
 
 _HEAD = """# ExaBGP for vtep. Start it with
 #     exabgp_api_terminate=true exabgp server FILE      (4.2: exabgp FILE)

@@ -525,7 +525,8 @@ class Relay:
     def _say(self, text: str) -> None:
         if _is_ready(STDERR, select.POLLOUT):  # a log that nobody reads must not block us either
             with suppress(OSError):
-                os.write(STDERR, f"vtep relay: {text}\n".encode())
+                # A path may be any octets; whoever reads ExaBGP's log has a terminal that would act on some.
+                os.write(STDERR, b"vtep relay: %b\n" % text.encode("unicode_escape"))
 
 
 def _came_with(parent: int) -> bool:

@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
+from vtep import logs
 from vtep.errors import Bug, ConfigError, Problem, StreamError
 from vtep.speaker.protocol import Attached, Detached, Item, Lines, Lost, Oversized, Reader
 
@@ -167,7 +168,7 @@ class _Connection(asyncio.BufferedProtocol):
         try:
             items = self._reader.read(bytes(self._buffer[:octets]))
         except StreamError as error:
-            log.warning("feed connection refused reason=%r", str(error))
+            logs.event(log, logging.WARNING, "feed connection refused", why=error)
             self.transport.abort()
         else:
             self._stream._came(self, items)

@@ -10,6 +10,7 @@ to, and the command where there is one. Ages are against `now`, on the clock of 
 """
 
 import errno
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -201,7 +202,8 @@ def _mended(reason: str, explanation: Explanation, scene: Scene) -> str:
     template = _MENDS.get(reason)
     if template is None or any(f"{{{name}}}" in template and not value for name, value in names.items()):
         return advice(reason)
-    command = f"`{template.format(**names)}`"
+    # Linux lets a device be called `$(reboot)`, and this line is there to be typed.
+    command = f"`{template.format(**{name: shlex.quote(value) for name, value in names.items()})}`"
     if reason in ("local-static", "foreign"):
         return f"{advice(reason).rstrip('.')}: {command}"
     return f"Mend it: {command}"

@@ -115,6 +115,13 @@ CASES = (
         scene(port="port99"),
     ),
     Case(
+        "contested-by-a-port-with-a-hostile-name",
+        wanted("contested", "local-static", "a static entry on $(reboot)"),
+        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on $(reboot) has the place, and keeps it.",
+        "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev '$(reboot)' master`",
+        scene(port="$(reboot)"),
+    ),
+    Case(
         "contested-by-a-port-without-a-name",
         wanted("contested", "local-static", "a static entry"),
         "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry has the place, and keeps it.",
