@@ -175,7 +175,7 @@ class Intent(Struct, frozen=True):
     """Every candidate of a MAC with its verdict; the row alone where it says all there is to say."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
     moves: Table[RowKey, Moves] = Table()
-    limited: Table[RowKey, bool] = Table()
+    limited: Table[Vni, Table[Mac, bool]] = Table()
     """MACs that would have a row if their VNI had room."""
     rows_of_vni: Table[Vni, int] = Table()
     floods: Table[Ip, tuple[Flood, ...]] = Table()

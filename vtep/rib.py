@@ -52,6 +52,11 @@ ASK_AGAIN_S: Final = 10.0
 """Nobody is asked more often, however many lines are bad or lost."""
 
 
+ROOM_WORTH_ASKING: Final = 10
+"""A peer over its limit is asked for everything again when this part of the limit is free, if all that was refused is not
+less: one that hovers about its limit would otherwise be asked all the time."""
+
+
 class Holds(Struct, frozen=True):
     """How long what a peer said is kept when nobody vouches for it."""
 
@@ -101,7 +106,7 @@ class Peer:
         self.refresh_due: float | None = None
         """When the refresh counts as ended or lost."""
         self.limited = 0
-        """Routes refused because the peer was over its limit."""
+        """Routes refused for want of room since it last began to tell all it has, and not withdrawn."""
 
     def __len__(self) -> int:
         return len(self.fresh) + len(self.doubted) + len(self.stale)
@@ -208,6 +213,8 @@ class Rib:
 
     def reconfigure(self, holds: Holds, now: float) -> None:
         self.holds = holds
+        for peer in self.peers.values():
+            self._want_refused(peer)
         self._judge_completeness(now)
 
     def tick(self, now: float) -> None:
@@ -299,11 +306,20 @@ class Rib:
             peer.refresh_due = now + _patience_s(peer)
         for key in keys:
             old = peer.fresh.pop(key, None) or peer.doubted.pop(key, None) or peer.stale.pop(key, None)
-            if old is None:
-                self.counters.unknown_withdraws += 1
-            else:
+            if old is not None:
                 self.routes[type(old)] -= 1
                 self.index.put(key, old, None)
+            elif peer.limited:
+                peer.limited -= 1  # most likely one that was refused: which ones these were is not kept
+            else:
+                self.counters.unknown_withdraws += 1
+        self._want_refused(peer)
+
+    def _want_refused(self, peer: Peer) -> None:
+        """Ask for what was refused once it would fit, or a good part of it would."""
+        most = self.holds.routes_per_peer
+        if peer.limited and most - len(peer) >= min(peer.limited, max(1, most // ROOM_WORTH_ASKING)):
+            peer.refresh_wanted |= self._asks and _can_refresh(peer)
 
     def _talking(self, address: Ip, now: float) -> Peer:
         """Whoever sends routes has a session, even when the line that said so was lost."""
@@ -329,6 +345,7 @@ class Rib:
         peer.up = True
         peer.ended = False
         peer.reason = ""
+        peer.limited = 0
         peer.opened_at = now
         peer.refresh_wanted = replayed or (peer.abilities is not None and peer.abilities.restart_s is None)
         peer.torn = replayed and self._asks and _can_refresh(peer)
@@ -371,6 +388,7 @@ class Rib:
         peer.doubted = _merged(peer.doubted, peer.fresh)
         peer.fresh = {}
         peer.began = False
+        peer.limited = 0
         peer.refresh = "running"
         peer.refresh_wanted = False
         peer.torn = False
@@ -439,6 +457,7 @@ class Rib:
         self._drop(peer.stale)
         peer.stale = {}
         peer.deadline = None
+        self._want_refused(peer)
 
     def _drop(self, routes: dict[RouteKey, Route]) -> None:
         for key, route in routes.items():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep import config
-from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import NOTHING, Intent, candidates_of
 from vtep.projection import Policy, project
 from vtep.rib import Holds, Rib
@@ -359,7 +359,7 @@ def test_a_full_vni_is_full_of_what_came_and_nobody_waits_beside_a_free_place(pa
 
         for vni in (100, 200, 400):
             rows = sum(key[0] == vni for key, _ in intent.macs.unordered())
-            waiting = any(key[0] == vni for key, _ in intent.limited.unordered())
+            waiting = len(intent.limited.get(vni, ()))
             assert rows <= limit
             assert rows == intent.rows_of_vni.get(vni, 0)
             assert not waiting or rows == limit
@@ -377,7 +377,10 @@ def test_changes_that_come_together_leave_no_place_free_either(bursts, limit):
             rib.hear(announced(route) if comes else withdrawn(route), 0.0)
         intent = project(rib, rules, 0.0, intent, rib.index.take_changed())
 
-        assert len(intent.macs) == min(limit, len(list(rib.index.everything().macs)))
+        everyone = set(rib.index.everything().macs)
+        seated, waiting = {mac for _, mac in intent.macs}, set(intent.limited.get(Vni(100), ()))
+        assert len(seated) == min(limit, len(everyone))
+        assert waiting == everyone - seated
 
 
 @given(

@@ -182,6 +182,74 @@ def test_a_peer_over_its_limit_is_refused_what_is_new_and_nobody_else_suffers() 
     assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [7]
 
 
+def full(limit: int, *refused: str) -> Feed:
+    """A peer that has told as much as it may, and so much more."""
+    feed = Feed(routes_per_peer=limit)
+    feed.ready(A, *(f"02:00:00:00:01:{number:02x}" for number in range(limit)), *refused)
+    assert (len(feed.peer(A)), feed.peer(A).limited, feed.asked()) == (limit, len(refused), [])
+    return feed
+
+
+def test_a_peer_is_asked_for_what_was_refused_as_soon_as_it_fits() -> None:
+    feed = full(20, ONE, TWO)
+
+    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:00").nlri))
+    asked_for_one = feed.asked()
+    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:01").nlri))
+
+    assert (asked_for_one, feed.asked()) == ([], [A])
+
+
+def test_a_peer_is_asked_when_a_good_part_of_its_room_is_free_and_has_all_of_it_then() -> None:
+    feed = full(20, ONE, TWO, THREE)
+
+    feed.hear(feed.lines.withdraw(A, *(route(A, f"02:00:00:00:01:{number:02x}").nlri for number in range(3))))
+    asked = feed.asked()
+    feed.begin(A)
+    feed.tell(A, *(f"02:00:00:00:01:{number:02x}" for number in range(3, 20)), ONE, TWO, THREE)
+    feed.finish(A)
+    feed.wait(60)
+
+    assert (asked, len(feed.peer(A)), feed.peer(A).limited, feed.asked()) == ([A], 20, 0, [])
+
+
+def test_a_peer_that_takes_back_what_was_refused_owes_nothing() -> None:
+    feed = full(2, THREE)
+
+    feed.hear(feed.lines.withdraw(A, route(A, THREE).nlri))
+
+    assert (feed.peer(A).limited, feed.rib.counters.unknown_withdraws, feed.asked()) == (0, 0, [])
+
+
+def test_what_took_the_room_of_a_new_session_is_made_good_at_its_end_of_rib() -> None:
+    feed = full(2)
+    feed.rib.lose_feed(feed.now)
+    feed.up(A)
+    feed.tell(A, ONE, TWO)
+    refused = feed.peer(A).limited
+
+    feed.end(A)
+
+    assert (refused, feed.asked()) == (2, [A])
+
+
+def test_more_room_by_a_reload_is_filled() -> None:
+    feed = full(2, THREE)
+
+    feed.rib.reconfigure(Holds(routes_per_peer=3), feed.now)
+
+    assert feed.asked() == [A]
+
+
+def test_a_peer_that_cannot_tell_again_is_not_asked() -> None:
+    feed = Feed(routes_per_peer=1)
+    feed.ready(A, ONE, TWO, refresh=False, enhanced=False)
+
+    feed.hear(feed.lines.withdraw(A, route(A, ONE).nlri))
+
+    assert (feed.peer(A).limited, feed.asked()) == (1, [])
+
+
 def test_a_stale_route_that_comes_again_needs_no_room() -> None:
     feed = Feed(routes_per_peer=2)
     feed.ready(A, ONE, TWO)

@@ -5,7 +5,8 @@ Keeps the rule that a full VNI takes no new MAC, and tells whether the meaning c
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from itertools import islice
+from typing import Final, TypeVar
 
 from msgspec import structs
 
@@ -16,6 +17,8 @@ from vtep.projection.macs import Before, Judgement, judge_alone, judge_mac
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
 from vtep.table import Table
+
+_NOBODY: Final[Table[Mac, bool]] = Table()
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,7 +34,7 @@ class MacDraft:
         self.judged: dict[Mac, RemoteMac | tuple[Candidate, ...] | None] = {}
         self.alerts: dict[RowKey, tuple | None] = {}  # type: ignore[type-arg]
         self.moves: dict[RowKey, Moves | None] = {}
-        self.limited: dict[RowKey, bool | None] = {}
+        self.limited: dict[Vni, dict[Mac, bool | None]] = {}
         self.rows: dict[Vni, int] = {}
         self.meaning_changed = False
         self._has_history = bool(len(previous.moves) or len(previous.limited))
@@ -67,9 +70,9 @@ class MacDraft:
         old = previous.judged.get(row.mac)
         if old is not None and not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
             return False
-        if self._has_history and (key in previous.moves or key in previous.limited):
+        if (self._has_history or self.limited) and (key in previous.moves or self._is_limited(key)):
             return False
-        if key in self.limited or (old is None and self._rows(row.vni) >= self.policy.macs_per_vni):
+        if old is None and self._rows(row.vni) >= self.policy.macs_per_vni:
             return False
         if row != old:
             self._note_row(key, old, row)
@@ -96,7 +99,8 @@ class MacDraft:
         """A VNI that is full takes no new MAC; those it has go on."""
         is_new = judgement.row is not None and _now(self.macs, self.previous.macs, key) is None
         full = is_new and self._rows(key[0]) >= self.policy.macs_per_vni
-        _put(self.limited, self.previous.limited, key, full or None)
+        if full != self._is_limited(key):
+            self.limited.setdefault(key[0], {})[key[1]] = full or None
         if not full:
             return judgement.row, judgement.candidates
         told = (
@@ -106,20 +110,23 @@ class MacDraft:
         return None, tuple(told)
 
     def freed(self) -> list[Mac]:
-        """Return MACs that were refused for want of room, as many as there is room for now."""
-        most = self.policy.macs_per_vni
-        full = {vni for vni in self.rows if self.previous.rows_of_vni.get(vni, 0) >= most}
-        full |= {vni for (vni, _), refused in self.limited.items() if refused}
-        macs: list[Mac] = []
-        for vni in full:
-            room = most - self._rows(vni)
-            macs += sorted(self._waiting(vni))[:room] if room > 0 else ()
-        return macs
+        """Return MACs that were refused for want of room, as many as there is room for now.
 
-    def _waiting(self, vni: Vni) -> Iterable[Mac]:
-        refused_before = (key for key, _ in self.previous.limited.unordered() if key not in self.limited)
-        refused_now = (key for key, full in self.limited.items() if full)
-        return (mac for number, mac in (*refused_before, *refused_now) if number == vni)
+        Which ones is nobody's promise. A million may wait where a few places are free, so not even they are all looked at.
+        """
+        most = self.policy.macs_per_vni
+        full = {vni for vni in self.rows if self.previous.rows_of_vni.get(vni, 0) >= most} | self.limited.keys()
+        return [mac for vni in full for mac in islice(self._waiting(vni), max(0, most - self._rows(vni)))]
+
+    def _waiting(self, vni: Vni) -> Iterator[Mac]:
+        before, now = self.previous.limited.get(vni, _NOBODY), self.limited.get(vni, {})
+        yield from (mac for mac, _ in before.unordered() if mac not in now)
+        yield from (mac for mac, waits in now.items() if waits)
+
+    def _is_limited(self, key: RowKey) -> bool:
+        vni, mac = key
+        now = self.limited.get(vni, {})
+        return bool(now[mac]) if mac in now else mac in self.previous.limited.get(vni, _NOBODY)
 
     def apply(self, now: float) -> Intent:
         """Return the previous intent with what was judged."""
@@ -131,7 +138,7 @@ class MacDraft:
             judged=_changed(previous.judged, self.judged),
             alerts=_changed(previous.alerts, self.alerts),
             moves=moves,
-            limited=_changed(previous.limited, self.limited),
+            limited=_changed(previous.limited, {vni: self._limited_in(vni) or None for vni in self.limited}),
             rows_of_vni=_changed(previous.rows_of_vni, {vni: count or None for vni, count in self.rows.items()}),
             touched=tuple(self.macs),
             due=self._due(moves, now),
@@ -153,6 +160,9 @@ class MacDraft:
     def _rows(self, vni: Vni) -> int:
         count = self.rows.get(vni)
         return self.previous.rows_of_vni.get(vni, 0) if count is None else count
+
+    def _limited_in(self, vni: Vni) -> Table[Mac, bool]:
+        return self.previous.limited.get(vni, _NOBODY).changed(self.limited[vni])
 
     def _due(self, moves: Table[RowKey, Moves], now: float) -> float | None:
         """Look through all moving MACs only when one of them is due, and else at those that moved just now."""
