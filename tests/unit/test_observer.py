@@ -95,6 +95,19 @@ def test_peers_are_in_the_journal_once_for_each_change(leaf):
     ]
 
 
+def test_a_limit_that_is_reached_is_an_alert_once_and_a_note_of_its_vni():
+    with MemoryLeaf(f"{CONFIG}[limits]\nmacs_per_vni = 1\nroutes_per_peer = 2\n") as leaf:
+        leaf.come_up(A)
+        announce(leaf, A, ONE, TWO, THREE)
+        announce(leaf, A, "02:00:00:00:00:04")
+        [vni], [peer] = leaf.observer.vnis(), leaf.observer.status().feed.peers
+
+        alerts = [(entry.vni, entry.peer and str(entry.peer), entry.reason) for entry in leaf.events("alert")]
+
+        assert alerts == [(100, None, "limit"), (None, A, "limit")]
+        assert (vni.limited, "limit: 1 MACs have no row" in vni.notes, peer.limited) == (1, True, 2)
+
+
 def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(leaf):
     port = leaf.kernel.add_port("port99", "br100")
     leaf.kernel.send([Neighbour(Verb.CREATE, port, Mac.parse(ONE), NTF_MASTER, NUD_NOARP)])

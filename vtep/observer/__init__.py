@@ -55,6 +55,8 @@ from vtep.status.source import Batch, MacQuery, Page
 
 _ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment: "segment", IpPrefix: "prefix"}
 
+OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those beyond are passed over."
+
 
 class Observer:
     """What `status.source` promises, of a running daemon."""
@@ -80,7 +82,7 @@ class Observer:
         self._explainer = Explainer(self._facts)
         self._comparer = Comparer(self._facts)
         self._message_s = Histogram()
-        self._peers: dict[Ip, tuple[bool, bool]] = {}
+        self._peers: dict[Ip, tuple[bool, bool, bool]] = {}
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """There is a kernel to tell of."""
@@ -118,6 +120,10 @@ class Observer:
             self._tables.take_host(host, there=there)
         if intent.alerts is not before.alerts:
             self._take_alerts(before, intent)
+        if intent.limited is not before.limited:
+            for vni, _ in intent.limited.unordered():
+                if vni not in before.limited:
+                    self.happen(Entry("alert", vni=vni, reason="limit", text=sentence("limit")))
 
     def see(self, outcome: Outcome) -> None:
         """Take note of what a pass found."""
@@ -152,7 +158,8 @@ class Observer:
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
         for peer in self._listener.rib.peers.values():
-            now, before = (peer.up, peer.ended), self._peers.get(peer.address, (False, False))
+            now = (peer.up, peer.ended, peer.limited > 0)
+            before = self._peers.get(peer.address, (False, False, False))
             if now == before:
                 continue
             self._peers[peer.address] = now
@@ -160,6 +167,8 @@ class Observer:
                 self.happen(Entry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
             if peer.ended and not before[1]:
                 self.happen(Entry("peer-ended", peer=peer.address, text="it has told all it has"))
+            if peer.limited and not before[2]:
+                self.happen(Entry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
 
     def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
         self._census.moves[row.vni] += 1

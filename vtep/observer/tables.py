@@ -78,7 +78,7 @@ class Tables:
                 vtep=vni.vtep,
                 state=self._facts.vni_state(vni.vni),
                 reasons=self._facts.reasons(vni.vni),
-                notes=self._facts.last.report.notes.get(vni.vni, ()) if self._facts.last.report else (),
+                notes=self._notes(vni.vni, limited := len(intent.limited.get(vni.vni, ()))),
                 import_rt=vni.imports.texts,
                 export_rt=tuple(map(str, vni.exports)),
                 macs=self._census.macs_at(vni.vni, intent),
@@ -86,9 +86,15 @@ class Tables:
                 vteps=len({vtep for number, vtep in self._census.vteps(intent) if number == vni.vni}),
                 neighbours=self._census.hosts_of(vni.vni),
                 duplicates=duplicates[vni.vni],
+                limited=limited,
             )
             for vni in self._facts.config.vnis
         ]
+
+    def _notes(self, vni: Vni, limited: int) -> tuple[str, ...]:
+        report = self._facts.last.report
+        notes = () if report is None else report.notes.get(vni, ())
+        return (*notes, f"limit: {limited} MACs have no row") if limited else notes
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         intent = self._facts.intent

@@ -73,6 +73,8 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
         yield _gauge("vtep_last_update_timestamp_seconds", "When the last line came", wall(feed.last_line))
     up: _Samples = {(str(peer.address),): float(peer.up) for peer in feed.peers}
     yield _gauges("vtep_bgp_session_up", "1 if the session is up", ("peer",), up)
+    limited: _Samples = {(str(peer.address),): float(peer.limited) for peer in feed.peers}
+    yield _gauges("vtep_routes_over_limit", "Routes passed over for routes_per_peer", ("peer",), limited)
     yield _gauges("vtep_routes", "Routes that peers have told", ("type", "state"), _texts(figures.routes))
 
 
@@ -110,6 +112,8 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
     yield _gauges("vtep_foreign_rows", "Rows that are neither wanted nor ours", ("vni",), foreign)
     duplicates = _summed(((label(vni.vni),), vni.duplicates) for vni in vnis)
     yield _gauges("vtep_duplicate_macs", "MACs that move too often", ("vni",), duplicates)
+    limited = _summed(((label(vni.vni),), vni.limited) for vni in vnis)
+    yield _gauges("vtep_macs_over_limit", "MACs without a row for macs_per_vni", ("vni",), limited)
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
     yield _counter("vtep_mac_moves", "MACs that came to be behind another VTEP", moves, ("vni",))
 

@@ -303,6 +303,10 @@ def _about_nothing(explanation: Explanation, scene: Scene) -> tuple[str, str]:
         return f"Not heard: {'; '.join(down)}.", look
     if not status.complete:
         return f"Not heard so far: {status.why}.", ""
+    over = [f"{peer.address} ({peer.limited} routes)" for peer in status.feed.peers if peer.limited]
+    if over:
+        what = f"Not heard, or passed over: told more than `routes_per_peer` allows by {', '.join(over)}."
+        return what, "Look for a flood of routes, or raise `limits.routes_per_peer`."
     return "Not heard: no peer has told of it.", "Look whether the far end has learned it, and announces it."
 
 

@@ -210,6 +210,8 @@ class VniStatus(Struct, frozen=True):
     vteps: int
     neighbours: int
     duplicates: int
+    limited: int = 0
+    """MACs that have no row because the VNI is full."""
 
 
 class CandidateStatus(Struct, frozen=True):

@@ -243,6 +243,13 @@ CASES = (
         "Look whether the far end has learned it, and announces it.",
     ),
     Case(
+        "peer-over-its-limit",
+        unwanted(),
+        "Not heard, or passed over: told more than `routes_per_peer` allows by 10.0.0.1 (7 routes).",
+        "Look for a flood of routes, or raise `limits.routes_per_peer`.",
+        scene(replace(STATUS, feed=replace(STATUS.feed, peers=(peer(A, limited=7), *STATUS.feed.peers[1:])))),
+    ),
+    Case(
         "peer-down",
         unwanted(),
         "Not heard: peer 10.0.0.1 is down (hold timer expired).",
