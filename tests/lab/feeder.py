@@ -25,6 +25,17 @@ class Feeder:
     def say(self, *lines: bytes) -> None:
         self._socket.sendall(b"".join(line + b"\n" for line in lines))
 
+    def asked(self, word: str) -> str:
+        """Return what the daemon has asked of ExaBGP since the last time, if this word is in it."""
+        self._socket.settimeout(0.1)
+        try:
+            said = self._socket.recv(1 << 16).decode()
+        except TimeoutError:
+            return ""
+        finally:
+            self._socket.settimeout(None)
+        return said if word in said else ""
+
     def close(self) -> None:
         self._socket.close()
 
