@@ -146,7 +146,9 @@ def test_a_peer_over_its_limit_is_refused_and_recovers_while_another_one_notices
         feeder.say(lines.opened(PEER, 120), lines.up(PEER), *told(lines, FLOOD), lines.end_of_rib(PEER))
         feeder.say(lines.opened(OTHER, 120), lines.up(OTHER), lines.announce(OTHER, Instance(OTHER).mac(other[0])))
         feeder.say(lines.end_of_rib(OTHER))
-        wait_until(lambda: rows(network) == {(mac, PEER) for mac in FLOOD[:50]} | {other}, what="as many as are allowed")
+        wait_until(
+            lambda: rows(network) == {(mac, PEER) for mac in FLOOD[:50]} | {other}, what="as many as are allowed"
+        )
         flooded, unheard = peer(vtep, PEER), vtep.ask("explain", FLOOD[-1]).stdout
 
         feeder.say(lines.withdraw(PEER, *(REMOTE.mac(mac).nlri for mac in FLOOD[:45])))
@@ -170,7 +172,9 @@ def test_a_full_vni_says_limit_and_takes_what_waited_when_there_is_room(network)
         feeder.say(lines.opened(PEER, 120), lines.up(PEER), *told(lines, FLOOD[:40]), lines.end_of_rib(PEER))
         wait_until(lambda: len(rows(network)) == 40, what="a full VNI")
         feeder.say(lines.announce(PEER, REMOTE.mac(beyond)))
-        [candidate] = wait_until(lambda: vtep.told("explain", beyond)["explanations"][0]["candidates"], what="a verdict")
+        [candidate] = wait_until(
+            lambda: vtep.told("explain", beyond)["explanations"][0]["candidates"], what="a verdict"
+        )
         [vni] = vtep.told("vnis")["vnis"]
         feeder.say(lines.withdraw(PEER, REMOTE.mac(FLOOD[0]).nlri))
         wait_until(lambda: (beyond, PEER) in rows(network), what="its row")
@@ -243,7 +247,12 @@ def test_hostile_words_reach_no_log_no_terminal_and_no_scrape_unescaped(network)
 
 def answers(vtep, *words: str) -> list[str]:
     """Return all that a command prints, as tables and as JSON."""
-    return [text for form in ((), ("-o", "json")) for done in (vtep.ask(*words, *form),) for text in (done.stdout, done.stderr)]
+    return [
+        text
+        for form in ((), ("-o", "json"))
+        for done in (vtep.ask(*words, *form),)
+        for text in (done.stdout, done.stderr)
+    ]
 
 
 def stranger(network, octets: bytes) -> None:

@@ -15,17 +15,16 @@ FORMATTERS = [logs.TextFormatter(), logs.JsonFormatter(), logs.JsonFormatter(jou
 
 def logged(formatter, *, name="row failed", error=None, **fields) -> str:
     """Return what comes out of a log with this form."""
-    log, out = logging.Logger("test"), io.StringIO()
+    log, out = logging.getLogger("test of logs"), io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
     log.addHandler(handler)
+    log.propagate = False
     if error is None:
         logs.event(log, logging.ERROR, name, **fields)
     else:
-        try:
-            raise error
-        except type(error):
-            log.exception(name)
+        log.error(name, exc_info=error)
+    log.removeHandler(handler)
     return out.getvalue()
 
 

@@ -162,7 +162,8 @@ class MacDraft:
         return self.previous.rows_of_vni.get(vni, 0) if count is None else count
 
     def _limited_in(self, vni: Vni) -> Table[Mac, bool]:
-        return self.previous.limited.get(vni, _NOBODY).changed(self.limited[vni])
+        before: Table[Mac, bool] = self.previous.limited.get(vni, _NOBODY)
+        return before.changed(self.limited[vni])
 
     def _due(self, moves: Table[RowKey, Moves], now: float) -> float | None:
         """Look through all moving MACs only when one of them is due, and else at those that moved just now."""

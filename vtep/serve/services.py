@@ -278,9 +278,9 @@ def _handler(service: ServiceDescriptor, answers: Mapping[str, Callable[..., Any
 
 def _method(method: MethodDescriptor, answer: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
     async def polite(request: Any, context: Context) -> Any:
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"request: no {method.input_type.name}")
         try:
-            if request is None:
-                raise UsageError(f"request: no {method.input_type.name}")
             return await answer(request, context)
         except UsageError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
