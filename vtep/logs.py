@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from types import TracebackType
 from typing import Any, Final
 
 _PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -23,12 +24,18 @@ def set_up(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    sys.excepthook = _crashed
 
 
 def event(log: logging.Logger, level: int, name: str, /, **fields: Any) -> None:
     """Log one event: what happened, and its fields."""
     if log.isEnabledFor(level):
         log.log(level, name, extra={"fields": fields})
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what ends this process, in place of the interpreter, which would print its words as they are."""
+    logging.getLogger("vtep").critical("crashed", exc_info=(kind, error, trace))
 
 
 def escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -48,6 +49,18 @@ def test_json_gives_the_words_back_as_they_were():
     assert json.loads(said)["why"] == HOSTILE
 
 
+def test_the_words_of_a_crash_are_a_line_of_the_log():
+    program = f"from vtep import logs\nlogs.set_up()\nraise ValueError({HOSTILE!r})"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    [line] = done.stderr.splitlines()
+    said = json.loads(line)
+    assert (done.returncode, said["level"], said["event"]) == (1, "critical", "crashed")
+    assert "owned" in said["traceback"]
+    assert line.isprintable()
+
+
 def test_the_journal_is_given_one_priority_and_it_is_ours():
     said = logged(logs.JsonFormatter(journal=True), name="\n<0>owned")
 
@@ -58,6 +71,7 @@ def test_the_journal_is_given_one_priority_and_it_is_ours():
 def test_a_log_is_text_on_a_terminal_and_json_elsewhere(monkeypatch):
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     forms = []
     try:
         for is_terminal in (True, False):
