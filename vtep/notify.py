@@ -35,7 +35,8 @@ class Notifier:
             return
         # An address that starts with @ is abstract, which the kernel spells with a zero octet.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        text = "".join(f"{name}={value}\n" for name, value in fields.items())
+        # A status has words of the kernel's; a line of their own would be an order to the supervisor.
+        text = "".join(f"{name}={' '.join(str(value).splitlines())}\n" for name, value in fields.items())
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
             try:
                 sender.sendto(text.encode(errors="replace"), address)

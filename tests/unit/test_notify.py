@@ -28,6 +28,14 @@ def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
     assert listener.recv(4096) == b"READY=1\nSTATUS=waiting for ExaBGP\n"
 
 
+def test_no_word_of_a_status_becomes_an_order_of_its_own(supervisor):
+    listener, environment = supervisor
+
+    Notifier(environment).tell(STATUS="blind: no\nMAINPID=1\r\nWATCHDOG=trigger")
+
+    assert listener.recv(4096) == b"STATUS=blind: no MAINPID=1 WATCHDOG=trigger\n"
+
+
 def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
     listener, environment = supervisor
     notifier = Notifier(environment)
