@@ -1,0 +1,68 @@
+"""`./vtep-dev torture`: every fault that the product claims to survive, injected and counted, one table of what was lost.
+
+    --quick      a short version of each, for every change; the full one is what docs/reliability.md tells
+    --only NAME  one piece; may be given again
+    --json FILE  keep the figures; torture/documents.py puts them into docs/reliability.md
+    --seed N     choose the same moments again, as far as a machine can
+
+What each fault is, is said by the module that injects it. The exit status is 1 if anything was not survived.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench import machine
+from torture import crash
+from torture.tally import Outcome, Tally, text, to_json
+
+
+class Extent(Struct, frozen=True):
+    """How much of each."""
+
+    kills: int
+
+
+FULL = Extent(kills=1000)
+QUICK = Extent(kills=60)
+PIECES = ("crash",)
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    extent = QUICK if options.quick else FULL
+    machine_now = machine.named()
+    print(", ".join(f"{name} {value}" for name, value in machine_now.items()), flush=True)
+    tallies: list[Tally] = []
+    for piece in options.only or PIECES:
+        start = time.monotonic()
+        for tally in _piece(piece, extent, options.seed):
+            print(text(tally), flush=True)
+            tallies.append(tally)
+        print(f"{piece}: {time.monotonic() - start:.0f} s", flush=True)
+        if options.json is not None:
+            options.json.write_bytes(to_json(Outcome(machine_now, options.quick, options.seed, tallies)))
+    return 0 if all(tally.survived for tally in tallies) else 1
+
+
+def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
+    match piece:
+        case "crash":
+            yield from crash.torture(extent.kills, seed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vtep-dev torture", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a short version of each")
+    parser.add_argument("--only", action="append", choices=PIECES, help="one part of it; may be given again")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Runs the real daemon and kills it from within at a chosen place: `doomed.py PLACE TIMES vtep run ...`.
+
+SIGKILL at the TIMES-th passage: nothing is cleaned up and nothing is flushed, as in any other crash.
+
+    batch    half of a batch of rows is in the kernel, the other half was never sent
+    ledger   half of a record, or of many, is in the file
+    dump     the kernel has begun to answer
+    reload   a changed configuration is taken by one half of the daemon
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from vtep.__main__ import main
+from vtep.kernel.ledger import LedgerFile
+from vtep.kernel.socket import Kernel
+from vtep.listener import Listener
+
+
+class Fate:
+    """The end, at the last of so many passages."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def has_come(self) -> bool:
+        self._left -= 1
+        return self._left <= 0
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _batch(fate: Fate) -> None:
+    send = Kernel._send_part
+
+    def cut(kernel: Kernel, messages: Any, first: int) -> Any:
+        if fate.has_come():
+            send(kernel, messages[: (len(messages) + 1) // 2], first)
+            _die()
+        return send(kernel, messages, first)
+
+    Kernel._send_part = cut  # type: ignore[method-assign]
+
+
+def _ledger(fate: Fate) -> None:
+    append = LedgerFile._append
+
+    def cut(ledger: LedgerFile, records: Any) -> None:
+        data = b"".join(records)
+        if fate.has_come():
+            os.write(ledger._file, data[: max(1, len(data) * 2 // 3 - 3)])
+            _die()
+        append(ledger, [data])
+
+    LedgerFile._append = cut  # type: ignore[method-assign]
+
+
+def _dump(fate: Fate) -> None:
+    dump = Kernel._dump
+
+    def cut(kernel: Kernel, operation: str, request: Any, parse: Any) -> Any:
+        if fate.has_come():
+            kernel._requests.send(request(kernel._take_seqs(1)))
+            kernel._requests.recv(1 << 15)
+            _die()
+        return dump(kernel, operation, request, parse)
+
+    Kernel._dump = cut  # type: ignore[method-assign]
+
+
+def _reload(fate: Fate) -> None:
+    reconfigure = Listener.reconfigure
+
+    def cut(listener: Listener, *arguments: Any) -> None:
+        reconfigure(listener, *arguments)
+        if fate.has_come():
+            _die()
+
+    Listener.reconfigure = cut  # type: ignore[method-assign]
+
+
+PLACES: Final[dict[str, Callable[[Fate], None]]] = {
+    "batch": _batch,
+    "ledger": _ledger,
+    "dump": _dump,
+    "reload": _reload,
+}
+
+if __name__ == "__main__":
+    PLACES[sys.argv[1]](Fate(int(sys.argv[2])))
+    sys.argv[0:4] = ["vtep"]
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""A leaf under churn that everything else breaks: rows that stay, rows that come, move and go, rows of somebody else.
+
+    station 99 ── leaf (ExaBGP, relay, daemon) ══ remote1 10.0.0.1 ── station 1        stays: the packets go there
+                        └── BGP ── speaker in the remote1's node: tells routes of 10.0.0.1, .2 and .3
+
+Knows what BGP told last, and so what the kernel must hold. Does not know what is being broken.
+"""
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from tests.lab import overlay
+from tests.lab.fabric import children
+from tests.lab.namespaces import Lab
+from tests.lab.speaker import Speaker
+from tests.lab.topology import LEAF, VXLAN, Topology, address, introduce
+from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+from tests.lab.witness import Witness
+from torture.traffic import Traffic
+
+STAYING: Final = 500
+MOVING: Final = 400
+AT_ONCE: Final = 150
+"""So many MACs change in one stroke of churn."""
+FOREIGN: Final = 20
+OPERATORS: Final = "10.0.0.77"
+RECOVERED_S_MAX: Final = 60.0
+REMOTES: Final = {number: Instance(address(number)) for number in (1, 2, 3)}
+
+Row = tuple[str, str]
+
+
+def macs(group: int, count: int) -> list[str]:
+    return [f"02:{group:02x}:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(count)]
+
+
+class Leaf:
+    """The network above with everything running, and what must hold in it."""
+
+    def __init__(self, lab: Lab, chance: random.Random, *, more: str = "") -> None:
+        self.network = Topology(lab)
+        self.node = self.network.leaf
+        self.chance = chance
+        self.more = more
+        here, there = self.network.leaf_station, self.network.remote_station
+        introduce(here, there)
+        overlay.put_row(self.network.remote, VXLAN, here.mac, address(LEAF))
+        self.staying: dict[str, str] = dict.fromkeys((there.mac, *macs(0x10, STAYING)), address(1))
+        self.where: dict[str, int] = dict.fromkeys(macs(0x20, MOVING), 0)
+        """The remote that each moving MAC is behind; 0 for none."""
+        self._seq = 0
+        for mac in self.foreign:
+            overlay.put_row(self.node, VXLAN, mac, OPERATORS)
+        self.foreign_before = self.foreign_now()
+        self.vtep = Vtep(self.node, leaf_config(peers=[address(1)], more=more))
+        self.exabgp = exabgp_with_relay(self.node, [address(1)])
+        self.speaker = Speaker(self.network.remote, address(1))
+
+    @property
+    def foreign(self) -> list[str]:
+        return macs(0x30, FOREIGN)
+
+    def start(self) -> None:
+        """Bring everything up and wait until the kernel holds what BGP says."""
+        self.speaker.announce(REMOTES[1].flood(), *(REMOTES[1].mac(mac) for mac in self.staying))
+        self.vtep.start()
+        self.exabgp.start()
+        self.settle()
+
+    def churn(self) -> None:
+        """Have some MACs come, move or go, without waiting for it."""
+        self._seq += 1
+        some = {mac: self.chance.choice((0, 1, 2, 3)) for mac in self.chance.sample(sorted(self.where), AT_ONCE)}
+        before = {mac: self.where[mac] for mac in some}
+        self.where |= some
+        self.speaker.announce(*(REMOTES[at].mac(mac, seq=self._seq) for mac, at in some.items() if at))
+        self.speaker.withdraw(
+            *(REMOTES[at].mac(mac) for mac, at in before.items() if at and at != some[mac]),
+        )
+
+    def wanted(self) -> set[Row]:
+        """Return the rows that must be there, those of others included."""
+        moving = {(mac, address(at)) for mac, at in self.where.items() if at}
+        others = {(mac, OPERATORS) for mac in self.foreign}
+        return moving | others | set(self.staying.items()) | {(overlay.FLOOD_MAC, address(1))}
+
+    def settle(self) -> float:
+        """Return the seconds until the kernel held exactly what BGP says."""
+        start = time.monotonic()
+
+        def settled() -> bool:
+            self.supervise()
+            wrong = overlay.tunnels(self.node, VXLAN) ^ self.wanted()
+            assert not wrong, f"{len(wrong)} rows are wrong, such as {sorted(wrong)[:5]}"
+            return True
+
+        wait_until(settled, RECOVERED_S_MAX, "the rows that BGP tells")
+        return time.monotonic() - start
+
+    def supervise(self) -> None:
+        """Start again what died, as a supervisor does. An ExaBGP that lost its relay too often ends by itself."""
+        assert self.vtep.process is not None
+        assert self.exabgp.process is not None
+        if not self.vtep.process.alive:
+            self.vtep.start()
+        if not self.exabgp.process.alive:
+            self.exabgp.start()
+
+    def relays(self) -> list[int]:
+        assert self.exabgp.process is not None
+        return children(self.exabgp.process.pid)
+
+    def reload(self, *, announce: bool) -> None:
+        """Write a configuration that differs in something harmless."""
+        vnis = VNI_SECTION + f"announce = {'true' if announce else 'false'}\n"
+        self.vtep.configure(leaf_config(peers=[address(1)], vnis=vnis, more=self.more))
+
+    def foreign_now(self) -> str:
+        """Return every field of the operator's rows, as iproute2 shows them."""
+        rows = [row for row in overlay.fdb(self.node, VXLAN) if row["mac"] in self.foreign]
+        return json.dumps(rows, sort_keys=True)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator["Watch"]:
+        """Send packets and keep every change of a row, while within."""
+        witness = Witness(self.node, VXLAN, beside="underlay")
+        watch = Watch()
+        with Traffic(self.network.leaf_station.node, self.network.remote_station.ip) as traffic:
+            yield watch
+        changed = {mac: OPERATORS for mac in self.foreign} | self.staying
+        watch.harm = witness.harm(changed.items())
+        if self.foreign_now() != self.foreign_before:
+            watch.harm.append("rows of an operator are not as they were")
+        watch.sent, watch.lost = traffic.sent, traffic.lost
+
+    def close(self) -> None:
+        self.speaker.close()
+
+
+class Watch:
+    """What somebody saw who looked all the time."""
+
+    def __init__(self) -> None:
+        self.harm: list[str] = []
+        self.sent = 0
+        self.lost = 0
+        self.took_s: float | None = None
+        """Until everything was right again, if it ever was."""
+
+
+@contextlib.contextmanager
+def leaf(chance: random.Random, *, more: str = "") -> Iterator[Leaf]:
+    """Make a leaf and have it run."""
+    with Lab() as lab:
+        made = Leaf(lab, chance, more=more)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()
