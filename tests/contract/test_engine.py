@@ -9,6 +9,9 @@ from tests.contract.test_rows import add, delete, down, operator, operator_tunne
 from tests.contract.worlds import LOCAL6, MACS, World, ip
 from vtep.addr import Ip
 from vtep.kernel.messages import NTF_SELF, Verb
+from vtep.reconcile.actor import Actor
+from vtep.reconcile.compare import orphans
+from vtep.reconcile.engine import run_to_end
 from vtep.reconcile.ownership import Claims
 
 SELF, MASTER, EXT, STICKY = 0x02, 0x04, 0x10, 0x40
@@ -244,6 +247,21 @@ def test_an_orphan_is_told_and_never_deleted(leaf: Leaf) -> None:
     devices = 4
     assert (1, devices + 2) == (report.orphans, report.foreign)
     assert written("m", B) == leaf.rows(M)
+
+
+def test_what_an_operator_has_adopted_goes_or_is_pointed_right_and_other_peoples_rows_stay(leaf: Leaf) -> None:
+    """As after the loss of a ledger: one row is wanted no more, one points to where the MAC was before."""
+    leaf.hand(add(M, B), add(N, B), another_daemon(L))
+    leaf.wanted_and_surveyed({N: A, L: A})
+    actor = Actor(leaf.engine, lambda: leaf.now)
+
+    found = run_to_end(orphans(leaf.engine, lambda: leaf.intent, lambda _: True))
+    actor.adopt(found)
+    report = leaf.survey()
+
+    assert {row.what for row in found} == {"orphan", "contested"}
+    assert (report.deleted, report.replaced, report.contested) == (1, 1, 1)
+    assert ([], written("n", A)) == (leaf.rows(M), leaf.rows(N))
 
 
 def test_half_a_row_with_our_mark_that_is_nobodys_is_as_good_as_nothing(leaf: Leaf) -> None:

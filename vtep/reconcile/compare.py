@@ -59,7 +59,11 @@ def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable
 
 
 def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[list[Differs]]:
-    """Find the rows that bear our mark and that nobody wants or claims."""
+    """Find the rows that bear our mark and that nobody claims, and that are not as wanted.
+
+    Those that are as wanted are adopted without an order. One that points elsewhere is contested: of another daemon, or of
+    a life whose ledger is lost, and only an operator can tell.
+    """
     ground = engine.target.ground()
     entries = yield lambda: engine.target.entries(ground)
     found = []
@@ -67,8 +71,9 @@ def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Ke
         claims, intent = engine.ledger.claims(kind.name), latest()
         for key, seen in kind.recognise(entries, ground).items():
             ours = seen.marked and seen.whole and key not in claims
-            if ours and concerns(key) and kind.wanted_at(intent, key) is None:
-                found.append(Differs(kind.name, key, "orphan", None, seen))
+            wanted = kind.wanted_at(intent, key)
+            if ours and concerns(key) and wanted != seen.row:
+                found.append(Differs(kind.name, key, "orphan" if wanted is None else "contested", wanted, seen))
         yield None
     return found
 
