@@ -10,6 +10,7 @@ What each fault is, is said by the module that injects it. The exit status is 1 
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import machine
-from torture import crash
+from torture import crash, kernel, ledger
 from torture.tally import Outcome, Tally, text, to_json
 
 
@@ -25,11 +26,14 @@ class Extent(Struct, frozen=True):
     """How much of each."""
 
     kills: int
+    records: int
+    lives: int
+    strokes: int
 
 
-FULL = Extent(kills=1000)
-QUICK = Extent(kills=60)
-PIECES = ("crash",)
+FULL = Extent(kills=1000, records=120, lives=20, strokes=200)
+QUICK = Extent(kills=30, records=30, lives=1, strokes=10)
+PIECES = ("crash", "ledger", "kernel")
 
 
 def main() -> int:
@@ -53,6 +57,11 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
     match piece:
         case "crash":
             yield from crash.torture(extent.kills, seed)
+        case "ledger":
+            with tempfile.TemporaryDirectory() as scratch:
+                yield from ledger.torture(extent.records, extent.lives, seed, Path(scratch))
+        case "kernel":
+            yield from kernel.torture(extent.strokes, seed)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -126,9 +126,7 @@ def _doom(one: Leaf, where: str) -> None:
     assert one.vtep.process is not None
     one.vtep.process.kill()
     times = one.chance.randint(1, PASSAGES_MAX.get(where, 1))
-    lives = one.vtep.process.log().count('"started"')
-    doomed = one.vtep.start(sys.executable, DOOMED, where, str(times))
-    wait_until(lambda: not doomed.alive or doomed.log().count('"started"') > lives, 20, "its start")
+    doomed = one.start_daemon(sys.executable, DOOMED, where, str(times))
     end = time.monotonic() + DOOM_S_MAX
     while doomed.alive:
         assert time.monotonic() < end, f"the daemon never came to {where} {times} times"

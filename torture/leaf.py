@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.lab import overlay
 from tests.lab.fabric import children
-from tests.lab.namespaces import Lab
+from tests.lab.namespaces import Lab, Process
 from tests.lab.speaker import Speaker
 from tests.lab.topology import LEAF, VXLAN, Topology, address, introduce
 from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
@@ -73,6 +73,14 @@ class Leaf:
         self.exabgp.start()
         self.settle()
 
+    def start_daemon(self, *wrapper: str) -> Process:
+        """Start another life of the daemon; return when it serves, or is dead already."""
+        assert self.vtep.process is not None
+        lives = self.vtep.process.log().count('"started"')
+        process = self.vtep.start(*wrapper)
+        wait_until(lambda: not process.alive or process.log().count('"started"') > lives, 20, "its start")
+        return process
+
     def churn(self) -> None:
         """Have some MACs come, move or go, without waiting for it."""
         self._seq += 1
@@ -90,13 +98,21 @@ class Leaf:
         others = {(mac, OPERATORS) for mac in self.foreign}
         return moving | others | set(self.staying.items()) | {(overlay.FLOOD_MAC, address(1))}
 
+    def rows(self) -> set[Row]:
+        return overlay.tunnels(self.node, VXLAN)
+
+    def moved(self) -> set[Row]:
+        """Return the wanted rows whose MAC has a row already, of an earlier life, that points elsewhere."""
+        there = {mac for mac, _ in self.rows()}
+        return {row for row in self.wanted() if row[0] in there}
+
     def settle(self) -> float:
         """Return the seconds until the kernel held exactly what BGP says."""
         start = time.monotonic()
 
         def settled() -> bool:
             self.supervise()
-            wrong = overlay.tunnels(self.node, VXLAN) ^ self.wanted()
+            wrong = self.rows() ^ self.wanted()
             assert not wrong, f"{len(wrong)} rows are wrong, such as {sorted(wrong)[:5]}"
             return True
 
