@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import machine
-from torture import crash, kernel, ledger
+from torture import crash, kernel, ledger, stream
 from torture.tally import Outcome, Tally, text, to_json
 
 
@@ -29,11 +29,12 @@ class Extent(Struct, frozen=True):
     records: int
     lives: int
     strokes: int
+    events: int
 
 
-FULL = Extent(kills=1000, records=120, lives=20, strokes=200)
-QUICK = Extent(kills=30, records=30, lives=1, strokes=10)
-PIECES = ("crash", "ledger", "kernel")
+FULL = Extent(kills=1000, records=120, lives=20, strokes=200, events=10_000_000)
+QUICK = Extent(kills=30, records=30, lives=1, strokes=10, events=600_000)
+PIECES = ("crash", "ledger", "kernel", "stream")
 
 
 def main() -> int:
@@ -62,6 +63,8 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
                 yield from ledger.torture(extent.records, extent.lives, seed, Path(scratch))
         case "kernel":
             yield from kernel.torture(extent.strokes, seed)
+        case "stream":
+            yield from stream.torture(extent.events, seed)
 
 
 def _parser() -> argparse.ArgumentParser:

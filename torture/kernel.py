@@ -35,8 +35,8 @@ def torture(strokes: int, seed: int) -> Iterator[Tally]:
     chance = random.Random(seed)
     for mishap, fault in MISHAPS.items():
         yield _unruly(mishap, fault, strokes, chance)
-    for fault, (inject, takes_rows) in DEVICES.items():
-        yield _device(fault, inject, max(3, strokes // 10), chance, takes_rows=takes_rows)
+    for fault, (inject, stops_it) in DEVICES.items():
+        yield _device(fault, inject, max(3, strokes // 10), chance, stops_it=stops_it)
 
 
 def _unruly(mishap: str, fault: str, strokes: int, chance: random.Random) -> Tally:
@@ -125,7 +125,7 @@ DEVICES: Final[dict[str, tuple[Callable[[Leaf], None], bool]]] = {
 }
 
 
-def _device(fault: str, inject: Callable[[Leaf], None], times: int, chance: random.Random, *, takes_rows: bool) -> Tally:
+def _device(fault: str, inject: Callable[[Leaf], None], times: int, chance: random.Random, *, stops_it: bool) -> Tally:
     took: list[float] = []
     found: list[Watch] = []
     with leaf(chance) as one:
@@ -141,11 +141,11 @@ def _device(fault: str, inject: Callable[[Leaf], None], times: int, chance: rand
             found.append(watch)
     harm = [line for watch in found for line in watch.harm]
     lost = sum(watch.lost for watch in found)
-    note = f"the fault itself takes the device's rows; {lost:,} packets had none" if takes_rows else ""
-    if not takes_rows:
+    note = f"the fault itself stops the device; {lost:,} packets came meanwhile" if stops_it else ""
+    if not stops_it:
         for line in harm[:5]:
             print(f"      harm by {fault}: {line}", file=sys.stderr, flush=True)
     return Tally(
-        "kernel", fault, times, len(took), None if takes_rows else len(harm), None if takes_rows else lost,
+        "kernel", fault, times, len(took), None if stops_it else len(harm), None if stops_it else lost,
         max(took, default=None), note,
     )  # fmt: skip
