@@ -1,4 +1,4 @@
-"""Takes turns: what readers want is worked out in slices, one slice of all of them in a round of the event loop.
+"""Takes turns: what readers want is worked out in slices, one slice of all of them in a few rounds of the event loop.
 
 So the daemon waits for one slice at most, however many readers there are and however much they ask for. Knows nothing of
 what is worked out.
@@ -11,8 +11,10 @@ from typing import Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ROWS_A_TURN: Final = 250
-"""About two milliseconds of making messages."""
+ROWS_A_TURN: Final = 25
+"""About a quarter of a millisecond of making messages."""
+ROUNDS: Final = 4
+"""Of the event loop, from one slice to the next. A move of a row takes about ten, and may wait for few slices."""
 
 
 class Turns:
@@ -22,8 +24,9 @@ class Turns:
         self._turn = asyncio.Lock()
 
     async def take(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Wait for a turn, work, and let the loop make its round before the next."""
+        """Wait for a turn, work, and let the loop make its rounds before the next."""
         async with self._turn:
             done = work(*args, **kwargs)
-            await asyncio.sleep(0)
+            for _ in range(ROUNDS):
+                await asyncio.sleep(0)
             return done
