@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import machine
-from torture import crash, kernel, ledger, stream
+from torture import clients, crash, halts, kernel, ledger, stream
 from torture.tally import Outcome, Tally, text, to_json
 
 
@@ -30,11 +30,14 @@ class Extent(Struct, frozen=True):
     lives: int
     strokes: int
     events: int
+    moves: int
+    stopped_s: float
+    stops: int
 
 
-FULL = Extent(kills=1000, records=120, lives=20, strokes=200, events=10_000_000)
-QUICK = Extent(kills=30, records=30, lives=1, strokes=10, events=600_000)
-PIECES = ("crash", "ledger", "kernel", "stream")
+FULL = Extent(kills=1000, records=120, lives=20, strokes=200, events=10_000_000, moves=300, stopped_s=60, stops=3)
+QUICK = Extent(kills=30, records=30, lives=1, strokes=10, events=600_000, moves=50, stopped_s=2, stops=1)
+PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time")
 
 
 def main() -> int:
@@ -65,6 +68,10 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
             yield from kernel.torture(extent.strokes, seed)
         case "stream":
             yield from stream.torture(extent.events, seed)
+        case "clients":
+            yield from clients.torture(extent.moves, quick=extent is QUICK)
+        case "time":
+            yield from halts.torture(extent.stopped_s, extent.stops, seed)
 
 
 def _parser() -> argparse.ArgumentParser:

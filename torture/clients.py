@@ -1,0 +1,110 @@
+"""Clients with bad manners at the real daemon's API, and how long the move of a row takes meanwhile.
+
+One process of strangers (rude.py) calls without pause, asks for pages too large, sends tokens of its own making, opens
+streams it never reads and connections it never finishes. The moves are timed as bench/moves.py does: from the line at
+the feed socket to the kernel's own announcement; first with nobody there, then among them, then alone again.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench.leaf import Ours, ours
+from bench.routes import NEW, OLD, mac
+from tests.lab.sightings import Sightings
+from tests.lab.wait import wait_until
+from torture.tally import Tally
+
+ROOT: Final = Path(__file__).parents[1]
+MACS: Final = 5_000
+PAUSE_S: Final = 0.01
+TARGET: Final = 2.0
+"""How much longer a move may take, by the median."""
+QUICK_TARGET: Final = 8.0
+"""Where little is measured on a machine that does other things as well."""
+DEADLINE_S: Final = 60.0
+
+
+def torture(moves: int, *, quick: bool) -> Iterator[Tally]:
+    """Time so many moves with nobody there and with each kind of stranger."""
+    target = QUICK_TARGET if quick else TARGET
+    with ours() as daemon:
+        daemon.say([*daemon.told.announce(range(MACS)), daemon.told.end_of_rib()])
+        daemon.rows.await_all([mac(number) for number in range(MACS)], OLD, DEADLINE_S)
+        mover = Mover(daemon)
+        for manner in ("flood", "pages", "tokens", "stalled", "halfopen"):
+            idle = mover.median_ms(moves)
+            with _strangers(daemon, manner) as strangers:
+                among = mover.median_ms(moves)
+                alive = strangers.poll() is None
+                calls = _count(strangers)
+            ratio = among / idle
+            yield Tally(
+                "clients", MANNERS[manner], calls, calls if ratio <= target and alive and daemon.process.alive else 0,
+                None, None, None,
+                f"a move takes {idle:.2f} ms (median) alone and {among:.2f} ms among them: {ratio:.2f} times, {target:g} allowed",
+            )  # fmt: skip
+
+
+MANNERS: Final = {
+    "flood": "calls without a pause, from 4 connections",
+    "pages": "pages of 2^31-1 rows asked for again and again",
+    "tokens": "page and resume tokens made up",
+    "stalled": "streams that are never read",
+    "halfopen": "connections that never finish their first frame",
+}
+
+
+class Mover:
+    """Moves MACs to and fro, one at a time."""
+
+    def __init__(self, daemon: Ours) -> None:
+        self._daemon = daemon
+        self._seq = 0
+        self._to = OLD
+
+    def median_ms(self, moves: int) -> float:
+        """Move so many MACs to where they are not."""
+        self._to = OLD if self._to == NEW else NEW
+        return statistics.median(self._times(moves))
+
+    def _times(self, moves: int) -> Iterator[float]:
+        with Sightings(self._daemon.leaf) as sightings:
+            for number in range(moves):
+                self._seq += 1
+                lines = list(self._daemon.told.announce([number], self._to, self._seq))
+                time.sleep(PAUSE_S)
+                start = time.monotonic()
+                self._daemon.say(lines)
+                passed = sightings.until(mac(number), self._to, DEADLINE_S)
+                assert passed, f"{mac(number)} never moved to {self._to}"
+                yield (passed[-1].at - start) * 1e3
+
+
+def _strangers(daemon: Ours, manner: str) -> "subprocess.Popen[str]":
+    address = f"unix:{daemon.leaf.path('/run/vtep/vtep.sock')}"
+    command = [sys.executable, "-m", "torture.rude", address, manner]
+    strangers = _Strangers(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert strangers.stdout is not None
+    assert strangers.stdout.readline() == "begun\n"
+    return strangers
+
+
+class _Strangers(subprocess.Popen):  # type: ignore[type-arg]
+    """Gone at the end of the context."""
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        super().__exit__(*error)  # type: ignore[arg-type]
+
+
+def _count(strangers: "subprocess.Popen[str]") -> int:
+    """Have them say how often they did it."""
+    strangers.terminate()
+    assert strangers.stdout is not None
+    said = wait_until(strangers.stdout.readline, 10, "their count")
+    return int(said)
