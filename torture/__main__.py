@@ -43,7 +43,7 @@ PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time")
 def main() -> int:
     options = _parser().parse_args()
     extent = QUICK if options.quick else FULL
-    machine_now = machine.named()
+    date, machine_now = time.strftime("%Y-%m-%d"), machine.named()
     print(", ".join(f"{name} {value}" for name, value in machine_now.items()), flush=True)
     tallies: list[Tally] = []
     for piece in options.only or PIECES:
@@ -53,7 +53,7 @@ def main() -> int:
             tallies.append(tally)
         print(f"{piece}: {time.monotonic() - start:.0f} s", flush=True)
         if options.json is not None:
-            options.json.write_bytes(to_json(Outcome(machine_now, options.quick, options.seed, tallies)))
+            options.json.write_bytes(to_json(Outcome(date, machine_now, options.quick, options.seed, tallies)))
     return 0 if all(tally.survived for tally in tallies) else 1
 
 

@@ -30,8 +30,9 @@ class Tally(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """A whole run."""
+    """A run, of one piece or of all."""
 
+    date: str
     machine: dict[str, str]
     quick: bool
     seed: int
