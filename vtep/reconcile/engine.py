@@ -84,6 +84,8 @@ class Engine:
         """So was the picture of the last pass: what an intent touches since then is news."""
         self._foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
         """Where something was seen that is not ours: read back before anything is written there."""
+        self._half_gone: set[Place] = set()
+        """Where a removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
         self._yielded: dict[Place, int] = {}
         """The rank of the row that gave way to a station heard here: only a higher one comes back."""
 
@@ -196,21 +198,24 @@ class Engine:
     def _is_known(self, kind: Kind, key: Key) -> bool:
         """Tell whether what is at a key can be told without looking."""
         claim = self.ledger.claims(kind.name).get(key)
-        return key not in self._foreign[kind.name] and (claim is None or claim.confirmed)
+        if key in self._foreign[kind.name] or (kind.name, key) in self._half_gone:
+            return False
+        return claim is None or claim.confirmed
 
     def _presume(self, kind: Kind, keys: Iterable[Key], this: "_Pass") -> Mapping[Key, Seen | None]:
         """Tell what is there without looking. What was foreign is so until it is seen otherwise; all else is free.
 
-        A claim is there if it is confirmed. One that is not is of a row that cannot be looked up, where both writing
-        what is there and removing what is not do no harm: it is presumed to be what makes us do so.
+        A claim is there if it is confirmed. One that is not, or whose row may be gone, is of a row that cannot be looked
+        up, where both writing what is there and removing what is not do no harm: it is presumed to be what makes us do so.
         """
         claims, foreign = self.ledger.claims(kind.name), self._foreign[kind.name]
         presumed: dict[Key, Seen | None] = {}
         for key in keys:
             claim = claims.get(key)
+            is_there = claim is not None and claim.confirmed and (kind.name, key) not in self._half_gone
             if key in foreign:
                 presumed[key] = Seen(None, marked=False, holder="foreign")
-            elif claim is not None and (claim.confirmed or self._wanted(kind, key, this) is None):
+            elif claim is not None and (is_there or self._wanted(kind, key, this) is None):
                 presumed[key] = Seen(claim.row, marked=True)
             else:
                 presumed[key] = None
@@ -366,7 +371,7 @@ class Engine:
         self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")], this)
         refused = self._send(kind, [change for change, _ in batch], this)
         confirmed, released = [], []
-        was_trouble = bool(len(self.troubles) or len(self.backlog) or self._yielded)
+        was_trouble = bool(len(self.troubles) or len(self.backlog) or self._yielded or self._half_gone)
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
@@ -381,6 +386,7 @@ class Engine:
                 confirmed.append(row.key)
             if change.verb == "shed":
                 self.backlog.settle((kind.name, row.key))
+                self._half_gone.discard((kind.name, row.key))
             elif was_trouble:
                 self._clear((kind.name, row.key))
         self.ledger.confirm(kind.name, confirmed, this.moment)
@@ -389,6 +395,8 @@ class Engine:
         full = {}
         for index, (code, text) in refused.items():
             change, row = batch[index]
+            if change.verb in ("delete", "shed"):
+                self._half_gone.add((kind.name, row.key))
             if self._refuse(kind, change, row, code, text, this) is Class.FULL:
                 full[kind.place(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
@@ -449,6 +457,7 @@ class Engine:
     def _clear(self, place: Place) -> None:
         self.troubles.clear(place)
         self._yielded.pop(place, None)
+        self._half_gone.discard(place)
         self.backlog.settle(place)
 
     def _forget_troubles(self, kind: Kind, keys: set[Key]) -> None:

@@ -182,6 +182,21 @@ def test_a_refused_deletion_keeps_its_claim_and_is_tried_again(leaf: Leaf) -> No
 
 
 @pytest.mark.parametrize("half", [0x02, 0x04], ids=["VXLAN", "bridge"])
+def test_a_row_of_which_one_half_was_deleted_is_whole_again_when_it_is_wanted_again(leaf: Leaf, half: int) -> None:
+    leaf.want({M: A})
+    leaf.pass_()
+    leaf.kernel.refused = lambda message: errno.EBUSY if message.flags == half else 0
+    leaf.want({})
+    leaf.pass_()
+    leaf.pass_()  # which hears of the half that is gone
+
+    leaf.want({M: A})
+    report = leaf.pass_()
+
+    assert (leaf.rows(), leaf.trouble(), report.converged) == (written("m", A), "", True)
+
+
+@pytest.mark.parametrize("half", [0x02, 0x04], ids=["VXLAN", "bridge"])
 def test_a_deletion_of_which_one_half_was_gone_already_is_done(leaf: Leaf, half: int) -> None:
     leaf.want({M: A})
     leaf.pass_()
@@ -532,6 +547,18 @@ def test_such_a_row_whose_answer_was_lost_is_removed_when_it_is_wanted_no_more(l
     leaf.pass_()
 
     assert leaf.floods() == []
+
+
+def test_such_a_row_whose_removal_was_not_answered_is_there_again_when_it_is_wanted_again(flooding: Leaf) -> None:
+    flooding.kernel.answers_lost = True
+    flooding.flood()
+    flooding.pass_()
+    flooding.kernel.answers_lost = False
+
+    flooding.flood(A)
+    report = flooding.pass_()
+
+    assert (flooding.floods(), report.converged) == ([A], True)
 
 
 @pytest.mark.parametrize("look", ["pass_", "audit", "survey"])
