@@ -29,14 +29,20 @@ class Extent(Struct, frozen=True):
     records: int
     lives: int
     strokes: int
+    devices: int
     events: int
+    drops: int
     moves: int
     stopped_s: float
     stops: int
 
 
-FULL = Extent(kills=1000, records=120, lives=20, strokes=200, events=10_000_000, moves=300, stopped_s=60, stops=3)
-QUICK = Extent(kills=30, records=30, lives=1, strokes=10, events=600_000, moves=50, stopped_s=2, stops=1)
+FULL = Extent(
+    kills=1000, records=120, lives=20, strokes=200, devices=20, events=10_000_000, drops=60, moves=300, stopped_s=60, stops=2
+)  # fmt: skip
+QUICK = Extent(
+    kills=12, records=20, lives=1, strokes=8, devices=1, events=350_000, drops=4, moves=30, stopped_s=1, stops=1
+)  # fmt: skip
 PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time")
 
 
@@ -65,9 +71,9 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
             with tempfile.TemporaryDirectory() as scratch:
                 yield from ledger.torture(extent.records, extent.lives, seed, Path(scratch))
         case "kernel":
-            yield from kernel.torture(extent.strokes, seed)
+            yield from kernel.torture(extent.strokes, extent.devices, seed)
         case "stream":
-            yield from stream.torture(extent.events, seed)
+            yield from stream.torture(extent.events, extent.drops, seed)
         case "clients":
             yield from clients.torture(extent.moves, quick=extent is QUICK)
         case "time":

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.wait import wait_until
-from torture.leaf import Leaf, Watch, leaf
+from torture.leaf import Leaf
 from torture.tally import Tally
+from torture.watch import Watch, each, told
 
 WHERE: Final = {
     "daemon": "the daemon, at any moment",
@@ -34,57 +35,17 @@ PASSAGES_MAX: Final = {"batch": 3, "ledger": 5, "dump": 6}
 """How many lives pass a place so often before their end; a leaf starts with three dumps and four writes."""
 MOMENT_S_MAX: Final = 0.5
 DOOM_S_MAX: Final = 30.0
-PER_LEAF: Final = 50
-"""A new leaf after so many, so that what the listener heard stays small."""
 DOOMED: Final = str(Path(__file__).with_name("doomed.py"))
 
 
 def torture(kills: int, seed: int) -> Iterator[Tally]:
     """Kill so many times, and tell what each kind of death did."""
     chance = random.Random(seed)
-    plan = _plan(kills, chance)
     found: dict[str, list[Watch]] = defaultdict(list)
-    start = time.monotonic()
-    while plan:
-        part, plan = plan[:PER_LEAF], plan[PER_LEAF:]
-        with leaf(chance) as one:
-            while part:
-                watch = _watched(one, where := part.pop())
-                found[where].append(watch)
-                if watch.took_s is None:  # what is left of that leaf proves nothing
-                    break
-        plan = part + plan
-        print(f"      {len(plan)} to come after {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    for where, watch in each(chance, _plan(kills, chance), _killed):
+        found[where].append(watch)
     for where in (where for where in WHERE if where in found):
-        yield _told(where, found[where])
-
-
-def _told(where: str, found: list[Watch]) -> Tally:
-    took = [watch.took_s for watch in found if watch.took_s is not None]
-    sent = sum(watch.sent for watch in found)
-    return Tally(
-        "crash",
-        f"kill -9 of {WHERE[where]}",
-        len(found),
-        len(took),
-        sum(len(watch.harm) for watch in found),
-        sum(watch.lost for watch in found),
-        max(took, default=None),
-        f"{sent:,} packets sent meanwhile",
-    )
-
-
-def _watched(one: Leaf, where: str) -> Watch:
-    with one.watched() as watch:
-        try:
-            watch.took_s = _killed(one, where)
-        except AssertionError as never:
-            print(f"      not recovered from {where}: {never}", file=sys.stderr, flush=True)
-    for line in watch.harm[:5]:
-        print(f"      harm by {where}: {line}", file=sys.stderr, flush=True)
-    if watch.lost:
-        print(f"      {watch.lost} of {watch.sent} packets lost by {where}", file=sys.stderr, flush=True)
-    return watch
+        yield told("crash", f"kill -9 of {WHERE[where]}", found[where])
 
 
 def _plan(kills: int, chance: random.Random) -> list[str]:
@@ -123,10 +84,8 @@ def _kill(one: Leaf, where: str) -> None:
 
 def _doom(one: Leaf, where: str) -> None:
     """Put a daemon in place of the running one that dies by itself in the chosen place, and wait until it did."""
-    assert one.vtep.process is not None
-    one.vtep.process.kill()
     times = one.chance.randint(1, PASSAGES_MAX.get(where, 1))
-    doomed = one.start_daemon(sys.executable, DOOMED, where, str(times))
+    doomed = one.next_life(sys.executable, DOOMED, where, str(times))
     end = time.monotonic() + DOOM_S_MAX
     while doomed.alive:
         assert time.monotonic() < end, f"the daemon never came to {where} {times} times"

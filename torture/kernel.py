@@ -1,151 +1,174 @@
-"""A kernel that has bad days: lost answers, refusals, torn dumps, devices that go, change their name or come back.
+"""A kernel that has bad days: lost answers, refusals, wrong dumps, a full table, devices that go, change their name or return.
 
 Under each the routes churn. Where the fault does not itself take rows away (a device that is deleted takes its own), no
 valid row may be touched and no packet lost; afterwards the kernel must hold exactly what BGP says.
 """
 
+import os
 import random
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.lab import overlay
-from tests.lab.namespaces import Lab
-from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
+from tests.lab.namespaces import Lab, Node, Process
+from tests.lab.topology import BRIDGE, VXLAN
 from tests.lab.vtep import VTEP
-from torture.leaf import OPERATORS, Leaf, Watch, leaf
+from tests.lab.wait import wait_until
+from torture.leaf import REMOTES, ROOM, Leaf, macs
 from torture.tally import Tally
+from torture.watch import Watch, each, told
 
 UNRULY: Final = str(Path(__file__).with_name("unruly.py"))
 MISHAPS: Final = {
-    "buffers": "answers and announcements lost (ENOBUFS): sockets of 4 KiB",
+    "answers": "answers lost (ENOBUFS): a receive buffer of 4 KiB for them",
+    "events": "announcements lost (ENOBUFS): a receive buffer of 4 KiB for them",
     "ENOMEM": "messages refused with ENOMEM, 1 in 4",
     "EBUSY": "messages refused with EBUSY, 1 in 4",
     "ENOSPC": "messages refused with ENOSPC, 1 in 4",
     "EPERM": "messages refused with EPERM, 1 in 4, then `vtep resync`",
-    "dump": "dumps interrupted or lost, 1 in 2",
+    "torn": "dumps interrupted or lost, 1 in 2",
+    "lacking": "dumps that lack a tenth of the rows and have others twice, unmarked, 1 in 2",
 }
+FULL: Final = f"the device full (`maxaddress {ROOM}`) under churn, then with room again"
+CROWD: Final = 600
 MOMENT_S_MAX: Final = 0.2
+MIDWAY_S_MAX: Final = 20.0
+SWITCH: Final = Path("/run/unruly")
 
 
-def torture(strokes: int, seed: int) -> Iterator[Tally]:
-    """Have so many strokes of churn under each mishap, and each device fault a tenth as often."""
+def torture(strokes: int, times: int, seed: int) -> Iterator[Tally]:
+    """Have so many strokes of churn under each mishap, and so many of each fault of a device."""
     chance = random.Random(seed)
-    for mishap, fault in MISHAPS.items():
-        yield _unruly(mishap, fault, strokes, chance)
-    for fault, (inject, stops_it) in DEVICES.items():
-        yield _device(fault, inject, max(3, strokes // 10), chance, stops_it=stops_it)
+    counts: dict[str, int] = {}
+
+    def befall(one: Leaf, mishap: str) -> float:
+        took_s = _befall(one, mishap, strokes)
+        counts[mishap] = one.node.path("/run/mishaps").stat().st_size
+        return took_s
+
+    for mishap, watch in each(chance, MISHAPS, befall):
+        tally, count = told("kernel", MISHAPS[mishap], [watch]), counts.get(mishap, 1)
+        yield Tally(
+            tally.piece, tally.fault, count, count * tally.recovered, tally.rows_lost, tally.packets_lost, tally.worst_s, tally.note
+        )  # fmt: skip
+    faults: dict[str, Callable[[Leaf], float]] = {FULL: _full} | {name: fault for name, (fault, _) in DEVICES.items()}
+    found = defaultdict[str, list[Watch]](list)
+    for name, watch in each(chance, [name for name in faults for _ in range(times)], lambda one, name: faults[name](one)):
+        found[name].append(watch)
+    for name, watches in found.items():
+        yield told("kernel", name, watches, stops_it=name in DEVICES and DEVICES[name][1])
 
 
-def _unruly(mishap: str, fault: str, strokes: int, chance: random.Random) -> Tally:
-    took_s = None
-    with leaf(chance) as one:
-        assert one.vtep.process is not None
-        one.vtep.process.kill()
-        one.node.write("/run/unruly", "")
-        with one.watched() as watch:
-            process = one.start_daemon(sys.executable, UNRULY, mishap)
-            for stroke in range(strokes):
-                one.churn()
-                if mishap == "dump" and not stroke % 5:
-                    one.node.run(str(VTEP), "resync")
-                time.sleep(chance.uniform(0, MOMENT_S_MAX))
-            one.node.path("/run/unruly").unlink()
-            if mishap == "EPERM":
-                one.node.run(str(VTEP), "resync")
-            try:
-                took_s = one.settle()
-            except AssertionError as never:
-                print(f"      not recovered from {fault}: {never}", file=sys.stderr, flush=True)
-            assert process.alive, process.log()[-2000:]
-        count = one.node.path("/run/mishaps").stat().st_size
-    for line in watch.harm[:5]:
-        print(f"      harm by {fault}: {line}", file=sys.stderr, flush=True)
-    return Tally(
-        "kernel", fault, count, 0 if took_s is None else count, len(watch.harm), watch.lost, took_s,
-        f"{watch.sent:,} packets sent meanwhile",
-    )  # fmt: skip
+def _befall(one: Leaf, mishap: str, strokes: int) -> float:
+    """Have a daemon with this mishap take over, in a night in which much changes."""
+    _switch(one.node, "on\n")
+    process = one.next_life(sys.executable, UNRULY, mishap)
+    for stroke in range(strokes):
+        one.churn()
+        if mishap in ("torn", "lacking", "answers", "events") and not stroke % 5:
+            one.node.run(str(VTEP), "resync")
+        time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
+    if mishap == "events":
+        _overrun(one, process)
+    one.node.path(str(SWITCH)).unlink()
+    if mishap == "EPERM":
+        one.node.run(str(VTEP), "resync")
+    took_s = one.settle()
+    assert process.alive, process.log()[-2000:]
+    return took_s
+
+
+def _overrun(one: Leaf, process: Process) -> None:
+    """Change rows faster than anybody reads of it: an operator's, on the same device."""
+    count = one.node.path("/run/mishaps")
+    crowd = macs(0x50, 50)
+    lines = [f"fdb {verb} {mac} dev {VXLAN} dst 10.0.0.66 self static" for verb in ("append", "del") for mac in crowd]
+
+    def overrun() -> bool:
+        one.node.run("bridge", "-batch", "-", stdin="\n".join(lines) + "\n")
+        return count.stat().st_size > 0 or not process.alive
+
+    wait_until(overrun, MIDWAY_S_MAX, "an overrun of announcements")
+
+
+def _full(one: Leaf) -> float:
+    """Announce more MACs than fit; later take them back."""
+    crowd = [REMOTES[2].mac(mac) for mac in macs(0x40, CROWD)]
+    one.speaker.announce(*crowd)
+    wait_until(lambda: len(one.rows()) == ROOM, 30, "a full device")
+    for _ in range(3):
+        one.churn()
+        time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
+    assert len(one.wanted()) + CROWD > ROOM
+    one.speaker.withdraw(*crowd)
+    return one.settle()
 
 
 # Devices
 
 
-def _delete(one: Leaf) -> None:
-    """Delete the VXLAN device among writes, and make it again."""
-    one.node.ip(f"link del dev {VXLAN}")
+def _midway(one: Leaf, *commands: str) -> None:
+    """Have `ip` do this between two halves of a batch of the daemon's."""
+    process = one.next_life(sys.executable, UNRULY, "midway")
+    _switch(one.node, "\n".join(commands) + "\n")
+    end = time.monotonic() + MIDWAY_S_MAX
+    while one.node.path(str(SWITCH)).exists():
+        assert time.monotonic() < end, "no batch was cut"
+        assert process.alive, process.log()[-2000:]
+        one.churn()
+        time.sleep(MOMENT_S_MAX / 4)
+
+
+def _switch(node: Node, text: str) -> None:
+    """Write the file at once, not in parts: its reader looks all the time."""
+    node.write(f"{SWITCH}.new", text)
+    os.rename(node.path(f"{SWITCH}.new"), node.path(str(SWITCH)))
+
+
+def _deleted(one: Leaf) -> float:
+    _midway(one, f"link del dev {VXLAN}")
     one.churn()
-    _make(one)
+    one.make_device()
+    return one.settle()
 
 
-def _make(one: Leaf) -> None:
-    overlay_again = (
-        f"link add name {VXLAN} type vxlan id {VNI} local {address(LEAF)} dstport 4789 nolearning",
-        f"link set dev {VXLAN} master {BRIDGE} up",
-        f"link set dev {VXLAN} type bridge_slave learning off",
-    )
-    one.node.ip(*overlay_again)
-    for mac in one.foreign:
-        overlay.put_row(one.node, VXLAN, mac, OPERATORS)
+def _sent_away(one: Leaf) -> float:
+    """Have the device go to another namespace, which then goes away with it."""
+    with ExitStack() as stack:
+        elsewhere = stack.enter_context(Lab()).node("elsewhere")
+        _midway(one, f"link set dev {VXLAN} netns {elsewhere.pid}")
+    one.churn()
+    one.make_device()
+    return one.settle()
 
 
-def _send_away(one: Leaf) -> None:
-    """Move the VXLAN device to another namespace, which then goes away with it."""
-    with Lab() as other:
-        one.node.ip(f"link set dev {VXLAN} netns {other.node('elsewhere').pid}")
-        one.churn()
-    _make(one)
-
-
-def _down_and_up(name: str) -> Callable[[Leaf], None]:
-    def inject(one: Leaf) -> None:
-        one.node.ip(f"link set dev {name} down")
-        one.churn()
-        time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
-        one.node.ip(f"link set dev {name} up")
-
-    return inject
-
-
-def _rename(one: Leaf) -> None:
-    """Give the device another name for a while; its rows are the same."""
-    one.node.ip(f"link set dev {VXLAN} name other0")
+def _down_and_up(name: str, one: Leaf) -> float:
+    _midway(one, f"link set dev {name} down")
     one.churn()
     time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
-    one.node.ip(f"link set dev other0 name {VXLAN}")
+    one.node.ip(f"link set dev {name} up")
+    return one.settle()
 
 
-DEVICES: Final[dict[str, tuple[Callable[[Leaf], None], bool]]] = {
-    "VXLAN device renamed, and back": (_rename, False),
-    "VXLAN device down and up": (_down_and_up(VXLAN), True),
-    "bridge down and up": (_down_and_up(BRIDGE), True),
-    "VXLAN device deleted among writes, and made again": (_delete, True),
-    "VXLAN device in a namespace that goes away, and made again": (_send_away, True),
+def _renamed(name: str, one: Leaf) -> float:
+    """Give a device another name for a while; its rows are the same."""
+    _midway(one, f"link set dev {name} name other0")
+    one.churn()
+    time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
+    one.node.ip(f"link set dev other0 name {name}")
+    return one.settle()
+
+
+DEVICES: Final[dict[str, tuple[Callable[[Leaf], float], bool]]] = {
+    "the VXLAN device renamed in mid-batch, and back": (lambda one: _renamed(VXLAN, one), False),
+    "the bridge renamed in mid-batch, and back": (lambda one: _renamed(BRIDGE, one), False),
+    "the VXLAN device down in mid-batch, and up": (lambda one: _down_and_up(VXLAN, one), True),
+    "the bridge down in mid-batch, and up": (lambda one: _down_and_up(BRIDGE, one), True),
+    "the VXLAN device deleted in mid-batch, and made again": (_deleted, True),
+    "the VXLAN device in mid-batch in a namespace that goes away, and made again": (_sent_away, True),
 }
-
-
-def _device(fault: str, inject: Callable[[Leaf], None], times: int, chance: random.Random, *, stops_it: bool) -> Tally:
-    took: list[float] = []
-    found: list[Watch] = []
-    with leaf(chance) as one:
-        for _ in range(times):
-            with one.watched() as watch:
-                one.churn()
-                time.sleep(chance.uniform(0, MOMENT_S_MAX / 4))
-                inject(one)
-                try:
-                    took.append(one.settle())
-                except AssertionError as never:
-                    print(f"      not recovered from {fault}: {never}", file=sys.stderr, flush=True)
-            found.append(watch)
-    harm = [line for watch in found for line in watch.harm]
-    lost = sum(watch.lost for watch in found)
-    note = f"the fault itself stops the device; {lost:,} packets came meanwhile" if stops_it else ""
-    if not stops_it:
-        for line in harm[:5]:
-            print(f"      harm by {fault}: {line}", file=sys.stderr, flush=True)
-    return Tally(
-        "kernel", fault, times, len(took), None if stops_it else len(harm), None if stops_it else lost,
-        max(took, default=None), note,
-    )  # fmt: skip
+"""By what is told: the fault, and whether it stops the device by itself."""

@@ -17,18 +17,18 @@ from tests.lab import overlay
 from tests.lab.fabric import children
 from tests.lab.namespaces import Lab, Process
 from tests.lab.speaker import Speaker
-from tests.lab.topology import LEAF, VXLAN, Topology, address, introduce
+from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, Topology, address, introduce
 from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
-from tests.lab.witness import Witness
-from torture.traffic import Traffic
 
 STAYING: Final = 500
 MOVING: Final = 400
 AT_ONCE: Final = 150
 """So many MACs change in one stroke of churn."""
 FOREIGN: Final = 20
+ROOM: Final = 1000
+"""The device's `maxaddress`: enough for all of these."""
 OPERATORS: Final = "10.0.0.77"
 RECOVERED_S_MAX: Final = 60.0
 REMOTES: Final = {number: Instance(address(number)) for number in (1, 2, 3)}
@@ -55,8 +55,8 @@ class Leaf:
         self.where: dict[str, int] = dict.fromkeys(macs(0x20, MOVING), 0)
         """The remote that each moving MAC is behind; 0 for none."""
         self._seq = 0
-        for mac in self.foreign:
-            overlay.put_row(self.node, VXLAN, mac, OPERATORS)
+        self.node.ip(f"link del dev {VXLAN}")
+        self.make_device()
         self.foreign_before = self.foreign_now()
         self.vtep = Vtep(self.node, leaf_config(peers=[address(1)], more=more))
         self.exabgp = exabgp_with_relay(self.node, [address(1)])
@@ -66,6 +66,16 @@ class Leaf:
     def foreign(self) -> list[str]:
         return macs(0x30, FOREIGN)
 
+    def make_device(self) -> None:
+        """Make the VXLAN device, of limited room, with an operator's rows."""
+        self.node.ip(
+            f"link add name {VXLAN} type vxlan id {VNI} local {address(LEAF)} dstport 4789 nolearning maxaddress {ROOM}",
+            f"link set dev {VXLAN} master {BRIDGE} up",
+            f"link set dev {VXLAN} type bridge_slave learning off",
+        )
+        for mac in self.foreign:
+            overlay.put_row(self.node, VXLAN, mac, OPERATORS)
+
     def start(self) -> None:
         """Bring everything up and wait until the kernel holds what BGP says."""
         self.speaker.announce(REMOTES[1].flood(), *(REMOTES[1].mac(mac) for mac in self.staying))
@@ -73,9 +83,10 @@ class Leaf:
         self.exabgp.start()
         self.settle()
 
-    def start_daemon(self, *wrapper: str) -> Process:
-        """Start another life of the daemon; return when it serves, or is dead already."""
+    def next_life(self, *wrapper: str) -> Process:
+        """Kill the daemon and start another; return when that one serves, or is dead already."""
         assert self.vtep.process is not None
+        self.vtep.process.kill()
         lives = self.vtep.process.log().count('"started"')
         process = self.vtep.start(*wrapper)
         wait_until(lambda: not process.alive or process.log().count('"started"') > lives, 20, "its start")
@@ -142,32 +153,8 @@ class Leaf:
         rows = [row for row in overlay.fdb(self.node, VXLAN) if row["mac"] in self.foreign]
         return json.dumps(rows, sort_keys=True)
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator["Watch"]:
-        """Send packets and keep every change of a row, while within."""
-        witness = Witness(self.node, VXLAN, beside="underlay")
-        watch = Watch()
-        with Traffic(self.network.leaf_station.node, self.network.remote_station.ip) as traffic:
-            yield watch
-        changed = {mac: OPERATORS for mac in self.foreign} | self.staying
-        watch.harm = witness.harm(changed.items())
-        if self.foreign_now() != self.foreign_before:
-            watch.harm.append("rows of an operator are not as they were")
-        watch.sent, watch.lost = traffic.sent, traffic.lost
-
     def close(self) -> None:
         self.speaker.close()
-
-
-class Watch:
-    """What somebody saw who looked all the time."""
-
-    def __init__(self) -> None:
-        self.harm: list[str] = []
-        self.sent = 0
-        self.lost = 0
-        self.took_s: float | None = None
-        """Until everything was right again, if it ever was."""
 
 
 @contextlib.contextmanager

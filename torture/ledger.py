@@ -7,14 +7,16 @@ that are wanted are then adopted, the others stay as orphans until an operator s
 import json
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
-from torture.leaf import Leaf, Watch, leaf
+from torture.leaf import Leaf
 from torture.tally import Tally
+from torture.watch import Watch, each, told
 from vtep.addr import Ip, Mac, Vni
 from vtep.errors import LedgerError
 from vtep.kernel.ledger import LedgerFile
@@ -34,9 +36,12 @@ def torture(records: int, lives: int, seed: int, scratch: Path) -> Iterator[Tall
     sizes = _write(path, records)
     yield _cut(path, sizes)
     yield _damaged(path, sizes)
-    chance = random.Random(seed)
-    for name, (damage, said) in DAMAGES.items():
-        yield _started(name, damage, said, lives, chance)
+    chance, found = random.Random(seed), defaultdict[str, list[Watch]](list)
+    for name, watch in each(chance, list(DAMAGES) * lives, lambda one, name: _life(one, *DAMAGES[name])):
+        found[name].append(watch)
+    for name, watches in found.items():
+        note = "until all was right after `vtep adopt`" if DAMAGES[name][1] else ""
+        yield told("ledger", f"a daemon starts with one that is {name}", watches, note)
 
 
 def _write(path: Path, records: int) -> list[int]:
@@ -102,7 +107,10 @@ def _damaged(path: Path, sizes: list[int]) -> Tally:
 # Beside a daemon
 
 
-def _other(name: str) -> Callable[[bytes, random.Random], bytes]:
+Damage = Callable[[bytes, random.Random], bytes | None]
+
+
+def _other(name: str) -> Damage:
     def damage(octets: bytes, _: random.Random) -> bytes:
         header, _, body = octets.partition(b"\n")
         return json.dumps(json.loads(header) | {name: "another"}).encode() + b"\n" + body
@@ -121,46 +129,28 @@ def _torn(octets: bytes, chance: random.Random) -> bytes:
     return octets[: chance.randrange(octets.index(b"\n") + 1, len(octets) - 1)]
 
 
-DAMAGES: Final = {
+DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     "torn at a random octet": (_torn, ""),
     "damaged": (_flipped, "ledger refused"),
     "of another boot": (_other("boot"), "another boot"),
     "of another namespace": (_other("namespace"), "another namespace"),
-    "removed": (lambda _octets, _chance: b"", ""),
+    "emptied": (lambda _octets, _chance: b"", ""),
+    "removed": (lambda _octets, _chance: None, ""),
 }
 
 
-def _started(name: str, damage: Callable[[bytes, random.Random], bytes], said: str, lives: int, chance: random.Random) -> Tally:
-    found: list[Watch] = []
-    with leaf(chance) as one:
-        for _ in range(lives):
-            with one.watched() as watch:
-                try:
-                    watch.took_s = _life(one, damage, said)
-                except AssertionError as never:
-                    print(f"      not recovered from a ledger {name}: {never}", flush=True)
-            found.append(watch)
-    took = [watch.took_s for watch in found if watch.took_s is not None]
-    return Tally(
-        "ledger",
-        f"a daemon starts with one that is {name}",
-        lives,
-        len(took),
-        sum(len(watch.harm) for watch in found),
-        sum(watch.lost for watch in found),
-        max(took, default=None),
-        "until all was right after `vtep adopt`" if said else "",
-    )
-
-
-def _life(one: Leaf, damage: Callable[[bytes, random.Random], bytes], said: str) -> float:
+def _life(one: Leaf, damage: Damage, said: str) -> float:
     """Kill the daemon, damage its ledger while routes come and go, and have another start with it."""
     assert one.vtep.process is not None
     one.churn()
     one.settle()
     one.vtep.process.kill()
     path = one.node.path(LEDGER)
-    path.write_bytes(damage(path.read_bytes(), one.chance))
+    damaged = damage(path.read_bytes(), one.chance)
+    if damaged is None:
+        path.unlink()
+    else:
+        path.write_bytes(damaged)
     one.churn()
     before = one.vtep.process.log()
     process = one.vtep.start()

@@ -21,7 +21,9 @@ from tests.lab.namespaces import Lab
 from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
+from torture.leaf import Leaf
 from torture.tally import Tally
+from torture.watch import each, told
 
 REFLECTORS: Final = ("10.0.0.201", "10.0.0.202")
 MACS: Final = 2_000
@@ -38,13 +40,38 @@ GROWTH_MAX: Final = 0.03
 GROWTH_KIB_MAX: Final = 4096
 """And a short run is judged by this instead, which is noise."""
 SETTLED_S_MAX: Final = 120.0
+RECONNECT_S_MAX: Final = 60.0
 QUICK_WINDOWS: Final = "initial_hold_s = 5\n[duplicates]\nwindow_s = 5\n"
 GONE: Final = 100
 """So many of the MACs are withdrawn in the end."""
 
 
-def torture(events: int, seed: int) -> Iterator[Tally]:
-    """Say so many events and compare what came of it."""
+def torture(events: int, drops: int, seed: int) -> Iterator[Tally]:
+    """Have a session drop so often, say so many events, and compare what came of it."""
+    yield _dropping(drops, seed)
+    yield from _day(events, seed)
+
+
+def _dropping(drops: int, seed: int) -> Tally:
+    """Drop a real session under ExaBGP every second, or as soon as it is there again."""
+
+    def drop(one: Leaf, _: str) -> float:
+        for _ in range(drops):
+            one.churn()
+            one.speaker.wait_established(deadline_s=RECONNECT_S_MAX)
+            time.sleep(1)
+            one.speaker.drop()
+        one.churn()
+        return one.settle()
+
+    ((fault, watch),) = each(random.Random(seed), ["a BGP session that drops a second after it came up"], drop)
+    tally = told("stream", fault, [watch])
+    return Tally(
+        "stream", fault, drops, drops * tally.recovered, tally.rows_lost, tally.packets_lost, tally.worst_s, tally.note
+    )
+
+
+def _day(events: int, seed: int) -> Iterator[Tally]:
     with Lab() as lab:
         node = lab.node("leaf")
         overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(LEAF))

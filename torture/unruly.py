@@ -1,8 +1,11 @@
 """Runs the real daemon on a kernel that has bad days: `unruly.py MISHAP vtep run ...`, for as long as /run/unruly exists.
 
-    buffers   sockets of 4 KiB, so that the kernel's answers and announcements overflow them; to the daemon's end
+    answers   the socket of requests has a buffer of 4 KiB, so that the kernel's answers overflow it; to the daemon's end
+    events    that of announcements has; to the daemon's end
     ENOMEM    one message in four is refused so, and never reaches the kernel; any other errno by its name
-    dump      one dump in two is told to have been interrupted, or its answer was lost
+    torn      one dump in two is told to have been interrupted, or its answer was lost
+    lacking   one dump in two lacks rows that are there and has others twice, and nothing marks it
+    midway    between two halves of a batch `ip` carries out what /run/unruly says, once
 
 Each mishap is an octet in /run/mishaps, so that somebody outside can count them.
 """
@@ -10,8 +13,10 @@ Each mishap is an octet in /run/mishaps, so that somebody outside can count them
 import errno
 import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +29,7 @@ COUNT: Final = Path("/run/mishaps")
 SMALL: Final = 4096
 
 _chance = random.Random(4)
-_count = os.open(COUNT, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+_count = os.open(COUNT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC)
 
 
 def _befalls(one_in: int) -> bool:
@@ -34,11 +39,8 @@ def _befalls(one_in: int) -> bool:
     return befalls
 
 
-def _buffers() -> None:
+def _small(**buffers: int) -> None:
     init, receive = Kernel.__init__, Kernel._receive
-
-    def small(kernel: Kernel) -> None:
-        init(kernel, request_buffer=SMALL, event_buffer=SMALL)
 
     def counted(*arguments: Any) -> Iterator[bytes | None]:
         for datagram in receive(*arguments):
@@ -46,7 +48,7 @@ def _buffers() -> None:
                 os.write(_count, b".")
             yield datagram
 
-    Kernel.__init__ = small  # type: ignore[method-assign,assignment]
+    Kernel.__init__ = lambda kernel: init(kernel, **buffers)  # type: ignore[method-assign,assignment,misc]
     Kernel._receive = counted  # type: ignore[method-assign]
 
 
@@ -57,20 +59,14 @@ def _refusing(code: int) -> None:
         refused = {index: Refusal(index, code, os.strerror(code)) for index in range(len(messages)) if _befalls(4)}
         passed = [index for index in range(len(messages)) if index not in refused]
         for refusal in send(kernel, [messages[index] for index in passed]):
-            index = passed[refusal.index]
-            refused[index] = Refusal(index, refusal.errno, refusal.text, *_halves(refusal))
+            index, done = passed[refusal.index], (refusal.bridge_done, refusal.vxlan_done)
+            refused[index] = Refusal(index, refusal.errno, refusal.text, *done)
         return [refused[index] for index in sorted(refused)]
 
     Kernel.send = some  # type: ignore[method-assign]
 
 
-def _halves(refusal: Refusal) -> tuple[bool, bool]:
-    """Return what was done in spite of the refusal: the bridge's half, the device's."""
-    _, _, _, bridge, device = (getattr(refusal, name) for name in refusal.__struct_fields__)
-    return bridge, device
-
-
-def _interrupted() -> None:
+def _torn() -> None:
     exchange = Kernel._exchange
 
     def torn(kernel: Kernel, operation: str, request: bytes, parse: Any) -> Any:
@@ -84,13 +80,44 @@ def _interrupted() -> None:
     Kernel._exchange = torn  # type: ignore[method-assign]
 
 
+def _lacking() -> None:
+    dump = Kernel._dump
+
+    def some(kernel: Kernel, operation: str, request: Any, parse: Any) -> Any:
+        rows: list[Any] = dump(kernel, operation, request, parse)
+        if operation == "rows" and _befalls(2):
+            rows = [row for row in rows if _chance.randrange(10)] + _chance.sample(rows, len(rows) // 10)
+        return rows
+
+    Kernel._dump = some  # type: ignore[method-assign]
+
+
+def _midway() -> None:
+    send = Kernel._send_part
+
+    def cut(kernel: Kernel, messages: Any, first: int) -> list[Refusal]:
+        if len(messages) < 2 or not LASTS.exists():
+            return send(kernel, messages, first)
+        half = len(messages) // 2
+        refused = send(kernel, messages[:half], first)
+        subprocess.run(["ip", "-batch", "-"], input=LASTS.read_bytes(), check=True)
+        os.write(_count, b".")
+        LASTS.unlink()
+        return refused + send(kernel, messages[half:], first + half)
+
+    Kernel._send_part = cut  # type: ignore[method-assign]
+
+
+MISHAPS: Final = {
+    "answers": partial(_small, request_buffer=SMALL),
+    "events": partial(_small, event_buffer=SMALL),
+    "torn": _torn,
+    "lacking": _lacking,
+    "midway": _midway,
+}
+
 if __name__ == "__main__":
     mishap = sys.argv[1]
-    if mishap == "buffers":
-        _buffers()
-    elif mishap == "dump":
-        _interrupted()
-    else:
-        _refusing(getattr(errno, mishap))
+    (MISHAPS[mishap] if mishap in MISHAPS else partial(_refusing, getattr(errno, mishap)))()
     sys.argv[0:3] = ["vtep"]
     sys.exit(main())
