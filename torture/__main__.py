@@ -1,6 +1,6 @@
 """`./vtep-dev torture`: every fault that the product claims to survive, injected and counted, one table of what was lost.
 
-    --quick      a short version of each, for every change; the full one is what docs/reliability.md tells
+    --quick      a short version of each in less than three minutes; judges no times
     --only NAME  one piece; may be given again
     --json FILE  keep the figures; torture/documents.py puts them into docs/reliability.md
     --seed N     choose the same moments again, as far as a machine can
@@ -75,7 +75,7 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
         case "stream":
             yield from stream.torture(extent.events, extent.drops, seed)
         case "clients":
-            yield from clients.torture(extent.moves, quick=extent is QUICK)
+            yield from clients.torture(extent.moves, timed=extent is FULL)
         case "time":
             yield from halts.torture(extent.stopped_s, extent.stops, seed)
 

@@ -63,13 +63,13 @@ def text(tally: Tally) -> str:
 def markdown(tallies: Iterable[Tally]) -> str:
     """Return the table of docs/reliability.md."""
     lines = [
-        "| | fault | injected | recovered | rows lost | packets lost | worst recovery | |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| fault | injected | recovered | rows lost | packets lost | worst recovery | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for tally in tallies:
         worst = "–" if tally.worst_s is None else f"{tally.worst_s:.2f} s"
         cells = (tally.injected, tally.recovered, tally.rows_lost, tally.packets_lost)
         numbers = " | ".join("–" if cell is None else f"{cell:,}" for cell in cells)
         verdict = "" if tally.survived else " **not survived**"
-        lines.append(f"| {tally.piece} | {tally.fault} | {numbers} | {worst} | {tally.note}{verdict} |")
+        lines.append(f"| {tally.fault} | {numbers} | {worst} | {tally.note}{verdict} |")
     return "\n".join(lines)
