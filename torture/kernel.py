@@ -57,7 +57,9 @@ def torture(strokes: int, times: int, seed: int) -> Iterator[Tally]:
         )  # fmt: skip
     faults: dict[str, Callable[[Leaf], float]] = {FULL: _full} | {name: fault for name, (fault, _) in DEVICES.items()}
     found = defaultdict[str, list[Watch]](list)
-    for name, watch in each(chance, [name for name in faults for _ in range(times)], lambda one, name: faults[name](one)):
+    for name, watch in each(
+        chance, [name for name in faults for _ in range(times)], lambda one, name: faults[name](one)
+    ):
         found[name].append(watch)
     for name, watches in found.items():
         yield told("kernel", name, watches, stops_it=name in DEVICES and DEVICES[name][1])

@@ -100,7 +100,9 @@ def _damaged(path: Path, sizes: list[int]) -> Tally:
                 right += "remove the file" in str(refused) and str(path) in str(refused)
             else:
                 torn += found == without_last and place >= sizes[-2]
-    note = f"{right:,} refused with words; {torn:,} in the last record, which cannot be told from a torn one, dropped it"
+    note = (
+        f"{right:,} refused with words; {torn:,} in the last record, which cannot be told from a torn one, dropped it"
+    )
     return Tally("ledger", "one octet damaged, at every octet", injected, right + torn, 0, None, None, note)
 
 

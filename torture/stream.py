@@ -165,8 +165,8 @@ class Telling:
     def wanted(self) -> set[tuple[str, str]]:
         """Return the rows: the highest sequence wins, and at equal ones the lowest VTEP."""
         best: dict[str, tuple[int, int]] = {}
-        for told in self._told.values():
-            for mac, (remote, seq) in told.items():
+        for table in self._told.values():
+            for mac, (remote, seq) in table.items():
                 best[mac] = max(best.get(mac, (-1, 0)), (seq, -remote))
         return {(mac, address(1 - remote)) for mac, (_, remote) in best.items()}
 
@@ -205,18 +205,18 @@ class Telling:
         return self._seq
 
     def _announce(self, reflector: str, macs: list[str], remote: int, seq: int) -> Iterator[bytes]:
-        told = self._told[reflector]
+        table = self._told[reflector]
         # What it said before of another VTEP is another route, and goes.
-        if gone := [mac for mac in macs if told.get(mac, (remote,))[0] != remote]:
+        if gone := [mac for mac in macs if table.get(mac, (remote,))[0] != remote]:
             yield self._withdraw(reflector, gone)
-        told |= dict.fromkeys(macs, (remote, seq))
+        table |= dict.fromkeys(macs, (remote, seq))
         self.events += len(macs)
         yield self._lines.announce(reflector, *(self._remotes[remote].mac(mac, seq=seq) for mac in macs))
 
     def _withdraw(self, reflector: str, macs: list[str]) -> bytes:
-        told = self._told[reflector]
+        table = self._told[reflector]
         self.events += len(macs)
-        return self._lines.withdraw(reflector, *(self._remotes[told.pop(mac)[0]].mac(mac).nlri for mac in macs))
+        return self._lines.withdraw(reflector, *(self._remotes[table.pop(mac)[0]].mac(mac).nlri for mac in macs))
 
     def _spoil(self) -> bytes:
         """Return a line that means nothing: cut, of random octets, or of a shape that nobody knows."""

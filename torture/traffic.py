@@ -7,7 +7,7 @@ to the station's node. Knows nothing of tunnels.
 import socket
 import struct
 import threading
-import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,7 +20,8 @@ LATE_S: Final = 2.0
 """An answer that takes longer is lost."""
 BUFFER: Final = 8 << 20
 _SO_RCVBUFFORCE: Final = 33
-_HEADER: Final = struct.Struct("!BBHHHQ")  # type, code, checksum, identifier, sequence, and a counter that does not wrap
+_HEADER: Final = struct.Struct("!BBHHHQ")
+"""Type, code, checksum, identifier, sequence, and a counter that does not wrap."""
 _IDENTIFIER: Final = 0x7E57
 
 
@@ -32,7 +33,9 @@ class Traffic:
         self.answered: set[int] = set()
         self._to = to
         self._socket = node.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
+        # In a user namespace only what net.core.rmem_max allows, which is room for seconds of answers as well.
+        with suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
         self._socket.settimeout(0.1)
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._receive)]

@@ -30,7 +30,9 @@ class Watch:
         """Until everything was right again, if it ever was."""
 
 
-def each(chance: random.Random, faults: Iterable[str], inject: Callable[[Leaf, str], float]) -> Iterator[tuple[str, Watch]]:
+def each(
+    chance: random.Random, faults: Iterable[str], inject: Callable[[Leaf, str], float]
+) -> Iterator[tuple[str, Watch]]:
     """Inject the faults in order; `inject` returns the seconds until everything was right again.
 
     A leaf that did not recover proves nothing more, and another takes its place.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("setup", "demo", "test", "interop", "story", "bless", "check", "proto", "lock")
+COMMANDS = ("setup", "demo", "test", "interop", "story", "bless", "bench", "torture", "check", "proto", "lock")
 
 
 @pytest.fixture
