@@ -1,6 +1,7 @@
 """Clients with bad manners, in a process of their own: `python -m torture.rude unix:PATH MANNER`.
 
-Prints `begun`, and at SIGTERM how many calls, streams or connections it made so far; then it waits to be killed.
+Prints `begun`, and after SIGTERM how many calls, streams or connections it made, as soon as it made any; then it waits to
+be killed.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ class Rude:
 
     def __init__(self, address: str) -> None:
         self.times = 0
+        self.once = asyncio.Event()
+        """Something was done; on a busy machine the first answer may take its time."""
         self._address = address
         self._kept: list[object] = []
 
@@ -57,7 +60,7 @@ class Rude:
             with suppress(grpc.aio.AioRpcError):
                 await call.wait_for_connection()
             self._kept.append(call)
-            self.times += 1
+            self._did()
 
     async def halfopen(self) -> None:
         """Connect again and again, say half of the preface and wait."""
@@ -69,8 +72,12 @@ class Rude:
                 one.send(b"PRI * HTTP/2.0\r\n")
             self._kept.append(one)
             self._kept[:-OPEN_AT_ONCE] = []
-            self.times += 1
+            self._did()
             await asyncio.sleep(0.002)
+
+    def _did(self) -> None:
+        self.times += 1
+        self.once.set()
 
     async def _all(self, call: Callable[[VtepServiceStub], Awaitable[None]]) -> None:
         await asyncio.gather(*(self._again(call, self._stub()) for _ in range(CONNECTIONS)))
@@ -79,7 +86,7 @@ class Rude:
         while True:
             with suppress(grpc.aio.AioRpcError):
                 await call(stub)
-            self.times += 1
+            self._did()
 
     def _stub(self) -> VtepServiceStub:
         return VtepServiceStub(grpc.aio.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]))
@@ -87,10 +94,14 @@ class Rude:
 
 async def main(address: str, manner: str) -> None:
     rude = Rude(address)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: print(rude.times, flush=True))
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     working = asyncio.ensure_future(getattr(rude, manner)())
     await asyncio.sleep(0.5)
     print("begun", flush=True)
+    await asked.wait()
+    await rude.once.wait()
+    print(rude.times, flush=True)
     await working
     await asyncio.Event().wait()
 
