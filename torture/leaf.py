@@ -68,8 +68,11 @@ class Leaf:
 
     def make_device(self) -> None:
         """Make the VXLAN device, of limited room, with an operator's rows."""
+        vxlan = f"type vxlan id {VNI} local {address(LEAF)} dstport 4789 nolearning maxaddress {ROOM}"
+        # The kernel takes a namespace down after it is gone, and its devices with it; until then their VNIs are taken.
+        make = ("ip", "link", "add", "name", VXLAN, *vxlan.split())
+        wait_until(lambda: self.node.attempt(*make).returncode == 0, 20, "a device of this VNI")
         self.node.ip(
-            f"link add name {VXLAN} type vxlan id {VNI} local {address(LEAF)} dstport 4789 nolearning maxaddress {ROOM}",
             f"link set dev {VXLAN} master {BRIDGE} up",
             f"link set dev {VXLAN} type bridge_slave learning off",
         )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from tests.lab.namespaces import CommandFailed
 from tests.lab.topology import VXLAN
 from tests.lab.witness import Witness
 from torture.leaf import OPERATORS, Leaf, leaf
@@ -55,7 +56,7 @@ def watched(one: Leaf, fault: str, inject: Callable[[], float]) -> Watch:
     with _looking(one, watch):
         try:
             watch.took_s = inject()
-        except AssertionError as never:
+        except (AssertionError, CommandFailed) as never:
             print(f"      not recovered: {fault}: {never}", file=sys.stderr, flush=True)
     for line in watch.harm[:3]:
         print(f"      row: {fault}: {line}", file=sys.stderr, flush=True)
