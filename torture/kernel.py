@@ -4,6 +4,7 @@ Under each the routes churn. Where the fault does not itself take rows away (a d
 valid row may be touched and no packet lost; afterwards the kernel must hold exactly what BGP says.
 """
 
+import itertools
 import os
 import random
 import sys
@@ -14,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.lab.namespaces import Lab, Node, Process
+from tests.lab.namespaces import Lab, Node
 from tests.lab.topology import BRIDGE, VXLAN
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
@@ -33,6 +34,7 @@ MISHAPS: Final = {
     "torn": "dumps interrupted or lost, 1 in 2",
     "lacking": "dumps that lack a tenth of the rows and have others twice, unmarked, 1 in 2",
 }
+SEEN_BY_LOOKING: Final = ("answers", "torn", "lacking")
 FULL: Final = f"the device full (`maxaddress {ROOM}`) under churn, then with room again"
 CROWD: Final = 600
 MOMENT_S_MAX: Final = 0.2
@@ -69,13 +71,18 @@ def _befall(one: Leaf, mishap: str, strokes: int) -> float:
     """Have a daemon with this mishap take over, in a night in which much changes."""
     _switch(one.node, "on\n")
     process = one.next_life(sys.executable, UNRULY, mishap)
-    for stroke in range(strokes):
+    count = one.node.path("/run/mishaps")
+    end = time.monotonic() + MIDWAY_S_MAX
+    for stroke in itertools.count():
+        if stroke >= strokes and count.stat().st_size:
+            break
+        assert stroke < strokes or time.monotonic() < end, f"no mishap in {stroke} strokes"
         one.churn()
-        if mishap in ("torn", "lacking", "answers", "events") and not stroke % 5:
+        if mishap in SEEN_BY_LOOKING and not stroke % 5:
             one.node.run(str(VTEP), "resync")
+        if mishap == "events":
+            _change_much(one)
         time.sleep(one.chance.uniform(0, MOMENT_S_MAX))
-    if mishap == "events":
-        _overrun(one, process)
     one.node.path(str(SWITCH)).unlink()
     if mishap == "EPERM":
         one.node.run(str(VTEP), "resync")
@@ -84,17 +91,14 @@ def _befall(one: Leaf, mishap: str, strokes: int) -> float:
     return took_s
 
 
-def _overrun(one: Leaf, process: Process) -> None:
+def _change_much(one: Leaf) -> None:
     """Change rows faster than anybody reads of it: an operator's, on the same device."""
-    count = one.node.path("/run/mishaps")
-    crowd = macs(0x50, 50)
-    lines = [f"fdb {verb} {mac} dev {VXLAN} dst 10.0.0.66 self static" for verb in ("append", "del") for mac in crowd]
-
-    def overrun() -> bool:
-        one.node.run("bridge", "-batch", "-", stdin="\n".join(lines) + "\n")
-        return count.stat().st_size > 0 or not process.alive
-
-    wait_until(overrun, MIDWAY_S_MAX, "an overrun of announcements")
+    lines = [
+        f"fdb {verb} {mac} dev {VXLAN} dst 10.0.0.66 self static"
+        for verb in ("append", "del")
+        for mac in macs(0x50, 50)
+    ]
+    one.node.run("bridge", "-batch", "-", stdin="\n".join(lines) + "\n")
 
 
 def _full(one: Leaf) -> float:
