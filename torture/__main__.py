@@ -33,15 +33,18 @@ class Extent(Struct, frozen=True):
     events: int
     drops: int
     moves: int
+    rounds: int
     stopped_s: float
     stops: int
 
 
 FULL = Extent(
-    kills=1000, records=120, lives=20, strokes=200, devices=20, events=10_000_000, drops=60, moves=300, stopped_s=60, stops=2
+    kills=1000, records=120, lives=20, strokes=200, devices=20, events=10_000_000, drops=60, moves=100,
+    rounds=3, stopped_s=60, stops=2
 )  # fmt: skip
 QUICK = Extent(
-    kills=12, records=20, lives=1, strokes=8, devices=1, events=350_000, drops=4, moves=30, stopped_s=1, stops=1
+    kills=12, records=20, lives=1, strokes=8, devices=1, events=350_000, drops=4, moves=30,
+    rounds=1, stopped_s=1, stops=1
 )  # fmt: skip
 PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time")
 
@@ -75,7 +78,7 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
         case "stream":
             yield from stream.torture(extent.events, extent.drops, seed)
         case "clients":
-            yield from clients.torture(extent.moves, timed=extent is FULL)
+            yield from clients.torture(extent.moves, extent.rounds, timed=extent is FULL)
         case "time":
             yield from halts.torture(extent.stopped_s, extent.stops, seed)
 
