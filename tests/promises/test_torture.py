@@ -63,8 +63,7 @@ def test_the_page_is_written_between_its_marks_and_says_what_was_run() -> None:
 
 
 def test_the_pages_tables_are_those_of_the_kept_runs() -> None:
-    by_name = {tallies[0].piece: kept for kept in KEPT if (tallies := kept.tallies)}
-    in_order = sorted(by_name.values(), key=lambda kept: PAGE.index(kept.tallies[0].fault))
+    in_order = sorted(KEPT, key=lambda kept: PAGE.index(f"### {kept.tallies[0].piece}"))
 
     assert documents.filled(PAGE, in_order) == PAGE
 
