@@ -138,7 +138,7 @@ class Forwarder(Struct, frozen=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One route that was judged for a MAC, with what became of it."""
+    """One route that was judged for a MAC, or the station that was heard here, with what became of it."""
 
     vni: Vni
     """The local VNI whose import it concerned, or the route's own where none matched."""

@@ -92,11 +92,14 @@ class Listener:
             self._hear_station(station)
 
     def _hear_station(self, station: Station) -> None:
-        """A station whose MAC is frozen keeps its sequence: a duplicate is not announced anew."""
-        if station.vni not in self._policy.vnis:
+        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew."""
+        vni = self._policy.vnis.get(station.vni)
+        if vni is None:
             return
-        frozen = frozen_at(self.intent.moves.get(station.key)) is not None
-        self.rib.hear_station(station, None if frozen else highest_rival(*station.key, self.rib, self._policy))
+        frozen = frozen_at(self.intent.moves.get(station.key))
+        is_frozen_here = frozen is not None and frozen.vtep == vni.vtep
+        rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
+        self.rib.hear_station(station, rival)
 
     def may_announce(self, vnis: frozenset[Vni]) -> None:
         """Our stations count in these VNIs from now on; elsewhere everything is as if there were none."""

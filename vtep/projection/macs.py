@@ -23,8 +23,10 @@ from vtep.station import Resident
 NO_RD: Final = RouteDistinguisher(8)
 
 
-Contest: TypeAlias = tuple[Place, str, list[tuple[Place, str]]]
-"""The winner, why it won, and the losers with the rule by which each lost."""
+Losers: TypeAlias = list[tuple[Place, str]]
+"""With the rule by which each lost."""
+Settled: TypeAlias = tuple[Place | None, str, Losers]
+"""The winner, if there is one, and why."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -128,23 +130,27 @@ def _judge_in_vni(
     contest = _contest(places, home)
     if contest is None:
         moves = duplicates.idle(before.moves, policy.duplicates, now) if before.moves else None
-        told = [] if home is None else [_at_home(vni, home, "lost", "taken-over", policy)]
-        return Judgement((*told, *refused), moves=moves, astray=home is not None)
+        told = [] if resident is None else [_at_home(vni, resident, "lost", "taken-over", policy)]
+        return Judgement((*told, *refused), moves=moves, astray=resident is not None)
     winner, _, losers = contest
     notes = {id(standing.route): standing.notes for standing in usable}
     moves = duplicates.follow(before.moves, before.place, winner.name, winner.via, policy.duplicates, now)
     is_here = home is not None and _is_here(home, winner, moves)
+    settled = contest if home is None else _settled(contest, home, is_here)
     return Judgement(
-        candidates=(*_tell_all(vni, contest, notes, rib, policy), *refused),
-        row=None if is_here else _remote_row(vni, contest, before.row, moves, notes, rib),
+        candidates=(*_tell_all(vni, settled, notes, rib, policy), *refused),
+        row=None if is_here else _remote_row(vni, settled, before.row, moves, notes, rib),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_duplicates(moves)})),
         own=resident if is_here else None,
-        lost=home is not None and not (is_here or home.fixed),
+        lost=home is not None and not (home is winner or is_here or home.fixed),
     )
 
 
-def _contest(places: list[Place], home: Place | None) -> Contest | None:
+# This leaf among the others
+
+
+def _contest(places: list[Place], home: Place | None) -> tuple[Place, str, Losers] | None:
     """Return who wins, with a station of ours among them; one that was lost may lose, but not win."""
     if home is None:
         return choose(places) if places else None
@@ -167,19 +173,29 @@ def _is_here(home: Place, winner: Place, moves: Moves | None) -> bool:
     return winner is home if frozen is None else frozen.vtep == home.vtep
 
 
+def _settled(contest: tuple[Place, str, Losers], home: Place, is_here: bool) -> Settled:
+    """Return the contest as it is told where a freeze decides between this leaf and the others."""
+    winner, _, losers = contest
+    if (winner is home) == is_here:
+        return contest
+    if is_here:
+        return home, "dup-frozen", [(winner, "dup-frozen"), *(pair for pair in losers if pair[0] is not home)]
+    frozen_out = (home, "dup-frozen")
+    return (losers[0][0], "dup-frozen", [*losers[1:], frozen_out]) if losers else (None, "", [frozen_out])
+
+
 def _remote_row(
     vni: Vni,
-    contest: Contest,
+    settled: Settled,
     before: RemoteMac | None,
     moves: Moves | None,
     notes: Mapping[int, tuple[str, ...]],
     rib: Rib,
 ) -> RemoteMac | None:
-    """Return the row of the winner, or where the MAC is frozen; our own station has none, and takes none away then."""
-    winner, reason, losers = contest
-    places = [winner, *(loser for loser, _ in losers)]
-    remote = next((place for place in places if place.resident is None), None)
-    row = before if remote is None else _row(vni, remote, reason, notes, rib)
+    """Return the row of the winner, or where the MAC is frozen; there it stays though nobody else tells of it."""
+    winner, reason, losers = settled
+    row = before if winner is None else _row(vni, winner, reason, notes, rib)
+    places = [place for place in (winner, *(loser for loser, _ in losers)) if place is not None]
     return None if row is None else _kept_where_frozen(row, before, moves, places)
 
 
@@ -247,14 +263,16 @@ def _kept_where_frozen(
 
 
 def _tell_all(
-    vni: Vni, contest: Contest, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
+    vni: Vni, settled: Settled, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
 ) -> Iterable[Candidate]:
-    winner, reason, losers = contest
+    winner, reason, losers = settled
     for place, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
+        if place is None:
+            continue
         if place.resident is None:
             yield from _tell(vni, place, verdict, why, notes, rib)
         else:
-            yield _at_home(vni, place, verdict, why, policy)
+            yield _at_home(vni, place.resident, verdict, why, policy)
 
 
 def _tell(
@@ -271,21 +289,20 @@ def _tell(
             yield _candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")
 
 
-def _at_home(vni: Vni, home: Place, verdict: str, reason: str, policy: Policy) -> Candidate:
+def _at_home(vni: Vni, resident: Resident, verdict: str, reason: str, policy: Policy) -> Candidate:
     """Tell of a station as of a route: the one that we announce, or would."""
-    assert home.resident is not None
-    station = home.resident.station
+    station, configured = resident.station, policy.vnis[vni]
     return Candidate(
         vni=vni,
         mac=station.mac,
-        vtep=home.vtep,
+        vtep=configured.vtep,
         verdict=verdict,
         reason=reason,
-        seq=home.seq,
-        sticky=home.fixed,
+        seq=resident.seq,
+        sticky=station.fixed,
         stale=False,
-        peer=home.vtep,
-        rd=policy.vnis[vni].rd or NO_RD,
+        peer=configured.vtep,
+        rd=configured.rd or NO_RD,
         ip=None,
         esi=NO_SEGMENT,
         label=vni,

@@ -78,6 +78,9 @@ def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     desired = explanation.desired
     if desired is not None:
         return _about_row(explanation, desired, scene)
+    station = next((candidate for candidate in explanation.candidates if candidate.port), None)
+    if station is not None:
+        return _about_station(explanation, station)
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
         return _about_refusals(explanation, refused, scene)
@@ -86,11 +89,12 @@ def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     return _about_nothing(explanation, scene)
 
 
-def verdict_text(verdict: str, reason: str, winner: Ip | None) -> str:
-    """Say why a route has its verdict: a rule reads otherwise for the one that lost by it."""
+def verdict_text(verdict: str, reason: str, winner: Ip | None, port: str = "") -> str:
+    """Say why a route has its verdict, or a station that was heard at a port: who lost by a rule reads it otherwise."""
+    heard = f"Heard here on port {port}. " if port else ""
     if verdict == "lost" and winner is not None and reason in _LOST:
-        return _LOST[reason].format(winner=winner)
-    return sentence(reason)
+        return heard + _LOST[reason].format(winner=winner)
+    return heard + sentence(reason)
 
 
 def age(since: float | None, now: float) -> str:
@@ -236,6 +240,18 @@ def _vteps(explanation: Explanation) -> list[str]:
     """Return the VTEPs that could have it, lowest first."""
     found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
     return [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+
+
+# A MAC that is here
+
+
+def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[str, str]:
+    also = "".join(f" {sentence(alert)} ({alert})" for alert in explanation.alerts)
+    todo = " ".join(_advice_for_alert(alert, explanation) for alert in explanation.alerts[:1])
+    if station.verdict != "won":
+        return f"{station.text} It is not announced ({station.reason}).{also}", todo or advice(station.reason)
+    kept = "sticky" if station.sticky else f"with sequence {station.seq}"
+    return f"Here, behind port {station.port} ({station.reason}): to be announced {kept}.{also}", todo
 
 
 # A MAC that has none
