@@ -270,9 +270,7 @@ class Rib:
 
     def lose_station(self, vni: Vni, mac: Mac) -> None:
         """A station here is elsewhere now, by a better route, until it is heard again."""
-        old = self.resident(vni, mac)
-        if old is not None:
-            self.index.lose_resident(old)
+        self.index.lose_resident(self.index.residents[mac][vni])
 
     def forget_station(self, vni: Vni, mac: Mac) -> None:
         old = self.resident(vni, mac)

@@ -43,6 +43,7 @@ class MacDraft:
         self.astray: list[RowKey] = []
         self.meaning_changed = False
         self._has_history = bool(len(previous.moves) or len(previous.limited))
+        self._has_own = bool(len(previous.own))
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these moved, not where they were last: going there is no move."""
@@ -71,9 +72,10 @@ class MacDraft:
 
     def _home(self, key: RowKey) -> Ip | None:
         """Return our address where the MAC was here."""
-        was_here = _now(self.own_hosts, self.previous.own_hosts, key) is not None
+        if not (self._has_own or self.own) or _now(self.own_hosts, self.previous.own_hosts, key) is None:
+            return None
         vni = self.policy.vnis.get(key[0])
-        return vni.vtep if was_here and vni is not None else None
+        return None if vni is None else vni.vtep
 
     def _take_alone(self, row: RemoteMac) -> bool:
         """Note the row of a MAC without history or rival; false if there is more to it."""
@@ -112,13 +114,15 @@ class MacDraft:
 
     def _put_own(self, key: RowKey, resident: Resident | None) -> None:
         """Put what is announced of a station, or nothing, in the place of what was."""
-        before = _now(self.own_hosts, self.previous.own_hosts, key)
-        if resident is None and before is None:
+        if resident is None and not (self._has_own or self.own):
             return
-        hosts = None if resident is None else resident.station.hosts
-        _put(self.own_hosts, self.previous.own_hosts, key, hosts)
-        for ip in (None, *(before or ()), *(hosts or ())):
-            row = None if resident is None or (ip and ip not in resident.station.hosts) else _own(resident, ip)
+        before = _now(self.own_hosts, self.previous.own_hosts, key)
+        there: dict[Ip | None, OwnMac] = {}
+        if resident is not None:
+            there = {ip: _own(resident, ip) for ip in (None, *resident.station.hosts)}
+        _put(self.own_hosts, self.previous.own_hosts, key, None if resident is None else resident.station.hosts)
+        for ip in dict.fromkeys((None, *(before or ()), *there)):
+            row = there.get(ip)
             if _now(self.own, self.previous.own, (*key, ip)) != row:
                 self.own[*key, ip] = row
                 self.meaning_changed = True

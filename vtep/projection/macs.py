@@ -106,7 +106,8 @@ def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
 
 def _residents(mac: Mac, rib: Rib) -> dict[Vni, Resident]:
     """Return the stations that count: those of VNIs that announce."""
-    return {vni: resident for vni, resident in rib.index.residents.get(mac, {}).items() if vni in rib.announcing}
+    found = rib.index.residents.get(mac)
+    return {vni: resident for vni, resident in found.items() if vni in rib.announcing} if found else {}
 
 
 def _judge_in_vni(
