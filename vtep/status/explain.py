@@ -113,7 +113,7 @@ def age(since: float | None, now: float) -> str:
 
 def _about_row(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
     where = f"Behind {row.vtep} ({row.reason})"
-    also = _about_alerts(explanation, row)
+    also = _about_alerts(explanation, row.vtep, f"behind {row.vtep}", row.reason)
     if row.sync.state in (INSTALLED, STALE):
         there = f"{where}: {_installed(explanation, row, scene)}"
         if row.sync.state == STALE:
@@ -216,15 +216,16 @@ def _mended(reason: str, explanation: Explanation, scene: Scene) -> str:
 # Alerts
 
 
-def _about_alerts(explanation: Explanation, row: MacStatus) -> str:
-    """Append what a person should know beside the state."""
+def _about_alerts(explanation: Explanation, place: Ip, where: str, reason: str = "") -> str:
+    """Append what a person should know beside the state of a MAC that is at a place, in words."""
     said = []
-    between = " and ".join(_vteps(explanation)) or str(row.vtep)
-    if row.reason == "dup-frozen" or "dup-frozen" in row.alerts:
-        said.append(f"Duplicate: frozen behind {row.vtep} after {explanation.moves} moves, claimed by {between}.")
-    elif "dup-warn" in row.alerts:
+    alerts = explanation.alerts
+    between = " and ".join(_vteps(explanation)) or str(place)
+    if reason == "dup-frozen" or "dup-frozen" in alerts:
+        said.append(f"Duplicate: frozen {where} after {explanation.moves} moves, claimed by {between}.")
+    elif "dup-warn" in alerts:
         said.append(f"Duplicate: it moved {explanation.moves} times lately, between {between}.")
-    said += [f"{sentence(alert)} ({alert})" for alert in row.alerts if not alert.startswith("dup-")]
+    said += [f"{sentence(alert)} ({alert})" for alert in alerts if not alert.startswith("dup-")]
     return "".join(f" {text}" for text in said)
 
 
@@ -246,12 +247,13 @@ def _vteps(explanation: Explanation) -> list[str]:
 
 
 def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[str, str]:
-    also = "".join(f" {sentence(alert)} ({alert})" for alert in explanation.alerts)
+    is_here = station.verdict == "won"
+    also = _about_alerts(explanation, station.vtep, "here" if is_here else "elsewhere")
     todo = " ".join(_advice_for_alert(alert, explanation) for alert in explanation.alerts[:1])
-    if station.verdict != "won":
+    if not is_here:
         return f"{station.text} It is not announced ({station.reason}).{also}", todo or advice(station.reason)
-    kept = "sticky" if station.sticky else f"with sequence {station.seq}"
-    return f"Here, behind port {station.port} ({station.reason}): to be announced {kept}.{also}", todo
+    how = "as sticky" if station.sticky else f"with sequence {station.seq}"
+    return f"Here, behind port {station.port} ({station.reason}): to be announced {how}.{also}", todo
 
 
 # A MAC that has none

@@ -468,6 +468,18 @@ def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
     assert leaf.where() == "swp1"
 
 
+def test_v47_that_one_route_beat_another_says_nothing_about_the_station() -> None:
+    leaf = Written()
+    leaf.play("mute")
+    leaf.kernel.station_sends(M, "swp1")
+    lines = Lines()
+
+    leaf.listener.hear([lines.announce(vtep, wire.Instance(vtep).mac(str(M))) for vtep in (A, B)], 0.0)
+    intent = leaf.judge()
+
+    assert (row(intent), leaf.where()) == (A, "swp1")
+
+
 def test_v47_a_station_that_roams_in_takes_the_mac_and_leaves_no_row_of_ours() -> None:
     leaf = Written()
     leaf.play("+A s0")
