@@ -92,12 +92,14 @@ class Listener:
             self._hear_station(station)
 
     def _hear_station(self, station: Station) -> None:
-        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew."""
+        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew.
+
+        One of a VNI that is not configured is kept as well, and does not count: whoever hears it knows when it leaves, and
+        says it once.
+        """
         vni = self._policy.vnis.get(station.vni)
-        if vni is None:
-            return
         frozen = frozen_at(self.intent.moves.get(station.key))
-        is_frozen_here = frozen is not None and frozen.vtep == vni.vtep
+        is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
         rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
         self.rib.hear_station(station, rival)
 
@@ -138,7 +140,6 @@ class Listener:
         self.config = config
         self.rib.reconfigure(_holds(config), now)
         self._policy = Policy(config, self._policy.own_macs)
-        self.rib.forget_stations(self._policy.vnis)
         self.may_announce(self._may_announce)
         self._everything_anew = True
 

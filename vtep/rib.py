@@ -13,7 +13,7 @@ A peer's routes live in three dictionaries, so that doubt costs nothing however 
 """
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final, assert_never
 
@@ -276,13 +276,6 @@ class Rib:
         old = self.resident(vni, mac)
         if old is not None:
             self.index.put_resident(old, None)
-
-    def forget_stations(self, kept: Container[int]) -> None:
-        """Forget all that are not in these VNIs."""
-        residents = [one for found in self.index.residents.values() for one in found.values()]
-        for resident in residents:
-            if resident.station.vni not in kept:
-                self.index.put_resident(resident, None)
 
     def remember(self, seqs: Mapping[tuple[Vni, Mac], int]) -> None:
         """Take the sequences that an earlier life told."""

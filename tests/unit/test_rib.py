@@ -1081,14 +1081,3 @@ def test_a_leave_to_announce_has_only_the_stations_of_its_vni_judged_again() -> 
     rib.let_announce(frozenset({Vni(100)}))
 
     assert (first, rib.index.take_changed().macs) == ({here.mac}, set())
-
-
-def test_only_the_stations_of_vnis_that_are_not_kept_are_forgotten() -> None:
-    rib = Rib(Holds(), 0.0)
-    both = (a_station(1), a_station(1, vni=200))
-    for station in both:
-        rib.hear_station(station, None)
-
-    rib.forget_stations({200})
-
-    assert [rib.resident(*station.key) is not None for station in both] == [False, True]

@@ -280,24 +280,29 @@ def test_a_remote_neighbour_row_does_not_yield_to_a_station_that_lost() -> None:
     assert [str(host.mac) for host in intent.hosts[Ip.parse(IPS["/ip1"])]] == [str(M)]
 
 
-def test_a_station_of_another_vni_does_not_count_here() -> None:
+def test_a_station_of_a_vni_that_is_not_configured_does_not_count_until_it_is() -> None:
     leaf = Leaf()
+    leaf.listener.may_announce(frozenset({VNI, Vni(300)}))
 
     leaf.listener.hear_stations([Station(Vni(300), M, "swp9")])
+    before = leaf.judge()
+    leaf.listener.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
+    after = leaf.judge()
 
-    assert (own(leaf.play("+A s1")), leaf.listener.rib.index.residents) == ("-", {})
+    assert (len(before.own), set(before.announcing)) == (0, {VNI})
+    assert ([key[0] for key, _ in after.own.unordered()], set(after.announcing)) == ([300], {VNI, 300})
 
 
-def test_a_vni_that_leaves_the_configuration_takes_its_stations_along() -> None:
+def test_a_vni_that_leaves_the_configuration_announces_nothing_until_it_is_back() -> None:
     leaf = Leaf()
-    there = leaf.play("L /ip1")
+    there = leaf.play("+A s1 L /ip1")
 
     leaf.listener.reconfigure(config.parse('[node]\nvtep = "10.0.0.99"\n'), 1.0)
     without = leaf.judge()
     leaf.listener.reconfigure(config.parse(LEAF), 2.0)
     back = leaf.judge()
 
-    assert [own(intent) for intent in (there, without, back)] == ["s0 /ip1", "-", "-"]
+    assert [own(intent) for intent in (there, without, back)] == ["s2 /ip1", "-", "s2 /ip1"]
     assert [set(intent.announcing) for intent in (there, without, back)] == [{VNI}, set(), {VNI}]
 
 
