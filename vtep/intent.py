@@ -211,7 +211,8 @@ class Intent(Struct, frozen=True):
     announcing: frozenset[Vni] = frozenset()
     """VNIs that tell their peers anything: of these we want the floods as well."""
     touched: tuple[RowKey, ...] = ()
-    """Where a row came, went or changed in any way since the intent before: a hint for who applied that one."""
+    """Where a row came, went or changed in any way since the intent before, or a station lost to it: a hint for who applied
+    that one."""
     touched_floods: tuple[FloodKey, ...] = ()
     touched_hosts: tuple[HostKey, ...] = ()
     own_touched: tuple[OwnKey, ...] = ()
@@ -236,6 +237,12 @@ def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which something was judged."""
     judged = intent.judged.get(mac, ())
     return {judged.key} if isinstance(judged, RemoteMac) else {(candidate.vni, mac) for candidate in judged}
+
+
+def is_lost_here(intent: Intent, key: RowKey) -> bool:
+    """Tell whether a station was heard here and lost to the row."""
+    vni, mac = key
+    return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
 
 
 def _alone(row: RemoteMac) -> Candidate:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import Direct, Intent, RemoteMac, RowKey, candidates_of
+from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.kernel.messages import (
     NTF_EXT_LEARNED,
     NTF_MASTER,
@@ -117,7 +117,7 @@ class _Fdb:
         return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
 
     def is_settled(self, intent: Intent, key: RowKey) -> bool:
-        return any(one.port and one.vni == key[0] and one.verdict == "lost" for one in candidates_of(intent, key[1]))
+        return is_lost_here(intent, key)
 
     def pack(self, key: RowKey, row: FdbRow) -> bytes:
         return key[0].to_bytes(3) + key[1] + _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0) + row.vtep

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from msgspec import structs
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.intent import Candidate, Intent, Moves, OwnKey, OwnMac, RemoteMac, RowKey, keys_of
+from vtep.intent import Candidate, Intent, Moves, OwnKey, OwnMac, RemoteMac, RowKey, is_lost_here, keys_of
 from vtep.projection import duplicates
 from vtep.projection.macs import Before, Judgement, judge_alone, judge_mac
 from vtep.projection.policy import Policy
@@ -100,6 +100,8 @@ class MacDraft:
             key = (vni, mac)
             row, candidates = self._within_limit(key, judgement)
             self._put_row(key, row)
+            if judgement.lost and row is not None and not is_lost_here(self.previous, key):
+                self.macs[key] = row  # the row may be what it was, and is above a station now
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
             _put(self.moves, self.previous.moves, key, judgement.moves)
             self._put_own(key, judgement.own)

@@ -244,12 +244,12 @@ class Engine:
 
         A route that comes, or whose rank rises, after the station was heard says that the station left. A row that was
         there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
-        compared with the others, and lost.
+        compared with the others, and lost: that may be known later than the row itself.
         """
         place = (kind.name, key)
         before = self._yielded.get(place)
-        is_news = claim is None and (self._was_complete or kind.is_settled(intent, key))
-        if before is None and touched and is_news:
+        is_new = before is None and claim is None and self._was_complete
+        if touched and (is_new or kind.is_settled(intent, key)):
             before = self._yielded[place] = _NEVER  # so that it stays news until it is written
         return before is not None and kind.rank(intent, key) > before
 

@@ -473,6 +473,31 @@ def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
     assert leaf.where() == "swp1"
 
 
+def test_v47_a_station_that_stayed_without_leave_gives_way_when_it_is_compared_and_loses() -> None:
+    """After a start the routes are there before it is known that ExaBGP can announce."""
+    leaf = Written()
+    leaf.play("mute")
+    leaf.kernel.station_sends(M, "swp1")
+    leaf.play("L +A s1")
+    before = leaf.where()
+
+    leaf.play("voice")
+
+    assert (before, leaf.where()) == ("swp1", "vxlan100")
+
+
+def test_v47_a_sticky_route_takes_the_row_of_a_station_once_and_does_not_fight_for_it() -> None:
+    leaf = Written()
+    leaf.play("+A S s0")
+    found = []
+    for _ in range(3):
+        leaf.kernel.station_sends(M, "swp1")
+        leaf.play("L")
+        found.append(leaf.where())
+
+    assert found == ["vxlan100", "swp1", "swp1"]
+
+
 def test_v47_that_one_route_beat_another_says_nothing_about_the_station() -> None:
     leaf = Written()
     leaf.play("mute")
