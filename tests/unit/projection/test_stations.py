@@ -474,11 +474,11 @@ def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
 
 
 def test_v47_a_station_that_stayed_without_leave_gives_way_when_it_is_compared_and_loses() -> None:
-    """After a start the routes are there before it is known that ExaBGP can announce."""
+    """After a start the routes are there before it is known that ExaBGP can announce, and the row need not change."""
     leaf = Written()
     leaf.play("mute")
     leaf.kernel.station_sends(M, "swp1")
-    leaf.play("L +A s1")
+    leaf.play("L +A s1 +B s0")
     before = leaf.where()
 
     leaf.play("voice")
