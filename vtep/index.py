@@ -5,19 +5,24 @@
     endpoint     the Type-3 routes whose floods go there
     segment      its Type-1 routes, its Type-4 routes, and the MACs that are on it
 
+and the stations that were heard here, by MAC and by host address.
+
 Knows which route has which key; whose it is, and whether it is still good, is the RIB's business.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar, cast
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac
+from msgspec import structs
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
 from vtep.routes import Route
 from vtep.routes.ead import EthernetAd
 from vtep.routes.event import RouteKey
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
 from vtep.routes.segment import Segment
+from vtep.station import Resident
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -48,6 +53,9 @@ class Index:
     """Filled by the RIB, read by the projection."""
 
     def __init__(self) -> None:
+        self.residents: dict[Mac, dict[Vni, Resident]] = {}
+        """The stations that are here."""
+        self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
         self._macs: dict[Mac, MacIp | tuple[MacIp, ...]] = {}
         """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
@@ -66,6 +74,10 @@ class Index:
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return self._hosts.get(ip, ())
 
+    def homes_of(self, ip: Ip) -> Iterable[tuple[Vni, Mac]]:
+        """Return the VNI and MAC of each station that has this host address."""
+        return self._homes.get(ip, ())
+
     def imets_of(self, endpoint: Ip) -> tuple[Imet, ...]:
         return self._endpoints.get(endpoint, ())
 
@@ -78,7 +90,7 @@ class Index:
 
     def everything(self) -> Changed:
         """Return all that there is to judge."""
-        return Changed(self._macs, self._hosts, self._endpoints, self._members)
+        return Changed(self._macs.keys() | self.residents.keys(), self._hosts, self._endpoints, self._members)
 
     def take_changed(self) -> Changed:
         """Return what changed since the last call."""
@@ -100,6 +112,36 @@ class Index:
             self._put_ad(key, cast("EthernetAd | None", old), cast("EthernetAd | None", new))
         elif isinstance(new, Segment) or isinstance(old, Segment):
             self._put_member(cast("Segment | None", old), cast("Segment | None", new))
+
+    def put_resident(self, old: Resident | None, new: Resident | None) -> None:
+        """Put a station in the place of another; both are of the same MAC and VNI."""
+        either = new or old
+        assert either is not None
+        vni, mac = key = either.station.key
+        if new is not None:
+            self.residents.setdefault(mac, {})[vni] = new
+        else:
+            here = self.residents[mac]
+            del here[vni]
+            if not here:
+                del self.residents[mac]
+        before, after = (frozenset() if one is None else one.station.hosts for one in (old, new))
+        for ip in before ^ after:
+            homes = self._homes.setdefault(ip, set())
+            (homes.add if ip in after else homes.discard)(key)
+            if not homes:
+                del self._homes[ip]
+        self.mark_resident(mac)
+
+    def lose_resident(self, resident: Resident) -> None:
+        """Note what was judged of a station: nothing is to be judged again for it."""
+        vni, mac = resident.station.key
+        self.residents[mac][vni] = structs.replace(resident, lost=True)
+
+    def mark_resident(self, mac: Mac) -> None:
+        """Whether its station counts may have changed."""
+        self._changed.macs.add(mac)
+        self.work += _WORK_OF_RIVALS
 
     def _put_mac_ip(self, old: MacIp | None, new: MacIp | None) -> None:
         either = new or old

@@ -15,6 +15,7 @@ RowKey: TypeAlias = tuple[Vni, Mac]
 FloodKey: TypeAlias = tuple[Vni, Ip, Vni]
 """The last one is the VNI that the frames bear, which is the first one's unless the VTEP asked for another."""
 HostKey: TypeAlias = tuple[Vni, Ip]
+OwnKey: TypeAlias = tuple[Vni, Mac, Ip | None]
 
 
 class Direct(Struct, frozen=True, gc=False):
@@ -96,6 +97,21 @@ class Host(Struct, frozen=True, gc=False):
         return (self.vni, self.ip)
 
 
+class OwnMac(Struct, frozen=True, gc=False):
+    """This MAC of this VNI, and this host address where there is one, is behind us: our peers are told so."""
+
+    vni: Vni
+    mac: Mac
+    ip: Ip | None = None
+    seq: int = 0
+    sticky: bool = False
+    gateway: bool = False
+
+    @property
+    def key(self) -> "OwnKey":
+        return (self.vni, self.mac, self.ip)
+
+
 class Rival(Struct, frozen=True, gc=False):
     """A VTEP that stood for election and was not elected."""
 
@@ -122,7 +138,7 @@ class Forwarder(Struct, frozen=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One route that was judged for a MAC, with what became of it."""
+    """One route that was judged for a MAC, or the station that was heard here, with what became of it."""
 
     vni: Vni
     """The local VNI whose import it concerned, or the route's own where none matched."""
@@ -141,6 +157,8 @@ class Candidate(Struct, frozen=True, gc=False):
     esi: Esi
     label: int
     notes: tuple[str, ...] = ()
+    port: str = ""
+    """Where it was heard, if it is no route but a station of ours."""
 
 
 class Alert(Struct, frozen=True, order=True):
@@ -165,8 +183,8 @@ class Intent(Struct, frozen=True):
     """What this leaf should have, as of one moment."""
 
     generation: int = 0
-    """Grows when the meaning changed: a row came, went or points elsewhere, a segment has another forwarder, or the
-    picture became complete or ceased to be."""
+    """Grows when the meaning changed: a row came, went or points elsewhere, what we tell our peers changed, a segment has
+    another forwarder, or the picture became complete or ceased to be."""
     complete: bool = False
     """Every peer has told all it has, or the time to wait for it is over: what is not here may be deleted."""
     why: str = "no peer has told its routes yet"
@@ -185,10 +203,23 @@ class Intent(Struct, frozen=True):
     """By host address; at most one for a VNI."""
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
+    own: Table[OwnKey, OwnMac] = Table()
+    """What is here and not behind the tunnel; a MAC's host addresses each have a row of their own beside the MAC's. Has no
+    order, since no address comes before or after none."""
+    own_hosts: Table[RowKey, frozenset[Ip]] = Table()
+    """The host addresses of each MAC in `own`."""
+    announcing: frozenset[Vni] = frozenset()
+    """VNIs that tell their peers anything: of these we want the floods as well."""
     touched: tuple[RowKey, ...] = ()
-    """Where a row came, went or changed in any way since the intent before: a hint for who applied that one."""
+    """Where a row came, went or changed in any way since the intent before, or a station lost to it: a hint for who applied
+    that one."""
     touched_floods: tuple[FloodKey, ...] = ()
     touched_hosts: tuple[HostKey, ...] = ()
+    own_touched: tuple[OwnKey, ...] = ()
+    lost: tuple[RowKey, ...] = ()
+    """Stations that a better route beat just now."""
+    astray: tuple[RowKey, ...] = ()
+    """Stations that were lost, and whose winner left: nobody knows whether they are still here."""
     due: float | None = None
     """When time alone changes something: a frozen MAC recovers, a window ends."""
 
@@ -206,6 +237,12 @@ def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which something was judged."""
     judged = intent.judged.get(mac, ())
     return {judged.key} if isinstance(judged, RemoteMac) else {(candidate.vni, mac) for candidate in judged}
+
+
+def is_lost_here(intent: Intent, key: RowKey) -> bool:
+    """Tell whether a station was heard here and lost to the row."""
+    vni, mac = key
+    return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
 
 
 def _alone(row: RemoteMac) -> Candidate:

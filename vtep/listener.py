@@ -7,20 +7,21 @@ suffers.
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac
+from vtep.addr import Ip, Mac, Vni
 from vtep.config import Config
 from vtep.errors import StreamError
 from vtep.index import Changed
 from vtep.intent import NOTHING, Intent, RowKey
-from vtep.projection import Policy, project
+from vtep.projection import Policy, frozen_at, highest_rival, project
 from vtep.rib import Holds, Rib
 from vtep.routes import exabgp
 from vtep.routes.event import Heard
+from vtep.station import Station
 
 BAD_LINES_KEPT: Final = 100
 BAD_LINE_HEAD: Final = 1024
@@ -48,6 +49,8 @@ class Listener:
         self._policy = Policy(config)
         self._everything_anew = False
         self._cleared: list[RowKey] = []
+        self._may_announce: frozenset[Vni] = frozenset()
+        self._astray: dict[RowKey, None] = {}
 
     def hear(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
         """Read and fold lines that came together."""
@@ -68,6 +71,52 @@ class Listener:
         self.last_bad.append(BadLine(now, why, head[:BAD_LINE_HEAD], octets))
         self.rib.miss_lines(_peer_named_in(head))
 
+    # What is heard here
+
+    def hear_stations(
+        self, heard: Iterable[Station], gone: Iterable[RowKey] = (), *, changed: Iterable[Station] = ()
+    ) -> None:
+        """Take what happened at our own ports: first what left, then what is otherwise, then what was heard.
+
+        To be heard is to send a frame, at whichever port, or to stand in the bridge where nobody knew. It brings back a
+        station that lost its MAC to a better route. What changed is a station's addresses, which brings back nothing.
+        """
+        for key in gone:
+            self.rib.forget_station(*key)
+        for station in changed:
+            if self.rib.resident(*station.key) is not None:
+                self.rib.change_station(station)
+            else:
+                self._hear_station(station)
+        for station in heard:
+            self._hear_station(station)
+
+    def _hear_station(self, station: Station) -> None:
+        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew.
+
+        One of a VNI that is not configured is kept as well, and does not count: whoever hears it knows when it leaves, and
+        says it once.
+        """
+        vni = self._policy.vnis.get(station.vni)
+        frozen = frozen_at(self.intent.moves.get(station.key))
+        is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
+        rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
+        self.rib.hear_station(station, rival)
+
+    def may_announce(self, vnis: frozenset[Vni]) -> None:
+        """Our stations count in these VNIs from now on; elsewhere everything is as if there were none."""
+        self._may_announce = vnis
+        self.rib.let_announce(self._policy.announcing(vnis))
+
+    def take_astray(self) -> list[RowKey]:
+        """Return stations that lost to a route which is gone: somebody has to look whether they are still here."""
+        astray, self._astray = self._astray, {}
+        return list(astray)
+
+    def told_before(self, seqs: Mapping[RowKey, int]) -> None:
+        """Take the sequences that an earlier life announced, before any station is heard."""
+        self.rib.remember(seqs)
+
     def tick(self, now: float) -> None:
         self.rib.tick(now)
 
@@ -81,6 +130,9 @@ class Listener:
         self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared)
         self._everything_anew = False
         self._cleared = []
+        for key in self.intent.lost:
+            self.rib.lose_station(*key)
+        self._astray |= dict.fromkeys(self.intent.astray)
         return self.intent
 
     def reconfigure(self, config: Config, now: float) -> None:
@@ -88,6 +140,7 @@ class Listener:
         self.config = config
         self.rib.reconfigure(_holds(config), now)
         self._policy = Policy(config, self._policy.own_macs)
+        self.may_announce(self._may_announce)
         self._everything_anew = True
 
     def learn_own_macs(self, macs: frozenset[Mac]) -> None:
@@ -117,6 +170,7 @@ class Listener:
         return bool(
             changed
             or self._cleared
+            or self.rib.announcing != self.intent.announcing
             or self.rib.complete != self.intent.complete
             or self.rib.why != self.intent.why
             or (self.intent.due is not None and now >= self.intent.due)

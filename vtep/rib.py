@@ -1,4 +1,4 @@
-"""What each peer has told and not taken back: one Adj-RIB-In a peer, and the index by MAC.
+"""What each peer has told and not taken back: one Adj-RIB-In a peer, and the index by MAC; and what was heard here.
 
 Folds events; decides what a lost session, a lost line or a new ExaBGP means for the routes already there; knows when the
 picture is complete. Time is an argument. Does not know which route is better, which VNIs exist here, or any kernel.
@@ -19,7 +19,7 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
-from vtep.addr import Ip
+from vtep.addr import Ip, Mac, Vni
 from vtep.index import Index
 from vtep.routes import Route
 from vtep.routes.event import (
@@ -38,6 +38,7 @@ from vtep.routes.event import (
     Withdrawn,
 )
 from vtep.routes.mac_ip import MacIp
+from vtep.station import SEQ_MAX, Resident, Station
 
 EVERYONE: Final = None
 """Among the peers to ask: all that ExaBGP has, known or not."""
@@ -55,6 +56,9 @@ ASK_AGAIN_S: Final = 10.0
 ROOM_WORTH_ASKING: Final = 10
 """A peer over its limit is asked for everything again when this part of the limit is free, if all that was refused is not
 less: one that hovers about its limit would otherwise be asked all the time."""
+
+SEQS_MAX: Final = 1_000_000
+"""Sequences that are remembered; only stations that have moved have one to remember."""
 
 
 class Holds(Struct, frozen=True):
@@ -153,6 +157,10 @@ class Rib:
         self.index = Index()
         self.routes: Counter[type[Route]] = Counter()
         """How many there are, by type."""
+        self.announcing: frozenset[Vni] = frozenset()
+        """Where our stations count."""
+        self._seqs: dict[tuple[Vni, Mac], int] = {}
+        """The last sequence of stations that have moved, those that are gone included."""
 
     # What the projection reads
 
@@ -243,6 +251,68 @@ class Rib:
         if self._ask_everyone:
             times.append(_again(self._everyone_asked_at))
         return min((time for time in times if time is not None), default=None)
+
+    # What is heard here
+
+    def resident(self, vni: Vni, mac: Mac) -> Resident | None:
+        return self.index.residents.get(mac, {}).get(vni)
+
+    def hear_station(self, station: Station, rival: int | None) -> None:
+        """Take a station that is here; `rival` is the highest sequence of the routes that say it is elsewhere."""
+        old = self.resident(*station.key)
+        self._put_resident(old, Resident(station, self._seq(station, old, rival)))
+
+    def change_station(self, station: Station) -> None:
+        """Take what is new about a known station, which says nothing about where its MAC is."""
+        old = self.resident(*station.key)
+        assert old is not None
+        self._put_resident(old, Resident(station, 0 if station.fixed else old.seq, old.lost and not station.fixed))
+
+    def lose_station(self, vni: Vni, mac: Mac) -> None:
+        """A station here is elsewhere now, by a better route, until it is heard again."""
+        self.index.lose_resident(self.index.residents[mac][vni])
+
+    def forget_station(self, vni: Vni, mac: Mac) -> None:
+        old = self.resident(vni, mac)
+        if old is not None:
+            self.index.put_resident(old, None)
+
+    def remember(self, seqs: Mapping[tuple[Vni, Mac], int]) -> None:
+        """Take the sequences that an earlier life told."""
+        for key, seq in seqs.items():
+            self._remember(key, seq)
+
+    def let_announce(self, vnis: frozenset[Vni]) -> None:
+        """The stations of these VNIs count from now on, and no others."""
+        changed, self.announcing = self.announcing ^ vnis, vnis
+        if changed:
+            for mac, found in self.index.residents.items():
+                if not changed.isdisjoint(found):
+                    self.index.mark_resident(mac)
+
+    def _seq(self, station: Station, old: Resident | None, rival: int | None) -> int:
+        """A station that comes gets past the routes that have it elsewhere (RFC 7432 15); one that is here stays as it is.
+
+        Its own last sequence is the least, as with FRR: whoever remembers that one does not mistake it for an older.
+        """
+        if station.fixed:
+            return 0
+        if old is not None and not old.lost and not old.station.fixed:
+            return old.seq
+        last = self._seqs.get(station.key, 0)
+        return last if rival is None else min(max(rival + 1, last), SEQ_MAX)
+
+    def _put_resident(self, old: Resident | None, new: Resident) -> None:
+        if new.seq:
+            self._remember(new.station.key, new.seq)
+        if new != old:
+            self.index.put_resident(old, new)
+
+    def _remember(self, key: tuple[Vni, Mac], seq: int) -> None:
+        self._seqs.pop(key, None)
+        self._seqs[key] = seq
+        if len(self._seqs) > SEQS_MAX:
+            del self._seqs[next(iter(self._seqs))]
 
     # One event
 

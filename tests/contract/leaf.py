@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from tests.contract.worlds import LOCAL, MACS, World, render
-from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.config import Targets, VniConfig
 from vtep.errors import KernelError
-from vtep.intent import Direct, Flood, Intent, RemoteMac
+from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
 from vtep.kernel.links import Links
 from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb
@@ -127,6 +127,13 @@ class Leaf:
         before = dict(self.intent.macs.unordered())
         touched = tuple(key for key in before.keys() | rows.keys() if before.get(key) != rows.get(key))
         self._take(complete=complete, macs=Table(rows.items()), touched=touched, touched_floods=())
+
+    def lose(self, mac: Mac) -> None:
+        """Have the next intent tell that a station here was compared with the routes, and lost."""
+        here = Candidate(
+            VNI, mac, LOCAL, "lost", "higher-seq", 0, False, False, LOCAL, RD, None, NO_SEGMENT, VNI, port="h0"
+        )  # fmt: skip
+        self.intent = replace(self.intent, judged=Table([(mac, (here,))]))
 
     def flood(self, *vteps: Ip) -> None:
         """Take the next intent, in which these VTEPs get floods."""

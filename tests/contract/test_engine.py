@@ -463,6 +463,31 @@ def test_at_the_start_a_station_stays_since_nobody_knows_what_is_older(any_world
         assert written("m", A) == leaf.rows()
 
 
+@pytest.mark.parametrize("look", ["pass_", "survey"])
+def test_at_the_start_a_station_gives_way_to_a_route_that_its_own_was_compared_with(any_world, look: str) -> None:
+    with any_world() as world:
+        frame(world)
+        leaf = Leaf(world)
+        leaf.pass_()
+        leaf.lose(M)
+        leaf.want({M: A}, complete=False)
+
+        getattr(leaf, look)()
+
+        assert written("m", A) == leaf.rows()
+
+
+def test_a_station_that_lost_and_speaks_has_its_row_back(leaf: Leaf) -> None:
+    leaf.lose(M)
+    leaf.want({M: A})
+    leaf.pass_()
+
+    frame(leaf.world)
+    leaf.pass_()
+
+    assert leaf.rows() == ["m bridge h0 reachable"]
+
+
 def test_a_newer_route_does_not_touch_an_operators_tunnel_row_under_the_station(leaf: Leaf) -> None:
     leaf.hand(operator_tunnel(M, B))
     frame(leaf.world)

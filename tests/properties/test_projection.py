@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vtep import config
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import NOTHING, Intent, candidates_of
+from vtep.listener import Listener
 from vtep.projection import Policy, project
 from vtep.rib import Holds, Rib
 from vtep.routes.attributes import Attributes, Election, Pmsi
@@ -19,6 +20,7 @@ from vtep.routes.event import Announced, EndOfRib, Heard, PeerOpened, SessionClo
 from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
 from vtep.routes.segment import Segment
+from vtep.station import Station
 
 PEERS = [Ip.parse(text) for text in ("10.9.0.1", "10.9.0.2", "2001:db8::9")]
 VTEPS = [Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.10", "2001:db8::1", "10.0.0.98", "127.0.0.1")]
@@ -82,8 +84,13 @@ RELOADS = (
 
 
 @functools.cache
+def configuration(toml: str = OURS) -> config.Config:
+    return config.parse(toml)
+
+
+@functools.cache
 def policy(toml: str = OURS) -> Policy:
-    return Policy(config.parse(toml), frozenset({MACS[2]}) if "tag = 7" in toml else frozenset())
+    return Policy(configuration(toml), frozenset({MACS[2]}) if "tag = 7" in toml else frozenset())
 
 
 often = st.sampled_from
@@ -201,7 +208,8 @@ def meaning(intent: Intent) -> object:
     hosts = {host.key: (host.mac, host.router) for _, found in intent.hosts.unordered() for host in found}
     floods = {flood.key: flood.via for _, found in intent.floods.unordered() for flood in found}
     forwarders = {row.key for _, found in intent.forwarders.unordered() for row in found}
-    return {key: row.via for key, row in intent.macs.unordered()}, hosts, floods, forwarders, intent.complete
+    rows = {key: row.via for key, row in intent.macs.unordered()}
+    return rows, hosts, floods, forwarders, intent.complete, dict(intent.own.unordered()), intent.announcing
 
 
 def flood_keys(intent: Intent) -> set:
@@ -221,6 +229,7 @@ def told(intent: Intent) -> object:
         if (found := [alert for alert in all_of_it if not alert.kind.startswith("dup-")])
     }
     beside = dict(intent.hosts.unordered()), dict(intent.floods.unordered()), dict(intent.refused_floods.unordered())
+    beside += dict(intent.own.unordered()), dict(intent.own_hosts.unordered()), intent.announcing
     return dict(intent.macs.unordered()), judged, alerts, beside, dict(intent.forwarders.unordered())
 
 
@@ -276,6 +285,68 @@ def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, 
         intent = project(rib, policy(toml), float(now), intent, changed)
 
         assert told(intent) == told(project(rib, policy(toml), float(now)))
+
+
+stations = st.builds(
+    Station,
+    vni=often([Vni(100), Vni(100), Vni(200), Vni(300)]),
+    mac=often(MACS[:2]),
+    port=often(["swp1", "swp2"]),
+    static=often([False, False, False, True]),
+    gateway=often([False, False, False, True]),
+    hosts=often([frozenset(), frozenset(HOSTS[1:2]), frozenset(HOSTS[1:])]),
+)
+here = (
+    st.tuples(st.just("heard"), stations)
+    | st.tuples(st.just("heard"), stations)
+    | st.tuples(st.just("changed"), stations)
+    | st.tuples(st.just("gone"), stations)
+    | st.tuples(st.just("leave"), often([frozenset(map(Vni, vnis)) for vnis in ((), (100,), (100, 200, 5000))]))
+    | st.tuples(st.just("reload"), often(RELOADS))
+)
+
+
+def happen(listener: Listener, what: str, how: object) -> None:
+    """Let something happen at our own ports, or to the configuration."""
+    match what, how:
+        case "heard", station:
+            listener.hear_stations([station])
+        case "changed", station:
+            listener.hear_stations([], changed=[station])
+        case "gone", station:
+            listener.hear_stations([], [station.key])
+        case "leave", vnis:
+            listener.may_announce(vnis)
+        case _, toml:
+            listener.reconfigure(configuration(toml), 0.0)
+
+
+@given(st.lists(here | here | mac_routes.map(announced) | mac_routes.map(withdrawn), max_size=16), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_it_does_so_with_stations_of_our_own_among_the_routes(history, once):
+    listener = Listener(configuration(), 0.0)
+    listener.may_announce(frozenset({Vni(100), Vni(200)}))
+    before = listener.judge(0.0)
+    for number, event in enumerate(history):
+        if isinstance(event, Heard):
+            listener.fold(event, 0.0)
+        else:
+            happen(listener, *event)
+        if once and number % 3:
+            continue
+        intent = listener.judge(0.0)
+
+        scratch = project(listener.rib, listener._policy, 0.0)
+        both = {**dict(before.own.unordered()), **dict(intent.own.unordered())}
+        assert told(intent) == told(scratch)
+        assert intent.generation - before.generation <= (meaning(intent) != meaning(before))
+        assert set(intent.own_touched) >= {key for key in both if before.own.get(key) != intent.own.get(key)}
+        assert not {key[:2] for key in intent.own_touched if key in intent.own} & {
+            key for key, _ in intent.macs.unordered()
+        }
+        assert {key for key, _ in intent.own_hosts.unordered()} == {key[:2] for key, _ in intent.own.unordered()}
+        assert listener.judge(0.0) is intent
+        before = intent
 
 
 @given(histories)

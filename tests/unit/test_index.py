@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.index import Index
 from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.routes.ead import EthernetAd
@@ -11,6 +11,7 @@ from vtep.routes.imet import Imet
 from vtep.routes.mac_ip import MacIp
 from vtep.routes.prefix import IpPrefix
 from vtep.routes.segment import Segment
+from vtep.station import Resident, Station
 
 A, B, PEER = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.9.9.9"))
 RD = RouteDistinguisher.parse("65000:1")
@@ -172,3 +173,41 @@ def test_the_routes_of_a_mac_are_found_whether_it_has_none_one_or_several(index:
         found.append(index.routes_of(M))
 
     assert found == [(), (one,), (one, other), (other,), ()]
+
+
+def resident(*hosts: Ip, vni: int = 100) -> Resident:
+    return Resident(Station(Vni(vni), M, "swp1", hosts=frozenset(hosts)))
+
+
+def test_a_station_is_found_under_its_mac_and_its_addresses_and_nowhere_once_it_left(index: Index) -> None:
+    other = Ip.parse("172.16.0.2")
+    first, second = resident(IP1), resident(other)
+
+    index.put_resident(None, first)
+    there = (dict(index.residents[M]), set(index.homes_of(IP1)), changed(index))
+    index.put_resident(first, second)
+    moved = (dict(index.residents[M]), set(index.homes_of(IP1)), set(index.homes_of(other)))
+    index.put_resident(second, None)
+
+    assert there == ({100: first}, {(100, M)}, ({M}, set(), set()))
+    assert moved == ({100: second}, set(), {(100, M)})
+    assert (index.residents, set(index.homes_of(other))) == ({}, set())
+
+
+def test_a_station_of_one_vni_leaves_that_of_another(index: Index) -> None:
+    here, elsewhere = resident(IP1), resident(IP1, vni=200)
+    index.put_resident(None, here)
+    index.put_resident(None, elsewhere)
+
+    index.put_resident(here, None)
+
+    assert (index.residents, set(index.homes_of(IP1))) == ({M: {200: elsewhere}}, {(200, M)})
+
+
+def test_a_station_that_lost_is_not_judged_again_for_that(index: Index) -> None:
+    index.put_resident(None, resident())
+    index.take_changed()
+
+    index.lose_resident(index.residents[M][Vni(100)])
+
+    assert (index.residents[M][Vni(100)].lost, changed(index)) == (True, (set(), set(), set()))

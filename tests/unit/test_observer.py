@@ -8,6 +8,7 @@ from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
 from vtep.kernel.messages import NTF_MASTER, NUD_NOARP, Half, Neighbour, Verb
+from vtep.station import Station
 from vtep.status.source import MacQuery
 
 A, B = "10.0.0.1", "10.0.0.2"
@@ -82,6 +83,36 @@ def test_a_move_is_in_the_journal_with_both_vteps(leaf):
     [move] = leaf.events("move")
     assert (str(move.vtep_before), str(move.vtep), move.reason) == (A, B, "higher-seq")
     assert leaf.observer.figures().moves == {100: 1}
+
+
+def test_a_move_to_a_port_here_and_away_from_it_is_in_the_journal_as_well(leaf):
+    leaf.listener.may_announce(frozenset({Vni(100)}))
+    announce(leaf, A, ONE, seq=1)
+    leaf.listener.hear_stations([Station(Vni(100), Mac.parse(ONE), "swp1"), Station(Vni(100), Mac.parse(TWO), "swp1")])
+    leaf.judge()
+    announce(leaf, A, ONE, seq=3)
+
+    here, away = leaf.events("move")
+    assert (str(here.vtep_before), str(here.vtep), here.text) == (A, "10.0.0.99", "sequence 2, heard at a port here")
+    assert (str(away.vtep_before), str(away.vtep), away.reason) == ("10.0.0.99", A, "higher-seq")
+    assert leaf.observer.figures().moves == {100: 2}
+
+
+def test_a_station_is_explained_with_its_port_and_against_whom_it_won_or_lost(leaf):
+    leaf.listener.may_announce(frozenset({Vni(100)}))
+    announce(leaf, A, ONE, seq=1)
+    leaf.listener.hear_stations([Station(Vni(100), Mac.parse(ONE), "swp1")])
+    leaf.judge()
+    won = leaf.explain(ONE)
+    announce(leaf, A, ONE, seq=2)
+    lost = leaf.explain(ONE)
+
+    assert won.summary == "Here, behind port swp1 (higher-seq): to be announced with sequence 2."
+    assert [(one.verdict, one.port) for one in won.candidates] == [("won", "swp1"), ("lost", "")]
+    assert lost.summary.startswith("Behind 10.0.0.1 (lower-vtep)")
+    assert [one.text for one in lost.candidates if one.port] == [
+        "Heard here on port swp1. The sequences are equal, and 10.0.0.1 is the lower address."
+    ]
 
 
 def test_peers_are_in_the_journal_once_for_each_change(leaf):

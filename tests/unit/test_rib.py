@@ -9,9 +9,10 @@ import pytest
 
 from tests.lab import wire
 from tests.lab.lines import Lines
-from vtep.addr import Esi, Ip, Mac
+from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.rib import ASK_AGAIN_S, EVERYONE, QUIET_S, REFRESH_WAIT_S, Holds, Rib
 from vtep.routes.exabgp import decode
+from vtep.station import Station
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))
@@ -1048,3 +1049,35 @@ def test_a_peer_whose_end_of_rib_never_comes_is_asked_for_a_refresh_when_it_is_q
     feed.wait(5)
 
     assert (too_early, feed.asked()) == ([], [A])
+
+
+# Stations of our own
+
+
+def a_station(mac: int = 1, vni: int = 100) -> Station:
+    return Station(Vni(vni), Mac(bytes((2, 0, 0, 0, 0, mac))), "swp1")
+
+
+def test_only_so_many_sequences_are_remembered_and_the_oldest_goes_first(monkeypatch) -> None:
+    monkeypatch.setattr("vtep.rib.SEQS_MAX", 2)
+    rib = Rib(Holds(), 0.0)
+    rib.remember({a_station(mac).key: mac for mac in (1, 2, 3)})
+
+    for mac in (1, 2, 3):
+        rib.hear_station(a_station(mac), None)
+
+    assert [rib.resident(*a_station(mac).key).seq for mac in (1, 2, 3)] == [0, 2, 3]
+
+
+def test_a_leave_to_announce_has_only_the_stations_of_its_vni_judged_again() -> None:
+    rib = Rib(Holds(), 0.0)
+    here, elsewhere = a_station(1), a_station(2, vni=200)
+    rib.hear_station(here, None)
+    rib.hear_station(elsewhere, None)
+    rib.index.take_changed()
+
+    rib.let_announce(frozenset({Vni(100)}))
+    first = rib.index.take_changed().macs
+    rib.let_announce(frozenset({Vni(100)}))
+
+    assert (first, rib.index.take_changed().macs) == ({here.mac}, set())

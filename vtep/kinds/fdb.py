@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import Direct, Intent, RemoteMac, RowKey
+from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.kernel.messages import (
     NTF_EXT_LEARNED,
     NTF_MASTER,
@@ -115,6 +115,9 @@ class _Fdb:
 
     def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
         return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
+
+    def is_settled(self, intent: Intent, key: RowKey) -> bool:
+        return is_lost_here(intent, key)
 
     def pack(self, key: RowKey, row: FdbRow) -> bytes:
         return key[0].to_bytes(3) + key[1] + _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0) + row.vtep

@@ -75,6 +75,9 @@ class _Flood:
     def beats(self, _row: FloodRow, _rank: int, _claimed: FloodRow, _claimed_rank: int) -> bool:
         return True
 
+    def is_settled(self, _intent: Intent, _key: FloodKey) -> bool:
+        return False
+
     def pack(self, key: FloodKey, _row: FloodRow) -> bytes:
         return key[0].to_bytes(3) + key[2].to_bytes(3) + key[1]
 

@@ -101,6 +101,9 @@ class _Neighbour:
     def beats(self, _row: NeighbourRow, _rank: int, _claimed: NeighbourRow, _claimed_rank: int) -> bool:
         return True
 
+    def is_settled(self, _intent: Intent, _key: HostKey) -> bool:
+        return False
+
     def pack(self, key: HostKey, row: NeighbourRow) -> bytes:
         return key[0].to_bytes(3) + row.mac + bytes((row.router,)) + key[1]
 

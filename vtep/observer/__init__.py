@@ -113,6 +113,9 @@ class Observer:
             self._tables.take(key, there=row is not None)
             if old is not None and row is not None and old.via != row.via:
                 self._moved(old, row)
+        for vni, mac, ip in intent.own_touched:
+            if ip is None:
+                self._take_station((vni, mac), before, intent)
         self._watch.take(intent.touched)
         for host in intent.touched_hosts:
             was, there = (any(found.vni == host[0] for found in of.hosts.get(host[1], ())) for of in (before, intent))
@@ -175,6 +178,20 @@ class Observer:
         self.happen(
             Entry("move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}")
         )
+
+    def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
+        """A MAC that came from another VTEP to a port of ours, or left for another, has moved."""
+        old, row = before.macs.get(key), intent.macs.get(key)
+        here, was_here = intent.own.get((*key, None)), (*key, None) in before.own
+        ours = self._facts.vtep_of_vni(key[0])
+        if old is not None and here is not None:
+            move = Entry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, heard at a port here")
+        elif row is not None and was_here:
+            move = Entry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
+        else:
+            return
+        self._census.moves[key[0]] += 1
+        self.happen(move)
 
     def _take_alerts(self, before: Intent, intent: Intent) -> None:
         for key, alerts in intent.alerts.unordered():

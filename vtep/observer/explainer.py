@@ -98,7 +98,7 @@ class Explainer:
             vtep=candidate.vtep,
             verdict=candidate.verdict,
             reason=candidate.reason,
-            text=telling.verdict_text(candidate.verdict, candidate.reason, winner),
+            text=telling.verdict_text(candidate.verdict, candidate.reason, winner, candidate.port),
             seq=candidate.seq,
             sticky=candidate.sticky,
             stale=candidate.stale,
@@ -109,6 +109,7 @@ class Explainer:
             label=candidate.label,
             targets=targets,
             notes=candidate.notes,
+            port=candidate.port,
         )
 
     def _kernel_row(self, known: Known | None) -> KernelRow:

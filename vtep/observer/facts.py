@@ -145,6 +145,10 @@ class Facts:
 
     # VNIs
 
+    def vtep_of_vni(self, vni: Vni) -> Ip | None:
+        """Return our own address in a VNI."""
+        return next((found.vtep for found in self.config.vnis if found.vni == vni), None)
+
     def vni_state(self, vni: Vni) -> str:
         configured = next((found for found in self.config.vnis if found.vni == vni), None)
         if configured is not None and not configured.is_bound:

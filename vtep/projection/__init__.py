@@ -1,4 +1,4 @@
-"""Which routes win, and what they mean on this leaf: the RIB and the configuration in, an `Intent` out.
+"""Which routes win, our own among them, and what they mean on this leaf: RIB and configuration in, an `Intent` out.
 
 Pure and total. Given the previous intent and what changed since, the work is proportional to what changed; without
 them everything is judged anew, with the same result (duplicate detection alone remembers). Knows BGP, not the kernel.
@@ -12,13 +12,15 @@ from vtep.addr import Vni
 from vtep.index import Changed
 from vtep.intent import NOTHING, Intent, RowKey
 from vtep.projection.draft import MacDraft, due_moves
+from vtep.projection.duplicates import frozen_at
 from vtep.projection.floods import project_floods
 from vtep.projection.forwarder import project_forwarders
 from vtep.projection.hosts import project_hosts
+from vtep.projection.macs import highest_rival
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
 
-__all__ = ["Policy", "project"]
+__all__ = ["Policy", "frozen_at", "highest_rival", "project"]
 
 PROJECTORS = (project_floods, project_hosts, project_forwarders)
 """Beside the MACs': each takes an intent and returns it with its own table, and whether that changed its meaning."""
@@ -46,7 +48,9 @@ def project(
         draft.judge(mac, vnis, rib, now)
     for mac in draft.freed():
         draft.judge(mac, frozenset(), rib, now)
-    intent, moved = draft.apply(now), draft.meaning_changed or rib.complete != previous.complete
+    intent = structs.replace(draft.apply(now), announcing=rib.announcing)
+    moved = draft.meaning_changed or (rib.complete, rib.announcing) != (previous.complete, previous.announcing)
+    changed.hosts.update(ip for _, _, ip in intent.own_touched if ip is not None)
     for projector in PROJECTORS:
         intent, moved_too = projector(intent, rib, policy, changed)
         moved |= moved_too

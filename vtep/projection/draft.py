@@ -10,12 +10,13 @@ from typing import Final, TypeVar
 
 from msgspec import structs
 
-from vtep.addr import Mac, Vni
-from vtep.intent import Candidate, Intent, Moves, RemoteMac, RowKey, keys_of
+from vtep.addr import Ip, Mac, Vni
+from vtep.intent import Candidate, Intent, Moves, OwnKey, OwnMac, RemoteMac, RowKey, is_lost_here, keys_of
 from vtep.projection import duplicates
 from vtep.projection.macs import Before, Judgement, judge_alone, judge_mac
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
+from vtep.station import Resident
 from vtep.table import Table
 
 _NOBODY: Final[Table[Mac, bool]] = Table()
@@ -36,8 +37,13 @@ class MacDraft:
         self.moves: dict[RowKey, Moves | None] = {}
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
         self.rows: dict[Vni, int] = {}
+        self.own: dict[OwnKey, OwnMac | None] = {}
+        self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
+        self.lost: list[RowKey] = []
+        self.astray: list[RowKey] = []
         self.meaning_changed = False
         self._has_history = bool(len(previous.moves) or len(previous.limited))
+        self._has_own = bool(len(previous.own))
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these moved, not where they were last: going there is no move."""
@@ -51,17 +57,25 @@ class MacDraft:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
 
         routes = rib.index.routes_of(mac)
-        if len(routes) == 1 and not vnis:
+        if len(routes) == 1 and not vnis and mac not in rib.index.residents:
             row = judge_alone(routes[0], rib, self.policy)
             if row is not None and self._take_alone(row):
                 return
 
         def before(vni: Vni) -> Before:
             key = (vni, mac)
-            return Before(_now(self.macs, self.previous.macs, key), _now(self.moves, self.previous.moves, key))
+            row = _now(self.macs, self.previous.macs, key)
+            return Before(row, _now(self.moves, self.previous.moves, key), self._home(key))
 
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
         self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+
+    def _home(self, key: RowKey) -> Ip | None:
+        """Return our address where the MAC was here."""
+        if not (self._has_own or self.own) or _now(self.own_hosts, self.previous.own_hosts, key) is None:
+            return None
+        vni = self.policy.vnis.get(key[0])
+        return None if vni is None else vni.vtep
 
     def _take_alone(self, row: RemoteMac) -> bool:
         """Note the row of a MAC without history or rival; false if there is more to it."""
@@ -86,14 +100,34 @@ class MacDraft:
             key = (vni, mac)
             row, candidates = self._within_limit(key, judgement)
             self._put_row(key, row)
+            if judgement.lost and row is not None and not is_lost_here(self.previous, key):
+                self.macs[key] = row  # the row may be what it was, and is above a station now
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
             _put(self.moves, self.previous.moves, key, judgement.moves)
+            self._put_own(key, judgement.own)
+            self.lost += (key,) if judgement.lost else ()
+            self.astray += (key,) if judgement.astray else ()
             told += candidates
             only = row
         if len(told) == 1 and only is not None and _says_all(told[0], only):
             self.judged[mac] = only
         else:
             self.judged[mac] = tuple(told) or None
+
+    def _put_own(self, key: RowKey, resident: Resident | None) -> None:
+        """Put what is announced of a station, or nothing, in the place of what was."""
+        if resident is None and not (self._has_own or self.own):
+            return
+        before = _now(self.own_hosts, self.previous.own_hosts, key)
+        there: dict[Ip | None, OwnMac] = {}
+        if resident is not None:
+            there = {ip: _own(resident, ip) for ip in (None, *resident.station.hosts)}
+        _put(self.own_hosts, self.previous.own_hosts, key, None if resident is None else resident.station.hosts)
+        for ip in dict.fromkeys((None, *(before or ()), *there)):
+            row = there.get(ip)
+            if _now(self.own, self.previous.own, (*key, ip)) != row:
+                self.own[*key, ip] = row
+                self.meaning_changed = True
 
     def _within_limit(self, key: RowKey, judgement: Judgement) -> tuple[RemoteMac | None, tuple[Candidate, ...]]:
         """A VNI that is full takes no new MAC; those it has go on."""
@@ -140,7 +174,12 @@ class MacDraft:
             moves=moves,
             limited=_changed(previous.limited, {vni: self._limited_in(vni) or None for vni in self.limited}),
             rows_of_vni=_changed(previous.rows_of_vni, {vni: count or None for vni, count in self.rows.items()}),
+            own=_changed(previous.own, self.own),
+            own_hosts=_changed(previous.own_hosts, self.own_hosts),
             touched=tuple(self.macs),
+            own_touched=tuple(self.own),
+            lost=tuple(self.lost),
+            astray=tuple(self.astray),
             due=self._due(moves, now),
         )
 
@@ -197,11 +236,16 @@ def _says_all(candidate: Candidate, row: RemoteMac) -> bool:
     )
 
 
+def _own(resident: Resident, ip: Ip | None) -> OwnMac:
+    station = resident.station
+    return OwnMac(station.vni, station.mac, ip, resident.seq, station.static, station.gateway)
+
+
 def _refused(candidate: Candidate, reason: str) -> Candidate:
     return structs.replace(candidate, verdict="refused", reason=reason)
 
 
-def _now(changes: dict[RowKey, V | None], table: Table[RowKey, V], key: RowKey) -> V | None:
+def _now(changes: dict[K, V | None], table: Table[K, V], key: K) -> V | None:
     return changes[key] if key in changes else table.get(key)
 
 

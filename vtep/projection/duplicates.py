@@ -1,35 +1,35 @@
 """Has a MAC moved too often (RFC 7432 15.1), and what then: the only part of the projection with a memory.
 
-Counted are changes of the place, between remote VTEPs as well; a rising sequence without a move and a move within one
+Counted are changes of the place, between remote VTEPs as well, and to and from this leaf; a rising sequence without a move and a move within one
 Ethernet segment are none. A move across a moment without any route counts once the MAC is known to move. The memory
 is a value that goes in and comes out, one for each MAC that moved within the window, and is dropped afterwards.
 """
 
 from vtep.config import DuplicateConfig
-from vtep.intent import Direct, Moves, RemoteMac
+from vtep.intent import Direct, Moves
 
 
 def follow(
-    moves: Moves | None, before: RemoteMac | None, row: RemoteMac, rule: DuplicateConfig, now: float
+    moves: Moves | None, before: bytes | None, place: bytes, via: Direct, rule: DuplicateConfig, now: float
 ) -> Moves | None:
-    """Return the memory after a MAC was judged to be where `row` says."""
+    """Return the memory after a MAC that was at one place, if at any, was judged to be at another or still there."""
     if moves is None:
-        if before is None or before.place == row.place:
+        if before is None or before == place:
             return None
-        moves = Moves(place=before.place)
+        moves = Moves(place=before)
     moves = _recovered(moves, rule, now)
     times = _lately(moves, rule, now)
-    if row.place != moves.place:
+    if place != moves.place:
         times = (*times, now)[-rule.moves :]
     since = moves.duplicate_since
     if since is None and len(times) >= rule.moves:
         since = now
     frozen = moves.frozen
     if frozen is None and times and since is not None and rule.action == "freeze":
-        frozen = row.via
+        frozen = via
     if not times and frozen is None:
         return None
-    return Moves(place=row.place, times=times, duplicate_since=since, frozen=frozen)
+    return Moves(place=place, times=times, duplicate_since=since, frozen=frozen)
 
 
 def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:

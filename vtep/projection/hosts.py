@@ -1,7 +1,8 @@
 """Which MAC has a host address: the IP table, judged apart from the MAC table (RFC 9721, RFC 9135; unverified).
 
 An address that shows up with another MAC has moved to it, while both MACs keep their rows. A route whose ARP/ND
-community says immutable keeps the address whatever the sequence (RFC 9047 3.1).
+community says immutable keeps the address whatever the sequence (RFC 9047 3.1). An address of a station that is here is nobody
+else's: a row for it would take the place of what the bridge heard itself.
 """
 
 from msgspec import structs
@@ -21,7 +22,8 @@ def project_hosts(intent: Intent, rib: Rib, policy: Policy, changed: Changed) ->
     rows: dict[Ip, tuple[Host, ...] | None] = {}
     touched: set[HostKey] = set()
     for ip in changed.hosts:
-        found = judge_host(ip, rib, policy)
+        at_home = {vni for vni, mac in rib.index.homes_of(ip) if (vni, mac, ip) in intent.own}
+        found = tuple(host for host in judge_host(ip, rib, policy) if host.vni not in at_home)
         before = {(host.key, host.mac, host.router) for host in intent.hosts.get(ip, ())}
         touched.update(key for key, *_ in before ^ {(host.key, host.mac, host.router) for host in found})
         rows[ip] = found or None

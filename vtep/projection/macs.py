@@ -1,22 +1,32 @@
-"""One MAC: its routes judged, a winner for each VNI, and what is told of every candidate.
+"""One MAC: its routes judged, and our own station beside them; a winner for each VNI, and what is told of every candidate.
 
 Pure: looks at this MAC's routes, its previous rows and moves, and the segments they name; the work does not grow with
 the table. Knows no generation and no kernel.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 from msgspec import Struct, structs
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
-from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.intent import Alert, Candidate, Moves, RemoteMac
 from vtep.projection import duplicates
 from vtep.projection.imports import Standing, admissions, judge, refusal
 from vtep.projection.policy import Policy
 from vtep.projection.segments import heard_at, is_proxy, is_segment, members
-from vtep.projection.winner import Place, choose
+from vtep.projection.winner import Place, choose, here
 from vtep.rib import Rib
 from vtep.routes.mac_ip import MacIp
+from vtep.station import Resident
+
+NO_RD: Final = RouteDistinguisher(8)
+
+
+Losers: TypeAlias = list[tuple[Place, str]]
+"""With the rule by which each lost."""
+Settled: TypeAlias = tuple[Place | None, str, Losers]
+"""The winner, if there is one, and why."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -24,6 +34,12 @@ class Before(Struct, frozen=True, gc=False):
 
     row: RemoteMac | None = None
     moves: Moves | None = None
+    home: Ip | None = None
+    """Our own address, if it was here."""
+
+    @property
+    def place(self) -> bytes | None:
+        return self.home if self.row is None else self.row.place
 
 
 class Judgement(Struct, frozen=True, gc=False):
@@ -33,6 +49,12 @@ class Judgement(Struct, frozen=True, gc=False):
     row: RemoteMac | None = None
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
+    own: Resident | None = None
+    """The station, if the MAC is here."""
+    lost: bool = False
+    """There is a station, and just now it lost to a better route."""
+    astray: bool = False
+    """There is a station that lost earlier, and nobody else has the MAC now."""
 
 
 def judge_alone(route: MacIp, rib: Rib, policy: Policy) -> RemoteMac | None:
@@ -62,16 +84,40 @@ def judge_alone(route: MacIp, rib: Rib, policy: Policy) -> RemoteMac | None:
 def judge_mac(
     mac: Mac, rib: Rib, policy: Policy, vnis_before: Iterable[Vni], before: Callable[[Vni], Before], now: float
 ) -> dict[Vni, Judgement]:
-    """Judge every route of this MAC; also the VNIs where it was before and is no longer."""
-    standings: dict[Vni, list[Standing]] = {vni: [] for vni in vnis_before}
+    """Judge every route of this MAC, and its stations; also the VNIs where it was before and is no longer."""
+    residents = _residents(mac, rib)
+    standings: dict[Vni, list[Standing]] = {vni: [] for vni in (*vnis_before, *residents)}
     for route in rib.index.routes_of(mac):
         for standing in judge(route, policy):
             standings.setdefault(standing.vni, []).append(standing)
-    return {vni: _judge_in_vni(vni, found, rib, policy, before(vni), now) for vni, found in standings.items()}
+    return {
+        vni: _judge_in_vni(vni, found, residents.get(vni), rib, policy, before(vni), now)
+        for vni, found in standings.items()
+    }
+
+
+def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
+    """Return the highest sequence of the routes that say this MAC is elsewhere, if there are any that may win."""
+    routes = rib.index.routes_of(mac)
+    standings = (standing for route in routes for standing in judge(route, policy) if standing.vni == vni)
+    places, _ = _places(vni, [standing for standing in standings if not standing.refusal], rib, policy)
+    return max((place.seq for place in places), default=None)
+
+
+def _residents(mac: Mac, rib: Rib) -> dict[Vni, Resident]:
+    """Return the stations that count: those of VNIs that announce."""
+    found = rib.index.residents.get(mac)
+    return {vni: resident for vni, resident in found.items() if vni in rib.announcing} if found else {}
 
 
 def _judge_in_vni(
-    vni: Vni, standings: list[Standing], rib: Rib, policy: Policy, before: Before, now: float
+    vni: Vni,
+    standings: list[Standing],
+    resident: Resident | None,
+    rib: Rib,
+    policy: Policy,
+    before: Before,
+    now: float,
 ) -> Judgement:
     refused = [_candidate(standing, rib, "refused", standing.refusal) for standing in standings if standing.refusal]
     usable = [standing for standing in standings if not standing.refusal]
@@ -81,22 +127,77 @@ def _judge_in_vni(
         for standing in usable
         if id(standing.route) in nowhere
     ]
-    if not places:
+    home = None if resident is None else here(resident, policy.vnis[vni].vtep)
+    contest = _contest(places, home)
+    if contest is None:
         moves = duplicates.idle(before.moves, policy.duplicates, now) if before.moves else None
-        return Judgement(tuple(refused), moves=moves)
-    winner, reason, losers = choose(places)
+        told = [] if resident is None else [_at_home(vni, resident, "lost", "taken-over", policy)]
+        return Judgement((*told, *refused), moves=moves, astray=resident is not None)
+    winner, _, losers = contest
     notes = {id(standing.route): standing.notes for standing in usable}
-    row = _row(vni, winner, reason, notes, rib)
-    moves = duplicates.follow(before.moves, before.row, row, policy.duplicates, now)
-    told = list(_tell(vni, winner, "won", reason, notes, rib))
-    for loser, rule in losers:
-        told += _tell(vni, loser, "lost", rule, notes, rib)
+    moves = duplicates.follow(before.moves, before.place, winner.name, winner.via, policy.duplicates, now)
+    is_here = home is not None and _is_here(home, winner, moves)
+    settled = contest if home is None else _settled(contest, home, is_here)
     return Judgement(
-        candidates=(*told, *refused),
-        row=_kept_where_frozen(row, before.row, moves, places),
+        candidates=(*_tell_all(vni, settled, notes, rib, policy), *refused),
+        row=None if is_here else _remote_row(vni, settled, before.row, moves, notes, rib),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_duplicates(moves)})),
+        own=resident if is_here else None,
+        lost=home is not None and not (home is winner or is_here or home.fixed),
     )
+
+
+# This leaf among the others
+
+
+def _contest(places: list[Place], home: Place | None) -> tuple[Place, str, Losers] | None:
+    """Return who wins, with a station of ours among them; one that was lost may lose, but not win."""
+    if home is None:
+        return choose(places) if places else None
+    contest = choose([*places, home])
+    if contest[0] is not home or not _is_lost(home):
+        return contest
+    if not places:
+        return None
+    winner, reason, losers = choose(places)
+    return winner, reason, [*losers, (home, "taken-over")]
+
+
+def _is_lost(home: Place) -> bool:
+    return home.resident is not None and home.resident.lost
+
+
+def _is_here(home: Place, winner: Place, moves: Moves | None) -> bool:
+    """A frozen MAC is where it was frozen, whoever wins."""
+    frozen = duplicates.frozen_at(moves)
+    return winner is home if frozen is None else frozen.vtep == home.vtep
+
+
+def _settled(contest: tuple[Place, str, Losers], home: Place, is_here: bool) -> Settled:
+    """Return the contest as it is told where a freeze decides between this leaf and the others."""
+    winner, _, losers = contest
+    if (winner is home) == is_here:
+        return contest
+    if is_here:
+        return home, "dup-frozen", [(winner, "dup-frozen"), *(pair for pair in losers if pair[0] is not home)]
+    frozen_out = (home, "dup-frozen")
+    return (losers[0][0], "dup-frozen", [*losers[1:], frozen_out]) if losers else (None, "", [frozen_out])
+
+
+def _remote_row(
+    vni: Vni,
+    settled: Settled,
+    before: RemoteMac | None,
+    moves: Moves | None,
+    notes: Mapping[int, tuple[str, ...]],
+    rib: Rib,
+) -> RemoteMac | None:
+    """Return the row of the winner, or where the MAC is frozen; there it stays though nobody else tells of it."""
+    winner, reason, losers = settled
+    row = before if winner is None else _row(vni, winner, reason, notes, rib)
+    places = [place for place in (winner, *(loser for loser, _ in losers)) if place is not None]
+    return None if row is None else _kept_where_frozen(row, before, moves, places)
 
 
 # Places
@@ -135,7 +236,7 @@ def _row(vni: Vni, winner: Place, reason: str, notes: Mapping[int, tuple[str, ..
     return RemoteMac(
         vni=vni,
         mac=speaker.mac,
-        via=Direct(winner.vtep, winner.encapsulation),
+        via=winner.via,
         reason=reason,
         seq=winner.seq,
         sticky=winner.fixed,
@@ -162,6 +263,19 @@ def _kept_where_frozen(
 # What is told
 
 
+def _tell_all(
+    vni: Vni, settled: Settled, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
+) -> Iterable[Candidate]:
+    winner, reason, losers = settled
+    for place, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
+        if place is None:
+            continue
+        if place.resident is None:
+            yield from _tell(vni, place, verdict, why, notes, rib)
+        else:
+            yield _at_home(vni, place.resident, verdict, why, policy)
+
+
 def _tell(
     vni: Vni, place: Place, verdict: str, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib
 ) -> Iterable[Candidate]:
@@ -174,6 +288,27 @@ def _tell(
             yield _candidate(standing, rib, "lost", "non-proxy")
         else:
             yield _candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")
+
+
+def _at_home(vni: Vni, resident: Resident, verdict: str, reason: str, policy: Policy) -> Candidate:
+    """Tell of a station as of a route: the one that we announce, or would."""
+    station, configured = resident.station, policy.vnis[vni]
+    return Candidate(
+        vni=vni,
+        mac=station.mac,
+        vtep=configured.vtep,
+        verdict=verdict,
+        reason=reason,
+        seq=resident.seq,
+        sticky=station.fixed,
+        stale=False,
+        peer=configured.vtep,
+        rd=configured.rd or NO_RD,
+        ip=None,
+        esi=NO_SEGMENT,
+        label=vni,
+        port=station.port,
+    )
 
 
 def _candidate(standing: Standing, rib: Rib, verdict: str, reason: str) -> Candidate:

@@ -4,6 +4,7 @@ Knows configuration and addresses; judges nothing. One value is made at start an
 MACs asks few distinct questions, and a peer that asks many makes the memory start over.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
@@ -40,6 +41,10 @@ class Policy:
             found = frozenset(vni.vni for vni in self.vnis.values() if _matches(vni.imports, targets))
             self._imports.put(targets, found)
         return found
+
+    def announcing(self, vnis: Iterable[Vni]) -> frozenset[Vni]:
+        """Return those of these VNIs that are ours and may tell of their stations."""
+        return frozenset(vni for vni in vnis if vni in self.vnis and self.vnis[vni].announce)
 
     def refused_next_hop(self, next_hop: Ip) -> str:
         """Return why nothing may be sent there, or nothing."""

@@ -1,6 +1,6 @@
 """Which place wins a MAC: one total order, and the name of the rule that decided.
 
-    place      a VTEP, or an Ethernet segment with all its VTEPs: moving means changing the place
+    place      a VTEP, or an Ethernet segment with all its VTEPs, or this leaf: moving means changing the place
     1 stale    a place that only LLGR-stale routes vouch for loses (RFC 9494 4.3, unverified)
     2 fixed    a sticky MAC cannot move (RFC 7432 7.7, 15.2), so it wins whatever the sequence; and so does a default
                gateway, as with FRR: RFC 7432 10.1 gives it no rank
@@ -20,12 +20,14 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from vtep.addr import Esi, Ip, Vni
+from vtep.intent import Direct
 from vtep.routes.attributes import HOST_PROXY
 from vtep.routes.mac_ip import MacIp
+from vtep.station import Resident
 
 
 class Place:
-    """Where a MAC may be, with the routes that say so. Lives only while one MAC is judged."""
+    """Where a MAC may be, with the routes that say so, or the station. Lives only while one MAC is judged."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Place:
         encapsulation: Vni | None,
         spread: bool,
         heard: bool = False,
+        resident: Resident | None = None,
     ) -> None:
         self.vtep = vtep
         """Where frames go: the VTEP itself, or the lowest of the segment's."""
@@ -44,16 +47,29 @@ class Place:
         """The segment has more than one VTEP."""
         self.heard = heard
         """The VTEP heard the station, and was taken before one that only stands in for it."""
+        self.resident = resident
+        """The station, where the place is this leaf: its route is our own, and is ranked as the others rank it."""
         self.routes = sorted(routes, key=_route_order)
-        self.llgr_stale = self.routes[0].attributes.llgr_stale
+        self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
         best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
         self.sticky = any(attributes.sticky for attributes in best)
         self.gateway = any(attributes.gateway for attributes in best)
-        self.seq = max(attributes.seq for attributes in best)
+        self.seq = max((attributes.seq for attributes in best), default=0)
+        if resident is not None:
+            self.sticky, self.gateway, self.seq = resident.station.static, resident.station.gateway, resident.seq
 
     @property
     def fixed(self) -> bool:
         return self.sticky or self.gateway
+
+    @property
+    def name(self) -> bytes:
+        """Where it is, as far as moving is concerned."""
+        return self.segment or self.vtep
+
+    @property
+    def via(self) -> Direct:
+        return Direct(self.vtep, self.encapsulation)
 
     @cached_property
     def order(self) -> tuple[object, ...]:
@@ -65,6 +81,11 @@ class Place:
             self.segment or b"",
             self.encapsulation or 0,
         )
+
+
+def here(resident: Resident, vtep: Ip) -> Place:
+    """Return this leaf as a place, under the address that the others will know it by."""
+    return Place([], vtep, None, None, spread=False, resident=resident)
 
 
 def choose(places: Iterable[Place]) -> tuple[Place, str, list[tuple[Place, str]]]:

@@ -235,22 +235,28 @@ class Engine:
         if kind.place(key) not in this.ground.ready:
             return _Judged(key, wanted, seen, claim, None)
         verdict = judge(wanted, seen, claim)
-        if verdict is Verdict.CONTESTED and seen is not None and seen.holder == LOCAL_LEARNED:
-            rank = kind.rank(this.intent, key)
-            if self._is_newer((kind.name, key), rank, claim, touched=touched):
-                verdict = _take_over(wanted, seen, claim)
+        if (
+            verdict is Verdict.CONTESTED
+            and seen is not None
+            and seen.holder == LOCAL_LEARNED
+            and self._is_newer(kind, key, claim, this.intent, touched=touched)
+        ):
+            verdict = _take_over(wanted, seen, claim)
         return _Judged(key, wanted, seen, claim, verdict)
 
-    def _is_newer(self, place: Place, rank: int, claim: Claim | None, *, touched: bool) -> bool:
+    def _is_newer(self, kind: Kind, key: Key, claim: Claim | None, intent: Intent, *, touched: bool) -> bool:
         """Between a station heard here and a remote route, the newest knowledge wins.
 
         A route that comes, or whose rank rises, after the station was heard says that the station left. A row that was
-        there before gives way. At the start nobody knows what is older, and the station stays.
+        there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
+        compared with the others, and lost: that may be known later than the row itself.
         """
+        place = (kind.name, key)
         before = self._yielded.get(place)
-        if before is None and touched and claim is None and self._was_complete:
+        is_new = before is None and claim is None and self._was_complete
+        if touched and (is_new or kind.is_settled(intent, key)):
             before = self._yielded[place] = _NEVER  # so that it stays news until it is written
-        return before is not None and rank > before
+        return before is not None and kind.rank(intent, key) > before
 
     # What needs no write
 

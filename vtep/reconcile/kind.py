@@ -122,6 +122,9 @@ class Kind(Protocol):
     def beats(self, row: Row, rank: int, claimed: Row, claimed_rank: int) -> bool:
         """Tell whether this row would win against a claimed one whose routes may not have come back yet."""
 
+    def is_settled(self, intent: Intent, key: Key) -> bool:
+        """Tell whether the intent compared the row with the station that was heard here, and the row won."""
+
     def pack(self, key: Key, row: Row) -> bytes:
         """Write a row of ours down."""
 

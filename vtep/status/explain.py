@@ -78,6 +78,9 @@ def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     desired = explanation.desired
     if desired is not None:
         return _about_row(explanation, desired, scene)
+    station = next((candidate for candidate in explanation.candidates if candidate.port), None)
+    if station is not None:
+        return _about_station(explanation, station)
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
         return _about_refusals(explanation, refused, scene)
@@ -86,11 +89,12 @@ def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     return _about_nothing(explanation, scene)
 
 
-def verdict_text(verdict: str, reason: str, winner: Ip | None) -> str:
-    """Say why a route has its verdict: a rule reads otherwise for the one that lost by it."""
+def verdict_text(verdict: str, reason: str, winner: Ip | None, port: str = "") -> str:
+    """Say why a route has its verdict, or a station that was heard at a port: who lost by a rule reads it otherwise."""
+    heard = f"Heard here on port {port}. " if port else ""
     if verdict == "lost" and winner is not None and reason in _LOST:
-        return _LOST[reason].format(winner=winner)
-    return sentence(reason)
+        return heard + _LOST[reason].format(winner=winner)
+    return heard + sentence(reason)
 
 
 def age(since: float | None, now: float) -> str:
@@ -109,7 +113,7 @@ def age(since: float | None, now: float) -> str:
 
 def _about_row(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
     where = f"Behind {row.vtep} ({row.reason})"
-    also = _about_alerts(explanation, row)
+    also = _about_alerts(explanation, row.vtep, f"behind {row.vtep}", row.reason)
     if row.sync.state in (INSTALLED, STALE):
         there = f"{where}: {_installed(explanation, row, scene)}"
         if row.sync.state == STALE:
@@ -212,15 +216,16 @@ def _mended(reason: str, explanation: Explanation, scene: Scene) -> str:
 # Alerts
 
 
-def _about_alerts(explanation: Explanation, row: MacStatus) -> str:
-    """Append what a person should know beside the state."""
+def _about_alerts(explanation: Explanation, place: Ip, where: str, reason: str = "") -> str:
+    """Append what a person should know beside the state of a MAC that is at a place, in words."""
     said = []
-    between = " and ".join(_vteps(explanation)) or str(row.vtep)
-    if row.reason == "dup-frozen" or "dup-frozen" in row.alerts:
-        said.append(f"Duplicate: frozen behind {row.vtep} after {explanation.moves} moves, claimed by {between}.")
-    elif "dup-warn" in row.alerts:
+    alerts = explanation.alerts
+    between = " and ".join(_vteps(explanation)) or str(place)
+    if reason == "dup-frozen" or "dup-frozen" in alerts:
+        said.append(f"Duplicate: frozen {where} after {explanation.moves} moves, claimed by {between}.")
+    elif "dup-warn" in alerts:
         said.append(f"Duplicate: it moved {explanation.moves} times lately, between {between}.")
-    said += [f"{sentence(alert)} ({alert})" for alert in row.alerts if not alert.startswith("dup-")]
+    said += [f"{sentence(alert)} ({alert})" for alert in alerts if not alert.startswith("dup-")]
     return "".join(f" {text}" for text in said)
 
 
@@ -236,6 +241,19 @@ def _vteps(explanation: Explanation) -> list[str]:
     """Return the VTEPs that could have it, lowest first."""
     found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
     return [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+
+
+# A MAC that is here
+
+
+def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[str, str]:
+    is_here = station.verdict == "won"
+    also = _about_alerts(explanation, station.vtep, "here" if is_here else "elsewhere")
+    todo = " ".join(_advice_for_alert(alert, explanation) for alert in explanation.alerts[:1])
+    if not is_here:
+        return f"{station.text} It is not announced ({station.reason}).{also}", todo or advice(station.reason)
+    how = "as sticky" if station.sticky else f"with sequence {station.seq}"
+    return f"Here, behind port {station.port} ({station.reason}): to be announced {how}.{also}", todo
 
 
 # A MAC that has none

@@ -215,7 +215,7 @@ class VniStatus(Struct, frozen=True):
 
 
 class CandidateStatus(Struct, frozen=True):
-    """One route that was judged for a MAC."""
+    """One route that was judged for a MAC, or the station that was heard here."""
 
     vni: Vni
     vtep: Ip
@@ -232,6 +232,8 @@ class CandidateStatus(Struct, frozen=True):
     label: int = 0
     targets: tuple[RouteTarget, ...] = ()
     notes: tuple[str, ...] = ()
+    port: str = ""
+    """Where it was heard, if it is no route but a station of this leaf."""
 
 
 class KernelRow(Struct, frozen=True):

@@ -42,6 +42,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Two routes of one place; a fixed order chose which one speaks for it.",
         "Nothing.",
     ),
+    "taken-over": (
+        "A better route came after the station was heard; it counts again when it is heard again.",
+        "Nothing: a station that is here speaks soon.",
+    ),
     "bad-mac": (
         "The MAC is zero, broadcast or multicast.",
         "Look at the peer that announces it.",

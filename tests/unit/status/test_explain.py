@@ -23,7 +23,7 @@ from vtep.status.model import (
 )
 
 VNI, MAC = Vni(100), Mac.parse("02:00:00:00:00:01")
-A, B = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
+A, B, OURS = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2"), Ip.parse("10.0.0.99")
 RD = RouteDistinguisher.parse("10.0.0.1:100")
 CONFIGURED = config.parse(CONFIG).vnis[0]
 NOW = 1000.0
@@ -46,6 +46,11 @@ SCENE = Scene(STATUS, NOW, CONFIGURED)
 def candidate(verdict: str, reason: str, vtep: Ip = A, *targets: str) -> CandidateStatus:
     routes = tuple(map(RouteTarget.parse, targets))
     return CandidateStatus(VNI, vtep, verdict, reason, "", 0, False, False, vtep, RD, label=100, targets=routes)
+
+
+def station(verdict: str, reason: str, *, sticky: bool = False) -> CandidateStatus:
+    text = verdict_text(verdict, reason, None, "swp1")
+    return CandidateStatus(VNI, OURS, verdict, reason, text, 7, sticky, False, OURS, RD, label=100, port="swp1")
 
 
 def unwanted(**fields: Any) -> Explanation:
@@ -279,6 +284,34 @@ CASES = (
         scene(port="port99"),
     ),
     Case(
+        "announced",
+        unwanted(candidates=(station("won", "higher-seq"), candidate("lost", "higher-seq"))),
+        "Here, behind port swp1 (higher-seq): to be announced with sequence 7.",
+    ),
+    Case(
+        "announced-as-sticky",
+        unwanted(candidates=(station("won", "sticky", sticky=True),), alerts=("sticky-violation",)),
+        "Here, behind port swp1 (sticky): to be announced as sticky. A VTEP announces a MAC that is sticky or a gateway "
+        "elsewhere. (sticky-violation)",
+        "Find the station at the VTEP that is named.",
+    ),
+    Case(
+        "announced-though-frozen",
+        unwanted(
+            candidates=(station("won", "dup-frozen"), candidate("lost", "dup-frozen")), alerts=("dup-frozen",), moves=6
+        ),
+        "Here, behind port swp1 (dup-frozen): to be announced with sequence 7. Duplicate: frozen here after 6 moves, "
+        "claimed by 10.0.0.1 and 10.0.0.99.",
+        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.99, then `vtep clear-duplicate 02:00:00:00:00:01`",
+    ),
+    Case(
+        "a-station-that-lost",
+        unwanted(candidates=(station("lost", "taken-over"),)),
+        "Heard here on port swp1. A better route came after the station was heard; it counts again when it is heard "
+        "again. It is not announced (taken-over).",
+        "Nothing: a station that is here speaks soon.",
+    ),
+    Case(
         "another-hands-row",
         unwanted(kernel=KernelRow("foreign", B, "another hand's row to 10.0.0.2")),
         "No peer tells of it, but the kernel has another hand's row to 10.0.0.2.",
@@ -346,6 +379,12 @@ def test_what_is_said_of_a_mac(case):
 )
 def test_a_route_that_lost_names_the_one_that_won(reason, expected):
     assert verdict_text("lost", reason, B) == expected
+
+
+def test_a_station_that_lost_names_its_port_and_the_winner():
+    assert verdict_text("lost", "lower-vtep", A, "swp1") == (
+        "Heard here on port swp1. The sequences are equal, and 10.0.0.1 is the lower address."
+    )
 
 
 def test_a_route_that_won_has_the_rules_own_sentence():
