@@ -28,6 +28,23 @@ def test_every_version_is_what_a_dictionary_would_be_and_stays_so(history: list[
         assert table == content
 
 
+@given(st.lists(changes, max_size=8))
+def test_so_is_one_whose_buckets_were_split(history: list[dict]) -> None:
+    """Hashes that are alike in their lowest 12 bits go to one bucket, and those in 16 bits to one part of it."""
+    crowd = {number << 12: number for number in (*range(1, 200), *range(208, 1600, 16))}
+    versions = [(Table(crowd.items()), crowd)]
+    for change in history:
+        table, content = versions[-1]
+        near = {key << 12: value for key, value in change.items()}
+        versions.append((table.changed(near), settled(content, near)))
+
+    for table, content in versions:
+        assert dict(table.unordered()) == content
+        assert len(table) == len(content)
+        assert all(table[key] == value for key, value in content.items())
+        assert all((table.get(key), key in table) == (content.get(key), key in content) for key in crowd)
+
+
 def test_what_is_not_there_is_not_there() -> None:
     table = Table([(1, "one")])
 
@@ -58,3 +75,13 @@ def test_a_change_leaves_the_rest_the_very_same_objects() -> None:
 
     shared = sum(mine is theirs for mine, theirs in zip(table._trunk, changed._trunk, strict=True))
     assert shared == len(table._trunk) - 1
+
+
+def test_a_change_in_a_crowd_leaves_the_rest_of_the_crowd_the_very_same_objects() -> None:
+    table = Table((number << 12, object()) for number in range(1_000))
+
+    changed = table.changed({5 << 12: object()})
+
+    before, after = table._trunk[0][0], changed._trunk[0][0]
+    shared = sum(mine is theirs for mine, theirs in zip(before, after, strict=True))
+    assert shared == len(before) - 1
