@@ -81,6 +81,8 @@ class Announcer:
         """What an earlier life announced may be withdrawn: what is wanted now is all there is to want."""
         self.window: float = WINDOW
         self.refused: dict[Route, Refused] = {}
+        self.news: list[Refused] = []
+        """Refusals that were the first of their kind, until whoever tells of them takes them away."""
         self.state = AWAY
         self.why = ""
         self._chance = chance
@@ -395,7 +397,9 @@ class Announcer:
         tries = old.tries + 1 if old is not None and old.command == asked.command else 1
         wait_s = min(RETRY_S_LAST, RETRY_S_FIRST * 2.0 ** min(tries - 1, 16))
         due = now + wait_s * (1 - JITTER + 2 * JITTER * self._chance())
-        self.refused[route] = Refused(asked.command, refusal, tries, due)
+        self.refused[route] = refused = Refused(asked.command, refusal, tries, due)
+        if tries == 1:
+            self.news.append(refused)
         self._number += 1
         heappush(self._retries, (due, self._number, route))
 

@@ -68,12 +68,11 @@ class FakeExaBgp:
         lines = self.announcer.lines(self.now)
         self.heard += lines
         for line in lines:
-            if line == REFRESH and not self.sessions:
-                self.answers += ERROR
-            elif line != REFRESH and not self.commands:
-                self.answers += ERROR
-            else:
+            taken = self.sessions if line == REFRESH else self.commands
+            if taken:
                 self.waiting.append(line)
+            else:
+                self.answers += ERROR
         return lines
 
     def do(self, count=None):
