@@ -85,7 +85,7 @@ class Daemon:
         self._exabgp_pid: int | None = None
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._orders = Orders(self.listener, self.observer, self._nudged.set)
+        self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
 

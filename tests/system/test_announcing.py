@@ -159,7 +159,7 @@ def test_an_exabgp_that_is_started_anew_is_told_everything_anew(network, speaker
     wait_until(lambda: not first.established, 10, "the end of the session")
     exabgp.start()
 
-    wait_until(lambda: speaker.established(), 15, "a new session")
+    wait_until(speaker.established, 15, "a new session")
     told(speaker, FLOODS)
 
 
