@@ -130,14 +130,9 @@ class ToldLedger:
             self.torn = len(data)
             return
         self._read_header(header)
-        lines = body.split(b"\n")
-        tail = lines.pop()
-        for number, line in enumerate(lines):
-            record = _unframed(line)
-            if record is None and number == len(lines) - 1:
-                tail = line + b"\n" + tail
-                break
-            self._replay(record)
+        *lines, tail = body.split(b"\n")
+        for line in lines:
+            self._replay(_unframed(line))
         self.torn = len(tail)
 
     def _read_header(self, header: bytes) -> None:
@@ -149,9 +144,9 @@ class ToldLedger:
         if form != FORMAT:
             raise self._damaged(f"its format is {form}, ours {FORMAT}")
 
-    def _replay(self, record: bytes | None) -> None:
+    def _replay(self, record: bytes) -> None:
         try:
-            what, fields = _decode(record or b"")
+            what, fields = _decode(record)
             if what == _ASKED:
                 announcement = _announcement(fields)
                 self._put(announcement.route, Told(announcement, sure=False))
@@ -290,10 +285,10 @@ def _announcement(fields: _Fields) -> Announcement:
     return MacAdvertisement(route, next_hop, label, label2, Esi.unpack(fields.esi), communities)
 
 
-def _unframed(line: bytes) -> bytes | None:
-    """Return the record of a line, or nothing where the checksum does not match."""
+def _unframed(line: bytes) -> bytes:
+    """Return the record of a line, which is none where the checksum does not match."""
     checksum, _, record = line.partition(b" ")
-    return record if checksum == b"%08x" % zlib.crc32(record) else None
+    return record if checksum == b"%08x" % zlib.crc32(record) else b""
 
 
 def sequences(told: Mapping[Route, Told]) -> Iterator[tuple[Vni, Mac, int]]:

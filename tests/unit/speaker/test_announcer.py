@@ -194,6 +194,7 @@ def test_an_error_to_a_refresh_is_no_answer_to_the_question(announcer):
 def test_an_error_to_a_refresh_refuses_no_command(announcer, exabgp):
     exabgp.settle()
     announcer.want(wish(announcement(1), announcement(2)))
+    exabgp.refuses[announcement(1).route] = "so"
     exabgp.sessions = False
     exabgp.read()
     announcer.refresh(None)
@@ -201,9 +202,25 @@ def test_an_error_to_a_refresh_refuses_no_command(announcer, exabgp):
     exabgp.answer()
     exabgp.settle()
 
-    assert announcer.refused == {}
-    assert exabgp.told == wish(announcement(1), announcement(2))
-    assert announcer.status().told == 2
+    assert set(announcer.refused) == {announcement(1).route}
+    assert announcer.status().told == 1
+    assert exabgp.heard.count(QUESTION) == 1
+
+
+def test_an_exabgp_that_could_is_not_taken_for_one_that_cannot(announcer, exabgp):
+    """What is left of earlier lines may look like the answers of plain ExaBGP."""
+    exabgp.settle()
+    exabgp.sessions = False
+    announcer.refresh(None)
+    exabgp.read()
+    announcer.lose(exabgp.now)
+    exabgp.read()
+    exabgp.answer()
+    before = announcer.state, announcer.can
+    exabgp.settle()
+
+    assert before == (ASKING, True)
+    assert announcer.state == ABLE
 
 
 def test_another_grammar_is_not_spoken(announcer):
