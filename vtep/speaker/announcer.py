@@ -86,6 +86,7 @@ class Announcer:
         self.state = AWAY
         self.why = ""
         self._chance = chance
+        self._exabgp = ""
         self._since = 0.0
         self._needed = False
         self._wanted: dict[Route, Announcement] = {}
@@ -166,9 +167,8 @@ class Announcer:
 
     def attach(self, exabgp: str, now: float) -> None:
         """A relay of this ExaBGP is there; another ExaBGP was told nothing."""
-        if exabgp != self.ledger.exabgp:
-            self.ledger.begin(exabgp)
-            self.refused.clear()
+        self._exabgp = exabgp
+        self._begin(now)
         self._forget_asked()
         self._lines.clear()
         for route in (*self._wanted, *self.ledger.told):
@@ -177,6 +177,17 @@ class Announcer:
             self._ask("", now)
         else:
             self._become(IDLE, "nothing is to be announced", now)
+
+    def _begin(self, now: float) -> None:
+        """Be with the ledger of this ExaBGP."""
+        if self.ledger.exabgp == self._exabgp:
+            return
+        try:
+            self.ledger.begin(self._exabgp)
+        except OSError as error:
+            self._cannot_note(error, now)
+        else:
+            self.refused.clear()
 
     def detach(self, now: float) -> None:
         """Nobody is there to ask."""
@@ -261,6 +272,9 @@ class Announcer:
         """Take from the queue what may be sent, and note it before it is."""
         if self._ledger_retry is not None and now < self._ledger_retry:
             return []
+        self._begin(now)
+        if self.ledger.exabgp != self._exabgp:
+            return []
         asked: list[Asked] = []
         while self._queue and len(self._asked) + len(asked) < self.window:
             route = self._queue.popleft()
@@ -294,8 +308,7 @@ class Announcer:
         try:
             self.ledger.ask(one.command for one in asked if one.command is not None)
         except OSError as error:
-            self.why = f"{error.strerror or error}: what is told cannot be noted"
-            self._ledger_retry = now + LEDGER_RETRY_S
+            self._cannot_note(error, now)
             for one in asked:
                 self._put(one.route)
             return []
@@ -303,6 +316,10 @@ class Announcer:
             self._ledger_retry, self.why = None, ""
         self._under_way.update(one.route for one in asked if one.route is not None)
         return asked
+
+    def _cannot_note(self, error: OSError, now: float) -> None:
+        self.why = f"{error.strerror or error}: what is told cannot be noted"
+        self._ledger_retry = now + LEDGER_RETRY_S
 
     def _put(self, route: Route | None) -> None:
         if route is not None and route not in self._queued:
@@ -340,13 +357,13 @@ class Announcer:
             pass
         self._bare = (0, 0)
         self.can = version == VERSION
-        self._able = self.ledger.exabgp if self.can else ""
+        self._able = self._exabgp if self.can else ""
         why = "" if self.can else f"this ExaBGP has EVPN commands of version {version}, not {VERSION}"
         self._become(ABLE if self.can else UNABLE, why, now)
 
     def _hear_while_asking(self, ok: bool, refusal: str | None, now: float) -> None:
         """Tell an ExaBGP without the commands by an error beside those that refreshes may be answered with."""
-        if refusal is not None or not self._asked or self._able == self.ledger.exabgp:
+        if refusal is not None or not self._asked or self._able == self._exabgp:
             return
         errors, answers = self._bare[0] + (not ok), self._bare[1] + 1
         self._bare = (errors, answers)
@@ -387,8 +404,8 @@ class Announcer:
                 self.ledger.confirm(route)
             elif not asked.was_there:
                 self.ledger.forget(route)
-        except OSError:  # unsure it stays, and is told again
-            self._ledger_retry = now + LEDGER_RETRY_S
+        except OSError as error:  # unsure it stays, and is told again
+            self._cannot_note(error, now)
         self._put(route)
 
     def _refuse(self, asked: Asked, route: Route, refusal: str, now: float) -> None:

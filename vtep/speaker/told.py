@@ -74,11 +74,14 @@ class ToldLedger:
         return self._told
 
     def begin(self, exabgp: str) -> None:
-        """Another ExaBGP: it was told nothing."""
-        self.exabgp = exabgp
-        self._told = {}
-        self.sure = 0
-        self._rewrite()
+        """Another ExaBGP: it was told nothing. An OSError leaves everything as it was."""
+        before = self.exabgp, self._told, self.sure
+        self.exabgp, self._told, self.sure = exabgp, {}, 0
+        try:
+            self._rewrite()
+        except OSError:
+            self.exabgp, self._told, self.sure = before
+            raise
 
     def ask(self, commands: Iterable[Command]) -> None:
         """Note, before they are sent, what ExaBGP is asked. An OSError leaves everything as it was."""
@@ -173,7 +176,7 @@ class ToldLedger:
         """Write all of it or nothing: what cannot be noted must not be asked either."""
         if self._file is None:
             return
-        lines = [b"%08x %s\n" % (zlib.crc32(record), record) for record in records]
+        lines = [_framed(record) for record in records]
         data = b"".join(lines)
         written = 0
         try:
@@ -195,14 +198,14 @@ class ToldLedger:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         header = json.dumps({"format": FORMAT, "exabgp": self.exabgp}).encode() + b"\n"
-        old, self._file, self._size, self._records = self._file, file, len(header), 0
-        os.write(file, header)
-        self._append(self._all())
+        lines = [_framed(record) for record in self._all()]
+        fresh.write_bytes(header + b"".join(lines))
+        fresh.chmod(0o600)
+        file = os.open(fresh, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         fresh.replace(self._path)
-        if old is not None:
-            os.close(old)
+        self.close()
+        self._file, self._size, self._records = file, self._path.stat().st_size, len(lines)
 
     def _all(self) -> Iterator[bytes]:
         for route, told in self._told.items():
@@ -283,6 +286,10 @@ def _announcement(fields: _Fields) -> Announcement:
         return Multicast(route, next_hop, Pmsi(label, Ip.unpack(fields.endpoint)), communities)
     label2 = None if fields.label2 is None else Vni(fields.label2)
     return MacAdvertisement(route, next_hop, label, label2, Esi.unpack(fields.esi), communities)
+
+
+def _framed(record: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(record), record)
 
 
 def _unframed(line: bytes) -> bytes:

@@ -530,6 +530,23 @@ def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(announcer
     assert announcer.status().why == ""
 
 
+def test_another_exabgp_is_told_nothing_before_the_ledger_is_about_it(announcer, exabgp, monkeypatch):
+    def full(_exabgp):
+        raise OSError(28, "No space left on device")
+
+    announcer.want(wish(announcement(1)))
+    exabgp.settle()
+    monkeypatch.setattr(announcer.ledger, "begin", full)
+    other = FakeExaBgp(announcer).attach("two").settle()
+    before = dict(other.told)
+    monkeypatch.undo()
+    other.later(announcer.due).settle()
+
+    assert before == {}
+    assert other.told == wish(announcement(1))
+    assert announcer.status().why == ""
+
+
 def test_multicast_routes_are_told_like_any_other(announcer, exabgp):
     from vtep.speaker.announcement import MulticastRoute, Pmsi
 

@@ -150,6 +150,24 @@ def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
     assert set(ledger.told) == {PLAIN.route}
 
 
+def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path, monkeypatch):
+    ledger = ToldLedger(path)
+    ledger.begin("here")
+    ledger.ask([PLAIN])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.begin("elsewhere")
+    monkeypatch.undo()
+    ledger.confirm(PLAIN.route)
+
+    assert (ledger.exabgp, ledger.sure) == ("here", 1)
+    assert ToldLedger(path).told == {PLAIN.route: Told(PLAIN, True)}
+
+
 def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
     monkeypatch.setattr(told, "RECORDS_MIN", 100)
     ledger = ToldLedger(path)
