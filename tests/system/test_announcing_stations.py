@@ -143,12 +143,10 @@ def route(number: int, host: str | None = None) -> MacRoute:
     return MacRoute(RD, mac(number), None if host is None else Ip.parse(host))
 
 
-def told(speaker: Speaker, *routes: Route, deadline_s: float = 20) -> None:
+def told(speaker: Speaker, *routes: Route) -> None:
     """Wait until the newest session has been told exactly these."""
     keys = {route.key for route in routes}
-    wait_until(
-        lambda: set(speaker.heard(speaker.established()[-1])) == keys, deadline_s, f"{len(keys)} routes and no other"
-    )
+    wait_until(lambda: set(speaker.heard(speaker.established()[-1])) == keys, 20, f"{len(keys)} routes and no other")
 
 
 def test_stations_and_their_addresses_come_and_go(lives, speaker, exabgp):
@@ -232,8 +230,9 @@ def test_ten_thousand_stations_are_announced_while_as_many_routes_are_received(n
     leaf.hear(*map(station, range(MANY)))
     wait_until(lambda: leaf.announcing.status().told > MANY // 2, 100, "half of the announcements")
     received = len(leaf.intent.macs)
-    told(speaker, FLOODS, *map(route, range(MANY)), deadline_s=100)
+    wait_until(lambda: leaf.announcing.status().told == MANY + 1, 100, "all announcements")
     wait_until(lambda: len(leaf.intent.macs) == MANY, 100, "all routes")
+    told(speaker, FLOODS, *map(route, range(MANY)))
 
     print(f"{received / MANY:.0%} of the routes were received when half of the announcements were done")
     assert received > MANY // 10

@@ -136,9 +136,8 @@ class Announcer:
     def settle(self) -> None:
         """What is wanted is all there is to want: withdraw what is told and not wanted."""
         self.may_withdraw = True
-        for route in self._held:
+        for route in tuple(self._held):
             self._put(route)
-        self._held.clear()
 
     def end(self) -> None:
         """Withdraw everything, and wait for no answer before the rest is said."""
@@ -325,6 +324,7 @@ class Announcer:
         if route is not None and route not in self._queued:
             self._queued.add(route)
             self._queue.append(route)
+            self._held.discard(route)
 
     # What is answered
 
@@ -428,7 +428,7 @@ class Announcer:
             why=self.why,
             wanted=len(self._wanted),
             told=self.ledger.sure,
-            waiting=len(self._queued | self._under_way | self._held),
+            waiting=len(self._queued) + len(self._held) + sum(route not in self._queued for route in self._under_way),
             refused=len(self.refused),
             error=next((refused.text for refused in self.refused.values()), ""),
             since=self._since,
