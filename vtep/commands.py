@@ -77,7 +77,8 @@ _RUN = """Keep this leaf's forwarding table equal to what EVPN says. SIGTERM lea
 a second one ends at once. SIGHUP reads the configuration again."""
 _REPLAY = """Each line's own time is the clock, and every line is followed by a pass, so that holds and windows are exact.
 Prints one JSON object: the rows, what was refused and why, alerts, and what a kernel would have been told."""
-_CHECK = "Prints every problem with its place, and exits with 2 if there is any. Touches nothing."
+_CHECK = """Prints every problem with its place, and exits with 2 if there is any. A note is no problem: it says what a VNI needs
+to announce what is local. Touches nothing."""
 _EXABGP = "Prints a configuration with which ExaBGP peers with [[bgp.neighbor]] and feeds this leaf's daemon."
 
 
@@ -98,9 +99,12 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from vtep import config
+    from vtep.local.announce import Exports
     from vtep.logs import escaped
 
     found = config.read(options.file)
+    for problem in Exports(found).left_out:
+        print(f"{escaped(str(options.file))}: note: {problem}", file=sys.stderr)
     bound = sum(vni.is_bound for vni in found.vnis)
     print(f"{escaped(str(options.file))}: ok, {len(found.vnis)} VNIs ({bound} bound to a bridge)", file=sys.stderr)
     return 0

@@ -50,6 +50,8 @@ class VniConfig(Struct, frozen=True):
     flood: bool = True
     neighbors: bool = True
     announce: bool = True
+    gateway: bool = False
+    """The bridge's own MAC and addresses are announced as a default gateway's."""
 
     @property
     def is_bound(self) -> bool:
@@ -238,6 +240,7 @@ class _VniTable(Struct):
     flood: bool = True
     neighbors: bool = True
     announce: bool = True
+    gateway: bool = False
 
 
 class _SegmentTable(Struct):
@@ -410,6 +413,7 @@ def _vni(
         flood=row.flood,
         neighbors=row.neighbors,
         announce=row.announce,
+        gateway=row.gateway,
     )
 
 

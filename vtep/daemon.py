@@ -2,7 +2,8 @@
 
      ExaBGP ── relay ──▶ Stream ──▶ listen ──Board[Intent]──▶ actor ──▶ kernel
                            ▲           │ ▲                      │          │
-                           └─refreshes─┘ └────own MACs──────────┤          │ events
+                           │           │ └────own MACs──────────┤          │ events
+                           └─Announcing┘                        │          │
                                        │                        ▼          ▼
                  signals ─▶ stop,      ├──────────▶ report ◀─Board[Outcome]  hints
                             reload     ▼              │
@@ -28,7 +29,8 @@ from typing import Final, assert_never
 
 from vtep import config as configuration
 from vtep import logs, notify
-from vtep.addr import ZERO_MAC
+from vtep.addr import ZERO_MAC, Vni
+from vtep.announcing import Announcing
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.intent import Intent
@@ -50,6 +52,7 @@ from vtep.status.journal import Entry
 from vtep.status.model import Status
 
 DRAIN_S_MAX: Final = 5.0
+WITHDRAW_S_MAX: Final = 4.0
 EXIT_S_MAX: Final = 10.0
 PUBLISH_S: Final = 0.1
 WORK_AT_ONCE: Final = 4096
@@ -76,11 +79,13 @@ class Daemon:
         self._path = path
         self._clock = clock
         self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
+        self._announcing = Announcing(config, self.listener, self._stream, clock)
         self.observer.backlog = lambda: self._stream.lines_waiting
+        self.observer.announcing = self._announcing.status
         self._exabgp_pid: int | None = None
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._orders = Orders(self.listener, self.observer, self._nudged.set)
+        self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
 
@@ -88,7 +93,7 @@ class Daemon:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
         await self._stream.start()
         try:
-            async with self._dataplane(), self._readers(), asyncio.TaskGroup() as tasks:
+            async with self._dataplane(), self._announcements(), self._readers(), asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(self._listen(), name="listen"),
                     tasks.create_task(self._publish(), name="publish"),
@@ -131,6 +136,7 @@ class Daemon:
             logs.event(log, logging.WARNING, "reload leaves as it was", key=what, hint="restart to change it")
         self.config = config
         self.listener.reconfigure(config, self._clock())
+        self._announcing.reconfigure(config)
         if self._target is not None and self._actor is not None:
             self._target.reconfigure(config.vnis)
             self._actor.survey()
@@ -151,6 +157,7 @@ class Daemon:
                 await self._take_what_waits(now)
             if self._target is not None:
                 self.listener.learn_own_macs(self._target.own_macs)
+            self._announcing.permit(self._is_ready)
             before = self.listener.intent
             intent = self.listener.judge(now)
             if (intent.complete, intent.why) != (before.complete, before.why):
@@ -160,14 +167,17 @@ class Daemon:
             self.observer.look_at_peers()
             if self._actor is not None:
                 self._actor.offer(intent, None if item is None else now)
+            self._announcing.follow(
+                before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
+            )
             for peer in self.listener.refreshes(now):
-                who = "" if peer is None else f"neighbor {peer} "
-                sent = self._stream.send(f"{who}announce route-refresh l2vpn evpn")
-                logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=sent)
+                self._announcing.refresh(peer)
+                logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
+            self._announcing.send(now)
 
     async def _next_item(self) -> Item | None:
         """Return what comes next, or nothing when time or a nudge came first."""
-        due = self.listener.due
+        due = min((time for time in (self.listener.due, self._announcing.due) if time is not None), default=None)
         receiving = asyncio.ensure_future(self._stream.receive())
         nudged = asyncio.ensure_future(self._nudged.wait())
         try:
@@ -201,19 +211,41 @@ class Daemon:
                 if not item.complete or item.exabgp_pid == self._exabgp_pid:
                     self.listener.rib.miss_lines()
                 self._exabgp_pid = item.exabgp_pid
+                self._announcing.attached(item)
             case Detached():
                 self.observer.attached = False
                 self.observer.happen(Entry("feed-down", text="every route is held as stale"))
                 logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
                 self.listener.rib.lose_feed(now)
+                self._announcing.detached()
             case Lost(lines=lines):
                 logs.event(log, logging.WARNING, "lines lost", lines=lines)
                 self.observer.happen(Entry("lines-lost", text=f"{lines} lines"))
                 self.listener.rib.miss_lines()
+                self._announcing.lost()
             case Oversized():
                 self.listener.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
             case _:
                 assert_never(item)
+
+    # What is announced
+
+    @contextlib.asynccontextmanager
+    async def _announcements(self) -> AsyncIterator[None]:
+        """Remember what was announced, and take it back in the end where the configuration says so."""
+        if self._actor is None:
+            yield
+            return
+        self._announcing.open(self.config.node.state_dir / "announced")
+        try:
+            yield
+            if self.config.node.on_stop == "drain":
+                await self._announcing.withdraw(WITHDRAW_S_MAX)
+        finally:
+            self._announcing.close()
+
+    def _is_ready(self, vni: Vni) -> bool:
+        return self._actor is not None and self._actor.engine.is_ready(vni)
 
     # The dataplane
 

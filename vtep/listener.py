@@ -7,7 +7,7 @@ suffers.
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from vtep.intent import NOTHING, Intent, RowKey
 from vtep.projection import Policy, frozen_at, highest_rival, project
 from vtep.rib import Holds, Rib
 from vtep.routes import exabgp
-from vtep.routes.event import Heard
+from vtep.routes.event import Answered, Heard
 from vtep.station import Station
 
 BAD_LINES_KEPT: Final = 100
@@ -46,6 +46,8 @@ class Listener:
         self.intent = NOTHING
         self.bad_lines = 0
         self.last_bad: deque[BadLine] = deque(maxlen=BAD_LINES_KEPT)
+        self.on_answer: Callable[[Answered], None] = lambda _: None
+        """Whoever has given ExaBGP commands."""
         self._policy = Policy(config)
         self._everything_anew = False
         self._cleared: list[RowKey] = []
@@ -64,6 +66,10 @@ class Listener:
 
     def fold(self, heard: Heard, now: float, *, replayed: bool = False) -> None:
         self.rib.hear(heard, now, replayed=replayed)
+        if heard.peer is None:
+            for event in heard.events:
+                if isinstance(event, Answered):
+                    self.on_answer(event)
 
     def miss(self, head: bytes, octets: int, why: str, now: float) -> None:
         """Keep a line that could not be read; whatever it said, its peer must say it again."""

@@ -21,8 +21,15 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 class Orders:
     """The few things that change what the daemon does."""
 
-    def __init__(self, listener: Listener, observer: Observer, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        observer: Observer,
+        nudge: Callable[[], None],
+        tell_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self._listener = listener
+        self._tell_again = tell_again
         self._observer = observer
         self._nudge = nudge
         self._actor: Actor | None = None
@@ -37,6 +44,7 @@ class Orders:
             self._actor.resync()
         if peers:
             self._listener.rib.miss_lines()
+            self._tell_again()
             self._nudge()
 
     async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:

@@ -83,8 +83,9 @@ def exabgp_with_relay(
     restart_s: int | None = 120,
     hold_s: int = 180,
     buffer_mib: int = 64,
+    announces: bool = False,
 ) -> ExaBgp:
     """An ExaBGP that feeds the daemon of this node."""
     relay = f"{VTEP} relay --socket {FEED} --buffer-mib {buffer_mib}"
     config = exabgp_config(address(LEAF), neighbors, relay, restart_s=restart_s, hold_s=hold_s)
-    return ExaBgp(node, config, executable=executable)
+    return ExaBgp(node, config, executable=executable, announces=announces)

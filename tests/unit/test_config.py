@@ -75,6 +75,7 @@ downstream_vni = false
 flood = true
 neighbors = true
 announce = true
+gateway = false
 """
 
 SELF = Ip.parse("10.0.0.99")
@@ -164,6 +165,7 @@ def test_every_key_changes_what_it_names() -> None:
         flood = false
         neighbors = false
         announce = false
+        gateway = true
         """
     )
 
@@ -191,6 +193,7 @@ def test_every_key_changes_what_it_names() -> None:
                 flood=False,
                 neighbors=False,
                 announce=False,
+                gateway=True,
             ),
         ),
     )

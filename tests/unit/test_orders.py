@@ -8,6 +8,7 @@ import pytest
 from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
+from vtep.orders import Orders
 
 A, B = "10.0.0.1", "10.0.0.2"
 ONE, TWO = (f"02:00:00:00:00:0{number}" for number in (1, 2))
@@ -107,6 +108,17 @@ def test_a_row_that_was_refused_for_good_is_tried_again_after_a_resync(leaf):
 
     assert (refused.state, refused.errno, still.state) == ("suppressed", errno.EPERM, "suppressed")
     assert leaf.macs()[ONE].sync.state == "installed"
+
+
+def test_a_resync_with_the_peers_has_everything_of_ours_told_again(leaf):
+    told = []
+    orders = Orders(leaf.listener, leaf.observer, lambda: None, lambda: told.append("everything"))
+
+    orders.resync()
+    before = list(told)
+    orders.resync(peers=True)
+
+    assert (before, told) == ([], ["everything"])
 
 
 def test_a_resync_with_the_peers_asks_them_to_tell_everything_again(leaf):

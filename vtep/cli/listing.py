@@ -44,6 +44,8 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
         ("peers", f"{feed.peers}, {feed.peers_up} up, {feed.peers_ended} told all they have"),
         ("kernel", f"{dataplane.state}: {dataplane.reason}" if dataplane.reason else dataplane.state),
         ("", _dataplane(dataplane, now)),
+        ("announcing", _announcing(status.announcing, now)),
+        *(("", plain(text)) for text in status.announcing.left_out),
         ("admin", ", ".join(status.admin_addresses) or "off"),
     ]
     lines += [wrapped(text, columns, f"{name:<12}", " " * 12) for name, text in rows]
@@ -74,6 +76,18 @@ def _feed(feed: pb.Feed, now: float) -> str:
     parts += [f"gaps {amount(feed.gaps)}"] if feed.gaps else []
     parts += [f"waiting {amount(feed.backlog)}"] if feed.backlog else []
     parts += [f"last {age(feed.last_line, now)}"] if feed.HasField("last_line") else []
+    return ", ".join(parts)
+
+
+def _announcing(announcing: pb.Announcing, now: float) -> str:
+    """Say how far it is; `idle` and `unable` have a reason that says it all."""
+    if announcing.state in ("idle", "unable"):
+        return f"nothing: {plain(announcing.reason)}"
+    parts = [f"{amount(announcing.told)} of {amount(announcing.wanted)} told"]
+    parts += [f"waiting {amount(announcing.waiting)}"] if announcing.waiting else []
+    parts += [f"refused {amount(announcing.refused)} ({plain(announcing.error)})"] if announcing.refused else []
+    parts += [plain(announcing.reason)] if announcing.reason else []
+    parts += [f"since {age(announcing.since, now)}"] if announcing.HasField("since") else []
     return ", ".join(parts)
 
 

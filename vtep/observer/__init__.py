@@ -39,6 +39,7 @@ from vtep.status.histogram import Histogram
 from vtep.status.journal import Entry, Journal
 from vtep.status.model import (
     CONTESTED,
+    AnnouncingStatus,
     Comparison,
     DataplaneStatus,
     Explanation,
@@ -66,6 +67,7 @@ class Observer:
         self.attached = False
         """ExaBGP is connected."""
         self.backlog: Callable[[], int] = lambda: 0
+        self.announcing: Callable[[], AnnouncingStatus] = AnnouncingStatus
         self.may_write = True
         self.overruns = 0
         self.last_line: float | None = None
@@ -247,6 +249,7 @@ class Observer:
             why=intent.why,
             macs=len(intent.macs),
             feed=self._feed(),
+            announcing=self.announcing(),
             dataplane=self._dataplane(),
             kinds=self._census.kinds(intent),
             admin=self._facts.config.api.admin,

@@ -88,6 +88,8 @@ class Answered(Struct, frozen=True):
 
     text: str
     ok: bool
+    more: str = ""
+    """What it adds for people: which program it is, or why a command was refused."""
 
 
 Event: TypeAlias = (

@@ -128,6 +128,7 @@ class _Line(Struct, Generic[N], gc=False):
     neighbor: _Neighbor[N] | None = None
     notification: Any = None
     answer: str = ""
+    message: Any = None
     route: Any = None
 
 
@@ -228,11 +229,15 @@ def _hear_speaker(line: _Lines, octets: bytes) -> Heard:
     if line.type == "notification" and line.notification == "shutdown":
         return _heard(line, None, (SpeakerStopped(),))
     if line.answer:
-        return Heard((Answered(line.answer, ok=line.answer != "error"),))
+        return Heard((Answered(line.answer, line.answer != "error", _text(line.message)),))
     if not line.type and line.route is not None:
         # A row of `show adj-rib in json`. Never a route to us: ExaBGP 4.2 and 5.0 keep withdrawn EVPN routes in it.
         return Heard((Answered(octets.decode().strip(), ok=True),))
     raise StreamError(f"a line of type {line.type[:40]!r} that names no neighbor")
+
+
+def _text(message: Any) -> str:
+    return message if isinstance(message, str) else ""
 
 
 def _hear_peer(line: _Lines, neighbor: _Neighbors) -> Heard:

@@ -40,6 +40,21 @@ def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusRespons
         dataplane=_dataplane(status.dataplane, wall),
         kinds=[_kind_counts(kind, counts) for kind, counts in status.kinds.items()],
         admin_addresses=status.admin,
+        announcing=_announcing(status.announcing, wall),
+    )
+
+
+def _announcing(announcing: model.AnnouncingStatus, wall: Wall) -> pb.Announcing:
+    return pb.Announcing(
+        state=announcing.state,
+        reason=announcing.why,
+        wanted=announcing.wanted,
+        told=announcing.told,
+        waiting=announcing.waiting,
+        refused=announcing.refused,
+        error=announcing.error,
+        since=_time(announcing.since, wall),
+        left_out=announcing.left_out,
     )
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from vtep.status.figures import Figures
 from vtep.status.histogram import Distribution
-from vtep.status.model import Counts, Status, VniStatus
+from vtep.status.model import AnnouncingStatus, Counts, Status, VniStatus
 from vtep.status.source import Source
 
 VNI_SERIES_MAX: Final = 500
@@ -46,6 +46,7 @@ class Metrics(Collector):
         status, vnis, figures = self._source.status(), self._source.vnis(), self._source.figures()
         yield from _state(status)
         yield from _feed(status, figures, self._source.wall)
+        yield from _announcing(status.announcing, self._source.wall)
         yield from _dataplane(status, figures)
         yield from _tables(status, vnis, figures)
         yield from _configuration(figures, self._source.wall)
@@ -76,6 +77,16 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     limited: _Samples = {(str(peer.address),): float(peer.limited) for peer in feed.peers}
     yield _gauges("vtep_routes_over_limit", "Routes passed over for routes_per_peer", ("peer",), limited)
     yield _gauges("vtep_routes", "Routes that peers have told", ("type", "state"), _texts(figures.routes))
+
+
+def _announcing(announcing: AnnouncingStatus, wall: Callable[[float], float]) -> Iterator[Metric]:
+    able = announcing.state == "able"
+    yield _gauge("vtep_announce_able", "1 if ExaBGP has the commands that announce, and answers", able)
+    routes: _Samples = {(name,): float(getattr(announcing, name)) for name in ("wanted", "told", "waiting", "refused")}
+    yield _gauges("vtep_announce_routes", "Routes of ours by what ExaBGP knows of them", ("state",), routes)
+    if announcing.since is not None:
+        since = wall(announcing.since)
+        yield _gauge("vtep_announce_since_timestamp_seconds", "When announcing came to be as it is", since)
 
 
 def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:

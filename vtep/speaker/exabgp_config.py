@@ -32,8 +32,8 @@ _PLAIN: Final = re.compile(r"[\w./:@+,=~-]+", re.ASCII)
 """ExaBGP would take a blank, a semicolon or a brace for the end of the word, and then for statements of its own."""
 
 _HEAD = """# ExaBGP for vtep. Start it with
-#     exabgp_api_terminate=true exabgp server FILE      (4.2: exabgp FILE)
-# so that a supervisor can start it again if the relay is lost in mid-line.
+#     exabgp_api_terminate=true vtep exabgp server FILE      (4.2: vtep exabgp FILE)
+# so that a supervisor can start it again if the relay is lost in mid-line. Plain `exabgp` receives only.
 """
 
 

@@ -28,6 +28,8 @@ class Attached(Struct, frozen=True, tag_field="relay", tag="hello"):
     """Lines dropped since it was attached last, or since it started."""
     complete: bool
     """Nothing that ExaBGP said to this relay is missing from what follows."""
+    exabgp_started: _Count = 0
+    """When ExaBGP's process began, in clock ticks since the boot; 0 where the relay cannot tell. A pid alone comes again."""
 
 
 class Lines(Struct, frozen=True):

@@ -14,7 +14,7 @@ input or with SIGTERM.
 What the daemon reads, one JSON object or one line of ExaBGP a line; the relay's own begin with `{"relay":`, which no
 line of ExaBGP may:
 
-      {"relay": "hello", "version": 1, "exabgp_pid": 41, "relay_pid": 42, "dropped": 0, "complete": false}
+      {"relay": "hello", "version": 1, "exabgp_pid": 41, "exabgp_started": 9, "relay_pid": 42, "dropped": 0, "complete": false}
       {"relay": "states"}
       …the last `open` received from a peer, then its last `state`, as ExaBGP wrote them; peer after peer…
       {"relay": "live"}
@@ -150,10 +150,18 @@ class Backlog:
     are always those before the first line that is still here.
     """
 
-    def __init__(self, octets_max: int, exabgp_pid: int = 0, relay_pid: int = 0, *, is_first: bool = True) -> None:
+    def __init__(
+        self,
+        octets_max: int,
+        exabgp_pid: int = 0,
+        relay_pid: int = 0,
+        exabgp_started: int = 0,
+        *,
+        is_first: bool = True,
+    ) -> None:
         """Start empty; `is_first` tells that ExaBGP had no other relay before this one."""
         self._octets_max = octets_max
-        self._pids = {"exabgp_pid": exabgp_pid, "relay_pid": relay_pid}
+        self._who = {"exabgp_pid": exabgp_pid, "exabgp_started": exabgp_started, "relay_pid": relay_pid}
         self._blocks: deque[bytearray] = deque()
         self._octets = 0
         self._sent = 0
@@ -192,7 +200,7 @@ class Backlog:
         hello = {
             "relay": "hello",
             "version": VERSION,
-            **self._pids,
+            **self._who,
             "dropped": self._dropped,
             "complete": self._has_everything and not self._dropped,
         }
@@ -333,7 +341,9 @@ class Relay:
 
     def __init__(self, path: str, buffer_max: int) -> None:
         self._path = path
-        self._backlog = Backlog(buffer_max, os.getppid(), os.getpid(), is_first=_came_with(os.getppid()))
+        exabgp = os.getppid()
+        started = _started_at(exabgp)
+        self._backlog = Backlog(buffer_max, exabgp, os.getpid(), started, is_first=_came_with(started))
         self._buffer = memoryview(bytearray(CHUNK))  # made once: a fresh one a read costs ten times the read
         self._from_exabgp = Cutter(LINE_MAX)
         self._from_daemon = Cutter(COMMAND_MAX)
@@ -529,19 +539,21 @@ class Relay:
                 os.write(STDERR, b"vtep relay: %b\n" % text.encode("unicode_escape"))
 
 
-def _came_with(parent: int) -> bool:
+def _came_with(started: int) -> bool:
     """Tell whether a process started when we did; one that we may not look at did not."""
-    try:
-        apart = _started_at(os.getpid()) - _started_at(parent)
-    except OSError:
-        return False
-    return apart < TOGETHER_S * os.sysconf("SC_CLK_TCK")
+    return bool(started) and _started_at(os.getpid()) - started < TOGETHER_S * os.sysconf("SC_CLK_TCK")
 
 
 def _started_at(pid: int) -> int:
-    """Return the clock ticks from boot to the start of a process (proc(5), field 22; the second may contain anything)."""
-    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
-        return int(stat.read().rpartition(b")")[2].split()[19])
+    """Return the clock ticks from boot to the start of a process (proc(5), field 22; the second may contain anything).
+
+    0 for a process that we may not look at.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            return int(stat.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _is_ready(file: int, event: int) -> bool:

@@ -46,6 +46,30 @@ class FeedStatus(Struct, frozen=True):
     """Peers whose End-of-RIB makes the picture complete."""
 
 
+class AnnouncingStatus(Struct, frozen=True):
+    """What this leaf has ExaBGP announce."""
+
+    state: str = "idle"
+    """away: no ExaBGP; idle: nothing is to be announced; asking whether ExaBGP can; able; or unable, and this leaf receives
+    only."""
+    why: str = ""
+    """What keeps it from announcing."""
+    wanted: int = 0
+    """Routes that are to be announced."""
+    told: int = 0
+    """Routes that ExaBGP has said to announce."""
+    waiting: int = 0
+    """Routes that ExaBGP has yet to be told, or has yet to answer for."""
+    refused: int = 0
+    """Routes among them that it refused, and is told again later."""
+    error: str = ""
+    """Why it refused one of them."""
+    since: float | None = None
+    """When the state came to be."""
+    left_out: tuple[str, ...] = ()
+    """VNIs that announce nothing by their configuration, each with what is missing."""
+
+
 class Counts(Struct, frozen=True):
     """Rows of one kind by what is done about them; all of them are wanted."""
 
@@ -90,6 +114,7 @@ class Status(Struct, frozen=True):
     why: str = ""
     macs: int = 0
     feed: FeedStatus = FeedStatus()
+    announcing: AnnouncingStatus = AnnouncingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
     kinds: Mapping[str, Counts] = {}
     """By the kind's name for readers: mac, flood, neighbor."""

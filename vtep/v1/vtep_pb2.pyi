@@ -56,7 +56,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses")
+    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses", "announcing")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class GetStatusResponse(_message.Message):
     DATAPLANE_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
     ADMIN_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCING_FIELD_NUMBER: _ClassVar[int]
     version: str
     started: _timestamp_pb2.Timestamp
     ready: bool
@@ -81,7 +82,30 @@ class GetStatusResponse(_message.Message):
     dataplane: Dataplane
     kinds: _containers.RepeatedCompositeFieldContainer[KindCounts]
     admin_addresses: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+    announcing: Announcing
+    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ..., announcing: _Optional[_Union[Announcing, _Mapping]] = ...) -> None: ...
+
+class Announcing(_message.Message):
+    __slots__ = ("state", "reason", "wanted", "told", "waiting", "refused", "error", "since", "left_out")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    reason: str
+    wanted: int
+    told: int
+    waiting: int
+    refused: int
+    error: str
+    since: _timestamp_pb2.Timestamp
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[str] = ..., reason: _Optional[str] = ..., wanted: _Optional[int] = ..., told: _Optional[int] = ..., waiting: _Optional[int] = ..., refused: _Optional[int] = ..., error: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Feed(_message.Message):
     __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended")

@@ -418,20 +418,21 @@ def test_a_stopping_exabgp_says_so():
 
 
 @pytest.mark.parametrize(
-    ("octets", "text", "ok"),
+    ("octets", "answer"),
     [
-        (b"done", "done", True),
-        (b"done\r\n", "done", True),
-        (b"error", "error", False),
-        (b"shutdown", "shutdown", True),
-        (b"exabgp 5.0.15", "exabgp 5.0.15", True),
-        (b"reload in progress", "reload in progress", True),
-        (b'{ "answer": "done", "message": "command completed" }', "done", True),
-        (b'{ "answer": "error", "message": "this command does not support json output" }', "error", False),
+        (b"done", Answered("done", True)),
+        (b"done\r\n", Answered("done", True)),
+        (b"error", Answered("error", False)),
+        (b"shutdown", Answered("shutdown", True)),
+        (b"exabgp 5.0.15", Answered("exabgp 5.0.15", True)),
+        (b"reload in progress", Answered("reload in progress", True)),
+        (b'{ "answer": "done", "message": "command completed" }', Answered("done", True, "command completed")),
+        (b'{ "answer": "error", "message": "no json output" }', Answered("error", False, "no json output")),
+        (b'{ "answer": "refused", "message": ["odd"] }', Answered("refused", True)),
     ],
 )
-def test_an_answer_is_no_broken_line(octets, text, ok):
-    assert decode(octets) == Heard((Answered(text, ok),))
+def test_an_answer_is_no_broken_line(octets, answer):
+    assert decode(octets) == Heard((answer,))
 
 
 def test_the_empty_lines_of_an_answer_mean_nothing():

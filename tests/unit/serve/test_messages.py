@@ -64,6 +64,21 @@ def test_the_screen_counts_peers_and_says_what_is_wrong():
     assert [(kinds.kind, kinds.wanted) for kinds in message.kinds] == [("mac", 9), ("flood", 2), ("neighbor", 9)]
 
 
+def test_what_is_announced_is_counted_and_a_refusal_has_its_reason():
+    announcing = messages.get_status_response(figures().status(), wall).announcing
+
+    assert told(announcing) == {
+        "state": "able",
+        "wanted": 7,
+        "told": 4,
+        "waiting": 2,
+        "refused": 1,
+        "error": "no neighbor matches",
+        "since": "2026-09-21T15:12:20Z",
+        "left_out": ["VNI 300 announces nothing without one (rd)"],
+    }
+
+
 def test_an_explanation_without_a_route_has_no_desired_row():
     (unheard,) = figures().explain(Mac.parse("02:00:00:00:0f:ff"), None)
 

@@ -34,6 +34,7 @@ def hello(*, dropped=0, complete=False):
         "relay": "hello",
         "version": 1,
         "exabgp_pid": 41,
+        "exabgp_started": 9,
         "relay_pid": 42,
         "dropped": dropped,
         "complete": complete,
@@ -41,7 +42,7 @@ def hello(*, dropped=0, complete=False):
 
 
 def backlog_of(octets_max=1000):
-    return Backlog(octets_max, 41, 42)
+    return Backlog(octets_max, 41, 42, 9)
 
 
 STATES, LIVE = {"relay": "states"}, {"relay": "live"}
@@ -60,7 +61,7 @@ def test_the_first_daemon_gets_everything_since_the_start():
 
 
 def test_a_relay_that_takes_the_place_of_another_never_has_everything():
-    backlog = Backlog(1000, 41, 42, is_first=False)
+    backlog = Backlog(1000, 41, 42, 9, is_first=False)
     backlog.attach()
 
     assert spoken(take(backlog))[0] == hello()

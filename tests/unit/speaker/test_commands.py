@@ -194,7 +194,7 @@ def test_a_bad_line_is_refused_with_what_is_wrong(line, problem):
 def test_what_is_said_before_the_answer_is_no_bad_line_to_the_daemon(answer):
     line = json.dumps({"answer": answer, "message": "vtep 0.1.0, ExaBGP 5.0.15"})
 
-    assert decode(line.encode()) == Heard((Answered(answer, ok=True),))
+    assert decode(line.encode()) == Heard((Answered(answer, ok=True, more="vtep 0.1.0, ExaBGP 5.0.15"),))
 
 
 def test_every_example_of_the_manual_is_read_and_spelled_so():
