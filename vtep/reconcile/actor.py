@@ -224,7 +224,7 @@ class Actor:
                     return result
                 finally:
                     self._get_further(self.engine.written - written, heard_at)
-                answer = None if call is None else await _elsewhere(call)
+                answer = None if call is None else await elsewhere(call)
             await asyncio.sleep(0)
 
     def _get_further(self, written: int, heard_at: float | None) -> None:
@@ -236,7 +236,7 @@ class Actor:
             self.installs_s.observe(self.alive - heard_at, written)
 
 
-async def _elsewhere(call: Callable[[], Any]) -> Any:
+async def elsewhere(call: Callable[[], Any]) -> Any:
     """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target takes one call at a time."""
     calling = asyncio.ensure_future(asyncio.to_thread(call))
     try:
