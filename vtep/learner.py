@@ -34,6 +34,8 @@ SURVEY_EVERY: Final = 10
 RETRY_S: Final = 1.0
 DUMPS_MAX: Final = 5
 
+_NO_HINTS: Final = Hints()
+
 T = TypeVar("T")
 
 log = logging.getLogger("vtep")
@@ -84,6 +86,8 @@ class Learner:
         """To be read back as well."""
         self._audit_due = clock() + AUDIT_S
         self._audits = 0
+        self._drained = True
+        """Of events."""
         self._woken = asyncio.Event()
 
     def __len__(self) -> int:
@@ -98,8 +102,10 @@ class Learner:
 
     def look_again(self, keys: Iterable[RowKey]) -> None:
         """Somebody has to know: tell of each of these whether it is heard here or gone."""
-        self._rows.update((key, True) for key in keys)
-        self._woken.set()
+        for key in keys:
+            self._stations.expect(key)
+            self._rows[key] = True
+            self._woken.set()
 
     def close(self) -> None:
         if self._ear is not None:
@@ -130,7 +136,8 @@ class Learner:
 
     @property
     def _is_behind(self) -> bool:
-        return bool(self._doubted or self._to_survey or self._rows or self._hosts or self._stations.has_news)
+        waiting = self._doubted or self._to_survey or self._rows or self._hosts or self._stations.has_news
+        return bool(waiting or not self._drained)
 
     async def _step(self) -> None:
         """Take a portion of the events, look at what they say, and tell a portion of what is new."""
@@ -165,6 +172,7 @@ class Learner:
         self._to_survey.update(self._accesses)
 
     def _take(self, hints: Hints) -> None:
+        self._drained = hints == _NO_HINTS
         self._doubted |= hints.links_changed or hints.addresses_changed
         if hints.overrun:
             self.overruns += 1

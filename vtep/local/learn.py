@@ -168,8 +168,12 @@ class Stations:
         wanted = frozenset(vnis)
         return [key for key in self._macs if key[0] in wanted]
 
+    def expect(self, key: RowKey) -> None:
+        """Somebody has it that a station is here: if it is not, that is news."""
+        self._places.setdefault(key, Place(""))
+
     def hear(self, key: RowKey, place: Place | None) -> None:
-        """Something happened there: a station that is there has just been heard, be it where it was; else it is gone."""
+        """Something happened there: a station that is there has just been heard, be it where it was."""
         if place is None:
             self._lose(key)
             return
@@ -235,10 +239,10 @@ class Stations:
         return News(heard, gone, changed)
 
     def _lose(self, key: RowKey) -> None:
-        self._places.pop(key, None)
-        self._heard.pop(key, None)
-        self._changed.pop(key, None)
-        self._gone[key] = None
+        if self._places.pop(key, None) is not None:
+            self._heard.pop(key, None)
+            self._changed.pop(key, None)
+            self._gone[key] = None
 
     def _change(self, key: RowKey) -> None:
         if key in self._places and key not in self._heard:

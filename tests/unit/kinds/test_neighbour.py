@@ -4,7 +4,17 @@ import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
-from vtep.kernel.messages import AF_BRIDGE, AF_INET, AF_INET6, NTF_EXT_LEARNED, NTF_ROUTER, RTPROT_VTEP, Entry, Neighbour, Verb
+from vtep.kernel.messages import (
+    AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
+    NTF_EXT_LEARNED,
+    NTF_ROUTER,
+    RTPROT_VTEP,
+    Entry,
+    Neighbour,
+    Verb,
+)
 from vtep.kernel.readiness import Hosts, Ready
 from vtep.kinds.neighbour import NEIGHBOUR, NeighbourRow
 from vtep.reconcile.kind import Change, Ground, Seen
