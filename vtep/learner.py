@@ -178,6 +178,7 @@ class Learner:
             self.overruns += 1
             self._says_again = True
             self._doubt()
+            logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
         for port, mac in hints.keys:
             if (vni := self._vni_of_port.get(port)) is not None and mac.is_usable:
                 self._rows[vni, mac] = True
