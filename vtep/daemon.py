@@ -97,7 +97,13 @@ class Daemon:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
         await self._stream.start()
         try:
-            async with self._dataplane(), self._announcements(), self._ear(), self._readers(), asyncio.TaskGroup() as tasks:
+            async with (
+                self._dataplane(),
+                self._announcements(),
+                self._ear(),
+                self._readers(),
+                asyncio.TaskGroup() as tasks,
+            ):
                 running = [
                     tasks.create_task(self._listen(), name="listen"),
                     tasks.create_task(self._publish(), name="publish"),
