@@ -64,11 +64,14 @@ class Learner:
         listen: Callable[[], Ear],
         tell: Callable[[News], None],
         clock: Callable[[], float],
+        *,
+        retry_s: float = RETRY_S,
     ) -> None:
         self.overruns = 0
         self._listen = listen
         self._tell = tell
         self._clock = clock
+        self._retry_s = retry_s
         self._ear: Ear | None = None
         self._stations = Stations()
         self._vnis = tuple(vnis)
@@ -124,18 +127,18 @@ class Learner:
                     logs.event(log, logging.ERROR, "stations not readable", why=error)
                 told = str(error)
                 self._doubt()
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
             else:
                 await self._wait()
 
     async def settle(self) -> None:
         """Go on until all that there is was told."""
         await self._step()
-        while self._is_behind:
+        while self.is_behind:
             await self._step()
 
     @property
-    def _is_behind(self) -> bool:
+    def is_behind(self) -> bool:
         waiting = self._doubted or self._to_survey or self._rows or self._hosts or self._stations.has_news
         return bool(waiting or not self._drained)
 
