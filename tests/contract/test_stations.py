@@ -11,7 +11,7 @@ from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import Targets, VniConfig
 from vtep.kernel.messages import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbour, Verb
-from vtep.learner import AUDIT_S, SURVEY_EVERY, Learner
+from vtep.learner import AT_ONCE, AUDIT_S, SURVEY_EVERY, Learner
 from vtep.local.learn import News
 from vtep.station import Station
 
@@ -324,12 +324,20 @@ def test_a_port_that_joins_brings_its_stations(leaf: Leaf) -> None:
     assert leaf.after(lambda world: world.set_master("h1", "br0"), sends(N, "h1")) == ["heard n h1"]
 
 
-def test_ten_thousand_stations_are_told_in_small_portions(world: World) -> None:
+def test_ten_thousand_stations_are_told_in_small_portions_whether_they_come_or_go(world: World) -> None:
     world.kernel.send(many(world, 10_000))
-    portions: list[int] = []
-    learner = Learner([config()], world.ear, lambda news: portions.append(len(news.heard)), lambda: 0.0)
+    come: list[int] = []
+    go: list[int] = []
 
+    def tell(news: News) -> None:
+        come.append(len(news.heard))
+        go.append(len(news.gone))
+
+    learner = Learner([config()], world.ear, tell, lambda: 0.0)
+    asyncio.run(learner.settle())
+    world.kernel.send(many(world, 5_000, verb=Verb.DELETE))
     asyncio.run(learner.settle())
     learner.close()
 
-    assert (sum(portions), max(portions) <= 256) == (10_000, True)
+    assert (sum(come), sum(go), learner.overruns) == (10_000, 5_000, 0)
+    assert max(come + go) <= AT_ONCE
