@@ -56,6 +56,8 @@ from vtep.status.model import Status
 
 DRAIN_S_MAX: Final = 5.0
 WITHDRAW_S_MAX: Final = 4.0
+LEARN_S_MAX: Final = 5.0
+"""Before the first line is read."""
 EXIT_S_MAX: Final = 10.0
 PUBLISH_S: Final = 0.1
 WORK_AT_ONCE: Final = 4096
@@ -297,7 +299,7 @@ class Daemon:
         learner = Learner(self.config.vnis, lambda: Kernel(STATIONS), self._hear_stations, self._clock)
         with contextlib.closing(learner):
             with contextlib.suppress(KernelError):  # it is tried again, and told then
-                await learner.settle()
+                await learner.settle(LEARN_S_MAX)
             self._learner = learner
             yield
 

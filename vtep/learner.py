@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from math import inf
 from typing import Final, Protocol, TypeVar
 
 from vtep import logs
@@ -131,10 +132,11 @@ class Learner:
             else:
                 await self._wait()
 
-    async def settle(self) -> None:
-        """Go on until all that there is was told."""
+    async def settle(self, most_s: float = inf) -> None:
+        """Go on until all that there is was told, or until the time is over: events may never end."""
+        end = self._clock() + most_s
         await self._step()
-        while self.is_behind:
+        while self.is_behind and self._clock() < end:
             await self._step()
 
     @property

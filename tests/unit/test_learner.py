@@ -160,3 +160,19 @@ def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(ear: Ear, caplo
 
     assert ear.blind == 0
     assert [record.message for record in caplog.records] == ["stations not readable"]
+
+
+def test_endless_events_do_not_put_off_the_start(ear: Ear) -> None:
+    """Each step finds one more event, and takes a second."""
+    times = iter(range(100))
+
+    def speak(_: News) -> None:
+        ear.station_expires(M, "br0")
+        ear.station_sends(M, "h0")
+
+    learner = Learner([CONFIG], lambda: ear, speak, lambda: next(times))
+    ear.station_sends(M, "h0")
+
+    asyncio.run(learner.settle(5))
+
+    assert learner.is_behind
