@@ -34,6 +34,7 @@ def executable(request) -> Path:
 
 @pytest.fixture
 def speaker(network):
+    network.leaf_station.unplug()  # sooner or later it would speak, by IPv6, and be announced
     with Speaker(network.remote, address(1)) as speaker:
         yield speaker
 
