@@ -15,8 +15,6 @@ import operator
 import os
 import random
 import signal
-import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -27,7 +25,6 @@ from typing import Any, Final, Self
 from tests.lab import overlay
 from tests.lab.namespaces import CommandFailed, Lab, Node
 from tests.lab.peers import EXABGP, Frr, frr_config
-from tests.lab.probe import ETH_P_LOOPBACK
 from tests.lab.topology import LEAF, VNI, VXLAN, Station, Topology, address
 from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
@@ -97,11 +94,8 @@ class Fabric:
 
     def speak(self, number: int, *some: str) -> None:
         """Learn, without answering for what FRR makes of it."""
-        station = self._station(number)
-        with station.node.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-            raw.bind(("eth0", 0))
-            for mac in some:
-                raw.send(_frame(mac))
+        if some:
+            self._station(number).speak(*some)
 
     def silence(self, number: int, *some: str) -> None:
         """Forget, without answering for what FRR makes of it."""
@@ -280,8 +274,3 @@ def _config(number: int, remotes: int, restarts: str) -> str:
     timers = "".join(f"neighbor {neighbor} timers connect 1\n" for neighbor in neighbors)
     # bgpd would gather updates of a new session for a second.
     return f"{frr_config(address(number), neighbors)}router bgp 65000\ncoalesce-time 50\n{timers}{restarts}"
-
-
-def _frame(mac: str) -> bytes:
-    octets = bytes.fromhex(mac.replace(":", ""))
-    return b"\xff" * 6 + octets + struct.pack("!H", ETH_P_LOOPBACK) + bytes(46)

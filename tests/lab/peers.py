@@ -271,8 +271,9 @@ class GoBgp:
         return json.loads(self.command("-j", *words))
 
 
-def gobgp_config(local: str, neighbors: Iterable[str], *, asn: int = 65000) -> str:
-    """Write what gobgpd needs to wait for neighbors of our own AS number."""
+def gobgp_config(local: str, neighbors: Iterable[str], *, asn: int = 65000, reflects: bool = False) -> str:
+    """Write what gobgpd needs to wait for neighbors of our own AS number, and to reflect their routes if asked to."""
+    client = "true" if reflects else "false"
     sections = [f'[global.config]\nas = {asn}\nrouter-id = "{local}"\nlocal-address-list = ["{local}"]\n']
     sections += [
         f"""[[neighbors]]
@@ -281,6 +282,9 @@ def gobgp_config(local: str, neighbors: Iterable[str], *, asn: int = 65000) -> s
   peer-as = {asn}
   [neighbors.transport.config]
   passive-mode = true
+  [neighbors.route-reflector.config]
+  route-reflector-client = {client}
+  route-reflector-cluster-id = "{local}"
   [neighbors.graceful-restart.config]
   enabled = true
   restart-time = 120

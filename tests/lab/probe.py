@@ -8,8 +8,10 @@ import itertools
 import os
 import socket
 import struct
+import threading
 import time
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Self
 
 from tests.lab.namespaces import Node
 
@@ -41,12 +43,80 @@ def ping(node: Node, address: str, deadline_s: float = 2.0) -> float | None:
     return None
 
 
+class Pings:
+    """A steady stream of at most 65,536 echo requests over IPv4, for as long as the context lasts, and which were lost."""
+
+    STRAGGLERS_S: Final = 0.3
+    """How long after the last question an answer still counts."""
+
+    def __init__(self, node: Node, address: str, *, every_s: float = 0.01) -> None:
+        self.every_s = every_s
+        self.sent = 0
+        self.answered: set[int] = set()
+        self._address = address
+        self._raw = node.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self._identifier = next(_IDENTIFIERS) & 0xFFFF
+        self._end = threading.Event()
+        self._executor = ThreadPoolExecutor(1)
+
+    @property
+    def lost(self) -> int:
+        return self.sent - len(self.answered)
+
+    @property
+    def away_s(self) -> float:
+        """The longest time in which nothing was answered."""
+        answered = sorted({-1, *self.answered, self.sent})
+        return self.every_s * (max(after - before for before, after in itertools.pairwise(answered)) - 1)
+
+    def back(self, since: int, number: int = 20) -> bool:
+        """Tell whether so many questions in a row have been answered, of those behind the one of this number."""
+        under_way = int(ASK_S / self.every_s)
+        last = self.sent - under_way
+        return last - number >= since and self.answered.issuperset(range(last - number, last))
+
+    def __enter__(self) -> Self:
+        self._running = self._executor.submit(self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._executor.shutdown()
+        self._raw.close()
+        self._running.result()
+
+    def _run(self) -> None:
+        start = time.monotonic()
+        while not self._end.is_set():
+            # Without a neighbour the kernel refuses to send: that is a lost one too.
+            with contextlib.suppress(OSError):
+                self._raw.sendto(_echo_request(8, self._identifier, self.sent), (self._address, 0))
+            self.sent += 1
+            self._hear_until(start + self.sent * self.every_s)
+        self._hear_until(time.monotonic() + self.STRAGGLERS_S)
+
+    def _hear_until(self, end: float) -> None:
+        while (left_s := end - time.monotonic()) > 0:
+            self._raw.settimeout(left_s)
+            try:
+                packet = self._raw.recv(2048)
+            except OSError:
+                # A time-out, or what ICMP reports about an earlier question.
+                continue
+            kind, _, _, identifier, sequence = struct.unpack_from("!BBHHH", packet, 4 * (packet[0] & 15))
+            if (kind, identifier) == (0, self._identifier):
+                self.answered.add(sequence)
+
+
 def speak(node: Node, interface: str, mac: str, to: str = "ff:ff:ff:ff:ff:ff") -> None:
     """Send one frame with this source MAC, as a station does that just came up."""
-    frame = _octets(to) + _octets(mac) + struct.pack("!H", ETH_P_LOOPBACK) + bytes(46)
     with node.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind((interface, 0))
-        raw.send(frame)
+        raw.send(loopback_frame(mac, to))
+
+
+def loopback_frame(mac: str, to: str = "ff:ff:ff:ff:ff:ff") -> bytes:
+    return _octets(to) + _octets(mac) + struct.pack("!H", ETH_P_LOOPBACK) + bytes(46)
 
 
 def _echo_request(kind: int, identifier: int, sequence: int) -> bytes:

@@ -11,10 +11,12 @@ dummy devices). IPv6 is there too: fd00::99 and so on below, 2001:db8::99 and so
 program runs where.
 """
 
+import socket
 from typing import Final
 
 from tests.lab import overlay
 from tests.lab.namespaces import Lab, Node
+from tests.lab.probe import loopback_frame
 
 VNI: Final = 100
 BRIDGE: Final = "br100"
@@ -28,6 +30,7 @@ class Station:
     """A machine in the VNI: one MAC, one IPv4 and one IPv6 address, and a wire that can be plugged in elsewhere."""
 
     def __init__(self, lab: Lab, number: int) -> None:
+        self.number = number
         self.node = lab.node(f"station{number}")
         self.mac = f"02:00:00:00:00:{number:02}"
         self.ip = f"172.16.0.{number}"
@@ -49,6 +52,13 @@ class Station:
             *(line for other in self._known for line in _neighbour_rows(other)),
         )
 
+    def speak(self, *macs: str) -> None:
+        """Send a frame from each of these MACs, as machines behind the same port would."""
+        with self.node.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind(("eth0", 0))
+            for mac in macs or (self.mac,):
+                raw.send(loopback_frame(mac))
+
     def unplug(self) -> None:
         self.node.ip("link del dev eth0")
 
@@ -63,8 +73,7 @@ class Topology:
 
     def __init__(self, lab: Lab, remotes: int = 1) -> None:
         self.lab = lab
-        self.underlay = lab.node("underlay")
-        self.underlay.ip("link add name sw0 type bridge", "link set dev sw0 up")
+        self.underlay = switch(lab)
         self.leaf = self.vtep("leaf", LEAF)
         self.remotes = [self.vtep(f"remote{number}", number) for number in range(1, remotes + 1)]
         self.leaf_station = self.station(LEAF, self.leaf)
@@ -80,16 +89,7 @@ class Topology:
 
     def vtep(self, name: str, number: int) -> Node:
         """Add a node to the underlay, with the VNI on it."""
-        node = self.lab.node(name)
-        self.underlay.ip(
-            f"link add name to-{name} type veth peer name underlay netns {node.pid}",
-            f"link set dev to-{name} master sw0 up",
-        )
-        node.ip(
-            f"addr add {address(number)}/24 dev underlay",
-            f"addr add {address6(number)}/64 dev underlay nodad",
-            "link set dev underlay up",
-        )
+        node = join(self.lab, self.underlay, name, number)
         overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
         return node
 
@@ -98,6 +98,28 @@ class Topology:
         station = Station(self.lab, number)
         station.plug(vtep)
         return station
+
+
+def switch(lab: Lab) -> Node:
+    """Make the node that is the underlay."""
+    node = lab.node("underlay")
+    node.ip("link add name sw0 type bridge", "link set dev sw0 up")
+    return node
+
+
+def join(lab: Lab, underlay: Node, name: str, number: int) -> Node:
+    """Add a node to the underlay, without a VNI."""
+    node = lab.node(name)
+    underlay.ip(
+        f"link add name to-{name} type veth peer name underlay netns {node.pid}",
+        f"link set dev to-{name} master sw0 up",
+    )
+    node.ip(
+        f"addr add {address(number)}/24 dev underlay",
+        f"addr add {address6(number)}/64 dev underlay nodad",
+        "link set dev underlay up",
+    )
+    return node
 
 
 def address(number: int) -> str:
