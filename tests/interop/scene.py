@@ -71,7 +71,7 @@ class Scene:
             with contextlib.suppress(Exception):
                 if "gobgp" in machine.name:
                     return f"GoBGP {machine.run('gobgpd', '--version').split()[-1]}"
-                if "frr" in machine.name:
+                if "frr" in machine.name or machine.name == "spine":
                     return f"FRR {machine.run('vtysh', '-c', 'show version').split()[1]}"
         return "nobody"
 

@@ -8,7 +8,9 @@ vtep) set -- vtep vtep run --config "${2:-/etc/vtep/vtep.toml}" ;;
 exabgp)
     # Without api_terminate an ExaBGP whose relay died would stay up and never dial again.
     export exabgp_daemon_user=root exabgp_api_terminate=true exabgp_api_cli=false
-    set -- exabgp exabgp "${2:-/etc/exabgp/exabgp.conf}"
+    # $EXABGP may be `vtep exabgp`, the same one with the commands that announce.
+    # shellcheck disable=SC2086
+    set -- exabgp ${EXABGP:-exabgp} "${2:-/etc/exabgp/exabgp.conf}"
     ;;
 esac
 name=$1
