@@ -24,7 +24,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -34,7 +34,7 @@ from vtep.addr import ZERO_MAC, Vni
 from vtep.announcing import Announcing
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
-from vtep.intent import Intent
+from vtep.intent import Intent, RowKey
 from vtep.kernel.ledger import LedgerFile, this_place
 from vtep.kernel.socket import STATIONS, Kernel
 from vtep.kernel.target import KernelTarget
@@ -47,7 +47,7 @@ from vtep.observer import Observer
 from vtep.orders import Orders
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import Engine, Scope, Steps
-from vtep.reconcile.ownership import Ledger
+from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report
 from vtep.serve import grpc, site
 from vtep.speaker.stream import Attached, Detached, Item, Lines, Lost, Oversized, Stream
@@ -93,6 +93,10 @@ class Daemon:
         self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
+        self._claims: Mapping[RowKey, Claim] = {}
+        self._overtaken: list[RowKey] = []
+        """Stations that took a row of ours while no daemon was there. They were heard here after what their routes say, so they
+        are heard again when all routes are known."""
         self._learner: Learner | None = None
 
     async def run(self) -> None:
@@ -178,6 +182,9 @@ class Daemon:
             intent = self.listener.judge(now)
             if self._learner is not None:
                 self._learner.look_again(self.listener.take_astray())
+                if intent.complete and self._overtaken:
+                    self._learner.look_again(self._overtaken)
+                    self._overtaken = []
             if (intent.complete, intent.why) != (before.complete, before.why):
                 name = "picture complete" if intent.complete else "picture incomplete"
                 logs.event(log, logging.INFO, name, why=intent.why)
@@ -278,6 +285,7 @@ class Daemon:
             self._target = KernelTarget(timed, self.config.vnis)
             engine = Engine(KINDS, self._target, ledger, random.random)
             self._actor = actor = Actor(engine, self._clock)
+            self._claims = ledger.claims(KINDS[0].name)
             self.observer.attach(actor, self._target, timed.message_s)
             self.observer.may_write = may_administer()
             self._orders.attach(actor)
@@ -304,7 +312,11 @@ class Daemon:
             yield
 
     def _hear_stations(self, news: News) -> None:
-        self.listener.hear_stations(news.heard, news.gone, changed=news.changed)
+        heard = news.heard
+        if self._learner is None:
+            self._overtaken += [station.key for station in heard if station.key in self._claims]
+            heard = [station for station in heard if station.key not in self._claims]
+        self.listener.hear_stations(heard, news.gone, changed=news.changed)
         self._nudged.set()
 
     def _open_ledger(self) -> LedgerFile:

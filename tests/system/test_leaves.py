@@ -338,6 +338,26 @@ def test_what_was_forgotten_while_the_daemon_was_away_is_withdrawn_when_it_is_ba
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)], ids=["from here", "to here"])
+def test_a_station_that_moves_while_the_daemon_is_away_is_where_it_is_when_it_is_back(leaves, before, after):
+    """It says one thing at its new place, and nothing more."""
+    one = leaves.leaves[0]
+    (quiet,) = macs(7, 1)
+    behind = {1: leaves.stations[11], 2: leaves.stations[21]}
+    behind[before].speak(quiet)
+    wait_until(lambda: (quiet, address(before)) in leaves.leaves[after - 1].rows(), 10, "the row")
+
+    one.vtep.process.kill()
+    behind[after].speak(quiet)
+    one.vtep.start()
+
+    wait_until(lambda: owners(leaves, quiet) == {(address(after), 1)}, 15, "one route")
+    home = leaves.home(1)
+    home[f"leaf{after}"].add(quiet)
+    leaves.wait_tables(**home)
+
+
+@pytest.mark.slow
 def test_a_daemon_that_drains_withdraws_all_it_announced(leaves):
     one, two = leaves.leaves
     one.vtep.configure(one.config(on_stop="drain"))
