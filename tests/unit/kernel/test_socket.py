@@ -47,7 +47,7 @@ def scripted():
     with Kernel() as kernel:
 
         def make(answer: Callable[[int, int], list]) -> Kernel:
-            kernel._requests.close()
+            kernel._requests.socket.close()
             kernel._requests = Script(answer)
             return kernel
 
