@@ -172,8 +172,10 @@ class Engine:
         for part in parts(touched - hinted if kind.reads_back else touched | hinted, ROWS_MAX):
             sure = part
             if kind.reads_back:
-                sure = [key for key in part if self._known.is_sure(kind, key)]
-                doubted += set(part).difference(sure)
+                usual, others = self._usual(kind, part, this)
+                sure = [key for key in others if self._known.is_sure(kind, key)]
+                doubted += set(others).difference(sure)
+                rows += usual
             rows += self._sift(kind, sure, self._presumed(kind, sure, this), touched, this)
             yield None
         for part in parts(doubted, LOOKUPS_MAX // 2):
@@ -276,26 +278,61 @@ class Engine:
     # Judging
 
     def _sift(
-        self, kind: Kind, keys: Iterable[Key], seen: Mapping[Key, Seen | None], touched: Container[Key], this: Pass
+        self, kind: Kind, keys: Sequence[Key], seen: Mapping[Key, Seen | None], touched: Container[Key], this: Pass
     ) -> list[Judged]:
         """Return the rows that need a write, having dealt with the others."""
-        judged = (self._judge(kind, key, seen.get(key), this, touched=key in touched) for key in keys)
+        judged = (
+            self._judge(kind, key, asked, seen.get(key), this, touched=key in touched)
+            for key, asked in zip(keys, kind.asked(this.intent, keys), strict=True)
+        )
         return [row for row in judged if self._settle(kind, row, this)]
+
+    def _usual(self, kind: Kind, keys: Sequence[Key], this: Pass) -> tuple[list[Judged], list[Key]]:
+        """Judge the usual rows many at a time, where nothing is amiss anywhere, and return the other keys.
+
+        They come, move and go as `_judge` and `_settle` have it of a row of which nothing is known but a confirmed claim,
+        or nothing at all.
+        """
+        if self._known.is_amiss:
+            return [], list(keys)
+        claims, foreign = self.ledger.claims(kind.name), self._known.foreign[kind.name]
+        rows: list[Judged] = []
+        others: list[Key] = []
+        for key, (wanted, rank) in zip(keys, kind.asked(this.intent, keys), strict=True):
+            claim, place, verdict = claims.get(key), kind.place(key), None
+            if key in foreign or place not in this.ground.ready or place in this.ground.given_up:
+                pass
+            elif claim is None:
+                verdict = None if wanted is None else Verdict.CREATE
+            elif claim.confirmed and wanted is None:
+                verdict = Verdict.DELETE if this.intent.complete else None
+            elif claim.confirmed and claim.row != wanted:
+                verdict = Verdict.REPLACE
+            if verdict is None:
+                others.append(key)
+            else:
+                seen = None if claim is None else Seen(claim.row, marked=True)
+                rows.append(Judged(key, wanted, seen, claim, verdict, rank))
+        return rows, others
 
     def _wanted(self, kind: Kind, key: Key, this: Pass) -> Row | None:
         return None if kind.place(key) in this.ground.given_up else kind.wanted_at(this.intent, key)
 
-    def _judge(self, kind: Kind, key: Key, seen: Seen | None, this: Pass, *, touched: bool) -> Judged:
-        wanted = self._wanted(kind, key, this)
+    def _judge(
+        self, kind: Kind, key: Key, asked: tuple[Row | None, int], seen: Seen | None, this: Pass, *, touched: bool
+    ) -> Judged:
+        place, (wanted, rank) = kind.place(key), asked
+        if place in this.ground.given_up:
+            wanted = None
         claim = self.ledger.claims(kind.name).get(key)
-        if kind.place(key) not in this.ground.ready:
+        if place not in this.ground.ready:
             return Judged(key, wanted, seen, claim, None)
         verdict = judge(wanted, seen, claim)
-        if verdict is Verdict.CONTESTED and seen is not None and seen.holder == LOCAL_LEARNED:
-            rank = kind.rank(this.intent, key)
-            if self._is_newer((kind.name, key), rank, claim, touched=touched):
-                verdict = take_over(wanted, seen, claim)
-        return Judged(key, wanted, seen, claim, verdict)
+        if verdict is not Verdict.CONTESTED or seen is None or seen.holder != LOCAL_LEARNED:
+            return Judged(key, wanted, seen, claim, verdict, rank)
+        if self._is_newer((kind.name, key), rank, claim, touched=touched):
+            verdict = take_over(wanted, seen, claim)
+        return Judged(key, wanted, seen, claim, verdict, rank)
 
     def _is_newer(self, place: Place, rank: int, claim: Claim | None, *, touched: bool) -> bool:
         """Between a station heard here and a remote route, the newest knowledge wins.
@@ -328,7 +365,7 @@ class Engine:
                 assert row.seen is not None
                 self.troubles.note(place, Trouble("contested", row.seen.holder or "foreign"))
                 if row.seen.holder == LOCAL_LEARNED:
-                    self._known.yielded.setdefault(place, kind.rank(this.intent, row.key))
+                    self._known.yielded.setdefault(place, row.rank)
                 return self._let_go(kind, row, this)
             case Verdict.FOREIGN:
                 this.foreign += 1
@@ -353,7 +390,7 @@ class Engine:
         this.kept += 1
         this.adopted += row.claim is None
         self._known.clear((kind.name, row.key))
-        rank, claim = kind.rank(this.intent, row.key), row.claim
+        rank, claim = row.rank, row.claim
         if claim is not None and claim.row == row.wanted:
             if claim.confirmed and claim.rank == rank:
                 return
@@ -376,7 +413,7 @@ class Engine:
     def _is_allowed(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Pass the gates: the picture, and an earlier refusal of this very change."""
         place = (kind.name, row.key)
-        if not this.intent.complete and self._must_wait(kind, row, this.intent):
+        if not this.intent.complete and self._must_wait(kind, row):
             self.backlog.settle(place)
             if row.verdict is not Verdict.CONTESTED:
                 self.troubles.note(place, Trouble("held", "held", unwanted=is_unwanted(row)))
@@ -387,7 +424,7 @@ class Engine:
         self.troubles.note(place, trouble_of(refused, unwanted=is_unwanted(row)))
         return False
 
-    def _must_wait(self, kind: Kind, row: Judged, intent: Intent) -> bool:
+    def _must_wait(self, kind: Kind, row: Judged) -> bool:
         """Before the picture is complete nothing goes, and an earlier life's row yields only to what beats it."""
         if row.wanted is None or row.verdict is Verdict.CONTESTED:
             return True
@@ -396,7 +433,7 @@ class Engine:
             return False
         if there is None or row.wanted in (there, claim.row):
             return False
-        return not kind.beats(row.wanted, kind.rank(intent, row.key), claim.row, claim.rank)
+        return not kind.beats(row.wanted, row.rank, claim.row, claim.rank)
 
     # Telling
 

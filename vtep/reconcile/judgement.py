@@ -21,6 +21,8 @@ class Judged(Struct, frozen=True, gc=False):
     seen: Seen | None
     claim: Claim | None
     verdict: Verdict | None
+    rank: int = 0
+    """Of what is wanted."""
 
 
 class Pass:

@@ -40,6 +40,11 @@ class Knowledge:
         self.doubted = False
         """A survey is under way, and what it has not reached may be otherwise than it is known."""
 
+    @property
+    def is_amiss(self) -> bool:
+        """Something is told of some row, waits to be tried again, or is not to be relied on."""
+        return bool(self.doubted or len(self.troubles) or len(self.backlog) or self.yielded)
+
     def of(self, kind: str, key: Key) -> Known:
         return Known(
             claim=self.ledger.claims(kind).get(key),

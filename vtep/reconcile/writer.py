@@ -68,7 +68,7 @@ class Writer:
     def _write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and take note of each outcome."""
         known, ledger = self._known, self._known.ledger
-        self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")], this)
+        self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
         refused = self._send(kind, [change for change, _ in batch], this)
         confirmed, released = [], []
         was_trouble = bool(len(known.troubles) or len(known.backlog) or known.yielded)
@@ -97,7 +97,7 @@ class Writer:
                 this.full[kind.name, kind.place(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
-    def _claim(self, kind: Kind, rows: Sequence[Judged], this: Pass) -> None:
+    def _claim(self, kind: Kind, rows: Sequence[Judged]) -> None:
         """Claim what is about to be written, over what is there.
 
         A claim covers its row and the one before. After a write whose outcome is unknown, or another's hand on our row,
@@ -106,14 +106,14 @@ class Writer:
         there = {
             row.key: (row.seen.row, row.claim.rank)
             for row in rows
-            if row.claim is not None
-            and row.seen is not None
+            if row.seen is not None
+            and row.claim is not None
             and row.seen.row not in (None, row.claim.row)
             and is_ours(row.claim, row.seen)
         }
         ledger = self._known.ledger
         ledger.claim(kind.name, there)
-        ledger.claim(kind.name, {row.key: (row.wanted, kind.rank(this.intent, row.key)) for row in rows})
+        ledger.claim(kind.name, {row.key: (row.wanted, row.rank) for row in rows})
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text of each change that did not happen."""
