@@ -9,7 +9,8 @@ from tests.contract.test_rows import add, operator_tunnel
 from tests.contract.worlds import LOCAL, MACS, MemoryWorld
 from vtep.addr import Mac
 from vtep.kernel.messages import Verb
-from vtep.reconcile.engine import SWEPT_MAX, Scope
+from vtep.kinds import KINDS
+from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Scope
 from vtep.reconcile.report import Report
 
 MANY = [Mac(b"\x02\0\0\1" + number.to_bytes(2)) for number in range(40 * SWEPT_MAX)]
@@ -28,7 +29,13 @@ def leaf() -> Leaf:
     return leaf
 
 
-def swept(leaf: Leaf, scope: Scope, meanwhile: dict[int, Callable[[], object]], later: dict | None = None) -> Report:
+def swept(
+    leaf: Leaf,
+    scope: Scope,
+    meanwhile: dict[int, Callable[[], object]],
+    later: dict | None = None,
+    least: int | None = None,
+) -> Report:
     """Sweep, and let something happen after so many pieces."""
     steps = leaf.engine.run(leaf.intent, leaf.now, Scope(scope.survey, scope.audit, later=later or {}))
     answer, pieces = None, 0
@@ -36,7 +43,7 @@ def swept(leaf: Leaf, scope: Scope, meanwhile: dict[int, Callable[[], object]], 
         try:
             call = steps.send(answer)
         except StopIteration as stop:
-            assert pieces >= max(meanwhile)
+            assert pieces >= (max(meanwhile) if least is None else least)
             return stop.value
         answer = None if call is None else call()
         pieces += 1
@@ -156,3 +163,15 @@ def test_nothing_goes_in_a_sweep_whose_picture_ceases_to_be_complete(leaf: Leaf,
     swept(leaf, scope, {20: change})
 
     assert (leaf.rows(M), leaf.trouble(M)) == (written("m", A), "held held")
+
+
+@BOTH
+def test_others_have_turns_also_where_nothing_is_found(leaf: Leaf, scope: Scope) -> None:
+    """What is wanted and known already is looked through as well, and that of a million in one go takes a second."""
+    pieces = []
+
+    swept(leaf, scope, {number: lambda: pieces.append(1) for number in range(1, 500)}, least=0)
+
+    rows = len(MANY) + 1
+    dump, looked_through = (1 + len(KINDS), 2) if scope.survey else (0, 1)
+    assert len(pieces) >= dump + -(-rows // SWEPT_MAX) + looked_through * -(-rows // ROWS_MAX)

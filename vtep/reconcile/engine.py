@@ -32,7 +32,7 @@ from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.retry import Place
-from vtep.reconcile.steps import Steps, parts
+from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.writer import Writer, trouble_of
 
 LOOKUPS_MAX: Final = 512
@@ -216,7 +216,7 @@ class Engine:
             picture = None if entries is None else (yield partial(kind.recognise, entries, this.ground))
             going = unwanted[kind] = {}
             touched = set(scope.touched.get(kind.name, ()))
-            for part in parts(self._keys(kind, scope, picture), SWEPT_MAX):
+            for part in self._parts(kind, scope, picture):
                 if self._sweeps != number:
                     return {}  # a place changed, and everything was surveyed anew
                 rows = self._sift_now(kind, part, picture, touched, this)
@@ -239,21 +239,27 @@ class Engine:
         concerned = [key for key in keys if key not in overtaken and key not in later]
         return self._sift(kind, concerned, self._seen(kind, concerned, picture, this), touched, this)
 
-    def _keys(self, kind: Kind, scope: Scope, picture: Mapping[Key, Seen] | None) -> Iterator[Key]:
-        """Yield every key that there is to know of, while what is known changes."""
+    def _parts(self, kind: Kind, scope: Scope, picture: Mapping[Key, Seen] | None) -> Iterator[list[Key]]:
+        """Yield every key that there is to know of, while what is known changes; an empty part where none is found soon."""
         asked = {key for keys in (scope.touched, scope.hinted) for key in keys.get(kind.name, ())}
         if picture is None and not kind.reads_back:
-            yield from asked
+            yield from parts(asked, SWEPT_MAX)
             return
-        claims, seen, wanted = self.ledger.claims(kind.name), picture or {}, kind.wanted(self._intent)
+        claims, seen = self.ledger.claims(kind.name), picture or {}
+        wanted = (key for key, _ in kind.wanted(self._intent))
         claimed, rest = list(claims), asked | self._known.foreign[kind.name].keys()
-        yield from seen
-        yield from (key for key in claimed if key not in seen)
-        yield from (key for key, _ in wanted if key not in seen and key not in claims)
+        yield from parts(seen, SWEPT_MAX)
+        for looked_through in parts(claimed, ROWS_MAX):
+            yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
+        for looked_through in parts(wanted, ROWS_MAX):
+            found = [key for key in looked_through if key not in seen and key not in claims]
+            yield from parts_or_none(found, SWEPT_MAX)
         troubled = (key for name, key in list(self.troubles) if name == kind.name and key not in rest)
-        for key in chain(rest, troubled):
-            if key not in seen and key not in claims and kind.wanted_at(self._intent, key) is None:
-                yield key
+        for looked_through in parts(chain(rest, troubled), ROWS_MAX):
+            unknown = [key for key in looked_through if key not in seen and key not in claims]
+            asked_for = kind.asked(self._intent, unknown)
+            left = [key for key, (row, _) in zip(unknown, asked_for, strict=True) if row is None]
+            yield from parts_or_none(left, SWEPT_MAX)
 
     def _seen(
         self, kind: Kind, keys: Sequence[Key], picture: Mapping[Key, Seen | None] | None, this: Pass
