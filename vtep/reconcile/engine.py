@@ -31,7 +31,6 @@ from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Tar
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
-from vtep.reconcile.retry import Place
 from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.writer import Writer, trouble_of
 
@@ -336,19 +335,21 @@ class Engine:
         verdict = judge(wanted, seen, claim)
         if verdict is not Verdict.CONTESTED or seen is None or seen.holder != LOCAL_LEARNED:
             return Judged(key, wanted, seen, claim, verdict, rank)
-        if self._is_newer((kind.name, key), rank, claim, touched=touched):
+        if self._is_newer(kind, key, rank, claim, this, touched=touched):
             verdict = take_over(wanted, seen, claim)
         return Judged(key, wanted, seen, claim, verdict, rank)
 
-    def _is_newer(self, place: Place, rank: int, claim: Claim | None, *, touched: bool) -> bool:
+    def _is_newer(self, kind: Kind, key: Key, rank: int, claim: Claim | None, this: Pass, *, touched: bool) -> bool:
         """Between a station heard here and a remote route, the newest knowledge wins.
 
         A route that comes, or whose rank rises, after the station was heard says that the station left. A row that was
-        there before gives way. At the start nobody knows what is older, and the station stays.
+        there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
+        compared with the others, and lost: that may be known later than the row itself.
         """
-        yielded = self._known.yielded
+        yielded, place = self._known.yielded, (kind.name, key)
         before = yielded.get(place)
-        if before is None and touched and claim is None and self._was_complete:
+        is_new = before is None and claim is None and self._was_complete
+        if touched and (is_new or kind.is_settled(this.intent, key)):
             before = yielded[place] = _NEVER  # so that it stays news until it is written
         return before is not None and rank > before
 

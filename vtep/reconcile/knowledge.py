@@ -35,6 +35,8 @@ class Knowledge:
         """Where something was seen that is not ours: read back before anything is written there."""
         self.yielded: dict[Place, int] = {}
         """The rank of the row that gave way to a station heard here: only a higher one comes back."""
+        self.half_gone: set[Place] = set()
+        """Where a removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
         self.surveyed = False
         """The last survey succeeded, and no place changed since."""
         self.doubted = False
@@ -43,7 +45,7 @@ class Knowledge:
     @property
     def is_amiss(self) -> bool:
         """Something is told of some row, waits to be tried again, or is not to be relied on."""
-        return bool(self.doubted or len(self.troubles) or len(self.backlog) or self.yielded)
+        return bool(self.doubted or len(self.troubles) or len(self.backlog) or self.yielded or self.half_gone)
 
     def of(self, kind: str, key: Key) -> Known:
         return Known(
@@ -55,14 +57,16 @@ class Knowledge:
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
         """Tell whether what is at a key can be told without looking."""
+        if self.doubted or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
+            return False
         claim = self.ledger.claims(kind.name).get(key)
-        return not self.doubted and key not in self.foreign[kind.name] and (claim is None or claim.confirmed)
+        return claim is None or claim.confirmed
 
     def presume(self, kind: Kind, keys: Iterable[Key], unwanted: Iterable[Key]) -> Mapping[Key, Seen | None]:
         """Tell what is there without looking. What was foreign is so until it is seen otherwise; all else is free.
 
-        A claim is there if it is confirmed. One that is not is of a row that cannot be looked up, where both writing
-        what is there and removing what is not do no harm: it is presumed to be what makes us do so.
+        A claim is there if it is confirmed. One that is not, or whose row may be gone, is of a row that cannot be looked
+        up, where both writing what is there and removing what is not do no harm: it is presumed to be what makes us do so.
         """
         claims, foreign = self.ledger.claims(kind.name), self.foreign[kind.name]
         presumed: dict[Key, Seen | None] = {}
@@ -70,7 +74,9 @@ class Knowledge:
             claim = claims.get(key)
             if key in foreign:
                 presumed[key] = Seen(None, marked=False, holder="foreign")
-            elif claim is not None and (claim.confirmed or key in unwanted):
+            elif claim is None:
+                presumed[key] = None
+            elif key in unwanted or (claim.confirmed and (kind.name, key) not in self.half_gone):
                 presumed[key] = Seen(claim.row, marked=True)
             else:
                 presumed[key] = None
@@ -80,6 +86,7 @@ class Knowledge:
         """The row is as it should be, or of no concern any more."""
         self.troubles.clear(place)
         self.yielded.pop(place, None)
+        self.half_gone.discard(place)
         self.backlog.settle(place)
 
     def stir(self, kind: Kind, keys: Iterable[Key]) -> None:

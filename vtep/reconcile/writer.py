@@ -71,7 +71,7 @@ class Writer:
         self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
         refused = self._send(kind, [change for change, _ in batch], this)
         confirmed, released = [], []
-        was_trouble = bool(len(known.troubles) or len(known.backlog) or known.yielded)
+        was_trouble = bool(len(known.troubles) or len(known.backlog) or known.yielded or known.half_gone)
         for index, (change, row) in enumerate(batch):
             if index in refused:
                 continue
@@ -85,6 +85,7 @@ class Writer:
             else:
                 confirmed.append(row.key)
             if change.verb == "shed":
+                known.half_gone.discard((kind.name, row.key))
                 known.backlog.settle((kind.name, row.key))
             elif was_trouble:
                 known.clear((kind.name, row.key))
@@ -135,6 +136,8 @@ class Writer:
             known.foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
             self.ground_doubted = True
+        if change.verb in ("delete", "shed"):
+            known.half_gone.add(place)
         known.troubles.note(place, trouble_of(refused, unwanted=is_unwanted(row)))
         return found
 
