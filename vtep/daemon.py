@@ -12,6 +12,7 @@
                                        └──▶ API, metrics, status page (they read, and order through Orders)
 
 Each task owns its state and they share only boards and what is published; one TaskGroup holds them, and a task that ends ends the daemon.
+What bridges learn comes from the learner, a task with a netlink socket of its own, straight to the listener.
 With no bound VNI there is no actor and no netlink socket. Without CAP_NET_ADMIN the routes are kept all the same, and
 the status says that the dataplane is off.
 """
@@ -35,11 +36,13 @@ from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.intent import Intent
 from vtep.kernel.ledger import LedgerFile, this_place
-from vtep.kernel.socket import Kernel
+from vtep.kernel.socket import STATIONS, Kernel
 from vtep.kernel.target import KernelTarget
 from vtep.kernel.timed import Timed
 from vtep.kinds import KINDS
+from vtep.learner import Learner
 from vtep.listener import Listener
+from vtep.local.learn import News
 from vtep.observer import Observer
 from vtep.orders import Orders
 from vtep.reconcile.actor import Actor, Outcome
@@ -54,6 +57,8 @@ from vtep.status.model import Status
 
 DRAIN_S_MAX: Final = 5.0
 WITHDRAW_S_MAX: Final = 4.0
+LEARN_S_MAX: Final = 5.0
+"""Before the first line is read."""
 EXIT_S_MAX: Final = 10.0
 PUBLISH_S: Final = 0.1
 WORK_AT_ONCE: Final = 4096
@@ -89,12 +94,19 @@ class Daemon:
         self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
+        self._learner: Learner | None = None
 
     async def run(self) -> None:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
         await self._stream.start()
         try:
-            async with self._dataplane(), self._announcements(), self._readers(), asyncio.TaskGroup() as tasks:
+            async with (
+                self._dataplane(),
+                self._announcements(),
+                self._ear(),
+                self._readers(),
+                asyncio.TaskGroup() as tasks,
+            ):
                 running = [
                     tasks.create_task(self._listen(), name="listen"),
                     tasks.create_task(self._publish(), name="publish"),
@@ -104,6 +116,8 @@ class Daemon:
                         tasks.create_task(self._actor.run(), name="actor"),
                         tasks.create_task(self._follow(self._actor), name="report"),
                     ]
+                if self._learner is not None:
+                    running.append(tasks.create_task(self._learner.run(), name="learner"))
                 logs.event(log, logging.INFO, "started", vnis=len(self.config.vnis), socket=self.config.feed.socket)
                 self.serving.set()
                 await self._stopping.wait()
@@ -141,6 +155,8 @@ class Daemon:
         if self._target is not None and self._actor is not None:
             self._target.reconfigure(config.vnis)
             self._actor.survey()
+        if self._learner is not None:
+            self._learner.reconfigure(config.vnis)
         self._nudged.set()
         self.observer.reconfigure(config)
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
@@ -161,6 +177,8 @@ class Daemon:
             self._announcing.permit(self._is_ready)
             before = self.listener.intent
             intent = self.listener.judge(now)
+            if self._learner is not None:
+                self._learner.look_again(self.listener.take_astray())
             if (intent.complete, intent.why) != (before.complete, before.why):
                 name = "picture complete" if intent.complete else "picture incomplete"
                 logs.event(log, logging.INFO, name, why=intent.why)
@@ -272,6 +290,23 @@ class Daemon:
                 loop.remove_reader(kernel.events_fileno())
             if self.config.node.on_stop == "drain":
                 await self._drain(engine, ledger)
+
+    @contextlib.asynccontextmanager
+    async def _ear(self) -> AsyncIterator[None]:
+        """Hear what the bridges have learnt before any route is heard: only then is it known which of them is newer."""
+        if self._actor is None:
+            yield
+            return
+        learner = Learner(self.config.vnis, lambda: Kernel(STATIONS), self._hear_stations, self._clock)
+        with contextlib.closing(learner):
+            with contextlib.suppress(KernelError):  # it is tried again, and told then
+                await learner.settle(LEARN_S_MAX)
+            self._learner = learner
+            yield
+
+    def _hear_stations(self, news: News) -> None:
+        self.listener.hear_stations(news.heard, news.gone, changed=news.changed)
+        self._nudged.set()
 
     def _open_ledger(self) -> LedgerFile:
         """Read the claims of an earlier life; a file that cannot be believed is set aside, with its reason told."""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from vtep.addr import Ip, Mac
 from vtep.kernel.memory import MemoryKernel
 from vtep.kernel.messages import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
-from vtep.kernel.socket import Kernel
+from vtep.kernel.socket import STATIONS, Kernel
 
 CLONE_NEWNET = 0x40000000
 LOCAL = Ip.parse("10.0.0.1")
@@ -61,8 +61,15 @@ class MemoryWorld(World):
     def delete_link(self, name: str) -> None:
         self.memory.delete_link(name)
 
+    def add_address(self, name: str, address: Ip) -> None:
+        self.memory.add_address(name, address)
+
     def station_sends(self, mac: Mac, port: str) -> None:
         self.memory.station_sends(mac, port)
+
+    def ear(self) -> MemoryKernel:
+        """Return a kernel that hears what stations do."""
+        return self.memory
 
 
 class NamespaceWorld(World):
@@ -80,6 +87,7 @@ class NamespaceWorld(World):
             *(f"link set {name} up" for name in ("br0", "vx0", "p0", "h0", "p1", "h1")),
         )
         self.kernel = Kernel(**buffers)
+        self._buffers = buffers
         for name in ("vx0", "h0", "h1"):
             self._wait_until_forwarding(name)
         self.kernel.drain()
@@ -96,6 +104,12 @@ class NamespaceWorld(World):
 
     def delete_link(self, name: str) -> None:
         ip(f"link del {name}")
+
+    def add_address(self, name: str, address: Ip) -> None:
+        ip(f"addr add {address}/24 dev {name}")
+
+    def ear(self) -> Kernel:
+        return Kernel(STATIONS, **self._buffers)
 
     def station_sends(self, mac: Mac, port: str) -> None:
         """Frames keep their order: once the sentinel behind it is learned, this one was seen (or lost by a port down)."""

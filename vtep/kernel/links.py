@@ -21,6 +21,7 @@ IFF_UP: Final = 0x01
 IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
+IFLA_LINK: Final = 5
 IFLA_MASTER: Final = 10
 IFLA_LINKINFO: Final = 18
 IFLA_EXT_MASK: Final = 29
@@ -76,6 +77,8 @@ class Link(Struct, frozen=True):
     kind: str = ""
     """What `ip link add type` calls it; empty for a physical device."""
     master: int | None = None
+    below: int | None = None
+    """The device that it is made on, as a VLAN is; of a veth the other end, which may be in another namespace."""
     up: bool = False
     mac: Mac | None = None
     mtu: int | None = None
@@ -122,6 +125,7 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
         name=_text(found.get(IFLA_IFNAME)),
         kind=kind,
         master=_number(found.get(IFLA_MASTER)),
+        below=_number(found.get(IFLA_LINK)),
         up=bool(flags & IFF_UP),
         mac=Mac(address) if len(address) == 6 else None,
         mtu=_number(found.get(IFLA_MTU)),

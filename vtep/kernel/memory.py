@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.errors import KernelError
+from vtep.kernel.addresses import Address
 from vtep.kernel.links import Bridge, BridgePort, Link, Links, Vxlan
 from vtep.kernel.messages import (
     AF_BRIDGE,
@@ -65,8 +66,11 @@ class MemoryKernel:
         self._tunnels: dict[int, dict[Mac, _VxlanRow]] = {}
         self._hosts: dict[tuple[int, Ip], Entry] = {}
         self._refusals: list[tuple[int, Callable[[Neighbour], bool]]] = []
+        self._addresses: list[Address] = []
         self._keys: set[tuple[int, Mac]] = set()
+        self._host_keys: set[tuple[int, Ip]] = set()
         self._links_changed = False
+        self._addresses_changed = False
         self._overrun = False
 
     def __enter__(self) -> Self:
@@ -123,16 +127,29 @@ class MemoryKernel:
     def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
         return [self.get(*key) for key in keys]
 
+    def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
+        return [self._hosts.get(key) for key in keys]
+
     def links(self) -> Links:
         return Links.of(self._links.values())
+
+    def addresses(self) -> list[Address]:
+        return list(self._addresses)
 
     def events_fileno(self) -> int:
         """Nothing to wait for: ask `drain`."""
         return -1
 
-    def drain(self) -> Hints:
-        hints = Hints(frozenset(self._keys), self._links_changed, self._overrun)
-        self._keys, self._links_changed, self._overrun = set(), False, False
+    def drain(self, most: int = 0) -> Hints:  # noqa: ARG002 - there is no more than what is told at once
+        hints = Hints(
+            frozenset(self._keys),
+            frozenset(self._host_keys),
+            links_changed=self._links_changed,
+            addresses_changed=self._addresses_changed,
+            overrun=self._overrun,
+        )
+        self._keys, self._host_keys = set(), set()
+        self._links_changed = self._addresses_changed = self._overrun = False
         return hints
 
     # Switches
@@ -143,7 +160,7 @@ class MemoryKernel:
 
     def overflow(self) -> None:
         """Lose what is announced so far and say so."""
-        self._keys, self._overrun = set(), True
+        self._keys, self._host_keys, self._overrun = set(), set(), True
 
     # The operator's hand
 
@@ -174,6 +191,15 @@ class MemoryKernel:
             self.change(name, bridge_port=BridgePort(learning=False, neigh_suppress=False, isolated=False, state=3))
         return index
 
+    def add_vlan(self, name: str, below: str) -> int:
+        """A VLAN device has its parent's MAC, until it is given its own."""
+        parent = self._named(below)
+        return self._add(Link(0, name, "vlan", below=parent.index, mac=parent.mac))
+
+    def add_address(self, name: str, ip: Ip) -> None:
+        self._addresses.append(Address(self._named(name).index, ip))
+        self._addresses_changed = True
+
     def add_port(self, name: str, master: str | None = None, mac: Mac | None = None) -> int:
         index = self._add(Link(0, name, "veth", mac=mac))
         self.set_master(name, master)
@@ -196,7 +222,7 @@ class MemoryKernel:
         for mac, row in list(self._tunnels.get(link.index, {}).items()):
             if not row.state & (NUD_PERMANENT | NUD_NOARP) and mac != ZERO_MAC:
                 self._drop_tunnel(link.index, mac)
-        self._hosts = {key: entry for key, entry in self._hosts.items() if key[0] != link.index}
+        self._drop_hosts(link.index)
 
     def set_master(self, name: str, master: str | None) -> None:
         """Enslave a device or free it; a port that leaves takes its bridge rows along, VXLAN rows stay."""
@@ -220,7 +246,8 @@ class MemoryKernel:
             self._leave(link)
         for port in self.links().ports_of(link.index):
             self.set_master(port.name, None)
-        self._hosts = {key: entry for key, entry in self._hosts.items() if key[0] != link.index}
+        self._drop_hosts(link.index)
+        self._addresses = [address for address in self._addresses if address.device != link.index]
         for table in (self._links, self._stations, self._tunnels, self._room):
             table.pop(link.index, None)
         self._links_changed = True
@@ -404,6 +431,7 @@ class MemoryKernel:
         if message.verb is Verb.DELETE:
             if held is None:
                 raise _Refused(errno.ENOENT)
+            self._announce_host(key)
             del self._hosts[key]
             self.deletes += 1
             return
@@ -423,6 +451,8 @@ class MemoryKernel:
         self.writes += held is None
         self.replaces += held not in (None, row)
         self._hosts[key] = row
+        if row != held:
+            self._announce_host(key)
 
     # Rows that come and go with devices
 
@@ -459,6 +489,11 @@ class MemoryKernel:
                 self._announce(row.port, mac)
                 del rows[mac]
 
+    def _drop_hosts(self, device: int) -> None:
+        for key in [key for key in self._hosts if key[0] == device]:
+            self._announce_host(key)
+            del self._hosts[key]
+
     def _drop_tunnel(self, port: int, mac: Mac) -> None:
         del self._tunnels[port][mac]
         self._announce(port, mac)
@@ -470,6 +505,10 @@ class MemoryKernel:
     def _announce(self, port: int, mac: Mac) -> None:
         if not self.hints_lost:
             self._keys.add((port, mac))
+
+    def _announce_host(self, key: tuple[int, Ip]) -> None:
+        if not self.hints_lost and not self._hosts[key].flags & NTF_EXT_LEARNED:
+            self._host_keys.add(key)
 
     # Looking up
 

@@ -35,6 +35,9 @@ NLMSG_DONE: Final = 3
 RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
 RTM_GETLINK: Final = 18
+RTM_NEWADDR: Final = 20
+RTM_DELADDR: Final = 21
+RTM_GETADDR: Final = 22
 RTM_NEWNEIGH: Final = 28
 RTM_DELNEIGH: Final = 29
 RTM_GETNEIGH: Final = 30
@@ -52,6 +55,9 @@ NLM_F_ACK_TLVS: Final = 0x200
 NLMSGERR_ATTR_MSG: Final = 1
 
 NUD_REACHABLE: Final = 0x02
+NUD_STALE: Final = 0x04
+NUD_DELAY: Final = 0x08
+NUD_PROBE: Final = 0x10
 NUD_NOARP: Final = 0x40
 NUD_PERMANENT: Final = 0x80
 
@@ -73,6 +79,9 @@ NDA_SRC_VNI: Final = 11
 NDA_PROTOCOL: Final = 12
 NDA_NH_ID: Final = 13
 NDA_FLAGS_EXT: Final = 15
+
+RTPROT_VTEP: Final = 229
+"""Ours in NDA_PROTOCOL; no other program is known to use it."""
 
 
 class Verb(enum.IntEnum):
@@ -170,7 +179,11 @@ class Hints(Struct, frozen=True):
 
     keys: frozenset[tuple[int, Mac]] = frozenset()
     """Port and MAC of FDB rows."""
+    hosts: frozenset[tuple[int, Ip]] = frozenset()
+    """Device and address of ARP and ND rows."""
     links_changed: bool = False
+    addresses_changed: bool = False
+    """Of this machine's own devices."""
     overrun: bool = False
     """Events were lost: anything may have changed."""
 
@@ -217,6 +230,16 @@ def request_row(port: int, mac: Mac, half: Half, seq: int) -> bytes:
         _HEADER.pack(40, RTM_GETNEIGH, NLM_F_REQUEST, seq, 0)
         + _NDMSG.pack(AF_BRIDGE, port, 0, half)
         + _attribute(NDA_LLADDR, mac)
+    )
+
+
+def request_host(device: int, ip: Ip, seq: int) -> bytes:
+    """Ask for one ARP or ND row."""
+    address = _attribute(NDA_DST, ip)
+    return (
+        _HEADER.pack(_HEADER.size + _NDMSG.size + len(address), RTM_GETNEIGH, NLM_F_REQUEST, seq, 0)
+        + _NDMSG.pack(AF_INET6 if ip.is_v6 else AF_INET, device, 0, 0)
+        + address
     )
 
 

@@ -5,7 +5,8 @@ nothing twice but a picture that came out torn: what the kernel refuses is an an
 
     requests   EXT_ACK on, CAP_ACK off (a refusal must echo its request), strict checking; one user, one request at a time
     dumps      the same once more, since a dump of many rows takes long and must keep no write waiting
-    events     RTNLGRP_NEIGH and RTNLGRP_LINK through a filter that passes over rows written with EXT_LEARNED
+    events     of rows and links (`ROWS`), or of what stations do (`STATIONS`), through a filter that passes over rows
+               written with EXT_LEARNED
 
 Netlink carries a request out before `send` returns, so that its answers are queued or lost by then: nothing here waits.
 """
@@ -20,8 +21,11 @@ from functools import partial
 from itertools import islice
 from typing import Final, Self, TypeAlias, TypeVar
 
-from vtep.addr import Mac
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
+from vtep.kernel.addresses import Address, parse_address, request_addresses
 from vtep.kernel.links import Link, Links, parse_link, request_links
 from vtep.kernel.messages import (
     AF_BRIDGE,
@@ -31,7 +35,10 @@ from vtep.kernel.messages import (
     NTF_EXT_LEARNED,
     NTF_MASTER,
     NTF_SELF,
+    RTM_DELADDR,
     RTM_DELLINK,
+    RTM_DELNEIGH,
+    RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWNEIGH,
     Answer,
@@ -44,6 +51,7 @@ from vtep.kernel.messages import (
     pack,
     parse_answer,
     parse_neighbours,
+    request_host,
     request_neighbours,
     request_row,
     request_rows,
@@ -59,6 +67,8 @@ SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 RTNLGRP_LINK: Final = 1
 RTNLGRP_NEIGH: Final = 3
+RTNLGRP_IPV4_IFADDR: Final = 5
+RTNLGRP_IPV6_IFADDR: Final = 9
 
 MESSAGES_PER_SEND: Final = 128
 """From 64 to 128 is best: 256 and more make new VXLAN rows up to seven times slower (per-CPU allocation, 6.18)."""
@@ -72,7 +82,63 @@ EVENTS_PER_DRAIN: Final = 1 << 16
 DUMP_TRIES: Final = 5
 
 T = TypeVar("T")
+K = TypeVar("K")
 Parse: TypeAlias = Callable[[bytes], Iterable[tuple[int, int, T | Answer]]]
+
+
+class Subscription(Struct, frozen=True):
+    """Which events are heard: groups, and a program of classic BPF that drops the rest in the kernel."""
+
+    groups: tuple[int, ...]
+    program: tuple[tuple[int, int, int, int], ...]
+
+
+# linux/bpf_common.h: BPF_LD|BPF_H|BPF_ABS and so on. Half words are loaded as big-endian.
+_LOAD_HALF: Final = 0x28
+_LOAD_BYTE: Final = 0x30
+_JUMP_IF_EQUAL: Final = 0x15
+_JUMP_IF_SET: Final = 0x45
+_RETURN: Final = 0x06
+_LOAD_TYPE: Final = (_LOAD_HALF, 0, 0, 4)
+_LOAD_FAMILY: Final = (_LOAD_BYTE, 0, 0, 16)
+_LOAD_FLAGS: Final = (_LOAD_BYTE, 0, 0, 26)
+_DROP: Final = (_RETURN, 0, 0, 0)
+_PASS: Final = (_RETURN, 0, 0, 0xFFFFFFFF)
+
+ROWS: Final = Subscription(
+    (RTNLGRP_NEIGH, RTNLGRP_LINK),
+    (
+        _LOAD_TYPE,
+        (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
+        _LOAD_FAMILY,
+        (_JUMP_IF_EQUAL, 0, 3, AF_BRIDGE),
+        _LOAD_FLAGS,
+        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED),
+        _DROP,
+        _PASS,
+    ),
+)
+"""Without RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED: our own writes, two events a MAC, else all news.
+
+What remains: deletes, local learning and roaming, and rows that lost the mark, whoever wrote them.
+"""
+
+STATIONS: Final = Subscription(
+    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
+    (
+        _LOAD_TYPE,
+        (_JUMP_IF_EQUAL, 1, 0, socket.htons(RTM_NEWNEIGH)),
+        (_JUMP_IF_EQUAL, 0, 3, socket.htons(RTM_DELNEIGH)),
+        _LOAD_FLAGS,
+        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED | NTF_SELF),
+        _DROP,
+        _PASS,
+    ),
+)
+"""Without what somebody wrote (EXT_LEARNED) and without the rows of VXLAN devices (SELF), whether they come or go.
+
+What remains: what bridges learn, move and forget, an operator's entries, ARP and ND; devices and their addresses.
+"""
 
 
 class Kernel:
@@ -81,7 +147,13 @@ class Kernel:
     For one thread at a time; `drain` may be another's, and so may `rows` and `neighbours`, one of them at a time.
     """
 
-    def __init__(self, *, request_buffer: int = REQUEST_BUFFER, event_buffer: int = EVENT_BUFFER) -> None:
+    def __init__(
+        self,
+        subscription: "Subscription | None" = None,
+        *,
+        request_buffer: int = REQUEST_BUFFER,
+        event_buffer: int = EVENT_BUFFER,
+    ) -> None:
         self._events = _open()
         self._requests = _Connection(_open())
         self._dumps = _Connection(_open())
@@ -89,7 +161,7 @@ class Kernel:
         try:
             for connection in (self._requests, self._dumps):
                 _prepare_requests(connection.socket, request_buffer)
-            _prepare_events(self._events, event_buffer)
+            _prepare_events(self._events, subscription or ROWS, event_buffer)
         except OSError as error:
             self.close()
             raise _failure("open", error) from error
@@ -143,36 +215,49 @@ class Kernel:
 
     def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
         """Read rows back, in the order asked."""
-        found: list[Entry | None] = []
-        size = GETS_PER_SEND
-        while len(found) < len(keys):
-            answered = self._get_part(keys[len(found) : len(found) + size])
-            if not answered and size == 1:
-                raise KernelError("get", errno.ENOBUFS, "the answer to one request does not fit the receive buffer")
-            size = size if answered else size // 2
-            found += answered
-        return found
+        return self._get_all(keys, _request_row, _name_of_row)
+
+    def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
+        """Read ARP and ND rows back, by device and address, in the order asked."""
+        return self._get_all(keys, _request_host, _name_of_host)
 
     def links(self) -> Links:
         """Take a picture of all devices."""
         return Links.of(self._requests.dump("links", request_links, _parse_links))
 
+    def addresses(self) -> list[Address]:
+        """Take a picture of the addresses of all devices."""
+        return self._requests.dump("addresses", request_addresses, _parse_addresses)
+
     def events_fileno(self) -> int:
         """Readable when `drain` has something to tell."""
         return self._events.fileno()
 
-    def drain(self) -> Hints:
+    def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
         keys: set[tuple[int, Mac]] = set()
-        links_changed = overrun = False
-        for datagram in islice(_receive("events", self._events, self._event_buffer), EVENTS_PER_DRAIN):
+        hosts: set[tuple[int, Ip]] = set()
+        kinds: set[int] = set()
+        overrun = False
+        for datagram in islice(_receive("events", self._events, self._event_buffer), most):
             if datagram is None:
                 overrun = True
                 continue
-            for kind, *_ in split(datagram):
-                links_changed |= kind in (RTM_NEWLINK, RTM_DELLINK)
-            keys.update(_hinted(datagram))
-        return Hints(frozenset(keys), links_changed, overrun)
+            kinds.update(kind for kind, *_ in split(datagram))
+            for _, _, entry in parse_neighbours(datagram):
+                if not isinstance(entry, Entry) or entry.is_address_list:
+                    continue
+                if entry.family == AF_BRIDGE:
+                    keys.add((entry.port, entry.mac))
+                elif entry.ip is not None:
+                    hosts.add((entry.port, entry.ip))
+        return Hints(
+            frozenset(keys),
+            frozenset(hosts),
+            links_changed=not kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
+            addresses_changed=not kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
+            overrun=overrun,
+        )
 
     def _send_part(self, messages: Sequence[Neighbour], first: int) -> list[Refusal]:
         batch = pack(messages, self._requests.take_seqs(len(messages)))
@@ -191,18 +276,33 @@ class Kernel:
                 refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
         return [refused[index] for index in sorted(refused)]
 
-    def _get_part(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
+    def _get_all(
+        self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
+    ) -> list[Entry | None]:
+        found: list[Entry | None] = []
+        size = GETS_PER_SEND
+        while len(found) < len(keys):
+            answered = self._get_part(keys[len(found) : len(found) + size], request, name)
+            if not answered and size == 1:
+                raise KernelError("get", errno.ENOBUFS, "the answer to one request does not fit the receive buffer")
+            size = size if answered else size // 2
+            found += answered
+        return found
+
+    def _get_part(
+        self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
+    ) -> list[Entry | None]:
         """Return the rows up to the first whose answer was lost."""
         seq = self._requests.take_seqs(len(keys))
-        wanted = b"".join(request_row(*key, seq + place) for place, key in enumerate(keys))
+        wanted = b"".join(request(key, seq + place) for place, key in enumerate(keys))
         answers = {seq: answer for _, seq, answer in self._requests.exchange("get", wanted, parse_neighbours)[0]}
         found: list[Entry | None] = []
-        for place, (port, mac, half) in enumerate(keys):
+        for place, key in enumerate(keys):
             answer = answers.get(seq + place)
             if answer is None:
                 break
             if isinstance(answer, Answer) and answer.errno not in _ABSENT:
-                raise KernelError("get", answer.errno, answer.text, f"{mac} on device {port}, {half.name.lower()} half")
+                raise KernelError("get", answer.errno, answer.text, name(key))
             found.append(answer if isinstance(answer, Entry) else None)
         return found
 
@@ -291,11 +391,11 @@ def _prepare_requests(requests: socket.socket, buffer: int) -> None:
     requests.bind((0, 0))
 
 
-def _prepare_events(events: socket.socket, buffer: int) -> None:
+def _prepare_events(events: socket.socket, subscription: Subscription, buffer: int) -> None:
     _size_receive_buffer(events, buffer)
-    _pass_over_external_rows(events)
+    _attach(events, subscription.program)
     events.bind((0, 0))
-    for group in (RTNLGRP_NEIGH, RTNLGRP_LINK):
+    for group in subscription.groups:
         events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
 
 
@@ -307,47 +407,15 @@ def _size_receive_buffer(queue: socket.socket, size: int) -> None:
         queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
-def _pass_over_external_rows(events: socket.socket) -> None:
-    """Drop RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED in the kernel: our own writes, two events a MAC, else all news.
-
-    What remains: deletes, local learning and roaming, and rows that lost the mark, whoever wrote them.
-    """
-    program = b"".join(
-        struct.pack("=HBBI", code, then, otherwise, value)
-        for code, then, otherwise, value in (
-            (_LOAD_HALF, 0, 0, 4),  # nlmsg_type; half words are loaded as big-endian
-            (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
-            (_LOAD_BYTE, 0, 0, 16),  # ndm_family
-            (_JUMP_IF_EQUAL, 0, 3, AF_BRIDGE),
-            (_LOAD_BYTE, 0, 0, 26),  # ndm_flags
-            (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED),
-            (_RETURN, 0, 0, 0),
-            (_RETURN, 0, 0, 0xFFFFFFFF),
-        )
-    )
-    code = ctypes.create_string_buffer(program, len(program))  # must live until the kernel has copied it
-    events.setsockopt(
-        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    )
-
-
-# linux/bpf_common.h: BPF_LD|BPF_H|BPF_ABS and so on.
-_LOAD_HALF: Final = 0x28
-_LOAD_BYTE: Final = 0x30
-_JUMP_IF_EQUAL: Final = 0x15
-_JUMP_IF_SET: Final = 0x45
-_RETURN: Final = 0x06
+def _attach(events: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    code = ctypes.create_string_buffer(packed, len(packed))  # must live until the kernel has copied it
+    events.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
 def _refusal(message: Neighbour, index: int, answer: Answer) -> Refusal:
     done = message.flags & ~answer.flags
     return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
-
-
-def _hinted(datagram: bytes) -> Iterator[tuple[int, Mac]]:
-    for _, _, entry in parse_neighbours(datagram):
-        if isinstance(entry, Entry) and entry.family == AF_BRIDGE and not entry.is_address_list:
-            yield entry.port, entry.mac
 
 
 def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
@@ -364,6 +432,36 @@ def _parse_links(datagram: bytes) -> Iterator[tuple[int, int, Link | Answer]]:
             yield kind, seq, parse_link(datagram, start, end)
         elif kind in (NLMSG_ERROR, NLMSG_DONE):
             yield kind, seq, parse_answer(datagram, kind, flags, start, end)
+
+
+def _parse_addresses(datagram: bytes) -> Iterator[tuple[int, int, Address | Answer]]:
+    for kind, flags, seq, start, end in split(datagram):
+        if flags & NLM_F_DUMP_INTR:
+            yield kind, seq, Answer(0, interrupted=True)
+        if kind == RTM_NEWADDR:
+            address = parse_address(datagram, start, end)
+            if address is not None:
+                yield kind, seq, address
+        elif kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, seq, parse_answer(datagram, kind, flags, start, end)
+
+
+def _request_row(key: tuple[int, Mac, Half], seq: int) -> bytes:
+    return request_row(*key, seq)
+
+
+def _request_host(key: tuple[int, Ip], seq: int) -> bytes:
+    return request_host(*key, seq)
+
+
+def _name_of_row(key: tuple[int, Mac, Half]) -> str:
+    port, mac, half = key
+    return f"{mac} on device {port}, {half.name.lower()} half"
+
+
+def _name_of_host(key: tuple[int, Ip]) -> str:
+    device, ip = key
+    return f"{ip} on device {device}"
 
 
 def _failure(operation: str, error: OSError) -> KernelError:

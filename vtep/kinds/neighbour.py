@@ -20,15 +20,13 @@ from vtep.kernel.messages import (
     NTF_ROUTER,
     NUD_NOARP,
     NUD_PERMANENT,
+    RTPROT_VTEP,
     Entry,
     Neighbour,
     Verb,
 )
 from vtep.kernel.readiness import Hosts
 from vtep.reconcile.kind import Change, Ground, Seen
-
-PROTOCOL: Final = 229
-"""Ours in NDA_PROTOCOL; no other program is known to use it."""
 
 NOT_ANSWERING: Final = "neigh-suppress-off"
 """Why a VNI has no neighbour rows although it is ready: the bridge does not answer for hosts."""
@@ -70,7 +68,7 @@ class _Neighbour:
             if entry.family == AF_BRIDGE or entry.ip is None or vni is None:
                 continue
             if entry.state & (NUD_NOARP | NUD_PERMANENT):
-                ours = entry.protocol == PROTOCOL and bool(entry.flags & NTF_EXT_LEARNED)
+                ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
                 row = NeighbourRow(entry.mac, bool(entry.flags & NTF_ROUTER))
                 seen[vni, entry.ip] = Seen(row, marked=ours, tagged=ours, holder="" if ours else "foreign")
         return seen
@@ -91,7 +89,7 @@ class _Neighbour:
                 NUD_NOARP,
                 family=AF_INET6 if ip.is_v6 else AF_INET,
                 ip=ip,
-                protocol=PROTOCOL,
+                protocol=RTPROT_VTEP,
             ),
         )
 

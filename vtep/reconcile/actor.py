@@ -310,3 +310,14 @@ class Actor:
             self._stalled_since = self.alive
         if written and heard_at is not None:
             self.installs_s.observe(self.alive - heard_at, written)
+
+
+async def elsewhere(call: Callable[[], Any]) -> Any:
+    """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target takes one call at a time."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        await asyncio.wait((calling,))
+        calling.exception()  # told to nobody: who is cancelled has no use for it
+        raise

@@ -4,9 +4,19 @@ import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
-from vtep.kernel.messages import AF_BRIDGE, AF_INET, AF_INET6, NTF_EXT_LEARNED, NTF_ROUTER, Entry, Neighbour, Verb
+from vtep.kernel.messages import (
+    AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
+    NTF_EXT_LEARNED,
+    NTF_ROUTER,
+    RTPROT_VTEP,
+    Entry,
+    Neighbour,
+    Verb,
+)
 from vtep.kernel.readiness import Hosts, Ready
-from vtep.kinds.neighbour import NEIGHBOUR, PROTOCOL, NeighbourRow
+from vtep.kinds.neighbour import NEIGHBOUR, NeighbourRow
 from vtep.reconcile.kind import Change, Ground, Seen
 from vtep.table import Table
 
@@ -20,7 +30,7 @@ REACHABLE, STALE, FAILED, NOARP, PERMANENT = 0x02, 0x04, 0x20, 0x40, 0x80
 
 
 def entry(ip: Ip | None = IP1, port: int = BRIDGE, flags: int = NTF_EXT_LEARNED, state: int = NOARP, **more) -> Entry:
-    fields = {"protocol": PROTOCOL, "family": AF_INET} | more
+    fields = {"protocol": RTPROT_VTEP, "family": AF_INET} | more
     return Entry(port, None, M, flags, state, ip=ip, **fields)
 
 
@@ -72,7 +82,7 @@ def test_a_change_is_spelled_as_one_tagged_message(verb, key, row, asked, flags,
     messages = NEIGHBOUR.spell(Change(verb, key, row), GROUND)
 
     assert messages == (
-        Neighbour(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=PROTOCOL),
+        Neighbour(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP),
     )  # fmt: skip
 
 

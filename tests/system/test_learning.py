@@ -1,0 +1,147 @@
+"""Hosts on real ports speak, and what the bridge learns of them is heard octet by octet at the other end of a BGP session."""
+
+import re
+
+import pytest
+
+from tests.lab import overlay, probe
+from tests.lab.fixtures import lab, network
+from tests.lab.speaker import Speaker
+from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
+from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+from vtep.addr import Ip, Mac, RouteDistinguisher
+from vtep.speaker.announcement import DEFAULT_GATEWAY, MacRoute, MulticastRoute, mobility
+
+__all__ = ["lab", "network"]
+
+pytestmark = pytest.mark.root_netns
+
+RD = RouteDistinguisher.parse(f"{address(LEAF)}:{VNI}")
+BGP = f'[bgp]\nasn = 65000\nrouter_id = "{address(LEAF)}"'
+FLOODS = MulticastRoute(RD, Ip.parse(address(LEAF))).key
+GATEWAY = "172.16.0.254"
+HOST = "02:00:00:00:05:01"
+"""Speaks from the station's place, which has a MAC of its own and says a word of IPv6 when it likes."""
+
+
+def route(mac: str, ip: str = "") -> bytes:
+    return MacRoute(RD, Mac.parse(mac), Ip.parse(ip) if ip else None).key
+
+
+class Leaf:
+    """The leaf of the lab, its ExaBGP, and a speaker that hears what they announce."""
+
+    def __init__(self, network, speaker: Speaker) -> None:
+        self.network = network
+        self.node = network.leaf
+        self.speaker = speaker
+        self.station = network.leaf_station
+        self.vtep = Vtep(network.leaf, leaf_config(more=BGP, vnis=f"{VNI_SECTION}gateway = true\n"))
+
+    def start(self) -> None:
+        self.vtep.start()
+        exabgp_with_relay(self.node, [address(1)], announces=True).start()
+
+    def announces(self, *keys: bytes) -> None:
+        """Wait until exactly these, and where floods are wanted, are announced; the station may be as well."""
+        wanted = {FLOODS, *keys}
+        either = {route(self.station.mac), route(self.station.mac, self.station.ip6)} - wanted
+        wait_until(lambda: set(self.heard()) - either == wanted, 15, f"{len(wanted)} routes and no other")
+
+    def heard(self):
+        return self.speaker.heard(self.speaker.established()[-1])
+
+    def communities(self, key: bytes) -> bytes:
+        """Return what a route says beside its target and its encapsulation."""
+        return self.heard()[key].attributes[16][16:]
+
+
+@pytest.fixture
+def leaf(network):
+    with Speaker(network.remote, address(1)) as speaker:
+        yield Leaf(network, speaker)
+
+
+def speak(leaf: Leaf) -> None:
+    probe.speak(leaf.station.node, "eth0", HOST)
+
+
+def test_a_host_that_speaks_is_announced_until_the_bridge_forgets_it(leaf):
+    leaf.start()
+    leaf.announces()
+
+    speak(leaf)
+    leaf.announces(route(HOST))
+    leaf.node.run("bridge", "fdb", "del", HOST, "dev", leaf.station.port, "master")
+
+    leaf.announces()
+
+
+def test_hosts_that_spoke_before_the_start_are_announced_and_go_with_their_port(leaf):
+    speak(leaf)
+    leaf.start()
+    leaf.announces(route(HOST))
+
+    leaf.station.unplug()
+
+    leaf.announces()
+
+
+def test_a_static_entry_is_announced_as_one_that_may_not_move(leaf):
+    leaf.start()
+    leaf.node.run("bridge", "fdb", "add", HOST, "dev", leaf.station.port, "master", "static")
+
+    leaf.announces(route(HOST))
+
+    assert leaf.communities(route(HOST)) == mobility(0, sticky=True)
+
+
+def test_a_gateway_is_announced_with_its_address_and_a_host_that_it_talks_to_with_the_hosts(leaf):
+    leaf.node.ip(f"addr add {GATEWAY}/24 dev {BRIDGE}", f"link set dev {BRIDGE} address 02:00:00:00:00:fe")
+    gateway = ("02:00:00:00:00:fe", GATEWAY)
+    leaf.start()
+    leaf.announces(route(gateway[0]), route(*gateway))
+
+    assert probe.ping(leaf.station.node, GATEWAY) is not None
+
+    host = (leaf.station.mac, leaf.station.ip)
+    leaf.announces(route(gateway[0]), route(*gateway), route(host[0]), route(*host))
+    assert leaf.communities(route(*gateway)) == DEFAULT_GATEWAY
+    assert not leaf.communities(route(*host))
+
+
+def test_a_host_that_moves_here_is_announced_with_the_next_sequence_and_lost_when_it_moves_away(leaf):
+    remote, mac = Instance(address(1)), HOST
+    leaf.start()
+    leaf.announces()
+    leaf.speaker.announce(remote.mac(mac, seq=4))
+    wait_until(lambda: overlay.tunnels(leaf.node, VXLAN) == {(mac, address(1))}, 10, "the remote row")
+
+    speak(leaf)
+    leaf.announces(route(mac))
+    assert leaf.communities(route(mac)) == mobility(5)
+    wait_until(lambda: not overlay.tunnels(leaf.node, VXLAN), 10, "the end of the remote row")
+
+    leaf.speaker.announce(remote.mac(mac, seq=6))
+    leaf.announces()
+    wait_until(lambda: overlay.tunnels(leaf.node, VXLAN) == {(mac, address(1))}, 10, "the remote row again")
+
+    speak(leaf)
+    leaf.announces(route(mac))
+    assert leaf.communities(route(mac)) == mobility(7)
+
+
+@pytest.mark.parametrize(("announce", "sockets"), [("true", 4), ("false", 2)])
+def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
+    """Two netlink sockets for the rows that we write; two more for what bridges learn."""
+    leaf.vtep.configure(leaf_config(more=BGP, vnis=f"{VNI_SECTION}announce = {announce}\n"))
+    process = leaf.vtep.start()
+    wait_until(lambda: '"started"' in process.log(), 15, "the start")
+
+    descriptors = leaf.node.run("sh", "-c", f"readlink /proc/{process.pid}/fd/*")
+    opened = set(re.findall(r"socket:\[(\d+)\]", descriptors))
+    netlink = {line.split()[9] for line in leaf.node.run("cat", f"/proc/{process.pid}/net/netlink").splitlines()[1:]}
+
+    assert len(opened & netlink) == sockets
