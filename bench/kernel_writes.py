@@ -19,8 +19,8 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.kernel.messages import Neighbour
 from vtep.kernel.socket import Kernel
 from vtep.kinds.fdb import FDB, FdbRow
-from vtep.reconcile.engine import MESSAGES_MAX, spelled_in_turns
 from vtep.reconcile.kind import Change, Ground
+from vtep.reconcile.writer import MESSAGES_MAX, spelled_in_turns
 
 BATCH: Final = MESSAGES_MAX // 2
 WORDS: Final = ("add", "move", "delete")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from vtep.__main__ import main
 from vtep.kernel.ledger import LedgerFile
-from vtep.kernel.socket import Kernel
+from vtep.kernel.socket import Kernel, _Connection
 from vtep.listener import Listener
 
 
@@ -61,16 +61,16 @@ def _ledger(fate: Fate) -> None:
 
 
 def _dump(fate: Fate) -> None:
-    dump = Kernel._dump
+    dump = _Connection.dump
 
-    def cut(kernel: Kernel, operation: str, request: Any, parse: Any) -> Any:
+    def cut(connection: _Connection, operation: str, request: Any, parse: Any) -> Any:
         if fate.has_come():
-            kernel._requests.send(request(kernel._take_seqs(1)))
-            kernel._requests.recv(1 << 15)
+            connection.socket.send(request(connection.take_seqs(1)))
+            connection.socket.recv(1 << 15)
             _die()
-        return dump(kernel, operation, request, parse)
+        return dump(connection, operation, request, parse)
 
-    Kernel._dump = cut  # type: ignore[method-assign]
+    _Connection.dump = cut  # type: ignore[method-assign]
 
 
 def _reload(fate: Fate) -> None:

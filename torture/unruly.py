@@ -16,13 +16,14 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Final
 
 from vtep.__main__ import main
+from vtep.kernel import socket as kernel_socket
 from vtep.kernel.messages import Answer, Refusal
-from vtep.kernel.socket import Kernel
+from vtep.kernel.socket import Kernel, _Connection
 
 LASTS: Final = Path("/run/unruly")
 COUNT: Final = Path("/run/mishaps")
@@ -40,7 +41,7 @@ def _befalls(one_in: int) -> bool:
 
 
 def _small(**buffers: int) -> None:
-    init, receive = Kernel.__init__, Kernel._receive
+    init, receive = Kernel.__init__, kernel_socket._receive
 
     def counted(*arguments: Any) -> Iterator[bytes | None]:
         for datagram in receive(*arguments):
@@ -48,8 +49,8 @@ def _small(**buffers: int) -> None:
                 os.write(_count, b".")
             yield datagram
 
-    Kernel.__init__ = lambda kernel: init(kernel, **buffers)  # type: ignore[method-assign,assignment,misc]
-    Kernel._receive = counted  # type: ignore[method-assign]
+    Kernel.__init__ = partialmethod(init, **buffers)  # type: ignore[method-assign,assignment]
+    kernel_socket._receive = counted
 
 
 def _refusing(code: int) -> None:
@@ -67,29 +68,29 @@ def _refusing(code: int) -> None:
 
 
 def _torn() -> None:
-    exchange = Kernel._exchange
+    exchange = _Connection.exchange
 
-    def torn(kernel: Kernel, operation: str, request: bytes, parse: Any) -> Any:
-        answers, lost = exchange(kernel, operation, request, parse)
+    def torn(connection: _Connection, operation: str, request: bytes, parse: Any) -> Any:
+        answers, lost = exchange(connection, operation, request, parse)
         if operation not in ("send", "get") and _befalls(2):
             if _chance.random() < 0.5:
                 return answers, True
             answers = [*answers, (0, answers[0][1], Answer(0, interrupted=True))]
         return answers, lost
 
-    Kernel._exchange = torn  # type: ignore[method-assign]
+    _Connection.exchange = torn  # type: ignore[method-assign]
 
 
 def _lacking() -> None:
-    dump = Kernel._dump
+    dump = _Connection.dump
 
-    def some(kernel: Kernel, operation: str, request: Any, parse: Any) -> Any:
-        rows: list[Any] = dump(kernel, operation, request, parse)
+    def some(connection: _Connection, operation: str, request: Any, parse: Any) -> Any:
+        rows: list[Any] = dump(connection, operation, request, parse)
         if operation == "rows" and _befalls(2):
             rows = [row for row in rows if _chance.randrange(10)] + _chance.sample(rows, len(rows) // 10)
         return rows
 
-    Kernel._dump = some  # type: ignore[method-assign]
+    _Connection.dump = some  # type: ignore[method-assign]
 
 
 def _midway() -> None:

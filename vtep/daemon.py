@@ -46,9 +46,10 @@ from vtep.local.learn import News
 from vtep.observer import Observer
 from vtep.orders import Orders
 from vtep.reconcile.actor import Actor, Outcome
-from vtep.reconcile.engine import Engine, Scope, Steps
+from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report
+from vtep.reconcile.steps import Steps
 from vtep.serve import grpc, site
 from vtep.speaker.stream import Attached, Detached, Item, Lines, Lost, Oversized, Stream
 from vtep.status.journal import Entry

@@ -14,8 +14,9 @@ from vtep.kernel.memory import MemoryKernel
 from vtep.kernel.target import KernelTarget
 from vtep.kinds import KINDS
 from vtep.listener import Listener
-from vtep.reconcile.engine import Engine, Scope, run_to_end
+from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.ownership import Claims
+from vtep.reconcile.steps import run_to_end
 from vtep.routes import exabgp
 from vtep.routes.event import Heard
 from vtep.table import Table

@@ -20,9 +20,10 @@ from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb
 from vtep.kernel.target import KernelTarget
 from vtep.kinds import KINDS
-from vtep.reconcile.engine import Engine, Report, Scope, run_to_end
+from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.ownership import Claims, Ledger
 from vtep.reconcile.report import Trouble
+from vtep.reconcile.steps import run_to_end
 from vtep.table import Table
 
 VNI = Vni(100)

@@ -40,7 +40,7 @@ def test_links_read_as_pyroute2_reads_them(real_world) -> None:
             "link set h0 type bridge_slave neigh_suppress on isolated on",
             "link set vx0 mtu 1450",
         )
-        messages = world.kernel._dump("links", request_links, raw_links)
+        messages = world.kernel._dumps.dump("links", request_links, raw_links)
 
         theirs = {link["name"]: link for link in map(as_pyroute2_reads, messages)}
         ours = {link.name: as_ours_reads(link) for link in world.kernel.links()}
@@ -176,5 +176,5 @@ def test_a_closed_kernel_raises_instead_of_answering(real_world) -> None:
 
 def test_the_sockets_are_not_inherited_by_programs(real_world) -> None:
     with real_world() as world:
-        assert not world.kernel._requests.get_inheritable()
+        assert not world.kernel._requests.socket.get_inheritable()
         assert not socket.socket.get_inheritable(world.kernel._events)

@@ -11,8 +11,8 @@ from vtep.addr import Ip
 from vtep.kernel.messages import NTF_SELF, Verb
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.compare import orphans
-from vtep.reconcile.engine import run_to_end
 from vtep.reconcile.ownership import Claims
+from vtep.reconcile.steps import run_to_end
 
 SELF, MASTER, EXT, STICKY = 0x02, 0x04, 0x10, 0x40
 

@@ -14,8 +14,9 @@ from vtep.kernel.memory import MemoryKernel
 from vtep.kernel.target import KernelTarget
 from vtep.kinds import KINDS
 from vtep.listener import BAD_LINE_HEAD, BAD_LINES_KEPT, Listener
-from vtep.reconcile.engine import Engine, Scope, run_to_end
+from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.ownership import Claims
+from vtep.reconcile.steps import run_to_end
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.10"
 ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))

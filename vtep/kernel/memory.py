@@ -95,6 +95,7 @@ class MemoryKernel:
         return refusals
 
     def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]:
+        """Return the rows, also in a thread while others write: of what is written meanwhile nothing is promised."""
         found: list[Entry] = []
         for bridge in bridges:
             found += self._bridge_entries(bridge)
@@ -109,7 +110,7 @@ class MemoryKernel:
 
     def neighbours(self, devices: Iterable[int]) -> list[Entry]:
         wanted = set(devices)
-        return [entry for entry in self._hosts.values() if entry.port in wanted]
+        return [entry for entry in list(self._hosts.values()) if entry.port in wanted]
 
     def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
         if half is Half.VXLAN:
@@ -529,10 +530,11 @@ class MemoryKernel:
     def _bridge_entries(self, bridge: int) -> Iterator[Entry]:
         if bridge not in self._links:
             raise KernelError("rows", errno.ENODEV, os.strerror(errno.ENODEV))
-        return (row.entry(bridge, mac) for mac, row in self._stations.get(bridge, {}).items())
+        return (row.entry(bridge, mac) for mac, row in list(self._stations.get(bridge, {}).items()))
 
     def _vxlan_entries(self, port: int) -> Iterator[Entry]:
-        return (entry for mac, row in self._tunnels.get(port, {}).items() for entry in row.entries(port, mac))
+        rows = list(self._tunnels.get(port, {}).items())
+        return (entry for mac, row in rows for entry in row.entries(port, mac))
 
 
 _Remote = tuple[Ip, int | None]

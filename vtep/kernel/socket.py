@@ -4,6 +4,7 @@ Knows sockets and errnos, and is the only one that does. Does not know whose a r
 nothing twice but a picture that came out torn: what the kernel refuses is an answer, and its reader decides.
 
     requests   EXT_ACK on, CAP_ACK off (a refusal must echo its request), strict checking; one user, one request at a time
+    dumps      the same once more, since a dump of many rows takes long and must keep no write waiting
     events     of rows and links (`ROWS`), or of what stations do (`STATIONS`), through a filter that passes over rows
                written with EXT_LEARNED
 
@@ -141,7 +142,10 @@ What remains: what bridges learn, move and forget, an operator's entries, ARP an
 
 
 class Kernel:
-    """The FDB of the network namespace in which this was made. For one thread at a time; `drain` may be another's."""
+    """The FDB of the network namespace in which this was made.
+
+    For one thread at a time; `drain` may be another's, and so may `rows` and `neighbours`, one of them at a time.
+    """
 
     def __init__(
         self,
@@ -150,14 +154,13 @@ class Kernel:
         request_buffer: int = REQUEST_BUFFER,
         event_buffer: int = EVENT_BUFFER,
     ) -> None:
-        self._requests = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._seq = 1
-        # One for each socket: a long dump is read in a thread while the loop reads events.
-        self._request_buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._events = _open()
+        self._requests = _Connection(_open())
+        self._dumps = _Connection(_open())
         self._event_buffer = memoryview(bytearray(RECEIVE_SIZE))
         try:
-            _prepare_requests(self._requests, request_buffer)
+            for connection in (self._requests, self._dumps):
+                _prepare_requests(connection.socket, request_buffer)
             _prepare_events(self._events, subscription or ROWS, event_buffer)
         except OSError as error:
             self.close()
@@ -170,8 +173,8 @@ class Kernel:
         self.close()
 
     def close(self) -> None:
-        self._requests.close()
-        self._events.close()
+        for queue in (self._requests.socket, self._dumps.socket, self._events):
+            queue.close()
 
     def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
         """Carry the messages out in order and return the refused ones; the others succeeded.
@@ -191,16 +194,16 @@ class Kernel:
         """
         found: list[Entry] = []
         for bridge in bridges:
-            found += self._dump("rows", partial(request_rows, bridge=bridge), _parse_entries)
+            found += self._dumps.dump("rows", partial(request_rows, bridge=bridge), _parse_entries)
         for port in ports:
-            found += self._dump("rows", partial(request_rows, port=port), _parse_entries)
+            found += self._dumps.dump("rows", partial(request_rows, port=port), _parse_entries)
         return found
 
     def neighbours(self, devices: Iterable[int]) -> list[Entry]:
         """Dump the ARP and ND rows of the devices."""
         found: list[Entry] = []
         for device in devices:
-            found += self._dump("neighbours", partial(request_neighbours, device=device), _parse_entries)
+            found += self._dumps.dump("neighbours", partial(request_neighbours, device=device), _parse_entries)
         return found
 
     def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
@@ -220,11 +223,11 @@ class Kernel:
 
     def links(self) -> Links:
         """Take a picture of all devices."""
-        return Links.of(self._dump("links", request_links, _parse_links))
+        return Links.of(self._requests.dump("links", request_links, _parse_links))
 
     def addresses(self) -> list[Address]:
         """Take a picture of the addresses of all devices."""
-        return self._dump("addresses", request_addresses, _parse_addresses)
+        return self._requests.dump("addresses", request_addresses, _parse_addresses)
 
     def events_fileno(self) -> int:
         """Readable when `drain` has something to tell."""
@@ -236,7 +239,7 @@ class Kernel:
         hosts: set[tuple[int, Ip]] = set()
         kinds: set[int] = set()
         overrun = False
-        for datagram in islice(self._receive("events", self._events, self._event_buffer), most):
+        for datagram in islice(_receive("events", self._events, self._event_buffer), most):
             if datagram is None:
                 overrun = True
                 continue
@@ -257,8 +260,8 @@ class Kernel:
         )
 
     def _send_part(self, messages: Sequence[Neighbour], first: int) -> list[Refusal]:
-        batch = pack(messages, self._take_seqs(len(messages)))
-        answers, lost = self._exchange("send", batch.datagram, parse_neighbours)
+        batch = pack(messages, self._requests.take_seqs(len(messages)))
+        answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbours)
         refused: dict[int, Refusal] = {}
         acknowledged = False
         for _, seq, answer in answers:
@@ -290,9 +293,9 @@ class Kernel:
         self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
     ) -> list[Entry | None]:
         """Return the rows up to the first whose answer was lost."""
-        seq = self._take_seqs(len(keys))
+        seq = self._requests.take_seqs(len(keys))
         wanted = b"".join(request(key, seq + place) for place, key in enumerate(keys))
-        answers = {seq: answer for _, seq, answer in self._exchange("get", wanted, parse_neighbours)[0]}
+        answers = {seq: answer for _, seq, answer in self._requests.exchange("get", wanted, parse_neighbours)[0]}
         found: list[Entry | None] = []
         for place, key in enumerate(keys):
             answer = answers.get(seq + place)
@@ -303,10 +306,19 @@ class Kernel:
             found.append(answer if isinstance(answer, Entry) else None)
         return found
 
-    def _dump(self, operation: str, request: Callable[[int], bytes], parse: "Parse[T]") -> list[T]:
+
+class _Connection:
+    """One socket for requests, one of them at a time."""
+
+    def __init__(self, queue: socket.socket) -> None:
+        self.socket = queue
+        self._seq = 1
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+
+    def dump(self, operation: str, request: Callable[[int], bytes], parse: "Parse[T]") -> list[T]:
         for _ in range(DUMP_TRIES):
-            seq = self._take_seqs(1)
-            answers, lost = self._exchange(operation, request(seq), parse)
+            seq = self.take_seqs(1)
+            answers, lost = self.exchange(operation, request(seq), parse)
             found: list[T] = []
             end: Answer | None = None
             torn = lost
@@ -324,42 +336,47 @@ class Kernel:
                 return found
         raise KernelError(operation, errno.EINTR, f"the dump was torn {DUMP_TRIES} times: too much changes meanwhile")
 
-    def _take_seqs(self, count: int) -> int:
+    def take_seqs(self, count: int) -> int:
         """Reserve so many sequence numbers and return the first. They start anew before they reach 32 bits."""
         first = self._seq if self._seq + count < 1 << 32 else 1
         self._seq = first + count
         return first
 
-    def _exchange(
+    def exchange(
         self, operation: str, request: bytes, parse: "Parse[T]"
     ) -> "tuple[list[tuple[int, int, T | Answer]], bool]":
         """Write a request and return what came back, and whether some of it was lost."""
         try:
-            self._requests.send(request)
+            self.socket.send(request)
         except OSError as error:
             raise _failure(operation, error) from error
         answers: list[tuple[int, int, T | Answer]] = []
         lost = False
-        for datagram in self._receive(operation, self._requests, self._request_buffer):
+        for datagram in _receive(operation, self.socket, self._buffer):
             if datagram is None:
                 lost = True
             else:
                 answers += parse(datagram)
         return answers, lost
 
-    def _receive(self, operation: str, queue: socket.socket, buffer: memoryview) -> Iterator[bytes | None]:
-        """Yield the queued datagrams, and None where the queue had overflown."""
-        while True:
-            try:
-                size = queue.recv_into(buffer, 0, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise _failure(operation, error) from error
-                yield None
-            else:
-                yield bytes(buffer[:size])
+
+def _open() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+
+
+def _receive(operation: str, queue: socket.socket, buffer: memoryview) -> Iterator[bytes | None]:
+    """Yield the queued datagrams, and None where the queue had overflown."""
+    while True:
+        try:
+            size = queue.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise _failure(operation, error) from error
+            yield None
+        else:
+            yield bytes(buffer[:size])
 
 
 # A row of a device that is gone is gone with it.

@@ -61,6 +61,10 @@ class _Fdb:
         mac = intent.macs.get(key)
         return None if mac is None else _row(mac)
 
+    def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
+        found = map(intent.macs.get, keys)
+        return [(None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for mac in found]
+
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched
 
@@ -110,8 +114,7 @@ class _Fdb:
         return (change.key[0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
 
     def rank(self, intent: Intent, key: RowKey) -> int:
-        mac = intent.macs[key]
-        return mac.seq + (_STICKY_RANK if mac.sticky else 0)
+        return _rank(intent.macs[key])
 
     def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
         return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
@@ -133,6 +136,10 @@ FDB: Final = _Fdb()
 
 def _row(mac: RemoteMac) -> FdbRow:
     return _row_towards(mac.via)
+
+
+def _rank(mac: RemoteMac) -> int:
+    return mac.seq + (_STICKY_RANK if mac.sticky else 0)
 
 
 @lru_cache(maxsize=16384)

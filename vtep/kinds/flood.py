@@ -34,6 +34,9 @@ class _Flood:
         floods = intent.floods.get(key[1], ())
         return FloodRow() if any(flood.key == key for flood in floods) else None
 
+    def asked(self, intent: Intent, keys: Iterable[FloodKey]) -> list[tuple[FloodRow | None, int]]:
+        return [(self.wanted_at(intent, key), 0) for key in keys]
+
     def touched(self, intent: Intent) -> Iterable[FloodKey]:
         return intent.touched_floods
 

@@ -49,6 +49,9 @@ class _Neighbour:
     def wanted_at(self, intent: Intent, key: HostKey) -> NeighbourRow | None:
         return next((_row(host) for host in intent.hosts.get(key[1], ()) if host.key == key), None)
 
+    def asked(self, intent: Intent, keys: Iterable[HostKey]) -> list[tuple[NeighbourRow | None, int]]:
+        return [(self.wanted_at(intent, key), 0) for key in keys]
+
     def touched(self, intent: Intent) -> Iterable[HostKey]:
         return intent.touched_hosts
 

@@ -12,7 +12,7 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Candidate, Intent, RowKey, candidates_of, keys_of
 from vtep.kinds.fdb import FDB
 from vtep.observer.facts import Facts, destination
-from vtep.reconcile.engine import Known
+from vtep.reconcile.knowledge import Known
 from vtep.status import explain as telling
 from vtep.status.model import CandidateStatus, Explanation, KernelRow, Status
 

@@ -16,8 +16,8 @@ from vtep.kinds.flood import FLOOD
 from vtep.kinds.neighbour import NEIGHBOUR, NOT_ANSWERING
 from vtep.listener import Listener
 from vtep.reconcile.actor import Actor, Outcome
-from vtep.reconcile.engine import Known
 from vtep.reconcile.kind import Key, Kind, Seen
+from vtep.reconcile.knowledge import Known
 from vtep.status.model import (
     CONTESTED,
     INSTALLED,

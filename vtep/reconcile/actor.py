@@ -2,8 +2,9 @@
 
     wait for the first of {new intent, hint, retry due, audit due, asked}
     gather for as long as the last pass took, so that a burst becomes few passes and a lone change waits for nothing
-    take the latest intent, pass, publish, compute the next wake-up
+    take the latest intent and so many keys, pass, publish, compute the next wake-up
 
+A look at everything takes long, and what is new is let in between two of its pieces: small passes within the large one.
 Hints and timers only wake; what is done is decided by looking. Owns its engine. Knows no kind, no target and no status
 page: what a pass found goes out as an `Outcome`.
 """
@@ -13,15 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
-from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope, Steps
+from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.kind import Key
 from vtep.reconcile.ownership import Moment
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.retry import Place
+from vtep.reconcile.steps import Steps
+from vtep.reconcile.waiting import Waiting
 from vtep.status.board import Board
 from vtep.status.histogram import Histogram
 
@@ -30,6 +34,8 @@ T = TypeVar("T")
 AUDIT_S: Final = 60.0
 GATHER_S_MAX: Final = 0.05
 BLIND_RETRY_S: Final = 1.0
+KEYS_MAX: Final = 2048
+"""Of a kind, in a small pass: what is newer than these waits for them, for about 50 ms."""
 SURVEY_EVERY: Final = 10
 """Audits of a large table, one of which is a survey: rows of some kinds can be seen in no other way."""
 
@@ -69,15 +75,17 @@ class Actor:
         self._audit_s = audit_s
         self._gather_s_max = gather_s_max
         self._intent = NOTHING
+        self._taken = NOTHING
+        """The intent of the last pass."""
         self._woken = asyncio.Event()
-        self._hinted: dict[str, set[Key]] = {}
-        self._touched: dict[str, set[Key]] = {}
+        self._hinted: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
+        self._touched: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._survey = True
         self._audit_due = 0.0
         self._audits = 0
         self._heard_at: float | None = None
-        self._turn = asyncio.Lock()
-        """Who looks and who writes take turns, a piece each: the target takes one call at a time."""
+        self._calls = asyncio.Lock()
+        """The target takes one long call at a time; whoever else makes one waits."""
         self._stalled_since: float | None = None
 
     @property
@@ -95,25 +103,25 @@ class Actor:
             self._release_held()
         self._intent = intent
         for kind in self.engine.kinds:
-            self._touched.setdefault(kind.name, set()).update(kind.touched(intent))
+            self._touched[kind.name].add(kind.touched(intent))
         self._woken.set()
 
     def _release_held(self) -> None:
         """What waited for the picture to be complete waits no more: held rows, and claims of an earlier life."""
         for (kind, key), trouble in self.engine.troubles.items():
             if trouble.state == "held":
-                self._touched.setdefault(kind, set()).add(key)
+                self._touched[kind].add((key,))
         ledger = self.engine.ledger
         for name in (kind.name for kind in self.engine.kinds):
             claims = ledger.claims(name)
             if len(claims) > sum(ledger.confirmed(name).values()):
                 unsure = (key for key, claim in claims.items() if not claim.confirmed)
-                self._touched.setdefault(name, set()).update(unsure)
+                self._touched[name].add(unsure)
 
     def hint(self, keys: Mapping[str, Iterable[Key]]) -> None:
         """Something happened at these keys: look there soon."""
         for kind, found in keys.items():
-            self._hinted.setdefault(kind, set()).update(found)
+            self._hinted[kind].add(found)
         self._woken.set()
 
     def survey(self) -> None:
@@ -149,49 +157,76 @@ class Actor:
             began = self._clock()
             await self.step()
             ended = self._clock()
-            await self._wait()
-            await self._gather(ended + min(ended - began, self._gather_s_max))
+            found = self.outcomes.value
+            if found.error is not None or found.report is None or not found.report.waiting:
+                await self._wait()
+                await self._gather(ended + min(ended - began, self._gather_s_max))
 
     async def step(self) -> None:
         """Make one pass over what there is to look at, and publish what it found."""
-        now = self._clock()
-        intent = self._intent
-        last = self.outcomes.value
-        scope = self._take_scope(now)
-        heard_at, self._heard_at = self._heard_at, None
+        if self._survey or self._clock() >= self._audit_due:
+            await self._sweep()
+        else:
+            await self._pass()
+
+    async def _pass(self) -> None:
+        """Look where something is new."""
+        touched = {name: waiting.take(KEYS_MAX) for name, waiting in self._touched.items() if waiting}
+        hinted = {name: waiting.take(KEYS_MAX) for name, waiting in self._hinted.items() if waiting}
+        for name, key in self.engine.backlog.due(self._clock()):
+            hinted.setdefault(name, set()).add(key)
+        await self._carry_out(Scope(hinted=hinted, touched=touched))
+
+    async def _sweep(self) -> None:
+        """Look at everything. Until that has succeeded, what waits is part of it; else it gets its turns meanwhile."""
+        claims = sum(len(self.engine.ledger.claims(kind.name)) for kind in self.engine.kinds)
+        self._audits += 1
+        survey = self._survey or claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
+        self._survey = False
+        self._audit_due = self._clock() + self._audit_s
+        if self.engine.surveyed:
+            await self._carry_out(Scope(survey=survey, audit=True, later=self._touched))
+            return
+        touched = {name: waiting.take_all() for name, waiting in self._touched.items() if waiting}
+        hinted = {name: waiting.take_all() for name, waiting in self._hinted.items() if waiting}
+        await self._carry_out(Scope(survey=survey, audit=True, hinted=hinted, touched=touched))
+
+    async def _carry_out(self, scope: Scope) -> None:
+        """Make a pass; a sweep lets small ones in, which tell what they found by themselves."""
+        now, intent, heard_at = self._clock(), self._intent, None
+        sweeps, waiting = scope.survey or scope.audit, self._is_waiting
+        self._taken = intent
+        if not (sweeps and self.engine.surveyed):
+            heard_at, self._heard_at = self._heard_at, None
         if self._stalled_since is None:
             self._stalled_since = now
         try:
-            report = await self._in_pieces(self.engine.run(intent, now, scope), heard_at)
+            report = await self._in_pieces(self.engine.run(intent, now, scope), heard_at, lets_in=sweeps)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
-            for kind, keys in scope.touched.items():
-                self._touched.setdefault(kind, set()).update(keys)
+            for name, keys in scope.touched.items():
+                self._touched[name].add(keys)
+            last = self.outcomes.value
             self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
-        else:
-            self._stalled_since = None
-            if report.audited:
-                self.audited = now
-            self.passes_s.observe(self._clock() - now)
-            self.outcomes.publish(Outcome(report, intent, self.engine.troubles.snapshot()))
+            return
+        self._stalled_since = None
+        self.passes_s.observe(self._clock() - now)
+        if report.audited:
+            self.audited = now
+        waiting = waiting and (self._is_waiting or not sweeps)
+        before = self.outcomes.value.intent
+        applied = before if waiting or before.generation > intent.generation else intent
+        self.outcomes.publish(Outcome(replace(report, waiting=waiting), applied, self.engine.troubles.snapshot()))
 
-    def _take_scope(self, now: float) -> Scope:
-        """Return what to look at, and begin to gather anew."""
-        hinted, self._hinted = self._hinted, {}
-        touched, self._touched = self._touched, {}
-        survey, audit = self._survey, now >= self._audit_due
-        self._survey = False
-        self._woken.clear()
-        if survey or audit:
-            self._audit_due = now + self._audit_s
-            self._audits += 1
-            claims = sum(len(self.engine.ledger.claims(kind.name)) for kind in self.engine.kinds)
-            survey |= claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
-            return Scope(survey=survey, audit=True, hinted=hinted, touched=touched)
-        for kind_name, key in self.engine.backlog.due(now):
-            hinted.setdefault(kind_name, set()).add(key)
-        return Scope(hinted=hinted, touched=touched)
+    @property
+    def _is_waiting(self) -> bool:
+        """Keys wait to be looked at."""
+        return any(waiting for waits in (self._touched, self._hinted) for waiting in waits.values())
+
+    @property
+    def _is_news(self) -> bool:
+        return self._intent is not self._taken or self._is_waiting
 
     async def _gather(self, until: float) -> None:
         """Under load passes are long, and half of the time is for what comes meanwhile; after a short one nobody waits."""
@@ -201,31 +236,72 @@ class Actor:
 
     async def _wait(self) -> None:
         """Return when there is something to look at."""
-        due = self._audit_due
-        retry_due = self.engine.backlog.next_due
-        if retry_due is not None and self.outcomes.value.error is None:
-            due = min(due, retry_due)
+        if self.outcomes.value.error is not None:
+            await self._rest(self._audit_due - self._clock())
+        elif not (self._survey or self._is_news):
+            retry_due = self.engine.backlog.next_due
+            due = self._audit_due if retry_due is None else min(self._audit_due, retry_due)
+            await self._rest(due - self._clock())
+
+    async def _rest(self, most_s: float) -> None:
+        """Return when something new is told, or after so long."""
+        self._woken.clear()
         try:
-            async with asyncio.timeout(max(0.0, due - self._clock())):
+            async with asyncio.timeout(max(0.0, most_s)):
                 await self._woken.wait()
         except TimeoutError:
             pass
 
-    async def _in_pieces(self, steps: Steps[T], heard_at: float | None = None) -> T:
+    async def _in_pieces(self, steps: Steps[T], heard_at: float | None = None, *, lets_in: bool = False) -> T:
         """Let everybody else in between two pieces, and make long calls elsewhere."""
         answer = None
         while True:
-            async with self._turn:
-                written = self.engine.written
-                try:
-                    call = steps.send(answer)
-                except StopIteration as stop:
-                    result: T = stop.value
-                    return result
-                finally:
-                    self._get_further(self.engine.written - written, heard_at)
-                answer = None if call is None else await elsewhere(call)
+            began, written = self._clock(), self.engine.written
+            try:
+                call = steps.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            finally:
+                self._get_further(self.engine.written - written, heard_at)
+            took_s = self._clock() - began
+            answer = None if call is None else await self._elsewhere(call, lets_in=lets_in)
             await asyncio.sleep(0)
+            if lets_in and self._may_let_in:
+                if not self._is_news:
+                    await self._rest(took_s)
+                await self._let_in()
+
+    @property
+    def _may_let_in(self) -> bool:
+        return self.engine.surveyed and self.outcomes.value.error is None
+
+    async def _let_in(self) -> None:
+        """Give what is new its turn while a sweep is under way."""
+        if self._is_news:
+            await self._pass()
+            self._stalled_since = self._clock()
+
+    async def _elsewhere(self, call: Callable[[], Any], *, lets_in: bool) -> Any:
+        """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target is not to be closed under it."""
+        calling = asyncio.ensure_future(self._call(call))
+        try:
+            while lets_in and self._may_let_in and not calling.done():
+                if not self._is_news:
+                    self._woken.clear()
+                    woken = asyncio.ensure_future(self._woken.wait())
+                    await asyncio.wait((calling, woken), return_when=asyncio.FIRST_COMPLETED)
+                    woken.cancel()
+                await self._let_in()
+            return await asyncio.shield(calling)
+        except asyncio.CancelledError:
+            await asyncio.wait((calling,))
+            calling.exception()  # told to nobody: who is cancelled has no use for it
+            raise
+
+    async def _call(self, call: Callable[[], Any]) -> Any:
+        async with self._calls:
+            return await asyncio.to_thread(call)
 
     def _get_further(self, written: int, heard_at: float | None) -> None:
         """Take note of a piece; none counts while the kernel is tried again after it could not be read."""

@@ -98,6 +98,9 @@ class Kind(Protocol):
     def wanted_at(self, intent: Intent, key: Key) -> Row | None:
         """Return the row that the intent asks for at one key."""
 
+    def asked(self, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:
+        """Return what is wanted at each of these keys, with its rank, in one go."""
+
     def touched(self, intent: Intent) -> Iterable[Key]:
         """Return the keys where an intent differs from the one before it."""
 

@@ -52,7 +52,7 @@ class Ledger(Protocol):
 
 
 class Claims:
-    """A ledger that ends with its process."""
+    """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
 
     def __init__(self) -> None:
         self._claims: dict[str, dict[Key, Claim]] = {}
@@ -66,10 +66,13 @@ class Claims:
 
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
         claims, confirmed = self._of(kind)
+        fresh = Claim(None)
         for key, (row, rank) in rows.items():
             old = claims.get(key)
             if old is None:
-                claims[key] = Claim(row, rank)
+                if fresh.row is not row or fresh.rank != rank:
+                    fresh = Claim(row, rank)
+                claims[key] = fresh
                 continue
             confirmed[key[0]] -= old.confirmed
             same = old.row == row
@@ -77,10 +80,13 @@ class Claims:
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
+        last = now = Claim(None)
         for key in keys:
             claim = claims[key]
             confirmed[key[0]] += not claim.confirmed
-            claims[key] = Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
+            if claim is not last:
+                last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
+            claims[key] = now
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         claims, confirmed = self._of(kind)

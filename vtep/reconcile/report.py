@@ -138,6 +138,8 @@ class Report(Struct, frozen=True):
     suppressed: int = 0
     contested: int = 0
     held: int = 0
+    waiting: bool = False
+    """What changed or was hinted at is more than one pass looks at: the next ones come to it."""
     audited: bool = False
     """Every row of ours was looked at."""
     not_ready: Mapping[Any, tuple[str, ...]] = {}
@@ -151,4 +153,4 @@ class Report(Struct, frozen=True):
     @property
     def converged(self) -> bool:
         """Nothing is left to do, and a further pass would send nothing."""
-        return not (self.failed or self.pending or self.suppressed)
+        return not (self.failed or self.pending or self.suppressed or self.waiting)

@@ -18,7 +18,7 @@ MESSAGE = Neighbour(Verb.DELETE, 3, MAC, 2, 0)
 
 
 class Script:
-    """Stands for the requests socket: each request gets its list of datagrams, an OSError being raised."""
+    """Stands for the sockets for requests and dumps: each request gets its list of datagrams, an OSError being raised."""
 
     def __init__(self, answer: Callable[[int, int], list]) -> None:
         self.answer, self.queue, self.asked = answer, [], 0
@@ -47,8 +47,10 @@ def scripted():
     with Kernel() as kernel:
 
         def make(answer: Callable[[int, int], list]) -> Kernel:
-            kernel._requests.close()
-            kernel._requests = Script(answer)
+            script = Script(answer)
+            for connection in (kernel._requests, kernel._dumps):
+                connection.socket.close()
+                connection.socket = script
             return kernel
 
         yield make
@@ -62,6 +64,10 @@ def row(seq: int, flags: int = 0) -> bytes:
 
 def done(seq: int, code: int = 0) -> bytes:
     return struct.pack("=IHHIIi", 20, 3, 2, seq, 0, -code)
+
+
+def acknowledged(seq: int) -> bytes:
+    return struct.pack("=IHHIIi", 36, 2, 0, seq, 0, 0) + bytes(16)
 
 
 LOST = OSError(errno.ENOBUFS, "lost")
@@ -89,7 +95,7 @@ def test_a_dump_that_is_always_torn_is_an_error_and_no_picture(how: str, scripte
     with pytest.raises(KernelError) as caught:
         kernel.rows([2])
 
-    assert (caught.value.errno, kernel._requests.asked) == (errno.EINTR, DUMP_TRIES)
+    assert (caught.value.errno, kernel._requests.socket.asked) == (errno.EINTR, DUMP_TRIES)
 
 
 def test_links_are_taken_again_when_interrupted(scripted) -> None:
@@ -99,7 +105,7 @@ def test_links_are_taken_again_when_interrupted(scripted) -> None:
     )
 
     assert kernel.links().by_name == {}
-    assert kernel._requests.asked == 2
+    assert kernel._requests.socket.asked == 2
 
 
 def test_a_refused_dump_is_an_error_with_its_errno(scripted) -> None:
@@ -108,7 +114,7 @@ def test_a_refused_dump_is_an_error_with_its_errno(scripted) -> None:
     with pytest.raises(KernelError) as caught:
         kernel.rows([2])
 
-    assert (caught.value.errno, kernel._requests.asked) == (errno.EINVAL, 1)
+    assert (caught.value.errno, kernel._requests.socket.asked) == (errno.EINVAL, 1)
 
 
 def test_answers_to_older_requests_are_not_taken_for_this_ones(scripted) -> None:
@@ -142,7 +148,7 @@ def test_a_read_that_is_never_answered_is_an_error(scripted) -> None:
 
 def test_sequence_numbers_begin_anew_before_they_overflow(scripted) -> None:
     kernel = scripted(lambda _, seq: [row(seq), done(seq)])
-    kernel._seq = (1 << 32) - 1
+    kernel._requests._seq = (1 << 32) - 1
 
     assert len(kernel.rows([2])) == 1
     assert len(kernel.rows([2])) == 1
@@ -161,7 +167,7 @@ def test_sending_nothing_asks_nothing(scripted) -> None:
     kernel = scripted(lambda _asked, _seq: [])
 
     assert kernel.send([]) == []
-    assert kernel._requests.asked == 0
+    assert kernel._requests.socket.asked == 0
 
 
 def test_the_kernels_numbers_are_these() -> None:
@@ -174,10 +180,10 @@ def test_the_kernels_numbers_are_these() -> None:
 
 def test_events_read_while_another_thread_reads_a_dump_do_not_get_into_it(scripted) -> None:
     kernel = scripted(lambda _, seq: [row(seq) + done(seq)])
-    requests, events = kernel._requests, Script(lambda *_: [])
+    dumps, events = kernel._dumps.socket, Script(lambda *_: [])
     kernel._events.close()
     kernel._events = events
-    fill = requests.recv_into
+    fill = dumps.recv_into
 
     def fill_and_be_overtaken(buffer: memoryview, size: int, flags: int) -> int:
         length = fill(buffer, size, flags)
@@ -185,6 +191,26 @@ def test_events_read_while_another_thread_reads_a_dump_do_not_get_into_it(script
         kernel.drain()
         return length
 
-    requests.recv_into = fill_and_be_overtaken
+    dumps.recv_into = fill_and_be_overtaken
 
     assert [entry.mac for entry in kernel.rows([2])] == [MAC]
+
+
+def test_rows_are_written_and_read_while_another_thread_reads_a_dump() -> None:
+    with Kernel() as kernel:
+        for connection in (kernel._requests, kernel._dumps):
+            connection.socket.close()
+        dumps = Script(lambda _, seq: [row(seq), row(seq) + done(seq)])
+        requests = Script(lambda _, seq: [acknowledged(seq)])
+        kernel._dumps.socket, kernel._requests.socket = dumps, requests
+        fill, refusals = dumps.recv_into, []
+
+        def fill_and_be_overtaken(buffer: memoryview, size: int, flags: int) -> int:
+            length = fill(buffer, size, flags)
+            refusals.append(kernel.send([MESSAGE]))
+            return length
+
+        dumps.recv_into = fill_and_be_overtaken
+
+        assert [entry.mac for entry in kernel.rows([2])] == [MAC, MAC]
+        assert refusals == [[], []]

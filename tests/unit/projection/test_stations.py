@@ -21,8 +21,9 @@ from vtep.kernel.memory import MemoryKernel
 from vtep.kernel.target import KernelTarget
 from vtep.kinds import KINDS
 from vtep.listener import Listener
-from vtep.reconcile.engine import Engine, Scope, run_to_end
+from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.ownership import Claims
+from vtep.reconcile.steps import run_to_end
 from vtep.station import SEQ_MAX, Station
 
 A, B, SELF = "10.0.0.1", "10.0.0.200", "10.0.0.99"

@@ -12,7 +12,7 @@ import pytest
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
-from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.actor import KEYS_MAX, Actor, Outcome
 from vtep.reconcile.engine import DUMP_ROWS_MAX
 from vtep.reconcile.ownership import Claim
 from vtep.reconcile.report import Report, Trouble, Troubles
@@ -44,8 +44,12 @@ class Passes:
         self.made: list[SimpleNamespace] = []
         self.calls: list = []
         """What to yield in each pass."""
+        self.sweeps: list = []
+        """What to yield in each look at everything."""
+        self.ended: list[int] = []
         self.blind = False
         self.written = 0
+        self.surveyed = False
         self.meanwhile = lambda: None
 
     def run(self, intent, now, scope):
@@ -56,13 +60,18 @@ class Passes:
             touched={kind: set(keys) for kind, keys in scope.touched.items()},
         )
         self.made.append(SimpleNamespace(at=round(now, 6), intent=intent, scope=scope_as_told))
+        number = len(self.made)
         self.meanwhile()
         yield from self.calls
+        if scope.survey:
+            yield from self.sweeps
         if self.each_takes_s:
             asyncio.get_running_loop().clock.now += self.each_takes_s  # busy all the while
+        self.surveyed = not self.blind
         if self.blind:
             raise KernelError("rows", errno.EINTR, "torn")
-        return Report(generation=intent.generation, number=len(self.made))
+        self.ended.append(number)
+        return Report(generation=intent.generation, number=number)
 
     @property
     def times(self) -> list[float]:
@@ -263,7 +272,7 @@ def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete(
 
     _, first, second = passes.made
     assert (first.scope.audit, first.scope.touched) == (False, {"fdb": {"h", "t", "u"}})
-    assert (second.scope.audit, second.scope.touched) == (False, {"fdb": set()})
+    assert (second.scope.audit, second.scope.touched) == (False, {})
 
 
 def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> None:
@@ -327,6 +336,50 @@ def test_others_run_between_the_pieces_of_a_pass() -> None:
     play(story)
 
     assert len(turns) >= 10
+
+
+def test_a_change_during_a_look_at_everything_has_a_pass_of_its_own_at_once() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.sweeps = [lambda: actor.offer(intent(1, "m")), *[None] * 3, lambda: actor.hint({"fdb": ["h"]}), None]
+        actor.survey()
+        await actor.outcomes.wait(lambda outcome: outcome.report.number == 2)
+
+    passes = play(story)
+
+    scopes = [(made.scope.survey, made.scope.touched, made.scope.hinted) for made in passes.made[1:]]
+    assert scopes == [(True, {}, {}), (False, {"fdb": {"m"}}, {}), (False, {}, {"fdb": {"h"}})]
+    assert passes.ended == [1, 3, 4, 2]
+
+
+def test_nothing_is_let_in_before_everything_was_looked_at_once() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.sweeps = [lambda: actor.offer(intent(1, "m")), None, None]
+        await actor.outcomes.wait(lambda outcome: outcome.report is not None and outcome.report.number == 2)
+
+    passes = play(story)
+
+    assert passes.ended == [1, 2]
+    assert passes.last.scope.touched == {"fdb": {"m"}}
+
+
+def test_very_many_changes_are_several_passes_and_what_comes_meanwhile_is_not_behind_them() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.meanwhile = lambda: len(passes.made) == 2 and actor.offer(intent(2, "m"))
+        passes.calls = [None] * 3
+        actor.offer(intent(1, *range(2 * KEYS_MAX + 1)))
+        first = await actor.outcomes.next()
+        assert (first.report.waiting, first.report.converged, first.intent) == (True, False, NOTHING)
+        await asyncio.sleep(1)
+        last = actor.outcomes.value
+        assert (last.report.waiting, last.report.converged, last.intent.generation) == (False, True, 2)
+
+    passes = play(story)
+
+    sizes = [len(made.scope.touched["fdb"]) for made in passes.made[1:]]
+    assert sizes == [KEYS_MAX, KEYS_MAX, 2]
+    assert "m" in passes.made[2].scope.touched["fdb"]
 
 
 def test_an_actor_at_rest_is_not_stalled() -> None:

@@ -9,7 +9,7 @@ from vtep.intent import NOTHING
 from vtep.kernel.messages import NTF_MASTER, NUD_NOARP, Neighbour, Verb
 from vtep.reconcile import compare
 from vtep.reconcile.compare import differences
-from vtep.reconcile.engine import run_to_end
+from vtep.reconcile.steps import run_to_end
 
 A, B = "10.0.0.1", "10.0.0.2"
 ONE, TWO = (f"02:00:00:00:00:0{number}" for number in (1, 2))

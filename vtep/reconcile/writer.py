@@ -1,0 +1,180 @@
+"""Carries out what was judged: claims first, then messages, then what became of each. Decides nothing about a row.
+
+changes ─> sorted ─> batches ─┬─> claim ─> send ─> confirm or release
+                              └─> refused: told, tried again later, and taken back where half of it was done
+"""
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from vtep.reconcile.judgement import Judged, Pass, change_of, is_unwanted, operation
+from vtep.reconcile.kind import Change, Ground, Key, Kind, Message, Seen, Target
+from vtep.reconcile.knowledge import Knowledge
+from vtep.reconcile.ownership import is_ours
+from vtep.reconcile.report import News, Trouble
+from vtep.reconcile.retry import Class, Refused, classify, explain
+from vtep.reconcile.steps import Steps, parts
+
+MESSAGES_MAX: Final = 128
+"""In one send: a batch of this size holds the caller for less than a millisecond."""
+SORTED_MAX: Final = 4096
+"""So many changes are sorted without letting anybody in between."""
+
+
+class Writer:
+    """Makes changes on a target, and keeps count of them."""
+
+    def __init__(self, target: Target, known: Knowledge, chance: Callable[[], float]) -> None:
+        self.changes: Counter[tuple[str, str]] = Counter()
+        """All that were asked for so far, by verb and what came of it: ok, or the errno's name."""
+        self.written = 0
+        """Changes that were made so far."""
+        self.repairs: Counter[str] = Counter()
+        """Rows that were put back so far, by kind."""
+        self.ground_doubted = True
+        """A refusal was one that a change of devices explains."""
+        self._target = target
+        self._known = known
+        self._chance = chance
+
+    def look(self, kind: Kind, keys: Sequence[Key], ground: Ground) -> Mapping[Key, Seen]:
+        """Read rows back."""
+        there = [key for key in keys if kind.place(key) in ground.ready]
+        lookups = [lookup for key in there for lookup in kind.lookups(key, ground)]
+        return kind.recognise((entry for entry in self._target.look(lookups) if entry is not None), ground)
+
+    def carry_out(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
+        changes = [(change_of(row), row) for row in rows]
+        for part in parts(changes, SORTED_MAX):
+            part.sort(key=lambda pair: kind.order(pair[0]))
+            for batch in parts(part, MESSAGES_MAX // 2):
+                self._write(kind, self._with_room(kind, batch, this), this)
+                yield None
+
+    def _with_room(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
+        """Refuse new rows of places that are full, and return the rest."""
+        if not this.full:
+            return batch
+        room = []
+        for change, row in batch:
+            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.place(row.key)))):
+                self._refuse(kind, change, row, *refusal, this)
+            else:
+                room.append((change, row))
+        return room
+
+    def _write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
+        """Claim, send, and take note of each outcome."""
+        known, ledger = self._known, self._known.ledger
+        self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
+        refused = self._send(kind, [change for change, _ in batch], this)
+        confirmed, released = [], []
+        was_trouble = bool(len(known.troubles) or len(known.backlog) or known.yielded or known.half_gone)
+        for index, (change, row) in enumerate(batch):
+            if index in refused:
+                continue
+            self.written += 1
+            self.changes[change.verb, "ok"] += 1
+            if this.count(change.verb, row):
+                self.repairs[kind.name] += 1
+                known.troubles.news.append(News((kind.name, row.key), "repaired"))
+            if change.verb in ("delete", "shed"):
+                released.append(row.key)
+            else:
+                confirmed.append(row.key)
+            if change.verb == "shed":
+                known.half_gone.discard((kind.name, row.key))
+                known.backlog.settle((kind.name, row.key))
+            elif was_trouble:
+                known.clear((kind.name, row.key))
+        ledger.confirm(kind.name, confirmed, this.moment)
+        ledger.release(kind.name, released)
+        known.stir(kind, confirmed + released)
+        for index, (code, text) in refused.items():
+            change, row = batch[index]
+            if self._refuse(kind, change, row, code, text, this) is Class.FULL:
+                this.full[kind.name, kind.place(row.key)] = (code, text)
+        self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
+
+    def _claim(self, kind: Kind, rows: Sequence[Judged]) -> None:
+        """Claim what is about to be written, over what is there.
+
+        A claim covers its row and the one before. After a write whose outcome is unknown, or another's hand on our row,
+        what is there is neither: then it is claimed as well.
+        """
+        there = {
+            row.key: (row.seen.row, row.claim.rank)
+            for row in rows
+            if row.seen is not None
+            and row.claim is not None
+            and row.seen.row not in (None, row.claim.row)
+            and is_ours(row.claim, row.seen)
+        }
+        ledger = self._known.ledger
+        ledger.claim(kind.name, there)
+        ledger.claim(kind.name, {row.key: (row.wanted, row.rank) for row in rows})
+
+    def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
+        """Return errno and text of each change that did not happen."""
+        messages, owner = spelled_in_turns(kind, changes, this.ground)
+        refused: dict[int, tuple[int, str]] = {}
+        for refusal in self._target.send(messages) if messages else ():
+            index = owner[refusal.index]
+            if classify(refusal.errno, changes[index].verb) is not Class.GONE:
+                refused.setdefault(index, (refusal.errno, refusal.text))
+        return refused
+
+    def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
+        known, place = self._known, (kind.name, row.key)
+        found = classify(code, change.verb)
+        self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
+        refused = known.backlog.refuse(place, operation(row), code, text, found, this.now, self._chance())
+        if found is Class.CONTESTED:
+            known.ledger.release(kind.name, [row.key])
+            known.foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
+        elif found is Class.TRANSIENT:
+            self.ground_doubted = True
+        if change.verb in ("delete", "shed"):
+            known.half_gone.add(place)
+        known.troubles.note(place, trouble_of(refused, unwanted=is_unwanted(row)))
+        return found
+
+    def _undo(self, kind: Kind, changes: list[Change], this: Pass) -> None:
+        """Take back the half of a row that a refused creation may have left."""
+        if not changes:
+            return
+        seen = self.look(kind, [change.key for change in changes], this.ground)
+        left = [
+            Change("undo", change.key, None) for change in changes if change.key in seen and seen[change.key].residue
+        ]
+        self._send(kind, left, this)
+
+
+def spelled_in_turns(kind: Kind, changes: Iterable[Change], ground: Ground) -> tuple[list[Message], list[int]]:
+    """Return the first message of every change, then every second one, and the index of the change of each.
+
+    Those of one change keep their order, and many alike that stand together cost the target less.
+    """
+    spelled = [kind.spell(change, ground) for change in changes]
+    turns = max(map(len, spelled), default=0)
+    owner = [index for turn in range(turns) for index, messages in enumerate(spelled) if turn < len(messages)]
+    return [messages[turn] for turn in range(turns) for messages in spelled if turn < len(messages)], owner
+
+
+def trouble_of(refused: Refused, *, unwanted: bool) -> Trouble:
+    """Tell of a refusal."""
+    code, text, due = refused.errno, refused.text, refused.due
+    if refused.kind is Class.PERMANENT:
+        said = ": ".join(filter(None, (text, explain(code))))
+        return Trouble("suppressed", "permanent-error", said, code, unwanted=unwanted)
+    if refused.kind is Class.CONTESTED:
+        return Trouble("contested", "foreign", text, code, due)
+    return Trouble("failed", "retrying", text, code, due, unwanted)
+
+
+def _may_undo(change: Change, row: Judged) -> bool:
+    """A residue that was there before we ever claimed the row is not what our refused creation left."""
+    was_there = row.claim is None and row.seen is not None and row.seen.residue
+    return change.verb == "create" and not was_there
