@@ -133,9 +133,9 @@ def test_a_host_that_moves_here_is_announced_with_the_next_sequence_and_lost_whe
     assert leaf.communities(route(mac)) == mobility(7)
 
 
-@pytest.mark.parametrize(("announce", "sockets"), [("true", 4), ("false", 2)])
+@pytest.mark.parametrize(("announce", "sockets"), [("true", 6), ("false", 3)])
 def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
-    """Two netlink sockets for the rows that we write; two more for what bridges learn."""
+    """Three netlink sockets for the rows that we write; three more for what bridges learn."""
     leaf.vtep.configure(leaf_config(more=BGP, vnis=f"{VNI_SECTION}announce = {announce}\n"))
     process = leaf.vtep.start()
     wait_until(lambda: '"started"' in process.log(), 15, "the start")
