@@ -161,6 +161,12 @@ class Candidate(Struct, frozen=True, gc=False):
     """Where it was heard, if it is no route but a station of ours."""
 
 
+Told: TypeAlias = RemoteMac | Candidate
+"""What is told of one route: a row stands for the winner's, where it says all there is to say about it."""
+Story: TypeAlias = RemoteMac | tuple[Told, ...]
+"""What is told of one MAC; the row by itself where there is no more."""
+
+
 class Alert(Struct, frozen=True, order=True):
     """Something about a MAC that a person should know."""
 
@@ -189,8 +195,8 @@ class Intent(Struct, frozen=True):
     """Every peer has told all it has, or the time to wait for it is over: what is not here may be deleted."""
     why: str = "no peer has told its routes yet"
     macs: Table[RowKey, RemoteMac] = Table()
-    judged: Table[Mac, RemoteMac | tuple[Candidate, ...]] = Table()
-    """Every candidate of a MAC with its verdict; the row alone where it says all there is to say."""
+    judged: Table[Mac, Story] = Table()
+    """Every candidate of a MAC with its verdict."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
     moves: Table[RowKey, Moves] = Table()
     limited: Table[Vni, Table[Mac, bool]] = Table()
@@ -230,13 +236,14 @@ NOTHING: Final = Intent()
 def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
     """Return everything that was judged for a MAC."""
     judged = intent.judged.get(mac, ())
-    return (_alone(judged),) if isinstance(judged, RemoteMac) else judged
+    all_told: tuple[Told, ...] = (judged,) if isinstance(judged, RemoteMac) else judged
+    return tuple(in_words(told) for told in all_told)
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which something was judged."""
     judged = intent.judged.get(mac, ())
-    return {judged.key} if isinstance(judged, RemoteMac) else {(candidate.vni, mac) for candidate in judged}
+    return {judged.key} if isinstance(judged, RemoteMac) else {(told.vni, mac) for told in judged}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
@@ -245,8 +252,11 @@ def is_lost_here(intent: Intent, key: RowKey) -> bool:
     return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
 
 
-def _alone(row: RemoteMac) -> Candidate:
-    """Tell the story of a row whose only candidate had no host address and no segment: the row has all of it."""
+def in_words(told: Told) -> Candidate:
+    """Return the candidate; one that a row stands for had no host address and no segment."""
+    if isinstance(told, Candidate):
+        return told
+    row = told
     return Candidate(
         vni=row.vni,
         mac=row.mac,

@@ -4,6 +4,7 @@ The world is small on purpose, so that routes meet: three peers, a handful of VT
 """
 
 import functools
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from vtep import config
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import NOTHING, Intent, candidates_of
 from vtep.listener import Listener
-from vtep.projection import Policy, project
+from vtep.projection import Policy, draft, project
 from vtep.rib import Holds, Rib
 from vtep.routes.attributes import Attributes, Election, Pmsi
 from vtep.routes.ead import EthernetAd
@@ -347,6 +348,84 @@ def test_it_does_so_with_stations_of_our_own_among_the_routes(history, once):
         assert {key for key, _ in intent.own_hosts.unordered()} == {key[:2] for key, _ in intent.own.unordered()}
         assert listener.judge(0.0) is intent
         before = intent
+
+
+def usual_in(vni: int) -> st.SearchStrategy[MacIp]:
+    attributes = st.builds(
+        Attributes,
+        next_hop=often(VTEPS[:3]),
+        targets=st.just((RouteTarget.parse(f"65000:{vni}"),)),
+        encapsulations=often([(8,), ()]),
+        seq=often([0, 0, 0, 1]),
+        sticky=often([False] * 9 + [True]),
+        gateway=often([False] * 9 + [True]),
+        llgr_stale=often([False, False, False, True]),
+        host_flags=often([0, 4]),
+    )
+    return st.builds(
+        MacIp,
+        peer=often(PEERS[:2]),
+        attributes=attributes,
+        rd=often(RDS),
+        tag=st.just(0),
+        mac=often([MACS[0]] * 4 + [MACS[1]]),
+        label=st.just(vni),
+        ip=often(HOSTS[:2]),
+        esi=often([NO_SEGMENT] * 9 + ESIS[:1]),
+    )
+
+
+usual_routes = often([100] * 5 + [200]).flatmap(usual_in)
+usual = st.one_of(
+    *[usual_routes.map(announced)] * 16,
+    *[usual_routes.map(withdrawn)] * 4,
+    *[often(PEERS[:2]).flatmap(lambda peer: often([up(peer), lost(peer)]))] * 2,
+    *[st.tuples(often(["heard", "gone"]), st.just(Station(Vni(100), MACS[0], "swp1")))] * 3,
+    here,
+    st.just(("cleared", [(Vni(100), MACS[0])])),
+)
+USUAL_START = [up(PEERS[0]), up(PEERS[1]), ("leave", frozenset({Vni(100), Vni(200)}))]
+QUICK = OURS + "[duplicates]\nmoves = 2\nwindow_s = 20\nrecover_s = 12\n"
+FEW = QUICK + "[limits]\nmacs_per_vni = 1\n"
+
+
+def remarks(intent: Intent) -> object:
+    """Everything in an intent that is of MACs, but for the form in which a story is kept."""
+    judged = {mac: candidates_of(intent, mac) for mac, _ in intent.judged.unordered()}
+    tables = (intent.macs, intent.alerts, intent.moves, intent.rows_of_vni, intent.own, intent.own_hosts)
+    notices = (intent.touched, intent.own_touched, intent.lost, intent.astray)
+    limited = {vni: dict(found.unordered()) for vni, found in intent.limited.unordered()}
+    contents = [dict(table.unordered()) for table in tables]
+    return judged, contents, limited, [set(notice) for notice in notices], intent.due, intent.generation
+
+
+@given(
+    st.lists(usual, max_size=30),
+    often([QUICK, QUICK + 'action = "freeze"\n', FEW]),
+    often([1, 3]),
+)
+@settings(deadline=None, max_examples=250)
+def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
+    """Also of a MAC with a past: with stations of ours, with moves, frozen, or without room."""
+    short, long = Listener(configuration(toml), 0.0), Listener(configuration(toml), 0.0)
+    for number, event in enumerate([*USUAL_START, *history]):
+        now = float(number)
+        for listener in (short, long):
+            if isinstance(event, Heard):
+                listener.fold(event, now)
+            elif event[0] == "cleared":
+                listener.clear_duplicates(event[1])
+            else:
+                happen(listener, *event)
+        if number % pace:
+            continue
+
+        by_short = short.judge(now)
+        with mock.patch.multiple(draft, judge_alone=lambda *_: None, rank=lambda *_: []):
+            by_long = long.judge(now)
+
+        assert remarks(by_short) == remarks(by_long)
+        assert short.take_astray() == long.take_astray()
 
 
 @given(histories)

@@ -5,17 +5,33 @@ Keeps the rule that a full VNI takes no new MAC, and tells whether the meaning c
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
 from msgspec import structs
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.intent import Candidate, Intent, Moves, OwnKey, OwnMac, RemoteMac, RowKey, is_lost_here, keys_of
+from vtep.intent import (
+    Candidate,
+    Intent,
+    Moves,
+    OwnKey,
+    OwnMac,
+    RemoteMac,
+    RowKey,
+    Story,
+    Told,
+    in_words,
+    is_lost_here,
+    keys_of,
+)
 from vtep.projection import duplicates
-from vtep.projection.macs import Before, Judgement, judge_alone, judge_mac
+from vtep.projection.macs import Before, Judgement, judge_mac
+from vtep.projection.plain import judge_alone, judge_plain, rank
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
+from vtep.routes.mac_ip import MacIp
 from vtep.station import Resident
 from vtep.table import Table
 
@@ -32,7 +48,7 @@ class MacDraft:
         self.previous = previous
         self.policy = policy
         self.macs: dict[RowKey, RemoteMac | None] = {}
-        self.judged: dict[Mac, RemoteMac | tuple[Candidate, ...] | None] = {}
+        self.judged: dict[Mac, Story | None] = {}
         self.alerts: dict[RowKey, tuple | None] = {}  # type: ignore[type-arg]
         self.moves: dict[RowKey, Moves | None] = {}
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
@@ -55,20 +71,34 @@ class MacDraft:
 
     def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
-
-        routes = rib.index.routes_of(mac)
-        if len(routes) == 1 and not vnis and mac not in rib.index.residents:
+        routes = () if mac in rib.index.residents else rib.index.routes_of(mac)
+        if len(routes) == 1 and not vnis:
             row = judge_alone(routes[0], rib, self.policy)
             if row is not None and self._take_alone(row):
                 return
-
-        def before(vni: Vni) -> Before:
-            key = (vni, mac)
-            row = _now(self.macs, self.previous.macs, key)
-            return Before(row, _now(self.moves, self.previous.moves, key), self._home(key))
-
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
-        self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+        if not self._judge_plainly(mac, routes, vnis_before, rib, now):
+            before = partial(self._before, mac)
+            self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+
+    def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
+        """Go the short way with a MAC that is, and was, in one VNI alone; false if it is not that plain."""
+        ranked = rank(routes, self.policy)
+        if not ranked:
+            return False
+        vni = ranked[0][0].vni
+        if not vnis <= {vni}:
+            return False
+        judgement = judge_plain(ranked, self._before(mac, vni), rib, self.policy, now)
+        if judgement is None:
+            return False
+        self._take(mac, {vni: judgement})
+        return True
+
+    def _before(self, mac: Mac, vni: Vni) -> Before:
+        key = (vni, mac)
+        row = _now(self.macs, self.previous.macs, key)
+        return Before(row, _now(self.moves, self.previous.moves, key), self._home(key))
 
     def _home(self, key: RowKey) -> Ip | None:
         """Return our address where the MAC was here."""
@@ -94,8 +124,7 @@ class MacDraft:
         return True
 
     def _take(self, mac: Mac, judgements: dict[Vni, Judgement]) -> None:
-        told: list[Candidate] = []
-        only: RemoteMac | None = None
+        told: list[Told] = []
         for vni, judgement in judgements.items():
             key = (vni, mac)
             row, candidates = self._within_limit(key, judgement)
@@ -108,11 +137,8 @@ class MacDraft:
             self.lost += (key,) if judgement.lost else ()
             self.astray += (key,) if judgement.astray else ()
             told += candidates
-            only = row
-        if len(told) == 1 and only is not None and _says_all(told[0], only):
-            self.judged[mac] = only
-        else:
-            self.judged[mac] = tuple(told) or None
+        only = told[0] if len(told) == 1 else None
+        self.judged[mac] = only if isinstance(only, RemoteMac) else tuple(told) or None
 
     def _put_own(self, key: RowKey, resident: Resident | None) -> None:
         """Put what is announced of a station, or nothing, in the place of what was."""
@@ -129,7 +155,7 @@ class MacDraft:
                 self.own[*key, ip] = row
                 self.meaning_changed = True
 
-    def _within_limit(self, key: RowKey, judgement: Judgement) -> tuple[RemoteMac | None, tuple[Candidate, ...]]:
+    def _within_limit(self, key: RowKey, judgement: Judgement) -> tuple[RemoteMac | None, tuple[Told, ...]]:
         """A VNI that is full takes no new MAC; those it has go on."""
         is_new = judgement.row is not None and _now(self.macs, self.previous.macs, key) is None
         full = is_new and self._rows(key[0]) >= self.policy.macs_per_vni
@@ -137,11 +163,7 @@ class MacDraft:
             self.limited.setdefault(key[0], {})[key[1]] = full or None
         if not full:
             return judgement.row, judgement.candidates
-        told = (
-            _refused(candidate, "limit") if candidate.verdict == "won" else candidate
-            for candidate in judgement.candidates
-        )
-        return None, tuple(told)
+        return None, tuple(_refused(in_words(told)) for told in judgement.candidates)
 
     def freed(self) -> list[Mac]:
         """Return MACs that were refused for want of room, as many as there is room for now.
@@ -225,24 +247,14 @@ def due_moves(previous: Intent, policy: Policy, now: float) -> Iterator[RowKey]:
             yield key
 
 
-def _says_all(candidate: Candidate, row: RemoteMac) -> bool:
-    return (
-        candidate.verdict == "won"
-        and candidate.ip is None
-        and row.segment is None
-        and candidate.label == row.vni
-        and row.reason != "dup-frozen"
-        and "reserved-esi" not in row.notes
-    )
-
-
 def _own(resident: Resident, ip: Ip | None) -> OwnMac:
     station = resident.station
     return OwnMac(station.vni, station.mac, ip, resident.seq, station.static, station.gateway)
 
 
-def _refused(candidate: Candidate, reason: str) -> Candidate:
-    return structs.replace(candidate, verdict="refused", reason=reason)
+def _refused(candidate: Candidate) -> Candidate:
+    """Who would have won did so for nothing."""
+    return structs.replace(candidate, verdict="refused", reason="limit") if candidate.verdict == "won" else candidate
 
 
 def _now(changes: dict[K, V | None], table: Table[K, V], key: K) -> V | None:

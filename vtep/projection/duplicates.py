@@ -6,7 +6,7 @@ is a value that goes in and comes out, one for each MAC that moved within the wi
 """
 
 from vtep.config import DuplicateConfig
-from vtep.intent import Direct, Moves
+from vtep.intent import Alert, Direct, Moves
 
 
 def follow(
@@ -56,6 +56,13 @@ def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...
 
 def frozen_at(moves: Moves | None) -> Direct | None:
     return None if moves is None else moves.frozen
+
+
+def alerts(moves: Moves | None) -> tuple[Alert, ...]:
+    """Return what a person should know of it."""
+    if moves is None or moves.duplicate_since is None:
+        return ()
+    return (Alert("dup-warn" if moves.frozen is None else "dup-frozen", moves.frozen.vtep if moves.frozen else None),)
 
 
 def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:

@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.intent import Alert, Candidate, Moves, RemoteMac
+from vtep.intent import Alert, Candidate, Moves, RemoteMac, Told
 from vtep.projection import duplicates
-from vtep.projection.imports import Standing, admissions, judge, refusal
+from vtep.projection.imports import Standing, judge
 from vtep.projection.policy import Policy
 from vtep.projection.segments import heard_at, is_proxy, is_segment, members
 from vtep.projection.winner import Place, choose, here
@@ -45,7 +45,7 @@ class Before(Struct, frozen=True, gc=False):
 class Judgement(Struct, frozen=True, gc=False):
     """What became of one MAC in one VNI."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Told, ...]
     row: RemoteMac | None = None
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
@@ -55,30 +55,6 @@ class Judgement(Struct, frozen=True, gc=False):
     """There is a station, and just now it lost to a better route."""
     astray: bool = False
     """There is a station that lost earlier, and nobody else has the MAC now."""
-
-
-def judge_alone(route: MacIp, rib: Rib, policy: Policy) -> RemoteMac | None:
-    """Return the row of a MAC's only route, if the row says all there is to say about it."""
-    if route.ip is not None or route.esi != NO_SEGMENT:
-        return None
-    admitted = admissions(route, policy)
-    admission = admitted[0]
-    if len(admitted) > 1 or admission.via.vni is not None or refusal(route, admission, policy):
-        return None
-    attributes = route.attributes
-    stale = rib.is_stale(route)
-    return RemoteMac(
-        vni=admission.vni,
-        mac=route.mac,
-        via=admission.via,
-        reason="gateway" if attributes.gateway else "only-path",
-        seq=attributes.seq,
-        sticky=attributes.sticky or attributes.gateway,
-        stale=stale,
-        peer=route.peer,
-        rd=route.rd,
-        notes=(*admission.notes, "stale") if stale else admission.notes,
-    )
 
 
 def judge_mac(
@@ -119,11 +95,11 @@ def _judge_in_vni(
     before: Before,
     now: float,
 ) -> Judgement:
-    refused = [_candidate(standing, rib, "refused", standing.refusal) for standing in standings if standing.refusal]
+    refused = [candidate(standing, rib, "refused", standing.refusal) for standing in standings if standing.refusal]
     usable = [standing for standing in standings if not standing.refusal]
     places, nowhere = _places(vni, usable, rib, policy)
     refused += [
-        _candidate(standing, rib, "refused", nowhere[id(standing.route)])
+        candidate(standing, rib, "refused", nowhere[id(standing.route)])
         for standing in usable
         if id(standing.route) in nowhere
     ]
@@ -142,7 +118,7 @@ def _judge_in_vni(
         candidates=(*_tell_all(vni, settled, notes, rib, policy), *refused),
         row=None if is_here else _remote_row(vni, settled, before.row, moves, notes, rib),
         moves=moves,
-        alerts=tuple(sorted({*_conflicts(winner, losers), *_duplicates(moves)})),
+        alerts=tuple(sorted({*_conflicts(winner, losers), *duplicates.alerts(moves)})),
         own=resident if is_here else None,
         lost=home is not None and not (home is winner or is_here or home.fixed),
     )
@@ -283,11 +259,11 @@ def _tell(
     for index, route in enumerate(place.routes):
         standing = Standing(route, vni, "", notes[id(route)])
         if index == 0 or verdict == "lost":
-            yield _candidate(standing, rib, verdict, reason)
+            yield candidate(standing, rib, verdict, reason)
         elif place.heard and is_proxy(route) and route.attributes.seq == place.seq:
-            yield _candidate(standing, rib, "lost", "non-proxy")
+            yield candidate(standing, rib, "lost", "non-proxy")
         else:
-            yield _candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")
+            yield candidate(standing, rib, "lost", "same-es" if place.segment else "total-order")
 
 
 def _at_home(vni: Vni, resident: Resident, verdict: str, reason: str, policy: Policy) -> Candidate:
@@ -311,7 +287,8 @@ def _at_home(vni: Vni, resident: Resident, verdict: str, reason: str, policy: Po
     )
 
 
-def _candidate(standing: Standing, rib: Rib, verdict: str, reason: str) -> Candidate:
+def candidate(standing: Standing, rib: Rib, verdict: str, reason: str) -> Candidate:
+    """Return what is told of a route before one of our VNIs."""
     route = standing.route
     attributes = route.attributes
     stale = rib.is_stale(route)
@@ -340,9 +317,3 @@ def _conflicts(winner: Place, losers: list[tuple[Place, str]]) -> Iterable[Alert
             yield Alert("sticky-conflict", loser.vtep)
         elif winner.fixed and not loser.fixed:
             yield Alert("sticky-violation", loser.vtep)
-
-
-def _duplicates(moves: Moves | None) -> Iterable[Alert]:
-    if moves is None or moves.duplicate_since is None:
-        return
-    yield Alert("dup-warn" if moves.frozen is None else "dup-frozen", moves.frozen.vtep if moves.frozen else None)

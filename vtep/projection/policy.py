@@ -31,6 +31,8 @@ class Policy:
         self._own_vteps = config.own_vteps
         self.admissions: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `imports`: what routes with the same attributes, label and tag share."""
+        self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
+        """For `plain`: the same, of what can be said shortly."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()
 

@@ -18,12 +18,24 @@ is gone.
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
 from vtep.intent import Direct
 from vtep.routes.attributes import HOST_PROXY
 from vtep.routes.mac_ip import MacIp
 from vtep.station import Resident
+
+
+class Order(NamedTuple):
+    """What counts of a place, in the order in which it counts; the lowest wins."""
+
+    llgr_stale: bool
+    movable: bool
+    falling_seq: int
+    vtep: tuple[int, bytes]
+    segment: bytes = b""
+    encapsulation: int = 0
 
 
 class Place:
@@ -49,7 +61,7 @@ class Place:
         """The VTEP heard the station, and was taken before one that only stands in for it."""
         self.resident = resident
         """The station, where the place is this leaf: its route is our own, and is ranked as the others rank it."""
-        self.routes = sorted(routes, key=_route_order)
+        self.routes = sorted(routes, key=route_order)
         self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
         best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
         self.sticky = any(attributes.sticky for attributes in best)
@@ -72,8 +84,8 @@ class Place:
         return Direct(self.vtep, self.encapsulation)
 
     @cached_property
-    def order(self) -> tuple[object, ...]:
-        return (
+    def order(self) -> Order:
+        return Order(
             self.llgr_stale,
             not self.fixed,
             -self.seq,
@@ -91,16 +103,17 @@ def here(resident: Resident, vtep: Ip) -> Place:
 def choose(places: Iterable[Place]) -> tuple[Place, str, list[tuple[Place, str]]]:
     """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
     winner, *losers = sorted(places, key=lambda place: place.order)
-    told = [(loser, _rule(winner, loser)) for loser in losers]
+    told = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
     return winner, told[0][1] if told else _alone(winner), told
 
 
-def _rule(winner: Place, loser: Place) -> str:
+def rule(winner: Order, loser: Order, *, sticky: bool = False) -> str:
+    """Return the name of the rule by which one place loses to another, which may be a sticky MAC's."""
     if winner.llgr_stale != loser.llgr_stale:
         return "llgr-stale"
-    if winner.fixed != loser.fixed:
-        return "sticky" if winner.sticky else "gateway"
-    if winner.seq != loser.seq:
+    if winner.movable != loser.movable:
+        return "sticky" if sticky else "gateway"
+    if winner.falling_seq != loser.falling_seq:
         return "higher-seq"
     if winner.vtep != loser.vtep:
         return "lower-vtep"
@@ -115,7 +128,7 @@ def _alone(winner: Place) -> str:
     return "same-es" if winner.spread else "only-path"
 
 
-def _route_order(route: MacIp) -> tuple[object, ...]:
+def route_order(route: MacIp) -> tuple[object, ...]:
     """Sort the route that speaks for its place first."""
     attributes = route.attributes
     return (
