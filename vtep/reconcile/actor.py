@@ -81,6 +81,7 @@ class Actor:
         self._hinted: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._touched: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._survey = True
+        self._surveying = False
         self._audit_due = 0.0
         self._audits = 0
         self._heard_at: float | None = None
@@ -125,8 +126,9 @@ class Actor:
         self._woken.set()
 
     def survey(self) -> None:
-        """Something happened somewhere: look at everything soon."""
+        """Something happened somewhere: look at everything soon, and rely on nothing that is known until then."""
         self._survey = True
+        self.engine.doubt()
         self._woken.set()
 
     def resync(self) -> None:
@@ -171,11 +173,23 @@ class Actor:
 
     async def _pass(self) -> None:
         """Look where something is new."""
-        touched = {name: waiting.take(KEYS_MAX) for name, waiting in self._touched.items() if waiting}
-        hinted = {name: waiting.take(KEYS_MAX) for name, waiting in self._hinted.items() if waiting}
+        names = self._passing
+        touched = {name: self._touched[name].take(KEYS_MAX) for name in names if self._touched[name]}
+        hinted = {name: self._hinted[name].take(KEYS_MAX) for name in names if self._hinted[name]}
         for name, key in self.engine.backlog.due(self._clock()):
-            hinted.setdefault(name, set()).add(key)
+            if name in names:
+                hinted.setdefault(name, set()).add(key)
         await self._carry_out(Scope(hinted=hinted, touched=touched))
+
+    @property
+    def _passing(self) -> list[str]:
+        """The kinds that a small pass may look at.
+
+        Rows that cannot be looked up wait for a survey that is asked for or under way: only its picture tells whether
+        somebody else has put them there.
+        """
+        surveys = self._survey or self._surveying
+        return [kind.name for kind in self.engine.kinds if kind.reads_back or not surveys]
 
     async def _sweep(self) -> None:
         """Look at everything. Until that has succeeded, what waits is part of it; else it gets its turns meanwhile."""
@@ -185,7 +199,12 @@ class Actor:
         self._survey = False
         self._audit_due = self._clock() + self._audit_s
         if self.engine.surveyed:
-            await self._carry_out(Scope(survey=survey, audit=True, later=self._touched))
+            self._surveying = survey
+            later = {name: self._touched[name] for name in self._passing}
+            try:
+                await self._carry_out(Scope(survey=survey, audit=True, later=later))
+            finally:
+                self._surveying = False
             return
         touched = {name: waiting.take_all() for name, waiting in self._touched.items() if waiting}
         hinted = {name: waiting.take_all() for name, waiting in self._hinted.items() if waiting}
@@ -226,7 +245,9 @@ class Actor:
 
     @property
     def _is_news(self) -> bool:
-        return self._intent is not self._taken or self._is_waiting
+        return self._intent is not self._taken or any(
+            self._touched[name] or self._hinted[name] for name in self._passing
+        )
 
     async def _gather(self, until: float) -> None:
         """Under load passes are long, and half of the time is for what comes meanwhile; after a short one nobody waits."""

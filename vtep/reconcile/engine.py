@@ -126,6 +126,10 @@ class Engine:
         """Rows that were put back so far, by kind."""
         return self._writer.repairs
 
+    def doubt(self) -> None:
+        """What is known may be otherwise: until the next survey a small pass reads back what it writes over."""
+        self._known.doubted = True
+
     def is_ready(self, place: Hashable) -> bool:
         """Tell whether rows can be written at a place, as of the last look."""
         return place in self._ground.ready

@@ -40,7 +40,7 @@ class Knowledge:
         self.surveyed = False
         """The last survey succeeded, and no place changed since."""
         self.doubted = False
-        """A survey is under way, and what it has not reached may be otherwise than it is known."""
+        """A survey is asked for or under way, and what it has not reached may be otherwise than it is known."""
 
     @property
     def is_amiss(self) -> bool:

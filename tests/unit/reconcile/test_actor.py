@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
@@ -33,11 +34,14 @@ class Passes:
 
     def __init__(self, each_takes_s: float = 0.0) -> None:
         self.each_takes_s = each_takes_s
-        self.kinds = (SimpleNamespace(name="fdb", touched=lambda intent: intent.touched),)
+        self.kinds = (
+            SimpleNamespace(name="fdb", touched=lambda intent: intent.touched, reads_back=True),
+            SimpleNamespace(name="flood", touched=lambda intent: intent.touched_floods, reads_back=False),
+        )
         self.claims: dict = {}
         self.ledger = SimpleNamespace(
-            claims=lambda _: self.claims,
-            confirmed=lambda _: {0: sum(claim.confirmed for claim in self.claims.values())},
+            claims=lambda name: self.claims if name == "fdb" else {},
+            confirmed=lambda name: {0: sum(claim.confirmed for claim in self.claims.values() if name == "fdb")},
         )
         self.backlog = Backlog()
         self.troubles = Troubles()
@@ -50,7 +54,11 @@ class Passes:
         self.blind = False
         self.written = 0
         self.surveyed = False
+        self.doubts = 0
         self.meanwhile = lambda: None
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
     def run(self, intent, now, scope):
         scope_as_told = SimpleNamespace(
@@ -350,6 +358,24 @@ def test_a_change_during_a_look_at_everything_has_a_pass_of_its_own_at_once() ->
     scopes = [(made.scope.survey, made.scope.touched, made.scope.hinted) for made in passes.made[1:]]
     assert scopes == [(True, {}, {}), (False, {"fdb": {"m"}}, {}), (False, {}, {"fdb": {"h"}})]
     assert passes.ended == [1, 3, 4, 2]
+
+
+def test_rows_that_cannot_be_looked_up_wait_for_the_survey_that_is_asked_for() -> None:
+    """Only its picture tells whether somebody else put the row there."""
+    both = structs.replace(intent(1, "m"), touched_floods=("f",))
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.sweeps = [lambda: actor.offer(both), None]
+        actor.survey()
+        await actor.outcomes.wait(lambda outcome: outcome.report.number == 4)
+
+    passes = play(story)
+
+    scopes = [(made.scope.survey, made.scope.touched) for made in passes.made[1:]]
+    assert scopes == [(True, {}), (False, {"fdb": {"m"}}), (False, {"flood": {"f"}})]
+    assert passes.ended == [1, 3, 2, 4]
+    assert passes.doubts == 1
 
 
 def test_nothing_is_let_in_before_everything_was_looked_at_once() -> None:
