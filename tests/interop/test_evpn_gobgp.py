@@ -1,6 +1,7 @@
 """Beside two GoBGP speakers, which announce what they are told and, through a VRF, count moves by themselves."""
 
 import time
+from itertools import groupby
 
 import pytest
 
@@ -175,8 +176,9 @@ def test_a_mac_that_bounces_is_held_where_freezing_is_configured_and_is_free_aga
     with scene.configured(FREEZE):
         witness = scene.witness()
         bounce(tenants, scene, 11)
-        # Frozen after five moves; five more it did not follow.
-        assert len(witness.arrivals(MAC)) <= 7
+        # Frozen after five moves; five more it did not follow. Withdrawn meanwhile, it came back where it was frozen.
+        places = [place for place, _ in groupby(witness.arrivals(MAC))]
+        assert len(places) <= 7
         scene.wait_at(MAC, ONE, deadline_s=15)
         tenants("del", "gobgp1")
         scene.wait_gone(MAC, deadline_s=15)
