@@ -342,10 +342,15 @@ class Daemon:
         """Events only wake: what they tell is looked up. Flood rows cannot be, and are seen in surveys alone."""
         hints = kernel.drain()
         self.observer.overruns += hints.overrun
-        if hints.overrun or hints.links_changed or any(mac == ZERO_MAC for _, mac in hints.keys):
+        bounced = self._target is not None and self._target.holds(hints.bounced)
+        if hints.overrun or bounced or any(mac == ZERO_MAC for _, mac in hints.keys):
             actor.survey()
-        elif hints.keys and self._target is not None:
-            actor.hint({KINDS[0].name: self._target.keys_of(hints.keys)})
+            return
+        if hints.links_changed:
+            actor.look_around()
+        if hints.keys and self._target is not None:
+            news, gone = self._target.keys_of(hints.keys - hints.gone), self._target.keys_of(hints.gone)
+            actor.hint({KINDS[0].name: news}, {KINDS[0].name: gone})
 
     async def _follow(self, actor: Actor) -> None:
         """Tell what each pass found."""

@@ -153,10 +153,13 @@ class Leaf:
     def pass_(self) -> Report:
         """Make the pass that the daemon would make now."""
         hints = self.kernel.drain()
-        hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys)}
+        gone = {key for key in self.target.keys_of(hints.gone) if self.engine.knows("fdb", key)}
+        hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys - hints.gone) | gone}
+        if hints.links_changed:
+            self.engine.doubt_ground()
         for kind, key in self.engine.backlog.due(self.now):
             hinted[kind].add(key)
-        return self._run(survey=hints.overrun or hints.links_changed, hinted=hinted)
+        return self._run(survey=hints.overrun or self.target.holds(hints.bounced), hinted=hinted)
 
     def wanted_and_surveyed(self, wanted: Wanted, *, complete: bool = True) -> Report:
         self.want(wanted, complete=complete)

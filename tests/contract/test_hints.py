@@ -89,6 +89,47 @@ def test_links_changed_when(name: str, world) -> None:
     assert world.kernel.drain().links_changed
 
 
+BOUNCES = {
+    **LINK_CHANGES,
+    "a bridge goes down and comes up again": lambda world: [world.set_up("br0", up) for up in (False, True)],
+}
+
+
+@pytest.mark.parametrize("name", BOUNCES)
+def test_a_device_bounced_when(name: str, world) -> None:
+    device = world.index("br0" if "bridge goes" in name else "vx0")
+    BOUNCES[name](world)
+
+    assert device in world.kernel.drain().bounced
+
+
+def test_what_is_changed_of_a_port_moves_no_row_and_bounces_nothing(world) -> None:
+    world.set_learning("vx0")
+
+    hints = world.kernel.drain()
+
+    assert (True, frozenset()) == (hints.links_changed, hints.bounced)
+
+
+GONE = {
+    "our row was deleted": ([add(), delete()], True),
+    "a row was deleted that was new": ([operator(), delete(port="h0", flags=NTF_MASTER)], False),
+    "a row is new": ([operator()], False),
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_row_is_gone_when_nothing_but_that_was_announced(name: str, world) -> None:
+    steps, gone = GONE[name]
+    for step in steps:
+        step(world)
+
+    hints = world.kernel.drain()
+
+    assert gone == any(mac == M for _, mac in hints.gone)
+    assert any(mac == M for _, mac in hints.keys)
+
+
 def test_lost_events_are_said_once_and_later_ones_come(real_world) -> None:
     with real_world(event_buffer=4096) as world:
         world.kernel.send(many(world, flags=NTF_MASTER))

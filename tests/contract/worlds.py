@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from vtep.addr import Ip, Mac
 from vtep.kernel.memory import MemoryKernel
 from vtep.kernel.messages import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
@@ -57,6 +59,10 @@ class MemoryWorld(World):
 
     def set_master(self, name: str, master: str | None) -> None:
         self.memory.set_master(name, master)
+
+    def set_learning(self, name: str) -> None:
+        port = self.memory.links().by_name[name].bridge_port
+        self.memory.change(name, bridge_port=msgspec.structs.replace(port, learning=True))
 
     def delete_link(self, name: str) -> None:
         self.memory.delete_link(name)
@@ -101,6 +107,9 @@ class NamespaceWorld(World):
         ip(f"link set {name} {f'master {master}' if master else 'nomaster'}")
         if master:
             self._wait_until_forwarding(name)
+
+    def set_learning(self, name: str) -> None:
+        ip(f"link set {name} type bridge_slave learning on")
 
     def delete_link(self, name: str) -> None:
         ip(f"link del {name}")

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.addr import Ip, Mac
-from vtep.kernel.messages import NLM_F_DUMP, NLM_F_REQUEST, RTM_GETLINK, attributes
+from vtep.kernel.messages import AF_BRIDGE, NLM_F_DUMP, NLM_F_REQUEST, RTM_DELLINK, RTM_GETLINK, attributes
 
 IFF_UP: Final = 0x01
 IFLA_ADDRESS: Final = 1
@@ -135,7 +135,17 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
     )
 
 
+def device_bounced(datagram: bytes, kind: int, start: int) -> tuple[int, ...]:
+    """Return the device of an announcement if that came or went, went up or down, or left its bridge.
+
+    All else that is announced of a device, and a bridge announces much of its ports, leaves the rows where they are.
+    """
+    family, index, changed = _CHANGED.unpack_from(datagram, start)
+    return (index,) if kind == RTM_DELLINK or (family != AF_BRIDGE and changed & IFF_UP) else ()
+
+
 _IFINFO: Final = struct.Struct("=4xiI4x")
+_CHANGED: Final = struct.Struct("=B3xi4xI")
 
 
 def _bridge(data: Mapping[int, bytes]) -> Bridge:

@@ -69,6 +69,8 @@ class MemoryKernel:
         self._addresses: list[Address] = []
         self._keys: set[tuple[int, Mac]] = set()
         self._host_keys: set[tuple[int, Ip]] = set()
+        self._gone: set[tuple[int, Mac]] = set()
+        self._bounced: set[int] = set()
         self._links_changed = False
         self._addresses_changed = False
         self._overrun = False
@@ -142,13 +144,15 @@ class MemoryKernel:
 
     def drain(self, most: int = 0) -> Hints:  # noqa: ARG002 - there is no more than what is told at once
         hints = Hints(
-            frozenset(self._keys),
+            frozenset(self._keys | self._gone),
+            frozenset(self._gone - self._keys),
             frozenset(self._host_keys),
             links_changed=self._links_changed,
+            bounced=frozenset(self._bounced),
             addresses_changed=self._addresses_changed,
             overrun=self._overrun,
         )
-        self._keys, self._host_keys = set(), set()
+        self._keys, self._gone, self._host_keys, self._bounced = set(), set(), set(), set()
         self._links_changed = self._addresses_changed = self._overrun = False
         return hints
 
@@ -160,7 +164,7 @@ class MemoryKernel:
 
     def overflow(self) -> None:
         """Lose what is announced so far and say so."""
-        self._keys, self._host_keys, self._overrun = set(), set(), True
+        self._keys, self._gone, self._host_keys, self._overrun = set(), set(), set(), True
 
     # The operator's hand
 
@@ -214,6 +218,8 @@ class MemoryKernel:
     def set_up(self, name: str, up: bool) -> None:
         """Taken down, a device loses what ages: learned rows, and VXLAN rows that are neither PERMANENT nor NOARP."""
         link = self._named(name)
+        if link.up != up:
+            self._bounced.add(link.index)
         self.change(name, up=up)
         if up:
             return
@@ -229,6 +235,7 @@ class MemoryKernel:
         link = self._named(name)
         if link.master is not None:
             self._leave(link)
+            self._bounced.add(link.index)
         if master is None:
             self.change(name, master=None, bridge_port=None)
             return
@@ -250,6 +257,7 @@ class MemoryKernel:
         self._addresses = [address for address in self._addresses if address.device != link.index]
         for table in (self._links, self._stations, self._tunnels, self._room):
             table.pop(link.index, None)
+        self._bounced.add(link.index)
         self._links_changed = True
 
     # The stations' hand
@@ -275,7 +283,7 @@ class MemoryKernel:
         rows = self._stations[self._named(bridge).index]
         row = rows.get(mac)
         if row and not row.static and not row.external:
-            self._announce(row.port, mac)
+            self._announce_gone(row.port, mac)
             del rows[mac]
 
     # What the kernel does with a message
@@ -319,7 +327,7 @@ class MemoryKernel:
         if message.verb is Verb.DELETE:
             if row is None or row.port != message.port:
                 raise _Refused(errno.ENOENT)
-            self._announce(row.port, message.mac)
+            self._announce_gone(row.port, message.mac)
             del rows[message.mac]
             return
         if not message.state & (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE) or message.mac == ZERO_MAC:
@@ -410,7 +418,7 @@ class MemoryKernel:
         remote = self._remote(message)
         if message.dst is not None and remote not in row.remotes:
             return
-        self._announce(message.port, message.mac)
+        self._announce_gone(message.port, message.mac)
         if message.dst is not None and len(row.remotes) > 1:
             row.remotes.remove(remote)
             self.deletes += 1
@@ -470,11 +478,12 @@ class MemoryKernel:
         for mac, row in list(rows.items()):
             if row.port != link.index:
                 continue
-            self._announce(row.port, mac)
             heir = self._other_device(link, mac) if row.local else None
             if heir is None:
+                self._announce_gone(row.port, mac)
                 del rows[mac]
             else:
+                self._announce(row.port, mac)
                 row.port = heir
 
     def _other_device(self, link: Link, mac: Mac) -> int | None:
@@ -486,7 +495,7 @@ class MemoryKernel:
         rows = self._stations.get(port.master or 0, {})
         for mac, row in list(rows.items()):
             if row.port == port.index and not row.static and not row.external:
-                self._announce(row.port, mac)
+                self._announce_gone(row.port, mac)
                 del rows[mac]
 
     def _drop_hosts(self, device: int) -> None:
@@ -496,7 +505,7 @@ class MemoryKernel:
 
     def _drop_tunnel(self, port: int, mac: Mac) -> None:
         del self._tunnels[port][mac]
-        self._announce(port, mac)
+        self._announce_gone(port, mac)
 
     def _announce_tunnel(self, message: Neighbour, row: "_VxlanRow") -> None:
         if not row.flags & NTF_EXT_LEARNED:
@@ -505,6 +514,10 @@ class MemoryKernel:
     def _announce(self, port: int, mac: Mac) -> None:
         if not self.hints_lost:
             self._keys.add((port, mac))
+
+    def _announce_gone(self, port: int, mac: Mac) -> None:
+        if not self.hints_lost:
+            self._gone.add((port, mac))
 
     def _announce_host(self, key: tuple[int, Ip]) -> None:
         if not self.hints_lost and not self._hosts[key].flags & NTF_EXT_LEARNED:
@@ -517,6 +530,7 @@ class MemoryKernel:
         self._last_index = index = self._last_index + 1
         mac = link.mac or Mac(b"\x02\xfe" + index.to_bytes(4))
         self._links[index] = msgspec.structs.replace(link, index=index, up=True, mac=mac, mtu=1500)
+        self._bounced.add(index)
         self._links_changed = True
         return index
 

@@ -179,9 +179,13 @@ class Hints(Struct, frozen=True):
 
     keys: frozenset[tuple[int, Mac]] = frozenset()
     """Port and MAC of FDB rows."""
+    gone: frozenset[tuple[int, Mac]] = frozenset()
+    """Those of them of which only deletions were announced."""
     hosts: frozenset[tuple[int, Ip]] = frozenset()
     """Device and address of ARP and ND rows."""
     links_changed: bool = False
+    bounced: frozenset[int] = frozenset()
+    """Devices that came or went, went up or down, or left a bridge: rows may have gone with that, and not all of them tell."""
     addresses_changed: bool = False
     """Of this machine's own devices."""
     overrun: bool = False

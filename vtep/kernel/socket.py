@@ -26,7 +26,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
 from vtep.kernel.addresses import Address, parse_address, request_addresses
-from vtep.kernel.links import Link, Links, parse_link, request_links
+from vtep.kernel.links import Link, Links, device_bounced, parse_link, request_links
 from vtep.kernel.messages import (
     AF_BRIDGE,
     NLM_F_DUMP_INTR,
@@ -235,26 +235,33 @@ class Kernel:
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
-        keys: set[tuple[int, Mac]] = set()
+        news: set[tuple[int, Mac]] = set()
+        gone: set[tuple[int, Mac]] = set()
         hosts: set[tuple[int, Ip]] = set()
         kinds: set[int] = set()
+        bounced: set[int] = set()
         overrun = False
         for datagram in islice(_receive("events", self._events, self._event_buffer), most):
             if datagram is None:
                 overrun = True
                 continue
-            kinds.update(kind for kind, *_ in split(datagram))
-            for _, _, entry in parse_neighbours(datagram):
+            for kind, _, _, start, _ in split(datagram):
+                kinds.add(kind)
+                if kind in (RTM_NEWLINK, RTM_DELLINK):
+                    bounced.update(device_bounced(datagram, kind, start))
+            for kind, _, entry in parse_neighbours(datagram):
                 if not isinstance(entry, Entry) or entry.is_address_list:
                     continue
                 if entry.family == AF_BRIDGE:
-                    keys.add((entry.port, entry.mac))
+                    (gone if kind == RTM_DELNEIGH else news).add((entry.port, entry.mac))
                 elif entry.ip is not None:
                     hosts.add((entry.port, entry.ip))
         return Hints(
-            frozenset(keys),
+            frozenset(news | gone),
+            frozenset(gone - news),
             frozenset(hosts),
             links_changed=not kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
+            bounced=frozenset(bounced),
             addresses_changed=not kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
             overrun=overrun,
         )

@@ -44,6 +44,8 @@ class KernelTarget:
         """Of all devices, as of the last look at them."""
         self._vni_of_port: dict[int, Vni] = {}
         self._names: dict[int, str] = {}
+        self._holding: frozenset[int] = frozenset()
+        """Devices whose rows are ours to keep."""
 
     def reconfigure(self, vnis: Sequence[VniConfig]) -> None:
         """Take other VNIs; one that left, or lost its bridge, stays a place, so that its rows can be removed."""
@@ -58,6 +60,9 @@ class KernelTarget:
         self._names = {link.index: link.name for link in links.by_name.values()}
         self.own_macs = frozenset(link.mac for link in links.by_name.values() if link.mac is not None and any(link.mac))
         judged = {vni.vni: judge(vni.vni, vni.bridge, vni.vxlan, vni.vtep, links) for vni in self._vnis}
+        self._holding = frozenset(
+            device for result in judged.values() if isinstance(result, Ready) for device in (result.bridge, result.port)
+        )
         vni_of_bridge = {result.bridge: vni for vni, result in judged.items() if isinstance(result, Ready)}
         self._vni_of_port = {
             link.index: vni_of_bridge[link.master] for link in links.by_name.values() if link.master in vni_of_bridge
@@ -80,6 +85,10 @@ class KernelTarget:
     def name_of(self, index: int) -> str:
         """Return what a device is called, as of the last look at them."""
         return self._names.get(index, f"device {index}")
+
+    def holds(self, devices: Iterable[int]) -> bool:
+        """Tell whether rows of ours are on any of these devices, as of the last look at them."""
+        return not self._holding.isdisjoint(devices)
 
     def keys_of(self, hinted: Iterable[tuple[int, Mac]]) -> set[tuple[Vni, Mac]]:
         """Return the rows that events at these (port, MAC) may be about: whose bridge the port is on."""

@@ -82,6 +82,7 @@ class Actor:
         self._touched: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._survey = True
         self._surveying = False
+        self._devices_changed = False
         self._audit_due = 0.0
         self._audits = 0
         self._heard_at: float | None = None
@@ -119,10 +120,19 @@ class Actor:
                 unsure = (key for key, claim in claims.items() if not claim.confirmed)
                 self._touched[name].add(unsure)
 
-    def hint(self, keys: Mapping[str, Iterable[Key]]) -> None:
-        """Something happened at these keys: look there soon."""
+    def hint(self, keys: Mapping[str, Iterable[Key]], gone: Mapping[str, Iterable[Key]] = {}) -> None:
+        """Something happened at these keys: look there soon. Where rows only went, we may have deleted them ourselves."""
         for kind, found in keys.items():
             self._hinted[kind].add(found)
+        for kind, found in gone.items():
+            self._hinted[kind].add(key for key in found if self.engine.knows(kind, key))
+        if self._is_waiting:
+            self._woken.set()
+
+    def look_around(self) -> None:
+        """Devices changed: see soon whether rows can be written where they could."""
+        self.engine.doubt_ground()
+        self._devices_changed = True
         self._woken.set()
 
     def survey(self) -> None:
@@ -214,6 +224,7 @@ class Actor:
         """Make a pass; a sweep lets small ones in, which tell what they found by themselves."""
         now, intent, heard_at = self._clock(), self._intent, None
         sweeps, waiting = scope.survey or scope.audit, self._is_waiting
+        self._devices_changed = False
         self._taken = intent
         if not (sweeps and self.engine.surveyed):
             heard_at, self._heard_at = self._heard_at, None
@@ -245,8 +256,10 @@ class Actor:
 
     @property
     def _is_news(self) -> bool:
-        return self._intent is not self._taken or any(
-            self._touched[name] or self._hinted[name] for name in self._passing
+        return (
+            self._devices_changed
+            or self._intent is not self._taken
+            or any(self._touched[name] or self._hinted[name] for name in self._passing)
         )
 
     async def _gather(self, until: float) -> None:

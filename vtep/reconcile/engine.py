@@ -130,6 +130,10 @@ class Engine:
         """What is known may be otherwise: until the next survey a small pass reads back what it writes over."""
         self._known.doubted = True
 
+    def doubt_ground(self) -> None:
+        """Devices changed: the next pass looks where rows can be written, and surveys what that concerns."""
+        self._writer.ground_doubted = True
+
     def is_ready(self, place: Hashable) -> bool:
         """Tell whether rows can be written at a place, as of the last look."""
         return place in self._ground.ready
@@ -137,6 +141,11 @@ class Engine:
     def foreign(self, kind: str) -> Mapping[Key, Seen]:
         """Return what was seen that is not ours."""
         return self._known.foreign[kind]
+
+    def knows(self, kind: str, key: Key) -> bool:
+        """Tell whether anything is known to be there, or amiss: only then is it news that a row is gone."""
+        known = self._known
+        return key in known.ledger.claims(kind) or key in known.foreign[kind] or (kind, key) in known.troubles
 
     def known_of(self, kind: str, key: Key) -> Known:
         """Tell what is known of a row without looking."""

@@ -55,10 +55,18 @@ class Passes:
         self.written = 0
         self.surveyed = False
         self.doubts = 0
+        self.ground_doubts = 0
+        self.known: set[str] = set()
         self.meanwhile = lambda: None
 
     def doubt(self) -> None:
         self.doubts += 1
+
+    def doubt_ground(self) -> None:
+        self.ground_doubts += 1
+
+    def knows(self, kind: str, key: str) -> bool:
+        return kind == "fdb" and key in self.known
 
     def run(self, intent, now, scope):
         scope_as_told = SimpleNamespace(
@@ -151,6 +159,33 @@ def test_a_burst_is_one_pass_over_the_latest_intent_and_all_that_was_touched() -
     assert passes.last.intent.generation == 4
     assert passes.last.scope.touched == {"fdb": {"m2", "m3", "m4"}}
     assert passes.last.scope.hinted == {"fdb": {"h2", "h3", "h4"}}
+
+
+def test_a_device_that_changed_makes_one_small_pass_that_looks_around() -> None:
+    async def story(actor: Actor, _) -> None:
+        await asyncio.sleep(10)
+        actor.look_around()
+        await asyncio.sleep(20)
+
+    passes = play(story)
+
+    assert (passes.times, passes.ground_doubts) == ([0.0, 10.0], 1)
+    assert not passes.last.scope.survey
+
+
+def test_that_a_row_went_which_nobody_knew_wakes_nobody() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.known = {"ours"}
+        await asyncio.sleep(10)
+        actor.hint({"fdb": []}, {"fdb": ["deleted by us", "nobody's"]})
+        await asyncio.sleep(10)
+        actor.hint({"fdb": []}, {"fdb": ["ours", "nobody's"]})
+        await asyncio.sleep(10)
+
+    passes = play(story)
+
+    assert passes.times == [0.0, 20.0]
+    assert passes.last.scope.hinted == {"fdb": {"ours"}}
 
 
 def test_it_gathers_no_longer_than_it_may_however_long_passes_are() -> None:
