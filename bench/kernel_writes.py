@@ -66,7 +66,8 @@ def _changes(macs: int) -> Iterator[list[Change]]:
     verbs = ("create", "replace", "delete")
     for verb, vtep in zip(verbs, (OLD, NEW, NEW), strict=True):
         row = FdbRow(Ip.parse(vtep))
-        yield [Change(verb, (Vni(VNI), Mac.parse(mac(number))), row) for number in range(macs)]
+        keys = [(Vni(VNI), Mac.parse(mac(number))) for number in range(macs)]
+        yield [Change(verb, keys[first : first + BATCH], row) for first in range(0, macs, BATCH)]
 
 
 class _Place:
@@ -79,8 +80,7 @@ class _Place:
 def _write(macs: int, how: str) -> None:
     with Kernel() as kernel:
         ground = Ground({Vni(VNI): _Place(kernel.links().by_name[VXLAN].index)}, {})
-        for changes in _changes(macs):
-            batches = [changes[first : first + BATCH] for first in range(0, macs, BATCH)]
+        for batches in _changes(macs):
             ready = [_spelled(batch, ground) for batch in batches] if how == "ready" else []
             cpu, wall = time.process_time_ns(), time.monotonic_ns()
             refused = 0
@@ -93,8 +93,8 @@ def _write(macs: int, how: str) -> None:
             print(time.monotonic_ns() - wall, time.process_time_ns() - cpu, refused)
 
 
-def _spelled(batch: list[Change], ground: Ground) -> list[Neighbour]:
-    messages: list[Neighbour] = spelled_in_turns(FDB, batch, ground)[0]
+def _spelled(batch: Change, ground: Ground) -> list[Neighbour]:
+    messages: list[Neighbour] = spelled_in_turns(FDB, [batch], ground)[0]
     return messages
 
 

@@ -37,6 +37,7 @@ _STATE: Final = NUD_NOARP | NUD_PERMANENT
 _STICKY_RANK: Final = 1 << 32  # above every sequence
 _PACKED: Final = struct.Struct(">IHI")
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
+_DELETED: Final = {"delete": (NTF_MASTER, NTF_SELF), "shed": (NTF_SELF,), "undo": (NTF_MASTER,)}
 
 
 class FdbRow(Struct, frozen=True, gc=False):
@@ -94,24 +95,18 @@ class _Fdb:
         port = ground.ready[key[0]].port
         return ((port, key[1], Half.BRIDGE), (port, key[1], Half.VXLAN))
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
-        port = ground.ready[change.key[0]].port
-        mac = change.key[1]
+    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
+        port = ground.ready[change.keys[0][0]].port
         # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
-        bridge_half = Neighbour(Verb.DELETE, port, mac, NTF_MASTER, 0)
-        vxlan_half = Neighbour(Verb.DELETE, port, mac, NTF_SELF, 0)
-        if change.verb == "delete":
-            return (bridge_half, vxlan_half)
-        if change.verb == "shed":
-            return (vxlan_half,)
-        if change.verb == "undo":
-            return (bridge_half,)
-        row: FdbRow = change.row
-        return (Neighbour(_VERBS[change.verb], port, mac, _BOTH, _STATE, dst=row.vtep, vni=row.vni),)
+        if halves := _DELETED.get(change.verb):
+            return [[Neighbour(Verb.DELETE, port, mac, half, 0) for _, mac in change.keys] for half in halves]
+        verb, row = _VERBS[change.verb], change.row
+        vtep, vni = row.vtep, row.vni
+        return ([Neighbour(verb, port, mac, _BOTH, _STATE, vtep, vni) for _, mac in change.keys],)
 
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row
-        return (change.key[0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
+        return (change.keys[0][0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
 
     def rank(self, intent: Intent, key: RowKey) -> int:
         return _rank(intent.macs[key])

@@ -62,15 +62,13 @@ class _Flood:
     def lookups(self, _key: FloodKey, _ground: Ground) -> Sequence[Any]:
         return ()
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
-        vni, vtep, encapsulation = change.key
-        other = None if encapsulation == vni else encapsulation
+    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.APPEND
-        port = ground.ready[vni].port
-        return (Neighbour(verb, port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other),)
+        return ([_spelled(verb, key, ground) for key in change.keys],)
 
     def order(self, change: Change) -> Any:
-        return (change.key[0], change.verb, change.key[1].order, change.key[2])
+        vni, vtep, encapsulation = change.keys[0]
+        return (vni, change.verb, vtep.order, encapsulation)
 
     def rank(self, _intent: Intent, _key: FloodKey) -> int:
         return 0
@@ -90,3 +88,9 @@ class _Flood:
 
 
 FLOOD: Final = _Flood()
+
+
+def _spelled(verb: Verb, key: FloodKey, ground: Ground) -> Neighbour:
+    vni, vtep, encapsulation = key
+    other = None if encapsulation == vni else encapsulation
+    return Neighbour(verb, ground.ready[vni].port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other)

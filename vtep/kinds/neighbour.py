@@ -76,25 +76,13 @@ class _Neighbour:
     def lookups(self, _key: HostKey, _ground: Ground) -> Sequence[Any]:
         return ()
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Neighbour]:
-        vni, ip = change.key
-        row: NeighbourRow = change.row
+    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.REPLACE
-        return (
-            Neighbour(
-                verb,
-                ground.ready[Hosts(vni)].bridge,
-                row.mac,
-                NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0),
-                NUD_NOARP,
-                family=AF_INET6 if ip.is_v6 else AF_INET,
-                ip=ip,
-                protocol=RTPROT_VTEP,
-            ),
-        )
+        return ([_spelled(verb, key, change.row, ground) for key in change.keys],)
 
     def order(self, change: Change) -> Any:
-        return (change.key[0], change.verb, change.key[1].order)
+        vni, ip = change.keys[0]
+        return (vni, change.verb, ip.order)
 
     def rank(self, _intent: Intent, _key: HostKey) -> int:
         return 0
@@ -114,6 +102,20 @@ class _Neighbour:
 
 
 NEIGHBOUR: Final = _Neighbour()
+
+
+def _spelled(verb: Verb, key: HostKey, row: NeighbourRow, ground: Ground) -> Neighbour:
+    vni, ip = key
+    return Neighbour(
+        verb,
+        ground.ready[Hosts(vni)].bridge,
+        row.mac,
+        NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0),
+        NUD_NOARP,
+        family=AF_INET6 if ip.is_v6 else AF_INET,
+        ip=ip,
+        protocol=RTPROT_VTEP,
+    )
 
 
 def _row(host: Host) -> NeighbourRow:

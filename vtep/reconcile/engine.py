@@ -26,7 +26,7 @@ from msgspec import Struct
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict, judge
-from vtep.reconcile.judgement import Judged, Pass, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.judgement import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Claim, Ledger
@@ -164,19 +164,24 @@ class Engine:
     # A small pass: all is judged, then written
 
     def _pass(self, scope: Scope, this: Pass) -> Steps[None]:
-        todo: dict[Kind, list[Judged]] = {}
+        todo: dict[Kind, tuple[Iterable[Lot], list[Judged]]] = {}
         for kind in self.kinds:
             touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
             if kind.name in self._overtaken:
                 self._overtaken[kind.name].update(touched, hinted)
             todo[kind] = yield from self._judged(kind, touched, hinted, this)
-        for kind, rows in todo.items():
+        for kind, (lots, rows) in todo.items():
+            yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is not None], this)
             yield from self._writer.carry_out(kind, _writes(rows), this)
-        for kind, rows in reversed(todo.items()):
+        for kind, (lots, rows) in reversed(todo.items()):
+            yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is None], this)
             yield from self._writer.carry_out(kind, _removals(rows), this)
 
-    def _judged(self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass) -> Steps[list[Judged]]:
-        """Return the judged rows that need a write, having dealt with the others."""
+    def _judged(
+        self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass
+    ) -> Steps[tuple[Iterable[Lot], list[Judged]]]:
+        """Return the usual rows and the others that need a write, having dealt with those that need none."""
+        lots: dict[Hashable, Lot] = {}
         rows: list[Judged] = []
         doubted: list[Key] = []
         if kind.reads_back:
@@ -184,16 +189,15 @@ class Engine:
         for part in parts(touched - hinted if kind.reads_back else touched | hinted, ROWS_MAX):
             sure = part
             if kind.reads_back:
-                usual, others = self._usual(kind, part, this)
+                others = self._usual(kind, part, lots, this)
                 sure = [key for key in others if self._known.is_sure(kind, key)]
                 doubted += set(others).difference(sure)
-                rows += usual
             rows += self._sift(kind, sure, self._presumed(kind, sure, this), touched, this)
             yield None
         for part in parts(doubted, LOOKUPS_MAX // 2):
             rows += self._sift(kind, part, self._writer.look(kind, part, this.ground), touched, this)
             yield None
-        return rows
+        return lots.values(), rows
 
     def _presumed(self, kind: Kind, keys: Sequence[Key], this: Pass) -> Mapping[Key, Seen | None]:
         unwanted = () if kind.reads_back else {key for key in keys if self._wanted(kind, key, this) is None}
@@ -305,33 +309,35 @@ class Engine:
         )
         return [row for row in judged if self._settle(kind, row, this)]
 
-    def _usual(self, kind: Kind, keys: Sequence[Key], this: Pass) -> tuple[list[Judged], list[Key]]:
-        """Judge the usual rows many at a time, where nothing is amiss anywhere, and return the other keys.
+    def _usual(self, kind: Kind, keys: Sequence[Key], lots: dict[Hashable, Lot], this: Pass) -> list[Key]:
+        """Put the usual rows into lots, where nothing is amiss anywhere, and return the other keys.
 
         They come, move and go as `_judge` and `_settle` have it of a row of which nothing is known but a confirmed claim,
         or nothing at all.
         """
         if self._known.is_amiss:
-            return [], list(keys)
+            return list(keys)
         claims, foreign = self.ledger.claims(kind.name), self._known.foreign[kind.name]
-        rows: list[Judged] = []
+        usable, complete = this.ground.ready.keys() - this.ground.given_up, this.intent.complete
         others: list[Key] = []
         for key, (wanted, rank) in zip(keys, kind.asked(this.intent, keys), strict=True):
             claim, place, verdict = claims.get(key), kind.place(key), None
-            if key in foreign or place not in this.ground.ready or place in this.ground.given_up:
+            if place not in usable or key in foreign:
                 pass
             elif claim is None:
                 verdict = None if wanted is None else Verdict.CREATE
             elif claim.confirmed and wanted is None:
-                verdict = Verdict.DELETE if this.intent.complete else None
+                verdict = Verdict.DELETE if complete else None
             elif claim.confirmed and claim.row != wanted:
                 verdict = Verdict.REPLACE
             if verdict is None:
                 others.append(key)
-            else:
-                seen = None if claim is None else Seen(claim.row, marked=True)
-                rows.append(Judged(key, wanted, seen, claim, verdict, rank))
-        return rows, others
+                continue
+            name = (verdict, place, id(wanted), rank)
+            if (lot := lots.get(name)) is None:
+                lot = lots[name] = Lot(verdict, wanted, rank, [])
+            lot.keys.append(key)
+        return others
 
     def _wanted(self, kind: Kind, key: Key, this: Pass) -> Row | None:
         return None if kind.place(key) in this.ground.given_up else kind.wanted_at(this.intent, key)

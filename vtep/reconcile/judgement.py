@@ -3,7 +3,8 @@
 Values, and what follows from them alone. Does not know what was known before the pass, and writes nothing.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict
 from vtep.reconcile.kind import Change, Ground, Key, Row, Seen
 from vtep.reconcile.ownership import Claim, Moment
+from vtep.reconcile.steps import parts
 
 
 class Judged(Struct, frozen=True, gc=False):
@@ -23,6 +25,15 @@ class Judged(Struct, frozen=True, gc=False):
     verdict: Verdict | None
     rank: int = 0
     """Of what is wanted."""
+
+
+class Lot(Struct, frozen=True):
+    """Usual rows of one place that become alike: nothing is known of them but a confirmed claim, or nothing at all."""
+
+    verdict: Verdict
+    row: Row | None
+    rank: int
+    keys: list[Key]
 
 
 class Pass:
@@ -42,23 +53,49 @@ class Pass:
         self.intent = intent
         self.moment = Moment(intent.generation, self.now)
 
-    def count(self, verb: str, row: Judged) -> bool:
-        """Count a change that was made; tell whether it was a repair."""
-        self.created += verb == "create"
-        self.replaced += verb == "replace"
-        self.deleted += verb == "delete"
-        self.shed += verb == "shed"
+    def count(self, verb: str, rows: int) -> None:
+        """Count changes that were made."""
+        self.created += rows * (verb == "create")
+        self.replaced += rows * (verb == "replace")
+        self.deleted += rows * (verb == "delete")
+        self.shed += rows * (verb == "shed")
+
+    def is_repair(self, row: Judged) -> bool:
+        """Tell whether a change that was made put back what was there; count it then."""
         repair = row.claim is not None and row.claim.confirmed and row.claim.row == row.wanted
         self.repaired += repair
         return repair
 
 
+def gather(lots: Iterable[Lot], most: int) -> Iterator[list[Lot]]:
+    """Cut lots, and put them together, so that so many keys at most are together."""
+    together: list[Lot] = []
+    room = most
+    for lot in lots:
+        for keys in parts(lot.keys, most):
+            if len(keys) > room:
+                yield together
+                together, room = [], most
+            together.append(Lot(lot.verdict, lot.row, lot.rank, keys))
+            room -= len(keys)
+    if together:
+        yield together
+
+
 def change_of(row: Judged) -> Change:
     if row.verdict in (Verdict.CONTESTED, Verdict.FORGET):
-        return Change("shed", row.key, None)
+        return Change("shed", (row.key,), None)
+    assert row.verdict is not None
     if row.verdict is Verdict.DELETE:
-        return Change("delete", row.key, row.seen.row if row.seen is not None else None)
-    return Change("create" if row.verdict is Verdict.CREATE else "replace", row.key, row.wanted)
+        return Change("delete", (row.key,), row.seen.row if row.seen is not None else None)
+    return Change(_VERBS[row.verdict], (row.key,), row.wanted)
+
+
+def change_of_lot(lot: Lot) -> Change:
+    return Change(_VERBS[lot.verdict], lot.keys, lot.row)
+
+
+_VERBS: Final = {Verdict.CREATE: "create", Verdict.REPLACE: "replace", Verdict.DELETE: "delete"}
 
 
 def operation(row: Judged) -> Hashable:

@@ -56,13 +56,13 @@ class Ground(Struct, frozen=True):
     """What works at a place and deserves a look all the same."""
 
 
-class Change(Struct, frozen=True, gc=False):
-    """One row to make, to change or to remove."""
+class Change(Struct, frozen=True):
+    """Rows to make, to change or to remove, all of them alike and at one place."""
 
     verb: str
     """create, replace, delete, `shed` (remove what is left of our row after somebody else took its place), or `undo`
     (remove what a refused creation left behind)."""
-    key: Key
+    keys: Sequence[Key]
     row: Row
     """Wanted; where nothing is wanted, the row that goes, if it can be read."""
 
@@ -113,8 +113,8 @@ class Kind(Protocol):
     def lookups(self, key: Key, ground: Ground) -> Sequence[Any]:
         """Return what to ask the target in order to see one key."""
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Message]:
-        """Return the messages that make the change, in order."""
+    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Message]]:
+        """Return the messages that make the change, by turns: the first one for each key, then the second of each."""
 
     def order(self, change: Change) -> Any:
         """Sort changes so that the target can take many at once."""

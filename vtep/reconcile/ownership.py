@@ -67,16 +67,14 @@ class Claims:
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
         claims, confirmed = self._of(kind)
         fresh = Claim(None)
+        last: Claim | None = fresh
         for key, (row, rank) in rows.items():
             old = claims.get(key)
-            if old is None:
-                if fresh.row is not row or fresh.rank != rank:
-                    fresh = Claim(row, rank)
-                claims[key] = fresh
-                continue
-            confirmed[key[0]] -= old.confirmed
-            same = old.row == row
-            claims[key] = Claim(row, rank, old.before if same else old.row, since=old.since if same else None)
+            if old is not last or fresh.row is not row or fresh.rank != rank:
+                last, fresh = old, _instead_of(old, row, rank)
+            claims[key] = fresh
+            if old is not None:
+                confirmed[key[0]] -= old.confirmed
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
@@ -97,6 +95,13 @@ class Claims:
 
     def _of(self, kind: str) -> tuple[dict[Key, Claim], Counter[Hashable]]:
         return self._claims.setdefault(kind, {}), self._confirmed.setdefault(kind, Counter())
+
+
+def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:
+    if old is None:
+        return Claim(row, rank)
+    same = old.row == row
+    return Claim(row, rank, old.before if same else old.row, since=old.since if same else None)
 
 
 def is_ours(claim: Claim | None, seen: Seen) -> bool:

@@ -1,7 +1,8 @@
 """Carries out what was judged: claims first, then messages, then what became of each. Decides nothing about a row.
 
-changes ─> sorted ─> batches ─┬─> claim ─> send ─> confirm or release
-                              └─> refused: told, tried again later, and taken back where half of it was done
+rows ─> changes ─> sorted ─> batches ─┬─> claim ─> send ─┬─> confirm or release
+lots of usual rows ─────────> batches ─┘                  └─> refused: told, tried again later, and taken back where half
+                                                              of it was done
 """
 
 import errno
@@ -9,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.judgement import Judged, Pass, change_of, is_unwanted, operation
+from vtep.reconcile.diff import Verdict
+from vtep.reconcile.judgement import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.kind import Change, Ground, Key, Kind, Message, Seen, Target
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.ownership import is_ours
@@ -53,6 +55,15 @@ class Writer:
                 self._write(kind, self._with_room(kind, batch, this), this)
                 yield None
 
+    def carry_out_alike(self, kind: Kind, lots: Iterable[Lot], this: Pass) -> Steps[None]:
+        """Carry out usual rows, all of which are to be there, or all to be gone."""
+        for batch in gather(lots, MESSAGES_MAX):
+            if this.full:
+                yield from self.carry_out(kind, self._rows_of(kind, batch), this)
+                continue
+            self._write_alike(kind, batch, this)
+            yield None
+
     def _with_room(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
         """Refuse new rows of places that are full, and return the rest."""
         if not this.full:
@@ -67,9 +78,43 @@ class Writer:
 
     def _write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and take note of each outcome."""
-        known, ledger = self._known, self._known.ledger
         self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
-        refused = self._send(kind, [change for change, _ in batch], this)
+        self._take_note(kind, batch, self._send(kind, [change for change, _ in batch], this), this)
+
+    def _write_alike(self, kind: Kind, batch: Sequence[Lot], this: Pass) -> None:
+        """Likewise, all at once where nothing was refused."""
+        ledger, removes = self._known.ledger, batch[0].verdict is Verdict.DELETE
+        if not removes:
+            ledger.claim(kind.name, {key: (lot.row, lot.rank) for lot in batch for key in lot.keys})
+        changes = [change_of_lot(lot) for lot in batch]
+        if refused := self._send(kind, changes, this):
+            rows = [(change_of(row), row) for row in self._rows_of(kind, batch)]
+            self._take_note(kind, rows, refused, this)
+            return
+        for change in changes:
+            self.written += len(change.keys)
+            self.changes[change.verb, "ok"] += len(change.keys)
+            this.count(change.verb, len(change.keys))
+            if removes:
+                ledger.release(kind.name, change.keys)
+            else:
+                ledger.confirm(kind.name, change.keys, this.moment)
+            self._known.stir(kind, change.keys)
+
+    def _rows_of(self, kind: Kind, lots: Iterable[Lot]) -> list[Judged]:
+        claims = self._known.ledger.claims(kind.name)
+        return [Judged(key, lot.row, None, claims.get(key), lot.verdict, lot.rank) for lot in lots for key in lot.keys]
+
+    def _take_note(
+        self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
+    ) -> None:
+        """Take note of what became of each change."""
+        known, ledger = self._known, self._known.ledger
+        refused = {
+            index: answer
+            for index, answer in answers.items()
+            if classify(answer[0], batch[index][0].verb) is not Class.GONE
+        }
         confirmed, released = [], []
         was_trouble = bool(len(known.troubles) or len(known.backlog) or known.yielded or known.half_gone)
         for index, (change, row) in enumerate(batch):
@@ -77,7 +122,8 @@ class Writer:
                 continue
             self.written += 1
             self.changes[change.verb, "ok"] += 1
-            if this.count(change.verb, row):
+            this.count(change.verb, 1)
+            if this.is_repair(row):
                 self.repairs[kind.name] += 1
                 known.troubles.news.append(News((kind.name, row.key), "repaired"))
             if change.verb in ("delete", "shed"):
@@ -117,13 +163,11 @@ class Writer:
         ledger.claim(kind.name, {row.key: (row.wanted, row.rank) for row in rows})
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
-        """Return errno and text of each change that did not happen."""
+        """Return errno and text for each row that the target refused to change."""
         messages, owner = spelled_in_turns(kind, changes, this.ground)
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self._target.send(messages) if messages else ():
-            index = owner[refusal.index]
-            if classify(refusal.errno, changes[index].verb) is not Class.GONE:
-                refused.setdefault(index, (refusal.errno, refusal.text))
+            refused.setdefault(owner[refusal.index], (refusal.errno, refusal.text))
         return refused
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
@@ -145,22 +189,28 @@ class Writer:
         """Take back the half of a row that a refused creation may have left."""
         if not changes:
             return
-        seen = self.look(kind, [change.key for change in changes], this.ground)
-        left = [
-            Change("undo", change.key, None) for change in changes if change.key in seen and seen[change.key].residue
-        ]
+        keys = [key for change in changes for key in change.keys]
+        seen = self.look(kind, keys, this.ground)
+        left = [Change("undo", (key,), None) for key in keys if key in seen and seen[key].residue]
         self._send(kind, left, this)
 
 
-def spelled_in_turns(kind: Kind, changes: Iterable[Change], ground: Ground) -> tuple[list[Message], list[int]]:
-    """Return the first message of every change, then every second one, and the index of the change of each.
+def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> tuple[list[Message], list[int]]:
+    """Return the first message of every change, then every second one, and for each the number of its row.
 
-    Those of one change keep their order, and many alike that stand together cost the target less.
+    Those of one row keep their order, and many alike that stand together cost the target less.
     """
     spelled = [kind.spell(change, ground) for change in changes]
-    turns = max(map(len, spelled), default=0)
-    owner = [index for turn in range(turns) for index, messages in enumerate(spelled) if turn < len(messages)]
-    return [messages[turn] for turn in range(turns) for messages in spelled if turn < len(messages)], owner
+    messages: list[Message] = []
+    owner: list[int] = []
+    for turn in range(max(map(len, spelled), default=0)):
+        first = 0
+        for change, turns in zip(changes, spelled, strict=True):
+            if turn < len(turns):
+                messages += turns[turn]
+                owner += range(first, first + len(turns[turn]))
+            first += len(change.keys)
+    return messages, owner
 
 
 def trouble_of(refused: Refused, *, unwanted: bool) -> Trouble:

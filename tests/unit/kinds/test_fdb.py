@@ -155,41 +155,41 @@ class Spelling:
 
 # fmt: off
 SPELLINGS = (
-    Spelling("creating writes both halves and nothing over anything", Change("create", KEY, FdbRow(A)),
+    Spelling("creating writes both halves and nothing over anything", Change("create", (KEY,), FdbRow(A)),
              [Neighbour(verb=Verb.CREATE, dst=A, **WRITE)]),
-    Spelling("replacing writes both halves", Change("replace", KEY, FdbRow(A6)),
+    Spelling("replacing writes both halves", Change("replace", (KEY,), FdbRow(A6)),
              [Neighbour(verb=Verb.REPLACE, dst=A6, **WRITE)]),
-    Spelling("the tunnel's VNI is told where it is another", Change("create", KEY, FdbRow(A, Vni(300))),
+    Spelling("the tunnel's VNI is told where it is another", Change("create", (KEY,), FdbRow(A, Vni(300))),
              [Neighbour(verb=Verb.CREATE, dst=A, vni=300, **WRITE)]),
-    Spelling("deleting names each half and no VTEP", Change("delete", KEY, FdbRow(A)),
+    Spelling("deleting names each half and no VTEP", Change("delete", (KEY,), FdbRow(A)),
              [Neighbour(flags=NTF_MASTER, **REMOVE), Neighbour(flags=NTF_SELF, **REMOVE)]),
-    Spelling("what cannot be read is deleted alike", Change("delete", KEY, None),
+    Spelling("what cannot be read is deleted alike", Change("delete", (KEY,), None),
              [Neighbour(flags=NTF_MASTER, **REMOVE), Neighbour(flags=NTF_SELF, **REMOVE)]),
-    Spelling("shedding leaves the bridge row to the station", Change("shed", KEY, None), [Neighbour(flags=NTF_SELF, **REMOVE)]),
-    Spelling("undoing leaves the VXLAN row to its holder", Change("undo", KEY, None), [Neighbour(flags=NTF_MASTER, **REMOVE)]),
+    Spelling("shedding leaves the bridge row to the station", Change("shed", (KEY,), None), [Neighbour(flags=NTF_SELF, **REMOVE)]),
+    Spelling("undoing leaves the VXLAN row to its holder", Change("undo", (KEY,), None), [Neighbour(flags=NTF_MASTER, **REMOVE)]),
 )
 # fmt: on
 
 
 @pytest.mark.parametrize("case", SPELLINGS, ids=lambda case: case.name)
 def test_spelling(case: Spelling) -> None:
-    assert list(FDB.spell(case.change, GROUND)) == case.expect
+    assert [message for turn in FDB.spell(case.change, GROUND) for message in turn] == case.expect
 
 
 def test_changes_are_sorted_so_that_those_to_one_vtep_follow_each_other() -> None:
     changes = [
-        Change("replace", KEY, FdbRow(A)),
-        Change("create", (Vni(200), M), FdbRow(A)),
-        Change("create", KEY, FdbRow(B)),
-        Change("create", (Vni(100), N), FdbRow(A6)),
-        Change("create", (Vni(100), N), FdbRow(A)),
-        Change("delete", KEY, None),
-        Change("create", KEY, FdbRow(A)),
+        Change("replace", (KEY,), FdbRow(A)),
+        Change("create", ((Vni(200), M),), FdbRow(A)),
+        Change("create", (KEY,), FdbRow(B)),
+        Change("create", ((Vni(100), N),), FdbRow(A6)),
+        Change("create", ((Vni(100), N),), FdbRow(A)),
+        Change("delete", (KEY,), None),
+        Change("create", (KEY,), FdbRow(A)),
     ]
 
     ordered = sorted(changes, key=FDB.order)
 
-    shapes = [(change.key[0], change.verb, change.row and change.row.vtep) for change in ordered]
+    shapes = [(change.keys[0][0], change.verb, change.row and change.row.vtep) for change in ordered]
     assert len({shape for shape, after in zip(shapes, [*shapes[1:], None], strict=True) if shape != after}) == 6
 
 

@@ -73,11 +73,11 @@ def test_the_devices_own_remote_is_foreign_whatever_its_mark() -> None:
 def test_a_change_is_spelled_as_one_message_that_names_the_vtep(verb: str, key, spelled) -> None:
     asked, dst, vni = spelled
 
-    messages = FLOOD.spell(Change(verb, key, FloodRow()), GROUND)
+    (messages,) = FLOOD.spell(Change(verb, (key,), FloodRow()), GROUND)
 
-    assert messages == (
-        Neighbour(asked, PORT, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, NOARP | PERMANENT, dst=dst, vni=vni),
-    )
+    assert messages == [
+        Neighbour(asked, PORT, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, NOARP | PERMANENT, dst=dst, vni=vni)
+    ]
 
 
 def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
@@ -88,9 +88,9 @@ def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
 def test_changes_are_sorted_by_vni_and_vtep() -> None:
     keys = [(Vni(200), A, Vni(200)), (Vni(100), A6, Vni(100)), (Vni(100), A, Vni(100))]
 
-    ordered = sorted((Change("create", key, FloodRow()) for key in keys), key=FLOOD.order)
+    ordered = sorted((Change("create", (key,), FloodRow()) for key in keys), key=FLOOD.order)
 
-    assert [change.key for change in ordered] == keys[::-1]
+    assert [change.keys for change in ordered] == [(key,) for key in keys[::-1]]
 
 
 @pytest.mark.parametrize("key", [KEY, (Vni(16777215), A6, Vni(5000))], ids=["IPv4", "IPv6 under another VNI"])

@@ -79,11 +79,11 @@ def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
     ids=["create", "replace by a router", "create IPv6", "delete IPv6"],
 )
 def test_a_change_is_spelled_as_one_tagged_message(verb, key, row, asked, flags, family) -> None:
-    messages = NEIGHBOUR.spell(Change(verb, key, row), GROUND)
+    (messages,) = NEIGHBOUR.spell(Change(verb, (key,), row), GROUND)
 
-    assert messages == (
-        Neighbour(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP),
-    )  # fmt: skip
+    assert messages == [
+        Neighbour(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP)
+    ]  # fmt: skip
 
 
 def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
@@ -94,9 +94,9 @@ def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
 def test_changes_are_sorted_by_vni_and_address() -> None:
     keys = [(Vni(200), IP1), KEY6, KEY]
 
-    ordered = sorted((Change("create", key, ROW) for key in keys), key=NEIGHBOUR.order)
+    ordered = sorted((Change("create", (key,), ROW) for key in keys), key=NEIGHBOUR.order)
 
-    assert [change.key for change in ordered] == keys[::-1]
+    assert [change.keys for change in ordered] == [(key,) for key in keys[::-1]]
 
 
 @pytest.mark.parametrize(("key", "router"), [(KEY, False), (KEY6, True)], ids=["IPv4", "IPv6 router"])

@@ -13,7 +13,9 @@ from vtep.errors import KernelError
 from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import Verb
 from vtep.kinds import KINDS
+from vtep.reconcile.diff import Verdict
 from vtep.reconcile.engine import Engine, Scope
+from vtep.reconcile.judgement import Lot, gather
 from vtep.reconcile.kind import Change, Ground
 from vtep.reconcile.ownership import Claim, Claims
 from vtep.reconcile.steps import run_to_end
@@ -235,7 +237,7 @@ def test_a_full_place_stops_creations_there_and_nothing_else() -> None:
     report = leaf.pass_()
 
     assert (report.failed, report.replaced, report.deleted) == (200, 1, 1)
-    assert sum(message.verb is Verb.CREATE for message in leaf.kernel.sent) == 64
+    assert sum(message.verb is Verb.CREATE for message in leaf.kernel.sent) == 128
     assert {leaf.trouble(mac) for mac in many} == {"failed retrying"}
     assert leaf.engine.backlog.next_due is not None
 
@@ -603,11 +605,21 @@ def test_a_refused_takeover_of_a_stations_row_is_tried_again(leaf: Leaf) -> None
     assert leaf.rows() == written("m", A)
 
 
+def test_lots_are_cut_and_put_together_so_that_so_many_keys_are_together() -> None:
+    lots = [Lot(Verdict.CREATE, row, 0, list(keys)) for row, keys in (("A", "abcdefg"), ("B", "h"), ("C", "ijk"))]
+
+    batches = [[(lot.row, "".join(lot.keys)) for lot in batch] for batch in gather(lots, 4)]
+
+    assert batches == [[("A", "abcd")], [("A", "efg"), ("B", "h")], [("C", "ijk")]]
+    assert list(gather([], 4)) == []
+
+
 def test_messages_alike_stand_together_and_those_of_one_change_in_their_order() -> None:
-    spellings = {"m": ("m1", "m2"), "n": ("n1",), "o": ("o1", "o2", "o3"), "p": ()}
-    kind = SimpleNamespace(spell=lambda change, _: spellings[change.key])
-    changes = [Change("delete", key, None) for key in spellings]
+    spellings = {"mn": (["m1", "n1"], ["m2", "n2"]), "o": (["o1"],), "p": (["p1"], ["p2"], ["p3"]), "q": ()}
+    kind = SimpleNamespace(spell=lambda change, _: spellings["".join(change.keys)])
+    changes = [Change("delete", tuple(keys), None) for keys in spellings]
 
     messages, owner = spelled_in_turns(kind, changes, Ground({}, {}))
 
-    assert list(zip(messages, owner, strict=True)) == [("m1", 0), ("n1", 1), ("o1", 2), ("m2", 0), ("o2", 2), ("o3", 2)]
+    assert messages == ["m1", "n1", "o1", "p1", "m2", "n2", "p2", "p3"]
+    assert owner == [0, 1, 2, 3, 0, 1, 3, 3]
