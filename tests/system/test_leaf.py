@@ -114,6 +114,23 @@ def test_devices_that_come_late_get_their_rows(network, speaker):
     wait_until(lambda: tunnels(network) == {("02:00:00:00:01:01", address(1))}, what="the row")
 
 
+def test_devices_of_others_come_and_go_without_a_look_at_every_row(network):
+    vtep = Vtep(network.leaf)
+    vtep.start()
+
+    def looked() -> tuple[int, str]:
+        told = vtep.told("status")["dataplane"]
+        return told["passes"], told["audited"]
+
+    wait_until(lambda: '"pass"' in vtep.process.log(), what="the first pass")
+    passes, audited = looked()
+
+    network.leaf.ip("link add tap0 type veth peer name tap1", "link set tap0 up", "link del tap0")
+
+    wait_until(lambda: looked()[0] > passes, what="a pass")
+    assert looked()[1] == audited
+
+
 def test_a_reload_adds_a_vni_without_a_word_from_bgp(network, speaker):
     vtep = Vtep(
         network.leaf, leaf_config(vnis='[[vni]]\nvni = 300\nbridge = "brx"\nvxlan = "vxx"\nimport_rt = ["65000:300"]')
