@@ -1,4 +1,4 @@
-"""The immutable mapping against a plain dictionary, and what its versions share."""
+"""The immutable mapping against a plain dictionary, while newer versions of it are made."""
 
 import pytest
 from hypothesis import given
@@ -28,21 +28,31 @@ def test_every_version_is_what_a_dictionary_would_be_and_stays_so(history: list[
         assert table == content
 
 
-@given(st.lists(changes, max_size=8))
-def test_so_is_one_whose_buckets_were_split(history: list[dict]) -> None:
-    """Hashes that are alike in their lowest 12 bits go to one bucket, and those in 16 bits to one part of it."""
-    crowd = {number << 12: number for number in (*range(1, 200), *range(208, 1600, 16))}
-    versions = [(Table(crowd.items()), crowd)]
+@given(st.lists(changes, min_size=1, max_size=8), st.data())
+def test_a_version_may_be_read_while_newer_ones_are_made(history: list[dict], data: st.DataObject) -> None:
+    """Somebody walks through it in pieces, and in between it is changed again and again."""
+    table, content = Table(), {}
     for change in history:
-        table, content = versions[-1]
-        near = {key << 12: value for key, value in change.items()}
-        versions.append((table.changed(near), settled(content, near)))
+        table, content = table.changed(change), settled(content, change)
+    latest, walk, found = table, table.unordered(), []
 
-    for table, content in versions:
-        assert dict(table.unordered()) == content
-        assert len(table) == len(content)
-        assert all(table[key] == value for key, value in content.items())
-        assert all((table.get(key), key in table) == (content.get(key), key in content) for key in crowd)
+    for _ in range(len(content) + 1):
+        latest = latest.changed(data.draw(changes))
+        found += [item for item in [next(walk, None)] if item is not None]
+
+    assert sorted(found) == sorted(content.items())
+    assert next(walk, None) is None
+
+
+@given(changes, st.lists(changes, min_size=2, max_size=4))
+def test_several_versions_may_be_made_of_one(first: dict, ways: list[dict]) -> None:
+    start = Table().changed(first)
+    content = settled({}, first)
+
+    versions = [start.changed(way) for way in ways]
+
+    assert start == content
+    assert versions == [settled(content, way) for way in ways]
 
 
 def test_what_is_not_there_is_not_there() -> None:
@@ -68,20 +78,37 @@ def test_taking_away_what_is_not_there_changes_nothing() -> None:
     assert table.changed({2: None}) == table
 
 
-def test_a_change_leaves_the_rest_the_very_same_objects() -> None:
-    table = Table((number, object()) for number in range(10_000))
+def test_a_change_copies_nothing() -> None:
+    table = Table((number << 48, object()) for number in range(10_000))
 
-    changed = table.changed({5: object()})
+    changed = table.changed({5 << 48: object()})
 
-    shared = sum(mine is theirs for mine, theirs in zip(table._trunk, changed._trunk, strict=True))
-    assert shared == len(table._trunk) - 1
+    assert all(mine is theirs for mine, theirs in zip(table._shards, changed._shards, strict=True))
 
 
-def test_a_change_in_a_crowd_leaves_the_rest_of_the_crowd_the_very_same_objects() -> None:
-    table = Table((number << 12, object()) for number in range(1_000))
+def test_what_is_made_of_nothing_leaves_nothing_as_it_was() -> None:
+    nothing = Table()
 
-    changed = table.changed({5 << 12: object()})
+    one, other = nothing.changed({1: "one"}), nothing.changed({2: "two"})
 
-    before, after = table._trunk[0][0], changed._trunk[0][0]
-    shared = sum(mine is theirs for mine, theirs in zip(before, after, strict=True))
-    assert shared == len(before) - 1
+    assert (nothing, one, other, nothing._lost) == ({}, {1: "one"}, {2: "two"}, {})
+
+
+def test_an_older_version_keeps_only_what_changed_since() -> None:
+    older = Table((number, number) for number in range(10_000))
+
+    newer = older.changed({5: 6}).changed({5: 7, 6: None, 10_001: 0})
+
+    assert list(older._lost.values()) == [{5: 5, 6: 6, 10_001: None}]
+    assert (newer._lost, len(older), len(newer)) == ({}, 10_000, 10_000)
+
+
+def test_a_version_that_nobody_holds_is_given_nothing() -> None:
+    table = Table([(1, "one")])
+    held = table.changed({1: "uno"})
+    table = held.changed({1: "un"})
+
+    for number in range(100):
+        table = table.changed({2: number})
+
+    assert [older() for older in table._older] == [held, None]  # the last one was held until a moment ago
