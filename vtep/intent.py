@@ -233,17 +233,19 @@ class Intent(Struct, frozen=True):
 NOTHING: Final = Intent()
 
 
+def all_told(story: Story | tuple[()]) -> tuple[Told, ...]:
+    """Return what is told, one by one."""
+    return (story,) if isinstance(story, RemoteMac) else story
+
+
 def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
     """Return everything that was judged for a MAC."""
-    judged = intent.judged.get(mac, ())
-    all_told: tuple[Told, ...] = (judged,) if isinstance(judged, RemoteMac) else judged
-    return tuple(in_words(told) for told in all_told)
+    return tuple(in_words(told) for told in all_told(intent.judged.get(mac, ())))
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which something was judged."""
-    judged = intent.judged.get(mac, ())
-    return {judged.key} if isinstance(judged, RemoteMac) else {(told.vni, mac) for told in judged}
+    return {(told.vni, mac) for told in all_told(intent.judged.get(mac, ()))}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:

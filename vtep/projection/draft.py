@@ -22,16 +22,16 @@ from vtep.intent import (
     RowKey,
     Story,
     Told,
+    all_told,
     in_words,
     is_lost_here,
     keys_of,
 )
 from vtep.projection import duplicates
 from vtep.projection.macs import Before, Judgement, judge_mac
-from vtep.projection.plain import judge_alone, judge_plain, rank
+from vtep.projection.plain import judge_plain, rank
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
-from vtep.routes.mac_ip import MacIp
 from vtep.station import Resident
 from vtep.table import Table
 
@@ -58,8 +58,9 @@ class MacDraft:
         self.lost: list[RowKey] = []
         self.astray: list[RowKey] = []
         self.meaning_changed = False
-        self._has_history = bool(len(previous.moves) or len(previous.limited))
-        self._has_own = bool(len(previous.own))
+        self._has_alerts = bool(previous.alerts)
+        self._has_limited = bool(previous.limited)
+        self._has_own = bool(previous.own)
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these moved, not where they were last: going there is no move."""
@@ -71,28 +72,63 @@ class MacDraft:
 
     def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
-        routes = () if mac in rib.index.residents else rib.index.routes_of(mac)
-        if len(routes) == 1 and not vnis:
-            row = judge_alone(routes[0], rib, self.policy)
-            if row is not None and self._take_alone(row):
-                return
+        is_plain = mac not in rib.index.residents and mac not in self.judged
+        if is_plain and self._judge_plainly(mac, vnis, rib, now):
+            return
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
-        if not self._judge_plainly(mac, routes, vnis_before, rib, now):
-            before = partial(self._before, mac)
-            self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+        before = partial(self._before, mac)
+        self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
 
-    def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
-        """Go the short way with a MAC that is, and was, in one VNI alone; false if it is not that plain."""
+    def _judge_plainly(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
+        """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""
+        before = self.previous.judged.get(mac)
+        routes = rib.index.routes_of(mac)
         ranked = rank(routes, self.policy)
-        if not ranked:
+        if ranked:
+            vni = ranked[0][0].vni
+        elif routes or before is None:
             return False
-        vni = ranked[0][0].vni
-        if not vnis <= {vni}:
+        else:
+            vni = (before if isinstance(before, RemoteMac) else before[0]).vni
+        if (vnis and vnis != {vni}) or not (before is None or _is_only_of(before, vni)):
             return False
-        judgement = judge_plain(ranked, self._before(mac, vni), rib, self.policy, now)
-        if judgement is None:
+        key = (vni, mac)
+        old = self._row_in(before, key)
+        home = self._home(key) if old is None else None
+        row, told = judge_plain(ranked, rib) if ranked else (None, ())
+        if not self._follow(key, old, home, row, now):
             return False
-        self._take(mac, {vni: judgement})
+        row, told = self._within_limit(key, old, row, told)
+        if row != old:
+            self._note_row(key, old, row)
+        if old is None:
+            self._put_own(key, None)
+        if told != before:
+            self.judged[mac] = told or None
+        return True
+
+    def _row_in(self, story: Story | None, key: RowKey) -> RemoteMac | None:
+        """Return the row of before, which is nearly always the first that was told."""
+        if story is None or isinstance(story, RemoteMac):
+            return story
+        first = story[0]
+        return first if isinstance(first, RemoteMac) else self.previous.macs.get(key)
+
+    def _follow(self, key: RowKey, old: RemoteMac | None, home: Ip | None, row: RemoteMac | None, now: float) -> bool:
+        """Note what is remembered of a plain MAC's moves; false if it is frozen, and not that plain."""
+        known = _now(self.moves, self.previous.moves, key)
+        if row is not None:
+            place = home if old is None else old.place
+            moves = duplicates.follow(known, place, row.via.vtep, row.via, self.policy.duplicates, now)
+        else:
+            moves = duplicates.idle(known, self.policy.duplicates, now) if known else None
+        if moves is not None and moves.frozen is not None:
+            return False
+        if moves != known:
+            self.moves[key] = moves
+        alerts = () if row is None else duplicates.alerts(moves)
+        if alerts or self._has_alerts:
+            _put(self.alerts, self.previous.alerts, key, alerts or None)
         return True
 
     def _before(self, mac: Mac, vni: Vni) -> Before:
@@ -107,28 +143,14 @@ class MacDraft:
         vni = self.policy.vnis.get(key[0])
         return None if vni is None else vni.vtep
 
-    def _take_alone(self, row: RemoteMac) -> bool:
-        """Note the row of a MAC without history or rival; false if there is more to it."""
-        key = row.key
-        previous = self.previous
-        old = previous.judged.get(row.mac)
-        if old is not None and not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
-            return False
-        if (self._has_history or self.limited) and (key in previous.moves or self._is_limited(key)):
-            return False
-        if old is None and self._rows(row.vni) >= self.policy.macs_per_vni:
-            return False
-        if row != old:
-            self._note_row(key, old, row)
-            self.judged[row.mac] = row
-        return True
-
     def _take(self, mac: Mac, judgements: dict[Vni, Judgement]) -> None:
-        told: list[Told] = []
+        story: tuple[Told, ...] = ()
         for vni, judgement in judgements.items():
             key = (vni, mac)
-            row, candidates = self._within_limit(key, judgement)
-            self._put_row(key, row)
+            old = _now(self.macs, self.previous.macs, key)
+            row, told = self._within_limit(key, old, judgement.row, judgement.candidates)
+            if row != old:
+                self._note_row(key, old, row)
             if judgement.lost and row is not None and not is_lost_here(self.previous, key):
                 self.macs[key] = row  # the row may be what it was, and is above a station now
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
@@ -136,9 +158,8 @@ class MacDraft:
             self._put_own(key, judgement.own)
             self.lost += (key,) if judgement.lost else ()
             self.astray += (key,) if judgement.astray else ()
-            told += candidates
-        only = told[0] if len(told) == 1 else None
-        self.judged[mac] = only if isinstance(only, RemoteMac) else tuple(told) or None
+            story += all_told(told)
+        self.judged[mac] = story or None
 
     def _put_own(self, key: RowKey, resident: Resident | None) -> None:
         """Put what is announced of a station, or nothing, in the place of what was."""
@@ -155,15 +176,14 @@ class MacDraft:
                 self.own[*key, ip] = row
                 self.meaning_changed = True
 
-    def _within_limit(self, key: RowKey, judgement: Judgement) -> tuple[RemoteMac | None, tuple[Told, ...]]:
+    def _within_limit(
+        self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None, story: Story | tuple[()]
+    ) -> tuple[RemoteMac | None, Story | tuple[()]]:
         """A VNI that is full takes no new MAC; those it has go on."""
-        is_new = judgement.row is not None and _now(self.macs, self.previous.macs, key) is None
-        full = is_new and self._rows(key[0]) >= self.policy.macs_per_vni
+        full = row is not None and old is None and self._rows(key[0]) >= self.policy.macs_per_vni
         if full != self._is_limited(key):
             self.limited.setdefault(key[0], {})[key[1]] = full or None
-        if not full:
-            return judgement.row, judgement.candidates
-        return None, tuple(_refused(in_words(told)) for told in judgement.candidates)
+        return (None, tuple(map(_refused, all_told(story)))) if full else (row, story)
 
     def freed(self) -> list[Mac]:
         """Return MACs that were refused for want of room, as many as there is room for now.
@@ -181,6 +201,8 @@ class MacDraft:
 
     def _is_limited(self, key: RowKey) -> bool:
         vni, mac = key
+        if not (self._has_limited or self.limited):
+            return False
         now = self.limited.get(vni, {})
         return bool(now[mac]) if mac in now else mac in self.previous.limited.get(vni, _NOBODY)
 
@@ -204,11 +226,6 @@ class MacDraft:
             astray=tuple(self.astray),
             due=self._due(moves, now),
         )
-
-    def _put_row(self, key: RowKey, row: RemoteMac | None) -> None:
-        old = _now(self.macs, self.previous.macs, key)
-        if row != old:
-            self._note_row(key, old, row)
 
     def _note_row(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
         self.macs[key] = row
@@ -252,8 +269,13 @@ def _own(resident: Resident, ip: Ip | None) -> OwnMac:
     return OwnMac(station.vni, station.mac, ip, resident.seq, station.static, station.gateway)
 
 
-def _refused(candidate: Candidate) -> Candidate:
+def _is_only_of(story: Story, vni: Vni) -> bool:
+    return {told.vni for told in all_told(story)} == {vni}
+
+
+def _refused(told: Told) -> Candidate:
     """Who would have won did so for nothing."""
+    candidate = in_words(told)
     return structs.replace(candidate, verdict="refused", reason="limit") if candidate.verdict == "won" else candidate
 
 

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.intent import Alert, Candidate, Moves, RemoteMac, Told
+from vtep.intent import Alert, Candidate, Moves, RemoteMac
 from vtep.projection import duplicates
 from vtep.projection.imports import Standing, judge
 from vtep.projection.policy import Policy
@@ -45,7 +45,7 @@ class Before(Struct, frozen=True, gc=False):
 class Judgement(Struct, frozen=True, gc=False):
     """What became of one MAC in one VNI."""
 
-    candidates: tuple[Told, ...]
+    candidates: tuple[Candidate, ...]
     row: RemoteMac | None = None
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
@@ -290,23 +290,29 @@ def _at_home(vni: Vni, resident: Resident, verdict: str, reason: str, policy: Po
 def candidate(standing: Standing, rib: Rib, verdict: str, reason: str) -> Candidate:
     """Return what is told of a route before one of our VNIs."""
     route = standing.route
+    return candidate_of(route, standing.vni, verdict, reason, standing.notes, stale=rib.is_stale(route))
+
+
+def candidate_of(
+    route: MacIp, vni: Vni, verdict: str, reason: str, notes: tuple[str, ...], *, stale: bool
+) -> Candidate:
+    """Return what is told of a route, in the order of the fields: by their names it takes twice as long."""
     attributes = route.attributes
-    stale = rib.is_stale(route)
     return Candidate(
-        vni=standing.vni,
-        mac=route.mac,
-        vtep=attributes.next_hop,
-        verdict=verdict,
-        reason=reason,
-        seq=attributes.seq,
-        sticky=attributes.sticky or attributes.gateway,
-        stale=stale,
-        peer=route.peer,
-        rd=route.rd,
-        ip=route.ip,
-        esi=route.esi,
-        label=route.label,
-        notes=(*standing.notes, "stale") if stale else standing.notes,
+        vni,
+        route.mac,
+        attributes.next_hop,
+        verdict,
+        reason,
+        attributes.seq,
+        attributes.sticky or attributes.gateway,
+        stale,
+        route.peer,
+        route.rd,
+        route.ip,
+        route.esi,
+        route.label,
+        (*notes, "stale") if stale else notes,
     )
 
 

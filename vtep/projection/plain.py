@@ -10,11 +10,10 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import NO_SEGMENT, Mac, Vni
-from vtep.intent import Candidate, Direct, RemoteMac
-from vtep.projection import duplicates
-from vtep.projection.imports import Standing, admissions
-from vtep.projection.macs import Before, Judgement, candidate
+from vtep.addr import NO_SEGMENT, Ip, Mac, Vni
+from vtep.intent import Candidate, Direct, RemoteMac, Story
+from vtep.projection.imports import admissions
+from vtep.projection.macs import candidate_of
 from vtep.projection.policy import Policy
 from vtep.projection.winner import Order, route_order, rule
 from vtep.rib import Rib
@@ -35,14 +34,6 @@ class Plain(Struct, frozen=True, gc=False):
 Ranked: TypeAlias = tuple[Plain, MacIp]
 
 
-def judge_alone(route: MacIp, rib: Rib, policy: Policy) -> RemoteMac | None:
-    """Return the row of a MAC's only route, if it is plain and the row says all there is to say about it."""
-    plain = _plain(route, policy)
-    if plain is None or route.ip is not None or not _may_be_remote(route.mac, policy):
-        return None
-    return _row(plain, route, _reason_alone(route), stale=rib.is_stale(route))
-
-
 def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
     """Return these routes of one MAC, the best first; none at all if they need the long way."""
     ranked: list[Ranked] = []
@@ -55,61 +46,55 @@ def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
         return []
     if len(ranked) == 1:
         return ranked
-    first = ranked[0][0]
-    if any(plain.fixed or plain.vni != first.vni for plain, _ in ranked):
-        return []
-    orders = {plain.order for plain, _ in ranked}
-    if len(orders) != len({plain.via.vtep for plain, _ in ranked}):
-        return []  # routes of one place disagree
+    vni = ranked[0][0].vni
+    orders: dict[Ip, Order] = {}
+    for plain, _ in ranked:
+        agreed = orders.setdefault(plain.via.vtep, plain.order) == plain.order
+        if plain.fixed or plain.vni != vni or not agreed:
+            return []
     ranked.sort(key=_place_order if len(orders) == len(ranked) else _order)
     return ranked
 
 
-def judge_plain(ranked: list[Ranked], before: Before, rib: Rib, policy: Policy, now: float) -> Judgement | None:
-    """Judge what was ranked, at least one route; nothing if the MAC is frozen."""
+def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Story]:
+    """Return the row of what was ranked, at least one route, and what is told of each."""
     first, speaker = ranked[0]
-    reason = _reason_alone(speaker)
+    reason = "gateway" if speaker.attributes.gateway else "only-path"
     stale = speaker_is_stale = rib.is_stale(speaker)
     losers: list[Candidate] = []
     for plain, route in ranked[1:]:
+        is_stale = rib.is_stale(route)
         if plain.via == first.via:
             why = "total-order"
-            stale = stale and rib.is_stale(route)
+            stale = stale and is_stale
         else:
             why = rule(first.order, plain.order)
             reason = why if reason == "only-path" else reason
-        losers.append(candidate(Standing(route, plain.vni, "", plain.notes), rib, "lost", why))
+        losers.append(candidate_of(route, plain.vni, "lost", why, plain.notes, stale=is_stale))
     row = _row(first, speaker, reason, stale=stale)
-    moves = duplicates.follow(
-        before.moves, before.place, speaker.attributes.next_hop, first.via, policy.duplicates, now
-    )
-    if moves is not None and moves.frozen is not None:
-        return None
-    says_all = speaker.ip is None and stale == speaker_is_stale
-    winner = row if says_all else candidate(Standing(speaker, first.vni, "", first.notes), rib, "won", reason)
-    return Judgement((winner, *losers), row, moves, duplicates.alerts(moves))
+    if speaker.ip is not None or stale != speaker_is_stale:
+        return row, (candidate_of(speaker, first.vni, "won", reason, first.notes, stale=speaker_is_stale), *losers)
+    return row, (row, *losers) if losers else row
 
 
 def _may_be_remote(mac: Mac, policy: Policy) -> bool:
     return mac.is_usable and mac not in policy.own_macs
 
 
-def _reason_alone(route: MacIp) -> str:
-    return "gateway" if route.attributes.gateway else "only-path"
-
-
 def _row(plain: Plain, route: MacIp, reason: str, *, stale: bool) -> RemoteMac:
+    notes = (*plain.notes, "stale") if stale else plain.notes
     return RemoteMac(
-        vni=plain.vni,
-        mac=route.mac,
-        via=plain.via,
-        reason=reason,
-        seq=route.attributes.seq,
-        sticky=plain.fixed,
-        stale=stale,
-        peer=route.peer,
-        rd=route.rd,
-        notes=(*plain.notes, "stale") if stale else plain.notes,
+        plain.vni,
+        route.mac,
+        plain.via,
+        reason,
+        route.attributes.seq,
+        plain.fixed,
+        stale,
+        route.peer,
+        route.rd,
+        None,
+        notes,
     )
 
 

@@ -4,15 +4,16 @@ import pytest
 from msgspec import structs
 
 from vtep import config
-from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget
-from vtep.intent import Direct, Moves, in_words
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.intent import Moves, all_told, in_words
+from vtep.listener import Listener
 from vtep.projection import Policy
-from vtep.projection.macs import Before
-from vtep.projection.plain import judge_alone, judge_plain, rank
+from vtep.projection.plain import judge_plain, rank
 from vtep.rib import Holds, Rib
 from vtep.routes.attributes import Attributes
-from vtep.routes.event import Announced, Heard, PeerOpened, SessionClosed, SessionOpened
+from vtep.routes.event import Announced, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
 from vtep.routes.mac_ip import MacIp
+from vtep.station import Station
 
 LEAF = """
 [node]
@@ -30,6 +31,7 @@ downstream_vni = true
 """
 A, B = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
 MAC = Mac.parse("02:00:00:00:00:01")
+VNI = Vni(100)
 POLICY = Policy(config.parse(LEAF), frozenset({Mac.parse("02:00:00:00:00:99")}))
 
 
@@ -84,30 +86,24 @@ def test_usual_routes_are_ranked(routes: tuple[MacIp, ...], expected: list[Ip]) 
 )
 def test_others_go_the_long_way(routes: tuple[MacIp, ...]) -> None:
     assert vteps(*routes) == []
-    assert len(routes) != 1 or judge_alone(routes[0], Rib(Holds(), 0.0), POLICY) is None
 
 
-def test_a_frozen_mac_goes_the_long_way() -> None:
+def test_a_row_stands_for_its_route_where_it_says_all_there_is_to_say() -> None:
     rib = Rib(Holds(), 0.0)
-    rib.hear(Heard((Announced(A, {route(A).key: route(A)}),)), 0.0)
-    ranked = rank((route(A),), POLICY)
+    with_host = structs.replace(route(A), ip=Ip.parse("172.16.0.1"))
+    rib.hear(Heard((Announced(A, {one.key: one for one in (route(A), with_host)}),)), 0.0)
 
-    frozen = Moves(A, (1.0,), 1.0, Direct(A))
+    alone, host, both = (
+        judge_plain(rank(routes, POLICY), rib) for routes in ((route(A),), (with_host,), (route(B), route(A)))
+    )
 
-    freezing = Policy(config.parse(LEAF + '[duplicates]\naction = "freeze"\n'))
-    assert judge_plain(ranked, Before(None, frozen), rib, freezing, 2.0) is None
-    assert judge_plain(ranked, Before(), rib, freezing, 2.0) is not None
-
-
-def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
-    home = Ip.parse("10.0.0.99")
-    rib = Rib(Holds(), 0.0)
-    rib.hear(Heard((Announced(A, {route(A).key: route(A)}),)), 0.0)
-
-    judgement = judge_plain(rank((route(A),), POLICY), Before(home=home), rib, POLICY, 2.0)
-
-    assert judgement is not None
-    assert judgement.moves == Moves(A, (2.0,))
+    assert alone[1] is alone[0]
+    assert [one.ip for one in host[1]] == [with_host.ip]
+    assert both[1][0] is both[0]
+    assert [(one.vtep, one.verdict, one.reason) for one in map(in_words, both[1])] == [
+        (A, "won", "lower-vtep"),
+        (B, "lost", "lower-vtep"),
+    ]
 
 
 def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() -> None:
@@ -120,8 +116,53 @@ def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() 
     found = []
     for peer in (A, B):
         rib.hear(Heard((SessionClosed(peer, "closing connection", lost=True),)), 1.0)
-        judgement = judge_plain(rank(routes, POLICY), Before(), rib, POLICY, 1.0)
-        assert judgement is not None
-        found.append((judgement.row.notes, [in_words(one).stale for one in judgement.candidates]))
+        row, story = judge_plain(rank(routes, POLICY), rib)
+        found.append((row.notes, [in_words(one).stale for one in all_told(story)]))
 
     assert found == [(("encap-default",), [True, False]), (("encap-default", "stale"), [True, True])]
+
+
+def leaf(policy: str = LEAF) -> Listener:
+    """Return one that heard M at a port of its own."""
+    listener = Listener(config.parse(policy), 0.0)
+    listener.may_announce(frozenset({VNI}))
+    listener.hear_stations([Station(VNI, MAC, "swp1")])
+    listener.judge(0.0)
+    return listener
+
+
+def tell(listener: Listener, *routes: MacIp, gone: MacIp | None = None) -> None:
+    told: tuple = (Announced(A, {one.key: one for one in routes}),) if routes else ()
+    listener.fold(Heard((Withdrawn(A, (gone.key,)), *told) if gone else told), 0.0)
+
+
+def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
+    listener = leaf()
+    listener.hear_stations([], [(VNI, MAC)])
+    tell(listener, route(A))
+
+    intent = listener.judge(1.0)
+
+    assert (len(intent.own), intent.macs[VNI, MAC].via.vtep, intent.moves[VNI, MAC]) == (0, A, Moves(A, (1.0,)))
+
+
+def test_a_station_that_left_is_not_announced_though_its_vni_went_as_well() -> None:
+    listener = leaf()
+    listener.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
+    listener.hear_stations([], [(VNI, MAC)])
+
+    assert len(listener.judge(1.0).own) == 0
+
+
+def test_the_memory_of_a_vni_that_a_mac_has_left_ends_with_its_window() -> None:
+    """Also where the MAC is in one other VNI alone, which is the plain case."""
+    elsewhere = route(B, vni=200, seq=1)
+    listener = Listener(config.parse(LEAF), 0.0)
+    for routes, gone in (((route(A, vni=200),), None), ((elsewhere,), route(A, vni=200)), ((route(A),), elsewhere)):
+        tell(listener, *routes, gone=gone)
+        moved = listener.judge(1.0)
+
+    later = listener.judge(moved.due)
+
+    assert (list(moved.moves), list(later.moves), later.due) == ([(200, MAC)], [], None)
+    assert list(later.macs) == [(100, MAC)]
