@@ -29,9 +29,10 @@ from vtep.intent import (
 )
 from vtep.projection import duplicates
 from vtep.projection.macs import Before, Judgement, judge_mac
-from vtep.projection.plain import judge_plain, rank
+from vtep.projection.plain import judge_alone, judge_plain, rank
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
+from vtep.routes.mac_ip import MacIp
 from vtep.station import Resident
 from vtep.table import Table
 
@@ -58,9 +59,9 @@ class MacDraft:
         self.lost: list[RowKey] = []
         self.astray: list[RowKey] = []
         self.meaning_changed = False
-        self._has_alerts = bool(previous.alerts)
         self._has_limited = bool(previous.limited)
         self._has_own = bool(previous.own)
+        self._has_past = bool(previous.moves or previous.alerts or self._has_limited or self._has_own)
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these moved, not where they were last: going there is no move."""
@@ -72,17 +73,35 @@ class MacDraft:
 
     def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
-        is_plain = mac not in rib.index.residents and mac not in self.judged
-        if is_plain and self._judge_plainly(mac, vnis, rib, now):
-            return
+        routes = rib.index.routes_of(mac)
+        if mac not in rib.index.residents and mac not in self.judged:
+            if len(routes) == 1 and not (vnis or self._has_past) and self._judge_alone(mac, routes[0], rib):
+                return
+            if self._judge_plainly(mac, routes, vnis, rib, now):
+                return
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
         before = partial(self._before, mac)
         self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
 
-    def _judge_plainly(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
+    def _judge_alone(self, mac: Mac, route: MacIp, rib: Rib) -> bool:
+        """Go the shortest way with a MAC that is new or stays, where nothing is remembered of any; false if it may not."""
+        row = judge_alone(route, rib, self.policy)
+        if row is None:
+            return False
+        old = self.previous.judged.get(mac)
+        if old is None:
+            if self._rows(row.vni) >= self.policy.macs_per_vni:
+                return False
+        elif not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
+            return False
+        if row != old:
+            self._note_row(row.key, old, row)
+            self.judged[mac] = row
+        return True
+
+    def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
         """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""
         before = self.previous.judged.get(mac)
-        routes = rib.index.routes_of(mac)
         ranked = rank(routes, self.policy)
         if ranked:
             vni = ranked[0][0].vni
@@ -93,32 +112,29 @@ class MacDraft:
         if (vnis and vnis != {vni}) or not (before is None or _is_only_of(before, vni)):
             return False
         key = (vni, mac)
-        old = self._row_in(before, key)
-        home = self._home(key) if old is None else None
+        old = None if before is None else self._row_in(before, key)
+        place = self._home(key) if old is None else old.place
         row, told = judge_plain(ranked, rib) if ranked else (None, ())
-        if not self._follow(key, old, home, row, now):
+        if not self._follow(key, place, row, now):
             return False
-        row, told = self._within_limit(key, old, row, told)
+        if old is None:
+            row, told = self._within_limit(key, old, row, told)
+            self._put_own(key, None)
         if row != old:
             self._note_row(key, old, row)
-        if old is None:
-            self._put_own(key, None)
         if told != before:
             self.judged[mac] = told or None
         return True
 
-    def _row_in(self, story: Story | None, key: RowKey) -> RemoteMac | None:
+    def _row_in(self, story: Story, key: RowKey) -> RemoteMac | None:
         """Return the row of before, which is nearly always the first that was told."""
-        if story is None or isinstance(story, RemoteMac):
-            return story
-        first = story[0]
+        first = story if isinstance(story, RemoteMac) else story[0]
         return first if isinstance(first, RemoteMac) else self.previous.macs.get(key)
 
-    def _follow(self, key: RowKey, old: RemoteMac | None, home: Ip | None, row: RemoteMac | None, now: float) -> bool:
-        """Note what is remembered of a plain MAC's moves; false if it is frozen, and not that plain."""
+    def _follow(self, key: RowKey, place: bytes | None, row: RemoteMac | None, now: float) -> bool:
+        """Note what is remembered of a plain MAC that was at this place; false if it is frozen, and not that plain."""
         known = _now(self.moves, self.previous.moves, key)
         if row is not None:
-            place = home if old is None else old.place
             moves = duplicates.follow(known, place, row.via.vtep, row.via, self.policy.duplicates, now)
         else:
             moves = duplicates.idle(known, self.policy.duplicates, now) if known else None
@@ -126,9 +142,7 @@ class MacDraft:
             return False
         if moves != known:
             self.moves[key] = moves
-        alerts = () if row is None else duplicates.alerts(moves)
-        if alerts or self._has_alerts:
-            _put(self.alerts, self.previous.alerts, key, alerts or None)
+        _put(self.alerts, self.previous.alerts, key, duplicates.alerts(moves) or None if row else None)
         return True
 
     def _before(self, mac: Mac, vni: Vni) -> Before:

@@ -34,6 +34,14 @@ class Plain(Struct, frozen=True, gc=False):
 Ranked: TypeAlias = tuple[Plain, MacIp]
 
 
+def judge_alone(route: MacIp, rib: Rib, policy: Policy) -> RemoteMac | None:
+    """Return the row of a MAC's only route, if it is plain and the row says all there is to say about it."""
+    plain = _plain(route, policy)
+    if plain is None or route.ip is not None or not _may_be_remote(route.mac, policy):
+        return None
+    return _row(plain, route, _reason_alone(route), stale=rib.is_stale(route))
+
+
 def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
     """Return these routes of one MAC, the best first; none at all if they need the long way."""
     ranked: list[Ranked] = []
@@ -59,7 +67,7 @@ def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
 def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Story]:
     """Return the row of what was ranked, at least one route, and what is told of each."""
     first, speaker = ranked[0]
-    reason = "gateway" if speaker.attributes.gateway else "only-path"
+    reason = _reason_alone(speaker)
     stale = speaker_is_stale = rib.is_stale(speaker)
     losers: list[Candidate] = []
     for plain, route in ranked[1:]:
@@ -79,6 +87,10 @@ def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Story]:
 
 def _may_be_remote(mac: Mac, policy: Policy) -> bool:
     return mac.is_usable and mac not in policy.own_macs
+
+
+def _reason_alone(route: MacIp) -> str:
+    return "gateway" if route.attributes.gateway else "only-path"
 
 
 def _row(plain: Plain, route: MacIp, reason: str, *, stale: bool) -> RemoteMac:
