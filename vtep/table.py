@@ -55,15 +55,25 @@ class Table(Mapping[K, V], Generic[K, V]):
         if self._older is None:
             return Table(self.unordered()).changed(changes)  # rare: somebody went on from here before
         version: Table[K, V] = Table()
-        older: list[Table[K, V]] = []
-        if self._size:
-            older = [*(held for known in self._older if (held := known()) is not None), self]
-            version._shards, self._older = self._shards, None
-        else:
+        if not self._size:
             version._shards = tuple([{} for _ in range(_SHARDS)])  # what nothing was made of stays nothing
-        version._older = [ref(held) for held in older]
-        version._size = self._size + _write(version._shards, changes, [held._lost for held in older])
+            version._size, _ = _write(version._shards, changes)
+            return version
+        older = [held for known in self._older if (held := known()) is not None]
+        version._shards = self._shards
+        version._older, self._older = [*map(ref, older), ref(self)], None
+        grown, self._lost = _write(self._shards, changes)
+        version._size = self._size + grown
+        for held in older:
+            held._lose(self._lost)
         return version
+
+    def _lose(self, was: Mapping[int, _Shard]) -> None:
+        """Take what these keys had in the latest version, but for those that had something else here."""
+        for number, part in was.items():
+            lost = self._lost.setdefault(number, {})
+            for key, value in part.items():
+                lost.setdefault(key, value)
 
     def unordered(self) -> Iterator[tuple[K, V]]:
         """Yield every item in no order, for readers who need none and would not pay for sorting."""
@@ -107,19 +117,23 @@ class Table(Mapping[K, V], Generic[K, V]):
         return f"Table({dict(self.items())!r})"
 
 
-def _write(shards: tuple[_Shard, ...], changes: Mapping[Any, Any], losing: list[dict[int, _Shard]]) -> int:
-    """Change the shards, give what was there to who loses it, and return by how much they grew."""
+def _write(shards: tuple[_Shard, ...], changes: Mapping[Any, Any]) -> tuple[int, dict[int, _Shard]]:
+    """Change the shards; return by how much they grew, and what the keys had before, by shard."""
     grown = 0
+    was: dict[int, _Shard] = {}
     for key, value in changes.items():
         number = hash(key) >> _SHIFT & _MASK
         shard = shards[number]
         old = shard.get(key)
-        for lost in losing:
-            lost.setdefault(number, {}).setdefault(key, old)
+        part = was.get(number)
+        if part is None:
+            was[number] = {key: old}
+        else:
+            part[key] = old
         if value is not None:
             shard[key] = value
             grown += old is None
         elif old is not None:
             del shard[key]
             grown -= 1
-    return grown
+    return grown, was
