@@ -104,9 +104,10 @@ class Replay:
         while self._listener is not None and (due := self._listener.due) is not None and due <= time:
             self._now = max(due, self._now)
             self._listener.tick(self._now)
+            moves = self._listener.intent.moves
             self._pass()
-            if self._listener.due == due:
-                break
+            if self._listener.due == due and self._listener.intent.moves is moves:
+                break  # nothing came of it, and nothing will
         self._now = time
 
     def _pass(self) -> None:

@@ -11,7 +11,7 @@ from msgspec import structs
 from vtep.addr import Vni
 from vtep.index import Changed
 from vtep.intent import NOTHING, Intent, RowKey
-from vtep.projection.draft import MacDraft, due_moves
+from vtep.projection.draft import MacDraft
 from vtep.projection.duplicates import frozen_at
 from vtep.projection.floods import project_floods
 from vtep.projection.forwarder import project_forwarders
@@ -42,7 +42,7 @@ def project(
         changed = _everything(rib, policy, previous)
     draft = MacDraft(previous, policy)
     todo = dict.fromkeys(changed.macs, frozenset[Vni]())
-    for vni, mac in (*draft.clear(cleared), *due_moves(previous, policy, now)):
+    for vni, mac in (*draft.clear(cleared), *draft.take_due(now)):
         todo[mac] = todo.get(mac, frozenset()) | {vni}
     for mac, vnis in todo.items():
         draft.judge(mac, vnis, rib, now)

@@ -43,10 +43,11 @@ def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
 
 def due(moves: Moves, rule: DuplicateConfig) -> float | None:
     """Return when time alone changes this memory."""
-    times = [moves.times[0] + rule.window_s] if moves.times else []
-    if moves.frozen is not None and rule.recover_s and moves.duplicate_since is not None:
-        times.append(moves.duplicate_since + rule.recover_s)
-    return min(times, default=None)
+    ends = moves.times[0] + rule.window_s if moves.times else None
+    if moves.frozen is None or not rule.recover_s or moves.duplicate_since is None:
+        return ends
+    recovers = moves.duplicate_since + rule.recover_s
+    return recovers if ends is None else min(ends, recovers)
 
 
 def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...]:

@@ -641,6 +641,31 @@ def test_a_warning_ends_when_the_mac_rests_for_a_window() -> None:
     assert alerts(play(bounce(Lines(), 5), until=181)) == []
 
 
+def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
+    from vtep.listener import Listener
+    from vtep.projection import draft
+
+    monkeypatch.setattr(draft, "DUE_AT_ONCE", 2)
+    macs = [f"02:00:00:00:00:{number:02x}" for number in range(5)]
+    storm = [
+        Lines().announce((A, B)[seq % 2], *(wire.Instance((A, B)[seq % 2]).mac(mac, seq=seq) for mac in macs))
+        for seq in range(6)
+    ]
+    listener = Listener(config.parse(LEAF), 0.0)
+    for line in storm:
+        listener.hear([line], 0.0)
+        listener.judge(0.0)
+
+    warned, due = [], listener.intent.due
+    while due is not None and len(warned) < 9:
+        warned.append(len(listener.judge(due).alerts))
+        due = listener.intent.due
+
+    assert warned == [3, 1, 0]
+    assert (alerts(play(storm)), alerts(play(storm, until=181))) == (["dup-warn"] * 5, [])
+
+
 def test_v86_rising_sequences_without_a_move_count_nothing() -> None:
     lines = Lines()
 
