@@ -19,7 +19,6 @@ the status says that the dataplane is off.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
 import signal
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from vtep import config as configuration
-from vtep import logs, notify
+from vtep import garbage, logs, notify
 from vtep.addr import ZERO_MAC, Vni
 from vtep.announcing import Announcing
 from vtep.config import Config
@@ -89,6 +88,7 @@ class Daemon:
         self.observer.backlog = lambda: self._stream.lines_waiting
         self.observer.announcing = self._announcing.status
         self._exabgp_pid: int | None = None
+        self._shelf = garbage.Shelf()
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
         self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
@@ -179,27 +179,32 @@ class Daemon:
             if self._target is not None:
                 self.listener.learn_own_macs(self._target.own_macs)
             self._announcing.permit(self._is_ready)
-            before = self.listener.intent
-            intent = self.listener.judge(now)
-            if self._learner is not None:
-                self._learner.look_again(self.listener.take_astray())
-                if intent.complete and self._overtaken:
-                    self._learner.look_again(self._overtaken)
-                    self._overtaken = []
-            if (intent.complete, intent.why) != (before.complete, before.why):
-                name = "picture complete" if intent.complete else "picture incomplete"
-                logs.event(log, logging.INFO, name, why=intent.why)
-            self.observer.follow(before, intent)
-            self.observer.look_at_peers()
-            if self._actor is not None:
-                self._actor.offer(intent, None if item is None else now)
-            self._announcing.follow(
-                before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
-            )
+            with self._shelf.judging(1 + self.listener.unjudged):
+                self._judge(now, None if item is None else now)
             for peer in self.listener.refreshes(now):
                 self._announcing.refresh(peer)
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
             self._announcing.send(now)
+
+    def _judge(self, now: float, heard_at: float | None) -> None:
+        """Judge what was heard, and tell everybody."""
+        before = self.listener.intent
+        intent = self.listener.judge(now)
+        if self._learner is not None:
+            self._learner.look_again(self.listener.take_astray())
+            if intent.complete and self._overtaken:
+                self._learner.look_again(self._overtaken)
+                self._overtaken = []
+        if (intent.complete, intent.why) != (before.complete, before.why):
+            name = "picture complete" if intent.complete else "picture incomplete"
+            logs.event(log, logging.INFO, name, why=intent.why)
+        self.observer.follow(before, intent)
+        self.observer.look_at_peers()
+        if self._actor is not None:
+            self._actor.offer(intent, heard_at)
+        self._announcing.follow(
+            before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
+        )
 
     async def _next_item(self) -> Item | None:
         """Return what comes next, or nothing when time or a nudge came first."""
@@ -426,8 +431,7 @@ class Daemon:
 def run(path: Path) -> int:
     """Run the daemon in the foreground; the exit code is the program's."""
     logs.set_up()
-    # Nearly all there is here lives long and is in no cycle; looking through a million rows again and again finds nothing.
-    gc.set_threshold(50_000, 20, 1_000_000)
+    garbage.set_up()
     daemon_config = configuration.read(path)
     return asyncio.run(_run(daemon_config, path))
 
