@@ -22,8 +22,7 @@ from vtep.reconcile.compare import Compared, Differs, differences, orphans
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.kind import Key
 from vtep.reconcile.ownership import Moment
-from vtep.reconcile.report import Report, Trouble
-from vtep.reconcile.retry import Place
+from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps
 from vtep.reconcile.waiting import Waiting
 from vtep.status.board import Board
@@ -46,7 +45,6 @@ class Outcome(Struct, frozen=True):
     report: Report | None = None
     intent: Intent = NOTHING
     """The intent that was applied."""
-    troubles: Mapping[Place, Trouble] = {}
     error: KernelError | None = None
     """Why there was no picture to judge by; the last good report stays beside it."""
 
@@ -238,7 +236,7 @@ class Actor:
             for name, keys in scope.touched.items():
                 self._touched[name].add(keys)
             last = self.outcomes.value
-            self.outcomes.publish(Outcome(last.report, last.intent, last.troubles, error))
+            self.outcomes.publish(Outcome(last.report, last.intent, error))
             return
         self._stalled_since = None
         self.passes_s.observe(self._clock() - now)
@@ -247,7 +245,7 @@ class Actor:
         waiting = waiting and (self._is_waiting or not sweeps)
         before = self.outcomes.value.intent
         applied = before if waiting or before.generation > intent.generation else intent
-        self.outcomes.publish(Outcome(replace(report, waiting=waiting), applied, self.engine.troubles.snapshot()))
+        self.outcomes.publish(Outcome(replace(report, waiting=waiting), applied))
 
     @property
     def _is_waiting(self) -> bool:

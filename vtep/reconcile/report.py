@@ -51,7 +51,6 @@ class Troubles(Mapping[Place, Trouble]):
         self._counts: dict[str, int] = {}
         self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
         self._unwanted_at: Counter[tuple[str, Hashable, str]] = Counter()
-        self._snapshot: Mapping[Place, Trouble] | None = None
 
     def __getitem__(self, place: Place) -> Trouble:
         return self._troubles[place]
@@ -90,15 +89,8 @@ class Troubles(Mapping[Place, Trouble]):
         """Count those among them that are there and should be gone."""
         return self._unwanted_at[kind, at, state]
 
-    def snapshot(self) -> Mapping[Place, Trouble]:
-        """Return them as they are now; the same value again while nothing changes."""
-        if self._snapshot is None:
-            self._snapshot = dict(self._troubles)
-        return self._snapshot
-
     def _take(self, place: Place, before: Trouble | None, after: Trouble | None) -> None:
         """Count one in place of another."""
-        self._snapshot = None
         if self.stirred is not None:
             self.stirred.add(place)
         kind, key = place

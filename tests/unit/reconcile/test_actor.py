@@ -331,19 +331,16 @@ def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> No
 
 
 def test_without_a_picture_the_last_good_report_stays_and_it_comes_again() -> None:
-    trouble = Trouble("contested", "foreign")
-
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
-        passes.troubles.note(("fdb", "m"), trouble)
         actor.offer(good := intent(1))
         before = await actor.outcomes.next()
-        assert before == Outcome(before.report, good, {("fdb", "m"): trouble})
+        assert before == Outcome(before.report, good)
         passes.blind = True
         await asyncio.sleep(1)
         actor.offer(intent(2, "n"))
         blind = await actor.outcomes.next()
-        assert blind == Outcome(before.report, good, before.troubles, blind.error)
+        assert blind == Outcome(before.report, good, blind.error)
         assert blind.error.errno == errno.EINTR
         passes.blind = False
         after = await actor.outcomes.next()

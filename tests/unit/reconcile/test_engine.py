@@ -429,19 +429,6 @@ def test_what_is_told_of_a_row_that_vanished_unheard_is_forgotten(leaf: Leaf, lo
     assert getattr(leaf, look)().contested == 0
 
 
-def test_the_snapshot_of_troubles_is_the_same_value_while_nothing_changes(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(M, B))
-    leaf.wanted_and_surveyed({M: A})
-
-    before = leaf.engine.troubles.snapshot()
-    leaf.want({M: A, N: A})
-    leaf.pass_()
-    assert leaf.engine.troubles.snapshot() is before
-
-    leaf.wanted_and_surveyed({N: A})
-    assert (len(before), leaf.engine.troubles.snapshot()) == (1, {})
-
-
 def test_a_picture_that_could_not_be_taken_is_no_picture(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.kernel.blind = True
