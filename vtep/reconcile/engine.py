@@ -34,8 +34,8 @@ from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.writer import Writer, trouble_of
 
-LOOKUPS_MAX: Final = 512
-"""In one look of a small pass: it holds the caller for a few milliseconds."""
+LOOKUPS_MAX: Final = 128
+"""In one look of a small pass: it holds the caller for a millisecond, and for ten where a dump makes each wait its turn."""
 ROWS_MAX: Final = 1024
 """Judged between two yields."""
 SWEPT_MAX: Final = 64
