@@ -157,7 +157,7 @@ class Leaf:
         hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys - hints.gone) | gone}
         if hints.links_changed:
             self.engine.doubt_ground()
-        for kind, key in self.engine.backlog.due(self.now):
+        for kind, key in self.engine.backlog.due(self.now, 1000):
             hinted[kind].add(key)
         return self._run(survey=hints.overrun or self.target.holds(hints.bounced), hinted=hinted)
 

@@ -351,7 +351,7 @@ class Observer:
             state=state,
             why=why,
             not_ready={} if report is None else report.not_ready,
-            generation=outcome.intent.generation,
+            generation=outcome.generation,
             passes=0 if report is None else report.number,
             troubles=actor.engine.troubles.counts(),
             converged=report is not None and report.converged,

@@ -23,7 +23,7 @@ from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.kind import Key
 from vtep.reconcile.ownership import Moment
 from vtep.reconcile.report import Report
-from vtep.reconcile.steps import Steps
+from vtep.reconcile.steps import Steps, parts
 from vtep.reconcile.waiting import Waiting
 from vtep.status.board import Board
 from vtep.status.histogram import Histogram
@@ -35,6 +35,8 @@ GATHER_S_MAX: Final = 0.05
 BLIND_RETRY_S: Final = 1.0
 KEYS_MAX: Final = 2048
 """Of a kind, in a small pass: what is newer than these waits for them, for about 50 ms."""
+RELEASED_MAX: Final = 4096
+"""Looked through between two yields, in search of what waited for the picture to be complete: for a few milliseconds."""
 SURVEY_EVERY: Final = 10
 """Audits of a large table, one of which is a survey: rows of some kinds can be seen in no other way."""
 
@@ -43,8 +45,8 @@ class Outcome(Struct, frozen=True):
     """What the last pass found."""
 
     report: Report | None = None
-    intent: Intent = NOTHING
-    """The intent that was applied."""
+    generation: int = 0
+    """Of the intent that was applied. Not the intent itself: to let go of a table that is long past would hold the loop."""
     error: KernelError | None = None
     """Why there was no picture to judge by; the last good report stays beside it."""
 
@@ -78,6 +80,8 @@ class Actor:
         self._woken = asyncio.Event()
         self._hinted: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._touched: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
+        self._releasing = False
+        """The picture became complete, and what waited for that has not been told yet."""
         self._survey = True
         self._surveying = False
         self._devices_changed = False
@@ -99,24 +103,11 @@ class Actor:
             return
         if self._heard_at is None:
             self._heard_at = heard_at
-        if intent.complete and not self._intent.complete:
-            self._release_held()
+        self._releasing |= intent.complete and not self._intent.complete
         self._intent = intent
         for kind in self.engine.kinds:
             self._touched[kind.name].add(kind.touched(intent))
         self._woken.set()
-
-    def _release_held(self) -> None:
-        """What waited for the picture to be complete waits no more: held rows, and claims of an earlier life."""
-        for (kind, key), trouble in self.engine.troubles.items():
-            if trouble.state == "held":
-                self._touched[kind].add((key,))
-        ledger = self.engine.ledger
-        for name in (kind.name for kind in self.engine.kinds):
-            claims = ledger.claims(name)
-            if len(claims) > sum(ledger.confirmed(name).values()):
-                unsure = (key for key, claim in claims.items() if not claim.confirmed)
-                self._touched[name].add(unsure)
 
     def hint(self, keys: Mapping[str, Iterable[Key]], gone: Mapping[str, Iterable[Key]] = {}) -> None:
         """Something happened at these keys: look there soon. Where rows only went, we may have deleted them ourselves."""
@@ -174,17 +165,38 @@ class Actor:
 
     async def step(self) -> None:
         """Make one pass over what there is to look at, and publish what it found."""
+        await self._release_held()
         if self._survey or self._clock() >= self._audit_due:
             await self._sweep()
         else:
             await self._pass()
+
+    async def _release_held(self) -> None:
+        """What waited for the picture to be complete waits no more: held rows, and claims of an earlier life."""
+        if not self._releasing:
+            return
+        self._releasing = False
+        troubles, ledger = self.engine.troubles, self.engine.ledger
+        for part in parts(list(troubles), RELEASED_MAX):
+            for kind, key in part:
+                trouble = troubles.get((kind, key))
+                if trouble is not None and trouble.state == "held":
+                    self._touched[kind].add((key,))
+            await asyncio.sleep(0)
+        for name in (kind.name for kind in self.engine.kinds):
+            claims = ledger.claims(name)
+            if len(claims) > sum(ledger.confirmed(name).values()):
+                for claimed in parts(list(claims), RELEASED_MAX):
+                    found = ((key, claims.get(key)) for key in claimed)
+                    self._touched[name].add(key for key, claim in found if claim is not None and not claim.confirmed)
+                    await asyncio.sleep(0)
 
     async def _pass(self) -> None:
         """Look where something is new."""
         names = self._passing
         touched = {name: self._touched[name].take(KEYS_MAX) for name in names if self._touched[name]}
         hinted = {name: self._hinted[name].take(KEYS_MAX) for name in names if self._hinted[name]}
-        for name, key in self.engine.backlog.due(self._clock()):
+        for name, key in self.engine.backlog.due(self._clock(), KEYS_MAX):
             if name in names:
                 hinted.setdefault(name, set()).add(key)
         await self._carry_out(Scope(hinted=hinted, touched=touched))
@@ -220,31 +232,31 @@ class Actor:
 
     async def _carry_out(self, scope: Scope) -> None:
         """Make a pass; a sweep lets small ones in, which tell what they found by themselves."""
-        now, intent, heard_at = self._clock(), self._intent, None
+        now, generation, heard_at = self._clock(), self._intent.generation, None
         sweeps, waiting = scope.survey or scope.audit, self._is_waiting
         self._devices_changed = False
-        self._taken = intent
+        self._taken = self._intent
         if not (sweeps and self.engine.surveyed):
             heard_at, self._heard_at = self._heard_at, None
         if self._stalled_since is None:
             self._stalled_since = now
         try:
-            report = await self._in_pieces(self.engine.run(intent, now, scope), heard_at, lets_in=sweeps)
+            report = await self._in_pieces(self.engine.run(self._intent, now, scope), heard_at, lets_in=sweeps)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
             for name, keys in scope.touched.items():
                 self._touched[name].add(keys)
             last = self.outcomes.value
-            self.outcomes.publish(Outcome(last.report, last.intent, error))
+            self.outcomes.publish(Outcome(last.report, last.generation, error))
             return
         self._stalled_since = None
         self.passes_s.observe(self._clock() - now)
         if report.audited:
             self.audited = now
         waiting = waiting and (self._is_waiting or not sweeps)
-        before = self.outcomes.value.intent
-        applied = before if waiting or before.generation > intent.generation else intent
+        before = self.outcomes.value.generation
+        applied = before if waiting else max(before, generation)
         self.outcomes.publish(Outcome(replace(report, waiting=waiting), applied))
 
     @property
@@ -256,6 +268,7 @@ class Actor:
     def _is_news(self) -> bool:
         return (
             self._devices_changed
+            or self._releasing
             or self._intent is not self._taken
             or any(self._touched[name] or self._hinted[name] for name in self._passing)
         )
@@ -311,6 +324,7 @@ class Actor:
     async def _let_in(self) -> None:
         """Give what is new its turn while a sweep is under way."""
         if self._is_news:
+            await self._release_held()
             await self._pass()
             self._stalled_since = self._clock()
 

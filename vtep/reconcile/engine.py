@@ -27,11 +27,12 @@ from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.diff import Verdict, judge
 from vtep.reconcile.judgement import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.keys import Keys
 from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
-from vtep.reconcile.steps import Steps, parts, parts_or_none
+from vtep.reconcile.steps import Steps, parts, parts_or_none, parts_used_up
 from vtep.reconcile.writer import Writer, trouble_of
 
 LOOKUPS_MAX: Final = 128
@@ -83,7 +84,7 @@ class Engine:
         """So was the picture of the last pass: what an intent touches since then is news."""
         self._sweeps = 0
         self._later: Mapping[str, Container[Key]] = {}
-        self._overtaken: dict[str, set[Key]] = {}
+        self._overtaken: dict[str, Keys] = {}
         """What small passes looked at since the sweep under way began, which knows less about it."""
 
     def run(self, intent: Intent, now: float, scope: Scope = Scope(survey=True)) -> Steps[Report]:  # noqa: B008 - frozen
@@ -95,6 +96,7 @@ class Engine:
             if scope.survey or scope.audit or self._writer.ground_doubted or not self._known.surveyed:
                 self._look_at_ground()
             this = Pass(intent, self._ground, now)
+            del intent  # a sweep takes long, and holds on to no table of the past
             survey = scope.survey or not self._known.surveyed
             if survey or scope.audit:
                 yield from self._sweep(scope, this, by_dump=survey)
@@ -168,7 +170,7 @@ class Engine:
         for kind in self.kinds:
             touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
             if kind.name in self._overtaken:
-                self._overtaken[kind.name].update(touched, hinted)
+                self._overtaken[kind.name].add(chain(touched, hinted))
             todo[kind] = yield from self._judged(kind, touched, hinted, this)
         for kind, (lots, rows) in todo.items():
             yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is not None], this)
@@ -209,7 +211,7 @@ class Engine:
         self._sweeps += 1
         number = self._sweeps
         self._later = scope.later
-        self._overtaken = {kind.name: set() for kind in self.kinds}
+        self._overtaken = {kind.name: Keys() for kind in self.kinds}
         self._known.doubted |= by_dump
         unwanted = yield from self._swept(scope, this, number, by_dump=by_dump)
         for kind, seen in reversed(unwanted.items()):
@@ -218,9 +220,11 @@ class Engine:
                     rows = self._sift_now(kind, part, seen, (), this)
                     yield from self._writer.carry_out(kind, _removals(rows), this)
         if self._sweeps == number:
-            self._overtaken = {}
+            overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump
             self._known.doubted &= not by_dump
+            for keys in overtaken.values():
+                yield from keys.drop()
 
     def _swept(
         self, scope: Scope, this: Pass, number: int, *, by_dump: bool
@@ -262,12 +266,11 @@ class Engine:
             yield from parts(asked, SWEPT_MAX)
             return
         claims, seen = self.ledger.claims(kind.name), picture or {}
-        wanted = (key for key, _ in kind.wanted(self._intent))
         claimed, rest = list(claims), asked | self._known.foreign[kind.name].keys()
         yield from parts(seen, SWEPT_MAX)
-        for looked_through in parts(claimed, ROWS_MAX):
+        for looked_through in parts_used_up(claimed, ROWS_MAX):
             yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
-        for looked_through in parts(wanted, ROWS_MAX):
+        for looked_through in parts((key for key, _ in kind.wanted(self._intent)), ROWS_MAX):
             found = [key for key in looked_through if key not in seen and key not in claims]
             yield from parts_or_none(found, SWEPT_MAX)
         troubled = (key for name, key in list(self.troubles) if name == kind.name and key not in rest)

@@ -10,6 +10,7 @@ gone         a deletion of what is not there: done
 import enum
 import errno
 from collections.abc import Callable, Hashable, Iterator
+from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -74,6 +75,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._refused: dict[Place, Refused] = {}
+        self._dues: list[tuple[float, Place]] = []
+        """A heap of when what is due. Entries stay when their refusal goes, and are passed over when their time comes."""
 
     def __len__(self) -> int:
         return len(self._refused)
@@ -86,6 +89,8 @@ class Backlog:
         tries = old.tries + 1 if old is not None and old.change == change else 1
         due = None if kind is Class.PERMANENT else now + _delay(tries, chance)
         refused = self._refused[key] = Refused(change, code, text, kind, tries, due)
+        if due is not None:
+            heappush(self._dues, (due, key))
         return refused
 
     def waiting(self, key: Place, change: Hashable, now: float) -> Refused | None:
@@ -107,12 +112,25 @@ class Backlog:
     def refused(self) -> Iterator[tuple[Place, Refused]]:
         return iter(self._refused.items())
 
-    def due(self, now: float) -> list[Place]:
-        return [key for key, refused in self._refused.items() if refused.due is not None and refused.due <= now]
+    def due(self, now: float, most: int) -> list[Place]:
+        """Return so many at most of those that are due, the longest first; they stay due until they are tried."""
+        found: dict[Place, float] = {}
+        while len(found) < most and (next_due := self.next_due) is not None and next_due <= now:
+            due, key = heappop(self._dues)
+            found[key] = due
+        for key, due in found.items():
+            heappush(self._dues, (due, key))
+        return list(found)
 
     @property
     def next_due(self) -> float | None:
-        return min((refused.due for refused in self._refused.values() if refused.due is not None), default=None)
+        while self._dues:
+            due, key = self._dues[0]
+            refused = self._refused.get(key)
+            if refused is not None and refused.due == due:
+                return due
+            heappop(self._dues)
+        return None
 
 
 def _delay(tries: int, chance: float) -> float:

@@ -13,7 +13,7 @@ from msgspec import structs
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
-from vtep.reconcile.actor import KEYS_MAX, Actor, Outcome
+from vtep.reconcile.actor import KEYS_MAX, RELEASED_MAX, Actor, Outcome
 from vtep.reconcile.engine import DUMP_ROWS_MAX
 from vtep.reconcile.ownership import Claim
 from vtep.reconcile.report import Report, Trouble, Troubles
@@ -135,7 +135,7 @@ def test_a_lone_change_passes_at_once_and_looks_only_where_it_touched() -> None:
         await asyncio.sleep(10)
         actor.offer(intent(1, "m"))
         outcome = await actor.outcomes.next()
-        assert (outcome.intent.generation, outcome.report.generation, outcome.error) == (1, 1, None)
+        assert (outcome.generation, outcome.report.generation, outcome.error) == (1, 1, None)
 
     passes = play(story)
 
@@ -318,6 +318,36 @@ def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete(
     assert (second.scope.audit, second.scope.touched) == (False, {})
 
 
+def test_others_run_while_what_was_held_is_looked_for_among_very_many() -> None:
+    turns = []
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        for number in range(10 * RELEASED_MAX):
+            passes.troubles.note(("fdb", (100, number)), Trouble("held", "held"))
+        actor.offer(intent(1, complete=True))
+        while len(passes.made) < 2:
+            turns.append(len(passes.made))
+            await asyncio.sleep(0)
+
+    play(story)
+
+    assert len(turns) >= 10
+
+
+def test_what_was_held_is_judged_at_once_when_the_picture_becomes_complete_during_a_look_at_everything() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        await asyncio.sleep(1)
+        passes.troubles.note(("fdb", "h"), Trouble("held", "held"))
+        passes.sweeps = [lambda: actor.offer(intent(1, complete=True)), None]
+        actor.survey()
+        await actor.outcomes.wait(lambda outcome: outcome.report.number == 2)
+
+    passes = play(story)
+
+    assert [made.scope.touched for made in passes.made[1:]] == [{}, {"fdb": {"h"}}]
+
+
 def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         passes.backlog.refuse(("fdb", "m"), "A", errno.EPERM, "", Class.PERMANENT, 0.0, 0.5)
@@ -333,18 +363,18 @@ def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> No
 def test_without_a_picture_the_last_good_report_stays_and_it_comes_again() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
-        actor.offer(good := intent(1))
+        actor.offer(intent(1))
         before = await actor.outcomes.next()
-        assert before == Outcome(before.report, good)
+        assert before == Outcome(before.report, 1)
         passes.blind = True
         await asyncio.sleep(1)
         actor.offer(intent(2, "n"))
         blind = await actor.outcomes.next()
-        assert blind == Outcome(before.report, good, blind.error)
+        assert blind == Outcome(before.report, 1, blind.error)
         assert blind.error.errno == errno.EINTR
         passes.blind = False
         after = await actor.outcomes.next()
-        assert (after.error, after.intent.generation) == (None, 2)
+        assert (after.error, after.generation) == (None, 2)
 
     passes = play(story)
 
@@ -428,10 +458,10 @@ def test_very_many_changes_are_several_passes_and_what_comes_meanwhile_is_not_be
         passes.calls = [None] * 3
         actor.offer(intent(1, *range(2 * KEYS_MAX + 1)))
         first = await actor.outcomes.next()
-        assert (first.report.waiting, first.report.converged, first.intent) == (True, False, NOTHING)
+        assert (first.report.waiting, first.report.converged, first.generation) == (True, False, 0)
         await asyncio.sleep(1)
         last = actor.outcomes.value
-        assert (last.report.waiting, last.report.converged, last.intent.generation) == (False, True, 2)
+        assert (last.report.waiting, last.report.converged, last.generation) == (False, True, 2)
 
     passes = play(story)
 

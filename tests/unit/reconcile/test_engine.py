@@ -1,9 +1,11 @@
 """Refusals, reports and the promises between passes, on a kernel in memory that can be made to misbehave."""
 
 import errno
+import weakref
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from tests.contract.leaf import VNI, A, B, L, Leaf, M, N, vni, written
 from tests.contract.test_rows import add, delete, operator_tunnel
@@ -14,7 +16,7 @@ from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import Verb
 from vtep.kinds import KINDS
 from vtep.reconcile.diff import Verdict
-from vtep.reconcile.engine import Engine, Scope
+from vtep.reconcile.engine import SWEPT_MAX, Engine, Scope
 from vtep.reconcile.judgement import Lot, gather
 from vtep.reconcile.kind import Change, Ground
 from vtep.reconcile.ownership import Claim, Claims
@@ -486,6 +488,28 @@ def noting(steps, pieces: list):
             return stop.value
         pieces.append(call)
         answer = yield call
+
+
+class Noted(str):  # noqa: SLOT000 - else there is no weak reference to it
+    """A reason of which a weak reference tells whether anybody holds its row, or a table with it."""
+
+
+def test_a_sweep_holds_on_to_no_table_of_the_past(leaf: Leaf) -> None:
+    leaf.wanted_and_surveyed({M: A} | {Mac(b"\x02\0\0\0\2" + number.to_bytes()): A for number in range(2 * SWEPT_MAX)})
+    reason = Noted("the row as it was when the sweep began")
+    is_held = weakref.ref(reason)
+    row = structs.replace(leaf.intent.macs[VNI, M], reason=reason)
+    before = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({(VNI, M): row}))
+
+    sweep = leaf.engine.run(before, 0.0, Scope(audit=True))
+    next(sweep)
+    del reason, row, before
+    assert is_held()
+
+    run_to_end(leaf.engine.run(leaf.intent, 0.0, Scope()))
+    next(sweep)
+    assert not is_held()
+    run_to_end(sweep)
 
 
 # Rows that cannot be looked up

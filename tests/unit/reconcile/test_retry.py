@@ -63,9 +63,9 @@ def test_a_change_waits_until_it_is_due_and_not_longer() -> None:
     refused = refuse(backlog, now=7.0)
 
     assert backlog.waiting(("fdb", "m"), "A", 7.09) is refused
-    assert backlog.due(7.09) == []
+    assert backlog.due(7.09, 10) == []
     assert backlog.waiting(("fdb", "m"), "A", 7.1) is None
-    assert backlog.due(7.1) == [("fdb", "m")]
+    assert backlog.due(7.1, 10) == [("fdb", "m")]
     assert backlog.next_due == 7.1
 
 
@@ -85,8 +85,30 @@ def test_one_rows_wait_never_holds_up_another() -> None:
     refuse(backlog, "n")
 
     assert backlog.waiting(("fdb", "l"), "A", 0.0) is None
-    assert backlog.due(0.1) == [("fdb", "n")]
+    assert backlog.due(0.1, 10) == [("fdb", "n")]
     assert backlog.next_due == 0.1
+
+
+def test_of_many_that_are_due_those_that_wait_longest_come_first_and_come_again_until_they_are_tried() -> None:
+    backlog = Backlog()
+    for number in range(5):
+        refuse(backlog, f"m{number}", now=-number)
+
+    assert backlog.due(0.0, 2) == backlog.due(0.0, 2) == [("fdb", "m4"), ("fdb", "m3")]
+    backlog.settle(("fdb", "m4"))
+    refuse(backlog, "m3", now=0.0)
+    assert backlog.due(0.0, 2) == [("fdb", "m2"), ("fdb", "m1")]
+
+
+def test_what_was_refused_and_settled_very_often_leaves_nothing_behind() -> None:
+    backlog = Backlog()
+    for number in range(1000):
+        refuse(backlog, now=number)
+        backlog.settle(("fdb", "m"))
+
+        assert backlog.next_due is None
+
+    assert (len(backlog), len(backlog._dues)) == (0, 0)
 
 
 def test_a_permanent_refusal_is_never_due_by_itself() -> None:
@@ -94,7 +116,7 @@ def test_a_permanent_refusal_is_never_due_by_itself() -> None:
     refused = refuse(backlog, kind=Class.PERMANENT)
 
     assert backlog.waiting(("fdb", "m"), "A", 1e9) is refused
-    assert (backlog.due(1e9), backlog.next_due) == ([], None)
+    assert (backlog.due(1e9, 10), backlog.next_due) == ([], None)
     assert list(backlog.refused()) == [(("fdb", "m"), refused)]
 
 

@@ -1,0 +1,25 @@
+"""A set in parts."""
+
+from itertools import pairwise
+
+from vtep.reconcile.keys import PARTS, Keys
+
+
+def test_it_holds_what_was_added_and_nothing_else() -> None:
+    keys = Keys()
+
+    keys.add([(100, b"m"), (100, b"n")])
+    keys.add([(100, b"m")])
+
+    assert [key in keys for key in ((100, b"m"), (100, b"n"), (200, b"m"))] == [True, True, False]
+
+
+def test_its_keys_go_a_few_at_a_time() -> None:
+    keys = Keys()
+    keys.add((100, b"%d" % number) for number in range(10 * PARTS))
+
+    parts = keys._parts
+    left = [sum(map(len, parts)) for _ in keys.drop()]
+
+    assert left[-1] == 0
+    assert max(more - less for more, less in pairwise([10 * PARTS, *left])) < 50
