@@ -16,6 +16,7 @@ from typing import Final, TypeVar, cast
 from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
+from vtep.parted import Parted
 from vtep.routes import Route
 from vtep.routes.ead import EthernetAd
 from vtep.routes.event import RouteKey
@@ -56,7 +57,7 @@ class Index:
         self.residents: dict[Mac, dict[Vni, Resident]] = {}
         """The stations that are here."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
-        self._macs: dict[Mac, MacIp | tuple[MacIp, ...]] = {}
+        self._macs: Parted[Mac, MacIp | tuple[MacIp, ...]] = Parted()
         """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
@@ -90,7 +91,7 @@ class Index:
 
     def everything(self) -> Changed:
         """Return all that there is to judge."""
-        return Changed(self._macs.keys() | self.residents.keys(), self._hosts, self._endpoints, self._members)
+        return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
 
     def take_changed(self) -> Changed:
         """Return what changed since the last call."""
@@ -146,9 +147,9 @@ class Index:
 
     def _put_mac_ip(self, either: MacIp, old: MacIp | None, new: MacIp | None) -> None:
         mac, ip = either.mac, either.ip
-        before = self._macs.get(mac)
-        if new is not None and before is None:
-            self._macs[mac] = new
+        macs = self._macs.part(mac)
+        if new is not None and mac not in macs:
+            macs[mac] = new
             self.work += 1
         else:
             self._replace_mac(mac, old, new)
@@ -166,7 +167,7 @@ class Index:
         if new is not None:
             after.append(new)
         if not after:
-            self._macs.pop(mac, None)
+            self._macs.pop(mac)
         else:
             self._macs[mac] = tuple(after) if len(after) > 1 else after[0]
 

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.index import Index
+from vtep.parted import Parted
 from vtep.routes import Route
 from vtep.routes.event import (
     Announced,
@@ -76,8 +77,8 @@ class Peer:
     """One Adj-RIB-In. Read by everybody, changed only by `Rib`."""
 
     __slots__ = (
-        "abilities", "address", "asked_at", "began", "counter", "deadline", "doubted", "ended", "fresh", "limited", "opened_at",
-        "reason", "refresh", "refresh_due", "refresh_wanted", "stale", "told_at", "torn", "up",
+        "abilities", "address", "asked_at", "began", "counter", "deadline", "doubted", "ended", "fresh", "has_stale", "limited",
+        "opened_at", "reason", "refresh", "refresh_due", "refresh_wanted", "stale", "told_at", "torn", "up",
     )  # fmt: skip
 
     def __init__(self, address: Ip) -> None:
@@ -92,11 +93,13 @@ class Peer:
         """When it told something last: routes, or what it can do."""
         self.abilities: PeerOpened | None = None
         self.counter: int | None = None
-        self.fresh: dict[RouteKey, Route] = {}
-        self.doubted: dict[RouteKey, Route] = {}
+        self.fresh: Parted[RouteKey, Route] = Parted()
+        self.doubted: Parted[RouteKey, Route] = Parted()
         """As good as ever, but not told again since a refresh began."""
-        self.stale: dict[RouteKey, Route] = {}
+        self.stale: Parted[RouteKey, Route] = Parted()
         """From a session that is no more."""
+        self.has_stale = False
+        """There were some lately: whoever asks for each route need not look for it, where there are none."""
         self.deadline: float | None = None
         """When the stale routes go."""
         self.torn = False
@@ -116,9 +119,9 @@ class Peer:
         return len(self.fresh) + len(self.doubted) + len(self.stale)
 
     def routes(self) -> Iterator[Route]:
-        yield from self.fresh.values()
-        yield from self.doubted.values()
-        yield from self.stale.values()
+        for held in (self.fresh, self.doubted, self.stale):
+            for part in held.parts:
+                yield from part.values()
 
 
 class Counters:
@@ -166,8 +169,8 @@ class Rib:
 
     def is_stale(self, route: MacIp) -> bool:
         """Tell whether only a session that is no more vouches for this route."""
-        stale = self.peers[route.peer].stale
-        return bool(stale) and stale.get(route.key) is route
+        peer = self.peers[route.peer]
+        return peer.has_stale and peer.stale.get(route.key) is route
 
     # What happens
 
@@ -353,21 +356,20 @@ class Rib:
         peer.told_at = now
         if peer.refresh == "running":
             peer.refresh_due = now + _patience_s(peer)
-        fresh, doubted, stale = peer.fresh, peer.doubted, peer.stale
+        fresh, others = peer.fresh, [held for held in (peer.doubted, peer.stale) if held]
         room = self.holds.routes_per_peer - len(peer)
         for key, route in routes.items():
-            old = fresh.get(key)
-            if old is None and doubted:
-                old = doubted.pop(key, None)
-            if old is None and stale:
-                old = stale.pop(key, None)
+            part = fresh.part(key)
+            old = part.get(key)
+            for held in others:
+                old = old or held.pop(key)
             if old is None:
                 if room <= 0:
                     peer.limited += 1
                     continue
                 room -= 1
                 self.routes[type(route)] += 1
-            fresh[key] = route
+            part[key] = route
             self.index.put(key, old, route)
 
     def _withdraw(self, peer: Peer, keys: tuple[RouteKey, ...], now: float) -> None:
@@ -456,7 +458,7 @@ class Rib:
     def _begin_refresh(self, peer: Peer, now: float) -> None:
         """Doubt every route until it comes again (RFC 7313 4); they stay as good as they were meanwhile."""
         peer.doubted = _merged(peer.doubted, peer.fresh)
-        peer.fresh = {}
+        peer.fresh = Parted()
         peer.began = False
         peer.limited = 0
         peer.refresh = "running"
@@ -472,7 +474,7 @@ class Rib:
         if not peer.torn:
             peer.ended = True
             self._drop(peer.doubted)
-            peer.doubted = {}
+            peer.doubted = Parted()
             self._drop_stale(peer)
 
     def _ask(self, peer: Peer, now: float) -> None:
@@ -502,7 +504,7 @@ class Rib:
         """Leave the routes as if no refresh had begun."""
         peer.began = False
         peer.fresh = _merged(peer.doubted, peer.fresh)
-        peer.doubted = {}
+        peer.doubted = Parted()
         peer.refresh = ""
         peer.refresh_due = None
         peer.refresh_wanted = False
@@ -518,21 +520,25 @@ class Rib:
 
     def _make_stale(self, peer: Peer) -> None:
         for routes in (peer.doubted, peer.fresh):
-            self.index.mark(routes.values())
+            for part in routes.parts:
+                self.index.mark(part.values())
             peer.stale = _merged(peer.stale, routes)
-        peer.fresh = {}
-        peer.doubted = {}
+        peer.fresh = Parted()
+        peer.doubted = Parted()
+        peer.has_stale = bool(peer.stale)
 
     def _drop_stale(self, peer: Peer) -> None:
         self._drop(peer.stale)
-        peer.stale = {}
+        peer.stale = Parted()
+        peer.has_stale = False
         peer.deadline = None
         self._want_refused(peer)
 
-    def _drop(self, routes: dict[RouteKey, Route]) -> None:
-        for key, route in routes.items():
-            self.routes[type(route)] -= 1
-            self.index.put(key, route, None)
+    def _drop(self, routes: Parted[RouteKey, Route]) -> None:
+        for part in routes.parts:
+            for key, route in part.items():
+                self.routes[type(route)] -= 1
+                self.index.put(key, route, None)
 
     def _lose_speaker(self, peer: Peer) -> None:
         """Stale until End-of-RIB, or until the deadline for the whole picture decides."""
@@ -639,11 +645,12 @@ def _again(asked_at: float | None) -> float:
     return -inf if asked_at is None else asked_at + ASK_AGAIN_S
 
 
-def _merged(older: dict[RouteKey, Route], newer: dict[RouteKey, Route]) -> dict[RouteKey, Route]:
+def _merged(older: Parted[RouteKey, Route], newer: Parted[RouteKey, Route]) -> Parted[RouteKey, Route]:
     """Return both as one; a key is in one of them only. The usual case costs nothing."""
     if not older:
         return newer
-    older.update(newer)
+    for part, more in zip(older.parts, newer.parts, strict=True):
+        part.update(more)
     return older
 
 
