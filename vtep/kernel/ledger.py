@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from vtep.errors import KernelError, LedgerError
+from vtep.parted import Parted
 from vtep.reconcile.kind import Key, Kind, Row
 from vtep.reconcile.ownership import Claim, Claims, Moment
 
@@ -42,7 +43,7 @@ class LedgerFile:
             self._load(path.read_bytes(), list(kinds))
         self._file = self._compact()
 
-    def claims(self, kind: str) -> Mapping[Key, Claim]:
+    def claims(self, kind: str) -> Parted[Key, Claim]:
         return self._claims.claims(kind)
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:

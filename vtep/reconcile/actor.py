@@ -186,9 +186,8 @@ class Actor:
         for name in (kind.name for kind in self.engine.kinds):
             claims = ledger.claims(name)
             if len(claims) > sum(ledger.confirmed(name).values()):
-                for claimed in parts(list(claims), RELEASED_MAX):
-                    found = ((key, claims.get(key)) for key in claimed)
-                    self._touched[name].add(key for key, claim in found if claim is not None and not claim.confirmed)
+                for claimed in claims.parts:
+                    self._touched[name].add(key for key, claim in claimed.items() if not claim.confirmed)
                     await asyncio.sleep(0)
 
     async def _pass(self) -> None:

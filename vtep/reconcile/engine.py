@@ -32,7 +32,7 @@ from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Tar
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
-from vtep.reconcile.steps import Steps, parts, parts_or_none, parts_used_up
+from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.writer import Writer, trouble_of
 
 LOOKUPS_MAX: Final = 128
@@ -266,9 +266,9 @@ class Engine:
             yield from parts(asked, SWEPT_MAX)
             return
         claims, seen = self.ledger.claims(kind.name), picture or {}
-        claimed, rest = list(claims), asked | self._known.foreign[kind.name].keys()
+        rest = asked | self._known.foreign[kind.name].keys()
         yield from parts(seen, SWEPT_MAX)
-        for looked_through in parts_used_up(claimed, ROWS_MAX):
+        for looked_through in chain.from_iterable(parts(list(part), ROWS_MAX) for part in claims.parts):
             yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
         for looked_through in parts((key for key, _ in kind.wanted(self._intent)), ROWS_MAX):
             found = [key for key in looked_through if key not in seen and key not in claims]

@@ -4,12 +4,13 @@ A claim is written before its row. After a crash nobody knows whether the row fo
 unconfirmed: it covers only the two values that we may have left there, the new one and the one before.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
+from vtep.parted import Parted
 from vtep.reconcile.kind import Key, Row, Seen
 
 
@@ -36,7 +37,8 @@ class Claim(Struct, frozen=True, gc=False):
 class Ledger(Protocol):
     """Which rows are ours, by kind."""
 
-    def claims(self, kind: str) -> Mapping[Key, Claim]: ...
+    def claims(self, kind: str) -> Parted[Key, Claim]:
+        """Return all of them, for reading: they are a million, so whoever walks over them does so part by part."""
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         """Count the rows that are there as claimed, by the first part of their keys."""
@@ -55,14 +57,14 @@ class Claims:
     """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, dict[Key, Claim]] = {}
-        self._confirmed: dict[str, Counter[Hashable]] = {}
+        self._claims: defaultdict[str, Parted[Key, Claim]] = defaultdict(Parted)
+        self._confirmed: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
 
-    def claims(self, kind: str) -> Mapping[Key, Claim]:
-        return self._claims.setdefault(kind, {})
+    def claims(self, kind: str) -> Parted[Key, Claim]:
+        return self._claims[kind]
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
-        return self._confirmed.setdefault(kind, Counter())
+        return self._confirmed[kind]
 
     def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
         claims, confirmed = self._of(kind)
@@ -93,8 +95,8 @@ class Claims:
             if old is not None:
                 confirmed[key[0]] -= old.confirmed
 
-    def _of(self, kind: str) -> tuple[dict[Key, Claim], Counter[Hashable]]:
-        return self._claims.setdefault(kind, {}), self._confirmed.setdefault(kind, Counter())
+    def _of(self, kind: str) -> tuple[Parted[Key, Claim], Counter[Hashable]]:
+        return self._claims[kind], self._confirmed[kind]
 
 
 def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:

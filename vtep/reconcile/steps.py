@@ -32,14 +32,6 @@ def parts(items: Iterable[T], most: int) -> Iterator[list[T]]:
         yield part
 
 
-def parts_used_up(items: list[T], most: int) -> Iterator[list[T]]:
-    """Cut likewise from the end, taking them out of the list, so that what nobody else holds any more goes part by part."""
-    while items:
-        part = items[-most:]
-        del items[-most:]
-        yield part
-
-
 def parts_or_none(items: list[T], most: int) -> Iterator[list[T]]:
     """Cut likewise, and make one empty part of nothing: a place to yield at in a long search."""
     yield from parts(items, most) if items else ([],)

@@ -13,6 +13,7 @@ from msgspec import structs
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
+from vtep.parted import Parted
 from vtep.reconcile.actor import KEYS_MAX, RELEASED_MAX, Actor, Outcome
 from vtep.reconcile.engine import DUMP_ROWS_MAX
 from vtep.reconcile.ownership import Claim
@@ -38,9 +39,9 @@ class Passes:
             SimpleNamespace(name="fdb", touched=lambda intent: intent.touched, reads_back=True),
             SimpleNamespace(name="flood", touched=lambda intent: intent.touched_floods, reads_back=False),
         )
-        self.claims: dict = {}
+        self.claims: Parted = Parted()
         self.ledger = SimpleNamespace(
-            claims=lambda name: self.claims if name == "fdb" else {},
+            claims=lambda name: self.claims if name == "fdb" else Parted(),
             confirmed=lambda name: {0: sum(claim.confirmed for claim in self.claims.values() if name == "fdb")},
         )
         self.backlog = Backlog()
@@ -305,7 +306,7 @@ def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete(
         await asyncio.sleep(1)
         passes.troubles.note(("fdb", "h"), Trouble("held", "held"))
         passes.troubles.note(("fdb", "f"), Trouble("failed", "retrying"))
-        passes.claims |= {"s": Claim("S", confirmed=True), "u": Claim("U")}
+        passes.claims.update(s=Claim("S", confirmed=True), u=Claim("U"))
         actor.offer(intent(1, "t", complete=True))
         await asyncio.sleep(1)
         actor.offer(intent(2, complete=False))
