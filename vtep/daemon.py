@@ -182,7 +182,7 @@ class Daemon:
             if self._target is not None:
                 self.listener.learn_own_macs(self._target.own_macs)
             self._announcing.permit(self._is_ready)
-            with self._shelf.judging(1 + self.listener.unjudged):
+            with self._shelf.judging(1 + min(self.listener.unjudged, WORK_AT_ONCE)):
                 self._judge(now, None if item is None else now)
             for peer in self.listener.refreshes(now):
                 self._announcing.refresh(peer)
@@ -192,7 +192,7 @@ class Daemon:
     def _judge(self, now: float, heard_at: float | None) -> None:
         """Judge what was heard, and tell everybody."""
         before = self.listener.intent
-        intent = self.listener.judge(now)
+        intent = self.listener.judge(now, WORK_AT_ONCE)
         if self._learner is not None:
             self._learner.look_again(self.listener.take_astray())
             if intent.complete and self._overtaken:
@@ -210,7 +210,10 @@ class Daemon:
         )
 
     async def _next_item(self) -> Item | None:
-        """Return what comes next, or nothing when time or a nudge came first."""
+        """Return what comes next, or nothing when time or a nudge came first, or more is to be judged."""
+        if self.listener.unjudged:
+            await asyncio.sleep(0)
+            return self._stream.receive_at_once()
         due = min((time for time in (self.listener.due, self._announcing.due) if time is not None), default=None)
         receiving = asyncio.ensure_future(self._stream.receive())
         nudged = asyncio.ensure_future(self._nudged.wait())

@@ -11,6 +11,7 @@ Knows which route has which key; whose it is, and whether it is still good, is t
 """
 
 from collections.abc import Iterable, Iterator
+from math import ceil, inf
 from typing import Final, TypeVar, cast
 
 from msgspec import structs
@@ -48,6 +49,14 @@ class Changed:
 
     def __bool__(self) -> bool:
         return bool(self.macs or self.hosts or self.endpoints or self.segments)
+
+    def take(self, share: float) -> "Changed":
+        """Take out this share of the MACs and of the hosts, and all of the others, which are few."""
+        part = Changed(endpoints=self.endpoints, segments=self.segments)
+        part.macs.update(self.macs.pop() for _ in range(ceil(share * len(self.macs))))
+        part.hosts.update(self.hosts.pop() for _ in range(ceil(share * len(self.hosts))))
+        self.endpoints, self.segments = set(), set()
+        return part
 
 
 class Index:
@@ -93,15 +102,19 @@ class Index:
         """Return all that there is to judge."""
         return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
 
-    def take_changed(self) -> Changed:
-        """Return what changed since the last call."""
+    def take_changed(self, work_max: float = inf) -> Changed:
+        """Return what changed since the last call, or as much of it as takes twice this work at most."""
+        if self.work > 2 * work_max:
+            part = self._changed.take(work_max / self.work)
+            self.work = self.work - int(work_max) if self._changed else 0
+            return part
         changed, self._changed = self._changed, Changed()
         self.work = 0
         return changed
 
     def mark(self, routes: Iterable[Route]) -> None:
         """These routes are the same and mean something else: they are stale now."""
-        self._changed.macs.update(route.mac for route in routes if isinstance(route, MacIp))
+        self._mark(route.mac for route in routes if isinstance(route, MacIp))
 
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Put a route in the place of another; a key belongs to one type of route."""
@@ -144,6 +157,11 @@ class Index:
         """Whether its station counts may have changed."""
         self._changed.macs.add(mac)
         self.work += _WORK_OF_RIVALS
+
+    def _mark(self, macs: Iterable[Mac]) -> None:
+        before = len(self._changed.macs)
+        self._changed.macs.update(macs)
+        self.work += _WORK_OF_RIVALS * (len(self._changed.macs) - before)
 
     def _put_mac_ip(self, either: MacIp, old: MacIp | None, new: MacIp | None) -> None:
         mac, ip = either.mac, either.ip
@@ -195,7 +213,7 @@ class Index:
                 del self._ads[old.esi]
         if new is not None:
             self._ads.setdefault(new.esi, {})[new.peer, key] = new
-        self._changed.macs.update(self._segments.get(either.esi, ()))
+        self._mark(self._segments.get(either.esi, ()))
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replaced(self._members, either.esi, old, new)

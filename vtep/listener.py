@@ -8,6 +8,7 @@ suffers.
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -126,14 +127,18 @@ class Listener:
     def tick(self, now: float) -> None:
         self.rib.tick(now)
 
-    def judge(self, now: float) -> Intent:
-        """Return the intent as of now; the work is proportional to what changed."""
-        changed: Changed | None = self.rib.index.take_changed()
+    def judge(self, now: float, work_max: float = inf) -> Intent:
+        """Return the intent as of now; the work is proportional to what changed.
+
+        Of what takes far more work than this only a part is judged, and the rest is left `unjudged`.
+        """
+        changed: Changed | None = self.rib.index.take_changed(inf if self._everything_anew else work_max)
         if self._everything_anew:
             changed = None
         elif not self._is_news(changed, now):
             return self.intent
-        self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared)
+        whole = not self.unjudged
+        self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole)
         self._everything_anew = False
         self._cleared = []
         for key in self.intent.lost:

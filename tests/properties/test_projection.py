@@ -288,6 +288,20 @@ def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, 
         assert told(intent) == told(project(rib, policy(toml), float(now)))
 
 
+@given(histories)
+@settings(deadline=None, max_examples=100)
+def test_what_changed_judged_a_part_at_a_time_gives_what_judging_everything_gives(history):
+    rib, intent = a_rib(), NOTHING
+    for now, heard in enumerate(history):
+        rib.hear(heard, float(now))
+        while rib.index.work:
+            changed = rib.index.take_changed(1)
+            intent = project(rib, policy(), float(now), intent, changed, whole=not rib.index.work)
+        intent = project(rib, policy(), float(now), intent, rib.index.take_changed())
+
+        assert told(intent) == told(project(rib, policy(), float(now)))
+
+
 stations = st.builds(
     Station,
     vni=often([Vni(100), Vni(100), Vni(200), Vni(300)]),

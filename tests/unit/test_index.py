@@ -51,6 +51,40 @@ def test_nothing_has_changed_at_first_and_after_it_was_taken(index: Index) -> No
     assert not index.take_changed()
 
 
+def test_of_much_work_a_part_is_taken_at_a_time_until_nothing_is_left(index: Index) -> None:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    for one in macs:
+        index.put(bytes(one), None, replace(mac(IP1), mac=one))
+        index.put(bytes(one), index.routes_of(one)[0], None)
+    index.put(KEY, None, imet())
+    all_work = index.work
+
+    taken = []
+    while index.work:
+        taken.append(index.take_changed(all_work / 10))
+
+    assert [len(part.macs) for part in taken[:3]] == [10, 10, 10]
+    assert [part.endpoints for part in taken] == [{A}] + [set()] * (len(taken) - 1)
+    assert (sorted(one for part in taken for one in part.macs), bool(index.take_changed())) == (macs, False)
+
+
+def test_one_mac_that_changes_very_often_is_taken_once(index: Index) -> None:
+    for _ in range(100):
+        index.put(KEY, None, mac())
+        index.put(KEY, index.routes_of(M)[0], None)
+
+    assert (index.take_changed(10).macs, index.work) == ({M}, 0)
+
+
+def test_routes_that_mean_something_else_are_work(index: Index) -> None:
+    index.put(KEY, None, mac())
+    index.take_changed()
+
+    index.mark([mac()])
+
+    assert index.work > 0
+
+
 def test_a_route_with_an_address_is_found_under_its_mac_and_under_the_address(index: Index) -> None:
     route = mac(IP1)
 

@@ -3,6 +3,8 @@
 A `Leaf` is a listener with a kernel in memory; a second one may begin with the rows and claims that the first one left.
 """
 
+from itertools import pairwise
+
 import pytest
 
 from tests.lab import wire
@@ -97,6 +99,45 @@ class Leaf:
 def _different(one: Intent, other: Intent) -> set[RowKey]:
     rows, others = dict(one.macs.unordered()), dict(other.macs.unordered())
     return {key for key in {*rows, *others} if rows.get(key) != others.get(key)}
+
+
+# Very many at once
+
+
+MANY = [f"02:00:00:00:01:{number:02x}" for number in range(50)]
+
+
+def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> None:
+    leaf = Leaf()
+    leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))
+    many = leaf.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
+    leaf.listener.hear([many, leaf.lines.end_of_rib(A)], leaf.now)
+
+    intents = [leaf.listener.judge(leaf.now, 10)]
+    while leaf.listener.unjudged:
+        intents.append(leaf.listener.judge(leaf.now, 10))
+
+    assert [(intent.complete, len(intent.macs)) for intent in intents] == [
+        *((False, 10 * number) for number in range(1, len(intents))),
+        (True, len(MANY)),
+    ]
+    assert len(intents) >= 4
+    assert {intent.why for intent in intents[:-1]} == {leaf.applied.why}
+
+
+def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_stays_complete() -> None:
+    leaf = Leaf()
+    leaf.ready(A, *MANY, restart_s=None)
+    leaf.listener.hear([leaf.lines.down(A)], leaf.now)
+
+    left = [len(MANY)]
+    while leaf.listener.unjudged:
+        intent = leaf.listener.judge(leaf.now, 80)
+        left.append(len(intent.macs))
+        assert intent.complete
+
+    assert left[-1] == 0
+    assert 0 < max(more - less for more, less in pairwise(left)) <= len(MANY) // 4
 
 
 # The start

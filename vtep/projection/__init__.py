@@ -33,10 +33,13 @@ def project(
     previous: Intent = NOTHING,
     changed: Changed | None = None,
     cleared: Iterable[RowKey] = (),
+    *,
+    whole: bool = True,
 ) -> Intent:
     """Judge what changed (everything, when that is not said) and return the next intent.
 
-    `cleared` names duplicates that an operator has set free.
+    `cleared` names duplicates that an operator has set free; `whole` tells that nothing else waits to be judged, and before
+    that the picture does not become complete.
     """
     if changed is None:
         changed = _everything(rib, policy, previous)
@@ -49,12 +52,14 @@ def project(
     for mac in draft.freed():
         draft.judge(mac, frozenset(), rib, now)
     intent = structs.replace(draft.apply(now), announcing=rib.announcing)
-    moved = draft.meaning_changed or (rib.complete, rib.announcing) != (previous.complete, previous.announcing)
+    awaited = rib.complete and not previous.complete and not whole
+    complete, why = (False, previous.why) if awaited else (rib.complete, rib.why)
+    moved = draft.meaning_changed or (complete, rib.announcing) != (previous.complete, previous.announcing)
     changed.hosts.update(ip for _, _, ip in intent.own_touched if ip is not None)
     for projector in PROJECTORS:
         intent, moved_too = projector(intent, rib, policy, changed)
         moved |= moved_too
-    return structs.replace(intent, generation=previous.generation + moved, complete=rib.complete, why=rib.why)
+    return structs.replace(intent, generation=previous.generation + moved, complete=complete, why=why)
 
 
 def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
