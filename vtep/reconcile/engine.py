@@ -83,6 +83,8 @@ class Engine:
         self._was_complete = False
         """So was the picture of the last pass: what an intent touches since then is news."""
         self._sweeps = 0
+        self._sweeping: Pass | None = None
+        """The sweep under way."""
         self._later: Mapping[str, Container[Key]] = {}
         self._overtaken: dict[str, Keys] = {}
         """What small passes looked at since the sweep under way began, which knows less about it."""
@@ -91,6 +93,8 @@ class Engine:
         """Make one pass and return its report. KernelError means that there was no picture to judge by."""
         self._passes += 1
         self._intent = intent
+        if self._sweeping is not None:
+            self._sweeping.intent = intent  # else it holds on to what is past until its next part
         number = self._passes
         try:
             if scope.survey or scope.audit or self._writer.ground_doubted or not self._known.surveyed:
@@ -210,6 +214,7 @@ class Engine:
     def _sweep(self, scope: Scope, this: Pass, *, by_dump: bool) -> Steps[None]:
         self._sweeps += 1
         number = self._sweeps
+        self._sweeping = this
         self._later = scope.later
         self._overtaken = {kind.name: Keys() for kind in self.kinds}
         self._known.doubted |= by_dump
@@ -220,6 +225,7 @@ class Engine:
                     rows = self._sift_now(kind, part, seen, (), this)
                     yield from self._writer.carry_out(kind, _removals(rows), this)
         if self._sweeps == number:
+            self._sweeping = None
             overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump
             self._known.doubted &= not by_dump
