@@ -167,7 +167,10 @@ class Writer:
         messages, owner = spelled_in_turns(kind, changes, this.ground)
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self._target.send(messages) if messages else ():
-            refused.setdefault(owner[refusal.index], (refusal.errno, refusal.text))
+            index = owner[refusal.index]
+            # Of two halves, one that is not there tells nothing of the other.
+            if index not in refused or refused[index][0] == errno.ENOENT:
+                refused[index] = (refusal.errno, refusal.text)
         return refused
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:

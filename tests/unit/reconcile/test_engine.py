@@ -215,6 +215,24 @@ def test_a_deletion_of_which_one_half_was_gone_already_is_done(leaf: Leaf, half:
     assert (report.deleted, report.failed, leaf.rows(), leaf.owns()) == (1, 0, [], False)
 
 
+@pytest.mark.parametrize("half", [0x02, 0x04], ids=["VXLAN", "bridge"])
+def test_a_deletion_of_which_one_half_was_gone_and_the_other_is_refused_is_tried_again(leaf: Leaf, half: int) -> None:
+    leaf.want({M: A})
+    leaf.pass_()
+    leaf.hand(delete(M, half))
+    leaf.kernel.drain()
+    leaf.kernel.refused = lambda message: errno.ENOMEM if message.flags != half else 0
+
+    leaf.want({})
+    refused = leaf.pass_()
+    assert (refused.failed, leaf.owns()) == (1, True)
+    leaf.kernel.refused = lambda _: 0
+    leaf.now += 10
+    leaf.pass_()
+
+    assert (leaf.rows(), leaf.owns()) == ([], False)
+
+
 def test_a_transient_refusal_makes_the_engine_look_for_the_device(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.world.memory.delete_link("vx0")
