@@ -2,7 +2,7 @@
 
 None of what lines, judgements and passes make is in a cycle, and one look at the tables' share of it took longer than the
 judgement that made them, whichever thread happened to start it. What is in cycles comes from who reads: five objects for
-each request, seven for each scrape of the metrics (grpc 1.66, Python 3.11). So the collector looks often at the little
+each request, seven for each scrape of the metrics (grpc 1.85, Python 3.11). So the collector looks often at the little
 that is new, and the tables are put aside, where it never looks; that costs nothing, whatever their size.
 """
 

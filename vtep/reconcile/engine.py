@@ -487,8 +487,8 @@ class Engine:
             orphans=this.orphans,
             waiting=False,
             audited=audited,
-            not_ready=this.ground.not_ready,
-            notes=this.ground.notes,
+            not_ready=self._ground.not_ready,
+            notes=self._ground.notes,
             **self.troubles.counts(),
         )
 
