@@ -132,7 +132,7 @@ def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_
 
     left = [len(MANY)]
     while leaf.listener.unjudged:
-        intent = leaf.listener.judge(leaf.now, 80)
+        intent = leaf.listener.judge(leaf.now, 40)
         left.append(len(intent.macs))
         assert intent.complete
 

@@ -517,11 +517,13 @@ def test_a_sweep_holds_on_to_no_table_of_the_past(leaf: Leaf) -> None:
     reason = Noted("the row as it was when the sweep began")
     is_held = weakref.ref(reason)
     row = structs.replace(leaf.intent.macs[VNI, M], reason=reason)
-    before = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({(VNI, M): row}))
+    other = structs.replace(row, reason="other")
+    leaf.intent = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({(VNI, M): row}))
 
-    sweep = leaf.engine.run(before, 0.0, Scope(audit=True))
+    sweep = leaf.engine.run(leaf.intent, 0.0, Scope(audit=True))
     next(sweep)
-    del reason, row, before
+    leaf.intent = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({(VNI, M): other}))
+    del reason, row
     assert is_held()
 
     run_to_end(leaf.engine.run(leaf.intent, 0.0, Scope()))
