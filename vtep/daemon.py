@@ -19,6 +19,7 @@ the status says that the dataplane is off.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import signal
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from vtep import config as configuration
-from vtep import garbage, logs, notify
+from vtep import logs, notify
 from vtep.addr import ZERO_MAC, Vni
 from vtep.announcing import Announcing
 from vtep.config import Config
@@ -68,6 +69,12 @@ ITEMS_AT_ONCE: Final = 64
 STALLED_S_MAX: Final = 30.0
 """Longer than any piece of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
+YOUNG_MAX: Final = 10_000
+"""Objects that are new when the collector looks at them, which takes a quarter of a millisecond."""
+YOUNG_LOOKS: Final = 5
+"""After so many it looks at all that are new since the last time, for a few milliseconds, and never again."""
+NEVER: Final = 1_000_000
+"""Nearly all there is here lives long and is in no cycle; looking through a million rows again finds nothing."""
 ROWS_LOGGED: Final = 10
 """At a time; the status tells how many there are."""
 _NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
@@ -91,7 +98,6 @@ class Daemon:
         self.observer.backlog = lambda: self._stream.lines_waiting
         self.observer.announcing = self._announcing.status
         self._exabgp_pid: int | None = None
-        self._shelf = garbage.Shelf()
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
         self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
@@ -182,8 +188,7 @@ class Daemon:
             if self._target is not None:
                 self.listener.learn_own_macs(self._target.own_macs)
             self._announcing.permit(self._is_ready)
-            with self._shelf.judging(1 + min(self.listener.unjudged, WORK_AT_ONCE)):
-                self._judge(now, None if item is None else now)
+            self._judge(now, None if item is None else now)
             for peer in self.listener.refreshes(now):
                 self._announcing.refresh(peer)
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
@@ -444,7 +449,7 @@ class Daemon:
 def run(path: Path) -> int:
     """Run the daemon in the foreground; the exit code is the program's."""
     logs.set_up()
-    garbage.set_up()
+    gc.set_threshold(YOUNG_MAX, YOUNG_LOOKS, NEVER)
     daemon_config = configuration.read(path)
     return asyncio.run(_run(daemon_config, path))
 
