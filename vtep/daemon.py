@@ -98,7 +98,8 @@ class Daemon:
         self.observer.backlog = lambda: self._stream.lines_waiting
         self.observer.announcing = self._announcing.status
         self._exabgp_pid: int | None = None
-        self._nudged = asyncio.Event()
+        self._nudged = self._stream.arrived
+        """Set as well by whoever has news of another kind."""
         self._stopping = asyncio.Event()
         self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
         self._actor: Actor | None = None
@@ -216,20 +217,16 @@ class Daemon:
 
     async def _next_item(self) -> Item | None:
         """Return what comes next, or nothing when time or a nudge came first, or more is to be judged."""
-        if self.listener.unjudged:
-            await asyncio.sleep(0)
-            return self._stream.receive_at_once()
+        await asyncio.sleep(0)  # while much waits, whoever shares this loop must still get a turn
+        item = self._stream.receive_at_once()
+        if item is not None or self.listener.unjudged:
+            return item
         due = min((time for time in (self.listener.due, self._announcing.due) if time is not None), default=None)
-        receiving = asyncio.ensure_future(self._stream.receive())
-        nudged = asyncio.ensure_future(self._nudged.wait())
-        try:
-            timeout = None if due is None else max(0.0, due - self._clock())
-            await asyncio.wait((receiving, nudged), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._nudged.clear()
-            return receiving.result() if receiving.done() else None
-        finally:
-            receiving.cancel()
-            nudged.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
+                await self._nudged.wait()
+        self._nudged.clear()
+        return self._stream.receive_at_once()
 
     async def _take_what_waits(self, now: float) -> None:
         """Hear more before judging, while more is there: a judgement of many MACs costs less for each of them."""

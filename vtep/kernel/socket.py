@@ -78,7 +78,8 @@ REQUEST_BUFFER: Final = 1 << 20
 EVENT_BUFFER: Final = 8 << 20
 """832 octets an event: 10,000 of them."""
 RECEIVE_SIZE: Final = 1 << 18
-EVENTS_PER_DRAIN: Final = 1 << 16
+EVENTS_PER_DRAIN: Final = 1 << 11
+"""Takes ten milliseconds; the rest waits for the next turn."""
 DUMP_TRIES: Final = 5
 
 T = TypeVar("T")

@@ -46,7 +46,8 @@ class Stream:
         self._mode = mode
         self._group = group
         self._items: deque[Item] = deque()
-        self._arrived = asyncio.Event()
+        self.arrived = asyncio.Event()
+        """Set when something came; whoever waits for it clears it first."""
         self._connections: set[_Connection] = set()
         self._relay: _Connection | None = None
         self._server: asyncio.Server | None = None
@@ -89,8 +90,8 @@ class Stream:
         """Return what came next. Lines come as they were read, many at a time."""
         await asyncio.sleep(0)  # while much waits, whoever shares this loop must still get a turn
         while not self._items:
-            self._arrived.clear()
-            await self._arrived.wait()
+            self.arrived.clear()
+            await self.arrived.wait()
         return self._next()
 
     def receive_at_once(self) -> Item | None:
@@ -138,7 +139,7 @@ class Stream:
 
     def _put(self, items: list[Item]) -> None:
         self._items += items
-        self._arrived.set()
+        self.arrived.set()
 
 
 class _Connection(asyncio.BufferedProtocol):
