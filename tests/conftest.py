@@ -1,8 +1,9 @@
-"""The one rule of the whole suite: with --no-skips, a skip that nobody expected fails the run.
+"""The rules of the whole suite: with --no-skips, a skip that nobody expected fails the run; and Ctrl-C is what it always is.
 
 Knows reasons and a list of them, one pattern a line, in expected-skips.txt. Does not know why a test skips.
 """
 
+import signal
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help=f"a skip whose reason is not in {EXPECTED.name} is a failure"
     )
+
+
+def pytest_configure() -> None:
+    """Whoever starts the suite in the background has a shell that ignores SIGINT, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
