@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract.leaf import VNI, A, B, L, Leaf, M, N, written
-from tests.contract.test_rows import add, operator_tunnel
+from tests.contract.test_rows import add, delete, operator_tunnel
 from tests.contract.worlds import LOCAL, MACS, MemoryWorld
 from vtep.addr import Mac
 from vtep.kernel.messages import Verb
@@ -81,14 +81,22 @@ def test_a_row_that_goes_during_a_sweep_does_not_come_back(leaf: Leaf, scope: Sc
     assert (leaf.rows(), leaf.owns()) == ([], False)
 
 
-@BOTH
-def test_a_sweep_passes_over_what_a_small_pass_will_look_at_soon(leaf: Leaf, scope: Scope) -> None:
+def test_an_audit_passes_over_what_a_small_pass_will_look_at_soon(leaf: Leaf) -> None:
     leaf.want(dict.fromkeys(MANY, A) | {M: (B, 1)})
     leaf.forget_touched()
 
-    swept(leaf, scope, {1: leaf.forget_touched}, later={"fdb": {(VNI, M)}})
+    swept(leaf, Scope(audit=True), {1: leaf.forget_touched}, later={"fdb": {(VNI, M)}})
 
     assert leaf.kernel.sent == []
+
+
+def test_a_survey_passes_over_nothing_since_small_passes_rely_on_it(leaf: Leaf) -> None:
+    delete()(leaf.world)
+    leaf.kernel.drain()
+
+    swept(leaf, Scope(survey=True), {}, later={"fdb": {(VNI, M)}}, least=1)
+
+    assert leaf.rows() == written("m", A)
 
 
 @BOTH

@@ -60,7 +60,7 @@ class Scope(Struct, frozen=True):
     touched: Mapping[str, Iterable[Key]] = {}
     """By kind: what is wanted there changed."""
     later: Mapping[str, Container[Key]] = {}
-    """By kind: small passes will look there soon, so a sweep passes over it."""
+    """By kind: small passes will look there soon, so an audit passes over it. They rely on a survey, which does not."""
 
 
 class Engine:
@@ -215,7 +215,7 @@ class Engine:
         self._sweeps += 1
         number = self._sweeps
         self._sweeping = this
-        self._later = scope.later
+        self._later = {} if by_dump else scope.later
         self._overtaken = {kind.name: Keys() for kind in self.kinds}
         self._known.doubted |= by_dump
         unwanted = yield from self._swept(scope, this, number, by_dump=by_dump)
