@@ -219,9 +219,8 @@ class Actor:
         self._audit_due = self._clock() + self._audit_s
         if self.engine.surveyed:
             self._surveying = survey
-            later = {name: self._touched[name] for name in self._passing}
             try:
-                await self._carry_out(Scope(survey=survey, audit=True, later=later))
+                await self._carry_out(Scope(survey=survey, audit=True, later=self._touched))
             finally:
                 self._surveying = False
             return

@@ -20,7 +20,7 @@ from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
 
 MESSAGES_MAX: Final = 128
-"""In one send: a batch of this size holds the caller for less than a millisecond."""
+"""In one send. So many rows hold the caller for about a millisecond, be they one message each or two."""
 SORTED_MAX: Final = 4096
 """So many changes are sorted without letting anybody in between."""
 
