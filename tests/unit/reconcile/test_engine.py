@@ -641,6 +641,8 @@ def test_lots_are_cut_and_put_together_so_that_so_many_keys_are_together() -> No
     batches = [[(lot.row, "".join(lot.keys)) for lot in batch] for batch in gather(lots, 4)]
 
     assert batches == [[("A", "abcd")], [("A", "efg"), ("B", "h")], [("C", "ijk")]]
+    one_too_many = [*lots[:1], Lot(Verdict.CREATE, "D", 0, ["l", "m"])]
+    assert [len(batch) for batch in gather(one_too_many, 4)] == [1, 1, 1]
     assert list(gather([], 4)) == []
 
 
