@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vtep.__main__ import main
 from vtep.kernel.ledger import LedgerFile
+from vtep.kernel.messages import singly
 from vtep.kernel.socket import Kernel, _Connection
 from vtep.listener import Listener
 
@@ -36,15 +37,16 @@ def _die() -> None:
 
 
 def _batch(fate: Fate) -> None:
-    send = Kernel._send_part
+    send = Kernel._send_portion
 
     def cut(kernel: Kernel, messages: Any, first: int) -> Any:
         if fate.has_come():
-            send(kernel, messages[: (len(messages) + 1) // 2], first)
+            alone = list(singly(messages))
+            send(kernel, alone[: (len(alone) + 1) // 2], first)
             _die()
         return send(kernel, messages, first)
 
-    Kernel._send_part = cut  # type: ignore[method-assign]
+    Kernel._send_portion = cut  # type: ignore[method-assign]
 
 
 def _ledger(fate: Fate) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from vtep.__main__ import main
 from vtep.kernel import socket as kernel_socket
-from vtep.kernel.messages import Answer, Refusal
+from vtep.kernel.messages import Answer, Refusal, singly
 from vtep.kernel.socket import Kernel, _Connection
 
 LASTS: Final = Path("/run/unruly")
@@ -56,7 +56,8 @@ def _small(**buffers: int) -> None:
 def _refusing(code: int) -> None:
     send = Kernel.send
 
-    def some(kernel: Kernel, messages: Any) -> list[Refusal]:
+    def some(kernel: Kernel, together: Any) -> list[Refusal]:
+        messages = list(singly(together))
         refused = {index: Refusal(index, code, os.strerror(code)) for index in range(len(messages)) if _befalls(4)}
         passed = [index for index in range(len(messages)) if index not in refused]
         for refusal in send(kernel, [messages[index] for index in passed]):

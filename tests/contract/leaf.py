@@ -17,7 +17,7 @@ from vtep.errors import KernelError
 from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
 from vtep.kernel.links import Links
 from vtep.kernel.memory import Crashed
-from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb
+from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb, singly
 from vtep.kernel.target import KernelTarget
 from vtep.kinds import KINDS
 from vtep.reconcile.engine import Engine, Report, Scope
@@ -82,7 +82,8 @@ class Mishaps:
 
     def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
         refusals: list[Refusal] = []
-        for index, message in enumerate(messages):
+        alone = list(singly(messages))
+        for index, message in enumerate(alone):
             if self.crash_after == 0:
                 raise Crashed
             self.sent.append(message)
@@ -95,7 +96,7 @@ class Mishaps:
                 if self.crash_after == 0:
                     raise Crashed
         if self.answers_lost:
-            return [Refusal(index, errno.ENOBUFS, "lost") for index in range(len(messages))]
+            return [Refusal(index, errno.ENOBUFS, "lost") for index in range(len(alone))]
         return refusals
 
     def drain(self) -> Hints:

@@ -31,6 +31,7 @@ tunnel_messages = st.builds(
     state=st.sampled_from([0xC0] * 6 + [0x80, 0x02, 0x42, 0x40, 0x00]),
     dst=st.sampled_from([None, *VTEPS * 3, Ip.parse("fd00::2")]),
     vni=st.sampled_from([None, None, 100, 200]),
+    also=st.just(()) | st.lists(often_a_station, max_size=3).map(tuple),
 )
 access_messages = st.builds(
     dict,

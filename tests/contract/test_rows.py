@@ -207,6 +207,20 @@ def test_refusals_name_their_messages_and_the_rest_of_the_batch_goes_on(any_worl
         assert sum(row.mac.startswith(b"\2\0\0\0\1") for row in world.rows()) == 2 * 197
 
 
+def test_of_many_alike_in_one_message_each_is_refused_by_its_own_index(any_world) -> None:
+    with any_world() as world:
+        vxlan = world.index("vx0")
+        first, *rest = macs = [Mac(b"\2\0\0\0\1" + bytes([place])) for place in range(200)]
+        world.kernel.send([Neighbour(CREATE, vxlan, macs[place], BOTH | EXT, OURS, VTEP_A) for place in (3, 150)])
+        many = Neighbour(CREATE, vxlan, first, BOTH | EXT, OURS, VTEP_A, also=tuple(rest))
+        gone = Neighbour(DELETE, vxlan, macs[199], SELF, 0, also=(M,))
+
+        refusals = world.kernel.send([many, gone])
+
+        assert render_refusals(refusals) == ["#3 EEXIST bridge done", "#150 EEXIST bridge done", "#201 ENOENT"]
+        assert sum(row.mac.startswith(b"\2\0\0\0\1") for row in world.rows()) == 2 * 200 - 1
+
+
 def test_a_bridge_row_is_read_back_wherever_it_is(any_world) -> None:
     with any_world() as world:
         add()(world)

@@ -22,7 +22,16 @@ from vtep import config
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget
 from vtep.errors import StreamError
 from vtep.intent import candidates_of
-from vtep.kernel.messages import NTF_EXT_LEARNED, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Neighbour, Verb
+from vtep.kernel.messages import (
+    NTF_EXT_LEARNED,
+    NTF_MASTER,
+    NTF_SELF,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    Neighbour,
+    Verb,
+    singly,
+)
 from vtep.replay import Replay
 from vtep.routes.event import Announced, Withdrawn
 from vtep.routes.exabgp import decode
@@ -106,7 +115,7 @@ class _Run:
         send = kernel.send
 
         def overheard(messages):
-            self._heard += messages
+            self._heard += singly(messages)
             return send(messages)
 
         kernel.send = overheard

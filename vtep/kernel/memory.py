@@ -38,6 +38,7 @@ from vtep.kernel.messages import (
     Neighbour,
     Refusal,
     Verb,
+    singly,
 )
 
 
@@ -86,7 +87,7 @@ class MemoryKernel:
 
     def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
         refusals = []
-        for index, message in enumerate(messages):
+        for index, message in enumerate(singly(messages)):
             self._count_down()
             try:
                 self._carry_out(message)

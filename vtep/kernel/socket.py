@@ -51,6 +51,7 @@ from vtep.kernel.messages import (
     pack,
     parse_answer,
     parse_neighbours,
+    portions,
     request_host,
     request_neighbours,
     request_row,
@@ -183,8 +184,11 @@ class Kernel:
         ENOBUFS in a refusal: the kernel's answer was lost (or it had no memory), read the row back.
         """
         refusals: list[Refusal] = []
-        for first in range(0, len(messages), MESSAGES_PER_SEND):
-            refusals += self._send_part(messages[first : first + MESSAGES_PER_SEND], first)
+        first = 0
+        for portion in portions(messages, MESSAGES_PER_SEND):
+            found, count = self._send_portion(portion, first)
+            refusals += found
+            first += count
         return refusals
 
     def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]:
@@ -267,8 +271,9 @@ class Kernel:
             overrun=overrun,
         )
 
-    def _send_part(self, messages: Sequence[Neighbour], first: int) -> list[Refusal]:
-        batch = pack(messages, self._requests.take_seqs(len(messages)))
+    def _send_portion(self, messages: Sequence[Neighbour], first: int) -> tuple[list[Refusal], int]:
+        """Return the refusals, and how many messages there were."""
+        batch = pack(messages, self._requests.take_seqs(MESSAGES_PER_SEND))
         answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbours)
         refused: dict[int, Refusal] = {}
         acknowledged = False
@@ -277,12 +282,12 @@ class Kernel:
                 continue
             acknowledged |= seq == batch.barrier
             if answer.errno and answer.mac is not None:
-                index = batch.index_of(seq, answer.mac)
-                refused[index] = _refusal(messages[index], first + index, answer)
+                index, flags = batch.find(seq, answer.mac)
+                refused[index] = _refusal(flags, first + index, answer)
         if lost or not acknowledged:
-            for index in range(len(messages)):
+            for index in range(batch.count):
                 refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
-        return [refused[index] for index in sorted(refused)]
+        return [refused[index] for index in sorted(refused)], batch.count
 
     def _get_all(
         self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
@@ -421,8 +426,8 @@ def _attach(events: socket.socket, program: Sequence[tuple[int, int, int, int]])
     events.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
-def _refusal(message: Neighbour, index: int, answer: Answer) -> Refusal:
-    done = message.flags & ~answer.flags
+def _refusal(asked: int, index: int, answer: Answer) -> Refusal:
+    done = asked & ~answer.flags
     return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
 
 

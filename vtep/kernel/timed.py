@@ -31,6 +31,6 @@ class Timed:
     def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
         began = self._clock()
         refusals = self._kernel.send(messages)
-        if messages:
-            self.message_s.observe((self._clock() - began) / len(messages), len(messages))
+        if count := sum(1 + len(message.also) for message in messages):
+            self.message_s.observe((self._clock() - began) / count, count)
         return refusals

@@ -98,11 +98,12 @@ class _Fdb:
     def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
         port = ground.ready[change.keys[0][0]].port
         # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
+        first, *rest = [mac for _, mac in change.keys]
+        also = tuple(rest)
         if halves := _DELETED.get(change.verb):
-            return [[Neighbour(Verb.DELETE, port, mac, half, 0) for _, mac in change.keys] for half in halves]
-        verb, row = _VERBS[change.verb], change.row
-        vtep, vni = row.vtep, row.vni
-        return ([Neighbour(verb, port, mac, _BOTH, _STATE, vtep, vni) for _, mac in change.keys],)
+            return [[Neighbour(Verb.DELETE, port, first, half, 0, also=also)] for half in halves]
+        row = change.row
+        return ([Neighbour(_VERBS[change.verb], port, first, _BOTH, _STATE, row.vtep, row.vni, also=also)],)
 
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row

@@ -72,7 +72,7 @@ LOCAL_LEARNED = "local-learned"
 
 
 class Refusal(Protocol):
-    """One message that the target did not carry out."""
+    """One message that the target did not carry out; of those that stand together each has its own index."""
 
     @property
     def index(self) -> int: ...
@@ -114,7 +114,10 @@ class Kind(Protocol):
         """Return what to ask the target in order to see one key."""
 
     def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Message]]:
-        """Return the messages that make the change, by turns: the first one for each key, then the second of each."""
+        """Return the messages that make the change, by turns: the first one for each key, then the second of each.
+
+        A message may stand for many alike; a target counts each of them.
+        """
 
     def order(self, change: Change) -> Any:
         """Sort changes so that the target can take many at once."""

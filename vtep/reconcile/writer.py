@@ -199,7 +199,7 @@ class Writer:
 
 
 def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> tuple[list[Message], list[int]]:
-    """Return the first message of every change, then every second one, and for each the number of its row.
+    """Return the first messages of every change, then every second ones, and for each the number of its row.
 
     Those of one row keep their order, and many alike that stand together cost the target less.
     """
@@ -209,10 +209,11 @@ def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> t
     for turn in range(max(map(len, spelled), default=0)):
         first = 0
         for change, turns in zip(changes, spelled, strict=True):
+            end = first + len(change.keys)
             if turn < len(turns):
                 messages += turns[turn]
-                owner += range(first, first + len(turns[turn]))
-            first += len(change.keys)
+                owner += range(first, end)
+            first = end
     return messages, owner
 
 

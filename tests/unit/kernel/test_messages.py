@@ -20,7 +20,9 @@ from vtep.kernel.messages import (
     Verb,
     pack,
     parse_neighbours,
+    portions,
     request_row,
+    singly,
     split,
 )
 
@@ -86,6 +88,7 @@ neighbours = st.builds(
     verb=st.sampled_from(Verb),
     flags=st.sampled_from([0x16, 0x02]),
     vni=st.sampled_from([None, 200]),
+    also=st.lists(st.sampled_from(MACS), max_size=12).map(tuple),
 )
 
 
@@ -95,11 +98,29 @@ def test_what_was_packed_is_parsed_in_order_and_each_answer_finds_its_message(se
 
     found = list(parse_neighbours(batch.datagram))
 
-    assert [(m.port, m.mac, m.flags, m.state, m.dst, m.vni) for m in sent] == [
+    alone = list(singly(sent))
+    assert [(m.port, m.mac, m.flags, m.state, m.dst, m.vni) for m in alone] == [
         (row.port, row.mac, row.flags, row.state, row.dst, row.vni) for _, _, row in found
     ]
-    assert list(range(len(sent))) == [batch.index_of(seq, row.mac) for _, seq, row in found]
+    assert [(place, m.flags) for place, m in enumerate(alone)] == [batch.find(seq, row.mac) for _, seq, row in found]
     assert batch.barrier == found[-1][1]
+    assert batch.count == len(alone)
+
+
+@given(st.lists(neighbours, max_size=20), st.integers(1, 30))
+def test_portions_are_full_but_the_last_and_lose_no_message(sent: list[Neighbour], most: int) -> None:
+    cut = [list(singly(portion)) for portion in portions(sent, most)]
+
+    assert list(singly(sent)) == [message for portion in cut for message in portion]
+    assert all(len(portion) == most for portion in cut[:-1])
+    assert all(1 <= len(portion) <= most for portion in cut[-1:])
+
+
+def test_many_alike_are_the_octets_of_each() -> None:
+    together = ours(MACS[0], also=tuple(MACS[1:]))
+
+    assert [message.mac for message in singly([together])] == MACS
+    assert pack([together], 7) == pack([ours(mac) for mac in MACS], 7)
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
