@@ -81,6 +81,13 @@ class Index:
         found = self._macs.get(mac, ())
         return (found,) if isinstance(found, MacIp) else found
 
+    def lone(self, macs: Iterable[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
+        """Yield each of them with its route, if it has one only and no station."""
+        get, residents = self._macs.get, self.residents
+        for mac in macs:
+            found = get(mac)
+            yield mac, found if isinstance(found, MacIp) and mac not in residents else None
+
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return self._hosts.get(ip, ())
 

@@ -44,7 +44,7 @@ def project(
     if changed is None:
         changed = _everything(rib, policy, previous)
     draft = MacDraft(previous, policy)
-    todo = dict.fromkeys(changed.macs, frozenset[Vni]())
+    todo = dict.fromkeys(draft.judge_lone(changed.macs, rib), frozenset[Vni]())
     for vni, mac in (*draft.clear(cleared), *draft.take_due(now)):
         todo[mac] = todo.get(mac, frozenset()) | {vni}
     for mac, vnis in todo.items():

@@ -29,7 +29,7 @@ from vtep.intent import (
 )
 from vtep.projection import duplicates
 from vtep.projection.macs import Before, Judgement, judge_mac
-from vtep.projection.plain import judge_alone, judge_plain, rank
+from vtep.projection.plain import judge_plain, rank, rows_alone
 from vtep.projection.policy import Policy
 from vtep.rib import Rib
 from vtep.routes.mac_ip import MacIp
@@ -94,30 +94,33 @@ class MacDraft:
     def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
         routes = rib.index.routes_of(mac)
-        if mac not in rib.index.residents and mac not in self.judged:
-            if len(routes) == 1 and not (vnis or self._has_past) and self._judge_alone(mac, routes[0], rib):
-                return
-            if self._judge_plainly(mac, routes, vnis, rib, now):
-                return
+        may_be_plain = mac not in rib.index.residents and mac not in self.judged
+        if may_be_plain and self._judge_plainly(mac, routes, vnis, rib, now):
+            return
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
         before = partial(self._before, mac)
         self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
 
-    def _judge_alone(self, mac: Mac, route: MacIp, rib: Rib) -> bool:
-        """Go the shortest way with a MAC that is new or stays, where nothing is remembered of any; false if it may not."""
-        row = judge_alone(route, rib, self.policy)
-        if row is None:
-            return False
-        old = self.previous.judged.get(mac)
+    def judge_lone(self, macs: Iterable[Mac], rib: Rib) -> Iterable[Mac]:
+        """Go the shortest way with MACs that are new or stay, where nothing is remembered of any; return the others."""
+        if self._has_past:
+            return macs
+        before, judged = self.previous.judged, self.judged
+        others = []
+        for mac, row in rows_alone(macs, rib, self.policy):
+            old = before.get(mac)
+            if row is None or not self._may_follow(old, row):
+                others.append(mac)
+            elif row != old:
+                self._note_row((row.vni, mac), old, row)
+                judged[mac] = row
+        return others
+
+    def _may_follow(self, old: Story | None, row: RemoteMac) -> bool:
+        """Tell whether a row that nothing is remembered of may come in the place of what was told before."""
         if old is None:
-            if self._rows(row.vni) >= self.policy.macs_per_vni:
-                return False
-        elif not (isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place):
-            return False
-        if row != old:
-            self._note_row(row.key, old, row)
-            self.judged[mac] = row
-        return True
+            return self._rows(row.vni) < self.policy.macs_per_vni
+        return isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place
 
     def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
         """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""
