@@ -10,7 +10,7 @@ and the stations that were heard here, by MAC and by host address.
 Knows which route has which key; whose it is, and whether it is still good, is the RIB's business.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import ceil, inf
 from typing import Final, TypeVar, cast
 
@@ -81,11 +81,10 @@ class Index:
         found = self._macs.get(mac, ())
         return (found,) if isinstance(found, MacIp) else found
 
-    def lone(self, macs: Iterable[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
+    def lone(self, macs: Collection[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
         """Yield each of them with its route, if it has one only and no station."""
-        get, residents = self._macs.get, self.residents
-        for mac in macs:
-            found = get(mac)
+        residents = self.residents
+        for mac, found in zip(macs, self._macs.of(macs), strict=True):
             yield mac, found if isinstance(found, MacIp) and mac not in residents else None
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:

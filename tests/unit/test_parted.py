@@ -23,6 +23,8 @@ def test_it_holds_what_a_dictionary_would(changes: list[tuple[bytes, int | None]
     assert (dict(parted), len(parted), bool(parted)) == (usual, len(usual), bool(usual))
     assert (parted.get(asked, "none"), asked in parted) == (usual.get(asked, "none"), asked in usual)
     assert parted.part(asked).get(asked) == usual.get(asked)
+    keys = [asked, *usual]
+    assert parted.of(keys) == [usual.get(key) for key in keys]
 
 
 def test_its_parts_are_about_as_large_as_one_another() -> None:

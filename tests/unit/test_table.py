@@ -44,6 +44,18 @@ def test_a_version_may_be_read_while_newer_ones_are_made(history: list[dict], da
     assert next(walk, None) is None
 
 
+@given(st.lists(changes, min_size=1, max_size=4))
+def test_many_keys_are_asked_for_in_one_go(history: list[dict]) -> None:
+    keys = {key for change in history for key in change}
+    versions, contents = [Table()], [{}]
+    for change in history:
+        versions.append(versions[-1].changed(change))
+        contents.append(settled(contents[-1], change))
+
+    for version, content in zip(versions, contents, strict=True):
+        assert version.of(keys) == [content.get(key) for key in keys]
+
+
 @given(changes, st.lists(changes, min_size=2, max_size=4))
 def test_several_versions_may_be_made_of_one(first: dict, ways: list[dict]) -> None:
     start = Table().changed(first)

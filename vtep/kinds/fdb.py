@@ -63,8 +63,7 @@ class _Fdb:
         return None if mac is None else _row(mac)
 
     def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
-        found = map(intent.macs.get, keys)
-        return [(None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for mac in found]
+        return [(None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for mac in intent.macs.of(keys)]
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched

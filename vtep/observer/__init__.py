@@ -109,8 +109,8 @@ class Observer:
             return
         if intent.complete != before.complete:
             self.happen(Entry("complete" if intent.complete else "incomplete", text=intent.why))
-        for key in intent.touched:
-            old, row = before.macs.get(key), intent.macs.get(key)
+        touched = intent.touched
+        for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
             self._census.take(key, old, row)
             self._tables.take(key, there=row is not None)
             if old is not None and row is not None and old.via != row.via:

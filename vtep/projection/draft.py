@@ -4,7 +4,7 @@ Keeps the rule that a full VNI takes no new MAC, and tells whether the meaning c
 `macs`; nothing here looks at a route but to ask.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
@@ -101,26 +101,26 @@ class MacDraft:
         before = partial(self._before, mac)
         self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
 
-    def judge_lone(self, macs: Iterable[Mac], rib: Rib) -> Iterable[Mac]:
+    def judge_lone(self, macs: Collection[Mac], rib: Rib) -> Collection[Mac]:
         """Go the shortest way with MACs that are new or stay, where nothing is remembered of any; return the others."""
         if self._has_past:
             return macs
-        before, judged = self.previous.judged, self.judged
+        judged = self.judged
         others = []
-        for mac, row in rows_alone(macs, rib, self.policy):
-            old = before.get(mac)
-            if row is None or not self._may_follow(old, row):
+        for (mac, row), told in zip(rows_alone(macs, rib, self.policy), self.previous.judged.of(macs), strict=True):
+            old = told if isinstance(told, RemoteMac) else None
+            if row is None or old is not told or not self._may_follow(old, row):
                 others.append(mac)
             elif row != old:
                 self._note_row((row.vni, mac), old, row)
                 judged[mac] = row
         return others
 
-    def _may_follow(self, old: Story | None, row: RemoteMac) -> bool:
-        """Tell whether a row that nothing is remembered of may come in the place of what was told before."""
+    def _may_follow(self, old: RemoteMac | None, row: RemoteMac) -> bool:
+        """Tell whether this row may come, or come in the place of that one, with nothing to remember."""
         if old is None:
             return self._rows(row.vni) < self.policy.macs_per_vni
-        return isinstance(old, RemoteMac) and old.vni == row.vni and old.place == row.place
+        return old.vni == row.vni and old.place == row.place
 
     def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
         """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""

@@ -6,7 +6,7 @@ rival, what is frozen, and places whose routes disagree. Does not know our own s
 found once for all routes that share them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -35,7 +35,7 @@ class Plain(Struct, frozen=True, gc=False):
 Ranked: TypeAlias = tuple[Plain, MacIp]
 
 
-def rows_alone(macs: Iterable[Mac], rib: Rib, policy: Policy) -> Iterator[tuple[Mac, RemoteMac | None]]:
+def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tuple[Mac, RemoteMac | None]]:
     """Yield each MAC with its row, if it has one route, which is plain, and the row says all there is to say about it.
 
     One loop for very many, since a call for each costs as much as what it does.

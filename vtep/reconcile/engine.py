@@ -326,11 +326,11 @@ class Engine:
         """
         if self._known.is_amiss:
             return list(keys)
-        claims, foreign = self.ledger.claims(kind.name), self._known.foreign[kind.name]
+        claims, foreign = self.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
         usable, complete = this.ground.ready.keys() - this.ground.given_up, this.intent.complete
         others: list[Key] = []
-        for key, (wanted, rank) in zip(keys, kind.asked(this.intent, keys), strict=True):
-            claim, place, verdict = claims.get(key), kind.place(key), None
+        for key, (wanted, rank), claim in zip(keys, kind.asked(this.intent, keys), claims, strict=True):
+            place, verdict = kind.place(key), None
             if place not in usable or key in foreign:
                 pass
             elif claim is None:
