@@ -122,6 +122,12 @@ class Index:
         """These routes are the same and mean something else: they are stale now."""
         self._mark(route.mac for route in routes if isinstance(route, MacIp))
 
+    def mark_macs(self, macs: Iterable[Mac]) -> None:
+        """Whether these can be remote is otherwise, and so is what hosts have them for."""
+        known = [mac for mac in macs if mac in self._macs]
+        self._mark(known)
+        self._changed.hosts.update(route.ip for mac in known for route in self.routes_of(mac) if route.ip is not None)
+
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Put a route in the place of another; a key belongs to one type of route."""
         either = new or old

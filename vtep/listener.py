@@ -155,10 +155,11 @@ class Listener:
         self._everything_anew = True
 
     def learn_own_macs(self, macs: frozenset[Mac]) -> None:
-        """Our own devices' MACs are never remote."""
-        if macs != self._policy.own_macs:
+        """Our own devices' MACs are never remote. Devices come and go all the time, and nobody else's MAC is judged for that."""
+        before = self._policy.own_macs
+        if macs != before:
             self._policy = Policy(self.config, macs)
-            self._everything_anew = True
+            self.rib.index.mark_macs(macs ^ before)
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         self._cleared += keys

@@ -21,7 +21,7 @@ from vtep.reconcile.ownership import Claims
 from vtep.reconcile.steps import run_to_end
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.10"
-ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))
+ONE, TWO, THREE, FOUR = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3, 4))
 
 LEAF = """
 [node]
@@ -382,6 +382,25 @@ def test_learning_the_same_own_macs_again_judges_nothing() -> None:
     leaf.listener.learn_own_macs(frozenset({Mac.parse(TWO)}))
 
     assert leaf.listener.judge(leaf.now) is learned
+
+
+def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, TWO)
+    leaf.hear(leaf.lines.announce(A, wire.Instance(A).mac(THREE, ip="172.16.0.3")))
+    before = leaf.applied
+    assert len(before.hosts) == 1
+
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE), Mac.parse(FOUR)}))
+    came = leaf.listener.judge(leaf.now)
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE)}))
+    nothing = leaf.listener.judge(leaf.now)
+    leaf.listener.learn_own_macs(frozenset())
+    went = leaf.listener.judge(leaf.now)
+
+    assert (came.touched, len(came.hosts)) == (((Vni(100), Mac.parse(THREE)),), 0)
+    assert nothing is came
+    assert (went.touched, went.macs, went.hosts) == (came.touched, before.macs, before.hosts)
 
 
 def test_own_macs_outlive_a_reload() -> None:
