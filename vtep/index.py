@@ -11,6 +11,7 @@ Knows which route has which key; whose it is, and whether it is still good, is t
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, islice
 from math import ceil, inf
 from typing import Final, TypeVar, cast
 
@@ -49,6 +50,12 @@ class Changed:
 
     def __bool__(self) -> bool:
         return bool(self.macs or self.hosts or self.endpoints or self.segments)
+
+    def add(self, other: "Changed") -> None:
+        self.macs |= other.macs
+        self.hosts |= other.hosts
+        self.endpoints |= other.endpoints
+        self.segments |= other.segments
 
     def take(self, share: float) -> "Changed":
         """Take out this share of the MACs and of the hosts, and all of the others, which are few."""
@@ -107,6 +114,19 @@ class Index:
     def everything(self) -> Changed:
         """Return all that there is to judge."""
         return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
+
+    def in_parts(self, most: int) -> Iterator[Changed]:
+        """Yield all that there is to judge, so many MACs and hosts at a time, and what is few at first.
+
+        What comes or goes meanwhile may be missing: it is among what changed.
+        """
+        yield Changed(endpoints=self._endpoints, segments=self._members)
+        macs = chain(chain.from_iterable(list(part) for part in self._macs.parts), list(self.residents))
+        while part := Changed(macs=islice(macs, most)):
+            yield part
+        hosts = iter(list(self._hosts))
+        while part := Changed(hosts=islice(hosts, most)):
+            yield part
 
     def take_changed(self, work_max: float = inf) -> Changed:
         """Return what changed since the last call, or as much of it as takes twice this work at most."""
@@ -168,12 +188,12 @@ class Index:
     def mark_resident(self, mac: Mac) -> None:
         """Whether its station counts may have changed."""
         self._changed.macs.add(mac)
-        self.work += _WORK_OF_RIVALS
+        self.work += WORK_OF_RIVALS
 
     def _mark(self, macs: Iterable[Mac]) -> None:
         before = len(self._changed.macs)
         self._changed.macs.update(macs)
-        self.work += _WORK_OF_RIVALS * (len(self._changed.macs) - before)
+        self.work += WORK_OF_RIVALS * (len(self._changed.macs) - before)
 
     def _put_mac_ip(self, either: MacIp, old: MacIp | None, new: MacIp | None) -> None:
         mac, ip = either.mac, either.ip
@@ -183,7 +203,7 @@ class Index:
             self.work += 1
         else:
             self._replace_mac(mac, old, new)
-            self.work += _WORK_OF_RIVALS
+            self.work += WORK_OF_RIVALS
         self._changed.macs.add(mac)
         if ip is not None:
             _replaced(self._hosts, ip, old, new)
@@ -232,7 +252,7 @@ class Index:
         self._changed.segments.add(either.esi)
 
 
-_WORK_OF_RIVALS: Final = 4
+WORK_OF_RIVALS: Final = 4
 """Several places to choose from, or a past to compare with, take so many times as long (measured: 5 to 10 us to 3 where the
 projection has a short way, as for nearly all; the long way takes 12 to 39)."""
 

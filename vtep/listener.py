@@ -7,7 +7,7 @@ suffers.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Final
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import Config
 from vtep.errors import StreamError
-from vtep.index import Changed
+from vtep.index import WORK_OF_RIVALS, Changed
 from vtep.intent import NOTHING, Intent, RowKey
 from vtep.projection import Policy, frozen_at, highest_rival, project
 from vtep.rib import Holds, Rib
@@ -26,6 +26,7 @@ from vtep.station import Station
 
 BAD_LINES_KEPT: Final = 100
 BAD_LINE_HEAD: Final = 1024
+ANEW_AT_ONCE: Final = 256
 
 
 class BadLine(Struct, frozen=True):
@@ -50,7 +51,8 @@ class Listener:
         self.on_answer: Callable[[Answered], None] = lambda _: None
         """Whoever has given ExaBGP commands."""
         self._policy = Policy(config)
-        self._everything_anew = False
+        self._anew: Iterator[Changed] | None = None
+        """What is to be judged by another configuration, and has not been yet."""
         self._cleared: list[RowKey] = []
         self._may_announce: frozenset[Vni] = frozenset()
         self._astray: dict[RowKey, None] = {}
@@ -132,14 +134,13 @@ class Listener:
 
         Of what takes far more work than this only a part is judged, and the rest is left `unjudged`.
         """
-        changed: Changed | None = self.rib.index.take_changed(inf if self._everything_anew else work_max)
-        if self._everything_anew:
-            changed = None
-        elif not self._is_news(changed, now):
+        changed = self.rib.index.take_changed(work_max)
+        for part in self._take_anew(work_max):
+            changed.add(part)
+        if not self._is_news(changed, now):
             return self.intent
         whole = not self.unjudged
         self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole)
-        self._everything_anew = False
         self._cleared = []
         for key in self.intent.lost:
             self.rib.lose_station(*key)
@@ -147,12 +148,12 @@ class Listener:
         return self.intent
 
     def reconfigure(self, config: Config, now: float) -> None:
-        """Judge everything anew by another configuration; the peers need not say anything again."""
+        """Judge everything anew by another configuration, bit by bit; the peers need not say anything again."""
         self.config = config
         self.rib.reconfigure(_holds(config), now)
         self._policy = Policy(config, self._policy.own_macs)
         self.may_announce(self._may_announce)
-        self._everything_anew = True
+        self._anew = self._everything()
 
     def learn_own_macs(self, macs: frozenset[Mac]) -> None:
         """Our own devices' MACs are never remote. Devices come and go all the time, and nobody else's MAC is judged for that."""
@@ -171,14 +172,29 @@ class Listener:
     @property
     def unjudged(self) -> int:
         """How much work waits for the next judgement, in MACs that have one route."""
-        return self.rib.index.work
+        return self.rib.index.work + (0 if self._anew is None else WORK_OF_RIVALS)
 
     @property
     def due(self) -> float | None:
         """When time alone changes something."""
         return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)
 
-    def _is_news(self, changed: Changed | None, now: float) -> bool:
+    def _everything(self) -> Iterator[Changed]:
+        """Yield all that a configuration has a say in, a part at a time: judging a million MACs takes seconds."""
+        yield Changed(segments=(*self._policy.contested, *(esi for esi, _ in self.intent.forwarders.unordered())))
+        yield from self.rib.index.in_parts(ANEW_AT_ONCE)
+
+    def _take_anew(self, work_max: float) -> Iterator[Changed]:
+        """Yield as much of what is to be judged anew as takes this work."""
+        while self._anew is not None and work_max > 0:
+            part = next(self._anew, None)
+            if part is None:
+                self._anew = None
+                return
+            work_max -= WORK_OF_RIVALS * (len(part.macs) + len(part.hosts))
+            yield part
+
+    def _is_news(self, changed: Changed, now: float) -> bool:
         return bool(
             changed
             or self._cleared

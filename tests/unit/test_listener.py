@@ -413,6 +413,29 @@ def test_own_macs_outlive_a_reload() -> None:
     assert len(leaf.listener.judge(leaf.now).macs) == 0
 
 
+def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_the_same() -> None:
+    many = [f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(700)]
+    leaves = [Leaf(), Leaf()]
+    for leaf in leaves:
+        leaf.ready(A, *many)
+        hosts = (wire.Instance(A).mac(mac, ip=f"172.16.{place >> 8}.{place & 255}") for place, mac in enumerate(many))
+        leaf.hear(leaf.lines.announce(A, *hosts, wire.Instance(A).flood()))
+    bit_by_bit, at_once = (leaf.listener for leaf in leaves)
+    other = config.parse(LEAF.replace("65000:100", "65000:200"))
+
+    left = []
+    bit_by_bit.reconfigure(other, 0.0)
+    while bit_by_bit.unjudged:
+        left.append(len(bit_by_bit.judge(0.0, 100).macs))
+    at_once.reconfigure(other, 0.0)
+    at_once.judge(0.0)
+
+    assert left == [700 - 256, 700 - 512, 0, 0, 0, 0, 0]
+    for name in ("macs", "hosts", "floods", "refused_floods", "judged", "rows_of_vni"):
+        assert getattr(bit_by_bit.intent, name) == getattr(at_once.intent, name), name
+    assert (len(at_once.intent.macs), len(at_once.intent.judged), at_once.unjudged) == (0, 700, 0)
+
+
 def test_another_route_target_judges_everything_anew_without_bgp() -> None:
     leaf = Leaf()
     leaf.ready(A, ONE)
