@@ -23,7 +23,7 @@ from vtep.kernel.ledger import LedgerFile
 from vtep.kinds import KINDS
 from vtep.kinds.fdb import FdbRow
 from vtep.kinds.flood import FloodRow
-from vtep.reconcile.ownership import Claim
+from vtep.reconcile.ownership import Alike, Claim
 
 PLACE: Final = {"boot": "b00t", "namespace": "4:4026531840"}
 LEDGER: Final = "/run/vtep/ledger"
@@ -49,14 +49,14 @@ def _write(path: Path, records: int) -> list[int]:
     ledger = LedgerFile(path, KINDS, PLACE)
     sizes = [path.stat().st_size]
     for number in range(records):
-        mac = (Vni(100), Mac(b"\x02" + (number // 3).to_bytes(5)))
+        macs = [(Vni(100), Mac(bytes((2, each)) + (number // 3).to_bytes(4))) for each in range(number % 5 + 1)]
         flood = (Vni(100), Ip.parse(f"10.1.0.{number % 250}"), Vni(100))
         if number % 3 < 2:
-            ledger.claim("fdb", {mac: (FdbRow(Ip.parse(f"10.0.{number % 3}.2")), number)})
+            ledger.claim("fdb", [Alike(macs, FdbRow(Ip.parse(f"10.0.{number % 3}.2")), number)])
         elif number % 2:
-            ledger.release("fdb", [mac])
+            ledger.release("fdb", macs)
         else:
-            ledger.claim("flood", {flood: (FloodRow(), number)})
+            ledger.claim("flood", [Alike([flood], FloodRow(), number)])
         sizes.append(path.stat().st_size)
     ledger.close()
     return sizes

@@ -81,6 +81,11 @@ class Ip(bytes):
         return cls(octets)
 
     @property
+    def mapped(self) -> bytes:
+        """Always 16 octets, which `unpack` reads: an IPv4 address as an IPv4-mapped one."""
+        return _V4_MAPPED + self if len(self) == 4 else self
+
+    @property
     def order(self) -> tuple[int, bytes]:
         """Sorts as a number, IPv4 before IPv6."""
         return (len(self), self)

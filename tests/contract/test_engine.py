@@ -11,7 +11,7 @@ from vtep.addr import Ip
 from vtep.kernel.messages import NTF_SELF, Verb
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.compare import orphans
-from vtep.reconcile.ownership import Claims
+from vtep.reconcile.ownership import Claims, alike
 from vtep.reconcile.steps import run_to_end
 
 SELF, MASTER, EXT, STICKY = 0x02, 0x04, 0x10, 0x40
@@ -624,8 +624,7 @@ def test_a_life_later_rows_that_are_still_right_are_not_written(any_world) -> No
 def a_life_later(earlier: Leaf) -> Claims:
     """The claims as a file gives them back: nobody knows any more which of them were confirmed."""
     claims = Claims()
-    for key, claim in earlier.ledger.claims("fdb").items():
-        claims.claim("fdb", {key: (claim.row, claim.rank)})
+    claims.claim("fdb", alike((key, claim.row, claim.rank) for key, claim in earlier.ledger.claims("fdb").items()))
     return claims
 
 

@@ -45,6 +45,13 @@ def test_an_ipv4_mapped_address_is_the_ipv4_one() -> None:
     assert Ip.parse("::ffff:10.0.0.1") == Ip.parse("10.0.0.1") == Ip.unpack(bytes(10) + b"\xff\xff\x0a\x00\x00\x01")
 
 
+@pytest.mark.parametrize("text", ["10.0.0.1", "0.0.0.0", "2001:db8::1", "::10.0.0.1"])
+def test_any_address_can_be_written_in_16_octets(text: str) -> None:
+    mapped = Ip.parse(text).mapped
+
+    assert (len(mapped), str(Ip.unpack(mapped))) == (16, str(Ip.parse(text)))
+
+
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.256", "10.0.0.01", "::1::", "1", "10.0.0.1/32", "leaf1"])
 def test_what_is_no_ip_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no IP address"):

@@ -8,6 +8,7 @@ from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
 from vtep.kernel.messages import NTF_MASTER, NUD_NOARP, Half, Neighbour, Verb
+from vtep.reconcile.ownership import alike
 from vtep.station import Station
 from vtep.status.source import MacQuery
 
@@ -282,7 +283,8 @@ def test_a_row_of_an_earlier_life_that_is_held_takes_nothing_from_those_installe
     leaf.hear(leaf.lines.withdraw(A, Instance(A).mac(ONE).nlri))
     with MemoryLeaf(before=leaf) as next_life:
         ledger = next_life.actor.engine.ledger
-        ledger.claim("fdb", {key: (claim.row, 0) for key, claim in leaf.actor.engine.ledger.claims("fdb").items()})
+        earlier = leaf.actor.engine.ledger.claims("fdb")
+        ledger.claim("fdb", alike((key, claim.row, 0) for key, claim in earlier.items()))
         next_life.step()
         announce(next_life, A, TWO)
 

@@ -1,7 +1,10 @@
 """The claims on disk: an append-only journal, so that a claim costs the same in a table of a million.
 
     header   one line of JSON: format, boot id, network namespace
-    record   crc32 4 · length 1 · its complement 1 · kind 1 · what 1 · rank 8 · packed row
+    record   crc32 4 · length 2 · its complement 2 · kind 1 · what 1 · rank 8 · packed row with its keys
+
+A record names many keys of one row at one place, and counts whole or not at all: none of its rows is written before it
+is. In format 1, which is read as well, a length has one octet and a record one key.
 
 Tied to a boot and a namespace, since rows outlive neither. Written without fsync: what must survive is the death of the
 process, and after the death of the machine no row is left to own. A torn tail is dropped, since it is what a death in
@@ -12,17 +15,23 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from vtep.errors import KernelError, LedgerError
 from vtep.parted import Parted
-from vtep.reconcile.kind import Key, Kind, Row
-from vtep.reconcile.ownership import Claim, Claims, Moment
+from vtep.reconcile.kind import Key, Kind
+from vtep.reconcile.ownership import Alike, Claim, Claims, Moment
+from vtep.reconcile.steps import parts
 
-FORMAT: Final = 1
-_HEAD: Final = struct.Struct("<IBB")
+FORMAT: Final = 2
+KEYS_MAX: Final = 1024
+"""In one record: no kind takes more than 32 octets for a key, and the length is below 65,536."""
+_Frame: TypeAlias = tuple[struct.Struct, int]
+"""Checksum, length and its complement; and the greatest length."""
+_FRAMES: Final[dict[int, _Frame]] = {1: (struct.Struct("<IBB"), 0xFF), FORMAT: (struct.Struct("<IHH"), 0xFFFF)}
 _CLAIM: Final = struct.Struct("<BBQ")  # kind, what, rank
 _CLAIMED: Final = 0
 _RELEASED: Final = 1
@@ -35,10 +44,10 @@ class LedgerFile:
         """Open or make the file; `place` names the boot and the namespace whose rows it is about."""
         self._path = path
         self._kinds = {kind.name: (index, kind) for index, kind in enumerate(kinds)}
+        self._place = place
         self._claims = Claims()
         self.torn = 0
         """Octets of an unfinished record at the end that were dropped."""
-        self._header = json.dumps({"format": FORMAT, **place}).encode() + b"\n"
         if path.exists():
             self._load(path.read_bytes(), list(kinds))
         self._file = self._compact()
@@ -49,23 +58,35 @@ class LedgerFile:
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         return self._claims.confirmed(kind)
 
-    def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
-        number, packer = self._kinds[kind]
-        self._append(_record(number, _CLAIMED, rank, packer.pack(key, row)) for key, (row, rank) in rows.items())
+    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+        self._append(self._records(kind, _CLAIMED, rows))
         self._claims.claim(kind, rows)
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         self._claims.confirm(kind, keys, at)
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
-        keys = list(keys)
-        number, packer = self._kinds[kind]
         claims = self._claims.claims(kind)
-        self._append(_record(number, _RELEASED, 0, packer.pack(key, claims[key].row)) for key in keys if key in claims)
-        self._claims.release(kind, keys)
+        claimed: defaultdict[Hashable, list[Key]] = defaultdict(list)
+        for key in keys:
+            if key in claims:
+                claimed[key[0]].append(key)
+        # By the keys alone it is known what is released; a record takes a row as well, and any will do.
+        groups = [Alike(together, claims[together[0]].row) for together in claimed.values()]
+        self._append(self._records(kind, _RELEASED, groups))
+        for group in groups:
+            self._claims.release(kind, group.keys)
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _records(self, kind: str, what: int, groups: Iterable[Alike]) -> Iterator[bytes]:
+        number, packer = self._kinds[kind]
+        head, length_max = _FRAMES[FORMAT]
+        for group in groups:
+            for keys in parts(group.keys, KEYS_MAX):
+                body = _CLAIM.pack(number, what, group.rank) + packer.pack(keys, group.row)
+                yield head.pack(zlib.crc32(body), len(body), len(body) ^ length_max) + body
 
     def _append(self, records: Iterable[bytes]) -> None:
         """Write all of it or nothing; what cannot be claimed must not be written to the kernel either."""
@@ -83,31 +104,33 @@ class LedgerFile:
 
     def _load(self, data: bytes, kinds: list[Kind]) -> None:
         header, newline, body = data.partition(b"\n")
-        if not newline and self._header.startswith(header):
+        if not newline and any(self._header(known).startswith(header) for known in _FRAMES):
             self.torn = len(data)
             return
-        self._check_header(header)
+        frame = self._frame_below(header)
         offset = 0
         while offset < len(body):
-            end = self._record_end(body, offset)
+            end = self._record_end(body, offset, frame)
             if end is None:
                 self.torn = len(body) - offset
                 return
-            self._replay(body[offset + _HEAD.size : end], kinds)
+            self._replay(body[offset + frame[0].size : end], kinds)
             offset = end
 
-    def _check_header(self, header: bytes) -> None:
-        if header + b"\n" == self._header:
-            return
+    def _frame_below(self, header: bytes) -> _Frame:
+        """Return what the records below this header are framed in."""
+        for known, frame in _FRAMES.items():
+            if header + b"\n" == self._header(known):
+                return frame
         try:
             found = json.loads(header)
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise self._damaged("its first line is no header")
-        if found.get("format") != FORMAT:
+        if found.get("format") not in _FRAMES:
             raise self._damaged(f"its format is {found.get('format')}, ours {FORMAT}")
-        for name, value in json.loads(self._header).items():
+        for name, value in self._place.items():
             if found.get(name) != value:
                 raise LedgerError(
                     f"{self._path}: it is about another {name} ({found.get(name)}, this is {value}), where none of its rows "
@@ -115,18 +138,19 @@ class LedgerFile:
                 )
         raise self._damaged("its first line is not as it was written")
 
-    def _record_end(self, body: bytes, offset: int) -> int | None:
+    def _record_end(self, body: bytes, offset: int, frame: _Frame) -> int | None:
         """Return where the record ends, or nothing if the file ends within it."""
-        if offset + _HEAD.size > len(body):
+        head, length_max = frame
+        if offset + head.size > len(body):
             return None
-        checksum, length, complement = _HEAD.unpack_from(body, offset)
-        end: int = offset + _HEAD.size + length
+        checksum, length, complement = head.unpack_from(body, offset)
+        end: int = offset + head.size + length
         # Else a damaged length would pass for a torn tail, and all records behind it would go.
-        if length != complement ^ 0xFF or length <= _CLAIM.size:
+        if length != complement ^ length_max or length <= _CLAIM.size:
             raise self._damaged(f"the record at octet {offset} has a length of {length}")
         if end > len(body):
             return None
-        if zlib.crc32(body[offset + _HEAD.size : end]) != checksum:
+        if zlib.crc32(body[offset + head.size : end]) != checksum:
             if end == len(body):
                 return None
             raise self._damaged(f"the record at octet {offset} does not match its checksum")
@@ -137,11 +161,11 @@ class LedgerFile:
         if number >= len(kinds):
             raise self._damaged(f"it has rows of a kind numbered {number}, which this version does not know")
         kind = kinds[number]
-        key, row = kind.unpack(record[_CLAIM.size :])
+        keys, row = kind.unpack(record[_CLAIM.size :])
         if what == _CLAIMED:
-            self._claims.claim(kind.name, {key: (row, rank)})
+            self._claims.claim(kind.name, [Alike(keys, row, rank)])
         else:
-            self._claims.release(kind.name, [key])
+            self._claims.release(kind.name, keys)
 
     def _damaged(self, what: str) -> LedgerError:
         return LedgerError(
@@ -157,16 +181,15 @@ class LedgerFile:
         fresh = self._path.with_suffix(".new")
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._file, self._size = file, 0
-        self._append([self._header])
-        for number, kind in self._kinds.values():
-            self._append(
-                _record(number, _CLAIMED, claim.rank, kind.pack(key, row))
-                for key, claim in self._claims.claims(kind.name).items()
-                for row in (claim.before, claim.row)
-                if row is not None
-            )
+        self._append([self._header(FORMAT)])
+        for name in self._kinds:
+            for part in self._claims.claims(name).parts:
+                self._append(self._records(name, _CLAIMED, _made_again(part)))
         fresh.replace(self._path)
         return file
+
+    def _header(self, number: int) -> bytes:
+        return json.dumps({"format": number, **self._place}).encode() + b"\n"
 
 
 def this_place() -> dict[str, str]:
@@ -178,6 +201,12 @@ def this_place() -> dict[str, str]:
     }
 
 
-def _record(kind: int, what: int, rank: int, packed: bytes) -> bytes:
-    body = _CLAIM.pack(kind, what, rank) + packed
-    return _HEAD.pack(zlib.crc32(body), len(body), len(body) ^ 0xFF) + body
+def _made_again(claims: Mapping[Key, Claim]) -> Iterator[Alike]:
+    """Tell which claims, made one after the other, come to these."""
+    together: defaultdict[tuple[Hashable, Claim], list[Key]] = defaultdict(list)
+    for key, claim in claims.items():
+        together[key[0], claim].append(key)
+    for (_, claim), keys in together.items():
+        if claim.before is not None:
+            yield Alike(keys, claim.before, claim.rank)
+        yield Alike(keys, claim.row, claim.rank)

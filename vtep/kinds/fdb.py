@@ -117,13 +117,16 @@ class _Fdb:
     def is_settled(self, intent: Intent, key: RowKey) -> bool:
         return is_lost_here(intent, key)
 
-    def pack(self, key: RowKey, row: FdbRow) -> bytes:
-        return key[0].to_bytes(3) + key[1] + _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0) + row.vtep
+    def pack(self, keys: Sequence[RowKey], row: FdbRow) -> bytes:
+        first, *others = [mac for _, mac in keys]
+        options = _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0)
+        return b"".join((keys[0][0].to_bytes(3), first, options, row.vtep.mapped, *others))
 
-    def unpack(self, packed: bytes) -> tuple[RowKey, FdbRow]:
+    def unpack(self, packed: bytes) -> tuple[list[RowKey], FdbRow]:
         vni, udp_port, via = _PACKED.unpack_from(packed, 9)
-        row = FdbRow(Ip.unpack(packed[19:]), Vni(vni) if vni else None, udp_port or None, via or None)
-        return (Vni(int.from_bytes(packed[:3])), Mac.unpack(packed[3:9])), row
+        row = FdbRow(Ip.unpack(packed[19:35]), Vni(vni) if vni else None, udp_port or None, via or None)
+        place = Vni(int.from_bytes(packed[:3]))
+        return [(place, Mac.unpack(packed[at : at + 6])) for at in (3, *range(35, len(packed), 6))], row
 
 
 FDB: Final = _Fdb()

@@ -79,12 +79,13 @@ class _Flood:
     def is_settled(self, _intent: Intent, _key: FloodKey) -> bool:
         return False
 
-    def pack(self, key: FloodKey, _row: FloodRow) -> bytes:
-        return key[0].to_bytes(3) + key[2].to_bytes(3) + key[1]
+    def pack(self, keys: Sequence[FloodKey], _row: FloodRow) -> bytes:
+        return keys[0][0].to_bytes(3) + b"".join(other.to_bytes(3) + vtep.mapped for _, vtep, other in keys)
 
-    def unpack(self, packed: bytes) -> tuple[FloodKey, FloodRow]:
-        key = (Vni(int.from_bytes(packed[:3])), Ip.unpack(packed[6:]), Vni(int.from_bytes(packed[3:6])))
-        return key, FloodRow()
+    def unpack(self, packed: bytes) -> tuple[list[FloodKey], FloodRow]:
+        place = Vni(int.from_bytes(packed[:3]))
+        each = [packed[at : at + 19] for at in range(3, len(packed), 19)]
+        return [(place, Ip.unpack(one[3:]), Vni(int.from_bytes(one[:3]))) for one in each], FloodRow()
 
 
 FLOOD: Final = _Flood()

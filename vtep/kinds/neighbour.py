@@ -93,12 +93,13 @@ class _Neighbour:
     def is_settled(self, _intent: Intent, _key: HostKey) -> bool:
         return False
 
-    def pack(self, key: HostKey, row: NeighbourRow) -> bytes:
-        return key[0].to_bytes(3) + row.mac + bytes((row.router,)) + key[1]
+    def pack(self, keys: Sequence[HostKey], row: NeighbourRow) -> bytes:
+        return keys[0][0].to_bytes(3) + row.mac + bytes((row.router,)) + b"".join(ip.mapped for _, ip in keys)
 
-    def unpack(self, packed: bytes) -> tuple[HostKey, NeighbourRow]:
-        key = (Vni(int.from_bytes(packed[:3])), Ip(packed[10:]))
-        return key, NeighbourRow(Mac.unpack(packed[3:9]), bool(packed[9]))
+    def unpack(self, packed: bytes) -> tuple[list[HostKey], NeighbourRow]:
+        place = Vni(int.from_bytes(packed[:3]))
+        keys = [(place, Ip.unpack(packed[at : at + 16])) for at in range(10, len(packed), 16)]
+        return keys, NeighbourRow(Mac.unpack(packed[3:9]), bool(packed[9]))
 
 
 NEIGHBOUR: Final = _Neighbour()

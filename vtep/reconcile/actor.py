@@ -21,7 +21,7 @@ from vtep.intent import NOTHING, Intent
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.kind import Key
-from vtep.reconcile.ownership import Moment
+from vtep.reconcile.ownership import Alike, Moment
 from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps, parts
 from vtep.reconcile.waiting import Waiting
@@ -148,7 +148,7 @@ class Actor:
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
             if row.seen is not None and row.key not in self.engine.ledger.claims(row.kind):
-                self.engine.ledger.claim(row.kind, {row.key: (row.seen.row, 0)})
+                self.engine.ledger.claim(row.kind, [Alike([row.key], row.seen.row)])
                 self.engine.ledger.confirm(row.kind, [row.key], at)
         self.survey()
 

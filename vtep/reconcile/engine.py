@@ -30,7 +30,7 @@ from vtep.reconcile.judgement import Judged, Lot, Pass, is_left_over, is_unwante
 from vtep.reconcile.keys import Keys
 from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
 from vtep.reconcile.knowledge import Knowledge, Known
-from vtep.reconcile.ownership import Claim, Ledger
+from vtep.reconcile.ownership import Alike, Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.writer import Writer, trouble_of
@@ -432,7 +432,7 @@ class Engine:
             if not claim.confirmed and claim.rank > rank and not this.intent.complete:
                 return  # an earlier life knew a better reason, which may yet come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
-            self.ledger.claim(kind.name, {row.key: (row.wanted, rank)})
+            self.ledger.claim(kind.name, [Alike([row.key], row.wanted, rank)])
         self.ledger.confirm(kind.name, [row.key], this.moment)
         self._known.stir(kind, [row.key])
 

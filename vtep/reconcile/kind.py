@@ -131,11 +131,11 @@ class Kind(Protocol):
     def is_settled(self, intent: Intent, key: Key) -> bool:
         """Tell whether the intent compared the row with the station that was heard here, and the row won."""
 
-    def pack(self, key: Key, row: Row) -> bytes:
-        """Write a row of ours down."""
+    def pack(self, keys: Sequence[Key], row: Row) -> bytes:
+        """Write rows of ours down that are alike and at one place."""
 
-    def unpack(self, packed: bytes) -> tuple[Key, Row]:
-        """Read what `pack` wrote."""
+    def unpack(self, packed: bytes) -> tuple[Sequence[Key], Row]:
+        """Read what `pack` wrote, or wrote before it took many keys: one key, with any IPv4 address in 4 octets."""
 
 
 class Target(Protocol):

@@ -5,7 +5,7 @@ unconfirmed: it covers only the two values that we may have left there, the new 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -34,6 +34,14 @@ class Claim(Struct, frozen=True, gc=False):
     """When it was first known to be there as claimed."""
 
 
+class Alike(Struct, frozen=True):
+    """Rows of one place that have one value and one rank."""
+
+    keys: Sequence[Key]
+    row: Row
+    rank: int = 0
+
+
 class Ledger(Protocol):
     """Which rows are ours, by kind."""
 
@@ -43,8 +51,8 @@ class Ledger(Protocol):
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         """Count the rows that are there as claimed, by the first part of their keys."""
 
-    def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
-        """Note, before they are written, that these rows are ours, each with its rank."""
+    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+        """Note, before they are written, that these rows are ours."""
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         """These rows are there as claimed."""
@@ -66,37 +74,53 @@ class Claims:
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         return self._confirmed[kind]
 
-    def claim(self, kind: str, rows: Mapping[Key, tuple[Row, int]]) -> None:
+    def claim(self, kind: str, rows: Collection[Alike]) -> None:
         claims, confirmed = self._of(kind)
-        fresh = Claim(None)
-        last: Claim | None = fresh
-        for key, (row, rank) in rows.items():
-            old = claims.get(key)
-            if old is not last or fresh.row is not row or fresh.rank != rank:
-                last, fresh = old, _instead_of(old, row, rank)
-            claims[key] = fresh
-            if old is not None:
-                confirmed[key[0]] -= old.confirmed
+        for group in rows:
+            last: Claim | None = None
+            fresh = Claim(group.row, group.rank)
+            for key in group.keys:
+                part = claims.part(key)
+                old = part.get(key)
+                if old is not last:
+                    last, fresh = old, _instead_of(old, group.row, group.rank)
+                part[key] = fresh
+                if old is not None and old.confirmed:
+                    confirmed[key[0]] -= 1
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
         last = now = Claim(None)
+        places = []
         for key in keys:
-            claim = claims[key]
-            confirmed[key[0]] += not claim.confirmed
+            part = claims.part(key)
+            claim = part[key]
             if claim is not last:
                 last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
-            claims[key] = now
+            part[key] = now
+            if not claim.confirmed:
+                places.append(key[0])
+        confirmed.update(places)
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         claims, confirmed = self._of(kind)
+        places = []
         for key in keys:
-            old = claims.pop(key, None)
-            if old is not None:
-                confirmed[key[0]] -= old.confirmed
+            old = claims.part(key).pop(key, None)
+            if old is not None and old.confirmed:
+                places.append(key[0])
+        confirmed.subtract(places)
 
     def _of(self, kind: str) -> tuple[Parted[Key, Claim], Counter[Hashable]]:
         return self._claims[kind], self._confirmed[kind]
+
+
+def alike(rows: Iterable[tuple[Key, Row, int]]) -> list[Alike]:
+    """Put rows together, each with its rank."""
+    found: defaultdict[tuple[Hashable, Row, int], list[Key]] = defaultdict(list)
+    for key, row, rank in rows:
+        found[key[0], row, rank].append(key)
+    return [Alike(keys, row, rank) for (_, row, rank), keys in found.items()]
 
 
 def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:

@@ -14,7 +14,7 @@ from vtep.reconcile.diff import Verdict
 from vtep.reconcile.judgement import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.kind import Change, Ground, Key, Kind, Message, Seen, Target
 from vtep.reconcile.knowledge import Knowledge
-from vtep.reconcile.ownership import is_ours
+from vtep.reconcile.ownership import Alike, alike, is_ours
 from vtep.reconcile.report import News, Trouble
 from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
@@ -85,7 +85,7 @@ class Writer:
         """Likewise, all at once where nothing was refused."""
         ledger, removes = self._known.ledger, batch[0].verdict is Verdict.DELETE
         if not removes:
-            ledger.claim(kind.name, {key: (lot.row, lot.rank) for lot in batch for key in lot.keys})
+            ledger.claim(kind.name, [Alike(lot.keys, lot.row, lot.rank) for lot in batch])
         changes = [change_of_lot(lot) for lot in batch]
         if refused := self._send(kind, changes, this):
             rows = [(change_of(row), row) for row in self._rows_of(kind, batch)]
@@ -95,11 +95,12 @@ class Writer:
             self.written += len(change.keys)
             self.changes[change.verb, "ok"] += len(change.keys)
             this.count(change.verb, len(change.keys))
-            if removes:
-                ledger.release(kind.name, change.keys)
-            else:
-                ledger.confirm(kind.name, change.keys, this.moment)
-            self._known.stir(kind, change.keys)
+        keys = [key for lot in batch for key in lot.keys]
+        if removes:
+            ledger.release(kind.name, keys)
+        else:
+            ledger.confirm(kind.name, keys, this.moment)
+        self._known.stir(kind, keys)
 
     def _rows_of(self, kind: Kind, lots: Iterable[Lot]) -> list[Judged]:
         claims = self._known.ledger.claims(kind.name)
@@ -150,17 +151,16 @@ class Writer:
         A claim covers its row and the one before. After a write whose outcome is unknown, or another's hand on our row,
         what is there is neither: then it is claimed as well.
         """
-        there = {
-            row.key: (row.seen.row, row.claim.rank)
+        there = (
+            (row.key, row.seen.row, row.claim.rank)
             for row in rows
             if row.seen is not None
             and row.claim is not None
             and row.seen.row not in (None, row.claim.row)
             and is_ours(row.claim, row.seen)
-        }
-        ledger = self._known.ledger
-        ledger.claim(kind.name, there)
-        ledger.claim(kind.name, {row.key: (row.wanted, row.rank) for row in rows})
+        )
+        wanted = ((row.key, row.wanted, row.rank) for row in rows)
+        self._known.ledger.claim(kind.name, alike(there) + alike(wanted))
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""

@@ -198,15 +198,16 @@ def test_changes_are_sorted_so_that_those_to_one_vtep_follow_each_other() -> Non
     [FdbRow(A), FdbRow(A6), FdbRow(A, Vni(300)), FdbRow(A, Vni((1 << 24) - 1), 65535, (1 << 31) - 1)],
     ids=["IPv4", "IPv6", "another VNI", "everything"],
 )
-def test_a_row_written_down_reads_back(row: FdbRow) -> None:
-    key = (Vni((1 << 24) - 1), M)
+@pytest.mark.parametrize("many", [1, 2, 100])
+def test_rows_written_down_read_back(row: FdbRow, many: int) -> None:
+    keys = [(Vni((1 << 24) - 1), Mac(number.to_bytes(6))) for number in range(many)]
 
-    packed = FDB.pack(key, row)
+    packed = FDB.pack(keys, row)
 
-    assert FDB.unpack(packed) == (key, row)
-    found_key, found = FDB.unpack(packed)
-    assert (type(found_key[0]), type(found_key[1]), type(found.vtep)) == (Vni, Mac, Ip)
-    assert len(packed) < 200  # a record's length is one octet
+    assert FDB.unpack(packed) == (keys, row)
+    found_keys, found = FDB.unpack(packed)
+    assert (type(found_keys[-1][0]), type(found_keys[-1][1]), type(found.vtep)) == (Vni, Mac, Ip)
+    assert len(packed) == 35 + 6 * (many - 1)
 
 
 def intent(seq: int = 0, *, sticky: bool = False) -> Intent:

@@ -93,9 +93,16 @@ def test_changes_are_sorted_by_vni_and_vtep() -> None:
     assert [change.keys for change in ordered] == [(key,) for key in keys[::-1]]
 
 
-@pytest.mark.parametrize("key", [KEY, (Vni(16777215), A6, Vni(5000))], ids=["IPv4", "IPv6 under another VNI"])
-def test_what_is_packed_is_unpacked(key) -> None:
-    assert FLOOD.unpack(FLOOD.pack(key, FloodRow())) == (key, FloodRow())
+@pytest.mark.parametrize(
+    "keys",
+    [[KEY], [(Vni(16777215), A6, Vni(5000))], [KEY, (KEY[0], A6, Vni(5000)), KEY]],
+    ids=["IPv4", "IPv6 under another VNI", "many"],
+)
+def test_what_is_packed_is_unpacked(keys) -> None:
+    packed = FLOOD.pack(keys, FloodRow())
+
+    assert FLOOD.unpack(packed) == (keys, FloodRow())
+    assert len(packed) == 3 + 19 * len(keys)
 
 
 def test_what_an_intent_wants() -> None:

@@ -99,11 +99,18 @@ def test_changes_are_sorted_by_vni_and_address() -> None:
     assert [change.keys for change in ordered] == [(key,) for key in keys[::-1]]
 
 
-@pytest.mark.parametrize(("key", "router"), [(KEY, False), (KEY6, True)], ids=["IPv4", "IPv6 router"])
-def test_what_is_packed_is_unpacked(key, router: bool) -> None:
+@pytest.mark.parametrize(
+    ("keys", "router"),
+    [([KEY], False), ([KEY6], True), ([KEY, KEY6, KEY], False)],
+    ids=["IPv4", "IPv6 router", "many"],
+)
+def test_what_is_packed_is_unpacked(keys, router: bool) -> None:
     row = NeighbourRow(M, router)
 
-    assert NEIGHBOUR.unpack(NEIGHBOUR.pack(key, row)) == (key, row)
+    packed = NEIGHBOUR.pack(keys, row)
+
+    assert NEIGHBOUR.unpack(packed) == (keys, row)
+    assert len(packed) == 10 + 16 * len(keys)
 
 
 def test_what_an_intent_wants() -> None:

@@ -19,7 +19,7 @@ from vtep.reconcile.diff import Verdict
 from vtep.reconcile.engine import SWEPT_MAX, Engine, Scope
 from vtep.reconcile.judgement import Lot, gather
 from vtep.reconcile.kind import Change, Ground
-from vtep.reconcile.ownership import Claim, Claims
+from vtep.reconcile.ownership import Alike, Claim, Claims
 from vtep.reconcile.steps import run_to_end
 from vtep.reconcile.writer import spelled_in_turns
 
@@ -365,13 +365,13 @@ def test_a_drifted_row_is_claimed_as_it_is_before_it_is_mended() -> None:
 def earlier_claims(row, before=None) -> Claims:
     claims = Claims()
     if before is not None:
-        claims.claim("fdb", {(VNI, M): (before, 5)})
-    claims.claim("fdb", {(VNI, M): (row, 5)})
+        claims.claim("fdb", [Alike([(VNI, M)], before, 5)])
+    claims.claim("fdb", [Alike([(VNI, M)], row, 5)])
     return claims
 
 
 def row_of(vtep):
-    return KINDS[0].unpack(KINDS[0].pack((VNI, M), type(KINDS[0].unpack(bytes(19) + vtep)[1])(vtep)))[1]
+    return KINDS[0].unpack(bytes(19) + vtep)[1]
 
 
 def test_half_a_row_of_an_earlier_life_is_written_since_nothing_is_lost_by_it() -> None:
