@@ -160,6 +160,7 @@ class Writer:
             and is_ours(row.claim, row.seen)
         )
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
+        # In this order, so that a claim of what is wanted remembers what is there.
         self._known.ledger.claim(kind.name, alike(there) + alike(wanted))
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:

@@ -149,6 +149,14 @@ def test_opening_makes_the_file_as_small_as_its_claims(path: Path) -> None:
     assert not path.with_suffix(".new").exists()
 
 
+def test_opening_puts_together_what_was_claimed_one_by_one(path: Path) -> None:
+    one_by_one = write(path, *(("claim", [Alike([key(number)], A)]) for number in range(3000)))[-1]
+
+    claims(path)
+
+    assert path.stat().st_size < one_by_one / 4
+
+
 def test_nobody_else_may_read_it(path: Path) -> None:
     write(path)
 

@@ -359,6 +359,28 @@ def test_a_drifted_row_is_claimed_as_it_is_before_it_is_mended() -> None:
     assert (report.replaced, report.contested, later.rows()) == (1, 0, written("m", A))
 
 
+def test_a_drifted_row_that_is_mended_is_claimed_as_it_is_wanted() -> None:
+    leaf = Leaf(MemoryWorld())
+    leaf.wanted_and_surveyed({M: A})
+    leaf.hand(add(M, B))
+
+    leaf.survey()
+
+    claim = leaf.ledger.claims("fdb")[VNI, M]
+    assert (claim.row, claim.confirmed) == (row_of(A), True)
+
+
+def test_usual_rows_are_claimed_with_the_rank_of_each() -> None:
+    leaf = Leaf(MemoryWorld())
+    leaf.survey()
+
+    leaf.want({M: (A, 5), N: (A, 7), L: (B, 5)})
+    leaf.pass_()
+
+    claims = leaf.ledger.claims("fdb")
+    assert {mac: claims[VNI, mac].rank for mac in (M, N, L)} == {M: 5, N: 7, L: 5}
+
+
 # What an earlier life left, before the picture is complete
 
 
