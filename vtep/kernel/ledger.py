@@ -24,7 +24,6 @@ from vtep.errors import KernelError, LedgerError
 from vtep.parted import Parted
 from vtep.reconcile.kind import Key, Kind
 from vtep.reconcile.ownership import Alike, Claim, Claims, Moment
-from vtep.reconcile.steps import parts
 
 FORMAT: Final = 2
 KEYS_MAX: Final = 1024
@@ -84,7 +83,8 @@ class LedgerFile:
         number, packer = self._kinds[kind]
         head, length_max = _FRAMES[FORMAT]
         for group in groups:
-            for keys in parts(group.keys, KEYS_MAX):
+            for first in range(0, len(group.keys), KEYS_MAX):
+                keys = group.keys[first : first + KEYS_MAX]
                 body = _CLAIM.pack(number, what, group.rank) + packer.pack(keys, group.row)
                 yield head.pack(zlib.crc32(body), len(body), len(body) ^ length_max) + body
 

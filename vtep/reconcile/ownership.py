@@ -76,6 +76,7 @@ class Claims:
 
     def claim(self, kind: str, rows: Collection[Alike]) -> None:
         claims, confirmed = self._of(kind)
+        places = []
         for group in rows:
             last: Claim | None = None
             fresh = Claim(group.row, group.rank)
@@ -86,7 +87,8 @@ class Claims:
                     last, fresh = old, _instead_of(old, group.row, group.rank)
                 part[key] = fresh
                 if old is not None and old.confirmed:
-                    confirmed[key[0]] -= 1
+                    places.append(key[0])
+        confirmed.subtract(Counter(places))
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
@@ -109,7 +111,7 @@ class Claims:
             old = claims.part(key).pop(key, None)
             if old is not None and old.confirmed:
                 places.append(key[0])
-        confirmed.subtract(places)
+        confirmed.subtract(Counter(places))
 
     def _of(self, kind: str) -> tuple[Parted[Key, Claim], Counter[Hashable]]:
         return self._claims[kind], self._confirmed[kind]
