@@ -78,6 +78,9 @@ def listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCr
 
 def credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
     """Read the three files, or none where none is named. Clients need a certificate of `client_ca`."""
+    # For the whole life of the server, and not `grpc.dynamic_ssl_server_credentials`: when that takes a new certificate, gRPC
+    # frees what a handshake in another thread may be using (its issue 36693, and seen with 1.85.1). Whoever connects often
+    # enough meanwhile, without any certificate, ends the daemon.
     if not tls.cert:
         return None
     problems = [
