@@ -1,7 +1,8 @@
-"""A dictionary in parts, so that it never takes long to grow. Does not know what it holds.
+"""A dictionary in parts, so that it takes long neither to grow nor to let go of. Does not know what it holds.
 
-A dictionary that is full is copied into a larger one at once, which takes a tenth of a second and more where it holds half a
-million things. Parts are small, and full at different times. Who changes many keys takes the part of each, and saves a call.
+A dictionary that is full is copied into a larger one at once, and one that goes takes leave of each of its keys: a tenth of
+a second each and more where it holds half a million things. Parts are small, are full at different times, and can go one by
+one. Who changes many keys takes the part of each, and saves a call.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -62,3 +63,9 @@ class Parted(MutableMapping[K, V]):
     def pop(self, key: Any, default: Any = None) -> Any:
         """Return what was there, or the default."""
         return self.parts[hash(key) >> _SHIFT & PARTS - 1].pop(key, default)
+
+    def drop(self) -> Iterator[None]:
+        """Let go of all, a part at a time; there is nothing left to ask for."""
+        while self.parts:
+            self.parts.pop()
+            yield

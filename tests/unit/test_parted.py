@@ -35,3 +35,12 @@ def test_its_parts_are_about_as_large_as_one_another() -> None:
     sizes = [len(part) for part in parted.parts]
 
     assert 800 < min(sizes) <= max(sizes) < 1200
+
+
+def test_it_goes_a_part_at_a_time() -> None:
+    parted: Parted[bytes, bool] = Parted()
+    parted[b"key"] = True
+
+    left = [len(parted.parts) for _ in parted.drop()]
+
+    assert left == list(reversed(range(PARTS)))

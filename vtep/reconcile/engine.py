@@ -25,9 +25,9 @@ from msgspec import Struct
 
 from vtep.errors import KernelError
 from vtep.intent import Intent
+from vtep.parted import Parted
 from vtep.reconcile.diff import Verdict, judge
 from vtep.reconcile.judgement import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
-from vtep.reconcile.keys import Keys
 from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.ownership import Alike, Claim, Ledger
@@ -86,7 +86,7 @@ class Engine:
         self._sweeping: Pass | None = None
         """The sweep under way."""
         self._later: Mapping[str, Container[Key]] = {}
-        self._overtaken: dict[str, Keys] = {}
+        self._overtaken: dict[str, Parted[Key, None]] = {}
         """What small passes looked at since the sweep under way began, which knows less about it."""
 
     def run(self, intent: Intent, now: float, scope: Scope = Scope(survey=True)) -> Steps[Report]:  # noqa: B008 - frozen
@@ -173,8 +173,9 @@ class Engine:
         todo: dict[Kind, tuple[Iterable[Lot], list[Judged]]] = {}
         for kind in self.kinds:
             touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
-            if kind.name in self._overtaken:
-                self._overtaken[kind.name].add(chain(touched, hinted))
+            if (overtaken := self._overtaken.get(kind.name)) is not None:
+                for key in chain(touched, hinted):
+                    overtaken[key] = None
             todo[kind] = yield from self._judged(kind, touched, hinted, this)
         for kind, (lots, rows) in todo.items():
             yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is not None], this)
@@ -216,7 +217,7 @@ class Engine:
         number = self._sweeps
         self._sweeping = this
         self._later = {} if by_dump else scope.later
-        self._overtaken = {kind.name: Keys() for kind in self.kinds}
+        self._overtaken = {kind.name: Parted() for kind in self.kinds}
         self._known.doubted |= by_dump
         unwanted = yield from self._swept(scope, this, number, by_dump=by_dump)
         for kind, seen in reversed(unwanted.items()):
