@@ -7,9 +7,11 @@
 
 and the stations that were heard here, by MAC and by host address.
 
-Knows which route has which key; whose it is, and whether it is still good, is the RIB's business.
+Knows which route has which key; whether it is still good is the RIB's business. Where very many leave or are doubted at
+once, that is done a part at a time, when it is asked what changed: as if they had left one after another.
 """
 
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from math import ceil, inf
@@ -80,9 +82,21 @@ class Index:
         self._segments: dict[Esi, set[Mac]] = {}
         self._members: dict[Esi, tuple[Segment, ...]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
+        self.routes: Counter[type[Route]] = Counter()
+        """How many there are, by type; those that leave are, until they have left."""
         self._changed = Changed()
-        self.work = 0
+        self._work = 0
+        """What judging all of that will take, roughly, in MACs that have one route."""
+        self._leaving: dict[Ip, list[Parted[RouteKey, Route]]] = {}
+        """By peer."""
+        self._doubted: deque[dict[RouteKey, Route]] = deque()
+        """The same routes mean something else, and their MACs are not among what changed yet."""
+
+    @property
+    def work(self) -> int:
         """What judging all that changed will take, roughly, in MACs that have one route."""
+        waiting = chain(chain.from_iterable(self._leaving.values()), self._doubted)
+        return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
         found = self._macs.get(mac, ())
@@ -113,6 +127,7 @@ class Index:
 
     def everything(self) -> Changed:
         """Return all that there is to judge."""
+        self._see_off(inf)
         return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
@@ -130,17 +145,25 @@ class Index:
 
     def take_changed(self, work_max: float = inf) -> Changed:
         """Return what changed since the last call, or as much of it as takes twice this work at most."""
-        if self.work > 2 * work_max:
-            part = self._changed.take(work_max / self.work)
-            self.work = self.work - int(work_max) if self._changed else 0
+        self._see_off(work_max / WORK_OF_RIVALS)
+        while self._doubted and not self._leaving and self._work < work_max:
+            self._mark(route.mac for route in self._doubted.popleft().values() if isinstance(route, MacIp))
+        if self._work > 2 * work_max:
+            part = self._changed.take(work_max / self._work)
+            self._work = self._work - int(work_max) if self._changed else 0
             return part
         changed, self._changed = self._changed, Changed()
-        self.work = 0
+        self._work = 0
         return changed
 
-    def mark(self, routes: Iterable[Route]) -> None:
-        """These routes are the same and mean something else: they are stale now."""
-        self._mark(route.mac for route in routes if isinstance(route, MacIp))
+    def doubt(self, routes: Parted[RouteKey, Route]) -> None:
+        """These routes are the same and mean something else: they are stale now. Those that leave first are not judged twice."""
+        self._doubted += filter(None, routes.parts)
+
+    def leave(self, peer: Ip, routes: Parted[RouteKey, Route]) -> None:
+        """Take over these routes of a peer, to let go of them."""
+        if routes:
+            self._leaving.setdefault(peer, []).append(routes)
 
     def mark_macs(self, macs: Iterable[Mac]) -> None:
         """Whether these can be remote is otherwise, and so is what hosts have them for."""
@@ -150,6 +173,11 @@ class Index:
 
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Put a route in the place of another; a key belongs to one type of route."""
+        if old is None and new is not None:
+            old = self._call_back(new.peer, key) if self._leaving else None
+            self.routes[type(new)] += old is None
+        elif old is not None and new is None:
+            self.routes[type(old)] -= 1
         either = new or old
         if isinstance(either, MacIp):
             self._put_mac_ip(either, cast("MacIp | None", old), cast("MacIp | None", new))
@@ -188,22 +216,41 @@ class Index:
     def mark_resident(self, mac: Mac) -> None:
         """Whether its station counts may have changed."""
         self._changed.macs.add(mac)
-        self.work += WORK_OF_RIVALS
+        self._work += WORK_OF_RIVALS
+
+    def _call_back(self, peer: Ip, key: RouteKey) -> Route | None:
+        """Return the route that was about to leave, if it was."""
+        for leaving in self._leaving.get(peer, ()):
+            found: Route | None = leaving.pop(key)
+            if found is not None:
+                return found
+        return None
+
+    def _see_off(self, most: float) -> None:
+        """Let go of so many of the routes that leave."""
+        for peer, leaving in list(self._leaving.items()):
+            for part in chain.from_iterable(routes.parts for routes in leaving):
+                while part and most > 0:
+                    key, route = part.popitem()
+                    self.put(key, route, None)
+                    most -= 1
+            if most > 0:
+                del self._leaving[peer]
 
     def _mark(self, macs: Iterable[Mac]) -> None:
         before = len(self._changed.macs)
         self._changed.macs.update(macs)
-        self.work += WORK_OF_RIVALS * (len(self._changed.macs) - before)
+        self._work += WORK_OF_RIVALS * (len(self._changed.macs) - before)
 
     def _put_mac_ip(self, either: MacIp, old: MacIp | None, new: MacIp | None) -> None:
         mac, ip = either.mac, either.ip
         macs = self._macs.part(mac)
         if new is not None and mac not in macs:
             macs[mac] = new
-            self.work += 1
+            self._work += 1
         else:
             self._replace_mac(mac, old, new)
-            self.work += WORK_OF_RIVALS
+            self._work += WORK_OF_RIVALS
         self._changed.macs.add(mac)
         if ip is not None:
             _replaced(self._hosts, ip, old, new)

@@ -12,7 +12,6 @@ A peer's routes live in three dictionaries, so that doubt costs nothing however 
       └────(announced again)────┴─────────────┘
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final, assert_never
@@ -158,8 +157,6 @@ class Rib:
         self._answers_until = -inf
         """Until then, whoever sends routes may be answering what everybody was asked."""
         self.index = Index()
-        self.routes: Counter[type[Route]] = Counter()
-        """How many there are, by type."""
         self.announcing: frozenset[Vni] = frozenset()
         """Where our stations count."""
         self._seqs: dict[tuple[Vni, Mac], int] = {}
@@ -169,8 +166,8 @@ class Rib:
 
     def is_stale(self, route: MacIp) -> bool:
         """Tell whether only a session that is no more vouches for this route."""
-        peer = self.peers[route.peer]
-        return peer.has_stale and peer.stale.get(route.key) is route
+        peer = self.peers.get(route.peer)  # nobody is, while the last routes of a peer that is forgotten leave
+        return peer is not None and peer.has_stale and peer.stale.get(route.key) is route
 
     # What happens
 
@@ -368,7 +365,6 @@ class Rib:
                     peer.limited += 1
                     continue
                 room -= 1
-                self.routes[type(route)] += 1
             part[key] = route
             self.index.put(key, old, route)
 
@@ -379,7 +375,6 @@ class Rib:
         for key in keys:
             old = peer.fresh.pop(key, None) or peer.doubted.pop(key, None) or peer.stale.pop(key, None)
             if old is not None:
-                self.routes[type(old)] -= 1
                 self.index.put(key, old, None)
             elif peer.limited:
                 peer.limited -= 1  # most likely one that was refused: which ones these were is not kept
@@ -473,7 +468,7 @@ class Rib:
         peer.refresh_due = None
         if not peer.torn:
             peer.ended = True
-            self._drop(peer.doubted)
+            self.index.leave(peer.address, peer.doubted)
             peer.doubted = Parted()
             self._drop_stale(peer)
 
@@ -520,25 +515,18 @@ class Rib:
 
     def _make_stale(self, peer: Peer) -> None:
         for routes in (peer.doubted, peer.fresh):
-            for part in routes.parts:
-                self.index.mark(part.values())
+            self.index.doubt(routes)
             peer.stale = _merged(peer.stale, routes)
         peer.fresh = Parted()
         peer.doubted = Parted()
         peer.has_stale = bool(peer.stale)
 
     def _drop_stale(self, peer: Peer) -> None:
-        self._drop(peer.stale)
+        self.index.leave(peer.address, peer.stale)
         peer.stale = Parted()
         peer.has_stale = False
         peer.deadline = None
         self._want_refused(peer)
-
-    def _drop(self, routes: Parted[RouteKey, Route]) -> None:
-        for part in routes.parts:
-            for key, route in part.items():
-                self.routes[type(route)] -= 1
-                self.index.put(key, route, None)
 
     def _lose_speaker(self, peer: Peer) -> None:
         """Stale until End-of-RIB, or until the deadline for the whole picture decides."""

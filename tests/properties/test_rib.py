@@ -1,5 +1,7 @@
 """Any history of events, with time passing anywhere: the index says what the peers' tables say, and the end is the truth."""
 
+from collections import Counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +134,26 @@ def test_the_index_is_what_the_peers_tables_make_it(hold, history):
             check_peer(peer)
             assert len(peer) <= hold.routes_per_peer
             assert len(peer) == len(list(peer.routes()))
+
+
+@given(holds, steps, st.sampled_from([1, 8]))
+@settings(deadline=None, max_examples=200)
+def test_routes_that_leave_a_part_at_a_time_have_left_in_the_end_and_no_others(hold, history, work):
+    rib, now = Rib(hold, 0.0), 0.0
+    for seconds, step, replayed in history:
+        now += seconds
+        play(rib, step, now, replayed)
+        rib.index.take_changed(work)
+
+        there = [route for mac in MACS for route in rib.index.routes_of(mac)]
+        assert {route for route in tables(rib).values() if isinstance(route, MacIp)} <= set(there)
+        assert len({(route.peer, route.key) for route in there}) == len(there)
+        assert not any(rib.is_stale(route) for route in set(there).difference(tables(rib).values()))
+    while rib.index.work:
+        rib.index.take_changed(work)
+
+    check_index(rib)
+    assert rib.index.routes == Counter(map(type, tables(rib).values()))
 
 
 @given(holds, steps)

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.index import Index
+from vtep.parted import Parted
 from vtep.routes.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.routes.ead import EthernetAd
 from vtep.routes.imet import Imet
@@ -32,6 +33,13 @@ def imet(endpoint: Ip | None = A, *, pmsi: bool = True) -> Imet:
 
 def ad() -> EthernetAd:
     return EthernetAd(PEER, Attributes(A), RD, ESI, 0, 100)
+
+
+def told(*routes: MacIp | Imet | EthernetAd) -> Parted[bytes, MacIp | Imet | EthernetAd]:
+    found: Parted[bytes, MacIp | Imet | EthernetAd] = Parted()
+    for number, route in enumerate(routes):
+        found[number.to_bytes(6)] = route
+    return found
 
 
 @pytest.fixture
@@ -80,9 +88,68 @@ def test_routes_that_mean_something_else_are_work(index: Index) -> None:
     index.put(KEY, None, mac())
     index.take_changed()
 
-    index.mark([mac()])
+    index.doubt(told(mac()))
 
     assert index.work > 0
+
+
+def test_routes_that_leave_do_so_a_part_at_a_time(index: Index) -> None:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    routes = told(*(replace(mac(), mac=one) for one in macs))
+    for key, route in routes.items():
+        index.put(key, None, route)
+    index.take_changed()
+
+    index.leave(PEER, routes)
+    all_work, left, judged = index.work, [], list[Mac]()
+    while index.work:
+        judged += index.take_changed(all_work / 10).macs
+        left.append(sum(len(index.routes_of(one)) for one in macs))
+
+    assert (left, index.routes[MacIp]) == ([*range(90, -1, -10)], 0)
+    assert sorted(judged) == macs
+
+
+def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    routes = told(*(replace(mac(), mac=one) for one in macs))
+    for key, route in routes.items():
+        index.put(key, None, route)
+    index.take_changed()
+
+    index.doubt(routes)
+    index.leave(PEER, routes)
+    judged = list[Mac]()
+    while index.work:
+        judged += index.take_changed(40).macs
+
+    assert sorted(judged) == macs
+
+
+def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_all(index: Index) -> None:
+    macs = [Mac(number.to_bytes(6)) for number in range(10_000)]
+
+    index.doubt(told(*(replace(mac(), mac=one) for one in macs)))
+    named = [index.take_changed(1).macs]
+    named_so_far = len(index._changed.macs)
+    while index.work:
+        named.append(index.take_changed(10_000).macs)
+
+    assert named_so_far < 1000
+    assert set().union(*named) == set(macs)
+
+
+def test_a_route_that_comes_again_before_it_has_left_stays(index: Index) -> None:
+    old, new = mac(), replace(mac(), label=200)
+    index.put(KEY, None, old)
+    routes: Parted[bytes, MacIp] = Parted()
+    routes[KEY] = old
+
+    index.leave(PEER, routes)
+    index.put(KEY, None, new)
+    index.take_changed()
+
+    assert (index.routes_of(M), index.routes[MacIp], index.work) == ((new,), 1, 0)
 
 
 def test_a_route_with_an_address_is_found_under_its_mac_and_under_the_address(index: Index) -> None:
@@ -181,7 +248,7 @@ def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
 
 
 def test_what_is_stale_is_judged_again(index: Index) -> None:
-    index.mark([mac(IP1), imet(), ad()])
+    index.doubt(told(mac(IP1), imet(), ad()))
 
     assert changed(index) == ({M}, set(), set())
 

@@ -269,6 +269,18 @@ def test_answers_to_commands_are_counted_only_when_they_are_errors() -> None:
     assert feed.rib.counters.answers_bad == 1
 
 
+def test_a_peer_may_be_forgotten_before_its_last_route_has_left() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+
+    feed.down(A)
+    feed.rib.lose_feed(feed.now)
+
+    assert feed.rib.peers == {}
+    assert [feed.rib.is_stale(last) for last in feed.rib.index.routes_of(Mac.parse(ONE))] == [False]
+    assert feed.macs() == []
+
+
 # Completeness
 
 

@@ -286,7 +286,7 @@ class Observer:
         actor = self._facts.actor
         rib = self._listener.rib
         stale = Counter(type(route) for peer in rib.peers.values() for route in peer.stale.values())
-        current = rib.routes - stale
+        current = rib.index.routes - stale
         routes = {(_ROUTE_TYPES[type_], "current"): count for type_, count in current.items()}
         routes |= {(_ROUTE_TYPES[type_], "stale"): count for type_, count in stale.items()}
         common: dict[str, Any] = {
