@@ -12,6 +12,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 PARTS: Final = 64
+DROPPED_MAX: Final = 4096
 _SHIFT: Final = 58
 """A part is found by the highest bits of the hash, since a dictionary finds its keys by the lowest."""
 
@@ -65,7 +66,10 @@ class Parted(MutableMapping[K, V]):
         return self.parts[hash(key) >> _SHIFT & PARTS - 1].pop(key, default)
 
     def drop(self) -> Iterator[None]:
-        """Let go of all, a part at a time; there is nothing left to ask for."""
+        """Let go of all, some thousands at a time; there is nothing left to ask for."""
+        gone = 0
         while self.parts:
-            self.parts.pop()
-            yield
+            gone += len(self.parts.pop())
+            if gone >= DROPPED_MAX:
+                gone = 0
+                yield

@@ -10,7 +10,7 @@ overwritten, and looks there first; one that nobody holds costs nothing. For one
 docs/decisions/0003 compares the roads not taken.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
@@ -77,12 +77,15 @@ class Table(Mapping[K, V], Generic[K, V]):
 
     def unordered(self) -> Iterator[tuple[K, V]]:
         """Yield every item in no order, for readers who need none and would not pay for sorting."""
-        for number, shard in enumerate(self._shards):
-            lost = self._lost.get(number)
-            if lost:
-                yield from [(key, value) for key, value in {**shard, **lost}.items() if value is not None]
-            elif shard:
-                yield from list(shard.items())  # it may change before the next one is asked for
+        for number in range(_SHARDS):
+            yield from self._part(number)
+
+    def _part(self, number: int) -> list[tuple[K, V]]:
+        """Return the items of a shard, which may change before the first of them is looked at."""
+        shard, lost = self._shards[number], self._lost.get(number)
+        if not lost:
+            return list(shard.items())
+        return [(key, value) for key, value in {**shard, **lost}.items() if value is not None]
 
     def __getitem__(self, key: K) -> V:
         value: V | None = self.get(key)
@@ -122,6 +125,15 @@ class Table(Mapping[K, V], Generic[K, V]):
 
     def __repr__(self) -> str:
         return f"Table({dict(self.items())!r})"
+
+
+def walk(latest: Callable[[], Table[K, V]]) -> Iterator[tuple[K, V]]:
+    """Yield, in no order, what the latest version has, while newer ones are made: once what is in all of them.
+
+    For who takes long, and would else hold a version that is given all it loses, and has to let go of that at once.
+    """
+    for number in range(_SHARDS):
+        yield from latest()._part(number)
 
 
 def _write(shards: tuple[_Shard, ...], changes: Mapping[Any, Any]) -> tuple[int, dict[int, _Shard]]:

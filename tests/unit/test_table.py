@@ -1,10 +1,12 @@
 """The immutable mapping against a plain dictionary, while newer versions of it are made."""
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtep.table import Table
+from vtep.table import Table, walk
 
 changes = st.dictionaries(st.integers(0, 30) | st.integers(), st.none() | st.integers(), max_size=8)
 
@@ -54,6 +56,36 @@ def test_many_keys_are_asked_for_in_one_go(history: list[dict]) -> None:
 
     for version, content in zip(versions, contents, strict=True):
         assert version.of(keys) == [content.get(key) for key in keys]
+
+
+@given(st.lists(changes, min_size=1, max_size=8), st.data())
+def test_the_latest_version_may_be_walked_through_while_newer_ones_are_made(history: list[dict], data) -> None:
+    versions = [Table()]
+    for change in history:
+        versions.append(versions[-1].changed(change))
+    always, once = set(versions[-1]), set(versions[-1].items())
+
+    found = []
+    for item in walk(lambda: versions[-1]):
+        found.append(item)
+        versions.append(versions[-1].changed(data.draw(changes)))
+        always &= set(versions[-1])
+        once |= set(versions[-1].items())
+
+    assert always <= {key for key, _ in found}
+    assert len({key for key, _ in found}) == len(found)
+    assert set(found) <= once
+
+
+def test_who_walks_through_the_latest_version_holds_none() -> None:
+    table = Table((number, number) for number in range(1000))
+    is_held = weakref.ref(table)
+    walking = walk(lambda: table)
+
+    next(walking)
+    table = table.changed({1: None})
+
+    assert is_held() is None
 
 
 @given(changes, st.lists(changes, min_size=2, max_size=4))

@@ -9,7 +9,7 @@ other known daemon writes) and not whose a row is: that is the ledger's.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from vtep.kernel.messages import (
     Verb,
 )
 from vtep.reconcile.kind import LOCAL_LEARNED, Change, Ground, Seen
+from vtep.table import walk
 
 _BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
@@ -55,8 +56,8 @@ class _Fdb:
     name = "fdb"
     reads_back = True
 
-    def wanted(self, intent: Intent) -> Iterator[tuple[RowKey, FdbRow]]:
-        return ((key, _row(mac)) for key, mac in intent.macs.unordered())
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
+        return (key for key, _ in walk(lambda: latest().macs))
 
     def wanted_at(self, intent: Intent, key: RowKey) -> FdbRow | None:
         mac = intent.macs.get(key)

@@ -6,7 +6,7 @@ write that began it, and loses it to any write without (kernel 6.18), so that on
 asked any more. The kernel answers for one row of the zero MAC only, hence no lookups: these rows are seen in surveys.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.intent import FloodKey, Intent
 from vtep.kernel.messages import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbour, Verb
 from vtep.reconcile.kind import Change, Ground, Seen
+from vtep.table import walk
 
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
 
@@ -27,8 +28,8 @@ class _Flood:
     name = "flood"
     reads_back = False
 
-    def wanted(self, intent: Intent) -> Iterator[tuple[FloodKey, FloodRow]]:
-        return ((flood.key, FloodRow()) for _, floods in intent.floods.unordered() for flood in floods)
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[FloodKey]:
+        return (flood.key for _, floods in walk(lambda: latest().floods) for flood in floods)
 
     def wanted_at(self, intent: Intent, key: FloodKey) -> FloodRow | None:
         floods = intent.floods.get(key[1], ())

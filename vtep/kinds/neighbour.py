@@ -5,7 +5,7 @@ asking (any state but NOARP and PERMANENT) is nobody's and makes way. A bridge t
 (kernel 6.18); the link event that tells so is what brings them back.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -27,6 +27,7 @@ from vtep.kernel.messages import (
 )
 from vtep.kernel.readiness import Hosts
 from vtep.reconcile.kind import Change, Ground, Seen
+from vtep.table import walk
 
 NOT_ANSWERING: Final = "neigh-suppress-off"
 """Why a VNI has no neighbour rows although it is ready: the bridge does not answer for hosts."""
@@ -43,8 +44,8 @@ class _Neighbour:
     name = "neighbour"
     reads_back = False
 
-    def wanted(self, intent: Intent) -> Iterator[tuple[HostKey, NeighbourRow]]:
-        return ((host.key, _row(host)) for _, hosts in intent.hosts.unordered() for host in hosts)
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[HostKey]:
+        return (host.key for _, hosts in walk(lambda: latest().hosts) for host in hosts)
 
     def wanted_at(self, intent: Intent, key: HostKey) -> NeighbourRow | None:
         return next((_row(host) for host in intent.hosts.get(key[1], ()) if host.key == key), None)

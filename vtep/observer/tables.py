@@ -18,6 +18,7 @@ from vtep.observer.facts import Facts
 from vtep.status.model import MacStatus, NeighbourStatus, VniStatus, VtepStatus
 from vtep.status.roster import Roster
 from vtep.status.source import MacQuery, Page
+from vtep.table import walk
 
 SCANNED_MAX: Final = 5000
 """Rows that one page looks at, for those who ask for few among many."""
@@ -52,13 +53,12 @@ class Tables:
 
     async def _fill(self, macs: Roster[RowKey], hosts: Roster[HostKey]) -> None:
         """Put the keys in order a few at a time; what goes meanwhile is not put in again."""
-        intent = self._facts.intent
-        for number, (key, _) in enumerate(intent.macs.unordered(), 1):
+        for number, (key, _) in enumerate(walk(lambda: self._facts.intent.macs), 1):
             if key in self._facts.intent.macs:
                 macs.put(key)
             if number % FILLED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for number, (ip, found) in enumerate(intent.hosts.unordered(), 1):
+        for number, (ip, found) in enumerate(walk(lambda: self._facts.intent.hosts), 1):
             there = {host.vni for host in self._facts.intent.hosts.get(ip, ())}
             for host in found:
                 if host.vni in there:

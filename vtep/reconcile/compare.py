@@ -80,7 +80,7 @@ def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Ke
 
 
 def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
-    return {key for key, _ in kind.wanted(intent)} | engine.ledger.claims(kind.name).keys()
+    return set(kind.wanted(lambda: intent)) | engine.ledger.claims(kind.name).keys()
 
 
 def _differing(

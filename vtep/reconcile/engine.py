@@ -226,12 +226,13 @@ class Engine:
                     rows = self._sift_now(kind, part, seen, (), this)
                     yield from self._writer.carry_out(kind, _removals(rows), this)
         if self._sweeps == number:
-            self._sweeping = None
             overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump
             self._known.doubted &= not by_dump
             for keys in overtaken.values():
                 yield from keys.drop()
+        if self._sweeping is this:
+            self._sweeping = None
 
     def _swept(
         self, scope: Scope, this: Pass, number: int, *, by_dump: bool
@@ -277,7 +278,7 @@ class Engine:
         yield from parts(seen, SWEPT_MAX)
         for looked_through in chain.from_iterable(parts(list(part), ROWS_MAX) for part in claims.parts):
             yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
-        for looked_through in parts((key for key, _ in kind.wanted(self._intent)), ROWS_MAX):
+        for looked_through in parts(kind.wanted(lambda: self._intent), ROWS_MAX):
             found = [key for key in looked_through if key not in seen and key not in claims]
             yield from parts_or_none(found, SWEPT_MAX)
         troubled = (key for name, key in list(self.troubles) if name == kind.name and key not in rest)

@@ -7,7 +7,7 @@
 A row is any value that compares by meaning. Its key says where it is; wanted and observed rows are of the same type.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -92,8 +92,8 @@ class Kind(Protocol):
     def reads_back(self) -> bool:
         """One row can be looked up. Where it cannot, a survey alone tells what is there."""
 
-    def wanted(self, intent: Intent) -> Iterator[tuple[Key, Row]]:
-        """Yield every row that the intent asks for."""
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[Key]:
+        """Yield the key of every row that the intent asks for, which may be another one before all are yielded."""
 
     def wanted_at(self, intent: Intent, key: Key) -> Row | None:
         """Return the row that the intent asks for at one key."""

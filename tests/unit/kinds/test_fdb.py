@@ -217,7 +217,7 @@ def intent(seq: int = 0, *, sticky: bool = False) -> Intent:
 
 
 def test_what_an_intent_wants() -> None:
-    assert list(FDB.wanted(intent())) == [(KEY, FdbRow(A, Vni(300)))]
+    assert list(FDB.wanted(intent)) == [KEY]
     assert FDB.wanted_at(intent(), KEY) == FdbRow(A, Vni(300))
     assert FDB.wanted_at(intent(), (Vni(100), N)) is None
     assert list(FDB.touched(intent())) == [KEY]

@@ -110,6 +110,6 @@ def test_what_an_intent_wants() -> None:
     key = (Vni(100), A, Vni(5000))
     intent = Intent(floods=Table([(A, (row,))]), touched_floods=(key,))
 
-    assert list(FLOOD.wanted(intent)) == [(key, FloodRow())]
+    assert list(FLOOD.wanted(lambda: intent)) == [key]
     assert (FLOOD.wanted_at(intent, key), FLOOD.wanted_at(intent, KEY)) == (FloodRow(), None)
     assert (FLOOD.touched(intent), FLOOD.place(key)) == ((key,), 100)

@@ -118,6 +118,6 @@ def test_what_an_intent_wants() -> None:
     intent = Intent(hosts=Table([(IP1, (host,))]), touched_hosts=(KEY,))
     row = NeighbourRow(M, router=True)
 
-    assert list(NEIGHBOUR.wanted(intent)) == [(KEY, row)]
+    assert list(NEIGHBOUR.wanted(lambda: intent)) == [KEY]
     assert (NEIGHBOUR.wanted_at(intent, KEY), NEIGHBOUR.wanted_at(intent, (Vni(200), IP1))) == (row, None)
     assert (NEIGHBOUR.touched(intent), NEIGHBOUR.place(KEY)) == ((KEY,), Hosts(100))

@@ -16,7 +16,7 @@ from vtep.kernel.memory import Crashed
 from vtep.kernel.messages import Verb
 from vtep.kinds import KINDS
 from vtep.reconcile.diff import Verdict
-from vtep.reconcile.engine import SWEPT_MAX, Engine, Scope
+from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Engine, Scope
 from vtep.reconcile.judgement import Lot, gather
 from vtep.reconcile.kind import Change, Ground
 from vtep.reconcile.ownership import Alike, Claim, Claims
@@ -551,6 +551,18 @@ def test_a_sweep_holds_on_to_no_table_of_the_past(leaf: Leaf) -> None:
     run_to_end(leaf.engine.run(leaf.intent, 0.0, Scope()))
     assert not is_held()
     run_to_end(sweep)
+
+
+def test_a_sweep_holds_on_to_no_table_while_it_walks_through_one(leaf: Leaf) -> None:
+    leaf.wanted_and_surveyed({Mac(b"\2\0\0\0" + number.to_bytes(2)): A for number in range(ROWS_MAX + 1)})
+    others = [structs.replace(row, reason="other") for _, row in leaf.intent.macs.unordered()]
+
+    for _ in leaf.engine.run(leaf.intent, 0.0, Scope(audit=True)):
+        is_held = weakref.ref(leaf.intent.macs)
+        row = others.pop()
+        leaf.intent = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({row.key: row}))
+        run_to_end(leaf.engine.run(leaf.intent, 0.0, Scope()))
+        assert not is_held()
 
 
 # Rows that cannot be looked up
