@@ -19,7 +19,6 @@ the status says that the dataplane is off.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
 import signal
@@ -29,10 +28,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, assert_never
 
+from vtep import collector, logs, notify
 from vtep import config as configuration
-from vtep import logs, notify
 from vtep.addr import ZERO_MAC, Vni
 from vtep.announcing import Announcing
+from vtep.collector import Collector
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.intent import Intent, RowKey
@@ -69,12 +69,6 @@ ITEMS_AT_ONCE: Final = 64
 STALLED_S_MAX: Final = 30.0
 """Longer than any piece of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
-YOUNG_MAX: Final = 10_000
-"""Objects that are new when the collector looks at them, which takes a quarter of a millisecond."""
-YOUNG_LOOKS: Final = 5
-"""After so many it looks at all that are new since the last time, for a few milliseconds, and never again."""
-NEVER: Final = 1_000_000
-"""Nearly all there is here lives long and is in no cycle; looking through a million rows again finds nothing."""
 ROWS_LOGGED: Final = 10
 """At a time; the status tells how many there are."""
 _NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
@@ -109,6 +103,7 @@ class Daemon:
         """Stations that took a row of ours while no daemon was there. They were heard here after what their routes say, so they
         are heard again when all routes are known."""
         self._learner: Learner | None = None
+        self._collector = Collector()
 
     async def run(self) -> None:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
@@ -194,6 +189,9 @@ class Daemon:
                 self._announcing.refresh(peer)
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
             self._announcing.send(now)
+            if self._collector.is_due:
+                await asyncio.sleep(0)  # a look is a piece of its own
+                self._collector.look()
 
     def _judge(self, now: float, heard_at: float | None) -> None:
         """Judge what was heard, and tell everybody."""
@@ -209,6 +207,8 @@ class Daemon:
             logs.event(log, logging.INFO, name, why=intent.why)
         self.observer.follow(before, intent)
         self.observer.look_at_peers()
+        if intent is not before:
+            self._collector.count(len(intent.touched))
         if self._actor is not None:
             self._actor.offer(intent, heard_at)
         self._announcing.follow(
@@ -446,7 +446,7 @@ class Daemon:
 def run(path: Path) -> int:
     """Run the daemon in the foreground; the exit code is the program's."""
     logs.set_up()
-    gc.set_threshold(YOUNG_MAX, YOUNG_LOOKS, NEVER)
+    collector.set_up()
     daemon_config = configuration.read(path)
     return asyncio.run(_run(daemon_config, path))
 
