@@ -1,8 +1,8 @@
 """A dictionary in parts, so that it takes long neither to grow nor to let go of. Does not know what it holds.
 
 A dictionary that is full is copied into a larger one at once, and one that goes takes leave of each of its keys: a tenth of
-a second each and more where it holds half a million things. Parts are small, are full at different times, and can go one by
-one. Who changes many keys takes the part of each, and saves a call.
+a second each and more where it holds half a million things. Parts are small, and full at different times. Who changes many
+keys takes the part of each, and saves a call.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -12,7 +12,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 PARTS: Final = 64
-DROPPED_MAX: Final = 4096
+DROPPED_MAX: Final = 2048
 _SHIFT: Final = 58
 """A part is found by the highest bits of the hash, since a dictionary finds its keys by the lowest."""
 
@@ -66,10 +66,12 @@ class Parted(MutableMapping[K, V]):
         return self.parts[hash(key) >> _SHIFT & PARTS - 1].pop(key, default)
 
     def drop(self) -> Iterator[None]:
-        """Let go of all, some thousands at a time; there is nothing left to ask for."""
+        """Let go of all, some thousands at a time: what nobody else has takes a microsecond or two to go."""
         gone = 0
-        while self.parts:
-            gone += len(self.parts.pop())
-            if gone >= DROPPED_MAX:
-                gone = 0
-                yield
+        for part in self.parts:
+            while part:
+                part.popitem()
+                gone += 1
+                if gone == DROPPED_MAX:
+                    gone = 0
+                    yield
