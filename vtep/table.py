@@ -11,6 +11,7 @@ docs/decisions/0003 compares the roads not taken.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import log2
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
@@ -19,9 +20,12 @@ V = TypeVar("V")
 
 _SHARDS: Final = 64
 """A dictionary of a million keys holds the loop for too long when it grows, and so would a look at all of it."""
-_MASK: Final = _SHARDS - 1
 _SHIFT: Final = 48
 """Dictionaries look at the lowest bits of a hash: keys of one shard that had these in common would be in each other's way."""
+_MASK: Final = 1023
+_SHARD_OF: Final = bytes(int(_SHARDS * log2(1 + bits / (_MASK + 1))) for bits in range(_MASK + 1))
+"""By bits of the hash. The largest shard is twice as large as the smallest, and between them are all sizes: shards of one size
+are copied into larger ones at the same time, which holds the loop as long as one large dictionary would."""
 
 _Shard: TypeAlias = dict[Any, Any]
 _NO_SHARDS: Final[tuple[_Shard, ...]] = ({},) * _SHARDS
@@ -96,7 +100,7 @@ class Table(Mapping[K, V], Generic[K, V]):
     # What Mapping makes of __getitem__ would raise and catch for every absent key.
 
     def get(self, key: Any, default: Any = None) -> Any:
-        number = hash(key) >> _SHIFT & _MASK
+        number = _SHARD_OF[hash(key) >> _SHIFT & _MASK]
         if self._lost:
             lost = self._lost.get(number)
             if lost is not None and key in lost:
@@ -109,7 +113,7 @@ class Table(Mapping[K, V], Generic[K, V]):
         if self._lost:
             return [self.get(key) for key in keys]
         shards = self._shards
-        return [shards[hash(key) >> _SHIFT & _MASK].get(key) for key in keys]
+        return [shards[_SHARD_OF[hash(key) >> _SHIFT & _MASK]].get(key) for key in keys]
 
     def __contains__(self, key: object) -> bool:
         return self.get(key) is not None
@@ -141,7 +145,7 @@ def _write(shards: tuple[_Shard, ...], changes: Mapping[Any, Any]) -> tuple[int,
     grown = 0
     was: dict[int, _Shard] = {}
     for key, value in changes.items():
-        number = hash(key) >> _SHIFT & _MASK
+        number = _SHARD_OF[hash(key) >> _SHIFT & _MASK]
         shard = shards[number]
         old = shard.get(key)
         part = was.get(number)

@@ -1,6 +1,7 @@
 """The immutable mapping against a plain dictionary, while newer versions of it are made."""
 
 import weakref
+from bisect import bisect
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,13 @@ def test_who_walks_through_the_latest_version_holds_none() -> None:
     table = table.changed({1: None})
 
     assert is_held() is None
+
+
+def test_few_shards_are_of_one_size_so_that_few_grow_at_the_same_time() -> None:
+    sizes = sorted(map(len, Table((number.to_bytes(6), True) for number in range(64_000))._shards))
+
+    assert 600 < sizes[0] < sizes[-1] < 1600
+    assert max(bisect(sizes, size + 50) - at for at, size in enumerate(sizes)) < 16
 
 
 @given(changes, st.lists(changes, min_size=2, max_size=4))
