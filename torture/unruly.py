@@ -95,19 +95,21 @@ def _lacking() -> None:
 
 
 def _midway() -> None:
-    send = Kernel._send_part
+    send = Kernel._send_portion
 
-    def cut(kernel: Kernel, messages: Any, first: int) -> list[Refusal]:
+    def cut(kernel: Kernel, together: Any, first: int) -> tuple[list[Refusal], int]:
+        messages = list(singly(together))
         if len(messages) < 2 or not LASTS.exists():
-            return send(kernel, messages, first)
+            return send(kernel, together, first)
         half = len(messages) // 2
-        refused = send(kernel, messages[:half], first)
+        refused, _ = send(kernel, messages[:half], first)
         subprocess.run(["ip", "-batch", "-"], input=LASTS.read_bytes(), check=True)
         os.write(_count, b".")
         LASTS.unlink()
-        return refused + send(kernel, messages[half:], first + half)
+        more, _ = send(kernel, messages[half:], first + half)
+        return refused + more, len(messages)
 
-    Kernel._send_part = cut  # type: ignore[method-assign]
+    Kernel._send_portion = cut  # type: ignore[method-assign]
 
 
 MISHAPS: Final = {
