@@ -54,6 +54,7 @@ class Changed:
         return bool(self.macs or self.hosts or self.endpoints or self.segments)
 
     def add(self, other: "Changed") -> None:
+        """Take in what else is to be judged."""
         self.macs |= other.macs
         self.hosts |= other.hosts
         self.endpoints |= other.endpoints
@@ -131,7 +132,7 @@ class Index:
         return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
-        """Yield all that there is to judge, so many MACs and hosts at a time, and what is few at first.
+        """Yield all that there is to judge, so many MACs or hosts at a time; what is few comes first.
 
         What comes or goes meanwhile may be missing: it is among what changed.
         """

@@ -107,6 +107,21 @@ def _different(one: Intent, other: Intent) -> set[RowKey]:
 MANY = [f"02:00:00:00:01:{number:02x}" for number in range(50)]
 
 
+def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
+    leaf = Leaf()
+    for peer in (A, B):
+        leaf.ready(peer, *MANY, restart_s=None)
+    leaf.listener.hear([leaf.lines.down(peer) for peer in (A, B)], leaf.now)
+    leaf.listener.rib.lose_feed(leaf.now)
+
+    left = []
+    while leaf.listener.unjudged:
+        left.append(len(leaf.listener.judge(leaf.now, 32).macs))
+
+    assert leaf.listener.rib.peers == {}
+    assert (left[0], left[-1], left == sorted(left, reverse=True)) == (50, 0, True)
+
+
 def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> None:
     leaf = Leaf()
     leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))

@@ -40,7 +40,7 @@ def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tupl
 
     One loop for very many, since a call for each costs as much as what it does.
     """
-    remembered, own, peers = policy.plain, policy.own_macs, rib.peers
+    remembered, own = policy.plain, policy.own_macs
     for mac, route in rib.index.lone(macs):
         if route is None or route.ip is not None or mac[0] & 1 or mac == ZERO_MAC or mac in own:
             yield mac, None
@@ -51,7 +51,7 @@ def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tupl
         if plain is None:
             yield mac, None
             continue
-        stale = peers[route.peer].has_stale and rib.is_stale(route)
+        stale = rib.is_stale(route)
         notes = (*plain.notes, "stale") if stale else plain.notes
         reason = "gateway" if attributes.gateway else "only-path"
         seq, peer, rd = attributes.seq, route.peer, route.rd
