@@ -104,6 +104,8 @@ class Daemon:
         are heard again when all routes are known."""
         self._learner: Learner | None = None
         self._collector = Collector()
+        self._applied = True
+        """The kernel's side knows the latest configuration."""
 
     async def run(self) -> None:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
@@ -161,14 +163,19 @@ class Daemon:
         self.config = config
         self.listener.reconfigure(config, self._clock())
         self._announcing.reconfigure(config)
-        if self._target is not None and self._actor is not None:
-            self._target.reconfigure(config.vnis)
-            self._actor.survey()
+        self._applied = False
         if self._learner is not None:
             self._learner.reconfigure(config.vnis)
         self._nudged.set()
         self.observer.reconfigure(config)
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
+
+    def _apply_configuration(self) -> None:
+        """Not before all is judged by it: a row of an earlier life, in a VNI that is new here, would be removed, and then put back."""
+        self._applied = True
+        if self._target is not None and self._actor is not None:
+            self._target.reconfigure(self.config.vnis)
+            self._actor.survey()
 
     # The feed
 
@@ -208,9 +215,11 @@ class Daemon:
         self.observer.follow(before, intent)
         self.observer.look_at_peers()
         if intent is not before:
-            self._collector.count(len(intent.touched))
+            self._collector.count(len(intent.touched) + len(intent.touched_hosts))
         if self._actor is not None:
             self._actor.offer(intent, heard_at)
+        if not self._applied and self.listener.is_anew:
+            self._apply_configuration()
         self._announcing.follow(
             before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
         )

@@ -88,15 +88,15 @@ class Index:
         self._changed = Changed()
         self._work = 0
         """What judging all of that will take, roughly, in MACs that have one route."""
-        self._leaving: dict[Ip, list[Parted[RouteKey, Route]]] = {}
-        """By peer."""
+        self.leaving: dict[Ip, list[Parted[RouteKey, Route]]] = {}
+        """What nobody vouches for any more, by peer."""
         self._doubted: deque[dict[RouteKey, Route]] = deque()
         """The same routes mean something else, and their MACs are not among what changed yet."""
 
     @property
     def work(self) -> int:
         """What judging all that changed will take, roughly, in MACs that have one route."""
-        waiting = chain(chain.from_iterable(self._leaving.values()), self._doubted)
+        waiting = chain(chain.from_iterable(self.leaving.values()), self._doubted)
         return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
@@ -147,8 +147,11 @@ class Index:
     def take_changed(self, work_max: float = inf) -> Changed:
         """Return what changed since the last call, or as much of it as takes twice this work at most."""
         self._see_off(work_max / WORK_OF_RIVALS)
-        while self._doubted and not self._leaving and self._work < work_max:
-            self._mark(route.mac for route in self._doubted.popleft().values() if isinstance(route, MacIp))
+        room = work_max / WORK_OF_RIVALS
+        while self._doubted and not self.leaving and room > 0:
+            doubted = self._doubted.popleft()
+            self._mark(route.mac for route in doubted.values() if isinstance(route, MacIp))
+            room -= len(doubted)
         if self._work > 2 * work_max:
             part = self._changed.take(work_max / self._work)
             self._work = self._work - int(work_max) if self._changed else 0
@@ -164,7 +167,7 @@ class Index:
     def leave(self, peer: Ip, routes: Parted[RouteKey, Route]) -> None:
         """Take over these routes of a peer, to let go of them."""
         if routes:
-            self._leaving.setdefault(peer, []).append(routes)
+            self.leaving.setdefault(peer, []).append(routes)
 
     def mark_macs(self, macs: Iterable[Mac]) -> None:
         """Whether these can be remote is otherwise, and so is what hosts have them for."""
@@ -175,7 +178,7 @@ class Index:
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Put a route in the place of another; a key belongs to one type of route."""
         if old is None and new is not None:
-            old = self._call_back(new.peer, key) if self._leaving else None
+            old = self._call_back(new.peer, key) if self.leaving else None
             self.routes[type(new)] += old is None
         elif old is not None and new is None:
             self.routes[type(old)] -= 1
@@ -219,9 +222,12 @@ class Index:
         self._changed.macs.add(mac)
         self._work += WORK_OF_RIVALS
 
+    def is_leaving(self, route: MacIp) -> bool:
+        return any(leaving.get(route.key) is route for leaving in self.leaving.get(route.peer, ()))
+
     def _call_back(self, peer: Ip, key: RouteKey) -> Route | None:
         """Return the route that was about to leave, if it was."""
-        for leaving in self._leaving.get(peer, ()):
+        for leaving in self.leaving.get(peer, ()):
             found: Route | None = leaving.pop(key)
             if found is not None:
                 return found
@@ -229,14 +235,14 @@ class Index:
 
     def _see_off(self, most: float) -> None:
         """Let go of so many of the routes that leave."""
-        for peer, leaving in list(self._leaving.items()):
+        for peer, leaving in list(self.leaving.items()):
             for part in chain.from_iterable(routes.parts for routes in leaving):
                 while part and most > 0:
                     key, route = part.popitem()
                     self.put(key, route, None)
                     most -= 1
             if most > 0:
-                del self._leaving[peer]
+                del self.leaving[peer]
 
     def _mark(self, macs: Iterable[Mac]) -> None:
         before = len(self._changed.macs)
@@ -248,7 +254,7 @@ class Index:
         macs = self._macs.part(mac)
         if new is not None and mac not in macs:
             macs[mac] = new
-            self._work += 1
+            self._work += 1 if ip is None else WORK_OF_RIVALS
         else:
             self._replace_mac(mac, old, new)
             self._work += WORK_OF_RIVALS

@@ -170,6 +170,11 @@ class Listener:
         return self.rib.take_refreshes(now)
 
     @property
+    def is_anew(self) -> bool:
+        """The intent is by the latest configuration, all of it."""
+        return self._anew is None
+
+    @property
     def unjudged(self) -> int:
         """How much work waits for the next judgement, in MACs that have one route."""
         return self.rib.index.work + (0 if self._anew is None else WORK_OF_RIVALS)

@@ -165,9 +165,11 @@ class Rib:
     # What the projection reads
 
     def is_stale(self, route: MacIp) -> bool:
-        """Tell whether only a session that is no more vouches for this route."""
-        peer = self.peers.get(route.peer)  # nobody is, while the last routes of a peer that is forgotten leave
-        return peer is not None and peer.has_stale and peer.stale.get(route.key) is route
+        """Tell whether only a session that is no more vouches for this route, or nobody any more."""
+        peer = self.peers.get(route.peer)
+        if peer is None or (self.index.leaving and self.index.is_leaving(route)):
+            return True
+        return peer.has_stale and peer.stale.get(route.key) is route
 
     # What happens
 

@@ -110,6 +110,20 @@ def test_routes_that_leave_do_so_a_part_at_a_time(index: Index) -> None:
     assert sorted(judged) == macs
 
 
+def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_part_at_a_time(index: Index) -> None:
+    routes: Parted[bytes, IpPrefix] = Parted()
+    for number in range(10_000):
+        routes[number.to_bytes(6)] = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100)
+
+    index.doubt(routes)
+    left = [index.work]
+    while index.work:
+        assert not index.take_changed(4000)
+        left.append(index.work)
+
+    assert 10 <= len(left) <= 11
+
+
 def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
     macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
     routes = told(*(replace(mac(), mac=one) for one in macs))
@@ -263,6 +277,14 @@ def test_work_grows_with_what_changed_most_where_routes_compete_and_ends_when_ta
 
     assert (before, alone, index.work) == (0, 1, 0)
     assert competing > alone
+
+
+def test_a_host_address_is_work_as_well(index: Index) -> None:
+    index.put(KEY, None, mac())
+    alone = index.work
+    index.put(OTHER_KEY, None, replace(mac(IP1), mac=Mac(bytes((2, 0, 0, 0, 0, 9)))))
+
+    assert index.work - alone > alone
 
 
 def test_the_routes_of_a_mac_are_found_whether_it_has_none_one_or_several(index: Index) -> None:

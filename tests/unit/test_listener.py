@@ -114,11 +114,14 @@ def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
     leaf.listener.hear([leaf.lines.down(peer) for peer in (A, B)], leaf.now)
     leaf.listener.rib.lose_feed(leaf.now)
 
-    left = []
+    left, stale = [], []
     while leaf.listener.unjudged:
-        left.append(len(leaf.listener.judge(leaf.now, 32).macs))
+        rows = leaf.listener.judge(leaf.now, 32).macs
+        left.append(len(rows))
+        stale.append(sum(row.stale for row in rows.values()))
 
     assert leaf.listener.rib.peers == {}
+    assert max(stale) > 0  # what nobody vouches for is not told as fresh, on its way out
     assert (left[0], left[-1], left == sorted(left, reverse=True)) == (50, 0, True)
 
 
@@ -438,14 +441,16 @@ def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_th
     bit_by_bit, at_once = (leaf.listener for leaf in leaves)
     other = config.parse(LEAF.replace("65000:100", "65000:200"))
 
-    left = []
+    left, is_anew = [], []
     bit_by_bit.reconfigure(other, 0.0)
     while bit_by_bit.unjudged:
         left.append(len(bit_by_bit.judge(0.0, 100).macs))
+        is_anew.append(bit_by_bit.is_anew)
     at_once.reconfigure(other, 0.0)
     at_once.judge(0.0)
 
     assert left == [700 - 256, 700 - 512, 0, 0, 0, 0, 0]
+    assert is_anew == [False] * 6 + [True]
     for name in ("macs", "hosts", "floods", "refused_floods", "judged", "rows_of_vni"):
         assert getattr(bit_by_bit.intent, name) == getattr(at_once.intent, name), name
     assert (len(at_once.intent.macs), len(at_once.intent.judged), at_once.unjudged) == (0, 700, 0)

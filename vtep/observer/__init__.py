@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from vtep import __version__
@@ -285,7 +286,8 @@ class Observer:
     def figures(self) -> Figures:
         actor = self._facts.actor
         rib = self._listener.rib
-        stale = Counter(type(route) for peer in rib.peers.values() for route in peer.stale.values())
+        held = [peer.stale for peer in rib.peers.values()]
+        stale = Counter(type(route) for routes in chain(held, *rib.index.leaving.values()) for route in routes.values())
         current = rib.index.routes - stale
         routes = {(_ROUTE_TYPES[type_], "current"): count for type_, count in current.items()}
         routes |= {(_ROUTE_TYPES[type_], "stale"): count for type_, count in stale.items()}

@@ -102,25 +102,22 @@ class MacDraft:
         self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
 
     def judge_lone(self, macs: Collection[Mac], rib: Rib) -> Collection[Mac]:
-        """Go the shortest way with MACs that are new or stay, where nothing is remembered of any; return the others."""
-        if self._has_past:
+        """Go the shortest way with MACs that are new or stay, where nothing is remembered of any; return the others.
+
+        Where not all of them may have room, they are left in their order, which decides who has.
+        """
+        if self._has_past or len(self.previous.macs) + len(macs) > self.policy.macs_per_vni:
             return macs
         judged = self.judged
         others = []
         for (mac, row), told in zip(rows_alone(macs, rib, self.policy), self.previous.judged.of(macs), strict=True):
             old = told if isinstance(told, RemoteMac) else None
-            if row is None or old is not told or not self._may_follow(old, row):
+            if row is None or old is not told or _moved(old, row):
                 others.append(mac)
             elif row != old:
                 self._note_row((row.vni, mac), old, row)
                 judged[mac] = row
         return others
-
-    def _may_follow(self, old: RemoteMac | None, row: RemoteMac) -> bool:
-        """Tell whether this row may come, or come in the place of that one, with nothing to remember."""
-        if old is None:
-            return self._rows(row.vni) < self.policy.macs_per_vni
-        return old.vni == row.vni and old.place == row.place
 
     def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
         """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""
@@ -289,6 +286,10 @@ class MacDraft:
         else:
             times = [duplicates.due(moved, rule) for _, moved in moves.unordered()]
         return min((time for time in times if time is not None), default=None)
+
+
+def _moved(old: RemoteMac | None, row: RemoteMac) -> bool:
+    return old is not None and (old.vni, old.place) != (row.vni, row.place)
 
 
 def _own(resident: Resident, ip: Ip | None) -> OwnMac:
