@@ -32,7 +32,6 @@ from vtep import collector, logs, notify
 from vtep import config as configuration
 from vtep.addr import ZERO_MAC, Vni
 from vtep.announcing import Announcing
-from vtep.collector import Collector
 from vtep.config import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.intent import Intent, RowKey
@@ -103,7 +102,7 @@ class Daemon:
         """Stations that took a row of ours while no daemon was there. They were heard here after what their routes say, so they
         are heard again when all routes are known."""
         self._learner: Learner | None = None
-        self._collector = Collector()
+        self._collector = collector.Collector()
         self._applied = True
         """The kernel's side knows the latest configuration."""
 

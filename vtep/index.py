@@ -146,8 +146,8 @@ class Index:
 
     def take_changed(self, work_max: float = inf) -> Changed:
         """Return what changed since the last call, or as much of it as takes twice this work at most."""
-        self._see_off(work_max / WORK_OF_RIVALS)
         room = work_max / WORK_OF_RIVALS
+        self._see_off(room)
         while self._doubted and not self.leaving and room > 0:
             doubted = self._doubted.popleft()
             self._mark(route.mac for route in doubted.values() if isinstance(route, MacIp))

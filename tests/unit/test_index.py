@@ -47,6 +47,15 @@ def index() -> Index:
     return Index()
 
 
+def a_hundred_judged(index: Index) -> tuple[list[Mac], Parted[bytes, MacIp | Imet | EthernetAd]]:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    routes = told(*(replace(mac(), mac=one) for one in macs))
+    for key, route in routes.items():
+        index.put(key, None, route)
+    index.take_changed()
+    return macs, routes
+
+
 def changed(index: Index) -> tuple[set, set, set]:
     found = index.take_changed()
     return found.macs, found.hosts, found.endpoints
@@ -94,11 +103,7 @@ def test_routes_that_mean_something_else_are_work(index: Index) -> None:
 
 
 def test_routes_that_leave_do_so_a_part_at_a_time(index: Index) -> None:
-    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
-    routes = told(*(replace(mac(), mac=one) for one in macs))
-    for key, route in routes.items():
-        index.put(key, None, route)
-    index.take_changed()
+    macs, routes = a_hundred_judged(index)
 
     index.leave(PEER, routes)
     all_work, left, judged = index.work, [], list[Mac]()
@@ -125,11 +130,7 @@ def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_pa
 
 
 def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
-    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
-    routes = told(*(replace(mac(), mac=one) for one in macs))
-    for key, route in routes.items():
-        index.put(key, None, route)
-    index.take_changed()
+    macs, routes = a_hundred_judged(index)
 
     index.doubt(routes)
     index.leave(PEER, routes)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import NO_SEGMENT, ZERO_MAC, Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, Ip, Mac, Vni
 from vtep.intent import Candidate, Direct, RemoteMac, Story
 from vtep.projection.imports import admissions
 from vtep.projection.macs import candidate_of
@@ -36,26 +36,13 @@ Ranked: TypeAlias = tuple[Plain, MacIp]
 
 
 def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tuple[Mac, RemoteMac | None]]:
-    """Yield each MAC with its row, if it has one route, which is plain, and the row says all there is to say about it.
-
-    One loop for very many, since a call for each costs as much as what it does.
-    """
-    remembered, own = policy.plain, policy.own_macs
+    """Yield each MAC with its row, if it has one route, which is plain, and the row says all there is to say about it."""
     for mac, route in rib.index.lone(macs):
-        if route is None or route.ip is not None or mac[0] & 1 or mac == ZERO_MAC or mac in own:
+        plain = None if route is None or route.ip is not None else _plain(route, policy)
+        if route is None or plain is None or not _may_be_remote(mac, policy):
             yield mac, None
-            continue
-        attributes = route.attributes
-        known = remembered.get((id(attributes), route.label, route.tag))
-        plain = known[1] if known is not None and route.esi == NO_SEGMENT else _plain(route, policy)
-        if plain is None:
-            yield mac, None
-            continue
-        stale = rib.is_stale(route)
-        notes = (*plain.notes, "stale") if stale else plain.notes
-        reason = "gateway" if attributes.gateway else "only-path"
-        seq, peer, rd = attributes.seq, route.peer, route.rd
-        yield mac, RemoteMac(plain.vni, mac, plain.via, reason, seq, plain.fixed, stale, peer, rd, None, notes)
+        else:
+            yield mac, _row(plain, route, _reason_alone(route), stale=rib.is_stale(route))
 
 
 def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
