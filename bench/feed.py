@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from tests.lab import wire
 from tests.lab.lines import Lines
-from vtep import config
-from vtep.listener import Listener
+from vtep.config import file as config
+from vtep.projection.leaf import Listener
 
 LEAF = """
 [node]

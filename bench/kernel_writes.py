@@ -1,7 +1,7 @@
 """The way from messages to the kernel, beside a C program that sends the same batches and makes them of nothing.
 
 Both sides add, move and delete in a fresh network namespace of their own each time, with no listener at work. Ours is
-`vtep.kernel.socket` from ready messages on, and, as `spelled`, from changes as the engine has them.
+`vtep.linux.socket` from ready messages on, and, as `spelled`, from changes as the engine has them.
 """
 
 import subprocess
@@ -16,10 +16,10 @@ from bench.leaf import nodes
 from bench.routes import NEW, OLD, mac
 from tests.lab.topology import VNI, VXLAN
 from vtep.addr import Ip, Mac, Vni
-from vtep.kernel.messages import Neighbour
-from vtep.kernel.socket import Kernel
-from vtep.kinds.fdb import FDB, FdbRow
-from vtep.reconcile.kind import Change, Ground
+from vtep.linux.socket import Kernel
+from vtep.linux.tables.fdb import FDB, FdbRow
+from vtep.linux.wire.neighbor import Neighbour
+from vtep.reconcile.contract import Change, Ground
 from vtep.reconcile.writer import MESSAGES_MAX, spelled_in_turns
 
 BATCH: Final = MESSAGES_MAX // 2

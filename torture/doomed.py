@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vtep.__main__ import main
-from vtep.kernel.ledger import LedgerFile
-from vtep.kernel.messages import singly
-from vtep.kernel.socket import Kernel, _Connection
-from vtep.listener import Listener
+from vtep.linux.ledger import LedgerFile
+from vtep.linux.socket import Kernel, _Connection
+from vtep.linux.wire.neighbor import singly
+from vtep.projection.leaf import Listener
 
 
 class Fate:

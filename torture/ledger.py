@@ -19,11 +19,11 @@ from torture.tally import Tally
 from torture.watch import Watch, each, told
 from vtep.addr import Ip, Mac, Vni
 from vtep.errors import LedgerError
-from vtep.kernel.ledger import LedgerFile
-from vtep.kinds import KINDS
-from vtep.kinds.fdb import FdbRow
-from vtep.kinds.flood import FloodRow
-from vtep.reconcile.ownership import Alike, Claim
+from vtep.linux.ledger import LedgerFile
+from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.fdb import FdbRow
+from vtep.linux.tables.flood import FloodRow
+from vtep.reconcile.claims import Alike, Claim
 
 PLACE: Final = {"boot": "b00t", "namespace": "4:4026531840"}
 LEDGER: Final = "/run/vtep/ledger"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtep.__main__ import main
-from vtep.kernel import socket as kernel_socket
-from vtep.kernel.messages import Answer, Refusal, singly
-from vtep.kernel.socket import Kernel, _Connection
+from vtep.linux import socket as kernel_socket
+from vtep.linux.socket import Kernel, _Connection
+from vtep.linux.wire.neighbor import Answer, Refusal, singly
 
 LASTS: Final = Path("/run/unruly")
 COUNT: Final = Path("/run/mishaps")

@@ -13,14 +13,14 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         if words[:1] == ["relay"]:  # ExaBGP starts it: nothing else is imported
-            from vtep.speaker import relay
+            from vtep.feed.exabgp import relay
 
             return relay.main(words[1:])
         if words[:1] == ["exabgp"]:  # all further words are ExaBGP's
-            from vtep.speaker import launcher
+            from vtep.feed.exabgp import launcher
 
             return launcher.main(words[1:])
-        from vtep import commands
+        from vtep.app import commands
 
         return commands.main(words)
     except ConfigError as error:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.table import Table
+from vtep.store.table import Table
 
 RowKey: TypeAlias = tuple[Vni, Mac]
 FloodKey: TypeAlias = tuple[Vni, Ip, Vni]

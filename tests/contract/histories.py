@@ -20,10 +20,10 @@ from tests.contract.test_rows import add, delete, operator, operator_tunnel
 from tests.contract.worlds import World
 from vtep.addr import Mac
 from vtep.intent import Intent
-from vtep.kernel.ledger import LedgerFile
-from vtep.kernel.memory import Crashed
-from vtep.kernel.messages import NTF_EXT_LEARNED, NTF_SELF, NUD_REACHABLE, Entry, Verb
-from vtep.kinds import KINDS
+from vtep.linux.ledger import LedgerFile
+from vtep.linux.memory.kernel import Crashed
+from vtep.linux.tables.all import KINDS
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_REACHABLE, Entry, Verb
 from vtep.reconcile.report import Report
 
 MACS = (L, M, N)

@@ -12,19 +12,19 @@ from msgspec.structs import replace
 
 from tests.contract.worlds import LOCAL, MACS, World, render
 from vtep.addr import NO_SEGMENT, ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
-from vtep.config import Targets, VniConfig
+from vtep.config.file import Targets, VniConfig
 from vtep.errors import KernelError
 from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
-from vtep.kernel.links import Links
-from vtep.kernel.memory import Crashed
-from vtep.kernel.messages import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb, singly
-from vtep.kernel.target import KernelTarget
-from vtep.kinds import KINDS
+from vtep.linux.memory.kernel import Crashed
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.linux.wire.link import Links
+from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb, singly
+from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
-from vtep.reconcile.ownership import Claims, Ledger
 from vtep.reconcile.report import Trouble
 from vtep.reconcile.steps import run_to_end
-from vtep.table import Table
+from vtep.store.table import Table
 
 VNI = Vni(100)
 PEER, RD = Ip.parse("10.9.9.9"), RouteDistinguisher.parse("65000:1")

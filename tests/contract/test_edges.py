@@ -13,10 +13,10 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from tests.contract.test_rows import BOTH, CREATE, EXT, OURS, VTEP_A, M, add
 from tests.contract.worlds import LOCAL, ip
 from vtep.errors import KernelError
-from vtep.kernel.links import request_links
-from vtep.kernel.messages import RTM_NEWLINK, Answer, Half, Neighbour, split
-from vtep.kernel.readiness import Ready, judge
-from vtep.kernel.socket import Kernel
+from vtep.linux.attachment import Ready, judge
+from vtep.linux.socket import Kernel
+from vtep.linux.wire.link import request_links
+from vtep.linux.wire.neighbor import RTM_NEWLINK, Answer, Half, Neighbour, split
 
 
 def test_iproute2_calls_the_standard_rows_extern_learn(real_world) -> None:

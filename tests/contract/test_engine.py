@@ -8,10 +8,10 @@ from tests.contract.leaf import A, B, C, L, Leaf, M, N, station_gone, vni, writt
 from tests.contract.test_rows import add, delete, down, operator, operator_tunnel, up
 from tests.contract.worlds import LOCAL6, MACS, World, ip
 from vtep.addr import Ip
-from vtep.kernel.messages import NTF_SELF, Verb
+from vtep.linux.wire.neighbor import NTF_SELF, Verb
 from vtep.reconcile.actor import Actor
+from vtep.reconcile.claims import Claims, alike
 from vtep.reconcile.compare import orphans
-from vtep.reconcile.ownership import Claims, alike
 from vtep.reconcile.steps import run_to_end
 
 SELF, MASTER, EXT, STICKY = 0x02, 0x04, 0x10, 0x40

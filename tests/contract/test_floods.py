@@ -8,9 +8,9 @@ from tests.contract.test_rows import delete, flood
 from tests.contract.worlds import World, ip, render
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.intent import Host
-from vtep.kernel.messages import AF_BRIDGE, AF_INET, AF_INET6, Neighbour, Verb
-from vtep.reconcile.ownership import Claims
-from vtep.table import Table
+from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, Neighbour, Verb
+from vtep.reconcile.claims import Claims
+from vtep.store.table import Table
 
 SELF, EXT, ROUTER = 0x02, 0x10, 0x80
 REACHABLE, STALE, NOARP, PERMANENT = 0x02, 0x04, 0x40, 0x80

@@ -20,8 +20,8 @@ from tests.contract.test_rows import (
     operator_tunnel,
 )
 from vtep.addr import Mac
-from vtep.kernel.memory import Crashed
-from vtep.kernel.messages import NTF_MASTER, Neighbour
+from vtep.linux.memory.kernel import Crashed
+from vtep.linux.wire.neighbor import NTF_MASTER, Neighbour
 
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.worlds import LOCAL6, MACS, World, render, render_refusals
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.kernel.messages import AF_INET, AF_INET6, Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Half, Neighbour, Verb
 
 CREATE, REPLACE, APPEND, DELETE = Verb.CREATE, Verb.REPLACE, Verb.APPEND, Verb.DELETE
 USE_NOTHING, SELF, MASTER, BOTH, EXT, STICKY = 0, 0x02, 0x04, 0x06, 0x10, 0x40

@@ -9,11 +9,11 @@ import pytest
 from tests.contract.test_rows import BOTH, CREATE, EXT, NOARP, OURS, PERMANENT, REACHABLE, REPLACE, VTEP_A, M, N, add
 from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
-from vtep.config import Targets, VniConfig
-from vtep.kernel.messages import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbour, Verb
-from vtep.learner import AT_ONCE, AUDIT_S, SURVEY_EVERY, Learner
-from vtep.local.learn import News
-from vtep.station import Station
+from vtep.config.file import Targets, VniConfig
+from vtep.evpn.station import Station
+from vtep.linux.wire.neighbor import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbour, Verb
+from vtep.local.stations import News
+from vtep.local.watcher import AT_ONCE, AUDIT_S, SURVEY_EVERY, Learner
 
 VNI = Vni(100)
 IP1, IP2 = Ip.parse("172.16.0.1"), Ip.parse("172.16.0.2")

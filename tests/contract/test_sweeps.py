@@ -8,8 +8,8 @@ from tests.contract.leaf import VNI, A, B, L, Leaf, M, N, written
 from tests.contract.test_rows import add, delete, operator_tunnel
 from tests.contract.worlds import LOCAL, MACS, MemoryWorld
 from vtep.addr import Mac
-from vtep.kernel.messages import Verb
-from vtep.kinds import KINDS
+from vtep.linux.tables.all import KINDS
+from vtep.linux.wire.neighbor import Verb
 from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Scope
 from vtep.reconcile.report import Report
 

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 import msgspec
 
 from vtep.addr import Ip, Mac
-from vtep.kernel.memory import MemoryKernel
-from vtep.kernel.messages import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
-from vtep.kernel.socket import STATIONS, Kernel
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.socket import STATIONS, Kernel
+from vtep.linux.wire.neighbor import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
 
 CLONE_NEWNET = 0x40000000
 LOCAL = Ip.parse("10.0.0.1")

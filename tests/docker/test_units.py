@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.containers import DEVICES, IMAGE, MAC, ROW, Container, container, docker, fed, needs_engine, shared
 from tests.lab.wait import wait_until
-from vtep.daemon import CAP_NET_ADMIN
+from vtep.app.daemon import CAP_NET_ADMIN
 
 __all__ = ["container", "shared"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.fuzz.invariants import assert_inside_types
 from vtep.errors import StreamError
-from vtep.routes.exabgp import decode
+from vtep.feed.exabgp.json import decode
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 

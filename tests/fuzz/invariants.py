@@ -7,10 +7,9 @@ import math
 from typing import assert_never
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget
-from vtep.routes import Route
-from vtep.routes.attributes import Attributes
-from vtep.routes.ead import EthernetAd
-from vtep.routes.event import (
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.event import (
     Announced,
     Answered,
     EndOfRib,
@@ -24,10 +23,11 @@ from vtep.routes.event import (
     SpeakerStopped,
     Withdrawn,
 )
-from vtep.routes.imet import Imet
-from vtep.routes.mac_ip import MacIp
-from vtep.routes.prefix import IpPrefix
-from vtep.routes.segment import Segment
+from vtep.evpn.imet import Imet
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.nlri import Route
+from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.segment import Segment
 
 
 def assert_inside_types(heard: Heard) -> None:

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from tests.interop import matrix
 from tests.lab.clab.file import Unsupported, Wire, parse, read
-from vtep import config
-from vtep.speaker import exabgp_config
+from vtep.config import file as config
+from vtep.feed.exabgp import config as exabgp_config
 
 LABS = Path(__file__).parents[2] / "interop" / "containerlab"
 FILES = sorted(LABS.glob("*.clab.yml"))

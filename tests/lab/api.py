@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab.figures import Figures
-from vtep.config import ApiConfig
-from vtep.serve.grpc import serve
+from vtep.api.grpc.server import serve
+from vtep.config.file import ApiConfig
 
 
 class Served:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import HostKey, RowKey
-from vtep.status.journal import Entry, Journal
-from vtep.status.model import (
+from vtep.observe.history import Entry, Journal
+from vtep.observe.model import (
     CONTESTED,
     FAILED,
     INSTALLED,
@@ -39,7 +39,7 @@ from vtep.status.model import (
     VniStatus,
     VtepStatus,
 )
-from vtep.status.source import Batch, MacQuery, Page
+from vtep.observe.source import Batch, MacQuery, Page
 
 BORN_AT: Final = 1_790_000_000.0
 """What time of day it was when the clock was 0."""

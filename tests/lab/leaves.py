@@ -23,8 +23,8 @@ from tests.lab.peers import EXABGP, ExaBgp, Frr, GoBgp, frr_config, gobgp_config
 from tests.lab.topology import BRIDGE, VNI, VXLAN, Station, address, join, switch
 from tests.lab.vtep import VNI_SECTION, Vtep
 from tests.lab.wait import wait_until
-from vtep.config import parse
-from vtep.speaker.exabgp_config import render
+from vtep.config.file import parse
+from vtep.feed.exabgp.config import render
 
 REFLECTOR: Final = 100
 MOVER: Final = 12

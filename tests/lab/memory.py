@@ -9,21 +9,21 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.lab.lines import Lines
-from vtep import config
 from vtep.addr import Mac, Vni
-from vtep.kernel.memory import MemoryKernel
-from vtep.kernel.messages import NTF_SELF, Neighbour, Verb
-from vtep.kernel.target import KernelTarget
-from vtep.kinds import KINDS
-from vtep.listener import Listener
-from vtep.observer import Observer
-from vtep.orders import Orders
+from vtep.app.requests import Orders
+from vtep.config import file as config
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.linux.wire.neighbor import NTF_SELF, Neighbour, Verb
+from vtep.observe.model import Explanation, MacStatus
+from vtep.observe.observer import Observer
+from vtep.observe.source import MacQuery
+from vtep.projection.leaf import Listener
 from vtep.reconcile.actor import Actor
+from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
-from vtep.reconcile.ownership import Claims
-from vtep.status.histogram import Histogram
-from vtep.status.model import Explanation, MacStatus
-from vtep.status.source import MacQuery
+from vtep.store.histogram import Histogram
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.lab import figures as scripted
-from vtep.serve import site
-from vtep.status.figures import Figures
-from vtep.status.histogram import Histogram
-from vtep.status.model import VniStatus
+from vtep.api.http import site
+from vtep.observe.figures import Figures
+from vtep.observe.model import VniStatus
+from vtep.store.histogram import Histogram
 
 COUNTED = Figures(
     routes={("mac-ip", "current"): 9, ("mac-ip", "stale"): 1, ("imet", "current"): 2},

@@ -8,8 +8,8 @@ from bench import plots, routes
 from bench.figures import Figure, Limit, Outcome, from_json, markdown, text, to_json
 from tests.lab import wire
 from vtep.addr import Mac
-from vtep.routes import exabgp
-from vtep.routes.event import Announced, EndOfRib, SessionOpened, Withdrawn
+from vtep.evpn.event import Announced, EndOfRib, SessionOpened, Withdrawn
+from vtep.feed.exabgp.json import decode, nlri_key
 
 MACS = range(7)
 NAMES = {Mac.parse(routes.mac(number)) for number in MACS}
@@ -21,7 +21,7 @@ def figure(ours: float = 2.0, theirs: float = 1.0, *, fails_at: float | None = 3
 
 
 def events(*lines: bytes) -> list:
-    return [event for line in lines for event in exabgp.decode(line).events]
+    return [event for line in lines for event in decode(line).events]
 
 
 def test_the_lines_of_one_side_say_what_the_updates_of_the_other_say() -> None:
@@ -31,7 +31,7 @@ def test_the_lines_of_one_side_say_what_the_updates_of_the_other_say() -> None:
     (announced,) = events(*told.announce(MACS, routes.NEW, 1))
 
     assert isinstance(announced, Announced)
-    assert set(announced.routes) == {exabgp.nlri_key(nlri) for nlri in updates.announced}
+    assert set(announced.routes) == {nlri_key(nlri) for nlri in updates.announced}
     assert {route.mac for route in announced.routes.values()} == NAMES
     assert {str(route.attributes.next_hop) for route in announced.routes.values()} == {routes.NEW}
     assert {route.attributes.seq for route in announced.routes.values()} == {1}
@@ -53,7 +53,7 @@ def test_a_session_opens_and_ends_its_table_and_every_line_counts() -> None:
     told = routes.Told()
     lines = [told.opening(), *told.announce(range(120)), told.end_of_rib()]
 
-    heard = [exabgp.decode(line) for line in lines]
+    heard = [decode(line) for line in lines]
 
     assert [line.counter for line in heard] == [1, 2, 3, 4, 5]
     assert isinstance(heard[0].events[0], SessionOpened)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from tests.lab.served import leaf
-from vtep.serve.metrics import Metrics
+from vtep.api.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "contrib/prometheus/vtep.rules.yml"

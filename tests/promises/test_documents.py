@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from vtep import config
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.mac_ip import MacIp
 from vtep.projection.imports import judge
 from vtep.projection.policy import Policy
-from vtep.routes.attributes import Attributes
-from vtep.routes.mac_ip import MacIp
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 TELLING = [
     *sorted((ROOT / "vtep/projection").glob("*.py")),
-    *sorted((ROOT / "vtep/kinds").glob("*.py")),
+    *sorted((ROOT / "vtep/linux/tables").glob("*.py")),
     *sorted((ROOT / "vtep/reconcile").glob("*.py")),
-    ROOT / "vtep/kernel/readiness.py",
+    ROOT / "vtep/linux/attachment.py",
 ]
 """The modules whose words reach an operator as reasons."""
 

@@ -25,38 +25,42 @@ class Plant:
 
 
 PLANTS = (
-    Plant("the rib asks the projection", "rib.py", "import vtep.projection", "imports point one way"),
-    Plant("the engine knows a kind", "reconcile/engine.py", "import vtep.kinds", "imports point one way"),
+    Plant("the rib asks the projection", "evpn/rib.py", "import vtep.projection.project", "imports point one way"),
+    Plant("the engine knows a kind", "reconcile/engine.py", "import vtep.linux.tables.all", "imports point one way"),
     Plant(
-        "the engine knows the kernel", "reconcile/engine.py", "import vtep.kernel.readiness", "imports point one way"
+        "the engine knows the kernel", "reconcile/engine.py", "import vtep.linux.attachment", "imports point one way"
     ),
-    Plant("the listener knows a kernel", "listener.py", "import vtep.kernel.readiness", "imports point one way"),
+    Plant("the listener knows a kernel", "projection/leaf.py", "import vtep.linux.attachment", "imports point one way"),
     Plant("a module without a place", "utils.py", "", "imports point one way"),
     Plant(
         "the projection looks at the clock",
-        "projection/duplicates.py",
+        "projection/mobility.py",
         "import time",
         "what decides does no input or output and reads no clock",
     ),
     Plant(
         "a kind waits",
-        "kinds/fdb.py",
-        "import vtep.status.board",
+        "linux/tables/fdb.py",
+        "import vtep.store.latest",
         "what decides does no input or output and reads no clock",
     ),
-    Plant("a kind looks at the routes", "kinds/fdb.py", "import vtep.rib", "below the intent nobody knows BGP"),
+    Plant(
+        "a kind looks at the routes", "linux/tables/fdb.py", "import vtep.evpn.rib", "below the intent nobody knows BGP"
+    ),
     Plant(
         "the kernel decodes a route",
-        "kernel/memory.py",
-        "import vtep.routes.mac_ip",
+        "linux/memory/kernel.py",
+        "import vtep.evpn.mac_ip",
         "below the intent nobody knows BGP",
     ),
-    Plant("a reader looks behind the snapshot", "status/model.py", "import vtep.rib", "readers read snapshots"),
-    Plant("a command looks at the kernel", "cli/dial.py", "import vtep.kernel.readiness", "readers read snapshots"),
-    Plant("a kind knows another", "kinds/flood.py", "import vtep.kinds.fdb", "kinds do not know each other"),
+    Plant("a reader looks behind the snapshot", "observe/model.py", "import vtep.evpn.rib", "readers read snapshots"),
+    Plant("a command looks at the kernel", "cli/dial.py", "import vtep.linux.attachment", "readers read snapshots"),
+    Plant(
+        "a kind knows another", "linux/tables/flood.py", "import vtep.linux.tables.fdb", "kinds do not know each other"
+    ),
     Plant(
         "a route is read by ExaBGP",
-        "routes/mac_ip.py",
+        "evpn/mac_ip.py",
         "import exabgp.version",
         "what touches ExaBGP's insides is in one place",
     ),

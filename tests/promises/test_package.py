@@ -26,7 +26,7 @@ def test_every_module_is_in_the_wheel_and_nothing_else(wheel):
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vtep").rglob("*") if path.suffix in {".py", ".pyi"}}
 
-    assert packed == modules | {"vtep/py.typed", "vtep/serve/page.html"}
+    assert packed == modules | {"vtep/py.typed", "vtep/api/http/page.html"}
 
 
 def test_the_wheel_has_the_program_and_the_licence(wheel):

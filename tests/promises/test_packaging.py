@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vtep import config
-from vtep.speaker import exabgp_config
+from vtep.config import file as config
+from vtep.feed.exabgp import config as exabgp_config
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"

@@ -23,8 +23,8 @@ from tests.lab.speaker import Speaker
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
-from vtep import config
-from vtep.kernel import readiness
+from vtep.config import file as config
+from vtep.linux import attachment as readiness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import UsageError
-from vtep.speaker.announcement import (
+from vtep.feed.exabgp.advertise import (
     SEQ_MAX,
     TAG_MAX,
     Community,
@@ -20,7 +20,7 @@ from vtep.speaker.announcement import (
     Withdrawal,
     mobility,
 )
-from vtep.speaker.commands import parse, spell
+from vtep.feed.exabgp.grammar import parse, spell
 
 
 def octets(size: int) -> st.SearchStrategy[bytes]:

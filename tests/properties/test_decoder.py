@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.fuzz.fuzz_decoder import hear
 from vtep.addr import Ip
 from vtep.errors import RouteError
-from vtep.routes import attributes, nlri_key, unpack_nlri
-from vtep.routes.event import Announced, Withdrawn
-from vtep.routes.exabgp import decode
+from vtep.evpn import attributes
+from vtep.evpn.event import Announced, Withdrawn
+from vtep.evpn.nlri import nlri_key, unpack_nlri
+from vtep.feed.exabgp.json import decode
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 LINES = sorted(

@@ -12,14 +12,14 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtep import config
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import Announced, EndOfRib, Event, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.station import Station
 from vtep.intent import OwnMac
-from vtep.listener import Listener
-from vtep.routes.attributes import Attributes
-from vtep.routes.event import Announced, EndOfRib, Event, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
-from vtep.routes.mac_ip import MacIp
-from vtep.station import Station
+from vtep.projection.leaf import Listener
 
 VNI = Vni(100)
 MACS = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in (1, 2)]

@@ -9,19 +9,20 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtep import config
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes, Election, Pmsi
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.event import Announced, EndOfRib, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.imet import Imet
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.segment import Segment
+from vtep.evpn.station import Station
 from vtep.intent import NOTHING, Intent, candidates_of
-from vtep.listener import Listener
-from vtep.projection import Policy, draft, project
-from vtep.rib import Holds, Rib
-from vtep.routes.attributes import Attributes, Election, Pmsi
-from vtep.routes.ead import EthernetAd
-from vtep.routes.event import Announced, EndOfRib, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
-from vtep.routes.imet import Imet
-from vtep.routes.mac_ip import MacIp
-from vtep.routes.segment import Segment
-from vtep.station import Station
+from vtep.projection import draft
+from vtep.projection.leaf import Listener
+from vtep.projection.project import Policy, project
 
 PEERS = [Ip.parse(text) for text in ("10.9.0.1", "10.9.0.2", "2001:db8::9")]
 VTEPS = [Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.10", "2001:db8::1", "10.0.0.98", "127.0.0.1")]

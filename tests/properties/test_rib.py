@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
-from vtep.rib import Holds, Peer, Rib
-from vtep.routes.attributes import Attributes
-from vtep.routes.ead import EthernetAd
-from vtep.routes.event import (
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.event import (
     Announced,
     EndOfRib,
     Heard,
@@ -21,7 +20,8 @@ from vtep.routes.event import (
     SpeakerStopped,
     Withdrawn,
 )
-from vtep.routes.mac_ip import MacIp
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.rib import Holds, Peer, Rib
 
 PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3)]
 MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]

@@ -18,11 +18,14 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from vtep import config
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget
+from vtep.app.replay import Replay
+from vtep.config import file as config
 from vtep.errors import StreamError
+from vtep.evpn.event import Announced, Withdrawn
+from vtep.feed.exabgp.json import decode
 from vtep.intent import candidates_of
-from vtep.kernel.messages import (
+from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
     NTF_MASTER,
     NTF_SELF,
@@ -32,9 +35,6 @@ from vtep.kernel.messages import (
     Verb,
     singly,
 )
-from vtep.replay import Replay
-from vtep.routes.event import Announced, Withdrawn
-from vtep.routes.exabgp import decode
 
 STORIES = Path(__file__).parent
 CAPTURES = STORIES.parent / "captures"

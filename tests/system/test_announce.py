@@ -26,7 +26,7 @@ from tests.lab.topology import LEAF, VNI, Topology, address, address6
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.speaker.announcement import (
+from vtep.feed.exabgp.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Command,
@@ -40,7 +40,7 @@ from vtep.speaker.announcement import (
     mobility,
     target,
 )
-from vtep.speaker.commands import QUESTION, spell
+from vtep.feed.exabgp.grammar import QUESTION, spell
 
 __all__ = ["lab", "network"]
 

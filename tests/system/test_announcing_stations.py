@@ -19,13 +19,13 @@ from tests.lab.vtep import FEED, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.announcing import Announcing
-from vtep.config import parse
+from vtep.app.advertising import Announcing
+from vtep.config.file import parse
+from vtep.evpn.station import Station
+from vtep.feed.exabgp.advertise import MacRoute, MulticastRoute, Route, mobility
+from vtep.feed.exabgp.socket import Attached, Detached, Lines, Stream
 from vtep.intent import Intent
-from vtep.listener import Listener
-from vtep.speaker.announcement import MacRoute, MulticastRoute, Route, mobility
-from vtep.speaker.stream import Attached, Detached, Lines, Stream
-from vtep.station import Station
+from vtep.projection.leaf import Listener
 
 __all__ = ["lab", "network"]
 

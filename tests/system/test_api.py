@@ -24,9 +24,9 @@ from tests.lab.certificates import Authority
 from tests.lab.figures import Figures, figures, row
 from tests.lab.watchers import LAST
 from vtep.addr import Mac, Vni
-from vtep.config import ApiConfig, TlsConfig
+from vtep.api.grpc.server import serve
+from vtep.config.file import ApiConfig, TlsConfig
 from vtep.errors import ConfigError
-from vtep.serve.grpc import serve
 from vtep.v1 import admin_pb2, admin_pb2_grpc, vtep_pb2_grpc
 from vtep.v1 import vtep_pb2 as pb
 
@@ -466,7 +466,7 @@ def test_octets_that_are_no_http_do_no_harm(sockets):
 
 
 def test_more_streams_than_are_allowed_are_refused_and_calls_are_not(sockets, monkeypatch):
-    monkeypatch.setattr("vtep.serve.services.WATCHERS_MAX", 3)
+    monkeypatch.setattr("vtep.api.grpc.services.WATCHERS_MAX", 3)
 
     async def story(_) -> None:
         async with called(sockets.read) as (reading, _, _):

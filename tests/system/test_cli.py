@@ -18,7 +18,7 @@ from tests.lab.api import Served
 from tests.lab.certificates import Authority
 from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
 from tests.lab.wait import wait_until
-from vtep.status.journal import Entry
+from vtep.observe.history import Entry
 from vtep.v1 import vtep_pb2 as pb
 
 VTEP = Path(sys.executable).with_name("vtep")

@@ -13,7 +13,7 @@ from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.peers import EXABGP, EXABGP_4_2
 from tests.lab.topology import LEAF, address
 from tests.lab.wait import wait_until
-from vtep.speaker.relay import TOGETHER_S
+from vtep.feed.exabgp.relay import TOGETHER_S
 
 __all__ = ["lab"]
 

@@ -11,8 +11,8 @@ from tests.lab.figures import ONE, PEERS, TWO, VNI_READY, row
 from tests.lab.fixtures import skipped_if_missing
 from tests.lab.served import leaf, served
 from tests.lab.wait import wait_until
-from vtep.status.journal import Entry
-from vtep.status.model import Sync
+from vtep.observe.history import Entry
+from vtep.observe.model import Sync
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 

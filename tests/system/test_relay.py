@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import vtep
-from vtep.speaker.stream import Attached, Detached, Lines, Lost, Oversized, Stream
+from vtep.feed.exabgp.socket import Attached, Detached, Lines, Lost, Oversized, Stream
 
 ROOT = Path(vtep.__file__).parents[1]
 RELAY = "import sys; from vtep.speaker.relay import main; sys.exit(main(sys.argv[1:]))"

@@ -10,8 +10,8 @@ from tests.lab.fixtures import lab, network
 from tests.lab.topology import VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
-from vtep import config
-from vtep.daemon import STALLED_S_MAX, Daemon
+from vtep.app.daemon import STALLED_S_MAX, Daemon
+from vtep.config import file as config
 
 __all__ = ["lab", "network"]
 

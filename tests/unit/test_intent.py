@@ -2,7 +2,7 @@
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import NOTHING, Candidate, Direct, Intent, RemoteMac, candidates_of, keys_of
-from vtep.table import Table
+from vtep.store.table import Table
 
 A = Ip.parse("10.0.0.1")
 MAC = Mac.parse("02:00:00:00:00:01")

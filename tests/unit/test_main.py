@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from vtep import config
 from vtep.__main__ import main
+from vtep.config import file as config
 from vtep.errors import ConfigError
-from vtep.speaker import exabgp_config
+from vtep.feed.exabgp import config as exabgp_config
 
 HOSTILE_TOML = r"""
 [node]

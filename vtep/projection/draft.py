@@ -12,6 +12,9 @@ from typing import Final, TypeVar
 from msgspec import structs
 
 from vtep.addr import Ip, Mac, Vni
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.rib import Rib
+from vtep.evpn.station import Resident
 from vtep.intent import (
     Candidate,
     Intent,
@@ -27,14 +30,11 @@ from vtep.intent import (
     is_lost_here,
     keys_of,
 )
-from vtep.projection import duplicates
-from vtep.projection.macs import Before, Judgement, judge_mac
-from vtep.projection.plain import judge_plain, rank, rows_alone
+from vtep.projection import mobility
+from vtep.projection.fast import judge_plain, rank, rows_alone
+from vtep.projection.mac import Before, Judgement, judge_mac
 from vtep.projection.policy import Policy
-from vtep.rib import Rib
-from vtep.routes.mac_ip import MacIp
-from vtep.station import Resident
-from vtep.table import Table
+from vtep.store.table import Table
 
 DUE_AT_ONCE: Final = 1024
 """Judging so many takes 10 to 20 ms."""
@@ -87,7 +87,7 @@ class MacDraft:
 
     def _due_at(self, now: float) -> Iterator[RowKey]:
         for key, moves in self.previous.moves.unordered():
-            time = duplicates.due(moves, self.policy.duplicates)
+            time = mobility.due(moves, self.policy.duplicates)
             if time is not None and now >= time:
                 yield key
 
@@ -155,14 +155,14 @@ class MacDraft:
         """Note what is remembered of a plain MAC that was at this place; false if it is frozen, and not that plain."""
         known = _now(self.moves, self.previous.moves, key)
         if row is not None:
-            moves = duplicates.follow(known, place, row.via.vtep, row.via, self.policy.duplicates, now)
+            moves = mobility.follow(known, place, row.via.vtep, row.via, self.policy.duplicates, now)
         else:
-            moves = duplicates.idle(known, self.policy.duplicates, now) if known else None
+            moves = mobility.idle(known, self.policy.duplicates, now) if known else None
         if moves is not None and moves.frozen is not None:
             return False
         if moves != known:
             self.moves[key] = moves
-        _put(self.alerts, self.previous.alerts, key, duplicates.alerts(moves) or None if row else None)
+        _put(self.alerts, self.previous.alerts, key, mobility.alerts(moves) or None if row else None)
         return True
 
     def _before(self, mac: Mac, vni: Vni) -> Before:
@@ -282,9 +282,9 @@ class MacDraft:
         rule = self.policy.duplicates
         known = self.previous.due
         if known is not None and (now < known or self._more_due):
-            times = [known, *(duplicates.due(moved, rule) for moved in self.moves.values() if moved is not None)]
+            times = [known, *(mobility.due(moved, rule) for moved in self.moves.values() if moved is not None)]
         else:
-            times = [duplicates.due(moved, rule) for _, moved in moves.unordered()]
+            times = [mobility.due(moved, rule) for _, moved in moves.unordered()]
         return min((time for time in times if time is not None), default=None)
 
 

@@ -17,13 +17,13 @@ from typing import Final
 from msgspec import Struct, structs
 
 from vtep.addr import Esi, Ip, Vni
-from vtep.config import SegmentConfig
-from vtep.index import Changed
+from vtep.config.file import SegmentConfig
+from vtep.evpn.attributes import Election
+from vtep.evpn.index import Changed
+from vtep.evpn.rib import Rib
+from vtep.evpn.segment import Segment
 from vtep.intent import Forwarder, Intent, Rival
 from vtep.projection.policy import Policy
-from vtep.rib import Rib
-from vtep.routes.attributes import Election
-from vtep.routes.segment import Segment
 
 ALGORITHMS: Final = {"modulo": 0, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 9785 3. Absent on purpose: 1, highest random weight."""

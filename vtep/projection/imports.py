@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from vtep.addr import MAX_ESI, Ip, Vni
-from vtep.config import VniConfig
+from vtep.config.file import VniConfig
+from vtep.evpn.attributes import ENCAP_VXLAN, Attributes
+from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Direct
 from vtep.projection.policy import Policy, is_wildcard_only
-from vtep.routes.attributes import ENCAP_VXLAN, Attributes
-from vtep.routes.mac_ip import MacIp
 
 
 class Standing(Struct, frozen=True, gc=False):

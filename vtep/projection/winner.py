@@ -21,10 +21,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
+from vtep.evpn.attributes import HOST_PROXY
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.station import Resident
 from vtep.intent import Direct
-from vtep.routes.attributes import HOST_PROXY
-from vtep.routes.mac_ip import MacIp
-from vtep.station import Resident
 
 
 class Order(NamedTuple):

@@ -18,15 +18,15 @@ from msgspec.structs import replace
 
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
+from vtep.reconcile.claims import Alike, Moment
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
+from vtep.reconcile.contract import Key
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
-from vtep.reconcile.kind import Key
-from vtep.reconcile.ownership import Alike, Moment
 from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps, parts
 from vtep.reconcile.waiting import Waiting
-from vtep.status.board import Board
-from vtep.status.histogram import Histogram
+from vtep.store.histogram import Histogram
+from vtep.store.latest import Board
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.intent import Intent
-from vtep.reconcile.diff import Verdict, judge
+from vtep.reconcile.contract import Ground, Key, Kind, Row, Seen
 from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine
-from vtep.reconcile.kind import Ground, Key, Kind, Row, Seen
 from vtep.reconcile.steps import Steps
+from vtep.reconcile.verdict import Verdict, judge
 
 DIFFERENCES_MAX: Final = 10_000
 _WORDS: Final = {

@@ -25,15 +25,15 @@ from msgspec import Struct
 
 from vtep.errors import KernelError
 from vtep.intent import Intent
-from vtep.parted import Parted
-from vtep.reconcile.diff import Verdict, judge
-from vtep.reconcile.judgement import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
-from vtep.reconcile.kind import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
+from vtep.reconcile.claims import Alike, Claim, Ledger
+from vtep.reconcile.contract import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
+from vtep.reconcile.judged import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
-from vtep.reconcile.ownership import Alike, Claim, Ledger
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
+from vtep.reconcile.verdict import Verdict, judge
 from vtep.reconcile.writer import Writer, trouble_of
+from vtep.store.sharded import Parted
 
 LOOKUPS_MAX: Final = 128
 """In one look of a small pass: it holds the caller for a millisecond, and for ten where a dump makes each wait its turn."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from vtep.reconcile.kind import Key, Kind, Seen
-from vtep.reconcile.ownership import Claim, Ledger
+from vtep.reconcile.claims import Claim, Ledger
+from vtep.reconcile.contract import Key, Kind, Seen
 from vtep.reconcile.report import Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Place
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from vtep.reconcile.kind import Key
+from vtep.reconcile.contract import Key
 
 FIRST_S: Final = 0.1
 LAST_S: Final = 5.0

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.diff import Verdict
-from vtep.reconcile.judgement import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
-from vtep.reconcile.kind import Change, Ground, Key, Kind, Message, Seen, Target
+from vtep.reconcile.claims import Alike, alike, is_ours
+from vtep.reconcile.contract import Change, Ground, Key, Kind, Message, Seen, Target
+from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
-from vtep.reconcile.ownership import Alike, alike, is_ours
 from vtep.reconcile.report import News, Trouble
 from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
+from vtep.reconcile.verdict import Verdict
 
 MESSAGES_MAX: Final = 128
 """In one send. So many rows hold the caller for about a millisecond, be they one message each or two."""

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from vtep import commands
+from vtep.app import commands
 from vtep.cli import completion
 
 PARSER = commands.parser()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from vtep import commands
+from vtep.app import commands
 from vtep.cli import options
 
 CLI = (

@@ -12,12 +12,12 @@ import pytest
 
 from tests.lab import wire
 from tests.lab.lines import Lines
-from vtep import config
 from vtep.addr import Esi, Ip
-from vtep.listener import Listener
+from vtep.app.replay import replay
+from vtep.config import file as config
+from vtep.evpn.attributes import Election
 from vtep.projection.forwarder import Member, elect
-from vtep.replay import replay
-from vtep.routes.attributes import Election
+from vtep.projection.leaf import Listener
 
 A, B, C, SELF = "10.0.0.1", "10.0.0.2", "10.0.0.10", "10.0.0.99"
 MODULO, HRW, HIGHEST, LOWEST = 0, 1, 2, 3

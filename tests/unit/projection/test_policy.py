@@ -2,8 +2,8 @@
 
 import pytest
 
-from vtep import config
 from vtep.addr import Ip, RouteTarget
+from vtep.config import file as config
 from vtep.projection import policy
 from vtep.projection.policy import Policy, is_wildcard_only
 

@@ -14,17 +14,17 @@ import pytest
 
 from tests.lab import wire
 from tests.lab.lines import Lines
-from vtep import config
 from vtep.addr import Ip, Mac, Vni
+from vtep.config import file as config
+from vtep.evpn.station import SEQ_MAX, Station
 from vtep.intent import Candidate, Intent, candidates_of
-from vtep.kernel.memory import MemoryKernel
-from vtep.kernel.target import KernelTarget
-from vtep.kinds import KINDS
-from vtep.listener import Listener
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.projection.leaf import Listener
+from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
-from vtep.reconcile.ownership import Claims
 from vtep.reconcile.steps import run_to_end
-from vtep.station import SEQ_MAX, Station
 
 A, B, SELF = "10.0.0.1", "10.0.0.200", "10.0.0.99"
 """One address is below ours, and one above it."""

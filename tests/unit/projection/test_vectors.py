@@ -18,10 +18,10 @@ import pytest
 
 from tests.lab import wire
 from tests.lab.lines import Lines
-from vtep import config
 from vtep.addr import ZERO_MAC, Esi, Ip, Mac
-from vtep.kernel.messages import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Half, Neighbour, Verb
-from vtep.replay import Replay
+from vtep.app.replay import Replay
+from vtep.config import file as config
+from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Half, Neighbour, Verb
 
 A, B, C, SELF = "10.0.0.1", "10.0.0.2", "10.0.0.10", "10.0.0.99"
 NAMES = {"A": A, "B": B, "C": C}
@@ -267,7 +267,7 @@ def test_v35_a_long_lived_stale_sticky_route_loses() -> None:
 
 
 def test_v39_an_own_address_that_changes_judges_everything_anew() -> None:
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     ours, theirs = config.parse(LEAF), config.parse(LEAF.replace("10.0.0.99", A))
     listener = Listener(ours, 0.0)
@@ -283,7 +283,7 @@ def test_v39_an_own_address_that_changes_judges_everything_anew() -> None:
 
 def test_v40_a_mac_of_our_own_devices_is_refused() -> None:
     from vtep.intent import candidates_of
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     listener = Listener(config.parse(LEAF), 0.0)
     listener.hear(lines_of("+A s1"), 0.0)
@@ -327,7 +327,7 @@ def test_v54_one_mac_in_two_vnis_is_two_rows() -> None:
 
 
 def test_v60_configuring_an_unknown_vni_makes_its_row_without_bgp() -> None:
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     listener = Listener(config.parse(LEAF), 0.0)
     listener.hear([Lines().announce(A, one(vni=300, targets=("65000:300",)))], 0.0)
@@ -463,7 +463,7 @@ def test_v66_a_mac_that_left_our_segment_is_followed() -> None:
 
 
 def test_v66_a_port_that_stops_forwarding_gives_the_mac_away_without_bgp() -> None:
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     listener = Listener(config.parse(OURS), 0.0)
     listener.hear([on_segment(Lines(), A, 1)], 0.0)
@@ -519,7 +519,7 @@ D = "10.0.0.20"
 )
 def test_v68_each_is_told_why_it_won_or_lost(leaf: str, reasons: dict[str, str]) -> None:
     from vtep.intent import candidates_of
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     lines = Lines()
     told = ((A, 1, True), (B, 1, False), (C, 0, False), (D, 0, True))
@@ -610,7 +610,7 @@ def test_a_frozen_mac_that_comes_back_elsewhere_waits() -> None:
 
 def test_v83_an_operator_frees_a_frozen_mac_in_one_step() -> None:
     from vtep.addr import Mac, Vni
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     listener = Listener(config.parse(FREEZE), 0.0)
     for now, line in enumerate(bounce(Lines(), 6)):
@@ -643,8 +643,8 @@ def test_a_warning_ends_when_the_mac_rests_for_a_window() -> None:
 
 def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
-    from vtep.listener import Listener
     from vtep.projection import draft
+    from vtep.projection.leaf import Listener
 
     monkeypatch.setattr(draft, "DUE_AT_ONCE", 2)
     macs = [f"02:00:00:00:00:{number:02x}" for number in range(5)]
@@ -744,7 +744,7 @@ def test_v32_a_static_row_on_an_access_port_is_not_taken_over() -> None:
 
 def test_v34_a_gateway_mac_that_is_our_own_is_refused() -> None:
     from vtep.intent import candidates_of
-    from vtep.listener import Listener
+    from vtep.projection.leaf import Listener
 
     listener = Listener(config.parse(LEAF), 0.0)
     listener.learn_own_macs(frozenset({Mac.parse(M)}))

@@ -1,9 +1,9 @@
 """The total order among places, where the vectors do not reach."""
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.mac_ip import MacIp
 from vtep.projection.winner import Place, choose
-from vtep.routes.attributes import Attributes
-from vtep.routes.mac_ip import MacIp
 
 A = Ip.parse("10.0.0.1")
 PEER = Ip.parse("10.9.0.1")

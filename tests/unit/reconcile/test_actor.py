@@ -13,12 +13,12 @@ from msgspec import structs
 from tests.lab.loop import HandMovedLoop
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
-from vtep.parted import Parted
 from vtep.reconcile.actor import KEYS_MAX, RELEASED_MAX, Actor, Outcome
+from vtep.reconcile.claims import Claim
 from vtep.reconcile.engine import DUMP_ROWS_MAX
-from vtep.reconcile.ownership import Claim
 from vtep.reconcile.report import Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class
+from vtep.store.sharded import Parted
 
 
 class AtOnce(ThreadPoolExecutor):

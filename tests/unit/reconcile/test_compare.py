@@ -6,7 +6,7 @@ from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
 from vtep.intent import NOTHING
-from vtep.kernel.messages import NTF_MASTER, NUD_NOARP, Neighbour, Verb
+from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, Neighbour, Verb
 from vtep.reconcile import compare
 from vtep.reconcile.compare import differences
 from vtep.reconcile.steps import run_to_end

@@ -12,15 +12,15 @@ from tests.contract.test_rows import add, delete, operator_tunnel
 from tests.contract.worlds import LOCAL, MACS, MemoryWorld
 from vtep.addr import ZERO_MAC, Mac
 from vtep.errors import KernelError
-from vtep.kernel.memory import Crashed
-from vtep.kernel.messages import Verb
-from vtep.kinds import KINDS
-from vtep.reconcile.diff import Verdict
+from vtep.linux.memory.kernel import Crashed
+from vtep.linux.tables.all import KINDS
+from vtep.linux.wire.neighbor import Verb
+from vtep.reconcile.claims import Alike, Claim, Claims
+from vtep.reconcile.contract import Change, Ground
 from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Engine, Scope
-from vtep.reconcile.judgement import Lot, gather
-from vtep.reconcile.kind import Change, Ground
-from vtep.reconcile.ownership import Alike, Claim, Claims
+from vtep.reconcile.judged import Lot, gather
 from vtep.reconcile.steps import run_to_end
+from vtep.reconcile.verdict import Verdict
 from vtep.reconcile.writer import spelled_in_turns
 
 

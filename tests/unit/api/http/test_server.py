@@ -1,0 +1,221 @@
+"""The small HTTP server, over real sockets on loopback."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from vtep.api.http import server as http
+from vtep.api.http.server import Request, Response, Server, own_names
+
+
+def echo(request: Request) -> Response:
+    if request.path == "/broken":
+        raise RuntimeError("broken")
+    return Response(f"{request.path} {dict(request.query)}")
+
+
+@contextlib.asynccontextmanager
+async def serving(answer=echo, host="127.0.0.1"):
+    server = Server(answer, {"localhost", "leaf1"})
+    await server.start(host, 0)
+    try:
+        yield server.ports[0]
+    finally:
+        await server.stop()
+
+
+async def tell(port, octets, host="127.0.0.1", *, eof=False):
+    """Send octets and return all that comes back, as text."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(octets)
+        if eof:
+            writer.write_eof()
+        return (await asyncio.wait_for(reader.read(), 10)).decode("latin-1")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def said(octets, **options):
+    """Serve, send these octets, and return what came back."""
+
+    async def run():
+        async with serving() as port:
+            return await tell(port, octets, **options)
+
+    return asyncio.run(run())
+
+
+def get(target="/", host="localhost", method="GET", more=b""):
+    return f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode() + more + b"\r\n"
+
+
+def status(answer):
+    return int(answer.split()[1]) if answer else None
+
+
+def body(answer):
+    return answer.partition("\r\n\r\n")[2]
+
+
+def test_a_path_and_its_parameters_are_answered():
+    answer = said(get("/a?x=1&y=%20z"))
+
+    assert answer.startswith("HTTP/1.1 200 OK\r\n")
+    assert body(answer) == "/a {'x': '1', 'y': ' z'}"
+
+
+def test_head_has_the_length_and_no_body():
+    answer = said(get("/a", method="HEAD"))
+
+    assert f"Content-Length: {len('/a {}')}" in answer
+    assert body(answer) == ""
+
+
+@pytest.mark.parametrize(
+    ("octets", "expect"),
+    [
+        pytest.param(b"\r\n\r\n", 400, id="nothing at all"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, id="TLS"),
+        pytest.param(b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 400, id="another version"),
+        pytest.param(b"GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, id="two spaces"),
+        pytest.param(b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, id="a control character"),
+        pytest.param(b"GET a HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, id="no absolute path"),
+        pytest.param(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, id="a broken URL"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, id="no host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: leaf1\r\n\r\n", 400, id="two hosts"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n", 400, id="a folded field"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 400, id="no field"),
+        pytest.param(get(host="a b"), 400, id="a host with a space"),
+        pytest.param(get("/?" + "&".join("abcdefghijklmnopq")), 400, id="too many parameters"),
+        pytest.param(get(method="POST", more=b"Content-Length: 2\r\n"), 405, id="POST"),
+        pytest.param(get(method="BREW"), 405, id="an unknown method"),
+        pytest.param(get(host="evil.example"), 421, id="a name that is not ours"),
+        pytest.param(get(host="localhost.evil.example"), 421, id="a name that begins like ours"),
+        pytest.param(get("http://evil.example/"), 421, id="a foreign name in the target"),
+        pytest.param(b"GET / HTTP/1.0\r\n\r\n", 200, id="HTTP/1.0 without a host"),
+        pytest.param(get("http://leaf1/"), 200, id="our name in the target"),
+        pytest.param(get(host="LEAF1.:9479"), 200, id="our name, a port"),
+        pytest.param(get(host="192.0.2.1:9479"), 200, id="an IPv4 address"),
+        pytest.param(get(host="[2001:db8::1]:9479"), 200, id="an IPv6 address"),
+    ],
+)
+def test_each_request_gets_the_status_that_it_deserves(octets, expect):
+    assert status(said(octets)) == expect
+
+
+def test_a_request_that_ends_early_is_told_so_and_one_that_never_began_is_not():
+    assert status(said(b"GET / HT", eof=True)) == 400
+    assert said(b"", eof=True) == ""
+
+
+def test_a_head_that_is_too_long_is_refused_though_it_is_not_over():
+    assert status(said(b"GET / HTTP/1.1\r\nX: " + b"x" * http.HEAD_OCTETS_MAX)) == 431
+
+
+def test_a_refused_method_says_which_there_are():
+    assert "\r\nAllow: GET, HEAD\r\n" in said(get(method="DELETE"))
+
+
+def test_a_header_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(http, "DEADLINE_S", 0.05)
+
+    assert status(said(b"GET / HTTP/1.1\r\nHost: loc")) == 408
+
+
+def test_whoever_does_not_take_the_answer_is_left(monkeypatch):
+    monkeypatch.setattr(http, "DEADLINE_S", 0.05)
+    length = 30_000_000
+
+    async def run():
+        async with serving(lambda _: Response(b"x" * length)) as port:
+            with socket.create_connection(("127.0.0.1", port)) as silent:
+                silent.sendall(get())
+                # A second one is turned away as long as the first is being served, and is served afterwards.
+                async with asyncio.timeout(5):
+                    while status(await tell(port, get(method="HEAD"))) == 503:
+                        pass
+                silent.settimeout(5)
+                return await asyncio.to_thread(_all_of, silent)
+
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 1)
+    assert asyncio.run(run()) < length
+
+
+def _all_of(connection):
+    octets = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(1 << 20):
+            octets += len(piece)
+    return octets
+
+
+def test_more_than_so_many_at_a_time_are_turned_away_and_later_ones_are_not(monkeypatch):
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 2)
+
+    async def run():
+        async with serving() as port:
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            refused = await tell(port, b"")
+            for reader, writer in idle:
+                writer.write(get("/late"))
+                await reader.read()
+                writer.close()
+            return status(refused), status(await tell(port, get()))
+
+    assert asyncio.run(run()) == (503, 200)
+
+
+def test_a_fault_of_ours_is_an_answer_and_the_next_request_is_served():
+    async def run():
+        async with serving() as port:
+            return status(await tell(port, get("/broken"))), status(await tell(port, get()))
+
+    assert asyncio.run(run()) == (500, 200)
+
+
+def test_every_answer_forbids_what_a_hostile_page_would_do_with_it():
+    answer = said(get("/nothing"))
+
+    assert "X-Content-Type-Options: nosniff" in answer
+    assert "Cross-Origin-Resource-Policy: same-origin" in answer
+    assert "Content-Security-Policy: default-src 'none'" in answer
+    assert "Connection: close" in answer
+
+
+def test_an_ipv6_address_is_served():
+    async def run():
+        async with serving(host="::1") as port:
+            return await tell(port, get(host=f"[::1]:{port}"), host="::1")
+
+    assert status(asyncio.run(run())) == 200
+
+
+def test_stopping_does_not_wait_for_whoever_is_connected():
+    async def run():
+        server = Server(echo, ())
+        await server.start("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[0])
+        writer.write(b"GET")
+        await writer.drain()
+        await asyncio.wait_for(server.stop(), 2)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(run())
+
+
+def test_the_names_of_this_machine_are_those_of_its_own_hosts_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "leaf1")
+    hosts = tmp_path / "hosts"
+    hosts.write_text(
+        "127.0.0.1 localhost\n127.0.1.1 leaf1.example.net leaf1 # leaf9\n10.0.0.2 leaf2.example.net leaf2\n"
+    )
+
+    assert own_names(hosts) == {"localhost", "leaf1", "leaf1.example.net"}
+    assert own_names(tmp_path / "none") == {"localhost", "leaf1"}

@@ -1,0 +1,177 @@
+"""What is at which path, and the probes."""
+
+import asyncio
+import http.client
+import json
+import socket
+
+import pytest
+from msgspec.structs import replace
+
+from tests.lab.figures import VNI_READY, row
+from tests.lab.served import leaf, served
+from vtep.api.http.server import Request
+from vtep.api.http.site import ENTRIES_MAX, STUCK_S, Site, start
+from vtep.errors import ConfigError
+from vtep.observe.history import Entry
+
+
+def site(source, fresh_s=0.0):
+    return Site(source, lambda: source.now, fresh_s)
+
+
+def asked(source, path, **query):
+    response = site(source).answer(Request(path, query))
+    body = response.body if isinstance(response.body, str) else response.body.decode()
+    return response.status, json.loads(body) if path.endswith(".json") else body
+
+
+def test_a_ready_leaf_says_so_and_another_one_says_why_not():
+    assert asked(leaf(troubled=False), "/readyz") == (200, "ready\n")
+
+    status, text = asked(leaf(), "/readyz")
+
+    assert status == 503
+    assert "VNI 200 is not ready: device-down\n" in text
+
+
+def test_a_daemon_that_waits_is_alive_and_one_whose_actor_is_stuck_is_not():
+    source = leaf()
+    source.counted = replace(source.counted, actor_alive=source.now - STUCK_S)
+    waits = asked(source, "/livez")
+    source.counted = replace(source.counted, actor_alive=source.now - STUCK_S - 1)
+    stuck = asked(source, "/livez")
+    source.counted = replace(source.counted, actor_alive=None)
+    has_none = asked(source, "/livez")
+
+    assert waits == (200, "ok\n")
+    assert stuck == (503, "no sign of the actor for 181 s\n")
+    assert has_none == (200, "ok\n")
+
+
+def test_addresses_are_text_and_times_are_those_of_the_day():
+    _, status = asked(leaf(), "/status.json")
+
+    assert status["feed"]["peers"][0]["address"] == "10.0.0.1"
+    assert status["feed"]["last_line"] == 1_790_003_599.0
+    assert status["kinds"]["mac"]["pending"] == 2
+    assert status["ready"] is False
+
+
+def test_every_vni_is_told():
+    _, told = asked(leaf(), "/vnis.json")
+
+    assert [(vni["vni"], vni["state"]) for vni in told["vnis"]] == [
+        (100, "ready"),
+        (200, "not-ready"),
+        (300, "unbound"),
+    ]
+
+
+def test_events_go_on_where_a_reader_left_off():
+    source = leaf()
+    _, first = asked(source, "/events.json")
+    source.happen(Entry("peer-down", text="gone"))
+    _, then = asked(source, "/events.json", after=str(first["entries"][-1]["number"]))
+
+    assert [entry["kind"] for entry in then["entries"]] == ["peer-down"]
+    assert then["epoch"] == source.epoch
+
+
+def test_of_very_many_events_the_latest_are_told_and_how_many_are_not():
+    source = leaf()
+    source.happen(*(Entry("move", VNI_READY, row(number).mac) for number in range(ENTRIES_MAX)))
+
+    _, told = asked(source, "/events.json")
+
+    assert len(told["entries"]) == ENTRIES_MAX
+    assert told["forgotten"] == 3
+    assert told["entries"][-1]["number"] == ENTRIES_MAX + 3
+
+
+@pytest.mark.parametrize("text", ["02:00:00:00:00:03", "0200.0000.0003", "02-00-00-00-00-03"])
+def test_a_mac_is_explained_in_any_usual_notation(text):
+    status, told = asked(leaf(), "/explain.json", mac=text)
+
+    assert status == 200
+    assert told["explanations"][0]["mac"] == "02:00:00:00:00:03"
+    assert told["explanations"][0]["desired"]["sync"]["next_try"] == 1_790_003_604.0
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "complaint"),
+    [
+        ("/explain.json", {}, "no MAC address"),
+        ("/explain.json", {"mac": "<b>"}, "no MAC address"),
+        ("/explain.json", {"mac": "02:00:00:00:00:03", "vni": "99999999"}, "vni is no number"),
+        ("/events.json", {"after": "-1"}, "after is no number"),
+        ("/events.json", {"after": "9" * 5000}, "after is no number"),
+    ],
+    ids=["no MAC", "a MAC that is none", "a VNI that is none", "a negative number", "a very long number"],
+)
+def test_a_question_that_makes_no_sense_is_answered_with_what_is_wrong(path, query, complaint):
+    status, told = asked(leaf(), path, **query)
+
+    assert status == 400
+    assert complaint in told["error"]
+
+
+def test_another_path_is_answered_with_those_there_are():
+    status, text = asked(leaf(), "/admin")
+
+    assert status == 404
+    assert "/metrics" in text
+
+
+def test_a_long_answer_is_made_once_however_many_ask():
+    source = leaf(troubled=False)
+    pages = site(source, fresh_s=1.0)
+    before = pages.answer(Request("/status.json")).body
+    source.become(generation=8)
+    source.now += 0.5
+    soon = pages.answer(Request("/status.json")).body
+    source.now += 0.6
+    later = pages.answer(Request("/status.json")).body
+
+    assert soon is before
+    assert json.loads(later)["generation"] == 8
+
+
+def test_probes_are_never_old():
+    source = leaf(troubled=False)
+    pages = site(source, fresh_s=1.0)
+    before = pages.answer(Request("/readyz")).status
+    source.become(complete=False)
+
+    assert (before, pages.answer(Request("/readyz")).status) == (200, 503)
+
+
+def test_the_page_may_run_its_own_script_and_nothing_else():
+    response = site(leaf()).answer(Request("/"))
+    policy = response.fields["Content-Security-Policy"]
+
+    assert policy.count("'sha256-") == 2
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        with pytest.raises(ConfigError) as refused:
+            asyncio.run(start(address, site(leaf()), "vtep.toml"))
+
+    assert f"vtep.toml: api.metrics: {address}: " in str(refused.value)
+    assert 'metrics = ""' in str(refused.value)
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")])
+def test_it_is_served_at_the_address_that_was_configured(address, host):
+    with served(leaf(), address) as port:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        connection.request("GET", "/livez")
+        answer = connection.getresponse().read()
+        connection.close()
+
+    assert answer == b"ok\n"

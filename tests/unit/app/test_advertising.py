@@ -1,0 +1,177 @@
+"""From the intent to a feed and back: who may announce, what an earlier life told, and what the log says."""
+
+import json
+import logging
+
+import pytest
+
+from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
+from vtep.app.advertising import Announcing
+from vtep.config.file import parse
+from vtep.evpn.station import Station
+from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, mobility
+from vtep.feed.exabgp.grammar import QUESTION
+from vtep.feed.exabgp.protocol import Attached
+from vtep.local.advertised import ToldLedger
+from vtep.projection.leaf import Listener
+
+TEXT = """
+[node]
+vtep = "10.0.0.99"
+[bgp]
+asn = 65000
+router_id = "10.0.0.99"
+[[vni]]
+vni = 100
+bridge = "br100"
+vxlan = "vxlan100"
+"""
+VNI = Vni(100)
+MAC = Mac.parse("02:00:00:00:00:01")
+CAN = [b'{"answer": "evpn commands 1", "message": "vtep"}', b"done"]
+
+
+class Feed:
+    """A stream that only takes."""
+
+    def __init__(self):
+        self.lines = []
+
+    def send(self, line):
+        self.lines.append(line)
+        return True
+
+    def take(self):
+        lines, self.lines = self.lines, []
+        return lines
+
+
+class Leaf:
+    def __init__(self, path, text=TEXT):
+        self.now = 100.0
+        self.feed = Feed()
+        self.listener = Listener(parse(text), self.now)
+        self.announcing = Announcing(parse(text), self.listener, self.feed, lambda: self.now)
+        self.announcing.open(path)
+
+    def attach(self, pid=41, started=7):
+        self.announcing.attached(Attached(1, pid, 42, 0, True, started))
+        return self
+
+    def turn(self, *lines, ready=True):
+        """Take lines, judge, and return what is sent."""
+        self.listener.hear(lines, self.now)
+        self.announcing.permit(lambda _: ready)
+        before = self.listener.intent
+        self.announcing.follow(before, self.listener.judge(self.now), seen=True)
+        self.announcing.send(self.now)
+        return self.feed.take()
+
+    def settle(self):
+        """Answer everything with yes."""
+        lines = self.turn()
+        while lines:
+            lines = self.turn(*(answer for line in lines for answer in (CAN if line == QUESTION else [b"done"])))
+        return self
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "announced"
+
+
+@pytest.fixture
+def leaf(path):
+    return Leaf(path)
+
+
+def kinds(lines):
+    return [" ".join(line.split()[:3]) for line in lines]
+
+
+def test_stations_count_once_exabgp_has_said_that_it_can(leaf):
+    leaf.listener.hear_stations([Station(VNI, MAC, "port")])
+    asked = leaf.attach().turn()
+    before = leaf.listener.intent.announcing
+    told = leaf.turn(*CAN)
+
+    assert (asked, before) == ([QUESTION], frozenset())
+    assert leaf.listener.intent.announcing == {VNI}
+    assert kinds(told) == ["announce evpn multicast", "announce evpn mac-advertisement"]
+
+
+def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(leaf):
+    leaf.listener.hear_stations([Station(VNI, MAC, "port")])
+    leaf.attach().settle()
+    leaf.listener.rib.complete = True
+
+    withdrawn = leaf.turn(ready=False)
+
+    assert sorted(kinds(withdrawn)) == ["withdraw evpn mac-advertisement", "withdraw evpn multicast"]
+
+
+@pytest.mark.parametrize(
+    ("pid", "started", "again"), [(41, 7, 0), (41, 8, 1), (43, 7, 1)], ids=["the same", "the same pid", "another pid"]
+)
+def test_an_exabgp_is_another_one_by_its_pid_or_its_start(leaf, pid, started, again):
+    leaf.attach().settle()
+
+    leaf.announcing.detached()
+    leaf.attach(pid, started)
+    told = [*leaf.turn(), *leaf.turn(*CAN)]
+
+    assert kinds(told).count("announce evpn multicast") == again
+
+
+def test_a_later_life_knows_what_was_told_and_with_which_sequence(leaf, path):
+    ledger = ToldLedger(path)
+    route = MacRoute(RouteDistinguisher.parse("10.0.0.99:100"), MAC)
+    ledger.ask([MacAdvertisement(route, Ip.parse("10.0.0.99"), VNI, communities=(mobility(5),))])
+
+    later = Leaf(path).attach()
+    later.listener.hear_stations([Station(VNI, MAC, "port")])
+    later.settle()
+
+    assert later.listener.intent.own[VNI, MAC, None].seq == 5
+
+
+def test_a_ledger_that_cannot_be_believed_is_set_aside_and_told(path, caplog):
+    path.write_text("what\n")
+
+    leaf = Leaf(path).attach()
+
+    assert path.with_name("announced.refused").read_text() == "what\n"
+    assert json.loads(path.read_text())["exabgp"].endswith("/41/7")
+    assert "announcements of an earlier life unknown" in caplog.text
+    assert leaf.turn() == [QUESTION]
+
+
+def test_the_log_says_once_what_keeps_this_leaf_from_announcing(leaf, caplog):
+    caplog.set_level(logging.INFO)
+    leaf.attach().turn()
+    for _ in range(3):
+        leaf.turn(b"error")
+
+    assert caplog.text.count("announcing nothing: this ExaBGP was not started by vtep exabgp") == 1
+    assert leaf.announcing.status().why == "this ExaBGP was not started by vtep exabgp"
+
+
+def test_the_log_says_which_command_was_refused_and_why(leaf, caplog):
+    leaf.attach().turn()
+    leaf.turn(*CAN)
+
+    leaf.turn(b'{"answer": "refused", "message": "no neighbor matches"}', b"error")
+
+    [record] = [record for record in caplog.records if record.message == "announcement refused"]
+    assert record.fields["why"] == "no neighbor matches"
+    assert record.fields["command"].startswith("announce evpn multicast rd 10.0.0.99:100")
+
+
+def test_a_vni_that_lacks_something_is_named_in_the_log_and_in_the_status(path, caplog):
+    caplog.set_level(logging.INFO)
+
+    leaf = Leaf(path, TEXT.replace("vni = 100", "vni = 70000")).attach()
+
+    assert "vni announces nothing" in caplog.text
+    assert leaf.announcing.status().left_out == ("VNI 70000 announces nothing without one (rd)",)
+    assert leaf.turn() == []

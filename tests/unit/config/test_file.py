@@ -1,0 +1,435 @@
+"""The configuration file: every key, what is left out, and every way to get it wrong, told all at once with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.config.file import (
+    ApiConfig,
+    BgpConfig,
+    BgpNeighbor,
+    Config,
+    DuplicateConfig,
+    FeedConfig,
+    LimitConfig,
+    NodeConfig,
+    SegmentConfig,
+    Targets,
+    TlsConfig,
+    VniConfig,
+    parse,
+    read,
+)
+from vtep.errors import ConfigError
+
+REFERENCE = """
+[node]
+vtep = "10.0.0.99"              # our tunnel address; a list is allowed (IPv4 and IPv6)
+state_dir = "/run/vtep"         # ledger and sockets
+on_stop = "keep"                # keep or drain
+
+[bgp]
+asn = 65000
+router_id = "10.0.0.99"
+[[bgp.neighbor]]
+address = "10.0.0.1"
+asn = 65000
+
+[feed]
+socket = "/run/vtep/feed.sock"
+socket_mode = "0660"
+socket_group = ""
+peers = ["10.0.0.1"]
+initial_hold_s = 120
+on_deadline = "auto"
+peer_down_hold_s = 0
+
+[duplicates]
+moves = 5
+window_s = 180
+action = "warn"
+recover_s = 0
+
+[limits]
+routes_per_peer = 2000000
+macs_per_vni = 1000000
+
+[api]
+listen = ["unix:/run/vtep/vtep.sock"]
+admin = ["unix:/run/vtep/admin.sock"]
+metrics = "127.0.0.1:9479"
+tls = { cert = "", key = "", client_ca = "" }
+
+[[vni]]
+vni = 100
+bridge = "br100"
+vxlan = "vxlan100"
+vtep = "10.0.0.99"
+import_rt = ["65000:100"]
+export_rt = ["65000:100"]
+rd = "10.0.0.99:100"
+soo = ""
+tag = 0
+downstream_vni = false
+flood = true
+neighbors = true
+announce = true
+gateway = false
+"""
+
+SELF = Ip.parse("10.0.0.99")
+RT = RouteTarget.parse("65000:100")
+
+
+def test_the_reference_file_is_read_as_it_stands() -> None:
+    assert parse(REFERENCE) == Config(
+        node=NodeConfig((SELF,), Path("/run/vtep"), "keep"),
+        bgp=BgpConfig(65000, SELF, (BgpNeighbor(Ip.parse("10.0.0.1"), 65000),)),
+        feed=FeedConfig(peers=(Ip.parse("10.0.0.1"),)),
+        duplicates=DuplicateConfig(),
+        limits=LimitConfig(),
+        api=ApiConfig(),
+        vnis=(
+            VniConfig(
+                vni=Vni(100),
+                vtep=SELF,
+                imports=Targets(frozenset({RT})),
+                exports=(RT,),
+                rd=RouteDistinguisher.parse("10.0.0.99:100"),
+                bridge="br100",
+                vxlan="vxlan100",
+            ),
+        ),
+    )
+
+
+def test_the_reference_file_spells_out_only_what_is_the_default_anyway() -> None:
+    left_out = parse(
+        """
+        [node]
+        vtep = "10.0.0.99"
+        [bgp]
+        asn = 65000
+        router_id = "10.0.0.99"
+        neighbor = [{ address = "10.0.0.1", asn = 65000 }]
+        [feed]
+        peers = ["10.0.0.1"]
+        [[vni]]
+        vni = 100
+        bridge = "br100"
+        vxlan = "vxlan100"
+        """
+    )
+
+    assert left_out == parse(REFERENCE)
+
+
+def test_nothing_at_all_is_a_configuration() -> None:
+    assert parse("") == Config()
+
+
+def test_every_key_changes_what_it_names() -> None:
+    found = parse(
+        """
+        node = { vtep = ["10.0.0.99", "2001:db8::99"], state_dir = "/var/lib/vtep", on_stop = "drain" }
+        [feed]
+        socket = "/tmp/feed"
+        socket_mode = "600"
+        socket_group = "exabgp"
+        peers = ["10.0.0.1", "2001:db8::1"]
+        initial_hold_s = 1.5
+        on_deadline = "keep"
+        peer_down_hold_s = 30
+        [duplicates]
+        moves = 3
+        window_s = 60
+        action = "freeze"
+        recover_s = 45
+        [limits]
+        routes_per_peer = 7
+        macs_per_vni = 8
+        [api]
+        listen = ["unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"]
+        admin = []
+        metrics = ""
+        tls = { cert = "c", key = "k", client_ca = "a" }
+        [[vni]]
+        vni = 16777215
+        vtep = "2001:db8::99"
+        import_rt = ["*:100", "4200000001:7", "10.0.0.1:5"]
+        rd = "65000:7"
+        soo = "65000:1"
+        tag = 4294967295
+        downstream_vni = true
+        flood = false
+        neighbors = false
+        announce = false
+        gateway = true
+        """
+    )
+
+    exact = (RouteTarget.parse("4200000001:7"), RouteTarget.parse("10.0.0.1:5"))
+    assert found == Config(
+        node=NodeConfig((SELF, Ip.parse("2001:db8::99")), Path("/var/lib/vtep"), "drain"),
+        feed=FeedConfig(
+            Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0
+        ),
+        duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
+        limits=LimitConfig(7, 8),
+        api=ApiConfig(
+            ("unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"), (), "", TlsConfig("c", "k", "a")
+        ),
+        vnis=(
+            VniConfig(
+                vni=Vni(16777215),
+                vtep=Ip.parse("2001:db8::99"),
+                imports=Targets(frozenset(exact), frozenset({100})),
+                exports=tuple(sorted(exact)),
+                rd=RouteDistinguisher.parse("65000:7"),
+                site=bytes.fromhex("0003fde800000001"),
+                tag=4294967295,
+                downstream_vni=True,
+                flood=False,
+                neighbors=False,
+                announce=False,
+                gateway=True,
+            ),
+        ),
+    )
+
+
+def test_a_vni_without_a_bridge_is_not_bound() -> None:
+    bare = parse('node = { vtep = "10.0.0.99" }\nvni = [{ vni = 7, import_rt = ["65000:7"] }]')
+
+    assert [vni.is_bound for vni in (*bare.vnis, *parse(REFERENCE).vnis)] == [False, True]
+
+
+def test_all_our_tunnel_addresses_are_known_as_ours() -> None:
+    found = parse(
+        """
+        node = { vtep = ["10.0.0.99", "::ffff:10.0.0.97"] }
+        vni = [{ vni = 7, vtep = "10.0.0.98", import_rt = ["65000:7"] }]
+        segment = [{ esi = "00:11:22:33:44:55:66:77:88:99", vtep = "10.0.0.96" }]
+        """
+    )
+
+    assert found.own_vteps == {Ip.parse(text) for text in ("10.0.0.96", "10.0.0.97", "10.0.0.98", "10.0.0.99")}
+
+
+def test_route_targets_and_rd_are_derived_from_the_as_and_the_router_id() -> None:
+    (small, large) = parse(
+        """
+        node = { vtep = "10.0.0.99" }
+        bgp = { asn = 4200000001, router_id = "10.0.0.99" }
+        vni = [{ vni = 100 }, { vni = 70000 }]
+        """
+    ).vnis
+
+    derived = RouteTarget.parse(f"{4200000001 & 0xFFFF}:100")
+    assert (small.imports.exact, small.exports) == ({derived}, (derived,))
+    assert (small.rd, large.rd) == (RouteDistinguisher.parse("10.0.0.99:100"), None)
+
+
+def test_export_targets_may_differ_from_the_imported_ones() -> None:
+    (vni,) = parse(
+        'node = { vtep = "10.0.0.99" }\nvni = [{ vni = 7, import_rt = ["*:7"], export_rt = ["65000:7"] }]'
+    ).vnis
+
+    assert (vni.exports, vni.imports) == ((RouteTarget.parse("65000:7"),), Targets(frozenset(), frozenset({7})))
+
+
+def test_a_segment_of_ours_needs_its_identifier_alone() -> None:
+    esi = Esi.parse("00:11:22:33:44:55:66:77:88:99")
+    plain, full = parse(
+        """
+        node = { vtep = ["10.0.0.99", "10.0.0.98"] }
+        [[segment]]
+        esi = "00112233445566778899"
+        [[segment]]
+        esi = "00:11:22:33:44:55:66:77:88:aa"
+        vtep = "10.0.0.97"
+        forwarding = false
+        algorithm = "lowest-preference"
+        preference = 0
+        dont_preempt = true
+        """
+    ).segments
+
+    assert plain == SegmentConfig(esi, SELF, True, "modulo", 32767, False)
+    assert full == SegmentConfig(
+        Esi(esi[:9] + b"\xaa"), Ip.parse("10.0.0.97"), False, "lowest-preference", 0, dont_preempt=True
+    )
+
+
+# What is wrong, and where
+
+VNI = 'node = { vtep = "10.0.0.99" }\n[[vni]]\nvni = 7\n'
+NODE = 'node = { vtep = "10.0.0.99" }\n'
+SEGMENT = '[[segment]]\nesi = "00:11:22:33:44:55:66:77:88:99"\n'
+RT_VNI = VNI + 'import_rt = ["65000:7"]\n'
+
+WRONG = (
+    ("text = ", "", "no TOML"),
+    ("nodes = 1", "nodes", "unknown key (hint: did you mean node?)"),
+    ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment)"),
+    ("[node]\nvtepp = 1", "node.vtepp", "unknown key (hint: did you mean vtep?)"),
+    ("[[vni]]\nvni = 1\nbrigde = 'x'\nvtep = '10.0.0.9'\nimport_rt = ['1:1']", "vni[0].brigde", "did you mean bridge?"),
+    ("[api]\ntls = { crt = '' }", "api.tls.crt", "did you mean cert?"),
+    ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\n[[bgp.neighbor]]\nadress = '1.1.1.1'\nasn = 1\naddress = '1.1.1.1'",
+     "bgp.neighbor[0].adress", "did you mean address?"),
+    ("node = 1", "node", "expected a table, got a number"),
+    ("node = 1979-05-27", "node", "expected a table, got date"),
+    ("[vni]\nvni = 1", "vni", "expected tables, got a table (hint: write [[vni]])"),
+    ("[node]\nvtep = 7", "node.vtep", "Expected str | array, got int"),
+    ("[node]\nvtep = ''", "node.vtep", "'' is no IP address"),
+    ("[node]\nvtep = ['10.0.0.9', '224.0.0.1']", "node.vtep[1]", "224.0.0.1 cannot be a tunnel address"),
+    ("[node]\nstate_dir = 'run'", "node.state_dir", "'run' is no absolute path"),
+    ("[node]\non_stop = 'flush'", "node.on_stop", "Invalid enum value 'flush'"),
+    ("[bgp]\nrouter_id = '1.1.1.1'", "bgp.asn", "missing"),
+    ("[bgp]\nasn = 1", "bgp.router_id", "missing"),
+    ("[bgp]\nasn = 0\nrouter_id = '1.1.1.1'", "bgp.asn", "Expected int >= 1"),
+    ("[bgp]\nasn = 4294967296\nrouter_id = '1.1.1.1'", "bgp.asn", "Expected int <= 4294967295"),
+    ("[bgp]\nasn = 1\nrouter_id = '::1'", "bgp.router_id", "::1 is no router id (an IPv4 address)"),
+    ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ asn = 1 }]", "bgp.neighbor[0].address", "missing"),
+    ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ address = '1.1.1.2' }]", "bgp.neighbor[0].asn", "missing"),
+    ("[feed]\nsocket = 'x'", "feed.socket", "'x' is no absolute path"),
+    ("[feed]\nsocket_mode = '0888'", "feed.socket_mode", "'0888' is no file mode (as in 0660)"),
+    ("[feed]\npeers = ['10.0.0.1', 'ten']", "feed.peers[1]", "'ten' is no IP address"),
+    ("[feed]\npeers = [1]", "feed.peers", "Expected str, got int at item [0]"),
+    ("[feed]\ninitial_hold_s = -1", "feed.initial_hold_s", "Expected float >= 0"),
+    ("[feed]\non_deadline = 'never'", "feed.on_deadline", "Invalid enum value 'never'"),
+    ("[feed]\npeer_down_hold_s = '3'", "feed.peer_down_hold_s", "Expected float, got str"),
+    ("[duplicates]\nmoves = 1", "duplicates.moves", "Expected int >= 2"),
+    ("[duplicates]\nwindow_s = 0", "duplicates.window_s", "Expected float >= 1"),
+    ("[duplicates]\naction = 'drop'", "duplicates.action", "Invalid enum value 'drop'"),
+    ("[duplicates]\nrecover_s = -1", "duplicates.recover_s", "Expected float >= 0"),
+    ("[limits]\nroutes_per_peer = 0", "limits.routes_per_peer", "Expected int >= 1"),
+    ("[limits]\nmacs_per_vni = 0", "limits.macs_per_vni", "Expected int >= 1"),
+    ("[api]\nlisten = ['unix:vtep.sock']", "api.listen", "needs an absolute path"),
+    ("[api]\nlisten = ['unix:/a', '0.0.0.0:1']", "api.listen[1]", "0.0.0.0:1 can be reached from outside"),
+    ("[api]\nadmin = ['leaf.example:1']", "api.admin", "can be reached from outside (hint: set api.tls, or use unix:)"),
+    ("[api]\nlisten = ['127.0.0.1']", "api.listen", "is not of the form host:port or unix:/path"),
+    ("[api]\nmetrics = '127.0.0.1:70000'", "api.metrics", "is not of the form host:port"),
+    ("[api]\ntls = { cert = 'c' }", "api.tls", "cert, key and client_ca belong together (hint: give all three or none)"),
+    (VNI, "vni[0].import_rt", 'missing (hint: set import_rt = ["ASN:7"], or bgp.asn to derive it)'),
+    ("[node]\nvtep = '10.0.0.9'\n[[vni]]\nimport_rt = ['1:1']", "vni[0].vni", "missing"),
+    ("[[vni]]\nvni = 7\nimport_rt = ['1:1']", "vni[0].vtep", "no tunnel address"),
+    ("[node]\nvtep = '10.0.0.9'\n[[vni]]\nvni = 0\nimport_rt = ['1:1']", "vni[0].vni", "Expected int >= 1"),
+    ("[node]\nvtep = '10.0.0.9'\n[[vni]]\nvni = 16777216\nimport_rt = ['1:1']", "vni[0].vni", "Expected int <= 16777215"),
+    (RT_VNI + "vtep = '127.0.0.1'", "vni[0].vtep", "127.0.0.1 cannot be a tunnel address"),
+    (RT_VNI + "bridge = 'br7'", "vni[0].vxlan", "missing beside bridge (hint: give both, or none to only watch)"),
+    (RT_VNI + "vxlan = 'vx7'", "vni[0].bridge", "missing beside vxlan"),
+    (RT_VNI + "rd = '7'", "vni[0].rd", "'7' is not of the form ASN:number or IPv4:number"),
+    (RT_VNI + "soo = '7'", "vni[0].soo", "'7' is not of the form ASN:number or IPv4:number"),
+    (RT_VNI + "export_rt = ['7']", "vni[0].export_rt", "'7' is not of the form"),
+    (RT_VNI + "tag = -1", "vni[0].tag", "Expected int >= 0"),
+    (RT_VNI + "flood = 'yes'", "vni[0].flood", "Expected bool, got str"),
+    (VNI + "import_rt = ['1:1', '*:x']", "vni[0].import_rt[1]", "'*:x' is not of the form *:number"),
+    (VNI + "import_rt = ['*:4294967296']", "vni[0].import_rt", "is not of the form *:number"),
+    (VNI + "import_rt = ['65536:65536']", "vni[0].import_rt", "65536 does not fit in 2 octets"),
+    (RT_VNI + "[[vni]]\nvni = 7\nimport_rt = ['1:1']", "vni[1].vni", "7 is already used by vni[0]"),
+    (RT_VNI + "bridge = 'b'\nvxlan = 'v'\n[[vni]]\nvni = 8\nimport_rt = ['1:1']\nbridge = 'c'\nvxlan = 'v'",
+     "vni[1].vxlan", "v is already used by vni[0]"),
+    (NODE + "segment = [{ }]", "segment[0].esi", "missing"),
+    (NODE + "segment = [{ esi = '00:11' }]", "segment[0].esi", "an Ethernet segment identifier has 10 octets, not 2"),
+    (NODE + "segment = [{ esi = 'es1' }]", "segment[0].esi", "'es1' is not hexadecimal"),
+    (NODE + f"segment = [{{ esi = '{'00' * 10}' }}]", "segment[0].esi", "00:00:00:00:00:00:00:00:00:00 is reserved, and no"),
+    (NODE + f"segment = [{{ esi = '{'ff' * 10}' }}]", "segment[0].esi", "is reserved, and no Ethernet segment"),
+    (SEGMENT, "segment[0].vtep", "no tunnel address (hint: set node.vtep"),
+    (NODE + SEGMENT + "vtep = '::1'", "segment[0].vtep", "::1 cannot be a tunnel address"),
+    (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", "Invalid enum value 'hrw'"),
+    (NODE + SEGMENT + "preference = 65536", "segment[0].preference", "Expected int <= 65535"),
+    (NODE + SEGMENT + "forward = false", "segment[0].forward", "unknown key (hint: did you mean forwarding?)"),
+    (NODE + SEGMENT + SEGMENT, "segment[1].esi", "00:11:22:33:44:55:66:77:88:99 is already used by segment[0]"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place", "what"), WRONG, ids=[f"{place}: {what}"[:70] for _, place, what in WRONG])
+def test_what_is_wrong_is_told_with_its_place(text: str, place: str, what: str) -> None:
+    (problem,) = problems_of(text)
+
+    assert problem.startswith(f"{place}: " if place else "no TOML")
+    assert what in problem
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_places() -> None:
+    problems = problems_of(
+        """
+        colour = "red"
+        [feed]
+        peers = ["x", "y"]
+        socket_mode = "9"
+        [bgp]
+        [[vni]]
+        vni = 10
+        bridge = "b"
+        [[vni]]
+        vni = 10
+        rd = "x"
+        tunnel = 1
+        """
+    )
+
+    assert [problem.split(": ")[0] for problem in problems] == [
+        "bgp.asn",
+        "bgp.router_id",
+        "colour",
+        "feed.peers[0]",
+        "feed.peers[1]",
+        "feed.socket_mode",
+        "vni[0].import_rt",
+        "vni[0].vtep",
+        "vni[0].vxlan",
+        "vni[1].import_rt",
+        "vni[1].rd",
+        "vni[1].tunnel",
+        "vni[1].vni",
+        "vni[1].vtep",
+    ]
+
+
+def test_a_vni_of_ten_comes_after_a_vni_of_two() -> None:
+    text = 'node = { vtep = "10.0.0.9" }\n' + "".join(f"[[vni]]\nvni = {number}\n" for number in range(1, 13))
+
+    assert [problem.split(".")[0] for problem in problems_of(text)] == [f"vni[{index}]" for index in range(12)]
+
+
+def test_a_wrong_tunnel_address_is_told_once_and_not_again_for_each_vni() -> None:
+    assert problems_of(RT_VNI.replace("10.0.0.99", "x")) == ["node.vtep: 'x' is no IP address"]
+
+
+def test_what_is_no_table_at_all_is_told_first() -> None:
+    assert problems_of("vni = [1]")[0] == "vni[0]: expected a table, got a number"
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"# caf\xe9")
+
+    with pytest.raises(ConfigError, match="nowhere: No such file or directory"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="latin: not UTF-8 at octet 5"):
+        read(tmp_path / "latin")
+
+
+def test_a_file_is_named_in_front_of_each_of_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "leaf.toml"
+    path.write_text("a = 1\nb = 2\n")
+
+    with pytest.raises(ConfigError) as raised:
+        read(path)
+
+    assert [line.split(": ")[:2] for line in str(raised.value).splitlines()] == [[str(path), "a"], [str(path), "b"]]
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "leaf.toml"
+    path.write_text(REFERENCE)
+
+    assert read(path) == parse(REFERENCE)
+
+
+def problems_of(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        parse(text)
+    return [str(problem) for problem in raised.value.problems]

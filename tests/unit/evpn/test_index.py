@@ -1,0 +1,337 @@
+"""Which routes are found under which MAC, address, endpoint and segment, and what is to be judged after a change."""
+
+import pytest
+from msgspec.structs import replace
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.imet import Imet
+from vtep.evpn.index import Index
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.segment import Segment
+from vtep.evpn.station import Resident, Station
+from vtep.store.sharded import Parted
+
+A, B, PEER = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.9.9.9"))
+RD = RouteDistinguisher.parse("65000:1")
+M = Mac.parse("02:00:00:00:00:01")
+IP1 = Ip.parse("172.16.0.1")
+ESI = Esi(bytes((3, *([0] * 8), 1)))
+KEY, OTHER_KEY = b"one", b"another"
+
+
+def mac(ip: Ip | None = None, esi: Esi = NO_SEGMENT) -> MacIp:
+    return MacIp(PEER, Attributes(A), RD, 0, M, 100, ip, esi)
+
+
+def imet(endpoint: Ip | None = A, *, pmsi: bool = True) -> Imet:
+    found = Pmsi(PMSI_INGRESS_REPLICATION, 0, 100, endpoint) if pmsi else None
+    return Imet(PEER, Attributes(B, pmsi=found), RD, 0, A)
+
+
+def ad() -> EthernetAd:
+    return EthernetAd(PEER, Attributes(A), RD, ESI, 0, 100)
+
+
+def told(*routes: MacIp | Imet | EthernetAd) -> Parted[bytes, MacIp | Imet | EthernetAd]:
+    found: Parted[bytes, MacIp | Imet | EthernetAd] = Parted()
+    for number, route in enumerate(routes):
+        found[number.to_bytes(6)] = route
+    return found
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index()
+
+
+def a_hundred_judged(index: Index) -> tuple[list[Mac], Parted[bytes, MacIp | Imet | EthernetAd]]:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    routes = told(*(replace(mac(), mac=one) for one in macs))
+    for key, route in routes.items():
+        index.put(key, None, route)
+    index.take_changed()
+    return macs, routes
+
+
+def changed(index: Index) -> tuple[set, set, set]:
+    found = index.take_changed()
+    return found.macs, found.hosts, found.endpoints
+
+
+def test_nothing_has_changed_at_first_and_after_it_was_taken(index: Index) -> None:
+    assert not index.take_changed()
+    index.put(KEY, None, mac())
+    assert index.take_changed()
+    assert not index.take_changed()
+
+
+def test_of_much_work_a_part_is_taken_at_a_time_until_nothing_is_left(index: Index) -> None:
+    macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
+    for one in macs:
+        index.put(bytes(one), None, replace(mac(IP1), mac=one))
+        index.put(bytes(one), index.routes_of(one)[0], None)
+    index.put(KEY, None, imet())
+    all_work = index.work
+
+    taken = []
+    while index.work:
+        taken.append(index.take_changed(all_work / 10))
+
+    assert [len(part.macs) for part in taken[:3]] == [10, 10, 10]
+    assert [part.endpoints for part in taken] == [{A}] + [set()] * (len(taken) - 1)
+    assert (sorted(one for part in taken for one in part.macs), bool(index.take_changed())) == (macs, False)
+
+
+def test_one_mac_that_changes_very_often_is_taken_once(index: Index) -> None:
+    for _ in range(100):
+        index.put(KEY, None, mac())
+        index.put(KEY, index.routes_of(M)[0], None)
+
+    assert (index.take_changed(10).macs, index.work) == ({M}, 0)
+
+
+def test_routes_that_mean_something_else_are_work(index: Index) -> None:
+    index.put(KEY, None, mac())
+    index.take_changed()
+
+    index.doubt(told(mac()))
+
+    assert index.work > 0
+
+
+def test_routes_that_leave_do_so_a_part_at_a_time(index: Index) -> None:
+    macs, routes = a_hundred_judged(index)
+
+    index.leave(PEER, routes)
+    all_work, left, judged = index.work, [], list[Mac]()
+    while index.work:
+        judged += index.take_changed(all_work / 10).macs
+        left.append(sum(len(index.routes_of(one)) for one in macs))
+
+    assert (left, index.routes[MacIp]) == ([*range(90, -1, -10)], 0)
+    assert sorted(judged) == macs
+
+
+def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_part_at_a_time(index: Index) -> None:
+    routes: Parted[bytes, IpPrefix] = Parted()
+    for number in range(10_000):
+        routes[number.to_bytes(6)] = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100)
+
+    index.doubt(routes)
+    left = [index.work]
+    while index.work:
+        assert not index.take_changed(4000)
+        left.append(index.work)
+
+    assert 10 <= len(left) <= 11
+
+
+def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
+    macs, routes = a_hundred_judged(index)
+
+    index.doubt(routes)
+    index.leave(PEER, routes)
+    judged = list[Mac]()
+    while index.work:
+        judged += index.take_changed(40).macs
+
+    assert sorted(judged) == macs
+
+
+def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_all(index: Index) -> None:
+    macs = [Mac(number.to_bytes(6)) for number in range(10_000)]
+
+    index.doubt(told(*(replace(mac(), mac=one) for one in macs)))
+    named = [index.take_changed(1).macs]
+    named_so_far = len(index._changed.macs)
+    while index.work:
+        named.append(index.take_changed(10_000).macs)
+
+    assert named_so_far < 1000
+    assert set().union(*named) == set(macs)
+
+
+def test_a_route_that_comes_again_before_it_has_left_stays(index: Index) -> None:
+    old, new = mac(), replace(mac(), label=200)
+    index.put(KEY, None, old)
+    routes: Parted[bytes, MacIp] = Parted()
+    routes[KEY] = old
+
+    index.leave(PEER, routes)
+    index.put(KEY, None, new)
+    index.take_changed()
+
+    assert (index.routes_of(M), index.routes[MacIp], index.work) == ((new,), 1, 0)
+
+
+def test_a_route_with_an_address_is_found_under_its_mac_and_under_the_address(index: Index) -> None:
+    route = mac(IP1)
+
+    index.put(KEY, None, route)
+
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((route,), (route,))
+    assert changed(index) == ({M}, {IP1}, set())
+
+
+def test_a_route_without_an_address_is_not_under_any(index: Index) -> None:
+    index.put(KEY, None, mac())
+
+    assert changed(index) == ({M}, set(), set())
+
+
+def test_a_withdrawn_route_is_gone_everywhere_and_another_stays(index: Index) -> None:
+    first, second = mac(IP1), mac(IP1)
+    index.put(KEY, None, first)
+    index.put(OTHER_KEY, None, second)
+
+    index.put(KEY, first, None)
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((second,), (second,))
+    index.put(OTHER_KEY, second, None)
+
+    assert (index.routes_of(M), index.routes_of_host(IP1)) == ((), ())
+    assert not index.everything()
+
+
+@pytest.mark.parametrize(
+    ("route", "endpoint"), [(imet(A), A), (imet(None), B), (imet(pmsi=False), B)], ids=["endpoint", "none", "no PMSI"]
+)
+def test_a_type_3_route_is_found_under_its_endpoint_or_else_its_next_hop(index: Index, route, endpoint) -> None:
+    index.put(KEY, None, route)
+
+    assert (index.imets_of(endpoint), changed(index)) == ((route,), (set(), set(), {endpoint}))
+
+
+def test_a_type_3_route_whose_endpoint_changes_is_judged_at_both(index: Index) -> None:
+    before, after = imet(A), imet(B)
+    index.put(KEY, None, before)
+    index.take_changed()
+
+    index.put(KEY, before, after)
+
+    assert (index.imets_of(A), index.imets_of(B), changed(index)) == ((), (after,), (set(), set(), {A, B}))
+
+
+def test_a_type_3_route_that_goes_is_judged_once_more(index: Index) -> None:
+    route = imet()
+    index.put(KEY, None, route)
+    index.take_changed()
+
+    index.put(KEY, route, None)
+
+    assert (index.imets_of(A), changed(index)) == ((), (set(), set(), {A}))
+
+
+def test_a_segments_route_concerns_the_macs_on_it(index: Index) -> None:
+    on_it = mac(esi=ESI)
+    index.put(KEY, None, on_it)
+    index.take_changed()
+
+    route = ad()
+    index.put(OTHER_KEY, None, route)
+    assert (list(index.ads_of(ESI)), changed(index)) == ([route], ({M}, set(), set()))
+    index.put(KEY, on_it, mac())
+    index.take_changed()
+    index.put(OTHER_KEY, route, replace(route, label=200))
+    assert changed(index) == (set(), set(), set())
+    index.put(OTHER_KEY, next(index.ads_of(ESI)), None)
+
+    assert list(index.ads_of(ESI)) == []
+
+
+def test_a_type_4_route_is_found_under_its_segment_until_it_goes(index: Index) -> None:
+    first, second = Segment(PEER, Attributes(A), RD, ESI, A), Segment(PEER, Attributes(B), RD, ESI, B)
+    index.put(KEY, None, first)
+    index.put(OTHER_KEY, None, second)
+    assert index.members_of(ESI) == (first, second)
+    assert index.everything().segments == index.take_changed().segments == {ESI}
+
+    index.put(KEY, first, None)
+    assert (index.members_of(ESI), index.take_changed().segments) == ((second,), {ESI})
+    index.put(OTHER_KEY, second, None)
+
+    assert (index.members_of(ESI), index.everything().segments) == ((), set())
+    assert index.take_changed()
+
+
+def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
+    index.put(KEY, None, IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100))
+
+    assert not index.take_changed()
+
+
+def test_what_is_stale_is_judged_again(index: Index) -> None:
+    index.doubt(told(mac(IP1), imet(), ad()))
+
+    assert changed(index) == ({M}, set(), set())
+
+
+def test_work_grows_with_what_changed_most_where_routes_compete_and_ends_when_taken(index: Index) -> None:
+    before = index.work
+    index.put(KEY, None, mac())
+    alone = index.work
+    index.put(OTHER_KEY, None, replace(mac(), rd=RouteDistinguisher.parse("65000:2")))
+    competing = index.work - alone
+    index.take_changed()
+
+    assert (before, alone, index.work) == (0, 1, 0)
+    assert competing > alone
+
+
+def test_a_host_address_is_work_as_well(index: Index) -> None:
+    index.put(KEY, None, mac())
+    alone = index.work
+    index.put(OTHER_KEY, None, replace(mac(IP1), mac=Mac(bytes((2, 0, 0, 0, 0, 9)))))
+
+    assert index.work - alone > alone
+
+
+def test_the_routes_of_a_mac_are_found_whether_it_has_none_one_or_several(index: Index) -> None:
+    one, other = mac(), replace(mac(), rd=RouteDistinguisher.parse("65000:2"))
+
+    found = [index.routes_of(M)]
+    for key, old, new in ((KEY, None, one), (OTHER_KEY, None, other), (KEY, one, None), (OTHER_KEY, other, None)):
+        index.put(key, old, new)
+        found.append(index.routes_of(M))
+
+    assert found == [(), (one,), (one, other), (other,), ()]
+
+
+def resident(*hosts: Ip, vni: int = 100) -> Resident:
+    return Resident(Station(Vni(vni), M, "swp1", hosts=frozenset(hosts)))
+
+
+def test_a_station_is_found_under_its_mac_and_its_addresses_and_nowhere_once_it_left(index: Index) -> None:
+    other = Ip.parse("172.16.0.2")
+    first, second = resident(IP1), resident(other)
+
+    index.put_resident(None, first)
+    there = (dict(index.residents[M]), set(index.homes_of(IP1)), changed(index))
+    index.put_resident(first, second)
+    moved = (dict(index.residents[M]), set(index.homes_of(IP1)), set(index.homes_of(other)))
+    index.put_resident(second, None)
+
+    assert there == ({100: first}, {(100, M)}, ({M}, set(), set()))
+    assert moved == ({100: second}, set(), {(100, M)})
+    assert (index.residents, set(index.homes_of(other))) == ({}, set())
+
+
+def test_a_station_of_one_vni_leaves_that_of_another(index: Index) -> None:
+    here, elsewhere = resident(IP1), resident(IP1, vni=200)
+    index.put_resident(None, here)
+    index.put_resident(None, elsewhere)
+
+    index.put_resident(here, None)
+
+    assert (index.residents, set(index.homes_of(IP1))) == ({M: {200: elsewhere}}, {(200, M)})
+
+
+def test_a_station_that_lost_is_not_judged_again_for_that(index: Index) -> None:
+    index.put_resident(None, resident())
+    index.take_changed()
+
+    index.lose_resident(index.residents[M][Vni(100)])
+
+    assert (index.residents[M][Vni(100)].lost, changed(index)) == (True, (set(), set(), set()))

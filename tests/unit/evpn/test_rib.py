@@ -1,0 +1,1095 @@
+"""What a lost session, a lost line, a new ExaBGP and the time do to the routes that peers told.
+
+A `Feed` is a RIB with ExaBGP's lines and a hand-moved clock; the times are seconds since the start.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.lab import wire
+from tests.lab.lines import Lines
+from vtep.addr import Esi, Ip, Mac, Vni
+from vtep.evpn.rib import ASK_AGAIN_S, EVERYONE, QUIET_S, REFRESH_WAIT_S, Holds, Rib
+from vtep.evpn.station import Station
+from vtep.feed.exabgp.json import decode
+
+A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))
+E1 = Esi(bytes.fromhex("03000000000001000001"))
+
+
+class Feed:
+    def __init__(self, *, asks: bool = True, expected: Iterable[str] = (), **holds) -> None:
+        self.now = 0.0
+        self.lines = Lines()
+        self.holds = Holds(expected=tuple(Ip.parse(peer) for peer in expected), **holds)
+        self.rib = Rib(self.holds, 0.0, asks=asks)
+
+    def hear(self, *lines: bytes, replayed: bool = False) -> None:
+        for line in lines:
+            self.rib.hear(decode(line), self.now, replayed=replayed)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and stop wherever it changes something."""
+        end = self.now + seconds
+        while (due := self.rib.due) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.rib.tick(self.now)
+            if self.rib.due == due:
+                break
+        self.now = end
+        self.rib.tick(end)
+
+    def up(self, peer: str, *, restart_s: int | None = 120, refresh: bool = True, enhanced: bool = True) -> None:
+        self.hear(self.lines.opened(peer, restart_s, refresh, enhanced), self.lines.up(peer))
+
+    def down(self, peer: str, reason: str = "closing connection") -> None:
+        self.hear(self.lines.down(peer, reason))
+
+    def tell(self, peer: str, *macs: str) -> None:
+        self.hear(self.lines.announce(peer, *(route(peer, mac) for mac in macs)))
+
+    def end(self, peer: str) -> None:
+        self.hear(self.lines.end_of_rib(peer))
+
+    def begin(self, peer: str) -> None:
+        self.hear(self.lines.refresh(peer, "begin"))
+
+    def finish(self, peer: str) -> None:
+        self.hear(self.lines.refresh(peer, "end"))
+
+    def lose_line(self, peer: str) -> None:
+        """Let a line be lost, which the next one shows."""
+        self.lines.lose_one(peer)
+        self.hear(self.lines.announce(peer))
+
+    def ready(self, peer: str, *macs: str, **able) -> None:
+        """Bring a peer to where it has told everything."""
+        self.up(peer, **able)
+        if macs:
+            self.tell(peer, *macs)
+        self.end(peer)
+
+    def asked(self) -> list[str]:
+        return ["everyone" if peer is EVERYONE else str(peer) for peer in self.rib.take_refreshes(self.now)]
+
+    def macs(self) -> list[str]:
+        return sorted(map(str, self.rib.index.everything().macs))
+
+    def stale(self) -> list[str]:
+        return sorted(
+            str(mac)
+            for mac in self.rib.index.everything().macs
+            if any(self.rib.is_stale(route) for route in self.rib.index.routes_of(mac))
+        )
+
+    def peer(self, address: str):
+        return self.rib.peers[Ip.parse(address)]
+
+
+def route(peer: str, mac: str, **fields) -> wire.Route:
+    return wire.Instance(peer).mac(mac, **fields)
+
+
+# Announcements and withdraws
+
+
+def test_a_route_that_comes_again_replaces_itself() -> None:
+    feed = Feed()
+
+    feed.hear(feed.lines.announce(A, route(A, ONE, seq=5)), feed.lines.announce(A, route(A, ONE, seq=1)))
+
+    assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [1]
+
+
+def test_a_withdraw_hits_its_route_whatever_the_label_and_the_segment() -> None:
+    feed = Feed()
+
+    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.withdraw(A, route(A, ONE).nlri))
+
+    assert (feed.macs(), feed.rib.counters.unknown_withdraws) == ([], 0)
+
+
+def test_a_withdraw_of_what_was_never_told_is_counted() -> None:
+    feed = Feed()
+
+    feed.hear(feed.lines.withdraw(A, route(A, ONE).nlri))
+
+    assert (feed.rib.counters.unknown_withdraws, feed.rib.index.take_changed().macs) == (1, set())
+
+
+def test_two_peers_that_tell_the_same_route_each_have_it() -> None:
+    feed = Feed()
+    shared = route(A, ONE)
+
+    feed.hear(feed.lines.announce(A, shared), feed.lines.announce(B, shared), feed.lines.withdraw(A, shared.nlri))
+
+    assert [str(found.peer) for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [B]
+
+
+def test_a_line_that_withdraws_and_announces_a_route_leaves_it_announced() -> None:
+    feed = Feed()
+    feed.tell(A, ONE)
+
+    feed.hear(feed.lines.announce(A, route(A, ONE, seq=2), withdraw=[route(A, ONE).nlri]))
+
+    assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [2]
+
+
+def test_other_route_types_are_kept_without_touching_a_mac() -> None:
+    feed = Feed()
+    flood = wire.Instance(A).flood()
+
+    feed.hear(feed.lines.announce(A, flood))
+    had = len(feed.peer(A))
+    feed.hear(feed.lines.withdraw(A, flood.nlri))
+
+    assert (had, len(feed.peer(A)), feed.rib.index.take_changed().macs) == (1, 0, set())
+
+
+def test_a_segments_own_route_makes_its_macs_judged_again() -> None:
+    feed = Feed()
+    ad = wire.Instance(A).ethernet_ad(E1, tag=0xFFFFFFFF)
+    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1), route(A, TWO)))
+    feed.rib.index.take_changed()
+
+    feed.hear(feed.lines.announce(A, ad))
+    at_announce = feed.rib.index.take_changed().macs
+    feed.hear(feed.lines.withdraw(A, ad.nlri))
+
+    assert (at_announce, feed.rib.index.take_changed().macs) == ({Mac.parse(ONE)}, {Mac.parse(ONE)})
+    assert list(feed.rib.index.ads_of(E1)) == []
+
+
+def test_a_mac_that_leaves_its_segment_no_longer_follows_it() -> None:
+    feed = Feed()
+    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.announce(A, route(A, ONE)))
+    feed.rib.index.take_changed()
+
+    feed.hear(feed.lines.announce(A, wire.Instance(A).ethernet_ad(E1, tag=0xFFFFFFFF)))
+
+    assert feed.rib.index.take_changed().macs == set()
+
+
+def test_a_peer_over_its_limit_is_refused_what_is_new_and_nobody_else_suffers() -> None:
+    feed = Feed(routes_per_peer=2)
+
+    feed.tell(A, ONE, TWO, THREE)
+    feed.tell(B, THREE)
+    feed.hear(feed.lines.announce(A, route(A, ONE, seq=7)))
+
+    assert (len(feed.peer(A)), feed.peer(A).limited, len(feed.peer(B))) == (2, 1, 1)
+    assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [7]
+
+
+def full(limit: int, *refused: str) -> Feed:
+    """A peer that has told as much as it may, and so much more."""
+    feed = Feed(routes_per_peer=limit)
+    feed.ready(A, *(f"02:00:00:00:01:{number:02x}" for number in range(limit)), *refused)
+    assert (len(feed.peer(A)), feed.peer(A).limited, feed.asked()) == (limit, len(refused), [])
+    return feed
+
+
+def test_a_peer_is_asked_for_what_was_refused_as_soon_as_it_fits() -> None:
+    feed = full(20, ONE, TWO)
+
+    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:00").nlri))
+    asked_for_one = feed.asked()
+    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:01").nlri))
+
+    assert (asked_for_one, feed.asked()) == ([], [A])
+
+
+def test_a_peer_is_asked_when_a_good_part_of_its_room_is_free_and_has_all_of_it_then() -> None:
+    feed = full(20, ONE, TWO, THREE)
+
+    feed.hear(feed.lines.withdraw(A, *(route(A, f"02:00:00:00:01:{number:02x}").nlri for number in range(3))))
+    asked = feed.asked()
+    feed.begin(A)
+    feed.tell(A, *(f"02:00:00:00:01:{number:02x}" for number in range(3, 20)), ONE, TWO, THREE)
+    feed.finish(A)
+    feed.wait(60)
+
+    assert (asked, len(feed.peer(A)), feed.peer(A).limited, feed.asked()) == ([A], 20, 0, [])
+
+
+def test_a_peer_that_takes_back_what_was_refused_owes_nothing() -> None:
+    feed = full(2, THREE)
+
+    feed.hear(feed.lines.withdraw(A, route(A, THREE).nlri))
+
+    assert (feed.peer(A).limited, feed.rib.counters.unknown_withdraws, feed.asked()) == (0, 0, [])
+
+
+def test_what_took_the_room_of_a_new_session_is_made_good_at_its_end_of_rib() -> None:
+    feed = full(2)
+    feed.rib.lose_feed(feed.now)
+    feed.up(A)
+    feed.tell(A, ONE, TWO)
+    refused = feed.peer(A).limited
+
+    feed.end(A)
+
+    assert (refused, feed.asked()) == (2, [A])
+
+
+def test_more_room_by_a_reload_is_filled() -> None:
+    feed = full(2, THREE)
+
+    feed.rib.reconfigure(Holds(routes_per_peer=3), feed.now)
+
+    assert feed.asked() == [A]
+
+
+def test_a_peer_that_cannot_tell_again_is_not_asked() -> None:
+    feed = Feed(routes_per_peer=1)
+    feed.ready(A, ONE, TWO, refresh=False, enhanced=False)
+
+    feed.hear(feed.lines.withdraw(A, route(A, ONE).nlri))
+
+    assert (feed.peer(A).limited, feed.asked()) == (1, [])
+
+
+def test_a_stale_route_that_comes_again_needs_no_room() -> None:
+    feed = Feed(routes_per_peer=2)
+    feed.ready(A, ONE, TWO)
+    feed.rib.lose_feed(feed.now)
+
+    feed.ready(A, ONE, TWO)
+
+    assert (feed.macs(), feed.peer(A).limited) == ([ONE, TWO], 0)
+
+
+def test_answers_to_commands_are_counted_only_when_they_are_errors() -> None:
+    feed = Feed()
+
+    feed.hear(b"done", b"error")
+
+    assert feed.rib.counters.answers_bad == 1
+
+
+def test_a_peer_may_be_forgotten_before_its_last_route_has_left() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+
+    feed.down(A)
+    feed.rib.lose_feed(feed.now)
+
+    assert feed.rib.peers == {}
+    assert [feed.rib.is_stale(last) for last in feed.rib.index.routes_of(Mac.parse(ONE))] == [True]
+    assert feed.macs() == []
+
+
+# Completeness
+
+
+def test_the_picture_is_complete_when_every_expected_peer_has_told_all() -> None:
+    feed = Feed(expected=(A, B))
+
+    feed.ready(A)
+    before = (feed.rib.complete, feed.rib.why)
+    feed.ready(B)
+
+    assert before == (False, f"waiting for End-of-RIB from {B}")
+    assert (feed.rib.complete, feed.rib.why) == (True, "every peer has told all its routes")
+
+
+def test_without_expected_peers_every_peer_seen_counts() -> None:
+    feed = Feed()
+    feed.up(A)
+    feed.up(B)
+
+    feed.end(A)
+    before = feed.rib.complete
+    feed.end(B)
+
+    assert (before, feed.rib.complete) == (False, True)
+
+
+def test_no_peer_seen_is_not_complete() -> None:
+    feed = Feed(on_deadline="auto")
+
+    feed.wait(1000)
+
+    assert (feed.rib.complete, feed.rib.why) == (False, "waiting for End-of-RIB from any peer")
+
+
+@pytest.mark.parametrize(
+    ("on_deadline", "ended", "complete"),
+    [
+        ("auto", (), False),
+        ("auto", (A,), True),
+        ("keep", (A,), False),
+        ("complete", (), True),
+        ("complete", (A,), True),
+    ],
+)
+def test_the_deadline_decides_as_configured(on_deadline: str, ended: tuple[str, ...], complete: bool) -> None:
+    feed = Feed(expected=(A, B), on_deadline=on_deadline, initial_s=30)
+    for peer in ended:
+        feed.ready(peer, ONE)
+
+    feed.wait(29)
+    before = feed.rib.complete
+    feed.wait(1)
+
+    assert (before, feed.rib.complete) == (False, complete)
+
+
+def test_after_the_deadline_the_first_end_of_rib_completes_in_auto() -> None:
+    feed = Feed(expected=(A, B), initial_s=30)
+    feed.wait(31)
+
+    feed.ready(A)
+
+    assert feed.rib.complete
+    assert feed.rib.why == f"30 s have passed without End-of-RIB from {B}"
+
+
+def test_a_peer_that_is_up_and_never_ends_keeps_what_it_told_after_the_deadline() -> None:
+    feed = Feed(expected=(A, B), initial_s=30)
+    feed.ready(A)
+    feed.up(B)
+    feed.tell(B, ONE)
+
+    feed.wait(31)
+
+    assert (feed.rib.complete, feed.macs()) == (True, [ONE])
+
+
+def test_another_configuration_may_complete_the_picture() -> None:
+    feed = Feed(expected=(A, B))
+    feed.ready(A)
+
+    feed.rib.reconfigure(Holds(expected=(Ip.parse(A),)), feed.now)
+
+    assert feed.rib.complete
+
+
+def test_once_complete_a_lost_peer_does_not_make_it_incomplete() -> None:
+    feed = Feed(expected=(A,))
+    feed.ready(A, ONE)
+
+    feed.down(A)
+
+    assert feed.rib.complete
+
+
+# A lost session
+
+
+def test_v72_without_graceful_restart_the_routes_of_a_lost_peer_go_at_once() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+    feed.ready(B, TWO)
+
+    feed.down(A)
+
+    assert (feed.macs(), feed.peer(A).reason) == ([TWO], "closing connection")
+
+
+def test_v72_the_configured_hold_keeps_them_so_long() -> None:
+    feed = Feed(peer_down_s=30)
+    feed.ready(A, ONE, restart_s=None)
+
+    feed.down(A, "notification received (6,4)")
+    feed.wait(29)
+    held = (feed.macs(), feed.stale())
+    feed.wait(1)
+
+    assert (held, feed.macs()) == (([ONE], [ONE]), [])
+
+
+def test_v73_graceful_restart_keeps_routes_and_what_comes_again_is_fresh() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A)
+    held = feed.stale()
+
+    feed.up(A)
+    feed.tell(A, ONE)
+    waiting = (feed.macs(), feed.stale())
+    feed.end(A)
+
+    assert (held, waiting) == ([ONE, TWO], ([ONE, TWO], [TWO]))
+    assert (feed.macs(), feed.stale()) == ([ONE], [])
+
+
+def test_v74_stale_routes_go_when_the_restart_time_ends() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=90)
+    feed.down(A)
+
+    feed.wait(89)
+    before = feed.macs()
+    feed.wait(1)
+
+    assert (before, feed.macs()) == ([ONE], [])
+
+
+def test_a_notification_is_not_what_graceful_restart_is_for() -> None:
+    """RFC 4724 4: the session must be lost without a NOTIFICATION."""
+    feed = Feed()
+    feed.ready(A, ONE)
+
+    feed.down(A, "notification received (6,4)")
+
+    assert feed.macs() == []
+
+
+def test_a_second_loss_before_end_of_rib_drops_what_the_first_one_left() -> None:
+    """RFC 4724 4.2: a route previously marked as stale is deleted, or a flapping peer would keep it for ever."""
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A)
+    feed.up(A)
+    feed.tell(A, TWO)
+
+    feed.down(A)
+
+    assert (feed.macs(), feed.stale()) == ([TWO], [TWO])
+
+
+def test_a_peer_that_is_back_but_never_ends_loses_its_stale_routes_after_the_initial_hold() -> None:
+    feed = Feed(initial_s=50)
+    feed.ready(A, ONE, TWO)
+    feed.down(A)
+    feed.wait(10)
+    feed.up(A)
+    feed.tell(A, TWO)
+
+    feed.wait(49)
+    before = feed.macs()
+    feed.wait(1)
+
+    assert (before, feed.macs()) == ([ONE, TWO], [TWO])
+
+
+def test_tries_that_come_to_nothing_change_nothing() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.down(A)
+    deadline = feed.rib.due
+
+    feed.wait(5)
+    feed.down(A)
+
+    assert (feed.stale(), feed.rib.due) == ([ONE], deadline)
+
+
+def test_a_session_that_opens_again_without_a_down_is_a_new_one() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+
+    feed.up(A)
+    feed.tell(A, ONE)
+    held = feed.stale()
+    feed.end(A)
+
+    assert (held, feed.macs()) == ([TWO], [ONE])
+
+
+def test_routes_from_a_peer_whose_opening_was_lost_count() -> None:
+    feed = Feed()
+
+    feed.tell(A, ONE)
+
+    assert (feed.macs(), feed.peer(A).up) == ([ONE], True)
+
+
+def test_what_becomes_stale_is_judged_again() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.rib.index.take_changed()
+
+    feed.down(A)
+
+    assert feed.rib.index.take_changed().macs == {Mac.parse(ONE)}
+
+
+# ExaBGP goes and comes
+
+
+def new_pid(feed: Feed) -> None:
+    feed.lines = Lines(pid=78)
+    feed.hear(feed.lines.opened(A, 120))
+
+
+def shutdown(feed: Feed) -> None:
+    for peer in (A, B):
+        feed.down(peer, "stop, message [shutting down]")
+    feed.hear(feed.lines.shutdown())
+    feed.lines = Lines(pid=78)
+
+
+def end_of_file(feed: Feed) -> None:
+    feed.rib.lose_feed(feed.now)
+    feed.lines = Lines(pid=78)
+
+
+GOES = pytest.mark.parametrize("go", [new_pid, shutdown, end_of_file], ids=lambda go: go.__name__)
+
+
+@GOES
+def test_v76_an_exabgp_that_goes_leaves_everything_stale_and_the_picture_incomplete(go) -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+    feed.ready(B, TWO)
+
+    go(feed)
+
+    assert (feed.rib.complete, feed.macs(), feed.stale()) == (False, [ONE, TWO], [ONE, TWO])
+    assert not feed.peer(A).up
+    assert feed.rib.why == f"waiting for End-of-RIB from {A}, {B}"
+
+
+@GOES
+def test_v76_end_of_rib_of_the_new_exabgp_sweeps(go) -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.ready(B, THREE)
+    go(feed)
+
+    feed.up(A)
+    feed.tell(A, ONE)
+    feed.up(B)
+    feed.tell(B, THREE)
+    before = feed.macs()
+    feed.end(A)
+    feed.end(B)
+
+    assert (before, feed.macs(), feed.stale(), feed.rib.complete) == ([ONE, TWO, THREE], [ONE, THREE], [], True)
+    assert feed.rib.counters.gaps == 0
+
+
+def test_a_helper_process_that_exabgp_gave_up_is_exabgps_end_not_the_peers() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+
+    feed.down(A, "peer reset, message (process problem) error(...)")
+
+    assert (feed.rib.complete, feed.stale()) == (False, [ONE])
+
+
+def test_a_peer_that_never_comes_back_is_given_up_at_the_deadline() -> None:
+    feed = Feed(initial_s=60)
+    feed.ready(A, ONE)
+    feed.ready(B, TWO)
+    feed.rib.lose_feed(feed.now)
+    feed.ready(A, ONE)
+
+    feed.wait(59)
+    before = feed.macs()
+    feed.wait(1)
+
+    assert (before, feed.macs(), feed.rib.complete) == ([ONE, TWO], [ONE], True)
+
+
+def test_a_peer_that_nobody_expects_and_that_never_comes_back_is_given_up_too() -> None:
+    feed = Feed(expected=(A,), initial_s=60)
+    feed.ready(A, ONE)
+    feed.ready(B, TWO)
+    feed.rib.lose_feed(feed.now)
+
+    feed.ready(A, ONE)
+    completed = (feed.rib.complete, feed.macs())
+    feed.wait(60)
+
+    assert (completed, feed.macs()) == ((True, [ONE, TWO]), [ONE])
+
+
+def test_keep_never_gives_up_what_was_left_behind() -> None:
+    feed = Feed(initial_s=60, on_deadline="keep")
+    feed.ready(A, ONE)
+    feed.rib.lose_feed(feed.now)
+
+    feed.wait(10_000)
+
+    assert (feed.stale(), feed.rib.complete) == ([ONE], False)
+
+
+def test_a_peer_that_had_told_nothing_and_was_down_is_forgotten_with_its_exabgp() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.down(B)
+
+    feed.rib.lose_feed(feed.now)
+
+    assert [str(peer) for peer in feed.rib.peers] == [A]
+
+
+# A lost line
+
+
+def test_a_gap_asks_its_peer_alone_to_tell_everything_again() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.ready(B, TWO)
+
+    feed.lose_line(A)
+
+    assert (feed.asked(), feed.asked(), feed.rib.counters.gaps) == ([A], [], 1)
+
+
+def test_between_the_markers_of_a_refresh_nothing_goes_and_afterwards_what_did_not_come() -> None:
+    """RFC 7313 4."""
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.begin(A)
+    feed.tell(A, TWO)
+    between = (feed.macs(), feed.stale())
+    feed.finish(A)
+
+    assert (between, feed.macs()) == (([ONE, TWO], []), [TWO])
+
+
+def test_a_gap_within_a_refresh_sweeps_nothing_and_asks_again() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.lose_line(A)
+    feed.asked()
+    feed.begin(A)
+    feed.tell(A, TWO)
+    feed.lose_line(A)
+
+    feed.finish(A)
+    kept = feed.macs()
+    feed.wait(REFRESH_WAIT_S)
+    still = feed.macs()
+
+    assert (kept, still, feed.asked()) == ([ONE, TWO], [ONE, TWO], [A])
+    feed.begin(A)
+    feed.tell(A, TWO)
+    feed.finish(A)
+    assert feed.macs() == [TWO]
+
+
+def test_an_end_of_rib_after_a_gap_ends_nothing_and_loses_no_refresh() -> None:
+    """RFC 7313 4: a refresh begins after End-of-RIB, so the one that was asked for is still to come."""
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.rib.lose_feed(feed.now)
+    feed.lines = Lines(pid=78)
+    feed.up(A)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.end(A)
+
+    assert (feed.macs(), feed.rib.complete, feed.peer(A).refresh) == ([ONE], False, "asked")
+    feed.begin(A)
+    feed.tell(A, TWO)
+    feed.finish(A)
+    assert (feed.macs(), feed.rib.complete) == ([TWO], True)
+
+
+def test_a_refresh_that_was_asked_and_never_begun_is_asked_again() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.wait(REFRESH_WAIT_S - 1)
+    before = feed.asked()
+    feed.wait(1)
+
+    assert (before, feed.asked(), feed.macs()) == ([], [A], [ONE])
+
+
+def test_a_refresh_that_stops_in_its_middle_is_asked_again() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.begin(A)
+    feed.wait(REFRESH_WAIT_S - 1)
+    feed.tell(A, TWO)
+
+    feed.wait(REFRESH_WAIT_S - 1)
+    before = feed.asked()
+    feed.wait(1)
+
+    assert (before, feed.asked(), feed.macs()) == ([], [A], [ONE, TWO])
+
+
+def test_a_peer_without_enhanced_refresh_has_ended_when_it_is_quiet() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, enhanced=False)
+    feed.lose_line(A)
+    feed.asked()
+    feed.wait(3)
+    feed.tell(A, TWO)
+
+    feed.wait(QUIET_S - 1)
+    before = feed.macs()
+    feed.wait(1)
+
+    assert (before, feed.macs()) == ([ONE, TWO], [TWO])
+
+
+def test_a_withdraw_is_a_sign_of_life_too() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, THREE, enhanced=False)
+    feed.lose_line(A)
+    feed.asked()
+    feed.tell(A, TWO)
+    feed.wait(QUIET_S - 1)
+    feed.hear(feed.lines.withdraw(A, route(A, THREE).nlri))
+
+    feed.wait(QUIET_S - 1)
+
+    assert feed.macs() == [ONE, TWO]
+
+
+def test_a_peer_without_enhanced_refresh_may_take_long_to_begin() -> None:
+    """Its routes must not go because it paces its answer, as the advertisement interval may (RFC 4271 9.2.1.1)."""
+    feed = Feed()
+    feed.ready(A, ONE, enhanced=False)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.wait(REFRESH_WAIT_S - 1)
+    feed.tell(A, ONE)
+    feed.wait(QUIET_S)
+
+    assert feed.macs() == [ONE]
+
+
+def test_a_peer_without_enhanced_refresh_that_stays_silent_has_nothing_left() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, enhanced=False)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.wait(REFRESH_WAIT_S)
+
+    assert feed.macs() == []
+
+
+def test_the_silence_of_a_peer_whose_abilities_are_unknown_says_nothing() -> None:
+    feed = Feed()
+    feed.tell(A, ONE)
+    feed.lose_line(A)
+
+    asked = feed.asked()
+    feed.wait(REFRESH_WAIT_S)
+
+    assert (asked, feed.macs(), feed.asked()) == ([A], [ONE], [])
+
+
+def test_a_gap_within_a_refresh_that_marks_no_end_asks_again_and_sweeps_nothing() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, enhanced=False)
+    feed.lose_line(A)
+    feed.asked()
+    feed.tell(A, TWO)
+    feed.lose_line(A)
+
+    feed.wait(QUIET_S)
+
+    assert (feed.macs(), feed.asked()) == ([ONE, TWO], [A])
+
+
+def test_the_end_of_rib_does_not_end_a_refresh_that_a_lost_line_made_necessary() -> None:
+    feed = Feed()
+    feed.up(A, enhanced=False)
+    feed.tell(A, ONE)
+    feed.lose_line(A)
+    feed.asked()
+
+    feed.end(A)
+    at_end = (feed.macs(), feed.rib.complete)
+    feed.tell(A, ONE)
+    feed.wait(QUIET_S)
+
+    assert (at_end, feed.macs(), feed.rib.complete) == (([ONE], False), [ONE], True)
+
+
+def test_a_peer_that_cannot_refresh_is_not_asked_and_keeps_its_routes() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, refresh=False, enhanced=False)
+
+    feed.lose_line(A)
+    feed.wait(1000)
+
+    assert (feed.asked(), feed.macs(), feed.rib.counters.gaps) == ([], [ONE], 1)
+
+
+def test_where_nobody_can_be_asked_a_gap_is_counted_and_nothing_waits_for_it() -> None:
+    feed = Feed(asks=False)
+    feed.up(A, restart_s=None)
+    feed.tell(A, ONE)
+    feed.lose_line(A)
+
+    feed.end(A)
+
+    assert (feed.rib.complete, feed.rib.counters.gaps, feed.rib.due) == (True, 1, None)
+
+
+def test_a_peer_without_graceful_restart_is_asked_since_it_sends_no_end_of_rib() -> None:
+    feed = Feed()
+
+    feed.up(A, restart_s=None)
+    asked = feed.asked()
+    feed.begin(A)
+    feed.tell(A, ONE)
+    feed.finish(A)
+
+    assert (asked, feed.rib.complete) == ([A], True)
+
+
+def test_a_refresh_leaves_what_an_older_session_left_as_stale_as_it_is() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A)
+    feed.up(A)
+    feed.tell(A, ONE)
+
+    feed.begin(A)
+    between = (feed.macs(), feed.stale())
+    feed.finish(A)
+
+    assert (between, feed.macs()) == (([ONE, TWO], [TWO]), [])
+
+
+def test_stale_routes_wait_for_a_refresh_under_way() -> None:
+    feed = Feed(initial_s=50)
+    feed.ready(A, ONE)
+    feed.down(A)
+    feed.up(A)
+    feed.wait(45)
+    feed.begin(A)
+
+    feed.wait(20)
+    waiting = feed.macs()
+    feed.tell(A, ONE)
+    feed.finish(A)
+
+    assert (waiting, feed.macs(), feed.stale()) == ([ONE], [ONE], [])
+
+
+def test_a_session_that_is_lost_during_a_refresh_leaves_all_its_routes_stale() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.begin(A)
+    feed.tell(A, TWO)
+
+    feed.down(A)
+
+    assert (feed.stale(), feed.peer(A).refresh) == ([ONE, TWO], "")
+
+
+def test_replayed_states_prove_no_gap() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.lines.lose_one(A)
+
+    feed.hear(feed.lines.up(A), replayed=True)
+
+    assert (feed.rib.counters.gaps, feed.stale()) == (0, [])
+
+
+def test_after_a_replayed_state_the_counter_may_begin_anywhere() -> None:
+    feed = Feed()
+    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+    for _ in range(5):
+        feed.lines.lose_one(A)
+
+    feed.tell(A, ONE)
+
+    assert feed.rib.counters.gaps == 0
+
+
+@pytest.mark.parametrize("restart_s", [None, 120])
+@pytest.mark.parametrize("enhanced", [True, False])
+def test_a_daemon_that_comes_late_completes_by_the_refresh_it_asks_of_everyone(restart_s, enhanced) -> None:
+    feed = Feed()
+    feed.rib.miss_lines()
+    asked = feed.asked()
+    feed.hear(feed.lines.opened(A, restart_s, enhanced=enhanced), feed.lines.up(A), replayed=True)
+
+    again = feed.asked()
+    if enhanced:
+        feed.begin(A)
+    feed.tell(A, ONE)
+    if enhanced:
+        feed.finish(A)
+    feed.wait(QUIET_S)
+
+    assert (asked, feed.rib.complete, feed.macs()) == (["everyone"], True, [ONE])
+    assert again == []
+
+
+def test_lost_lines_and_replayed_openings_do_not_make_living_routes_stale() -> None:
+    feed = Feed(initial_s=50)
+    feed.ready(A, ONE, refresh=False, enhanced=False)
+    feed.rib.miss_lines()
+
+    feed.hear(feed.lines.up(A), replayed=True)
+    feed.wait(1000)
+
+    assert (feed.macs(), feed.stale()) == ([ONE], [])
+
+
+def test_an_unknown_peer_that_talks_after_everyone_was_asked_is_answering() -> None:
+    feed = Feed()
+    feed.rib.miss_lines()
+    feed.asked()
+
+    feed.tell(A, ONE)
+    before = feed.rib.complete
+    feed.wait(QUIET_S)
+
+    assert (before, feed.rib.complete) == (False, True)
+
+
+def test_an_answer_of_the_exabgp_before_is_not_waited_for() -> None:
+    feed = Feed()
+    feed.rib.miss_lines()
+    feed.asked()
+    feed.rib.lose_feed(feed.now)
+
+    feed.tell(A, ONE)
+    feed.wait(QUIET_S)
+
+    assert not feed.rib.complete
+
+
+def test_everyone_is_asked_at_most_every_ten_seconds() -> None:
+    feed = Feed()
+    asked = []
+    for _ in range(25):
+        feed.rib.miss_lines()
+        asked.append(feed.asked())
+        feed.wait(1)
+
+    assert [second for second, whom in enumerate(asked) if whom] == [0, ASK_AGAIN_S, 2 * ASK_AGAIN_S]
+
+
+def test_lines_that_are_bad_for_ever_ask_their_peer_at_most_every_ten_seconds() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    asked = []
+    for _ in range(25):
+        feed.rib.miss_lines(Ip.parse(A))
+        asked.append(feed.asked())
+        feed.begin(A)
+        feed.tell(A, ONE)
+        feed.finish(A)
+        feed.rib.miss_lines(Ip.parse(A))
+        asked.append(feed.asked())
+        feed.wait(1)
+
+    assert [second // 2 for second, whom in enumerate(asked) if whom] == [0, ASK_AGAIN_S, 2 * ASK_AGAIN_S]
+    assert feed.macs() == [ONE]
+
+
+def test_when_a_peer_may_be_asked_again_is_known_beforehand() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.lose_line(A)
+    feed.asked()
+    feed.begin(A)
+    feed.finish(A)
+    feed.lose_line(A)
+
+    assert (feed.asked(), feed.rib.due) == ([], ASK_AGAIN_S)
+    feed.wait(ASK_AGAIN_S)
+    assert feed.asked() == [A]
+
+
+def test_when_everyone_may_be_asked_again_is_known_beforehand() -> None:
+    feed = Feed(initial_s=1000)
+    feed.rib.miss_lines()
+    feed.asked()
+
+    feed.rib.miss_lines()
+
+    assert (feed.asked(), feed.rib.due) == ([], ASK_AGAIN_S)
+
+
+def test_a_peer_that_is_down_is_not_asked() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.down(A)
+
+    feed.rib.miss_lines(Ip.parse(A))
+
+    assert feed.asked() == []
+
+
+def test_the_end_of_a_refresh_whose_beginning_was_not_heard_ends_nothing() -> None:
+    """It was asked for by a daemon before us, and we heard a part of it (RFC 7313 4)."""
+    feed = Feed()
+    feed.rib.miss_lines()
+    feed.asked()
+    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+
+    feed.tell(A, ONE)
+    feed.finish(A)
+    after_the_first = feed.rib.complete
+    feed.begin(A)
+    feed.tell(A, ONE)
+    feed.finish(A)
+
+    assert (after_the_first, feed.rib.complete) == (False, True)
+
+
+def test_an_end_of_rib_after_a_replayed_opening_completes_nothing() -> None:
+    """The table's beginning went by before we were there."""
+    feed = Feed()
+    feed.rib.miss_lines()
+    feed.asked()
+    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+
+    feed.tell(A, ONE)
+    feed.hear(feed.lines.end_of_rib(A))
+
+    assert not feed.rib.complete
+
+
+@pytest.mark.parametrize("enhanced", [True, False])
+def test_a_peer_whose_end_of_rib_never_comes_is_asked_for_a_refresh_when_it_is_quiet(enhanced) -> None:
+    feed = Feed()
+    feed.hear(feed.lines.opened(A, 120, enhanced=enhanced), feed.lines.up(A))
+    feed.tell(A, ONE)
+    feed.wait(REFRESH_WAIT_S - 5)
+    too_early = feed.asked()
+
+    feed.wait(5)
+
+    assert (too_early, feed.asked()) == ([], [A])
+
+
+# Stations of our own
+
+
+def a_station(mac: int = 1, vni: int = 100) -> Station:
+    return Station(Vni(vni), Mac(bytes((2, 0, 0, 0, 0, mac))), "swp1")
+
+
+def test_only_so_many_sequences_are_remembered_and_the_oldest_goes_first(monkeypatch) -> None:
+    monkeypatch.setattr("vtep.evpn.rib.SEQS_MAX", 2)
+    rib = Rib(Holds(), 0.0)
+    rib.remember({a_station(mac).key: mac for mac in (1, 2, 3)})
+
+    for mac in (1, 2, 3):
+        rib.hear_station(a_station(mac), None)
+
+    assert [rib.resident(*a_station(mac).key).seq for mac in (1, 2, 3)] == [0, 2, 3]
+
+
+def test_a_leave_to_announce_has_only_the_stations_of_its_vni_judged_again() -> None:
+    rib = Rib(Holds(), 0.0)
+    here, elsewhere = a_station(1), a_station(2, vni=200)
+    rib.hear_station(here, None)
+    rib.hear_station(elsewhere, None)
+    rib.index.take_changed()
+
+    rib.let_announce(frozenset({Vni(100)}))
+    first = rib.index.take_changed().macs
+    rib.let_announce(frozenset({Vni(100)}))
+
+    assert (first, rib.index.take_changed().macs) == ({here.mac}, set())

@@ -1,0 +1,81 @@
+"""`vtep exabgp` runs what it knows and refuses the rest, and all words behind it are ExaBGP's."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import exabgp.version
+import pytest
+
+from tests.lab.peers import EXABGP, EXABGP_4_2
+from vtep.errors import UsageError
+from vtep.feed.exabgp import launcher
+from vtep.feed.exabgp.grammar import QUESTION
+from vtep.feed.exabgp.plugin import Waiting
+
+ROOT = Path(__file__).parents[4]
+
+
+def launch(executable: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    argv = [str(executable.with_name("python")), "-m", "vtep", "exabgp", *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd=ROOT)
+
+
+@pytest.mark.parametrize("release", ["6.0.0", "5.1.0", "4.3.0", "4.20.1", "main"])
+def test_an_unknown_release_is_refused_with_those_that_are_known(release, monkeypatch):
+    monkeypatch.setattr(exabgp.version, "release", release)
+
+    with pytest.raises(UsageError, match=rf"ExaBGP {release} .*it knows 4\.2\.x, 5\.0\.x"):
+        launcher.main(["server", "leaf.conf"])
+
+
+def test_a_missing_exabgp_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "exabgp.version", None)
+
+    with pytest.raises(UsageError, match="there is no ExaBGP beside"):
+        launcher.main([])
+
+
+@pytest.mark.parametrize(
+    ("executable", "words", "release"), [(EXABGP, ["version"], "5.0.15"), (EXABGP_4_2, ["--version"], "4.2.25")]
+)
+def test_the_words_are_those_of_the_exabgp_beside_us(executable, words, release):
+    plain = subprocess.run([str(executable), *words], capture_output=True, text=True, timeout=30)
+
+    launched = launch(executable, *words)
+
+    assert launched.stdout == plain.stdout
+    assert launched.returncode == plain.returncode == 0
+    assert release in launched.stdout
+
+
+@pytest.mark.parametrize("executable", [EXABGP, EXABGP_4_2])
+def test_a_configuration_that_is_not_there_ends_as_with_plain_exabgp(executable, tmp_path):
+    missing = str(tmp_path / "none.conf")
+    plain = subprocess.run([str(executable), missing], capture_output=True, text=True, timeout=30)
+
+    launched = launch(executable, missing)
+
+    assert launched.returncode == plain.returncode == 1
+    assert launched.stderr == plain.stderr
+
+
+def test_what_breaks_inside_is_an_error_and_the_next_command_is_done():
+    said = []
+    processes = SimpleNamespace(
+        _answer=lambda _service, text: said.append(text),
+        answer_error=lambda _service: said.append("error"),
+        answer_done=lambda _service: said.append("done"),
+    )
+    # Without `peers`: a release that has another name for them.
+    reactor = SimpleNamespace(processes=processes, asynchronous=SimpleNamespace(LIMIT=50), _peers={})
+    waiting = Waiting(SimpleNamespace(log_message=lambda *_: None), reactor, "vtep")
+    waiting.lines += ["withdraw evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99", QUESTION]
+
+    steps = list(waiting)
+
+    assert steps == [True, True]
+    assert "AttributeError" in said.pop(0)
+    assert '"evpn commands 1"' in said.pop(1)
+    assert said == ["error", "done"]

@@ -1,0 +1,429 @@
+"""The claims on disk: what a death, a damaged octet, another boot and a full disk make of them."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.errors import KernelError, LedgerError
+from vtep.linux import ledger as ledger_module
+from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.fdb import FDB, FdbRow
+from vtep.linux.tables.flood import FLOOD, FloodRow
+from vtep.linux.tables.neighbor import NeighbourRow
+from vtep.reconcile.claims import Alike, Claim, Moment
+
+PLACE = {"boot": "b00t", "namespace": "4:4026531840"}
+A, B, C = (FdbRow(Ip.parse(f"10.0.0.{number}")) for number in (2, 3, 4))
+D = FdbRow(Ip.parse("fd00::2"), Vni(300))
+
+
+def key(number: int = 0, vni: int = 100) -> tuple[Vni, Mac]:
+    return Vni(vni), Mac(b"\x02" + number.to_bytes(5))
+
+
+def keys(*numbers: int) -> list[tuple[Vni, Mac]]:
+    return [key(number) for number in numbers]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger"
+
+
+def claims(path: Path) -> dict:
+    """Open the file as the next life does, and say what it holds."""
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.close()
+    return dict(ledger.claims("fdb"))
+
+
+NOW = Moment(1, 2.0)
+
+
+def write(path: Path, *steps: tuple) -> list[int]:
+    """Make these claims and releases; return the file's size after each."""
+    ledger = LedgerFile(path, KINDS, PLACE)
+    sizes = [path.stat().st_size]
+    for verb, *arguments in steps:
+        getattr(ledger, verb)("fdb", *arguments)
+        sizes.append(path.stat().st_size)
+    ledger.close()
+    return sizes
+
+
+def test_claims_outlive_the_process_and_are_unsure_then(path: Path) -> None:
+    write(path, ("claim", [Alike([key(1)], A, 7), Alike([key(2)], B, 1 << 33)]), ("confirm", [key(1)], NOW))
+
+    assert claims(path) == {key(1): Claim(A, 7), key(2): Claim(B, 1 << 33)}
+
+
+def test_released_claims_are_gone(path: Path) -> None:
+    write(path, ("claim", [Alike([key(1)], A), Alike([key(2)], B)]), ("release", [key(1), key(3)]))
+
+    assert claims(path) == {key(2): Claim(B, 0)}
+
+
+def test_a_change_remembers_what_was_before_it_also_after_another_opening(path: Path) -> None:
+    write(path, ("claim", [Alike([key()], A, 1)]), ("confirm", [key()], NOW), ("claim", [Alike([key()], B, 2)]))
+
+    for _ in range(3):
+        assert claims(path) == {key(): Claim(B, 2, before=A)}
+
+
+def test_a_claim_that_was_released_and_made_again_has_nothing_before_it(path: Path) -> None:
+    write(path, ("claim", [Alike([key()], A, 1)]), ("release", [key()]), ("claim", [Alike([key()], B, 2)]))
+
+    assert claims(path) == {key(): Claim(B, 2)}
+
+
+def test_kinds_are_told_apart(path: Path) -> None:
+    flood = (Vni(100), Ip.parse("10.0.0.2"), Vni(100))
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("flood", [Alike([flood], FloodRow())])
+    ledger.claim("fdb", [Alike([key()], A)])
+    ledger.close()
+
+    again = LedgerFile(path, KINDS, PLACE)
+    again.close()
+
+    assert (dict(again.claims("flood")), dict(again.claims("fdb"))) == ({flood: Claim(FloodRow())}, {key(): Claim(A)})
+
+
+def test_many_keys_of_one_row_come_back_and_share_its_value(path: Path) -> None:
+    many = keys(*range(3000))  # more than one record takes
+    write(path, ("claim", [Alike(many, A, 7), Alike([key(1, vni=200), key(2, vni=200)], A, 7)]))
+
+    found = claims(path)
+
+    assert found == dict.fromkeys([*many, key(1, vni=200), key(2, vni=200)], Claim(A, 7))
+    assert len({id(claim) for claim in found.values()}) < 300
+
+
+def test_what_changes_for_many_keys_at_once_is_known_of_each(path: Path) -> None:
+    write(
+        path,
+        ("claim", [Alike(keys(1, 2), A), Alike(keys(3, 4), B)]),
+        ("claim", [Alike(keys(1, 3, 5), C, 1)]),
+        ("release", [*keys(2, 3, 9), key(1, vni=200)]),
+    )
+
+    for _ in range(3):
+        assert claims(path) == {key(1): Claim(C, 1, before=A), key(4): Claim(B), key(5): Claim(C, 1)}
+
+
+def test_keys_of_one_row_are_released_wherever_they_are(path: Path) -> None:
+    elsewhere = [key(1, vni=200), key(2, vni=200)]
+    write(path, ("claim", [Alike(keys(1, 2), A), Alike(elsewhere, B)]), ("release", [key(1), *elsewhere]))
+
+    assert claims(path) == {key(2): Claim(A)}
+
+
+def test_so_many_claims_and_releases_are_written_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write for each row would take longer than all else that is done about it."""
+    ledger = LedgerFile(path, KINDS, PLACE)
+    written: list[int] = []
+    write_all = os.write
+    monkeypatch.setattr(
+        ledger_module.os, "write", lambda file, data: written.append(len(data)) or write_all(file, data)
+    )
+
+    ledger.claim("fdb", [Alike([key(number, vni)], row) for number, row in enumerate((A, B, C, D)) for vni in (1, 2)])
+    ledger.release("fdb", [key(number, vni) for number in range(4) for vni in (1, 2)])
+    monkeypatch.undo()
+    ledger.close()
+
+    assert len(written) == 2
+
+
+def test_opening_makes_the_file_as_small_as_its_claims(path: Path) -> None:
+    write(path, *(("claim", [Alike([key()], row)]) for row in (A, B, C) * 50), ("release", [key()]))
+    write(path, ("claim", [Alike(keys(1, 2), A)]))
+
+    header = len(path.read_bytes().partition(b"\n")[0]) + 1
+    assert path.stat().st_size - header == len(FDB.pack(keys(1, 2), A)) + 18
+    assert not path.with_suffix(".new").exists()
+
+
+def test_opening_puts_together_what_was_claimed_one_by_one(path: Path) -> None:
+    one_by_one = write(path, *(("claim", [Alike([key(number)], A)]) for number in range(3000)))[-1]
+
+    claims(path)
+
+    assert path.stat().st_size < one_by_one / 4
+
+
+def test_nobody_else_may_read_it(path: Path) -> None:
+    write(path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_death_while_it_was_made_small_left_is_no_hindrance(path: Path) -> None:
+    write(path, ("claim", [Alike([key()], A)]))
+    path.with_suffix(".new").write_bytes(b"half of someth")
+
+    assert claims(path) == {key(): Claim(A)}
+
+
+# Torn and damaged
+
+STEPS = (
+    ("claim", [Alike(keys(1, 5), A, 1)]),
+    ("claim", [Alike(keys(2, 6, 7), D, 2)]),
+    ("claim", [Alike(keys(1), B, 3)]),
+    ("release", keys(2, 5, 7)),
+    ("claim", [Alike(keys(3, 6, 8), C, 4)]),
+)
+
+
+def test_cut_at_any_octet_only_the_torn_tail_is_lost(path: Path) -> None:
+    sizes = write(path, *STEPS)
+    whole = path.read_bytes()
+    after = []
+    for size in sizes:
+        path.write_bytes(whole[:size])
+        after.append(claims(path))
+
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        kept = max((place for place, size in enumerate(sizes) if size <= cut), default=0)
+
+        ledger = LedgerFile(path, KINDS, PLACE)
+        ledger.close()
+
+        assert dict(ledger.claims("fdb")) == after[kept], f"cut at {cut}"
+        assert ledger.torn == cut - (sizes[kept] if cut >= sizes[0] else 0)
+
+
+def test_a_torn_tail_is_gone_after_the_next_opening(path: Path) -> None:
+    write(path, *STEPS)
+    path.write_bytes(path.read_bytes()[:-3])
+
+    torn = LedgerFile(path, KINDS, PLACE)
+    torn.claim("fdb", [Alike([key(9)], A)])
+    torn.close()
+
+    assert torn.torn > 0
+    assert claims(path) == {key(1): Claim(B, 3, before=A), key(6): Claim(D, 2), key(9): Claim(A)}
+
+
+def test_of_a_batch_torn_within_a_record_of_many_keys_the_records_before_it_count(path: Path) -> None:
+    write(path, ("claim", [Alike(keys(1, 2), A), Alike(keys(*range(3, 103)), B)]))
+    path.write_bytes(path.read_bytes()[:-300])
+
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.close()
+
+    assert dict(ledger.claims("fdb")) == {key(1): Claim(A), key(2): Claim(A)}
+    assert ledger.torn == 8 + len(FDB.pack(keys(*range(3, 103)), B)) + 10 - 300
+
+
+def test_damage_within_a_record_of_many_keys_refuses_the_file(path: Path) -> None:
+    write(path, ("claim", [Alike(keys(*range(100)), A), Alike(keys(200), B)]))
+    damaged = bytearray(path.read_bytes())
+    damaged[-300] ^= 1
+    path.write_bytes(damaged)
+
+    with pytest.raises(LedgerError, match="checksum"):
+        claims(path)
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF], ids=hex)
+def test_a_damaged_octet_refuses_the_file_or_in_the_last_record_counts_as_torn(path: Path, flip: int) -> None:
+    sizes = write(path, *STEPS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: sizes[-2]])
+    without_last = claims(path)
+
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= flip
+        path.write_bytes(damaged)
+        if place >= sizes[-2]:
+            with contextlib.suppress(LedgerError):
+                assert claims(path) == without_last
+            continue
+        with pytest.raises(LedgerError):
+            claims(path)
+        assert path.read_bytes() == damaged, "a file that is refused is left as it is"
+
+
+def test_a_refusal_names_the_file_the_reason_and_what_to_do(path: Path) -> None:
+    sizes = write(path, *STEPS)
+    damaged = bytearray(path.read_bytes())
+    damaged[sizes[0] + 20] ^= 1
+    path.write_bytes(damaged)
+
+    with pytest.raises(LedgerError) as caught:
+        claims(path)
+
+    for words in (str(path), "checksum", "remove the file"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (PLACE | {"boot": "other"}, "another boot (b00t, this is other)"),
+        (PLACE | {"namespace": "4:1"}, "another namespace (4:4026531840, this is 4:1)"),
+    ],
+    ids=["boot", "namespace"],
+)
+def test_a_file_about_another_place_is_refused(path: Path, place: dict, words: str) -> None:
+    write(path, *STEPS)
+
+    with pytest.raises(LedgerError) as caught:
+        LedgerFile(path, KINDS, place)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[]\n", b"{}\n", b"\xff\xfe\n", b'{"format": 99}\n', b"something else"])
+def test_what_is_no_ledger_is_refused(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+    with pytest.raises(LedgerError):
+        claims(path)
+
+
+def test_an_empty_file_is_a_ledger_without_claims(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"")
+
+    assert claims(path) == {}
+
+
+def test_a_kind_that_this_version_does_not_know_is_refused(path: Path) -> None:
+    ledger = LedgerFile(path, (FDB, FLOOD), PLACE)
+    ledger.claim("flood", [Alike([(Vni(100), Ip.parse("10.0.0.2"), Vni(100))], FloodRow())])
+    ledger.close()
+
+    with pytest.raises(LedgerError):
+        LedgerFile(path, (FDB,), PLACE)
+
+
+# Written by an earlier version
+
+FORMAT_1 = b'{"format": 1, "boot": "b00t", "namespace": "4:4026531840"}\n' + bytes.fromhex(
+    # MACs 1, 2, 1 again, 2 released, 3
+    "e292cdf721de00000100000000000000000064020000000001000000000000000000000a000002"
+    "f4f763282dd2000002000000000000000000640200000000020000012c000000000000fd000000000000000000000000000002"
+    "d673059d21de00000300000000000000000064020000000001000000000000000000000a000003"
+    "60226c8c2dd2000100000000000000000000640200000000020000012c000000000000fd000000000000000000000000000002"
+    "1116da552dd2000000000000020000000000640200000000030000012c000000000000fd000000000000000000000000000002"
+    # Two flood rows, and the addresses of two hosts
+    "d82cc56614eb010000000000000000000000640000c80a000002"
+    "59d73cec20df010000000000000000000000640000c8fd000000000000000000000000000002"
+    "670e02ae18e70200000000000000000000006402000000000100ac100001"
+    "47059e5224db0200000000000000000000006402000000000101fd000000000000000000000000000001"
+)
+"""As a daemon left it whose records had one key each."""
+
+
+def test_claims_of_an_earlier_version_are_kept(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(FORMAT_1)
+    wanted = {
+        "fdb": {key(1): Claim(B, 3, before=A), key(3): Claim(D, 1 << 33)},
+        "flood": {(Vni(100), Ip.parse(ip), Vni(200)): Claim(FloodRow()) for ip in ("10.0.0.2", "fd00::2")},
+        "neighbour": {
+            (Vni(100), Ip.parse("172.16.0.1")): Claim(NeighbourRow(key(1)[1])),
+            (Vni(100), Ip.parse("fd00::1")): Claim(NeighbourRow(key(1)[1], router=True)),
+        },
+    }
+
+    for _ in range(2):  # as it was left, and as it is made anew
+        ledger = LedgerFile(path, KINDS, PLACE)
+        ledger.close()
+        assert {kind.name: dict(ledger.claims(kind.name)) for kind in KINDS} == wanted
+        assert (ledger.torn, path.read_bytes()[:12]) == (0, b'{"format": 2')
+
+
+def test_an_earlier_versions_torn_tail_is_dropped_and_its_damage_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(FORMAT_1[:-50])
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.close()
+    damaged = bytearray(FORMAT_1)
+    damaged[64] ^= 1  # the length of the first record
+
+    assert ledger.torn == 22
+    assert {kind.name: len(ledger.claims(kind.name)) for kind in KINDS} == {"fdb": 2, "flood": 2, "neighbour": 0}
+    path.write_bytes(damaged)
+    with pytest.raises(LedgerError, match="length"):
+        claims(path)
+
+
+def test_an_earlier_version_about_another_place_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(FORMAT_1)
+
+    with pytest.raises(LedgerError, match="another boot"):
+        LedgerFile(path, KINDS, PLACE | {"boot": "other"})
+
+
+def test_a_later_version_is_refused_with_both_numbers(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(FORMAT_1.replace(b'"format": 1', b'"format": 3', 1))
+
+    with pytest.raises(LedgerError, match="its format is 3, ours 2"):
+        claims(path)
+
+
+# The disk
+
+
+def test_a_claim_costs_as_much_in_a_large_table_as_in_an_empty_one(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+
+    def growth(first: int) -> int:
+        before = path.stat().st_size
+        ledger.claim("fdb", [Alike([key(first + number) for number in range(100)], A)])
+        return path.stat().st_size - before
+
+    small = growth(0)
+    ledger.claim("fdb", [Alike([key(number) for number in range(1000, 101_000)], A)])
+    large = growth(200_000)
+    ledger.close()
+
+    assert small == large
+
+
+def test_claims_that_cannot_be_written_are_an_error_leave_the_file_whole_and_do_not_count(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [Alike([key(1)], A)])
+    write_all = os.write
+
+    def write_a_little(file: int, data: bytes) -> int:
+        if len(data) < 20:
+            raise OSError(errno.ENOSPC, "full")
+        return write_all(file, data[:20])
+
+    monkeypatch.setattr(ledger_module.os, "write", write_a_little)
+    with pytest.raises(KernelError) as caught:
+        ledger.claim("fdb", [Alike([key(2)], A)])
+    with pytest.raises(KernelError):
+        ledger.release("fdb", [key(1)])
+    monkeypatch.undo()
+
+    assert caught.value.errno == errno.ENOSPC
+    assert dict(ledger.claims("fdb")) == {key(1): Claim(A)}
+    ledger.claim("fdb", [Alike([key(3)], B)])
+    ledger.close()
+    assert claims(path) == {key(1): Claim(A), key(3): Claim(B)}
+
+
+def test_a_place_is_this_boot_and_this_namespace() -> None:
+    place = this_place()
+
+    assert set(place) == {"boot", "namespace"}
+    assert len(place["boot"]) == 36
+    assert place["namespace"].endswith(f":{os.stat('/proc/self/ns/net').st_ino}")

@@ -1,0 +1,187 @@
+"""What ExaBGP was told, on disk: read back as it was, whatever happened to the process that wrote it."""
+
+import os
+
+import pytest
+
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.errors import LedgerError
+from vtep.feed.exabgp.advertise import (
+    DEFAULT_GATEWAY,
+    VXLAN,
+    MacAdvertisement,
+    MacRoute,
+    Multicast,
+    MulticastRoute,
+    Pmsi,
+    Withdrawal,
+    mobility,
+    target,
+)
+from vtep.local import advertised
+from vtep.local.advertised import Told, ToldLedger, sequences
+
+RD = RouteDistinguisher.parse("10.0.0.99:100")
+VTEP = Ip.parse("10.0.0.99")
+VTEP6 = Ip.parse("fd00::99")
+PLAIN = MacAdvertisement(MacRoute(RD, Mac.parse("02:00:00:00:00:01")), VTEP, Vni(100))
+FULL = MacAdvertisement(
+    MacRoute(RD, Mac.parse("02:00:00:00:00:02"), Ip.parse("2001:db8::2"), 7),
+    VTEP6,
+    Vni(16777215),
+    Vni(50000),
+    Esi.parse("03:02:00:00:00:00:42:00:00:01"),
+    (target("65000:100"), VXLAN, mobility(7, sticky=True), DEFAULT_GATEWAY),
+)
+FLOODS = Multicast(MulticastRoute(RD, VTEP6, 3), VTEP6, Pmsi(Vni(100), VTEP6), (target("65000:100"), VXLAN))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "told"
+
+
+def written(path, *announcements):
+    """Return the octets of a file in which these are sure."""
+    ledger = ToldLedger(path)
+    ledger.begin("here")
+    ledger.ask(announcements)
+    for announcement in announcements:
+        ledger.confirm(announcement.route)
+    ledger.close()
+    return path.read_bytes()
+
+
+def test_what_was_told_is_read_back_with_what_is_sure(path):
+    ledger = ToldLedger(path)
+    ledger.begin("here")
+    ledger.ask([PLAIN, FULL, FLOODS])
+    ledger.confirm(FULL.route)
+    ledger.confirm(FLOODS.route)
+    ledger.ask([Withdrawal(FLOODS.route)])
+
+    again = ToldLedger(path)
+
+    expected = {PLAIN.route: Told(PLAIN, False), FULL.route: Told(FULL, True), FLOODS.route: Told(FLOODS, False)}
+    assert (again.told, again.sure, again.exabgp) == (expected, 1, "here")
+    assert (ledger.told, ledger.sure) == (again.told, again.sure)
+    assert ToldLedger(path).told == expected
+
+
+def test_what_is_gone_is_gone(path):
+    ledger = ToldLedger(path)
+    ledger.ask([PLAIN, FULL])
+    ledger.confirm(PLAIN.route)
+    ledger.forget(PLAIN.route)
+
+    assert ledger.sure == 0
+    assert set(ToldLedger(path).told) == {FULL.route}
+
+
+def test_another_exabgp_was_told_nothing(path):
+    written(path, PLAIN)
+
+    ledger = ToldLedger(path)
+    ledger.begin("elsewhere")
+
+    assert (ledger.told, ledger.sure) == ({}, 0)
+    assert (ToldLedger(path).told, ToldLedger(path).exabgp) == ({}, "elsewhere")
+
+
+def test_a_torn_tail_is_dropped_and_nothing_else(path):
+    whole = written(path, PLAIN, FULL, FLOODS)
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for end in range(last, len(whole)):
+        path.write_bytes(whole[:end])
+        ledger = ToldLedger(path)
+        ledger.close()
+        assert ledger.torn == end - last
+        assert {route: told.sure for route, told in ledger.told.items()} == {
+            PLAIN.route: True,
+            FULL.route: True,
+            FLOODS.route: False,
+        }
+
+
+def test_a_file_that_ends_in_its_header_is_torn(path):
+    path.write_bytes(b'{"format": 1, "exa')
+
+    assert (ToldLedger(path).told, ToldLedger(path).exabgp) == ({}, advertised.NOBODY)
+
+
+@pytest.mark.parametrize("damage", [b"x", b"\n", b""], ids=["another octet", "a line's end", "nothing"])
+def test_any_other_damage_refuses_the_file(path, damage):
+    whole = written(path, PLAIN, FULL)
+    middle = whole.index(b"\n", whole.index(b"\n") + 1) - 5
+    path.write_bytes(whole[:middle] + damage + whole[middle + 1 :])
+
+    with pytest.raises(LedgerError, match="damaged"):
+        ToldLedger(path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("header", [b"what\n", b"{}\n", b'{"format": 2, "exabgp": "here"}\n', b"[1]\n"])
+def test_a_file_of_something_else_is_refused(path, header):
+    path.write_bytes(header)
+
+    with pytest.raises(LedgerError):
+        ToldLedger(path)
+
+
+def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
+    ledger = ToldLedger(path)
+    ledger.ask([PLAIN])
+    before = path.read_bytes()
+    write = os.write
+    written_so_far = []
+
+    def half(file, data):
+        if written_so_far:
+            raise OSError(28, "No space left on device")
+        written_so_far.append(write(file, data[:9]))
+        return 9
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(OSError, match="No space"):
+        ledger.ask([FULL])
+    monkeypatch.undo()
+
+    assert path.read_bytes() == before
+    assert set(ledger.told) == {PLAIN.route}
+
+
+def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path, monkeypatch):
+    ledger = ToldLedger(path)
+    ledger.begin("here")
+    ledger.ask([PLAIN])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.begin("elsewhere")
+    monkeypatch.undo()
+    ledger.confirm(PLAIN.route)
+
+    assert (ledger.exabgp, ledger.sure) == ("here", 1)
+    assert ToldLedger(path).told == {PLAIN.route: Told(PLAIN, True)}
+
+
+def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
+    monkeypatch.setattr(advertised, "RECORDS_MIN", 100)
+    ledger = ToldLedger(path)
+    for seq in range(1000):
+        changed = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(seq),))
+        ledger.ask([changed])
+        ledger.confirm(PLAIN.route)
+
+    assert path.read_bytes().count(b"\n") <= 102
+    assert ToldLedger(path).told == {PLAIN.route: Told(changed, True)}
+
+
+def test_the_sequences_of_an_earlier_life_are_known():
+    ledger = ToldLedger()
+    ledger.ask([PLAIN, FULL, FLOODS])
+
+    assert list(sequences(ledger.told)) == [(Vni(16777215), FULL.route.mac, 7)]

@@ -1,0 +1,148 @@
+"""What stations of ours are announced as, by what the configuration says of their VNI."""
+
+import pytest
+
+from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.app.commands import main
+from vtep.config.file import parse
+from vtep.feed.exabgp.advertise import (
+    DEFAULT_GATEWAY,
+    VXLAN,
+    Community,
+    MacAdvertisement,
+    MacRoute,
+    Multicast,
+    MulticastRoute,
+    Pmsi,
+    mobility,
+    target,
+)
+from vtep.intent import NOTHING, Intent, OwnMac
+from vtep.local.exports import Exports
+from vtep.store.table import Table
+
+VNI = Vni(100)
+VTEP = Ip.parse("10.0.0.99")
+RD = RouteDistinguisher.parse("10.0.0.99:100")
+MAC = Mac.parse("02:00:00:00:00:01")
+HOST = Ip.parse("2001:db8::1")
+COMMON = (target("65000:100"), VXLAN)
+BGP = '[bgp]\nasn = 65000\nrouter_id = "10.0.0.99"\n'
+BOUND = 'bridge = "br100"\nvxlan = "vxlan100"\n'
+
+
+def config(vni=f"vni = 100\n{BOUND}", *, bgp=BGP):
+    return parse(f'[node]\nvtep = "10.0.0.99"\n{bgp}[[vni]]\n{vni}')
+
+
+def intent(*owns, announcing=(VNI,), touched=()):
+    return Intent(
+        own=Table((own.key, own) for own in owns), announcing=frozenset(announcing), own_touched=tuple(touched)
+    )
+
+
+def announced(own, **options):
+    """Return the one MAC that is announced."""
+    [made] = Exports(config(**options)).everything(intent(own, announcing=())).values()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("own", "more"),
+    [
+        (OwnMac(VNI, MAC), ()),
+        (OwnMac(VNI, MAC, seq=3), (mobility(3),)),
+        (OwnMac(VNI, MAC, sticky=True), (mobility(0, sticky=True),)),
+        (OwnMac(VNI, MAC, gateway=True), (DEFAULT_GATEWAY,)),
+    ],
+    ids=["a first sequence has no community", "a move", "sticky", "a gateway has no sequence"],
+)
+def test_a_mac_is_announced_with_what_is_known_of_it(own, more):
+    assert announced(own) == MacAdvertisement(MacRoute(RD, MAC), VTEP, VNI, communities=COMMON + more)
+
+
+def test_a_host_address_is_a_route_of_its_own():
+    own = OwnMac(VNI, MAC, HOST, seq=2)
+
+    assert announced(own).route == MacRoute(RD, MAC, HOST)
+
+
+def test_a_vni_says_by_its_own_words_how_it_is_announced():
+    vni = (
+        f'vni = 70000\n{BOUND}rd = "65000:7"\nimport_rt = ["65000:1", "*:2"]\nexport_rt = ["65000:8", "65000:9"]\n'
+        'soo = "65000:5"\ntag = 6\nvtep = "fd00::99"\n'
+    )
+    floods, mac = Exports(config(vni)).everything(intent(OwnMac(Vni(70000), MAC), announcing=[Vni(70000)])).values()
+
+    rd, vtep = RouteDistinguisher.parse("65000:7"), Ip.parse("fd00::99")
+    site = Community(bytes.fromhex("0003fde800000005"))
+    communities = (target("65000:8"), target("65000:9"), VXLAN, site)
+    assert floods == Multicast(MulticastRoute(rd, vtep, 6), vtep, Pmsi(Vni(70000), vtep), communities)
+    assert mac == MacAdvertisement(MacRoute(rd, MAC, tag=6), vtep, Vni(70000), communities=communities)
+
+
+def test_what_is_exported_is_what_is_imported_without_wildcards():
+    [made] = Exports(config(f'vni = 100\n{BOUND}import_rt = ["65000:3", "*:2"]\n')).everything(intent()).values()
+
+    assert made.communities == (Community(RouteTarget.parse("65000:3")), VXLAN)
+
+
+def test_only_what_changed_is_told_again_floods_first():
+    exports = Exports(config())
+    gone, stays, came = (OwnMac(VNI, Mac(bytes((2, 0, 0, 0, 0, last)))) for last in range(3))
+    before = intent(gone, stays, announcing=())
+    after = intent(stays, came, touched=[gone.key, came.key])
+
+    changes = exports.changes(before, after)
+
+    floods = MulticastRoute(RD, VTEP)
+    assert list(changes) == [floods, MacRoute(RD, gone.mac), MacRoute(RD, came.mac)]
+    assert [made is None for made in changes.values()] == [False, True, False]
+    assert exports.changes(after, intent(stays, came, announcing=())) == {floods: None}
+
+
+@pytest.mark.parametrize(
+    "vni",
+    ["vni = 100\n", f"vni = 100\n{BOUND}announce = false\n"],
+    ids=["without a bridge", "that is not to announce"],
+)
+def test_a_vni_announces_nothing_and_lacks_nothing(vni):
+    exports = Exports(config(vni))
+
+    assert (exports.vnis, exports.left_out) == (frozenset(), ())
+    assert exports.everything(intent(OwnMac(VNI, MAC))) == {}
+    assert exports.changes(NOTHING, intent(OwnMac(VNI, MAC), touched=[(VNI, MAC, None)])) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "hint"),
+    [
+        (
+            {"vni": f'vni = 100\n{BOUND}import_rt = ["65000:100"]\n', "bgp": ""},
+            "rd",
+            'set rd = "ADDRESS:100", or bgp.router_id to derive it',
+        ),
+        (
+            {"vni": f"vni = 70000\n{BOUND}"},
+            "rd",
+            'set rd = "ASN:70000" (a VNI above 65535 does not fit behind a router id)',
+        ),
+        (
+            {"vni": f'vni = 100\n{BOUND}import_rt = ["*:100"]\n'},
+            "export_rt",
+            'set export_rt = ["ASN:100"]',
+        ),
+    ],
+    ids=["no RD", "no RD that fits", "no Route Target"],
+)
+def test_a_configuration_that_receives_only_still_works_and_says_what_is_missing(options, key, hint, tmp_path, capsys):
+    vni = config(**options).vnis[0].vni
+    said = f"vni[0].{key}: VNI {vni} announces nothing without one (hint: {hint}, or set announce = false)"
+    assert [str(problem) for problem in Exports(config(**options)).left_out] == [said]
+
+    file = tmp_path / "vtep.toml"
+    file.write_text(f'[node]\nvtep = "10.0.0.99"\n{options.get("bgp", BGP)}[[vni]]\n{options["vni"]}')
+    status = main(["check", str(file)])
+
+    assert status == 0
+    assert f"{file}: note: {said}\n" in capsys.readouterr().err

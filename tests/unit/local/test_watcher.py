@@ -1,0 +1,178 @@
+"""When the learner wakes, and what it does when the kernel cannot be read. What it hears is in tests/contract/test_stations.py."""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.file import Targets, VniConfig
+from vtep.errors import KernelError
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.wire.link import Links
+from vtep.linux.wire.neighbor import Hints
+from vtep.local.stations import News
+from vtep.local.watcher import AUDIT_S, Learner
+
+VNI = Vni(100)
+CONFIG = VniConfig(VNI, Ip.parse("10.0.0.1"), Targets(frozenset()), bridge="br0", vxlan="vx0")
+M = Mac.parse("02:00:00:00:00:0a")
+DEADLINE_S = 20
+
+
+class Ear(MemoryKernel):
+    """A kernel in memory whose events can be waited for, and that can go blind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readable, self._ring = os.pipe()
+        self.blind = 0
+        """So many looks at the devices fail."""
+        self.looks = self.closed = 0
+        self.add_bridge("br0")
+        self.add_vxlan("vx0", 100, Ip.parse("10.0.0.1"), "br0")
+        self.add_port("h0", "br0")
+
+    def ring(self) -> None:
+        os.write(self._ring, b"!")
+
+    def events_fileno(self) -> int:
+        return self.readable
+
+    def drain(self, most: int = 0) -> Hints:
+        os.set_blocking(self.readable, False)
+        with suppress(BlockingIOError):
+            os.read(self.readable, 100)
+        return super().drain(most)
+
+    def links(self) -> Links:
+        self.looks += 1
+        if self.blind:
+            self.blind -= 1
+            raise KernelError("links", errno.EINTR, "torn")
+        return super().links()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    ear = Ear()
+    yield ear
+    os.close(ear.readable)
+    os.close(ear._ring)
+
+
+class Running:
+    """A learner that runs, and what it told."""
+
+    def __init__(self, ear: Ear) -> None:
+        self.ear = ear
+        self.now = 0.0
+        self.heard: asyncio.Queue[News] = asyncio.Queue()
+        self.learner = Learner([CONFIG], lambda: ear, self.heard.put_nowait, lambda: self.now, retry_s=0.001)
+
+    async def next(self) -> News:
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.heard.get()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+
+
+def run(ear: Ear, story) -> None:
+    async def live() -> None:
+        running = Running(ear)
+        task = asyncio.create_task(running.learner.run())
+        try:
+            await story(running)
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            running.learner.close()
+
+    asyncio.run(live())
+
+
+def test_an_event_wakes_it(ear: Ear) -> None:
+    async def story(leaf: Running) -> None:
+        before = ear.looks
+        await leaf.until(lambda: not leaf.learner.is_behind and ear.looks > before)
+        ear.station_sends(M, "h0")
+        ear.ring()
+        assert [one.mac for one in (await leaf.next()).heard] == [M]
+
+    run(ear, story)
+
+
+def test_a_question_wakes_it(ear: Ear) -> None:
+    async def story(leaf: Running) -> None:
+        ear.station_sends(M, "h0")
+        await leaf.next()
+        leaf.learner.look_again([(VNI, M)])
+        assert [one.mac for one in (await leaf.next()).heard] == [M]
+
+    run(ear, story)
+
+
+def test_another_configuration_wakes_it_and_closes_what_is_no_longer_needed(ear: Ear) -> None:
+    async def story(leaf: Running) -> None:
+        ear.station_sends(M, "h0")
+        await leaf.next()
+        leaf.learner.reconfigure([])
+        assert list((await leaf.next()).gone) == [(VNI, M)]
+        assert (len(leaf.learner), ear.closed) == (0, 1)
+
+    run(ear, story)
+
+
+def test_time_wakes_it(ear: Ear) -> None:
+    async def story(leaf: Running) -> None:
+        ear.station_sends(M, "h0")
+        await leaf.next()
+        ear.hints_lost = True
+        ear.station_expires(M, "br0")
+        leaf.now = AUDIT_S
+        leaf.learner.look_again([])
+        ear.ring()
+        assert list((await leaf.next()).gone) == [(VNI, M)]
+
+    run(ear, story)
+
+
+def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(ear: Ear, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "vtep")
+    ear.station_sends(M, "h0")
+    ear.blind = 5
+
+    async def story(leaf: Running) -> None:
+        assert [one.mac for one in (await leaf.next()).heard] == [M]
+
+    run(ear, story)
+
+    assert ear.blind == 0
+    assert [record.message for record in caplog.records] == ["stations not readable"]
+
+
+def test_endless_events_do_not_put_off_the_start(ear: Ear) -> None:
+    """Each step finds one more event, and takes a second."""
+    times = iter(range(100))
+
+    def speak(_: News) -> None:
+        ear.station_expires(M, "br0")
+        ear.station_sends(M, "h0")
+
+    learner = Learner([CONFIG], lambda: ear, speak, lambda: next(times))
+    ear.station_sends(M, "h0")
+
+    asyncio.run(learner.settle(5))
+
+    assert learner.is_behind

@@ -1,0 +1,41 @@
+"""The document that people read and the value that the commands tell are alike."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vtep.observe.reasons import REASONS, advice, sentence
+
+PAGE = Path(__file__).parents[3] / "docs" / "reasons.md"
+
+
+def documented():
+    """Return the first row of each code: one that two tables share is told as in the first."""
+    rows = {}
+    for code, what, todo in re.findall(r"^\| `([a-z0-9-]+)` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE):
+        rows.setdefault(code, (what, todo))
+    return rows
+
+
+def test_the_document_has_the_codes_that_are_told():
+    assert documented().keys() == REASONS.keys()
+
+
+@pytest.mark.parametrize("code", sorted(REASONS))
+def test_the_document_says_of_a_code_what_is_told(code):
+    assert documented()[code] == REASONS[code]
+
+
+@pytest.mark.parametrize("code", sorted(REASONS))
+def test_a_code_has_whole_sentences(code):
+    what, todo = REASONS[code]
+
+    assert re.fullmatch(r"[A-Z`].*[.:]", what)
+    assert todo.endswith(".")
+
+
+def test_where_there_is_nothing_to_do_nothing_is_advised_but_an_exception_is():
+    assert advice("only-path") == ""
+    assert advice("self-vtep") == "Nothing, unless another leaf has our address."
+    assert (sentence("no-such-code"), advice("no-such-code")) == ("no-such-code", "")

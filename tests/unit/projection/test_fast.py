@@ -1,0 +1,168 @@
+"""What the short way of judging a MAC takes upon itself, and what it leaves to the long one."""
+
+import pytest
+from msgspec import structs
+
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import Announced, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.station import Station
+from vtep.intent import Moves, all_told, in_words
+from vtep.projection.fast import judge_plain, rank
+from vtep.projection.leaf import Listener
+from vtep.projection.project import Policy
+
+LEAF = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+import_rt = ["65000:100"]
+[[vni]]
+vni = 200
+import_rt = ["65000:200"]
+[[vni]]
+vni = 400
+import_rt = ["65000:400"]
+downstream_vni = true
+"""
+A, B = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
+MAC = Mac.parse("02:00:00:00:00:01")
+VNI = Vni(100)
+POLICY = Policy(config.parse(LEAF), frozenset({Mac.parse("02:00:00:00:00:99")}))
+
+
+def route(
+    vtep: Ip,
+    *,
+    mac: Mac = MAC,
+    rd: int = 1,
+    vni: int = 100,
+    into: tuple[int, ...] = (),
+    esi: bytes = bytes(10),
+    **attributes,
+) -> MacIp:
+    targets = tuple(RouteTarget.parse(f"65000:{number}") for number in into or (vni,))
+    return MacIp(
+        A, Attributes(vtep, targets, **attributes), RouteDistinguisher(rd.to_bytes(8)), 0, mac, vni, esi=Esi(esi)
+    )
+
+
+def vteps(*routes: MacIp) -> list[Ip]:
+    return [plain.via.vtep for plain, _ in rank(routes, POLICY)]
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        pytest.param((route(A, sticky=True),), [A], id="one, even sticky"),
+        pytest.param((route(B), route(A)), [A, B], id="two places"),
+        pytest.param((route(A), route(B, seq=1)), [B, A], id="a higher sequence"),
+        pytest.param((route(B), route(A, llgr_stale=True)), [B, A], id="a long-lived stale one"),
+        pytest.param((route(B), route(A, rd=2), route(A)), [A, A, B], id="one place told twice"),
+    ],
+)
+def test_usual_routes_are_ranked(routes: tuple[MacIp, ...], expected: list[Ip]) -> None:
+    assert vteps(*routes) == expected
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        pytest.param((), id="no route"),
+        pytest.param((route(A, esi=bytes((3, *[1] * 9))),), id="a segment"),
+        pytest.param((route(A, vni=300),), id="a refused route"),
+        pytest.param((route(A, into=(100, 400)),), id="a route into two VNIs"),
+        pytest.param((route(A, vni=300, into=(400,)),), id="another VNI on the wire"),
+        pytest.param((route(A, mac=Mac(6)),), id="no station's MAC"),
+        pytest.param((route(A, mac=Mac.parse("02:00:00:00:00:99")),), id="a MAC of ours"),
+        pytest.param((route(A), route(B, vni=200)), id="two VNIs"),
+        pytest.param((route(A), route(B, sticky=True)), id="a sticky rival"),
+        pytest.param((route(A), route(A, seq=1, rd=2), route(B)), id="routes of one place that disagree"),
+    ],
+)
+def test_others_go_the_long_way(routes: tuple[MacIp, ...]) -> None:
+    assert vteps(*routes) == []
+
+
+def test_a_row_stands_for_its_route_where_it_says_all_there_is_to_say() -> None:
+    rib = Rib(Holds(), 0.0)
+    with_host = structs.replace(route(A), ip=Ip.parse("172.16.0.1"))
+    rib.hear(Heard((Announced(A, {one.key: one for one in (route(A), with_host)}),)), 0.0)
+
+    alone, host, both = (
+        judge_plain(rank(routes, POLICY), rib) for routes in ((route(A),), (with_host,), (route(B), route(A)))
+    )
+
+    assert alone[1] is alone[0]
+    assert [one.ip for one in host[1]] == [with_host.ip]
+    assert both[1][0] is both[0]
+    assert [(one.vtep, one.verdict, one.reason) for one in map(in_words, both[1])] == [
+        (A, "won", "lower-vtep"),
+        (B, "lost", "lower-vtep"),
+    ]
+
+
+def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() -> None:
+    rib = Rib(Holds(), 0.0)
+    routes = (route(A), structs.replace(route(A), peer=B))
+    for one in routes:
+        told = Announced(one.peer, {one.key: one})
+        rib.hear(Heard((PeerOpened(one.peer, 120, True, True, True), SessionOpened(one.peer), told)), 0.0)
+
+    found = []
+    for peer in (A, B):
+        rib.hear(Heard((SessionClosed(peer, "closing connection", lost=True),)), 1.0)
+        row, story = judge_plain(rank(routes, POLICY), rib)
+        found.append((row.notes, [in_words(one).stale for one in all_told(story)]))
+
+    assert found == [(("encap-default",), [True, False]), (("encap-default", "stale"), [True, True])]
+
+
+def leaf(policy: str = LEAF) -> Listener:
+    """Return one that heard M at a port of its own."""
+    listener = Listener(config.parse(policy), 0.0)
+    listener.may_announce(frozenset({VNI}))
+    listener.hear_stations([Station(VNI, MAC, "swp1")])
+    listener.judge(0.0)
+    return listener
+
+
+def tell(listener: Listener, *routes: MacIp, gone: MacIp | None = None) -> None:
+    told: tuple = (Announced(A, {one.key: one for one in routes}),) if routes else ()
+    listener.fold(Heard((Withdrawn(A, (gone.key,)), *told) if gone else told), 0.0)
+
+
+def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
+    listener = leaf()
+    listener.hear_stations([], [(VNI, MAC)])
+    tell(listener, route(A))
+
+    intent = listener.judge(1.0)
+
+    assert (len(intent.own), intent.macs[VNI, MAC].via.vtep, intent.moves[VNI, MAC]) == (0, A, Moves(A, (1.0,)))
+
+
+def test_a_station_that_left_is_not_announced_though_its_vni_went_as_well() -> None:
+    listener = leaf()
+    listener.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
+    listener.hear_stations([], [(VNI, MAC)])
+
+    assert len(listener.judge(1.0).own) == 0
+
+
+def test_the_memory_of_a_vni_that_a_mac_has_left_ends_with_its_window() -> None:
+    """Also where the MAC is in one other VNI alone, which is the plain case."""
+    elsewhere = route(B, vni=200, seq=1)
+    listener = Listener(config.parse(LEAF), 0.0)
+    for routes, gone in (((route(A, vni=200),), None), ((elsewhere,), route(A, vni=200)), ((route(A),), elsewhere)):
+        tell(listener, *routes, gone=gone)
+        moved = listener.judge(1.0)
+
+    later = listener.judge(moved.due)
+
+    assert (list(moved.moves), list(later.moves), later.due) == ([(200, MAC)], [], None)
+    assert list(later.macs) == [(100, MAC)]

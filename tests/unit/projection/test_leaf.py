@@ -1,0 +1,489 @@
+"""From lines to a kernel's rows over a life: starts, restarts, losses and returns, by the numbers of the vectors.
+
+A `Leaf` is a listener with a kernel in memory; a second one may begin with the rows and claims that the first one left.
+"""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.lab import wire
+from tests.lab.lines import Lines
+from vtep.addr import Ip, Mac, Vni
+from vtep.config import file as config
+from vtep.intent import NOTHING, Intent, RowKey
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.projection.leaf import BAD_LINE_HEAD, BAD_LINES_KEPT, Listener
+from vtep.reconcile.claims import Claims
+from vtep.reconcile.engine import Engine, Scope
+from vtep.reconcile.steps import run_to_end
+
+A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.10"
+ONE, TWO, THREE, FOUR = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3, 4))
+
+LEAF = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+bridge = "br100"
+vxlan = "vxlan100"
+import_rt = ["65000:100"]
+"""
+BOTH = f'[feed]\npeers = ["{A}", "{B}"]\n'
+ONLY_A = f'[feed]\npeers = ["{A}"]\n'
+
+
+class Leaf:
+    def __init__(self, toml: str = LEAF, before: "Leaf | None" = None) -> None:
+        self.now = 0.0 if before is None else before.now
+        self.lines = Lines()
+        self.listener = Listener(config.parse(toml), self.now)
+        self.applied = NOTHING
+        self._kernel = MemoryKernel() if before is None else before._kernel
+        self._claims = Claims() if before is None else before._claims
+        vnis = self.listener.config.vnis
+        if before is None:
+            for vni in vnis:
+                self._kernel.add_bridge(vni.bridge)
+                self._kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
+        self._engine = Engine(KINDS, KernelTarget(self._kernel, vnis), self._claims)
+
+    def hear(self, *lines: bytes) -> None:
+        self.listener.hear(lines, self.now)
+        self.apply()
+
+    def apply(self) -> None:
+        """Let the kernel follow, as the actor does."""
+        intent = self.listener.judge(self.now)
+        if intent is not self.applied:
+            scope = Scope(survey=True)
+            if self.applied is not NOTHING and intent.complete == self.applied.complete:
+                scope = Scope(touched={KINDS[0].name: _different(self.applied, intent)})
+            self.applied = intent
+            run_to_end(self._engine.run(intent, self.now, scope))
+
+    def wait(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (due := self.listener.due) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.listener.tick(self.now)
+            self.apply()
+            if self.listener.due == due:
+                break
+        self.now = end
+
+    def tell(self, peer: str, *macs: str) -> None:
+        self.hear(self.lines.announce(peer, *(wire.Instance(peer).mac(mac, seq=1) for mac in macs)))
+
+    def ready(self, peer: str, *macs: str, restart_s: int | None = 120) -> None:
+        self.hear(self.lines.opened(peer, restart_s), self.lines.up(peer))
+        self.tell(peer, *macs)
+        self.hear(self.lines.end_of_rib(peer))
+
+    def restarted(self, toml: str = LEAF) -> "Leaf":
+        """Begin a new life with what the old one left in the kernel."""
+        return Leaf(toml, before=self)
+
+    def rows(self) -> list[str]:
+        """What the kernel holds for us, as the claims tell."""
+        return sorted(str(key[1]) for key in self._claims.claims(KINDS[0].name))
+
+    def operations(self) -> tuple[int, int, int]:
+        """How many rows were created, replaced and deleted so far."""
+        return self._kernel.writes, self._kernel.replaces, self._kernel.deletes
+
+
+def _different(one: Intent, other: Intent) -> set[RowKey]:
+    rows, others = dict(one.macs.unordered()), dict(other.macs.unordered())
+    return {key for key in {*rows, *others} if rows.get(key) != others.get(key)}
+
+
+# Very many at once
+
+
+MANY = [f"02:00:00:00:01:{number:02x}" for number in range(50)]
+
+
+def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
+    leaf = Leaf()
+    for peer in (A, B):
+        leaf.ready(peer, *MANY, restart_s=None)
+    leaf.listener.hear([leaf.lines.down(peer) for peer in (A, B)], leaf.now)
+    leaf.listener.rib.lose_feed(leaf.now)
+
+    left, stale = [], []
+    while leaf.listener.unjudged:
+        rows = leaf.listener.judge(leaf.now, 32).macs
+        left.append(len(rows))
+        stale.append(sum(row.stale for row in rows.values()))
+
+    assert leaf.listener.rib.peers == {}
+    assert max(stale) > 0  # what nobody vouches for is not told as fresh, on its way out
+    assert (left[0], left[-1], left == sorted(left, reverse=True)) == (50, 0, True)
+
+
+def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> None:
+    leaf = Leaf()
+    leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))
+    many = leaf.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
+    leaf.listener.hear([many, leaf.lines.end_of_rib(A)], leaf.now)
+
+    intents = [leaf.listener.judge(leaf.now, 10)]
+    while leaf.listener.unjudged:
+        intents.append(leaf.listener.judge(leaf.now, 10))
+
+    assert [(intent.complete, len(intent.macs)) for intent in intents] == [
+        *((False, 10 * number) for number in range(1, len(intents))),
+        (True, len(MANY)),
+    ]
+    assert len(intents) >= 4
+    assert {intent.why for intent in intents[:-1]} == {leaf.applied.why}
+
+
+def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_stays_complete() -> None:
+    leaf = Leaf()
+    leaf.ready(A, *MANY, restart_s=None)
+    leaf.listener.hear([leaf.lines.down(A)], leaf.now)
+
+    left = [len(MANY)]
+    while leaf.listener.unjudged:
+        intent = leaf.listener.judge(leaf.now, 40)
+        left.append(len(intent.macs))
+        assert intent.complete
+
+    assert left[-1] == 0
+    assert 0 < max(more - less for more, less in pairwise(left)) <= len(MANY) // 4
+
+
+# The start
+
+
+def test_v69_rows_of_an_earlier_life_stay_until_end_of_rib() -> None:
+    old = Leaf()
+    old.ready(A, ONE, TWO, THREE)
+
+    new = old.restarted()
+    new.hear(new.lines.opened(A, 120), new.lines.up(A))
+    new.tell(A, ONE, TWO)
+    new.wait(1000)
+
+    assert (new.rows(), new.operations()) == ([ONE, TWO, THREE], (3, 0, 0))
+
+
+def test_v70_end_of_rib_of_all_expected_peers_reaps_what_nobody_announces() -> None:
+    old = Leaf()
+    old.ready(A, ONE, TWO, THREE)
+    new = old.restarted(LEAF + BOTH)
+
+    new.ready(A, ONE)
+    half = new.rows()
+    new.ready(B, TWO)
+
+    assert (half, new.rows(), new.operations()) == ([ONE, TWO, THREE], [ONE, TWO], (3, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("on_deadline", "rows"), [("auto", [ONE]), ("keep", [ONE]), ("complete", [])], ids=["auto", "keep", "complete"]
+)
+def test_v71_a_feed_that_stays_empty_reaps_only_if_the_deadline_says_so(on_deadline: str, rows: list[str]) -> None:
+    old = Leaf()
+    old.ready(A, ONE)
+    new = old.restarted(LEAF + ONLY_A + f'initial_hold_s = 30\non_deadline = "{on_deadline}"\n')
+
+    new.wait(29)
+    before = new.rows()
+    new.wait(1)
+
+    assert (before, new.rows()) == ([ONE], rows)
+
+
+@pytest.mark.parametrize(
+    ("on_deadline", "rows"),
+    [("auto", [ONE]), ("keep", [ONE, TWO]), ("complete", [ONE])],
+    ids=["auto", "keep", "complete"],
+)
+def test_v71_with_one_of_two_peers_ended_the_deadline_decides(on_deadline: str, rows: list[str]) -> None:
+    old = Leaf()
+    old.ready(A, ONE, TWO)
+    new = old.restarted(LEAF + BOTH + f'initial_hold_s = 30\non_deadline = "{on_deadline}"\n')
+    new.ready(A, ONE)
+
+    new.wait(29)
+    before = new.rows()
+    new.wait(1)
+
+    assert (before, new.rows()) == ([ONE, TWO], rows)
+
+
+# A peer goes
+
+
+def test_v72_a_lost_peers_rows_go_at_once() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, restart_s=None)
+    leaf.ready(B, TWO)
+
+    leaf.hear(leaf.lines.down(A))
+
+    assert (leaf.rows(), leaf.applied.complete) == ([TWO], True)
+
+
+def test_v72_a_lost_peers_rows_go_after_the_configured_hold() -> None:
+    leaf = Leaf(LEAF + "[feed]\npeer_down_hold_s = 20\n")
+    leaf.ready(A, ONE)
+
+    leaf.hear(leaf.lines.down(A, "notification received (6,4)"))
+    leaf.wait(19)
+    before = leaf.rows()
+    leaf.wait(1)
+
+    assert (before, leaf.rows()) == ([ONE], [])
+
+
+def test_v73_a_peer_that_is_back_in_time_costs_no_kernel_operation() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, TWO)
+    before, generation = leaf.operations(), leaf.applied.generation
+
+    leaf.hear(leaf.lines.down(A))
+    stale = [row.stale for row in leaf.applied.macs.values()]
+    leaf.wait(100)
+    leaf.ready(A, ONE, TWO)
+    leaf.wait(1000)
+
+    assert stale == [True, True]
+    assert (leaf.operations(), leaf.applied.generation) == (before, generation)
+    assert [row.stale for row in leaf.applied.macs.values()] == [False, False]
+
+
+def test_v74_rows_go_when_the_restart_time_ends() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, restart_s=90)
+
+    leaf.hear(leaf.lines.down(A))
+    leaf.wait(89)
+    before = leaf.rows()
+    leaf.wait(1)
+
+    assert (before, leaf.rows()) == ([ONE], [])
+
+
+def test_v76_an_exabgp_that_restarts_costs_no_kernel_operation() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, TWO, restart_s=None)
+    before = leaf.operations()
+
+    for peer in (A, B):
+        leaf.hear(leaf.lines.down(peer, "stop, message [shutting down]"))
+    leaf.hear(leaf.lines.shutdown())
+    leaf.listener.rib.lose_feed(leaf.now)
+    leaf.apply()
+    gone = leaf.applied.complete
+    leaf.lines = Lines(pid=78)
+    leaf.ready(A, ONE, TWO)
+
+    assert (gone, leaf.applied.complete, leaf.operations()) == (False, True, before)
+
+
+def test_v76_what_is_not_announced_again_goes_at_end_of_rib() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, TWO)
+    leaf.lines = Lines(pid=78)
+    leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))
+    leaf.tell(A, TWO)
+    held = leaf.rows()
+
+    leaf.hear(leaf.lines.end_of_rib(A))
+
+    assert (held, leaf.rows()) == ([ONE, TWO], [TWO])
+
+
+def test_v78_another_next_hop_of_the_same_route_is_one_replace() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    at_c = wire.Instance(C, rd=f"{A}:100").mac(ONE, seq=1)
+
+    leaf.hear(leaf.lines.announce(A, at_c))
+
+    assert (leaf.operations(), [str(row.via.vtep) for row in leaf.applied.macs.values()]) == ((1, 1, 0), [C])
+
+
+def test_v79_a_slow_kernel_is_told_only_the_newest() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    leaf.listener.hear([leaf.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))], leaf.now)
+    skipped = leaf.listener.judge(leaf.now)
+
+    leaf.hear(leaf.lines.announce(C, wire.Instance(C).mac(ONE, seq=3)))
+
+    assert [str(row.via.vtep) for row in skipped.macs.values()] == [B]
+    assert (leaf.operations(), [str(row.via.vtep) for row in leaf.applied.macs.values()]) == ((1, 1, 0), [C])
+
+
+# Lines that cannot be read
+
+
+def test_a_line_that_cannot_be_read_is_kept_and_its_peer_asked() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    leaf.ready(B, TWO)
+    broken = leaf.lines.announce(A, wire.Instance(A).mac(THREE))[:-20]
+
+    leaf.hear(broken)
+
+    (kept,) = leaf.listener.last_bad
+    assert (leaf.listener.bad_lines, kept.head, kept.octets) == (1, broken[:BAD_LINE_HEAD], len(broken))
+    assert leaf.listener.refreshes(leaf.now) == [Ip.parse(A)]
+    assert leaf.rows() == [ONE, TWO]
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff\xff", b'{"peer": "10.0.0.999"', b"what?"])
+def test_a_line_of_nobody_in_particular_asks_everyone(line: bytes) -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+
+    leaf.hear(line)
+
+    assert leaf.listener.refreshes(leaf.now) == [None]
+
+
+def test_only_the_last_hundred_bad_lines_are_kept_and_only_their_heads() -> None:
+    leaf = Leaf()
+
+    leaf.hear(*(b"x" * (2000 + number) for number in range(BAD_LINES_KEPT + 5)))
+
+    assert leaf.listener.bad_lines == BAD_LINES_KEPT + 5
+    assert [kept.octets for kept in leaf.listener.last_bad] == [2005 + number for number in range(BAD_LINES_KEPT)]
+    assert {len(kept.head) for kept in leaf.listener.last_bad} == {BAD_LINE_HEAD}
+
+
+def test_a_bad_line_is_no_gap_besides() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    leaf.hear(leaf.lines.announce(A, wire.Instance(A).mac(TWO))[:-20])
+    counted = leaf.listener.rib.counters.gaps
+
+    leaf.tell(A, ONE)
+
+    assert leaf.listener.rib.counters.gaps == counted
+
+
+# The intent
+
+
+def test_nothing_new_is_the_very_same_intent() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+
+    leaf.listener.hear([b"done"], leaf.now)
+
+    assert leaf.listener.judge(leaf.now) is leaf.applied
+
+
+def test_what_the_picture_waits_for_is_news_without_a_route() -> None:
+    leaf = Leaf(LEAF + BOTH)
+
+    leaf.hear(leaf.lines.up(A), leaf.lines.end_of_rib(A))
+
+    assert leaf.applied.why == f"waiting for End-of-RIB from {B}"
+
+
+def test_learning_the_same_own_macs_again_judges_nothing() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(TWO)}))
+    learned = leaf.listener.judge(leaf.now)
+
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(TWO)}))
+
+    assert leaf.listener.judge(leaf.now) is learned
+
+
+def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE, TWO)
+    leaf.hear(leaf.lines.announce(A, wire.Instance(A).mac(THREE, ip="172.16.0.3")))
+    before = leaf.applied
+    assert len(before.hosts) == 1
+
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE), Mac.parse(FOUR)}))
+    came = leaf.listener.judge(leaf.now)
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE)}))
+    nothing = leaf.listener.judge(leaf.now)
+    leaf.listener.learn_own_macs(frozenset())
+    went = leaf.listener.judge(leaf.now)
+
+    assert (came.touched, len(came.hosts)) == (((Vni(100), Mac.parse(THREE)),), 0)
+    assert nothing is came
+    assert (went.touched, went.macs, went.hosts) == (came.touched, before.macs, before.hosts)
+
+
+def test_own_macs_outlive_a_reload() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+    leaf.listener.learn_own_macs(frozenset({Mac.parse(ONE)}))
+
+    leaf.listener.reconfigure(config.parse(LEAF), leaf.now)
+
+    assert len(leaf.listener.judge(leaf.now).macs) == 0
+
+
+def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_the_same() -> None:
+    many = [f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(700)]
+    leaves = [Leaf(), Leaf()]
+    for leaf in leaves:
+        leaf.ready(A, *many)
+        hosts = (wire.Instance(A).mac(mac, ip=f"172.16.{place >> 8}.{place & 255}") for place, mac in enumerate(many))
+        leaf.hear(leaf.lines.announce(A, *hosts, wire.Instance(A).flood()))
+    bit_by_bit, at_once = (leaf.listener for leaf in leaves)
+    other = config.parse(LEAF.replace("65000:100", "65000:200"))
+
+    left, is_anew = [], []
+    bit_by_bit.reconfigure(other, 0.0)
+    while bit_by_bit.unjudged:
+        left.append(len(bit_by_bit.judge(0.0, 100).macs))
+        is_anew.append(bit_by_bit.is_anew)
+    at_once.reconfigure(other, 0.0)
+    at_once.judge(0.0)
+
+    assert left == [700 - 256, 700 - 512, 0, 0, 0, 0, 0]
+    assert is_anew == [False] * 6 + [True]
+    for name in ("macs", "hosts", "floods", "refused_floods", "judged", "rows_of_vni"):
+        assert getattr(bit_by_bit.intent, name) == getattr(at_once.intent, name), name
+    assert (len(at_once.intent.macs), len(at_once.intent.judged), at_once.unjudged) == (0, 700, 0)
+
+
+def test_another_route_target_judges_everything_anew_without_bgp() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+
+    leaf.listener.reconfigure(config.parse(LEAF.replace("65000:100", "65000:7")), leaf.now)
+    leaf.apply()
+    without = leaf.rows()
+    leaf.listener.reconfigure(config.parse(LEAF), leaf.now)
+    leaf.apply()
+
+    assert (without, leaf.rows()) == ([], [ONE])
+
+
+def test_clearing_what_never_moved_changes_nothing() -> None:
+    leaf = Leaf()
+    leaf.ready(A, ONE)
+
+    leaf.listener.clear_duplicates([(Vni(100), Mac.parse(ONE))])
+
+    assert leaf.listener.judge(leaf.now).generation == leaf.applied.generation
+
+
+def test_the_clock_is_due_for_the_earlier_of_routes_and_rows() -> None:
+    leaf = Leaf(LEAF + "[feed]\ninitial_hold_s = 500\n")
+    leaf.hear(leaf.lines.up(A))
+    waiting_only = leaf.listener.due
+
+    leaf.tell(A, ONE)
+    leaf.hear(leaf.lines.announce(B, wire.Instance(B).mac(ONE, seq=2)))
+
+    assert (waiting_only, leaf.listener.due) == (500, 180)

@@ -1,0 +1,286 @@
+"""Status values as the API's messages: one function for each, named as the message is.
+
+Knows both vocabularies and nothing else. Times of the daemon's clock become times of day by the `wall` that is given.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from vtep.addr import NO_SEGMENT, Ip, Mac
+from vtep.intent import RowKey
+from vtep.observe import model
+from vtep.observe.history import Entry
+from vtep.v1 import vtep_pb2 as pb
+
+Wall: TypeAlias = Callable[[float], float]
+
+STATES: Final = {
+    model.PENDING: pb.SYNC_STATE_PENDING,
+    model.INSTALLED: pb.SYNC_STATE_INSTALLED,
+    model.FAILED: pb.SYNC_STATE_FAILED,
+    model.CONTESTED: pb.SYNC_STATE_CONTESTED,
+    model.STALE: pb.SYNC_STATE_STALE,
+    model.SUPPRESSED: pb.SYNC_STATE_SUPPRESSED,
+}
+
+
+def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusResponse:
+    return pb.GetStatusResponse(
+        version=status.version,
+        started=_time(status.started, wall),
+        ready=status.ready,
+        problems=status.problems,
+        generation=status.generation,
+        generation_applied=status.dataplane.generation,
+        complete=status.complete,
+        complete_reason=status.why,
+        feed=_feed(status.feed, wall),
+        dataplane=_dataplane(status.dataplane, wall),
+        kinds=[_kind_counts(kind, counts) for kind, counts in status.kinds.items()],
+        admin_addresses=status.admin,
+        announcing=_announcing(status.announcing, wall),
+    )
+
+
+def _announcing(announcing: model.AnnouncingStatus, wall: Wall) -> pb.Announcing:
+    return pb.Announcing(
+        state=announcing.state,
+        reason=announcing.why,
+        wanted=announcing.wanted,
+        told=announcing.told,
+        waiting=announcing.waiting,
+        refused=announcing.refused,
+        error=announcing.error,
+        since=_time(announcing.since, wall),
+        left_out=announcing.left_out,
+    )
+
+
+def _feed(feed: model.FeedStatus, wall: Wall) -> pb.Feed:
+    return pb.Feed(
+        attached=feed.attached,
+        lines=feed.lines,
+        bad_lines=feed.bad_lines,
+        gaps=feed.gaps,
+        backlog=feed.backlog,
+        last_line=_time(feed.last_line, wall),
+        peers=len(feed.peers),
+        peers_up=sum(peer.up for peer in feed.peers),
+        peers_ended=sum(peer.ended for peer in feed.peers),
+    )
+
+
+def _dataplane(dataplane: model.DataplaneStatus, wall: Wall) -> pb.Dataplane:
+    return pb.Dataplane(
+        state=dataplane.state,
+        reason=dataplane.why,
+        passes=dataplane.passes,
+        audited=_time(dataplane.audited, wall),
+        overruns=dataplane.overruns,
+        repaired=dataplane.repaired,
+        held=dataplane.troubles.get("held", 0),
+        orphans=dataplane.orphans,
+    )
+
+
+def _kind_counts(kind: str, counts: model.Counts) -> pb.KindCounts:
+    return pb.KindCounts(
+        kind=kind,
+        wanted=counts.wanted,
+        installed=counts.installed,
+        pending=counts.pending,
+        failed=counts.failed,
+        contested=counts.contested,
+        suppressed=counts.suppressed,
+    )
+
+
+def vni(vni: model.VniStatus) -> pb.Vni:
+    return pb.Vni(
+        vni=vni.vni,
+        bridge=vni.bridge,
+        vxlan=vni.vxlan,
+        vtep=str(vni.vtep),
+        state=vni.state,
+        reasons=vni.reasons,
+        notes=vni.notes,
+        import_rt=vni.import_rt,
+        export_rt=vni.export_rt,
+        macs=_kind_counts("mac", vni.macs),
+        vteps=vni.vteps,
+        neighbors=vni.neighbours,
+        macs_stale=vni.macs_stale,
+        duplicates=vni.duplicates,
+    )
+
+
+def mac(row: model.MacStatus, wall: Wall) -> pb.Mac:
+    return pb.Mac(
+        vni=row.vni,
+        mac=str(row.mac),
+        vtep=str(row.vtep),
+        vtep_vni=row.vtep_vni or 0,
+        reason=row.reason,
+        seq=row.seq,
+        sticky=row.sticky,
+        stale=row.stale,
+        peer=str(row.peer),
+        rd=str(row.rd),
+        esi=_text(row.segment),
+        notes=row.notes,
+        alerts=row.alerts,
+        sync=_sync(row.sync, wall),
+    )
+
+
+def mac_key(key: RowKey) -> pb.MacKey:
+    return pb.MacKey(vni=key[0], mac=str(key[1]))
+
+
+def vtep(vtep: model.VtepStatus, wall: Wall) -> pb.Vtep:
+    return pb.Vtep(
+        vni=vtep.vni,
+        vtep=str(vtep.vtep),
+        macs=vtep.macs,
+        flood=vtep.flood,
+        sync=_sync(vtep.sync, wall) if vtep.sync else None,
+        notes=vtep.notes,
+    )
+
+
+def neighbor(row: model.NeighbourStatus, wall: Wall) -> pb.Neighbor:
+    return pb.Neighbor(
+        vni=row.vni,
+        ip=str(row.ip),
+        mac=str(row.mac),
+        router=row.router,
+        peer=str(row.peer),
+        rd=str(row.rd),
+        alerts=row.alerts,
+        sync=_sync(row.sync, wall),
+    )
+
+
+def peer(peer: model.PeerStatus, wall: Wall) -> pb.Peer:
+    return pb.Peer(
+        address=str(peer.address),
+        up=peer.up,
+        ended=peer.ended,
+        reason=peer.reason,
+        routes=peer.routes,
+        stale=peer.stale,
+        limited=peer.limited,
+        refresh=peer.refresh,
+        opened=_time(peer.opened, wall),
+    )
+
+
+def explanation(told: model.Explanation, events: Iterable[Entry], wall: Wall) -> pb.Explanation:
+    return pb.Explanation(
+        vni=told.vni,
+        mac=str(told.mac),
+        summary=told.summary,
+        advice=told.advice,
+        candidates=[_candidate(candidate) for candidate in told.candidates],
+        desired=mac(told.desired, wall) if told.desired else None,
+        ownership=pb.Ownership(state=told.ownership, since=_time(told.owned_since, wall)),
+        kernel=pb.KernelRow(
+            state=told.kernel.state,
+            vtep=_text(told.kernel.vtep),
+            holder=told.kernel.holder,
+            seen=_time(told.kernel.seen, wall),
+        ),
+        alerts=told.alerts,
+        moves=told.moves,
+        duplicate_since=_time(told.duplicate_since, wall),
+        vni_state=told.vni_state,
+        vni_reasons=told.vni_reasons,
+        events=[event(entry, wall) for entry in events],
+    )
+
+
+def _candidate(candidate: model.CandidateStatus) -> pb.Candidate:
+    return pb.Candidate(
+        vtep=str(candidate.vtep),
+        verdict=candidate.verdict,
+        reason=candidate.reason,
+        text=candidate.text,
+        seq=candidate.seq,
+        sticky=candidate.sticky,
+        stale=candidate.stale,
+        peer=str(candidate.peer),
+        rd=str(candidate.rd),
+        ip=_text(candidate.ip),
+        esi="" if candidate.segment == NO_SEGMENT else str(candidate.segment),
+        label=candidate.label,
+        route_targets=map(str, candidate.targets),
+        notes=candidate.notes,
+        vni=candidate.vni,
+    )
+
+
+def event(entry: Entry, wall: Wall) -> pb.Event:
+    return pb.Event(
+        number=entry.number,
+        time=_time(entry.time, wall),
+        generation=entry.generation,
+        kind=entry.kind,
+        vni=entry.vni or 0,
+        mac=_text(entry.mac),
+        vtep=_text(entry.vtep),
+        vtep_before=_text(entry.vtep_before),
+        peer=_text(entry.peer),
+        reason=entry.reason,
+        text=entry.text,
+    )
+
+
+def diff_response(comparison: model.Comparison) -> pb.DiffResponse:
+    return pb.DiffResponse(
+        differences=[_difference(difference) for difference in comparison.differences],
+        left_out=comparison.left_out,
+        compared=comparison.compared,
+        generation=comparison.generation,
+    )
+
+
+def _difference(difference: model.Difference) -> pb.Difference:
+    return pb.Difference(
+        kind=difference.kind,
+        vni=difference.vni,
+        key=difference.key,
+        difference=difference.difference,
+        wanted=difference.wanted,
+        there=difference.there,
+        reason=difference.reason,
+    )
+
+
+def orphan(row: tuple[int, Mac, Ip | None]) -> str:
+    """Spell a row that was adopted, as AdoptResponse does."""
+    return " ".join(str(word) for word in row if word is not None)
+
+
+def _sync(sync: model.Sync, wall: Wall) -> pb.Sync:
+    return pb.Sync(
+        state=STATES[sync.state],
+        reason=sync.reason,
+        error=sync.text,
+        errno=sync.errno,
+        next_try=_time(sync.next_try, wall),
+        since=_time(sync.since, wall),
+        generation=sync.generation,
+    )
+
+
+def _time(time: float | None, wall: Wall) -> Timestamp | None:
+    if time is None:
+        return None
+    micros = round(wall(time) * 1e6)
+    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+
+
+def _text(value: object | None) -> str:
+    return "" if value is None else str(value)

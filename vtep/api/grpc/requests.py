@@ -1,0 +1,71 @@
+"""What a request asks for: its fields as values of the house, or a `UsageError` that names the field and what to do.
+
+Knows the API's messages, not who answers.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from vtep.addr import VNI_MAX, Ip, Mac, Vni
+from vtep.api.grpc.messages import STATES
+from vtep.errors import UsageError
+from vtep.v1 import vtep_pb2 as pb
+
+PAGE_DEFAULT: Final = 1000
+PAGE_MAX: Final = 5000
+TEXT_SHOWN: Final = 60
+"""Characters of a wrong value that the answer repeats."""
+
+_STATE_NAMES: Final[dict[int, str]] = {number: state for state, number in STATES.items()}
+
+
+def page_size(asked: int) -> int:
+    return min(asked or PAGE_DEFAULT, PAGE_MAX)
+
+
+def vni(asked: int) -> Vni | None:
+    if asked > VNI_MAX:
+        raise UsageError(f"vni: {asked} is no VNI; give 1 to {VNI_MAX}, or 0 for all")
+    return Vni(asked) if asked else None
+
+
+def mac(asked: str) -> Mac:
+    if not asked:
+        raise UsageError("mac: missing; give a MAC address, as in 02:00:00:00:00:01")
+    try:
+        return Mac.parse(asked)
+    except ValueError:
+        raise UsageError(f"mac: {_short(asked)} is no MAC address; give six octets, as in 02:00:00:00:00:01") from None
+
+
+def vtep(asked: str) -> Ip | None:
+    if not asked:
+        return None
+    try:
+        return Ip.parse(asked)
+    except ValueError:
+        raise UsageError(f"vtep: {_short(asked)} is no IP address; give a VTEP's, as in 10.0.0.1") from None
+
+
+def states(asked: Sequence[int]) -> frozenset[str]:
+    unknown = [number for number in asked if number not in _STATE_NAMES]
+    if unknown:
+        names = ", ".join(pb.SyncState.Name(number) for number in STATES.values())
+        raise UsageError(f"states: {unknown[0]} is no state of a row; give some of {names}, or none for all")
+    return frozenset(_STATE_NAMES[number] for number in asked)
+
+
+def time(asked: Timestamp, field: str) -> float:
+    """Return seconds since 1970."""
+    seconds = asked.seconds + asked.nanos / 1e9
+    # The range of google.protobuf.Timestamp; a float holds more, and dates do not.
+    if not (-62_135_596_800 <= seconds < 253_402_300_800 and math.isfinite(seconds)):
+        raise UsageError(f"{field}: {asked.seconds} s is outside of the years 1 to 9999; give seconds since 1970")
+    return seconds
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}...")

@@ -1,0 +1,319 @@
+"""What each call answers: VtepService from a Source, AdminService by a Controls, and the standard health service.
+
+Knows the API and the house's values. Does not know where it listens.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+
+from vtep import logs
+from vtep.api import tokens
+from vtep.api.grpc import messages, requests
+from vtep.api.grpc.watch import Ended, Watching
+from vtep.api.turns import ROWS_A_TURN, Turns
+from vtep.errors import UsageError
+from vtep.intent import HostKey, RowKey
+from vtep.observe.history import Entry
+from vtep.observe.source import Controls, MacQuery, Source
+from vtep.v1 import admin_pb2, vtep_pb2
+from vtep.v1 import vtep_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+VTEP_SERVICE: Final = vtep_pb2.DESCRIPTOR.services_by_name["VtepService"]
+ADMIN_SERVICE: Final = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
+HEALTH_SERVICE: Final = health_pb2.DESCRIPTOR.services_by_name["Health"]
+
+READY: Final = "vtep.ready"
+WATCHERS_MAX: Final = 100
+READY_EVERY_S: Final = 0.2
+EVENTS_EXPLAINED: Final = 20
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class VtepService:
+    """Read only."""
+
+    def __init__(self, source: Source, ending: asyncio.Future[None]) -> None:
+        self._source = source
+        self._turns = Turns()
+        self._watching = Watching(source, self._turns, ending)
+        self._watchers = 0
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        return _handler(
+            VTEP_SERVICE,
+            {
+                "GetStatus": self._get_status,
+                "ListVnis": self._list_vnis,
+                "ListMacs": self._list_macs,
+                "ListVteps": self._list_vteps,
+                "ListNeighbors": self._list_neighbors,
+                "ListPeers": self._list_peers,
+                "ExplainMac": self._explain_mac,
+                "ListEvents": self._list_events,
+                "Diff": self._diff,
+                "Watch": self._watch,
+            },
+        )
+
+    async def _get_status(self, _request: pb.GetStatusRequest, _context: Context) -> pb.GetStatusResponse:
+        return messages.get_status_response(self._source.status(), self._source.wall)
+
+    async def _list_vnis(self, _request: pb.ListVnisRequest, _context: Context) -> pb.ListVnisResponse:
+        vnis = await self._turns.take(self._source.vnis)
+        return pb.ListVnisResponse(vnis=map(messages.vni, vnis))
+
+    async def _list_macs(self, request: pb.ListMacsRequest, _context: Context) -> pb.ListMacsResponse:
+        source, epoch = self._source, self._source.epoch
+        size = requests.page_size(request.page_size)
+        query = MacQuery(requests.vni(request.vni), requests.vtep(request.vtep), requests.states(request.states))
+        after: RowKey | None = tokens.macs_after(epoch, request.page_token) if request.page_token else None
+        response = pb.ListMacsResponse()
+
+        def read(most: int) -> RowKey | None:
+            page = source.macs(query, after, most)
+            response.macs.extend([messages.mac(row, source.wall) for row in page.rows])
+            response.total, response.generation = page.total, page.generation
+            return page.last
+
+        await source.prepare()
+        for most in _slices(size):
+            after = await self._turns.take(read, most)
+            if after is None:
+                break
+        response.next_page_token = tokens.macs_token(epoch, after) if after else ""
+        return response
+
+    async def _list_neighbors(self, request: pb.ListNeighborsRequest, _context: Context) -> pb.ListNeighborsResponse:
+        source, epoch = self._source, self._source.epoch
+        size, vni = requests.page_size(request.page_size), requests.vni(request.vni)
+        after: HostKey | None = tokens.neighbors_after(epoch, request.page_token) if request.page_token else None
+        response = pb.ListNeighborsResponse()
+
+        def read(most: int) -> HostKey | None:
+            page = source.neighbours(vni, after, most)
+            response.neighbors.extend([messages.neighbor(row, source.wall) for row in page.rows])
+            response.total, response.generation = page.total, page.generation
+            return page.last
+
+        await source.prepare()
+        for most in _slices(size):
+            after = await self._turns.take(read, most)
+            if after is None:
+                break
+        response.next_page_token = tokens.neighbors_token(epoch, after) if after else ""
+        return response
+
+    async def _list_vteps(self, request: pb.ListVtepsRequest, _context: Context) -> pb.ListVtepsResponse:
+        vni = requests.vni(request.vni)
+        vteps = await self._turns.take(lambda: self._source.vteps(vni))
+        return pb.ListVtepsResponse(vteps=[messages.vtep(vtep, self._source.wall) for vtep in vteps])
+
+    async def _list_peers(self, _request: pb.ListPeersRequest, _context: Context) -> pb.ListPeersResponse:
+        peers = self._source.status().feed.peers
+        return pb.ListPeersResponse(peers=[messages.peer(peer, self._source.wall) for peer in peers])
+
+    async def _explain_mac(self, request: pb.ExplainMacRequest, _context: Context) -> pb.ExplainMacResponse:
+        mac, vni = requests.mac(request.mac), requests.vni(request.vni)
+
+        def explain() -> pb.ExplainMacResponse:
+            entries = [entry for entry in self._source.entries()[0] if entry.mac == mac]
+            return pb.ExplainMacResponse(
+                explanations=[
+                    messages.explanation(
+                        told,
+                        [entry for entry in entries if entry.vni == told.vni][-EVENTS_EXPLAINED:],
+                        self._source.wall,
+                    )
+                    for told in self._source.explain(mac, vni)
+                ]
+            )
+
+        return await self._turns.take(explain)
+
+    async def _list_events(self, request: pb.ListEventsRequest, _context: Context) -> pb.ListEventsResponse:
+        since = requests.time(request.since, "since") if request.HasField("since") else None
+        source = self._source
+        entries, forgotten = await self._turns.take(
+            lambda: source.entries(after=request.after, since=None if since is None else source.clock(since))
+        )
+        response = pb.ListEventsResponse(forgotten=forgotten)
+
+        def tell(part: Sequence[Entry]) -> None:
+            response.events.extend([messages.event(entry, source.wall) for entry in part])
+
+        for start in range(0, len(entries), ROWS_A_TURN):
+            await self._turns.take(tell, entries[start : start + ROWS_A_TURN])
+        return response
+
+    async def _diff(self, request: pb.DiffRequest, _context: Context) -> pb.DiffResponse:
+        return messages.diff_response(await self._source.diff(requests.vni(request.vni)))
+
+    async def _watch(self, request: pb.WatchRequest, context: Context) -> None:
+        if self._watchers >= WATCHERS_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS_MAX} streams are open; close one, or try again later"
+            )
+        self._watchers += 1
+        try:
+            async with contextlib.aclosing(self._watching.stream(request)) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except Ended:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "vtep is stopping; try again with the resume token")
+        finally:
+            self._watchers -= 1
+
+
+class AdminService:
+    """The few writes. Who asked for what is logged."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        return _handler(
+            ADMIN_SERVICE,
+            {
+                "Resync": self._resync,
+                "Adopt": self._adopt,
+                "ClearDuplicate": self._clear_duplicate,
+                "SetLogLevel": self._set_log_level,
+            },
+        )
+
+    async def _resync(self, request: admin_pb2.ResyncRequest, context: Context) -> admin_pb2.ResyncResponse:
+        _audit(context, "resync", peers=request.peers)
+        self._controls.resync(peers=request.peers)
+        return admin_pb2.ResyncResponse()
+
+    async def _adopt(self, request: admin_pb2.AdoptRequest, context: Context) -> admin_pb2.AdoptResponse:
+        vni = requests.vni(request.vni)
+        _audit(context, "adopt", vni=vni, dry_run=request.dry_run)
+        rows = await self._controls.adopt(vni, dry_run=request.dry_run)
+        return admin_pb2.AdoptResponse(rows=map(messages.orphan, rows))
+
+    async def _clear_duplicate(
+        self, request: admin_pb2.ClearDuplicateRequest, context: Context
+    ) -> admin_pb2.ClearDuplicateResponse:
+        mac, vni = requests.mac(request.mac), requests.vni(request.vni)
+        _audit(context, "clear-duplicate", mac=mac, vni=vni)
+        return admin_pb2.ClearDuplicateResponse(cleared=self._controls.clear_duplicate(mac, vni))
+
+    async def _set_log_level(
+        self, request: admin_pb2.SetLogLevelRequest, context: Context
+    ) -> admin_pb2.SetLogLevelResponse:
+        try:
+            previous = self._controls.set_log_level(request.level)
+        except ValueError as error:
+            raise UsageError(f"level: {error}") from None
+        # Said after it, so that the line is there whether it tells of more or of less.
+        _audit(context, "set-log-level", level=request.level, previous=previous)
+        return admin_pb2.SetLogLevelResponse(previous=previous)
+
+
+class HealthService:
+    """The standard health service. `vtep.ready` says whether the kernel is equal to what every peer has told."""
+
+    def __init__(self, source: Source, ending: asyncio.Future[None]) -> None:
+        self._source = source
+        self._ending = ending
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        return _handler(HEALTH_SERVICE, {"Check": self._check, "List": self._list, "Watch": self._watch})
+
+    async def _check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+        response = self._statuses().get(request.service)
+        if response is None:
+            known = ", ".join(repr(name) for name in self._statuses())
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"service: not known here; one of {known}")
+        return response
+
+    async def _list(self, _request: health_pb2.HealthListRequest, _context: Context) -> health_pb2.HealthListResponse:
+        return health_pb2.HealthListResponse(statuses=self._statuses())
+
+    async def _watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
+        """Look now and then, so that a reader who takes nothing holds up nobody."""
+        unknown = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+        said = None
+        while True:
+            response = self._statuses().get(request.service, unknown)
+            if response != said:
+                await context.write(response.SerializeToString())
+                said = response
+            if self._ending.done():
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "vtep is stopping")
+            await asyncio.wait({self._ending}, timeout=READY_EVERY_S)
+
+    def _statuses(self) -> dict[str, health_pb2.HealthCheckResponse]:
+        serves = not self._ending.done()
+        found = {"": serves, VTEP_SERVICE.full_name: serves, READY: serves and self._source.status().ready}
+        return {name: _SERVING if is_good else _NOT_SERVING for name, is_good in found.items()}
+
+
+_SERVING: Final = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+_NOT_SERVING: Final = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+def _handler(service: ServiceDescriptor, answers: Mapping[str, Callable[..., Any]]) -> grpc.GenericRpcHandler:
+    """Put functions behind the methods of a service. Those that stream write octets, which may be shared."""
+    methods = {method.name: method for method in service.methods}
+    return grpc.method_handlers_generic_handler(
+        service.full_name, {name: _method(methods[name], answer) for name, answer in answers.items()}
+    )
+
+
+def _method(method: MethodDescriptor, answer: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
+    async def polite(request: Any, context: Context) -> Any:
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"request: no {method.input_type.name}")
+        try:
+            return await answer(request, context)
+        except UsageError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    read = _reader(method)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(polite, read)
+    return grpc.unary_unary_rpc_method_handler(polite, read, GetMessageClass(method.output_type).SerializeToString)
+
+
+def _reader(method: MethodDescriptor) -> Callable[[bytes], Any]:
+    """Read a request, or none: gRPC would log a page for each that cannot be read, for whoever sends many of them."""
+    parse = GetMessageClass(method.input_type).FromString
+
+    def read(octets: bytes) -> Any:
+        try:
+            return parse(octets)
+        except DecodeError:
+            return None
+
+    return read
+
+
+def _audit(context: Context, what: str, **fields: Any) -> None:
+    logs.event(log, logging.INFO, "operator asked", peer=_who(context), command=what, **fields)
+
+
+def _who(context: Context) -> str:
+    """Name the caller: a client's certificate where there is one. A unix socket's callers are known by its mode alone."""
+    names = context.auth_context().get("x509_common_name", ())
+    return " ".join([context.peer(), *(name.decode(errors="replace") for name in names)])
+
+
+def _slices(size: int) -> list[int]:
+    return [min(ROWS_A_TURN, size - start) for start in range(0, size, ROWS_A_TURN)]

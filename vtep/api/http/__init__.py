@@ -1,0 +1,1 @@
+"""What may be read, over HTTP: metrics, probes, and the status page."""

@@ -1,0 +1,172 @@
+"""What the metrics listener has at which path: the status page, the figures it is drawn from, the metrics, the probes.
+
+The JSON is the page's own and changes with it: programs ask the API, or `vtep … -o json`. Reads a `Source` and nothing
+else. Knows HTTP only as requests and responses.
+"""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from vtep.addr import VNI_MAX, Mac, Vni
+from vtep.api import metrics
+from vtep.api.http.server import Request, Response, Server, own_names
+from vtep.api.metrics import Metrics
+from vtep.errors import ConfigError, Problem
+from vtep.observe.model import Counts
+from vtep.observe.source import Source
+
+FRESH_S: Final = 1.0
+"""However many ask, the long answers are made once in this time."""
+STUCK_S: Final = 180.0
+"""The actor audits every minute: after three without a sign it will not come back by itself."""
+ENTRIES_MAX: Final = 200
+
+_TIMES: Final = frozenset(
+    ("started", "last_line", "opened", "audited", "next_try", "since", "owned_since", "seen", "duplicate_since", "time")
+)
+"""Fields that are times of the daemon's clock, and are told as seconds since 1970."""
+
+
+class Site:
+    """The pages of one source."""
+
+    def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic, fresh_s: float = FRESH_S) -> None:
+        self._source = source
+        self._clock = clock
+        self._fresh_s = fresh_s
+        self._metrics = Metrics(source)
+        self._kept: dict[str, tuple[float, Response]] = {}
+        self._page = _page()
+        self._places: Mapping[str, Callable[[Request], Response]] = {
+            "/": lambda _: self._page,
+            "/metrics": self._once(lambda: Response(self._metrics.text(), metrics.KIND)),
+            "/livez": lambda _: self._live(),
+            "/readyz": lambda _: self._ready(),
+            "/status.json": self._once(self._status),
+            "/vnis.json": self._once(lambda: _json(self._told({"vnis": self._source.vnis()}))),
+            "/events.json": self._events,
+            "/explain.json": self._explain,
+        }
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request; whatever is wrong with it is an answer as well."""
+        place = self._places.get(request.path)
+        if place is None:
+            there = "\n".join(self._places)
+            return Response(f"Nothing is here. What there is:\n{there}\n", status=HTTPStatus.NOT_FOUND)
+        try:
+            return place(request)
+        except ValueError as error:
+            return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+
+    def _once(self, make: Callable[[], Response]) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            now = self._clock()
+            made, response = self._kept.get(request.path, (0.0, None))
+            if response is None or now - made >= self._fresh_s:
+                response = make()
+                self._kept[request.path] = (now, response)
+            return response
+
+        return answer
+
+    def _live(self) -> Response:
+        alive = self._source.figures().actor_alive
+        if alive is not None and (quiet_s := self._clock() - alive) > STUCK_S:
+            text = f"no sign of the actor for {quiet_s:.0f} s\n"
+            return Response(text, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return Response("ok\n")
+
+    def _ready(self) -> Response:
+        status = self._source.status()
+        if status.ready:
+            return Response("ready\n")
+        problems = status.problems or ("not ready yet",)
+        return Response("".join(f"{problem}\n" for problem in problems), status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _status(self) -> Response:
+        status = self._source.status()
+        figures = self._source.figures()
+        moves, repaired = sum(figures.moves.values()), sum(figures.repaired.values())
+        told = self._told(status)
+        told |= {"ready": status.ready, "problems": status.problems, "epoch": self._source.epoch}
+        told |= {"now": self._source.wall(self._clock()), "moves": moves, "repaired": repaired}
+        return _json(told)
+
+    def _events(self, request: Request) -> Response:
+        after = _number(request, "after", 1 << 63)
+        entries, forgotten = self._source.entries(after=after)
+        latest = entries[-ENTRIES_MAX:]
+        told = {"epoch": self._source.epoch, "forgotten": forgotten + len(entries) - len(latest)}
+        return _json(told | {"entries": self._told(latest)})
+
+    def _explain(self, request: Request) -> Response:
+        mac = Mac.parse(request.query.get("mac", ""))
+        vni = _number(request, "vni", VNI_MAX)
+        explanations = self._source.explain(mac, Vni(vni) if vni else None)
+        return _json({"explanations": self._told(explanations)})
+
+    def _told(self, value: Any, field: str = "") -> Any:
+        """Turn a tree of ours into one of JSON's."""
+        if isinstance(value, Struct):
+            told = {name: self._told(getattr(value, name), name) for name in value.__struct_fields__}
+            return told | {"pending": value.pending} if isinstance(value, Counts) else told
+        if isinstance(value, Mapping):
+            return {str(name): self._told(inner) for name, inner in value.items()}
+        if isinstance(value, bytes):
+            return str(value)
+        if isinstance(value, Vni):
+            return int(value)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self._told(inner) for inner in value]
+        return self._source.wall(value) if field in _TIMES and value is not None else value
+
+
+async def start(address: str, site: Site, file: str = "configuration") -> Server:
+    """Serve the site at `host:port`; a ConfigError says why it cannot be served there."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    server = Server(site.answer, own_names() | {host})
+    try:
+        await server.start(host, int(port))
+    except OSError as error:
+        hint = 'use another address, end what listens there, or set metrics = "" to do without'
+        raise ConfigError(file, (Problem("api.metrics", f"{address}: {error.strerror or error}", hint),)) from None
+    return server
+
+
+def _number(request: Request, name: str, most: int) -> int:
+    text = request.query.get(name, "") or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > most:
+        raise ValueError(f"{name} is no number between 0 and {most}: {text!r}")
+    return int(text)
+
+
+def _json(value: Any, status: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(value), "application/json", status)
+
+
+def _page() -> Response:
+    """Return the page, with leave for its own script and style and for nothing else."""
+    html = files("vtep.api.http").joinpath("page.html").read_text(encoding="utf-8")
+    script, style = _digest("script", html), _digest("style", html)
+    rules = f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; img-src data:"
+    policy = f"{rules}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    # The browser then refuses to make elements of text, should the script ever ask for it.
+    policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
+    return Response(html, "text/html; charset=utf-8", fields={"Content-Security-Policy": policy})
+
+
+def _digest(tag: str, html: str) -> str:
+    text = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in text]
+    return " ".join(f"'sha256-{each}'" for each in hashes)

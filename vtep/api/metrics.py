@@ -1,0 +1,194 @@
+"""The metrics, read from what is published at the moment somebody scrapes.
+
+Nothing is counted here. No label is a MAC, a route distinguisher or a remote VTEP: how many there are is the network's
+doing, and every value of a label is a series for ever. VNIs are the operator's doing, up to a number; above it a leaf
+tells their sums.
+"""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from vtep.observe.figures import Figures
+from vtep.observe.model import AnnouncingStatus, Counts, Status, VniStatus
+from vtep.observe.source import Source
+from vtep.store.histogram import Distribution
+
+VNI_SERIES_MAX: Final = 500
+ALL: Final = "all"
+"""In place of a VNI, in what a leaf with more VNIs tells."""
+KIND: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_Samples = Mapping[tuple[str, ...], float]
+
+
+class Metrics(Collector):
+    """Everything that Prometheus may know of a source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        # A registry of its own: the library's global one has whatever anybody imports.
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Return all of them in the text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        status, vnis, figures = self._source.status(), self._source.vnis(), self._source.figures()
+        yield from _state(status)
+        yield from _feed(status, figures, self._source.wall)
+        yield from _announcing(status.announcing, self._source.wall)
+        yield from _dataplane(status, figures)
+        yield from _tables(status, vnis, figures)
+        yield from _configuration(figures, self._source.wall)
+
+
+def _state(status: Status) -> Iterator[Metric]:
+    build = InfoMetricFamily("vtep_build", "Which program this is")
+    build.add_metric((), {"version": status.version, "python": platform.python_version()})
+    yield build
+    yield _gauge("vtep_ready", "1 if every peer has told all it has and the kernel is equal to it", status.ready)
+    yield _gauge("vtep_complete", "1 if every peer has told all it has, or the time to wait is over", status.complete)
+    yield _gauge("vtep_generation", "Generation of the intent", status.generation)
+    yield _gauge(
+        "vtep_generation_applied", "Generation of the intent that was applied last", status.dataplane.generation
+    )
+
+
+def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> Iterator[Metric]:
+    feed = status.feed
+    yield _gauge("vtep_feed_attached", "1 if ExaBGP's relay is connected", feed.attached)
+    yield _counter("vtep_lines", "Lines that ExaBGP printed", {(): feed.lines})
+    yield _counter("vtep_bad_lines", "Lines among them that could not be read", {(): feed.bad_lines})
+    yield _gauge("vtep_input_backlog", "Lines that were read and are not taken yet", feed.backlog)
+    if feed.last_line is not None:
+        yield _gauge("vtep_last_update_timestamp_seconds", "When the last line came", wall(feed.last_line))
+    up: _Samples = {(str(peer.address),): float(peer.up) for peer in feed.peers}
+    yield _gauges("vtep_bgp_session_up", "1 if the session is up", ("peer",), up)
+    limited: _Samples = {(str(peer.address),): float(peer.limited) for peer in feed.peers}
+    yield _gauges("vtep_routes_over_limit", "Routes passed over for routes_per_peer", ("peer",), limited)
+    yield _gauges("vtep_routes", "Routes that peers have told", ("type", "state"), _texts(figures.routes))
+
+
+def _announcing(announcing: AnnouncingStatus, wall: Callable[[float], float]) -> Iterator[Metric]:
+    able = announcing.state == "able"
+    yield _gauge("vtep_announce_able", "1 if ExaBGP has the commands that announce, and answers", able)
+    routes: _Samples = {(name,): float(getattr(announcing, name)) for name in ("wanted", "told", "waiting", "refused")}
+    yield _gauges("vtep_announce_routes", "Routes of ours by what ExaBGP knows of them", ("state",), routes)
+    if announcing.since is not None:
+        since = wall(announcing.since)
+        yield _gauge("vtep_announce_since_timestamp_seconds", "When announcing came to be as it is", since)
+
+
+def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:
+    dataplane = status.dataplane
+    told = "Messages to the kernel by its answer"
+    yield _counter("vtep_kernel_ops", told, _texts(figures.kernel_ops), ("op", "result"))
+    yield _histogram("vtep_kernel_op_seconds", "How long the kernel took for a message", figures.kernel_op_s)
+    yield _histogram("vtep_reconcile_seconds", "How long a pass took", figures.reconcile_s)
+    yield _histogram(
+        "vtep_install_latency_seconds", "From reading a line to the kernel's answer for its row", figures.install_s
+    )
+    repaired: _Samples = {(kind,): float(count) for kind, count in figures.repaired.items()}
+    yield _counter("vtep_drift_repaired", "Rows of ours put back after somebody else's hand", repaired, ("kind",))
+    yield _gauge("vtep_orphan_rows", "Rows with our mark that nobody wants and nobody claims", dataplane.orphans)
+    yield _counter("vtep_netlink_overruns", "Times the kernel told more than was read", {(): dataplane.overruns})
+
+
+def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iterator[Metric]:
+    rows: _Samples = {(kind, state): n for kind, counts in status.kinds.items() for state, n in _states(counts)}
+    yield _gauges("vtep_rows", "Wanted rows by what is done about them", ("kind", "state"), rows)
+    yield _gauges("vtep_vnis", "Configured VNIs by state", ("state",), _summed(((vni.state,), 1) for vni in vnis))
+
+    label = _name if len(vnis) <= VNI_SERIES_MAX else _all
+    if label is _name:
+        ready: _Samples = {(str(vni.vni),): float(vni.state == "ready") for vni in vnis if vni.state != "unbound"}
+        yield _gauges("vtep_vni_ready", "1 if rows can be written for this VNI", ("vni",), ready)
+    macs = _summed(((label(vni.vni), state), n) for vni in vnis for state, n in _states(vni.macs, vni.macs_stale))
+    yield _gauges("vtep_macs", "Wanted remote MACs by what is done about them", ("vni", "state"), macs)
+    vteps = _summed(((label(vni.vni),), vni.vteps) for vni in vnis)
+    yield _gauges("vtep_remote_vteps", "Remote VTEPs", ("vni",), vteps)
+    neighbours = _summed(((label(vni), family), n) for (vni, family), n in figures.neighbours.items())
+    yield _gauges("vtep_neighbors", "Wanted host addresses", ("vni", "family"), neighbours)
+    foreign = _summed(((label(vni),), n) for vni, n in figures.foreign.items())
+    yield _gauges("vtep_foreign_rows", "Rows that are neither wanted nor ours", ("vni",), foreign)
+    duplicates = _summed(((label(vni.vni),), vni.duplicates) for vni in vnis)
+    yield _gauges("vtep_duplicate_macs", "MACs that move too often", ("vni",), duplicates)
+    limited = _summed(((label(vni.vni),), vni.limited) for vni in vnis)
+    yield _gauges("vtep_macs_over_limit", "MACs without a row for macs_per_vni", ("vni",), limited)
+    moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
+    yield _counter("vtep_mac_moves", "MACs that came to be behind another VTEP", moves, ("vni",))
+
+
+def _configuration(figures: Figures, wall: Callable[[float], float]) -> Iterator[Metric]:
+    succeeded = "1 if the last attempt to take a configuration succeeded"
+    yield _gauge("vtep_config_last_reload_successful", succeeded, figures.reload_ok)
+    if figures.reloaded is not None:
+        taken = wall(figures.reloaded)
+        yield _gauge("vtep_config_reload_success_timestamp_seconds", "When a configuration was last taken", taken)
+
+
+def _states(counts: Counts, stale: int | None = None) -> Iterator[tuple[str, int]]:
+    """Yield the states of rows, each row in one of them; stale ones are told apart where they are counted."""
+    if stale is None:
+        yield "installed", counts.installed
+    else:
+        stale = min(stale, counts.installed)
+        yield "installed", counts.installed - stale
+        yield "stale", stale
+    yield "pending", counts.pending
+    yield "failed", counts.failed
+    yield "contested", counts.contested
+    yield "suppressed", counts.suppressed
+
+
+def _name(vni: int) -> str:
+    return str(vni)
+
+
+def _all(_: int) -> str:
+    return ALL
+
+
+def _texts(numbers: Mapping[tuple[str, str], int]) -> _Samples:
+    return {labels: float(number) for labels, number in numbers.items()}
+
+
+def _summed(samples: Iterable[tuple[tuple[str, ...], int]]) -> _Samples:
+    sums: dict[tuple[str, ...], float] = {}
+    for labels, number in samples:
+        sums[labels] = sums.get(labels, 0.0) + number
+    return sums
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _gauges(name: str, text: str, labels: Sequence[str], samples: _Samples) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(name: str, text: str, samples: _Samples, labels: Sequence[str] = ()) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(name: str, text: str, distribution: Distribution) -> Metric:
+    names = [*map(str, distribution.bounds), "+Inf"]
+    buckets = list(zip(names, map(float, accumulate(distribution.counts)), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=distribution.sum)

@@ -1,0 +1,206 @@
+"""A recorded stream through the real pipe onto a kernel in memory: for bug reports, what-ifs and golden tests.
+
+Each line's own time is the clock, and every line is followed by a pass, so that holds and windows are exact and the
+counters say what a kernel would have been told. Knows no socket and no real kernel.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from vtep.config.file import Config
+from vtep.errors import StreamError
+from vtep.evpn.event import Heard
+from vtep.feed.exabgp.json import decode
+from vtep.intent import Intent, RemoteMac, candidates_of
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.projection.leaf import Listener
+from vtep.reconcile.claims import Claims
+from vtep.reconcile.engine import Engine, Scope
+from vtep.reconcile.steps import run_to_end
+from vtep.store.table import Table
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Replay:
+    """One run of recorded lines."""
+
+    def __init__(self, config: Config) -> None:
+        self.kernel = MemoryKernel()
+        for vni in config.vnis:
+            if vni.is_bound:
+                self.kernel.add_bridge(vni.bridge)
+                self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
+        self._config = config
+        self._listener: Listener | None = None
+        self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis), Claims())
+        self._applied: Intent | None = None
+        self._now = 0.0
+        self._early: list[tuple[bytes, Heard | StreamError]] = []
+        self.lines = 0
+
+    def feed(self, line: bytes) -> None:
+        """Let one line happen, at its own time. Those before the first that tells the time happen with it."""
+        self.lines += 1
+        try:
+            heard: Heard | StreamError = decode(line)
+        except StreamError as error:
+            heard = error
+        if self._listener is not None:
+            self._happen(line, heard)
+            return
+        self._early.append((line, heard))
+        if isinstance(heard, Heard) and heard.time is not None:
+            self._start(heard.time)
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by after the last line."""
+        self._started()
+        self._wait_until(self._now + seconds)
+
+    def result(self) -> dict[str, Any]:
+        listener = self._started()
+        rib = listener.rib.counters
+        return {
+            **summary(listener.intent),
+            "counters": {
+                "lines": self.lines,
+                "bad_lines": listener.bad_lines,
+                "bad_nlris": rib.bad_nlris,
+                "gaps": rib.gaps,
+                "writes": self.kernel.writes,
+                "replaces": self.kernel.replaces,
+                "deletes": self.kernel.deletes,
+                "unknown_withdraws": rib.unknown_withdraws,
+            },
+        }
+
+    def _started(self) -> Listener:
+        """Begin even though no line told the time."""
+        return self._listener or self._start(0.0)
+
+    def _start(self, now: float) -> Listener:
+        self._now = now
+        self._listener = listener = Listener(self._config, now, asks=False)
+        for line, heard in self._early:
+            self._happen(line, heard)
+        self._early.clear()
+        return listener
+
+    def _happen(self, line: bytes, heard: Heard | StreamError) -> None:
+        assert self._listener is not None
+        if isinstance(heard, StreamError):
+            self._listener.miss(line, len(line), str(heard), self._now)
+        else:
+            self._wait_until(self._now if heard.time is None else max(heard.time, self._now))
+            self._listener.fold(heard, self._now)
+        self._pass()
+
+    def _wait_until(self, time: float) -> None:
+        """Stop wherever time alone changes something on the way."""
+        while self._listener is not None and (due := self._listener.due) is not None and due <= time:
+            self._now = max(due, self._now)
+            self._listener.tick(self._now)
+            moves = self._listener.intent.moves
+            self._pass()
+            if self._listener.due == due and self._listener.intent.moves is moves:
+                break  # nothing came of it, and nothing will
+        self._now = time
+
+    def _pass(self) -> None:
+        assert self._listener is not None
+        intent = self._listener.judge(self._now)
+        before, self._applied = self._applied, intent
+        if intent is before:
+            return
+        scope = Scope(survey=True)
+        if before is not None and before.complete == intent.complete:
+            scope = Scope(touched={kind.name: kind.touched(intent) for kind in self.engine.kinds})
+        run_to_end(self.engine.run(intent, self._now, scope))
+
+
+def replay(config: Config, lines: Iterable[bytes], until_s: float = 0.0) -> dict[str, Any]:
+    """Run the lines, let `until_s` seconds pass, and tell what came of it."""
+    run = Replay(config)
+    for line in lines:
+        run.feed(line)
+    run.wait(until_s)
+    return run.result()
+
+
+def summary(intent: Intent) -> dict[str, Any]:
+    """Spell an intent as `vtep replay` prints it."""
+    refused = {
+        (candidate.vni, mac, candidate.vtep, candidate.reason)
+        for mac, _ in intent.judged.unordered()
+        for candidate in candidates_of(intent, mac)
+        if candidate.verdict == "refused"
+    }
+    alerts = [(key, alert) for key, found in intent.alerts.unordered() for alert in found]
+    alerts += [((host.vni, host.mac), alert) for host in _flat(intent.hosts) for alert in host.alerts]
+    flooded = {(flood.vni, flood.via.vtep) for flood in _flat(intent.floods)}
+    silent = {(vni, row.via.vtep) for (vni, _), row in intent.macs.unordered()} - flooded
+    return {
+        "generation": intent.generation,
+        "complete": intent.complete,
+        "macs": [_mac(row) for row in intent.macs.values()],
+        "floods": [
+            {"vni": flood.vni, "vtep": str(flood.via.vtep), "notes": list(flood.notes)}
+            for flood in sorted(_flat(intent.floods), key=lambda flood: (flood.vni, flood.via.vtep.order))
+        ],
+        "neighbors": [
+            {"vni": host.vni, "ip": str(host.ip), "mac": str(host.mac), "router": host.router}
+            for host in sorted(_flat(intent.hosts), key=lambda host: (host.vni, host.ip.order))
+        ],
+        "segments": [
+            {
+                "esi": str(row.segment),
+                "vni": row.vni,
+                "vtep": str(row.vtep),
+                "ours": row.ours,
+                "reason": row.reason,
+                "notes": list(row.notes),
+                "others": [{"vtep": str(rival.vtep), "reason": rival.reason} for rival in row.rivals],
+            }
+            for row in sorted(_flat(intent.forwarders), key=lambda row: (row.segment, row.vni))
+        ],
+        "refused": [
+            {"vni": vni, "mac": str(mac), "vtep": str(vtep), "reason": reason}
+            for vni, mac, vtep, reason in sorted(refused, key=lambda row: (row[0], row[1], row[2].order, row[3]))
+        ],
+        "refused_floods": [
+            {"vni": vni, "vtep": str(vtep), "reason": reason}
+            for vni, vtep, reason in sorted(
+                {(flood.vni, flood.vtep, flood.reason) for flood in _flat(intent.refused_floods)},
+                key=lambda row: (row[0], row[1].order, row[2]),
+            )
+        ],
+        "alerts": [
+            {"vni": vni, "mac": str(mac), "kind": alert.kind} | ({"vtep": str(alert.vtep)} if alert.vtep else {})
+            for (vni, mac), alert in sorted(alerts)
+        ],
+        "warnings": [
+            {"vni": vni, "vtep": str(vtep), "kind": "rt2-without-imet"}
+            for vni, vtep in sorted(silent, key=lambda row: (row[0], row[1].order))
+        ],
+    }
+
+
+def _mac(row: RemoteMac) -> dict[str, Any]:
+    return {
+        "vni": row.vni,
+        "mac": str(row.mac),
+        "vtep": str(row.via.vtep),
+        "reason": row.reason,
+        "seq": row.seq,
+        "sticky": row.sticky,
+        "stale": row.stale,
+        "notes": list(row.notes),
+    }
+
+
+def _flat(table: Table[K, tuple[T, ...]]) -> Iterator[T]:
+    return (item for _, items in table.unordered() for item in items)

@@ -1,0 +1,79 @@
+"""What an operator may order, done to the parts of a running daemon: the other door of `status.source`, `Controls`.
+
+Knows which part carries out what. Does not know how an order comes in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.intent import keys_of
+from vtep.observe.history import Entry
+from vtep.observe.observer import Observer
+from vtep.projection.leaf import Listener
+from vtep.reconcile.actor import Actor
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+class Orders:
+    """The few things that change what the daemon does."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        observer: Observer,
+        nudge: Callable[[], None],
+        tell_again: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._listener = listener
+        self._tell_again = tell_again
+        self._observer = observer
+        self._nudge = nudge
+        self._actor: Actor | None = None
+        self._adopting = asyncio.Lock()
+
+    def attach(self, actor: Actor) -> None:
+        """There is a kernel to write to."""
+        self._actor = actor
+
+    def resync(self, *, peers: bool = False) -> None:
+        if self._actor is not None:
+            self._actor.resync()
+        if peers:
+            self._listener.rib.miss_lines()
+            self._tell_again()
+            self._nudge()
+
+    async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
+        if self._actor is None:
+            return []
+        async with self._adopting:
+            found = await self._actor.orphans(lambda key: vni is None or key[0] == vni)
+            rows = [row for row in found if isinstance(row.key[1], Mac)]
+            if rows and not dry_run:
+                self._actor.adopt(rows)
+                self._observer.happen(Entry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
+        return sorted(
+            (row.key[0], row.key[1], row.seen.row.vtep if row.seen and row.seen.row else None) for row in rows
+        )
+
+    def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:
+        intent = self._listener.intent
+        moved = [key for key in keys_of(intent, mac) if key in intent.moves and vni in (None, key[0])]
+        self._listener.clear_duplicates(moved)
+        for key in moved:
+            self._observer.happen(Entry("cleared", vni=key[0], mac=mac))
+        self._nudge()
+        return len(moved)
+
+    def set_log_level(self, level: str) -> str:
+        """Change it for all of the daemon's lines, until it ends."""
+        if level not in LEVELS:
+            raise ValueError(f"{level!r} is no level: {', '.join(LEVELS)}")
+        log = logging.getLogger("vtep")
+        before = logging.getLevelName(log.getEffectiveLevel()).lower()
+        log.setLevel(level.upper())
+        return str(before)

@@ -1,0 +1,1 @@
+"""The configuration: from TOML to values, and every problem with its place."""

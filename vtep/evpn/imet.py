@@ -1,0 +1,44 @@
+"""Route type 3, inclusive multicast Ethernet tag (RFC 7432 7.3): who wants this broadcast domain's floods.
+
+     0        8      12   13
+    +--------+------+----+-----------------+
+    | RD     | tag  | IL | originator 4/16 |
+    +--------+------+----+-----------------+
+      key                                  |
+
+All of it is the key (RFC 7432 7.3). Where to send the floods is in the PMSI attribute, not here.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, RouteDistinguisher
+from vtep.errors import RouteError
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+
+CODE: Final = 3
+_LENGTHS: Final = {32: 19, 128: 31}
+
+
+class Imet(Struct, frozen=True, gc=False):
+    """A peer says: send me what is flooded."""
+
+    peer: Ip
+    attributes: Attributes
+    rd: RouteDistinguisher
+    tag: int
+    originator: Ip
+
+
+def key(raw: bytes) -> RouteKey:
+    if len(raw) < 15 or _LENGTHS.get(raw[14]) != len(raw) or raw[1] != len(raw) - 2:
+        raise RouteError(f"{len(raw)} octets are no inclusive multicast NLRI with an IPv4 or IPv6 originator")
+    return b"\x03" + raw[2:]
+
+
+def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, Imet]:
+    route_key = key(raw)
+    rd, tag, originator = RouteDistinguisher(raw[2:10]), int.from_bytes(raw[10:14]), Ip.unpack(raw[15:])
+    return route_key, Imet(peer, attributes, rd, tag, originator)

@@ -1,0 +1,98 @@
+"""Route type 2, MAC/IP advertisement (RFC 7432 7.2).
+
+     0        8       18     22   23      29   30
+    +--------+-------+------+----+-------+----+--------------+--------+---------+
+    | RD     | ESI   | tag  | 48 | MAC   | IL | IP (0/4/16)  | label1 | label2? |
+    +--------+-------+------+----+-------+----+--------------+--------+---------+
+      key    |       | key                                   |
+
+The key is the RD, the tag, both lengths, the MAC and the IP (RFC 7432 7.2): not the ESI and not the labels, so that a
+withdraw whose labels are zero hits its route. Labels are the raw 24 bits: with VXLAN a VNI (RFC 8365 5.1.3).
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.errors import RouteError
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+
+CODE: Final = 2
+_IP_LENGTHS: Final = {0: 0, 32: 4, 128: 16}
+
+
+class MacIp(Struct, frozen=True, gc=False):
+    """A peer says: this MAC, and perhaps this host address, is behind my tunnel address."""
+
+    peer: Ip
+    attributes: Attributes
+    rd: RouteDistinguisher
+    tag: int
+    mac: Mac
+    label: int
+    ip: Ip | None = None
+    esi: Esi = NO_SEGMENT
+    label2: int | None = None
+
+    @property
+    def key(self) -> RouteKey:
+        """The identity, made anew. An IPv4-mapped host and a path identifier (RFC 7911) are only in the one heard."""
+        ip = self.ip or b""
+        return b"\x02" + self.rd + self.tag.to_bytes(4) + b"\x30" + self.mac + bytes((8 * len(ip),)) + ip
+
+
+def key(raw: bytes) -> RouteKey:
+    end = _ip_end(raw)
+    return b"\x02" + raw[2:10] + raw[20:end]
+
+
+def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, MacIp]:
+    end = _ip_end(raw)
+    key_head, rd, esi, tag = _head(raw[2:24])
+    route = MacIp(
+        peer,
+        attributes,
+        rd,
+        tag,
+        Mac(raw[25:31]),
+        int.from_bytes(raw[end : end + 3]),
+        _host(raw[32:end]),
+        esi,
+        None if len(raw) == end + 3 else int.from_bytes(raw[end + 3 :]),
+    )
+    return key_head + raw[24:end], route
+
+
+def _host(octets: bytes) -> Ip | None:
+    """IPv4, the usual one, needs none of the care that `Ip.unpack` takes."""
+    return Ip(octets) if len(octets) == 4 else Ip.unpack(octets) if octets else None
+
+
+# Many MACs share few of these: reading them once takes a third off a long line, and one object for each saves memory
+# in a RIB of a million routes. Bounded, since a peer chooses the values.
+@lru_cache(maxsize=16384)
+def _head(octets: bytes) -> tuple[bytes, RouteDistinguisher, Esi, int]:
+    """Read all before the MAC: the key's beginning, the RD, the ESI and the tag."""
+    return b"\x02" + octets[:8] + octets[18:], _rd(octets[:8]), _esi(octets[8:18]), int.from_bytes(octets[18:])
+
+
+_rd = lru_cache(maxsize=16384)(RouteDistinguisher)
+_esi = lru_cache(maxsize=16384)(Esi)
+
+
+def _ip_end(raw: bytes) -> int:
+    """Return where the IP ends and the labels begin, after checking every length of the NLRI."""
+    if len(raw) < 35:
+        raise RouteError(f"a MAC/IP NLRI has at least 35 octets, not {len(raw)}")
+    if raw[24] != 48:
+        raise RouteError(f"the MAC length is {raw[24]}, and only 48 bits are a MAC (RFC 7432 9.2.1)")
+    ip_octets = _IP_LENGTHS.get(raw[31])
+    if ip_octets is None:
+        raise RouteError(f"the IP length is {raw[31]}, and only 0, 32 and 128 bits are known (RFC 7432 9.2.1)")
+    end = 32 + ip_octets
+    if len(raw) not in (end + 3, end + 6) or raw[1] != len(raw) - 2:
+        raise RouteError(f"the NLRI has {len(raw)} octets and says {raw[1] + 2}, expected {end + 3} or {end + 6}")
+    return end

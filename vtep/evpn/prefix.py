@@ -1,0 +1,68 @@
+"""Route type 5, IP prefix (RFC 9136 3.1).
+
+     0        8       18     22   23            27/39         31/55   34/58
+    +--------+-------+------+----+-------------+-------------+-------+
+    | RD     | ESI   | tag  | PL | prefix 4/16 | gateway     | label |
+    +--------+-------+------+----+-------------+-------------+-------+
+      key    |       | key                     |
+
+The key is the RD, the tag, the prefix length and the prefix (RFC 9136 3.1); the total length alone says which address
+family it is. Does not know any routing table.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, RouteDistinguisher
+from vtep.errors import RouteError
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+
+CODE: Final = 5
+_IP_OCTETS: Final = {36: 4, 60: 16}
+
+
+class IpPrefix(Struct, frozen=True, gc=False):
+    """A peer says: this prefix is behind me, or behind this gateway or segment."""
+
+    peer: Ip
+    attributes: Attributes
+    rd: RouteDistinguisher
+    tag: int
+    network: bytes
+    """The 4 or 16 octets as they came: an IPv4-mapped IPv6 prefix stays IPv6, for its length counts IPv6 bits."""
+    length: int
+    label: int
+    gateway: Ip | None = None
+    esi: Esi = NO_SEGMENT
+
+
+def key(raw: bytes) -> RouteKey:
+    return b"\x05" + raw[2:10] + raw[20 : 25 + _ip_octets(raw)]
+
+
+def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, IpPrefix]:
+    network_end = 25 + _ip_octets(raw)
+    gateway = raw[network_end:-3]
+    route = IpPrefix(
+        peer,
+        attributes,
+        RouteDistinguisher(raw[2:10]),
+        int.from_bytes(raw[20:24]),
+        raw[25:network_end],
+        raw[24],
+        int.from_bytes(raw[-3:]),
+        Ip.unpack(gateway) if any(gateway) else None,
+        Esi(raw[10:20]),
+    )
+    return b"\x05" + raw[2:10] + raw[20:network_end], route
+
+
+def _ip_octets(raw: bytes) -> int:
+    ip_octets = _IP_OCTETS.get(len(raw))
+    if ip_octets is None or raw[1] != len(raw) - 2:
+        raise RouteError(f"an IP prefix NLRI has 36 (IPv4) or 60 (IPv6) octets, not {len(raw)}")
+    if raw[24] > 8 * ip_octets:
+        raise RouteError(f"the prefix length {raw[24]} does not fit in {8 * ip_octets} bits")
+    return ip_octets

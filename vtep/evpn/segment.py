@@ -1,0 +1,44 @@
+"""Route type 4, Ethernet segment (RFC 7432 7.4): who takes part in the election of the designated forwarder.
+
+     0        8       18   19
+    +--------+-------+----+-----------------+
+    | RD     | ESI   | IL | originator 4/16 |
+    +--------+-------+----+-----------------+
+      key                                   |
+
+All of it is the key (RFC 7432 7.4). Does not know who wins the election.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Esi, Ip, RouteDistinguisher
+from vtep.errors import RouteError
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+
+CODE: Final = 4
+_LENGTHS: Final = {32: 25, 128: 37}
+
+
+class Segment(Struct, frozen=True, gc=False):
+    """A peer says: I have a port on this Ethernet segment."""
+
+    peer: Ip
+    attributes: Attributes
+    rd: RouteDistinguisher
+    esi: Esi
+    originator: Ip
+
+
+def key(raw: bytes) -> RouteKey:
+    if len(raw) < 21 or _LENGTHS.get(raw[20]) != len(raw) or raw[1] != len(raw) - 2:
+        raise RouteError(f"{len(raw)} octets are no Ethernet segment NLRI with an IPv4 or IPv6 originator")
+    return b"\x04" + raw[2:]
+
+
+def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, Segment]:
+    route_key = key(raw)
+    rd, esi, originator = RouteDistinguisher(raw[2:10]), Esi(raw[10:20]), Ip.unpack(raw[21:])
+    return route_key, Segment(peer, attributes, rd, esi, originator)

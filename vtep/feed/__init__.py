@@ -1,0 +1,1 @@
+"""Where routes come from and where local ones go: one folder for each BGP speaker."""

@@ -1,0 +1,65 @@
+"""The ExaBGP configuration for this leaf, for `vtep exabgp-config`. Pure text; knows what each option is needed for."""
+
+import re
+import shutil
+import sys
+from typing import Final
+
+from vtep.addr import Ip
+from vtep.config.file import BgpConfig, BgpNeighbor, Config
+from vtep.errors import ConfigError, Problem
+
+
+def render(config: Config) -> str:
+    """Return a configuration for ExaBGP 4.2 or 5.0, or say what is missing for one."""
+    bgp = config.bgp
+    if bgp is None or not bgp.neighbors:
+        missing = Problem("bgp", "no [bgp] with a [[bgp.neighbor]]", "ExaBGP needs to know its peers")
+        raise ConfigError("exabgp-config", (missing,))
+    if not _PLAIN.fullmatch(str(config.feed.socket)):
+        cannot = f"ExaBGP's configuration cannot have it: {config.feed.socket}"
+        raise ConfigError("exabgp-config", (Problem("feed.socket", cannot, "use letters, digits and ./_:@+,=~-"),))
+    relay = shutil.which("vtep") or f"{sys.executable} -m vtep"
+    parts = [
+        _HEAD,
+        f"process vtep {{\n    run {relay} relay --socket {config.feed.socket};\n    encoder json;\n}}\n",
+        *(_neighbor(config, bgp, number, neighbor) for number, neighbor in enumerate(bgp.neighbors)),
+    ]
+    return "\n".join(parts)
+
+
+_PLAIN: Final = re.compile(r"[\w./:@+,=~-]+", re.ASCII)
+"""ExaBGP would take a blank, a semicolon or a brace for the end of the word, and then for statements of its own."""
+
+_HEAD = """# ExaBGP for vtep. Start it with
+#     exabgp_api_terminate=true vtep exabgp server FILE      (4.2: vtep exabgp FILE)
+# so that a supervisor can start it again if the relay is lost in mid-line. Plain `exabgp` receives only.
+"""
+
+
+def _neighbor(config: Config, bgp: BgpConfig, number: int, neighbor: BgpNeighbor) -> str:
+    local = _local_address(config, bgp, neighbor.address)
+    return f"""neighbor {neighbor.address} {{
+    router-id {bgp.router_id};
+    local-address {local};
+    local-as {bgp.asn};
+    peer-as {neighbor.asn};
+    hold-time 180;
+    adj-rib-in false;              # ExaBGP's own copy never forgets an EVPN withdraw
+    capability {{
+        graceful-restart 120;      # without it a peer sends no End-of-RIB
+        route-refresh;             # how a lost line is made good
+    }}
+    family {{ l2vpn evpn; }}
+    api vtep{number} {{
+        processes [ vtep ];
+        neighbor-changes;
+        receive {{ parsed; open; update; notification; refresh; }}
+    }}
+}}
+"""
+
+
+def _local_address(config: Config, bgp: BgpConfig, peer: Ip) -> Ip:
+    """The tunnel address of the peer's family, or else the router id."""
+    return next((vtep for vtep in config.node.vteps if vtep.is_v6 == peer.is_v6), bgp.router_id)

@@ -1,0 +1,214 @@
+"""The commands `announce evpn` and `withdraw evpn`, one a line: `spell` writes one, `parse` reads it. Pure.
+
+Both sides share this: the daemon spells what it wants announced, and ExaBGP's process reads it. docs/exabgp-commands.md
+is the grammar for people.
+
+    announce evpn mac-advertisement rd RD mac MAC label VNI next-hop IP [ethernet-tag N] [ip IP] [esi ESI] […]
+    announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
+    withdraw evpn …                                               the words that say which route, and no others
+
+Knows words. What they mean as octets is in `announcement`; who carries a line, and what becomes of it, is elsewhere.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar, assert_never, cast
+
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.errors import UsageError
+from vtep.feed.exabgp.advertise import (
+    Announcement,
+    Command,
+    Community,
+    MacAdvertisement,
+    MacRoute,
+    Multicast,
+    MulticastRoute,
+    Pmsi,
+    Route,
+    Withdrawal,
+)
+
+VERSION: Final = 1
+"""Of the grammar. It grows when a line that was refused is understood, or the other way round."""
+ANNOUNCE: Final = "announce evpn"
+WITHDRAW: Final = "withdraw evpn"
+QUESTION: Final = "show evpn commands"
+"""Plain ExaBGP answers `error`; one with these commands says first which VERSION it understands."""
+
+T = TypeVar("T")
+
+
+def spell(command: Command) -> str:
+    """Return the line without its end. ASCII, as ExaBGP 5.0 wants it."""
+    match command:
+        case Withdrawal(route):
+            words = [WITHDRAW, *_spell_route(route)]
+        case MacAdvertisement():
+            words = [ANNOUNCE, *_spell_route(command.route), *_spell_mac(command)]
+        case Multicast():
+            words = [ANNOUNCE, *_spell_route(command.route), *_spell_multicast(command)]
+        case _:
+            assert_never(command)
+    return " ".join(words)
+
+
+def _spell_route(route: Route) -> Iterator[str]:
+    yield "mac-advertisement" if isinstance(route, MacRoute) else "multicast"
+    yield f"rd {route.rd}"
+    if route.tag:
+        yield f"ethernet-tag {route.tag}"
+    if isinstance(route, MulticastRoute):
+        yield f"originator {route.originator}"
+        return
+    yield f"mac {route.mac}"
+    if route.ip is not None:
+        yield f"ip {route.ip}"
+
+
+def _spell_mac(command: MacAdvertisement) -> Iterator[str]:
+    if command.esi != NO_SEGMENT:
+        yield f"esi {command.esi}"
+    yield f"label {command.label}" if command.label2 is None else f"label [ {command.label} {command.label2} ]"
+    yield f"next-hop {command.next_hop}"
+    yield from _spell_communities(command.communities)
+
+
+def _spell_multicast(command: Multicast) -> Iterator[str]:
+    yield f"next-hop {command.next_hop}"
+    yield from _spell_communities(command.communities)
+    yield f"pmsi [ ingress-replication {command.pmsi.label} {command.pmsi.endpoint} ]"
+
+
+def _spell_communities(communities: tuple[Community, ...]) -> Iterator[str]:
+    if communities:
+        yield f"extended-community [ {' '.join(map(str, communities))} ]"
+
+
+def parse(line: str) -> Command:
+    """Read a line. A UsageError says everything that is wrong with it."""
+    words = line.split()
+    verb, kind = " ".join(words[:2]), " ".join(words[2:3])
+    if verb not in (ANNOUNCE, WITHDRAW) or kind not in _READERS:
+        raise UsageError(f"expected {ANNOUNCE} or {WITHDRAW}, then {' or '.join(_READERS)}")
+    fields = _Fields(words[3:])
+    read_route, read_announcement = _READERS[kind]
+    try:
+        if verb == ANNOUNCE:
+            return read_announcement(fields)
+        route = read_route(fields)
+        fields.finish()
+        return Withdrawal(route())
+    except ValueError as error:  # what no single word was to blame for
+        raise UsageError(str(error)) from None
+
+
+class _Fields:
+    """The words behind the kind: each name once, with a value or several in brackets. Gathers what is wrong."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._problems: list[str] = []
+        self._values = self._pair(words)
+
+    def one(self, name: str, read: Callable[[str], T]) -> T:
+        """Return a value that has to be there. Before `finish` has passed it may be nothing at all."""
+        values = self._values.pop(name, None)
+        if values is None:
+            self._problems.append(f"{name} is missing")
+        elif len(values) != 1:
+            self._problems.append(f"{name} takes one value, not {len(values)}")
+        else:
+            return self._read(name, values[0], read)
+        return cast("T", None)
+
+    def one_or(self, default: T, name: str, read: Callable[[str], T]) -> T:
+        return self.one(name, read) if name in self._values else default
+
+    def some(self, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
+        """Return all values of a name, and none if it is not there."""
+        return tuple(self._read(name, value, read) for value in self._values.pop(name, ()))
+
+    def finish(self) -> None:
+        """Refuse the line if anything is wrong with it, or left over."""
+        problems = [*self._problems, *(f"{name} is not known here" for name in self._values)]
+        if problems:
+            raise UsageError("; ".join(problems))
+
+    def _pair(self, words: list[str]) -> dict[str, tuple[str, ...]]:
+        values: dict[str, tuple[str, ...]] = {}
+        left = iter(words)
+        for name in left:
+            if name in values:
+                self._problems.append(f"{name} is there twice")
+            values[name] = self._value(name, left)
+        return values
+
+    def _value(self, name: str, left: Iterator[str]) -> tuple[str, ...]:
+        first = next(left, "")
+        if first != "[":
+            if not first:
+                self._problems.append(f"{name} has no value")
+            return (first,)
+        listed: list[str] = []
+        for word in left:
+            if word == "]":
+                return tuple(listed)
+            listed.append(word)
+        self._problems.append(f"the list of {name} has no end")
+        return tuple(listed)
+
+    def _read(self, name: str, text: str, read: Callable[[str], T]) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            self._problems.append(f"{name}: {error}")
+            return cast("T", None)
+
+
+def _mac_route(fields: _Fields) -> Callable[[], MacRoute]:
+    """Read the words, and return what makes a route of them once all of the line is known to be good."""
+    rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
+    mac, ip = fields.one("mac", Mac.parse), fields.one_or(None, "ip", Ip.parse)
+    return lambda: MacRoute(rd, mac, ip, tag)
+
+
+def _multicast_route(fields: _Fields) -> Callable[[], MulticastRoute]:
+    rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
+    originator = fields.one("originator", Ip.parse)
+    return lambda: MulticastRoute(rd, originator, tag)
+
+
+def _mac_advertisement(fields: _Fields) -> MacAdvertisement:
+    route = _mac_route(fields)
+    next_hop, esi = fields.one("next-hop", Ip.parse), fields.one_or(NO_SEGMENT, "esi", Esi.parse)
+    labels = fields.some("label", _label)
+    communities = fields.some("extended-community", Community.parse)
+    fields.finish()
+    if len(labels) not in (1, 2):
+        raise ValueError(f"label takes one value or two, not {len(labels)}")
+    return MacAdvertisement(route(), next_hop, labels[0], labels[1] if labels[1:] else None, esi, communities)
+
+
+def _multicast(fields: _Fields) -> Multicast:
+    route = _multicast_route(fields)
+    next_hop, pmsi = fields.one("next-hop", Ip.parse), fields.some("pmsi", str)
+    communities = fields.some("extended-community", Community.parse)
+    fields.finish()
+    if len(pmsi) != 3 or pmsi[0] != "ingress-replication":
+        raise ValueError("pmsi has to be [ ingress-replication LABEL ENDPOINT ]")
+    return Multicast(route(), next_hop, Pmsi(_label(pmsi[1]), Ip.parse(pmsi[2])), communities)
+
+
+_READERS: Final[dict[str, tuple[Callable[[_Fields], Callable[[], Route]], Callable[[_Fields], Announcement]]]] = {
+    "mac-advertisement": (_mac_route, _mac_advertisement),
+    "multicast": (_multicast_route, _multicast),
+}
+
+
+def _label(text: str) -> Vni:
+    return Vni(_number(text))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no number")
+    return int(text)

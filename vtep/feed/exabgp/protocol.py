@@ -1,0 +1,163 @@
+"""What arrives at the daemon's end of the feed, and how octets become it.
+
+Knows where a line ends and which lines are the relay's own (`vtep.feed.exabgp.relay` has the drawing). Does not know
+sockets, time, or what a line of ExaBGP says.
+"""
+
+from typing import Annotated, Final, TypeAlias, assert_never
+
+import msgspec
+from msgspec import Meta, Struct
+
+from vtep.errors import StreamError
+from vtep.feed.exabgp.relay import MARK, VERSION
+
+LINE_MAX: Final = 4 << 20
+HEAD_OCTETS: Final = 200
+
+_Count: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+class Attached(Struct, frozen=True, tag_field="relay", tag="hello"):
+    """A relay is there; what follows is its."""
+
+    version: int
+    exabgp_pid: int
+    relay_pid: int
+    dropped: _Count
+    """Lines dropped since it was attached last, or since it started."""
+    complete: bool
+    """Nothing that ExaBGP said to this relay is missing from what follows."""
+    exabgp_started: _Count = 0
+    """When ExaBGP's process began, in clock ticks since the boot; 0 where the relay cannot tell. A pid alone comes again."""
+
+
+class Lines(Struct, frozen=True):
+    """Lines of ExaBGP, in order, without their newlines."""
+
+    lines: list[bytes]
+    replayed: bool
+    """They were said before: what each peer's session was before the next line that is not replayed."""
+
+
+class Lost(Struct, frozen=True, tag_field="relay", tag="dropped"):
+    """The relay had to drop so many lines here; the states are replayed next."""
+
+    lines: _Count
+
+
+class Oversized(Struct, frozen=True):
+    """One line that was too long to keep."""
+
+    head: bytes
+    octets: int
+
+
+class Detached(Struct, frozen=True):
+    """The relay is gone, or a newer one takes its place."""
+
+
+Item: TypeAlias = Attached | Lines | Lost | Oversized | Detached
+
+
+class Framer:
+    """Octets to lines, however they were cut. Never holds more of a line than the bound."""
+
+    def __init__(self, line_max: int = LINE_MAX) -> None:
+        self._line_max = line_max
+        self._part = bytearray()
+        self._skipped = 0
+        """Octets so far of a line that is too long; then nothing of it is held but its head."""
+
+    def feed(self, data: bytes) -> list[bytes | Oversized]:
+        """Return the lines that these octets complete."""
+        *ends, tail = data.split(b"\n")
+        lines = [self._finish(ends[0]), *(self._measured(line) for line in ends[1:])] if ends else []
+        self._keep(tail)
+        return lines
+
+    def _finish(self, end: bytes) -> bytes | Oversized:
+        """Complete the line that earlier octets began."""
+        self._keep(end)
+        line = bytes(self._part)
+        octets = self._skipped
+        self._part, self._skipped = bytearray(), 0
+        return Oversized(line, octets) if octets else line
+
+    def _keep(self, octets: bytes) -> None:
+        if not self._skipped and len(self._part) + len(octets) <= self._line_max:
+            self._part += octets
+            return
+        self._skipped = (self._skipped or len(self._part)) + len(octets)
+        self._part = (self._part + octets[:HEAD_OCTETS])[:HEAD_OCTETS]
+
+    def _measured(self, line: bytes) -> bytes | Oversized:
+        return line if len(line) <= self._line_max else Oversized(line[:HEAD_OCTETS], len(line))
+
+
+class _States(Struct, frozen=True, tag_field="relay", tag="states"):
+    """What follows is replayed."""
+
+
+class _Live(Struct, frozen=True, tag_field="relay", tag="live"):
+    """What follows is not."""
+
+
+_Notice: TypeAlias = Attached | Lost | _States | _Live
+
+_decode_notice: Final = msgspec.json.Decoder(_Notice).decode
+
+
+class Reader:
+    """One connection's octets to items. Refuses a connection that does not begin with a relay's hello."""
+
+    def __init__(self, line_max: int = LINE_MAX) -> None:
+        self._framer = Framer(line_max)
+        self._greeted = False
+        self._replaying = False
+
+    def read(self, data: bytes) -> list[Item]:
+        """Return what these octets complete, lines in batches."""
+        items: list[Item] = []
+        batch: list[bytes] = []
+        for line in self._framer.feed(data):
+            if isinstance(line, bytes) and self._greeted and not line.startswith(MARK):
+                batch.append(line)
+                continue
+            if batch:
+                items.append(Lines(batch, self._replaying))
+                batch = []
+            items += self._special(line)
+        if batch:
+            items.append(Lines(batch, self._replaying))
+        return items
+
+    def _special(self, line: bytes | Oversized) -> list[Item]:
+        if isinstance(line, bytes):
+            return self._notice(line)
+        if not self._greeted:
+            raise StreamError(f"not a relay: it begins with {line.head!r}")
+        return [line]
+
+    def _notice(self, line: bytes) -> list[Item]:
+        try:
+            notice = _decode_notice(line)
+        except msgspec.DecodeError as error:
+            raise StreamError(f"not a line of a relay ({error}): {line[:HEAD_OCTETS]!r}") from None
+        if not self._greeted and not isinstance(notice, Attached):
+            raise StreamError(f"not a relay: it begins with {line[:HEAD_OCTETS]!r}")
+        match notice:
+            case Attached():
+                if notice.version != VERSION:
+                    raise StreamError(f"the relay speaks version {notice.version}, this daemon {VERSION}")
+                self._greeted = True
+                return [notice]
+            case Lost():
+                return [notice]
+            case _States():
+                self._replaying = True
+            case _Live():
+                self._replaying = False
+            case _:
+                assert_never(notice)
+        return []

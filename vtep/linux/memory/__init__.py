@@ -1,0 +1,1 @@
+"""A kernel in memory that answers as Linux does, quirks included."""

@@ -1,0 +1,199 @@
+"""One remote MAC is one entry in two tables: the bridge says "out of the VXLAN port", the VXLAN port says "to that VTEP".
+
+    bridge row   port = vxlan100, EXT_LEARNED                      the bridge forwards by it
+    VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the tunnel forwards by it
+
+One message writes both, a dump shows both, and either can be missing or somebody else's. Flood rows are not here: they
+need only the tunnel. Knows the signature of our rows (EXT_LEARNED on both, NOARP|PERMANENT on the VXLAN row, which no
+other known daemon writes) and not whose a row is: that is the ledger's.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
+from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
+from vtep.linux.wire.neighbor import (
+    NTF_EXT_LEARNED,
+    NTF_MASTER,
+    NTF_SELF,
+    NTF_STICKY,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    NUD_REACHABLE,
+    Entry,
+    Half,
+    Neighbour,
+    Verb,
+)
+from vtep.reconcile.contract import LOCAL_LEARNED, Change, Ground, Seen
+from vtep.store.table import walk
+
+_BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
+_STATE: Final = NUD_NOARP | NUD_PERMANENT
+_STICKY_RANK: Final = 1 << 32  # above every sequence
+_PACKED: Final = struct.Struct(">IHI")
+_VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
+_DELETED: Final = {"delete": (NTF_MASTER, NTF_SELF), "shed": (NTF_SELF,), "undo": (NTF_MASTER,)}
+
+
+class FdbRow(Struct, frozen=True, gc=False):
+    """Frames for the key's MAC go to this VTEP, with this VNI if it is not the device's own."""
+
+    vtep: Ip
+    vni: Vni | None = None
+    udp_port: int | None = None
+    """Where it is not the device's own, which we never ask for."""
+    via: int | None = None
+    """The device that it must leave by, which we never ask for either."""
+
+
+class _Fdb:
+    name = "fdb"
+    reads_back = True
+
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
+        return (key for key, _ in walk(lambda: latest().macs))
+
+    def wanted_at(self, intent: Intent, key: RowKey) -> FdbRow | None:
+        mac = intent.macs.get(key)
+        return None if mac is None else _row(mac)
+
+    def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
+        return [(None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for mac in intent.macs.of(keys)]
+
+    def touched(self, intent: Intent) -> Iterable[RowKey]:
+        return intent.touched
+
+    def place(self, key: RowKey) -> Vni:
+        return key[0]
+
+    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[RowKey, Seen]:
+        vni_of_port: dict[int, Vni] = {ready.port: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)}
+        vni_of_bridge: dict[int, Vni] = {
+            ready.bridge: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)
+        }
+        halves: dict[RowKey, list[Entry | None]] = {}
+        for entry in entries:
+            # The bridge forwards by its rows without a VLAN; those with one are copies for the ports' default VLAN.
+            if entry.mac == ZERO_MAC or entry.is_address_list or entry.vlan:
+                continue
+            index = 1 if entry.flags & NTF_SELF else 0
+            vni = vni_of_port.get(entry.port) if index else vni_of_bridge.get(entry.master or 0)
+            if vni is not None:
+                halves.setdefault((vni, entry.mac), [None, None])[index] = entry
+        return {
+            key: _merge(bridge_row, vxlan_row, ground.ready[key[0]].port)
+            for key, (bridge_row, vxlan_row) in halves.items()
+        }
+
+    def lookups(self, key: RowKey, ground: Ground) -> Sequence[Any]:
+        port = ground.ready[key[0]].port
+        return ((port, key[1], Half.BRIDGE), (port, key[1], Half.VXLAN))
+
+    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
+        port = ground.ready[change.keys[0][0]].port
+        # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
+        first, *rest = [mac for _, mac in change.keys]
+        also = tuple(rest)
+        if halves := _DELETED.get(change.verb):
+            return [[Neighbour(Verb.DELETE, port, first, half, 0, also=also)] for half in halves]
+        row = change.row
+        return ([Neighbour(_VERBS[change.verb], port, first, _BOTH, _STATE, row.vtep, row.vni, also=also)],)
+
+    def order(self, change: Change) -> Any:
+        row: FdbRow | None = change.row
+        return (change.keys[0][0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
+
+    def rank(self, intent: Intent, key: RowKey) -> int:
+        return _rank(intent.macs[key])
+
+    def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
+        return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
+
+    def is_settled(self, intent: Intent, key: RowKey) -> bool:
+        return is_lost_here(intent, key)
+
+    def pack(self, keys: Sequence[RowKey], row: FdbRow) -> bytes:
+        first, *others = [mac for _, mac in keys]
+        options = _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0)
+        return b"".join((keys[0][0].to_bytes(3), first, options, row.vtep.mapped, *others))
+
+    def unpack(self, packed: bytes) -> tuple[list[RowKey], FdbRow]:
+        vni, udp_port, via = _PACKED.unpack_from(packed, 9)
+        row = FdbRow(Ip.unpack(packed[19:35]), Vni(vni) if vni else None, udp_port or None, via or None)
+        place = Vni(int.from_bytes(packed[:3]))
+        return [(place, Mac.unpack(packed[at : at + 6])) for at in (3, *range(35, len(packed), 6))], row
+
+
+FDB: Final = _Fdb()
+
+
+def _row(mac: RemoteMac) -> FdbRow:
+    return _row_towards(mac.via)
+
+
+def _rank(mac: RemoteMac) -> int:
+    return mac.seq + (_STICKY_RANK if mac.sticky else 0)
+
+
+@lru_cache(maxsize=16384)
+def _row_towards(via: Direct) -> FdbRow:
+    """Many MACs are behind one VTEP: they share one value, in the ledger as well."""
+    return FdbRow(via.vtep, via.vni)
+
+
+def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> Seen:
+    """Read the two halves as one row. Whoever holds either half decides whether it can be ours."""
+    foreign_below = _vxlan_holder(vxlan_row)
+    row = None if foreign_below else _read(vxlan_row)
+    has_bridge_half = bridge_row is not None and bridge_row.port == port
+    bridge_holder = _bridge_holder(bridge_row, port)
+    return Seen(
+        row=row,
+        marked=not (foreign_below or bridge_holder),
+        whole=row is not None and has_bridge_half,
+        holder=foreign_below or bridge_holder,
+        residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
+        where=_where(bridge_row if bridge_holder else None, vxlan_row if foreign_below else None),
+    )
+
+
+def _read(vxlan_row: Entry | None) -> FdbRow | None:
+    if vxlan_row is None or vxlan_row.dst is None:
+        return None
+    vni = None if vxlan_row.vni is None else Vni(vxlan_row.vni)
+    return FdbRow(vxlan_row.dst, vni, vxlan_row.udp_port, vxlan_row.via)
+
+
+def _bridge_holder(row: Entry | None, port: int) -> str:
+    if row is None:
+        return ""
+    if row.port == port:
+        # A static row of an operator's keeps its state when an EXT_LEARNED write takes it over (kernel 6.18).
+        return "" if row.flags & NTF_EXT_LEARNED and row.state == NUD_REACHABLE else "foreign"
+    if row.state & (NUD_PERMANENT | NUD_NOARP) or row.flags & NTF_STICKY:
+        return "local-static"
+    return "foreign" if row.flags & NTF_EXT_LEARNED else LOCAL_LEARNED
+
+
+def _vxlan_holder(row: Entry | None) -> str:
+    if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and row.nh_id is None):
+        return ""
+    return "foreign"
+
+
+def _where(bridge_row: Entry | None, vxlan_row: Entry | None) -> int | Ip | None:
+    """Frames go by the tunnel row only if the bridge sends them into the tunnel."""
+    if vxlan_row is not None and (bridge_row is None or bridge_row.port == vxlan_row.port):
+        return vxlan_row.dst
+    return None if bridge_row is None else bridge_row.port
+
+
+def _is_another_daemons(vxlan_row: Entry | None) -> bool:
+    """Whoever writes EXT_LEARNED rows writes both halves: the bridge half is theirs, not left over from us."""
+    return vxlan_row is not None and bool(vxlan_row.flags & NTF_EXT_LEARNED)

@@ -1,0 +1,1 @@
+"""Netlink messages: how each is packed, and how each is read."""

@@ -1,0 +1,315 @@
+"""Follows what the bridges of this leaf learn, and tells it: stations that come, move, speak again, change or go.
+
+    events ──▶ keys ──▶ read back ──▶ Stations ──▶ news, a portion at a time
+    ports, bridges or addresses that changed ──▶ dump ──▶ what differs
+    once a minute ──▶ every station known is read back; seldom, a dump
+
+Events only wake and name keys; what is told is what is read back. Has a kernel of its own, so that it never waits for
+who writes rows, and has none while no VNI is to be announced. Knows no route and no row of ours.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import inf
+from typing import Final, Protocol, TypeVar
+
+from vtep import logs
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.file import VniConfig
+from vtep.errors import KernelError
+from vtep.intent import RowKey
+from vtep.linux.wire.address import Address
+from vtep.linux.wire.link import Links
+from vtep.linux.wire.neighbor import Entry, Half, Hints
+from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, place_of
+from vtep.reconcile.actor import elsewhere
+
+AT_ONCE: Final = 256
+"""Events, rows or stations between two yields: some 2 ms of work."""
+AUDIT_S: Final = 60.0
+SURVEY_EVERY: Final = 10
+"""Audits, one of which is a dump: what a dump missed while others deleted is in no event."""
+RETRY_S: Final = 1.0
+DUMPS_MAX: Final = 5
+
+_NO_HINTS: Final = Hints()
+
+T = TypeVar("T")
+
+log = logging.getLogger("vtep")
+
+
+class Ear(Protocol):
+    """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common for one who only reads."""
+
+    def links(self) -> Links: ...
+    def addresses(self) -> list[Address]: ...
+    def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]: ...
+    def neighbours(self, devices: Iterable[int]) -> list[Entry]: ...
+    def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]: ...
+    def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]: ...
+    def drain(self, most: int) -> Hints: ...
+    def events_fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class Learner:
+    """One leaf's ear."""
+
+    def __init__(
+        self,
+        vnis: Iterable[VniConfig],
+        listen: Callable[[], Ear],
+        tell: Callable[[News], None],
+        clock: Callable[[], float],
+        *,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self.overruns = 0
+        self._listen = listen
+        self._tell = tell
+        self._clock = clock
+        self._retry_s = retry_s
+        self._ear: Ear | None = None
+        self._stations = Stations()
+        self._vnis = tuple(vnis)
+        self._accesses: Mapping[Vni, Access] = {}
+        self._vni_of_port: Mapping[int, Vni] = {}
+        self._vni_of_device: Mapping[int, Vni] = {}
+        self._doubted = True
+        """Devices or their addresses may have changed."""
+        self._to_survey: set[Vni] = set()
+        self._says_again = False
+        """Events were lost: who was heard is heard once more."""
+        self._rows: dict[RowKey, bool] = {}
+        """To be read back, and whether something happened there."""
+        self._hosts: dict[HostRow, None] = {}
+        """To be read back as well."""
+        self._audit_due = clock() + AUDIT_S
+        self._audits = 0
+        self._drained = True
+        """Of events."""
+        self._woken = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many stations are known."""
+        return len(self._stations)
+
+    def reconfigure(self, vnis: Iterable[VniConfig]) -> None:
+        """Follow other VNIs."""
+        self._vnis = tuple(vnis)
+        self._doubted = True
+        self._woken.set()
+
+    def look_again(self, keys: Iterable[RowKey]) -> None:
+        """Somebody has to know: tell of each of these whether it is heard here or gone."""
+        for key in keys:
+            self._stations.expect(key)
+            self._rows[key] = True
+            self._woken.set()
+
+    def close(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
+            self._ear = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        told = ""
+        while True:
+            try:
+                await self.settle()
+                told = ""
+            except KernelError as error:
+                if str(error) != told:
+                    logs.event(log, logging.ERROR, "stations not readable", why=error)
+                told = str(error)
+                self._doubt()
+                await asyncio.sleep(self._retry_s)
+            else:
+                await self._wait()
+
+    async def settle(self, most_s: float = inf) -> None:
+        """Go on until all that there is was told, or until the time is over: events may never end."""
+        end = self._clock() + most_s
+        await self._step()
+        while self.is_behind and self._clock() < end:
+            await self._step()
+
+    @property
+    def is_behind(self) -> bool:
+        waiting = self._doubted or self._to_survey or self._rows or self._hosts or self._stations.has_news
+        return bool(waiting or not self._drained)
+
+    async def _step(self) -> None:
+        """Take a portion of the events, look at what they say, and tell a portion of what is new."""
+        self._woken.clear()
+        ear = self._open()
+        if ear is not None:
+            self._take(ear.drain(AT_ONCE))
+            await self._look_at_devices(ear)
+            self._audit()
+            await self._survey(ear)
+            self._read_rows(ear)
+            self._read_hosts(ear)
+        if news := self._stations.take_news(AT_ONCE):
+            self._tell(news)
+        await asyncio.sleep(0)
+
+    def _open(self) -> Ear | None:
+        """Listen while there is something to hear."""
+        if any(is_learnt(vni) for vni in self._vnis):
+            if self._ear is None:
+                self._ear = self._listen()
+                self._doubt()
+        else:
+            self._take_accesses({})
+            self._doubted = False
+            self.close()
+        return self._ear
+
+    def _doubt(self) -> None:
+        """Nothing that is known need be so."""
+        self._doubted = True
+        self._to_survey.update(self._accesses)
+
+    def _take(self, hints: Hints) -> None:
+        self._drained = hints == _NO_HINTS
+        self._doubted |= hints.links_changed or hints.addresses_changed
+        if hints.overrun:
+            self.overruns += 1
+            self._says_again = True
+            self._doubt()
+            logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
+        for port, mac in hints.keys:
+            if (vni := self._vni_of_port.get(port)) is not None and mac.is_usable:
+                self._rows[vni, mac] = True
+        for device, ip in hints.hosts:
+            if (vni := self._vni_of_device.get(device)) is not None:
+                self._hosts[vni, device, ip] = None
+
+    # Devices
+
+    async def _look_at_devices(self, ear: Ear) -> None:
+        if self._doubted:
+            self._doubted = False
+            self._take_accesses(await elsewhere(lambda: accesses(self._vnis, ear.links(), ear.addresses())))
+
+    def _take_accesses(self, found: Mapping[Vni, Access]) -> None:
+        """What was heard where nobody listens any more is gone; where a bridge or its ports changed, look anew."""
+        before, self._accesses = self._accesses, found
+        for vni in before.keys() - found.keys():
+            self._stations.forget(vni)
+        self._to_survey &= found.keys()
+        self._to_survey |= {vni for vni, access in found.items() if not access.is_like(before.get(vni))}
+        for vni, access in found.items():
+            self._stations.see_gateway(vni, access.gateway)
+        self._vni_of_port = {port: vni for vni, access in found.items() for port in (*access.ports, *access.others)}
+        self._vni_of_device = {device: vni for vni, access in found.items() for device in access.devices}
+
+    # Everything
+
+    def _audit(self) -> None:
+        """Events tell nothing of a station whose row somebody took over, nor of one that a dump missed."""
+        now = self._clock()
+        if now < self._audit_due:
+            return
+        self._audit_due = now + AUDIT_S
+        self._audits += 1
+        if self._audits % SURVEY_EVERY == 0:
+            self._to_survey.update(self._accesses)
+        for key in self._stations.known(self._accesses):
+            self._rows.setdefault(key, False)
+        self._hosts.update(dict.fromkeys(self._stations.known_hosts(self._accesses)))
+
+    async def _survey(self, ear: Ear) -> None:
+        """Dump what is to be surveyed; what a dump lacks is read back (kernel 6.18: it can miss rows that are there)."""
+        vnis = [vni for vni in self._to_survey if vni in self._accesses]
+        if not vnis:
+            return
+        self._to_survey = set()
+        surveyed = [self._accesses[vni] for vni in vnis]
+        rows, hosts = await elsewhere(lambda: _dump(ear, surveyed))
+        take = self._stations.hear if self._says_again else self._stations.see
+        self._says_again = False
+        found = set()
+        for part in _parts(rows):
+            for vni, row in part:
+                if (place := place_of(row, self._accesses[vni])) is not None:
+                    found.add((vni, row.mac))
+                    take((vni, row.mac), place)
+            await asyncio.sleep(0)
+        for key in self._stations.known(vnis):
+            if key not in found:
+                self._rows.setdefault(key, False)
+        self._hosts.update(dict.fromkeys([*hosts, *self._stations.known_hosts(vnis)]))
+
+    # Single rows
+
+    def _read_rows(self, ear: Ear) -> None:
+        taken = [(key, self._rows.pop(key)) for key in list(islice(self._rows, AT_ONCE))]
+        lookups = {
+            key: (reader, key[1], Half.BRIDGE) for key, _ in taken if (reader := self._reader(key[0])) is not None
+        }
+        found = dict(zip(lookups, ear.get_many(list(lookups.values())), strict=True))
+        for key, happened in taken:
+            row = found.get(key)
+            place = None if row is None else place_of(row, self._accesses[key[0]])
+            if happened:
+                self._stations.hear(key, place)
+            else:
+                self._stations.see(key, place)
+
+    def _reader(self, vni: Vni) -> int | None:
+        access = self._accesses.get(vni)
+        return None if access is None else access.reader
+
+    def _read_hosts(self, ear: Ear) -> None:
+        keys = list(islice(self._hosts, AT_ONCE))
+        for key in keys:
+            del self._hosts[key]
+        rows = ear.get_hosts([(device, ip) for _, device, ip in keys])
+        for key, row in zip(keys, rows, strict=True):
+            self._stations.see_host(key, host_mac(row))
+
+    async def _wait(self) -> None:
+        """Return when there is something to do."""
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as stack:
+            if self._ear is not None:
+                loop.add_reader(self._ear.events_fileno(), self._woken.set)
+                stack.callback(loop.remove_reader, self._ear.events_fileno())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._audit_due - self._clock())):
+                    await self._woken.wait()
+
+
+def _dump(ear: Ear, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
+    """Return the rows at access ports, and whose addresses there are.
+
+    Ports are asked one by one: a dump of a whole bridge is slow where it has many remote MACs (kernel 6.18: quadratic).
+    While others delete, a dump can miss rows that are there; so it is taken until it shows nothing new.
+    """
+    rows: dict[RowKey, tuple[Vni, Entry]] = {}
+    for _ in range(DUMPS_MAX):
+        before = len(rows)
+        for access in surveyed:
+            found = (row for row in ear.rows((), access.ports) if row.master == access.bridge)
+            rows.update(((access.vni, row.mac), (access.vni, row)) for row in found)
+        if len(rows) == before:
+            break
+    hosts = [
+        (access.vni, row.port, row.ip)
+        for access in surveyed
+        for row in ear.neighbours(access.devices)
+        if row.ip is not None and host_mac(row) is not None
+    ]
+    return list(rows.values()), hosts
+
+
+def _parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(rows), AT_ONCE):
+        yield rows[first : first + AT_ONCE]

@@ -1,0 +1,65 @@
+"""A look at the kernel beside what is wanted, put into words. Many who ask at a time share one look.
+
+Finds nothing out itself: the actor compares. Keeps nothing but the look that is under way.
+"""
+
+import asyncio
+
+from msgspec import structs
+
+from vtep.addr import Vni
+from vtep.observe.model import Comparison, Difference
+from vtep.observe.rows import READERS_NAMES, Facts
+from vtep.reconcile.actor import Actor
+from vtep.reconcile.compare import Differs
+from vtep.reconcile.contract import Row
+
+
+class Comparer:
+    """Compares the kernel with the intent for whoever asks."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._comparing: asyncio.Task[Comparison] | None = None
+
+    async def diff(self, vni: Vni | None) -> Comparison:
+        if self._facts.actor is None:
+            return Comparison((), 0, 0, self._facts.intent.generation)
+        if self._comparing is None or self._comparing.done():
+            self._comparing = asyncio.create_task(self._compare(self._facts.actor))
+        whole = await asyncio.shield(self._comparing)
+        if vni is None:
+            return whole
+        concerned = tuple(difference for difference in whole.differences if difference.vni == vni)
+        return structs.replace(whole, differences=concerned)
+
+    async def _compare(self, actor: Actor) -> Comparison:
+        found = await actor.compare(lambda _: True)
+        return Comparison(
+            tuple(sorted(map(_difference, found.differences), key=lambda row: (row.vni, row.kind, row.key))),
+            found.left_out,
+            found.compared,
+            found.generation,
+        )
+
+
+def _difference(differs: Differs) -> Difference:
+    seen = differs.seen
+    there = "" if seen is None else seen.holder or _in_words(seen.row)
+    return Difference(
+        kind=READERS_NAMES[differs.kind],
+        vni=differs.key[0],
+        key=str(differs.key[1]),
+        difference=differs.what,
+        wanted=_in_words(differs.wanted),
+        there=there,
+        reason=differs.reason,
+    )
+
+
+def _in_words(row: Row | None) -> str:
+    """Spell a row of any kind."""
+    if row is None:
+        return ""
+    vtep = getattr(row, "vtep", None)
+    return f"to {vtep}" if vtep is not None else str(getattr(row, "mac", "there"))

@@ -1,0 +1,90 @@
+"""How many there are of what: counters kept by what changed, and rows of each kind by what is done about them.
+
+A change costs a few additions, and a question no walk over the MACs. Does not know where a single row stands.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from vtep.addr import Ip, Vni
+from vtep.intent import HostKey, Intent, RemoteMac, RowKey
+from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.flood import FLOOD
+from vtep.linux.tables.neighbor import NEIGHBOUR
+from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
+from vtep.observe.rows import Facts
+from vtep.reconcile.contract import Kind
+
+_COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
+
+
+class Census:
+    """Counts of the intent's rows, and of what the kernel has of them."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.macs: Counter[tuple[Vni, Ip]] = Counter()
+        self.stale: Counter[Vni] = Counter()
+        self.moves: Counter[Vni] = Counter()
+        self.hosts: Counter[tuple[Vni, str]] = Counter()
+        """By VNI and address family."""
+
+    def take(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
+        """Count a row in place of another."""
+        vni = key[0]
+        if old is not None:
+            self.macs[vni, old.via.vtep] -= 1
+            self.stale[vni] -= old.stale
+        if row is not None:
+            self.macs[vni, row.via.vtep] += 1
+            self.stale[vni] += row.stale
+
+    def take_host(self, host: HostKey, change: int) -> None:
+        """Count a host address that came or went."""
+        self.hosts[host[0], "ipv6" if host[1].is_v6 else "ipv4"] += change
+
+    def vteps(self, intent: Intent) -> set[tuple[Vni, Ip]]:
+        """Return each VTEP of each VNI, of which a flood list or a MAC tells."""
+        flooded = {(flood.vni, flood.via.vtep) for _, found in intent.floods.unordered() for flood in found}
+        return flooded | {key for key, count in self.macs.items() if count}
+
+    def hosts_of(self, vni: Vni) -> int:
+        return sum(count for (number, _), count in self.hosts.items() if number == vni)
+
+    def kinds(self, intent: Intent) -> dict[str, Counts]:
+        """Count the rows of each kind, under its name for readers."""
+        bound = [vni.vni for vni in self._facts.config.vnis if vni.is_bound]
+        floods = Counter(flood.vni for _, found in intent.floods.unordered() for flood in found)
+        hosts: Counter[Vni] = Counter()
+        for (vni, _), count in self.hosts.items():
+            hosts[vni] += count
+        left_out = sum(hosts[vni] for vni in bound if not self._facts.answers_for_hosts(vni))
+        return {
+            "mac": self._counts(FDB, sum(intent.rows_of_vni.get(vni, 0) for vni in bound), bound),
+            "flood": self._counts(FLOOD, sum(floods[vni] for vni in bound), bound),
+            "neighbor": self._counts(NEIGHBOUR, sum(hosts[vni] for vni in bound), bound, left_out=left_out),
+        }
+
+    def macs_at(self, vni: Vni, intent: Intent) -> Counts:
+        return self._counts(FDB, intent.rows_of_vni.get(vni, 0), (vni,))
+
+    def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
+        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed, as are those left out.
+
+        A row that is there and wanted no more is not installed, whether its end is held or was refused.
+        """
+        actor = self._facts.actor
+        if actor is None or not any(self._facts.is_bound(vni) for vni in vnis):
+            return Counts(wanted=wanted, suppressed=wanted)
+        troubles, there = actor.engine.troubles, actor.engine.ledger.confirmed(kind.name)
+        states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
+        states[SUPPRESSED] += left_out
+        not_ready = () if self._facts.last.report is None else self._facts.last.report.not_ready
+        ready = [vni for vni in vnis if vni not in not_ready]
+        unwanted = {
+            state: sum(troubles.count_unwanted(kind.name, vni, state) for vni in ready) for state in (*_COUNTED, "held")
+        }
+        installed = sum(there.get(vni, 0) for vni in ready) - sum(unwanted.values())
+        most = wanted - sum(states.values()) + sum(unwanted[state] for state in _COUNTED)
+        return Counts(wanted=wanted, installed=min(installed, most), **states)

@@ -1,0 +1,131 @@
+"""One MAC, explained: its candidates, the row that is wanted, whose it is, and what the kernel has for it.
+
+Puts together what is known; the sentences about it are `status.explain`'s. Keeps nothing from one question to the next.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import structs
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.intent import Candidate, Intent, RowKey, candidates_of, keys_of
+from vtep.linux.tables.fdb import FDB
+from vtep.observe.explain import Scene, told, verdict_text
+from vtep.observe.model import CandidateStatus, Explanation, KernelRow, Status
+from vtep.observe.rows import Facts, destination
+from vtep.reconcile.knowledge import Known
+
+_VERDICTS: Final = ("won", "lost", "refused")
+
+
+class Explainer:
+    """Explains MACs from facts."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Sequence[Explanation]:
+        facts, intent, now = self._facts, self._facts.intent, self._facts.clock()
+        known = {key[0] for key in keys_of(intent, mac)} | {
+            number.vni for number in facts.config.vnis if facts.is_known((number.vni, mac))
+        }
+        wanted = sorted(known if vni is None else {vni})
+        if not wanted:
+            wanted = sorted(number.vni for number in facts.config.vnis)[:1] or [Vni(0)]
+        return [self._explanation((number, mac), intent, status, now) for number in wanted]
+
+    def _explanation(self, key: RowKey, intent: Intent, status: Status, now: float) -> Explanation:
+        facts = self._facts
+        vni, mac = key
+        row = intent.macs.get(key)
+        moves = intent.moves.get(key)
+        known = facts.known(FDB.name, key)
+        claim = None if known is None else known.claim
+        ownership = "none" if claim is None else "owned" if claim.confirmed else "claimed"
+        bare = Explanation(
+            vni=vni,
+            mac=mac,
+            summary="",
+            advice="",
+            candidates=self._candidates(key, intent),
+            desired=None if row is None else facts.mac(row, intent),
+            ownership=ownership,
+            owned_since=claim.since.time if claim is not None and claim.since is not None else None,
+            kernel=self._kernel_row(known),
+            alerts=tuple(alert.kind for alert in intent.alerts.get(key, ())),
+            moves=0 if moves is None else len(moves.times),
+            duplicate_since=None if moves is None else moves.duplicate_since,
+            vni_state=facts.vni_state(vni),
+            vni_reasons=facts.reasons(vni),
+        )
+        summary, advice = told(bare, self._scene(key, known, status, now))
+        return structs.replace(bare, summary=summary, advice=advice)
+
+    def _scene(self, key: RowKey, known: Known | None, status: Status, now: float) -> Scene:
+        foreign = None if known is None else known.foreign
+        return Scene(
+            status=status,
+            now=now,
+            vni=next((vni for vni in self._facts.config.vnis if vni.vni == key[0]), None),
+            port=self._facts.port_of(foreign),
+            orphan=foreign is not None and foreign.marked and foreign.whole,
+        )
+
+    def _candidates(self, key: RowKey, intent: Intent) -> tuple[CandidateStatus, ...]:
+        """Return the routes that concern this VNI, and those that concern none of ours."""
+        ours = {vni.vni for vni in self._facts.config.vnis}
+        found = [
+            candidate
+            for candidate in candidates_of(intent, key[1])
+            if candidate.vni == key[0] or candidate.vni not in ours
+        ]
+        found.sort(key=lambda candidate: (_VERDICTS.index(candidate.verdict), candidate.vtep.order, candidate.rd))
+        winner = next((candidate.vtep for candidate in found if candidate.verdict == "won"), None)
+        return tuple(self._candidate(candidate, winner) for candidate in found)
+
+    def _candidate(self, candidate: Candidate, winner: Ip | None) -> CandidateStatus:
+        targets = next(
+            (
+                route.attributes.targets
+                for route in self._facts.listener.rib.index.routes_of(candidate.mac)
+                if (route.peer, route.rd, route.ip) == (candidate.peer, candidate.rd, candidate.ip)
+            ),
+            (),
+        )
+        return CandidateStatus(
+            vni=candidate.vni,
+            vtep=candidate.vtep,
+            verdict=candidate.verdict,
+            reason=candidate.reason,
+            text=verdict_text(candidate.verdict, candidate.reason, winner, candidate.port),
+            seq=candidate.seq,
+            sticky=candidate.sticky,
+            stale=candidate.stale,
+            peer=candidate.peer,
+            rd=candidate.rd,
+            ip=candidate.ip,
+            segment=candidate.esi,
+            label=candidate.label,
+            targets=targets,
+            notes=candidate.notes,
+            port=candidate.port,
+        )
+
+    def _kernel_row(self, known: Known | None) -> KernelRow:
+        actor = self._facts.actor
+        if known is None or actor is None:
+            return KernelRow("unknown")
+        if known.claim is not None and known.claim.confirmed and known.claim.since is not None:
+            if known.trouble is not None and known.trouble.reason == "not-ready":
+                # Nobody looks at a device that is not fit, and it may have lost its rows.
+                return KernelRow("unknown", known.claim.row.vtep, seen=known.claim.since.time)
+            seen = max(known.claim.since.time, actor.audited or 0.0)
+            return KernelRow("ours", known.claim.row.vtep, seen=seen)
+        if known.foreign is not None:
+            where = destination(known.foreign)
+            vtep = where if isinstance(where, Ip) else None
+            return KernelRow("foreign", vtep, self._facts.holder(known), actor.audited)
+        if known.claim is not None or not known.surveyed:
+            return KernelRow("unknown")
+        return KernelRow("absent", seen=actor.audited)

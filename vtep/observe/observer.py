@@ -1,0 +1,368 @@
+"""What everyone may read, put together: the routes and the intent from the listener, the rows from the actor.
+
+    listener ──intent──> follow ─┬─> census, tables, journal ──┐
+    actor ──outcome, news──> see ┘                             ├──> Source (readers)
+                                 └─> watch ──cut──> Changes ───┘
+
+Stands behind `status.source` in the daemon and keeps what can be told at once, at a cost per change: rows are put into
+words (`facts`, `explainer`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
+"""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from vtep import __version__
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.file import Config
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.imet import Imet
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.segment import Segment
+from vtep.intent import HostKey, Intent, RemoteMac, RowKey
+from vtep.linux.tables.fdb import FDB
+from vtep.linux.target import KernelTarget
+from vtep.observe.compare import Comparer
+from vtep.observe.counts import Census
+from vtep.observe.explainer import Explainer
+from vtep.observe.figures import Figures
+from vtep.observe.history import Entry, Journal
+from vtep.observe.model import (
+    CONTESTED,
+    AnnouncingStatus,
+    Comparison,
+    DataplaneStatus,
+    Explanation,
+    FeedStatus,
+    MacStatus,
+    NeighbourStatus,
+    PeerStatus,
+    Status,
+    VniStatus,
+    VtepStatus,
+)
+from vtep.observe.reasons import sentence
+from vtep.observe.rows import READERS_NAMES, Facts
+from vtep.observe.source import Batch, MacQuery, Page
+from vtep.observe.tables import Tables
+from vtep.observe.watch import Watch
+from vtep.projection.leaf import Listener
+from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.report import News, Trouble
+from vtep.store.histogram import Histogram
+
+_ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment: "segment", IpPrefix: "prefix"}
+
+OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those beyond are passed over."
+
+
+class Observer:
+    """What `status.source` promises, of a running daemon."""
+
+    def __init__(self, config: Config, listener: Listener, clock: Callable[[], float]) -> None:
+        self.epoch = uuid.uuid4().hex[:12]
+        self.attached = False
+        """ExaBGP is connected."""
+        self.backlog: Callable[[], int] = lambda: 0
+        self.announcing: Callable[[], AnnouncingStatus] = AnnouncingStatus
+        self.may_write = True
+        self.overruns = 0
+        self.last_line: float | None = None
+        self.reloaded = clock()
+        self.reload_ok = True
+        self._clock = clock
+        self._started = clock()
+        self._listener = listener
+        self._facts = Facts(config, listener, clock)
+        self._journal = Journal()
+        self._census = Census(self._facts)
+        self._tables = Tables(self._facts, self._census)
+        self._watch = Watch(self._facts, self._journal)
+        self._explainer = Explainer(self._facts)
+        self._comparer = Comparer(self._facts)
+        self._message_s = Histogram()
+        self._peers: dict[Ip, tuple[bool, bool, bool]] = {}
+
+    def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
+        """There is a kernel to tell of."""
+        self._facts.actor, self._facts.target, self._message_s = actor, target, message_s
+
+    def reconfigure(self, config: Config) -> None:
+        """Another configuration holds from now on."""
+        self._facts.config = config
+        self.reloaded = self._clock()
+        self.reload_ok = True
+        self.happen(Entry("reload", text=f"{len(config.vnis)} VNIs"))
+
+    # What is new
+
+    def happen(self, entry: Entry) -> None:
+        """Put something down in the journal."""
+        self._journal.add(entry, self._clock(), self._listener.intent.generation)
+
+    def follow(self, before: Intent, intent: Intent) -> None:
+        """Take note of an intent, once each and in order."""
+        if intent is before:
+            return
+        if intent.complete != before.complete:
+            self.happen(Entry("complete" if intent.complete else "incomplete", text=intent.why))
+        touched = intent.touched
+        for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
+            self._census.take(key, old, row)
+            self._tables.take(key, there=row is not None)
+            if old is not None and row is not None and old.via != row.via:
+                self._moved(old, row)
+        for vni, mac, ip in intent.own_touched:
+            if ip is None:
+                self._take_station((vni, mac), before, intent)
+        self._watch.take(intent.touched)
+        for host in intent.touched_hosts:
+            was, there = (any(found.vni == host[0] for found in of.hosts.get(host[1], ())) for of in (before, intent))
+            self._census.take_host(host, there - was)
+            self._tables.take_host(host, there=there)
+        if intent.alerts is not before.alerts:
+            self._take_alerts(before, intent)
+        if intent.limited is not before.limited:
+            for vni, _ in intent.limited.unordered():
+                if vni not in before.limited:
+                    self.happen(Entry("alert", vni=vni, reason="limit", text=sentence("limit")))
+
+    def see(self, outcome: Outcome) -> None:
+        """Take note of what a pass found."""
+        actor, last = self._facts.actor, self._facts.last
+        self._facts.last = outcome
+        if actor is None:
+            return
+        if (outcome.error is None) != (last.error is None):
+            kind = "kernel-seen" if outcome.error is None else "kernel-blind"
+            self.happen(Entry(kind, text="" if outcome.error is None else str(outcome.error)))
+        news = actor.engine.troubles.news
+        while news:
+            item = news.popleft()
+            kind, key = item.place
+            trouble = item.trouble or Trouble(item.what, "")
+            self.happen(
+                Entry(
+                    item.what,
+                    vni=key[0],
+                    mac=key[1] if kind == FDB.name else None,
+                    vtep=self._facts.vtep_of(kind, key),
+                    reason=trouble.reason,
+                    text=trouble.text or self._holder_of(item),
+                )
+            )
+        if outcome.report is not None and outcome.report is not last.report:
+            self._take_readiness(last, outcome)
+
+    def _holder_of(self, item: News) -> str:
+        return self._facts.holder(self._facts.known(*item.place)) if item.what == CONTESTED else ""
+
+    def look_at_peers(self) -> None:
+        """Take note of peers that came, went or have told all."""
+        for peer in self._listener.rib.peers.values():
+            now = (peer.up, peer.ended, peer.limited > 0)
+            before = self._peers.get(peer.address, (False, False, False))
+            if now == before:
+                continue
+            self._peers[peer.address] = now
+            if peer.up != before[0]:
+                self.happen(Entry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
+            if peer.ended and not before[1]:
+                self.happen(Entry("peer-ended", peer=peer.address, text="it has told all it has"))
+            if peer.limited and not before[2]:
+                self.happen(Entry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
+
+    def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
+        self._census.moves[row.vni] += 1
+        self.happen(
+            Entry("move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}")
+        )
+
+    def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
+        """A MAC that came from another VTEP to a port of ours, or left for another, has moved."""
+        old, row = before.macs.get(key), intent.macs.get(key)
+        here, was_here = intent.own.get((*key, None)), (*key, None) in before.own
+        ours = self._facts.vtep_of_vni(key[0])
+        if old is not None and here is not None:
+            move = Entry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, heard at a port here")
+        elif row is not None and was_here:
+            move = Entry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
+        else:
+            return
+        self._census.moves[key[0]] += 1
+        self.happen(move)
+
+    def _take_alerts(self, before: Intent, intent: Intent) -> None:
+        for key, alerts in intent.alerts.unordered():
+            known = before.alerts.get(key, ())
+            if alerts is known:
+                continue
+            for alert in alerts:
+                if alert not in known:
+                    kind = "duplicate" if alert.kind.startswith("dup-") else "alert"
+                    self.happen(Entry(kind, key[0], key[1], alert.vtep, reason=alert.kind, text=sentence(alert.kind)))
+
+    def _take_readiness(self, last: Outcome, outcome: Outcome) -> None:
+        before = {} if last.report is None else last.report.not_ready
+        after = {} if outcome.report is None else outcome.report.not_ready
+        for vni, reasons in after.items():
+            if before.get(vni) != reasons:
+                self.happen(Entry("vni-not-ready", vni=vni, text=", ".join(reasons)))
+        for vni in before.keys() - after.keys():
+            self.happen(Entry("vni-ready", vni=vni))
+
+    # Those who watch
+
+    @property
+    def collecting(self) -> bool:
+        return self._watch.collecting
+
+    @property
+    def revision(self) -> int:
+        return self._watch.revision
+
+    def batches(self, after: int) -> AsyncIterator[Batch | None]:
+        return self._watch.batches(after)
+
+    def cut(self) -> None:
+        """Put what is new into a batch, if anybody wants it."""
+        self._watch.cut()
+
+    # Reading
+
+    def wall(self, time_: float) -> float:
+        return time.time() - self._clock() + time_
+
+    def clock(self, wall: float) -> float:
+        return wall - time.time() + self._clock()
+
+    def status(self) -> Status:
+        intent = self._listener.intent
+        return Status(
+            version=__version__,
+            started=self._started,
+            generation=intent.generation,
+            complete=intent.complete,
+            why=intent.why,
+            macs=len(intent.macs),
+            feed=self._feed(),
+            announcing=self.announcing(),
+            dataplane=self._dataplane(),
+            kinds=self._census.kinds(intent),
+            admin=self._facts.config.api.admin,
+            events=self._journal.number,
+        )
+
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[Entry], int]:
+        return self._journal.entries(after=after, since=since)
+
+    async def prepare(self) -> None:
+        await self._tables.prepare()
+
+    def vnis(self) -> Sequence[VniStatus]:
+        return self._tables.vnis()
+
+    def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
+        return self._tables.macs(query, after, most)
+
+    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
+        return self._tables.neighbours(vni, after, most)
+
+    def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
+        return self._tables.vteps(vni)
+
+    async def diff(self, vni: Vni | None) -> Comparison:
+        return await self._comparer.diff(vni)
+
+    def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]:
+        return self._explainer.explain(mac, vni, self.status())
+
+    # Figures
+
+    def figures(self) -> Figures:
+        actor = self._facts.actor
+        rib = self._listener.rib
+        held = [peer.stale for peer in rib.peers.values()]
+        stale = Counter(type(route) for routes in chain(held, *rib.index.leaving.values()) for route in routes.values())
+        current = rib.index.routes - stale
+        routes = {(_ROUTE_TYPES[type_], "current"): count for type_, count in current.items()}
+        routes |= {(_ROUTE_TYPES[type_], "stale"): count for type_, count in stale.items()}
+        common: dict[str, Any] = {
+            "routes": routes,
+            "neighbours": dict(self._census.hosts),
+            "moves": dict(self._census.moves),
+            "reloaded": self.reloaded,
+            "reload_ok": self.reload_ok,
+            "kernel_op_s": self._message_s.snapshot(),
+        }
+        if actor is None:
+            return Figures(**common)
+        foreign = Counter(key[0] for key, seen in actor.engine.foreign(FDB.name).items() if seen.holder == "foreign")
+        return Figures(
+            **common,
+            foreign=dict(foreign),
+            repaired={READERS_NAMES[kind]: count for kind, count in actor.engine.repairs.items()},
+            kernel_ops=dict(actor.engine.changes),
+            reconcile_s=actor.passes_s.snapshot(),
+            install_s=actor.installs_s.snapshot(),
+            actor_alive=actor.alive,
+        )
+
+    def _feed(self) -> FeedStatus:
+        rib = self._listener.rib
+        expected = self._facts.config.feed.peers
+        return FeedStatus(
+            attached=self.attached,
+            lines=rib.counters.lines,
+            bad_lines=self._listener.bad_lines,
+            gaps=rib.counters.gaps,
+            backlog=self.backlog(),
+            last_line=self.last_line,
+            peers=tuple(
+                PeerStatus(
+                    address=peer.address,
+                    up=peer.up,
+                    ended=peer.ended,
+                    routes=len(peer),
+                    stale=len(peer.stale),
+                    limited=peer.limited,
+                    refresh=peer.refresh,
+                    reason=peer.reason,
+                    opened=peer.opened_at,
+                )
+                for peer in sorted(rib.peers.values(), key=lambda peer: peer.address.order)
+            ),
+            awaited=len(expected or rib.peers),
+        )
+
+    def _dataplane(self) -> DataplaneStatus:
+        actor, outcome = self._facts.actor, self._facts.last
+        if actor is None:
+            return DataplaneStatus()
+        report = outcome.report
+        state, why = "on", ""
+        if not self.may_write:
+            state, why = "off", "CAP_NET_ADMIN is missing"
+        elif outcome.error is not None:
+            state, why = "blind", str(outcome.error)
+        return DataplaneStatus(
+            state=state,
+            why=why,
+            not_ready={} if report is None else report.not_ready,
+            generation=outcome.generation,
+            passes=0 if report is None else report.number,
+            troubles=actor.engine.troubles.counts(),
+            converged=report is not None and report.converged,
+            audited=actor.audited,
+            overruns=self.overruns,
+            repaired=sum(actor.engine.repairs.values()),
+            orphans=_orphans(actor),
+        )
+
+
+def _orphans(actor: Actor) -> int:
+    return sum(seen.marked and seen.whole for seen in actor.engine.foreign(FDB.name).values())

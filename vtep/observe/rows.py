@@ -1,0 +1,165 @@
+"""What is known of one row at this moment, and the words for it: where it stands, who holds it, what its VNI lacks.
+
+Reads what the listener and the actor hold anyway. Follows nothing, counts nothing, and knows nobody who asks.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from vtep.addr import Ip, Vni
+from vtep.config.file import Config
+from vtep.intent import Host, Intent, RemoteMac, RowKey
+from vtep.linux.attachment import Hosts
+from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.flood import FLOOD
+from vtep.linux.tables.neighbor import NEIGHBOUR, NOT_ANSWERING
+from vtep.linux.target import KernelTarget
+from vtep.observe.model import CONTESTED, INSTALLED, PENDING, STALE, SUPPRESSED, MacStatus, NeighbourStatus, Sync
+from vtep.observe.reasons import sentence
+from vtep.projection.leaf import Listener
+from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.contract import Key, Kind, Seen
+from vtep.reconcile.knowledge import Known
+
+READERS_NAMES: Final = {FDB.name: "mac", FLOOD.name: "flood", NEIGHBOUR.name: "neighbor"}
+"""What readers call each kind."""
+_HOLDERS: Final = {
+    "": "an orphan row with our mark",
+    "foreign": "another hand's row",
+    "local-static": "a static entry",
+    "local-learned": "a station that was heard",
+}
+"""Whose a row is that is not ours, as a sentence names it."""
+
+
+class Facts:
+    """What a running daemon knows, asked for one row or one VNI."""
+
+    def __init__(self, config: Config, listener: Listener, clock: Callable[[], float]) -> None:
+        self.config = config
+        self.listener = listener
+        self.clock = clock
+        self.actor: Actor | None = None
+        self.target: KernelTarget | None = None
+        self.last = Outcome()
+        """Of the latest pass."""
+
+    @property
+    def intent(self) -> Intent:
+        return self.listener.intent
+
+    # Rows
+
+    def mac(self, row: RemoteMac, intent: Intent) -> MacStatus:
+        key = row.key
+        return MacStatus(
+            vni=row.vni,
+            mac=row.mac,
+            vtep=row.via.vtep,
+            vtep_vni=row.via.vni,
+            reason=row.reason,
+            seq=row.seq,
+            sticky=row.sticky,
+            stale=row.stale,
+            peer=row.peer,
+            rd=row.rd,
+            segment=row.segment,
+            notes=row.notes,
+            alerts=tuple(alert.kind for alert in intent.alerts.get(key, ())),
+            sync=self.sync(FDB, key, intent, stale=row.stale),
+        )
+
+    def neighbour(self, host: Host) -> NeighbourStatus:
+        return NeighbourStatus(
+            vni=host.vni,
+            ip=host.ip,
+            mac=host.mac,
+            router=host.router,
+            peer=host.peer,
+            rd=host.rd,
+            alerts=tuple(alert.kind for alert in host.alerts),
+            sync=self.sync(NEIGHBOUR, host.key, self.intent),
+        )
+
+    def sync(self, kind: Kind, key: Key, intent: Intent, *, stale: bool = False) -> Sync:
+        known = self.known(kind.name, key)
+        if known is None or not self.is_bound(key[0]):
+            return Sync(SUPPRESSED, "unbound", "the VNI has no bridge")
+        trouble, claim = known.trouble, known.claim
+        since, generation = (
+            (None, 0) if claim is None or claim.since is None else (claim.since.time, claim.since.generation)
+        )
+        if trouble is not None:
+            state = PENDING if trouble.state == "held" else trouble.state
+            text = trouble.text or (self.holder(known) if trouble.state == CONTESTED else "")
+            if trouble.reason == "not-ready":
+                since, generation = None, 0  # whether it is there still is not known
+            return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
+        if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
+            return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
+        if kind is NEIGHBOUR and not self.answers_for_hosts(key[0]):
+            return Sync(SUPPRESSED, NOT_ANSWERING, sentence(NOT_ANSWERING))
+        error = self.last.error
+        return Sync(PENDING) if error is None else Sync(PENDING, "kernel-blind", str(error))
+
+    def known(self, kind: str, key: Key) -> Known | None:
+        return None if self.actor is None else self.actor.engine.known_of(kind, key)
+
+    def is_known(self, key: RowKey) -> bool:
+        """Tell whether the kernel side knows of a MAC that no route tells of."""
+        known = self.known(FDB.name, key)
+        return known is not None and (known.claim is not None or known.foreign is not None)
+
+    def holder(self, known: Known | None) -> str:
+        """Say who holds a row and where it points."""
+        foreign = None if known is None else known.foreign
+        if foreign is None:
+            return ""
+        name = _HOLDERS.get(foreign.holder, foreign.holder)
+        where = destination(foreign)
+        if isinstance(where, Ip):
+            return f"{name} to {where}"
+        port = self.port_of(foreign)
+        return f"{name} on {port}" if port else name
+
+    def port_of(self, foreign: Seen | None) -> str:
+        """Name the port that has a row, where that is all that is known of its way."""
+        where = None if foreign is None else foreign.where
+        return self.target.name_of(where) if isinstance(where, int) and self.target is not None else ""
+
+    def vtep_of(self, kind: str, key: Key) -> Ip | None:
+        if kind == FLOOD.name:
+            vtep: Ip = key[1]
+            return vtep
+        row = self.intent.macs.get(key) if kind == FDB.name else None
+        return None if row is None else row.via.vtep
+
+    # VNIs
+
+    def vtep_of_vni(self, vni: Vni) -> Ip | None:
+        """Return our own address in a VNI."""
+        return next((found.vtep for found in self.config.vnis if found.vni == vni), None)
+
+    def vni_state(self, vni: Vni) -> str:
+        configured = next((found for found in self.config.vnis if found.vni == vni), None)
+        if configured is not None and not configured.is_bound:
+            return "unbound"
+        if configured is None or self.last.report is None:
+            return "unknown"
+        return "not-ready" if vni in self.last.report.not_ready else "ready"
+
+    def reasons(self, vni: Vni) -> tuple[str, ...]:
+        return () if self.last.report is None else self.last.report.not_ready.get(vni, ())
+
+    def is_bound(self, vni: Vni) -> bool:
+        return any(found.vni == vni and found.is_bound for found in self.config.vnis)
+
+    def answers_for_hosts(self, vni: Vni) -> bool:
+        """Neighbour rows need more than their VNI does; where that is missing they are left out."""
+        actor = self.actor
+        return actor is not None and (actor.engine.is_ready(Hosts(vni)) or not actor.engine.is_ready(vni))
+
+
+def destination(seen: Seen) -> Any:
+    """Return where a row sends: a VTEP, or the index of a port."""
+    return getattr(seen.row, "vtep", None) if seen.where is None else seen.where

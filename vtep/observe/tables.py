@@ -1,0 +1,152 @@
+"""The tables that readers list: VNIs, remote MACs, VTEPs and neighbours, the long ones in pages.
+
+Keeps keys in order from the first time that somebody asks, and puts a row into words when its page is read. Does not
+know what changed since: who watches is told elsewhere.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Final
+
+from vtep.addr import Mac, Vni
+from vtep.intent import Alert, HostKey, RowKey
+from vtep.linux.tables.flood import FLOOD
+from vtep.observe.counts import Census
+from vtep.observe.model import MacStatus, NeighbourStatus, VniStatus, VtepStatus
+from vtep.observe.roster import Roster
+from vtep.observe.rows import Facts
+from vtep.observe.source import MacQuery, Page
+from vtep.store.table import walk
+
+SCANNED_MAX: Final = 5000
+"""Rows that one page looks at, for those who ask for few among many."""
+FILLED_AT_ONCE: Final = 2000
+
+
+class Tables:
+    """Rows in order, for readers."""
+
+    def __init__(self, facts: Facts, census: Census) -> None:
+        self._facts = facts
+        self._census = census
+        self._macs: Roster[RowKey] | None = None
+        self._hosts: Roster[HostKey] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def take(self, key: RowKey, *, there: bool) -> None:
+        """Take note of a remote MAC that is there, or is no more."""
+        if self._macs is not None:
+            (self._macs.put if there else self._macs.drop)(key)
+
+    def take_host(self, host: HostKey, *, there: bool) -> None:
+        if self._hosts is not None:
+            (self._hosts.put if there else self._hosts.drop)(host)
+
+    async def prepare(self) -> None:
+        if self._macs is None:
+            self._macs, self._hosts = Roster(), Roster()
+            self._preparing = asyncio.create_task(self._fill(self._macs, self._hosts))
+        if self._preparing is not None:
+            await asyncio.shield(self._preparing)
+
+    async def _fill(self, macs: Roster[RowKey], hosts: Roster[HostKey]) -> None:
+        """Put the keys in order a few at a time; what goes meanwhile is not put in again."""
+        for number, (key, _) in enumerate(walk(lambda: self._facts.intent.macs), 1):
+            if key in self._facts.intent.macs:
+                macs.put(key)
+            if number % FILLED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        for number, (ip, found) in enumerate(walk(lambda: self._facts.intent.hosts), 1):
+            there = {host.vni for host in self._facts.intent.hosts.get(ip, ())}
+            for host in found:
+                if host.vni in there:
+                    hosts.put((host.vni, ip))
+            if number % FILLED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._preparing = None
+
+    def vnis(self) -> Sequence[VniStatus]:
+        intent = self._facts.intent
+        duplicates = Counter(key[0] for key, found in intent.alerts.unordered() if any(_is_duplicate(a) for a in found))
+        return [
+            VniStatus(
+                vni=vni.vni,
+                bridge=vni.bridge,
+                vxlan=vni.vxlan,
+                vtep=vni.vtep,
+                state=self._facts.vni_state(vni.vni),
+                reasons=self._facts.reasons(vni.vni),
+                notes=self._notes(vni.vni, limited := len(intent.limited.get(vni.vni, ()))),
+                import_rt=vni.imports.texts,
+                export_rt=tuple(map(str, vni.exports)),
+                macs=self._census.macs_at(vni.vni, intent),
+                macs_stale=self._census.stale[vni.vni],
+                vteps=len({vtep for number, vtep in self._census.vteps(intent) if number == vni.vni}),
+                neighbours=self._census.hosts_of(vni.vni),
+                duplicates=duplicates[vni.vni],
+                limited=limited,
+            )
+            for vni in self._facts.config.vnis
+        ]
+
+    def _notes(self, vni: Vni, limited: int) -> tuple[str, ...]:
+        report = self._facts.last.report
+        notes = () if report is None else report.notes.get(vni, ())
+        return (*notes, f"limit: {limited} MACs have no row") if limited else notes
+
+    def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
+        intent = self._facts.intent
+        rows: list[MacStatus] = []
+        last = after
+        for looked, key in enumerate(self._macs_after(after, query.vni)):
+            if len(rows) == most or looked == SCANNED_MAX:
+                return Page(rows, last, len(intent.macs), intent.generation)
+            last = key
+            row = intent.macs[key]
+            if query.vtep is not None and row.via.vtep != query.vtep:
+                continue
+            told = self._facts.mac(row, intent)
+            if not query.states or told.sync.state in query.states:
+                rows.append(told)
+        return Page(rows, None, len(intent.macs), intent.generation)
+
+    def _macs_after(self, after: RowKey | None, vni: Vni | None) -> Iterator[RowKey]:
+        assert self._macs is not None, "prepare comes first"
+        if vni is None:
+            return self._macs.after(after)
+        start = (vni, Mac(bytes(6)))
+        if after is None or after < start:
+            after = start
+        return takewhile(lambda key: key[0] == vni, self._macs.after(after))
+
+    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
+        assert self._hosts is not None, "prepare comes first"
+        intent = self._facts.intent
+        rows: list[NeighbourStatus] = []
+        last = after
+        for looked, key in enumerate(self._hosts.after(after)):
+            if len(rows) == most or looked == SCANNED_MAX:
+                return Page(rows, last, len(self._hosts), intent.generation)
+            last = key
+            if vni is None or key[0] == vni:
+                rows += [self._facts.neighbour(host) for host in intent.hosts[key[1]] if host.vni == key[0]]
+        return Page(rows, None, len(self._hosts), intent.generation)
+
+    def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
+        intent = self._facts.intent
+        floods = {(flood.vni, flood.via.vtep): flood for _, found in intent.floods.unordered() for flood in found}
+        rows = []
+        for key in sorted(self._census.vteps(intent), key=lambda key: (key[0], key[1].order)):
+            if vni is not None and key[0] != vni:
+                continue
+            flood = floods.get(key)
+            sync = None if flood is None else self._facts.sync(FLOOD, flood.key, intent)
+            notes = flood.notes if flood is not None else ("rt2-without-imet",)
+            rows.append(VtepStatus(key[0], key[1], self._census.macs[key], flood is not None, sync, notes))
+        return rows
+
+
+def _is_duplicate(alert: Alert) -> bool:
+    return alert.kind.startswith("dup-")

@@ -1,0 +1,87 @@
+"""News for those who watch: which rows changed and what happened, cut into batches that each of them reads.
+
+Nothing is collected while nobody watches or lately asked. Knows neither why a row changed nor who reads.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Final
+
+from vtep.intent import RowKey
+from vtep.linux.tables.fdb import FDB
+from vtep.observe.history import Journal
+from vtep.observe.rows import Facts
+from vtep.observe.source import Batch
+from vtep.reconcile.report import Troubles
+from vtep.store.ring import Changes
+
+WANTED_S: Final = 60.0
+
+
+class Watch:
+    """What is new since the last batch, and the batches."""
+
+    def __init__(self, facts: Facts, journal: Journal) -> None:
+        self._facts = facts
+        self._journal = journal
+        self._changes: Changes[Batch] = Changes()
+        self._wanted_until = 0.0
+        """Somebody read the revision lately, and will ask for what came after it."""
+        self._dirty: set[RowKey] = set()
+        self._told = 0
+        """The number of the latest entry that is in a batch."""
+
+    @property
+    def collecting(self) -> bool:
+        return self._changes.readers > 0 or self._facts.clock() < self._wanted_until
+
+    def take(self, touched: Collection[RowKey]) -> None:
+        """Take note of rows that the intent tells otherwise."""
+        if self.collecting:
+            self._dirty.update(touched)
+        elif touched:
+            self._changes.skip()
+
+    @property
+    def revision(self) -> int:
+        self._wanted_until = self._facts.clock() + WANTED_S
+        self._hear_rows()
+        return self._changes.revision
+
+    def batches(self, after: int) -> AsyncIterator[Batch | None]:
+        self._hear_rows()
+        return self._changes.after(after)
+
+    def cut(self) -> None:
+        """Put what is new into a batch, if anybody wants it."""
+        if not self.collecting:
+            self._dirty.clear()
+            self._told = self._journal.number
+            if self._troubles is not None:
+                self._troubles.stirred = None
+            return
+        stirred = self._troubles.stirred if self._troubles is not None else None
+        if stirred:
+            self._dirty.update(key for kind, key in stirred if kind == FDB.name)
+            stirred.clear()
+        entries, _ = self._journal.entries(after=self._told)
+        if not self._dirty and not entries:
+            return
+        intent = self._facts.intent
+        macs, gone = [], []
+        for key in sorted(self._dirty):
+            row = intent.macs.get(key)
+            if row is None:
+                gone.append(key)
+            else:
+                macs.append(self._facts.mac(row, intent))
+        self._dirty.clear()
+        self._told = self._journal.number
+        self._changes.put(Batch(self._changes.revision + 1, macs, gone, entries))
+
+    def _hear_rows(self) -> None:
+        if self._troubles is not None and self._troubles.stirred is None:
+            self._troubles.stirred = set()
+
+    @property
+    def _troubles(self) -> Troubles | None:
+        return None if self._facts.actor is None else self._facts.actor.engine.troubles

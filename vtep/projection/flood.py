@@ -1,0 +1,66 @@
+"""To whom the floods of a VNI go: one row for each VTEP that asked for them with a Type-3 route.
+
+The endpoint is the PMSI attribute's (RFC 6514 5, RFC 8365 9), and only ingress replication has one. Judged a VTEP at a
+time. Knows no MAC; that nobody floods toward itself is a refusal like any other.
+"""
+
+from msgspec import structs
+
+from vtep.addr import Ip, Vni
+from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Pmsi
+from vtep.evpn.imet import Imet
+from vtep.evpn.index import Changed
+from vtep.evpn.rib import Rib
+from vtep.intent import Direct, Flood, FloodKey, Intent, RefusedFlood
+from vtep.projection.imports import Admission, admit
+from vtep.projection.policy import Policy
+
+
+def project_floods(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -> tuple[Intent, bool]:
+    """Return the intent with the flood rows of what changed, and whether that changed its meaning."""
+    rows: dict[Ip, tuple[Flood, ...] | None] = {}
+    refused: dict[Ip, tuple[RefusedFlood, ...] | None] = {}
+    touched: set[FloodKey] = set()
+    for endpoint in changed.endpoints:
+        found, left_out = judge_floods(endpoint, rib, policy)
+        touched |= {flood.key for flood in intent.floods.get(endpoint, ())} ^ {flood.key for flood in found}
+        rows[endpoint], refused[endpoint] = found or None, left_out or None
+    projected = structs.replace(
+        intent,
+        floods=intent.floods.changed(rows) if rows else intent.floods,
+        refused_floods=intent.refused_floods.changed(refused) if refused else intent.refused_floods,
+        touched_floods=tuple(touched),
+    )
+    return projected, bool(touched)
+
+
+def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, ...], tuple[RefusedFlood, ...]]:
+    """Return the flood rows toward this endpoint, and its routes that give none."""
+    rows: dict[Vni, Flood] = {}
+    refused = []
+    for imet in sorted(rib.index.imets_of(endpoint), key=_order):
+        pmsi = imet.attributes.pmsi
+        if pmsi is None or pmsi.endpoint is None or pmsi.tunnel_type != PMSI_INGRESS_REPLICATION:
+            refused.append(RefusedFlood(Vni(0), endpoint, "no-ir", imet.peer, imet.rd))
+            continue
+        for admission in _admissions(imet, pmsi, endpoint, policy):
+            if admission.refusal:
+                refused.append(RefusedFlood(admission.vni, endpoint, admission.refusal, imet.peer, imet.rd))
+            elif policy.vnis[admission.vni].flood:
+                mismatch = ("pmsi-mismatch",) if endpoint != imet.originator else ()
+                row = Flood(admission.vni, Direct(endpoint, admission.via.vni), imet.peer, imet.rd, mismatch)
+                rows.setdefault(row.vni, row)
+    return tuple(rows.values()), tuple(refused)
+
+
+def _admissions(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[Admission, ...]:
+    """Where the last bits of the label are not known, the Route Target's VNI tells them."""
+    label = pmsi.label
+    if not pmsi.exact:
+        imported = policy.imports(imet.attributes.targets)
+        label = next((vni for vni in sorted(imported) if pmsi.is_labelled(vni)), label)
+    return admit(imet.attributes, endpoint, label, imet.tag, policy)
+
+
+def _order(imet: Imet) -> tuple[object, ...]:
+    return (imet.rd, imet.tag, imet.originator.order, imet.peer.order)

@@ -1,0 +1,232 @@
+"""Lines in, intent out: what ExaBGP says, folded into the RIB and judged against the configuration.
+
+Owns the RIB and the latest intent. Knows no socket, no kernel and no clock: the daemon brings live lines with its own
+clock, `vtep replay` brings recorded ones with theirs. A line that cannot be read is counted and kept, and nothing else
+suffers.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.file import Config
+from vtep.errors import StreamError
+from vtep.evpn.event import Answered, Heard
+from vtep.evpn.index import WORK_OF_RIVALS, Changed
+from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.station import Station
+from vtep.feed.exabgp.json import decode
+from vtep.intent import NOTHING, Intent, RowKey
+from vtep.projection.project import Policy, frozen_at, highest_rival, project
+
+BAD_LINES_KEPT: Final = 100
+BAD_LINE_HEAD: Final = 1024
+ANEW_AT_ONCE: Final = 256
+
+
+class BadLine(Struct, frozen=True):
+    """A line that said nothing to us."""
+
+    time: float
+    why: str
+    head: bytes
+    octets: int
+
+
+class Listener:
+    """Everything between the feed and the intent."""
+
+    def __init__(self, config: Config, now: float, *, asks: bool = True) -> None:
+        """Start with nothing; `asks` tells whether a peer can be asked to tell everything again."""
+        self.config = config
+        self.rib = Rib(_holds(config), now, asks=asks)
+        self.intent = NOTHING
+        self.bad_lines = 0
+        self.last_bad: deque[BadLine] = deque(maxlen=BAD_LINES_KEPT)
+        self.on_answer: Callable[[Answered], None] = lambda _: None
+        """Whoever has given ExaBGP commands."""
+        self._policy = Policy(config)
+        self._anew: Iterator[Changed] | None = None
+        """What is to be judged by another configuration, and has not been yet."""
+        self._cleared: list[RowKey] = []
+        self._may_announce: frozenset[Vni] = frozenset()
+        self._astray: dict[RowKey, None] = {}
+
+    def hear(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
+        """Read and fold lines that came together."""
+        for line in lines:
+            try:
+                heard = decode(line)
+            except StreamError as error:
+                self.miss(line, len(line), str(error), now)
+            else:
+                self.fold(heard, now, replayed=replayed)
+
+    def fold(self, heard: Heard, now: float, *, replayed: bool = False) -> None:
+        self.rib.hear(heard, now, replayed=replayed)
+        if heard.peer is None:
+            for event in heard.events:
+                if isinstance(event, Answered):
+                    self.on_answer(event)
+
+    def miss(self, head: bytes, octets: int, why: str, now: float) -> None:
+        """Keep a line that could not be read; whatever it said, its peer must say it again."""
+        self.bad_lines += 1
+        self.last_bad.append(BadLine(now, why, head[:BAD_LINE_HEAD], octets))
+        self.rib.miss_lines(_peer_named_in(head))
+
+    # What is heard here
+
+    def hear_stations(
+        self, heard: Iterable[Station], gone: Iterable[RowKey] = (), *, changed: Iterable[Station] = ()
+    ) -> None:
+        """Take what happened at our own ports: first what left, then what is otherwise, then what was heard.
+
+        To be heard is to send a frame, at whichever port, or to stand in the bridge where nobody knew. It brings back a
+        station that lost its MAC to a better route. What changed is a station's addresses, which brings back nothing.
+        """
+        for key in gone:
+            self.rib.forget_station(*key)
+        for station in changed:
+            if self.rib.resident(*station.key) is not None:
+                self.rib.change_station(station)
+            else:
+                self._hear_station(station)
+        for station in heard:
+            self._hear_station(station)
+
+    def _hear_station(self, station: Station) -> None:
+        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew.
+
+        One of a VNI that is not configured is kept as well, and does not count: whoever hears it knows when it leaves, and
+        says it once.
+        """
+        vni = self._policy.vnis.get(station.vni)
+        frozen = frozen_at(self.intent.moves.get(station.key))
+        is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
+        rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
+        self.rib.hear_station(station, rival)
+
+    def may_announce(self, vnis: frozenset[Vni]) -> None:
+        """Our stations count in these VNIs from now on; elsewhere everything is as if there were none."""
+        self._may_announce = vnis
+        self.rib.let_announce(self._policy.announcing(vnis))
+
+    def take_astray(self) -> list[RowKey]:
+        """Return stations that lost to a route which is gone: somebody has to look whether they are still here."""
+        astray, self._astray = self._astray, {}
+        return list(astray)
+
+    def told_before(self, seqs: Mapping[RowKey, int]) -> None:
+        """Take the sequences that an earlier life announced, before any station is heard."""
+        self.rib.remember(seqs)
+
+    def tick(self, now: float) -> None:
+        self.rib.tick(now)
+
+    def judge(self, now: float, work_max: float = inf) -> Intent:
+        """Return the intent as of now; the work is proportional to what changed.
+
+        Of what takes far more work than this only a part is judged, and the rest is left `unjudged`.
+        """
+        changed = self.rib.index.take_changed(work_max)
+        for part in self._take_anew(work_max):
+            changed.add(part)
+        if not self._is_news(changed, now):
+            return self.intent
+        whole = not self.unjudged
+        self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole)
+        self._cleared = []
+        for key in self.intent.lost:
+            self.rib.lose_station(*key)
+        self._astray |= dict.fromkeys(self.intent.astray)
+        return self.intent
+
+    def reconfigure(self, config: Config, now: float) -> None:
+        """Judge everything anew by another configuration, bit by bit; the peers need not say anything again."""
+        self.config = config
+        self.rib.reconfigure(_holds(config), now)
+        self._policy = Policy(config, self._policy.own_macs)
+        self.may_announce(self._may_announce)
+        self._anew = self._everything()
+
+    def learn_own_macs(self, macs: frozenset[Mac]) -> None:
+        """Our own devices' MACs are never remote. Devices come and go all the time, and nobody else's MAC is judged for that."""
+        before = self._policy.own_macs
+        if macs != before:
+            self._policy = Policy(self.config, macs)
+            self.rib.index.mark_macs(macs ^ before)
+
+    def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
+        self._cleared += keys
+
+    def refreshes(self, now: float) -> list[Ip | None]:
+        """Return whom to ask to tell everything again; None among them stands for everybody."""
+        return self.rib.take_refreshes(now)
+
+    @property
+    def is_anew(self) -> bool:
+        """The intent is by the latest configuration, all of it."""
+        return self._anew is None
+
+    @property
+    def unjudged(self) -> int:
+        """How much work waits for the next judgement, in MACs that have one route."""
+        return self.rib.index.work + (0 if self._anew is None else WORK_OF_RIVALS)
+
+    @property
+    def due(self) -> float | None:
+        """When time alone changes something."""
+        return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)
+
+    def _everything(self) -> Iterator[Changed]:
+        """Yield all that a configuration has a say in, a part at a time: judging a million MACs takes seconds."""
+        yield Changed(segments=(*self._policy.contested, *(esi for esi, _ in self.intent.forwarders.unordered())))
+        yield from self.rib.index.in_parts(ANEW_AT_ONCE)
+
+    def _take_anew(self, work_max: float) -> Iterator[Changed]:
+        """Yield as much of what is to be judged anew as takes this work."""
+        while self._anew is not None and work_max > 0:
+            part = next(self._anew, None)
+            if part is None:
+                self._anew = None
+                return
+            work_max -= WORK_OF_RIVALS * (len(part.macs) + len(part.hosts))
+            yield part
+
+    def _is_news(self, changed: Changed, now: float) -> bool:
+        return bool(
+            changed
+            or self._cleared
+            or self.rib.announcing != self.intent.announcing
+            or self.rib.complete != self.intent.complete
+            or self.rib.why != self.intent.why
+            or (self.intent.due is not None and now >= self.intent.due)
+        )
+
+
+_PEER: Final = re.compile(rb'"peer" ?: ?"([0-9A-Fa-f.:]{2,45})"')
+
+
+def _peer_named_in(head: bytes) -> Ip | None:
+    match = _PEER.search(head[:BAD_LINE_HEAD])
+    try:
+        return Ip.parse(match[1].decode()) if match else None
+    except ValueError:
+        return None
+
+
+def _holds(config: Config) -> Holds:
+    feed = config.feed
+    return Holds(
+        initial_s=feed.initial_hold_s,
+        peer_down_s=feed.peer_down_hold_s,
+        on_deadline=feed.on_deadline,
+        expected=feed.peers,
+        routes_per_peer=config.limits.routes_per_peer,
+    )

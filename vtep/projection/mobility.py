@@ -1,0 +1,76 @@
+"""Has a MAC moved too often (RFC 7432 15.1), and what then: the only part of the projection with a memory.
+
+Counted are changes of the place, between remote VTEPs as well, and to and from this leaf; a rising sequence without a move and a move within one
+Ethernet segment are none. A move across a moment without any route counts once the MAC is known to move. The memory
+is a value that goes in and comes out, one for each MAC that moved within the window, and is dropped afterwards.
+"""
+
+from vtep.config.file import DuplicateConfig
+from vtep.intent import Alert, Direct, Moves
+
+
+def follow(
+    moves: Moves | None, before: bytes | None, place: bytes, via: Direct, rule: DuplicateConfig, now: float
+) -> Moves | None:
+    """Return the memory after a MAC that was at one place, if at any, was judged to be at another or still there."""
+    if moves is None:
+        if before is None or before == place:
+            return None
+        moves = Moves(place=before)
+    moves = _recovered(moves, rule, now)
+    times = _lately(moves, rule, now)
+    if place != moves.place:
+        times = (*times, now)[-rule.moves :]
+    since = moves.duplicate_since
+    if since is None and len(times) >= rule.moves:
+        since = now
+    frozen = moves.frozen
+    if frozen is None and times and since is not None and rule.action == "freeze":
+        frozen = via
+    if not times and frozen is None:
+        return None
+    return Moves(place=place, times=times, duplicate_since=since, frozen=frozen)
+
+
+def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
+    """Return the memory of a MAC that is nowhere: kept for a window, so that its return elsewhere is a move."""
+    moves = _recovered(moves, rule, now)
+    times = _lately(moves, rule, now)
+    if not times:
+        return None
+    return Moves(place=moves.place, times=times, duplicate_since=moves.duplicate_since, frozen=moves.frozen)
+
+
+def due(moves: Moves, rule: DuplicateConfig) -> float | None:
+    """Return when time alone changes this memory."""
+    ends = moves.times[0] + rule.window_s if moves.times else None
+    if moves.frozen is None or not rule.recover_s or moves.duplicate_since is None:
+        return ends
+    recovers = moves.duplicate_since + rule.recover_s
+    return recovers if ends is None else min(ends, recovers)
+
+
+def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...]:
+    """Return the moves of the last window, by the same sum as `due`: another might round otherwise and be due for ever."""
+    return tuple(time for time in moves.times if now < time + rule.window_s)
+
+
+def frozen_at(moves: Moves | None) -> Direct | None:
+    return None if moves is None else moves.frozen
+
+
+def alerts(moves: Moves | None) -> tuple[Alert, ...]:
+    """Return what a person should know of it."""
+    if moves is None or moves.duplicate_since is None:
+        return ()
+    return (Alert("dup-warn" if moves.frozen is None else "dup-frozen", moves.frozen.vtep if moves.frozen else None),)
+
+
+def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:
+    """A freeze ends after its time, or when the configuration no longer freezes."""
+    if moves.frozen is None:
+        return moves
+    recovers = rule.recover_s and moves.duplicate_since is not None and now >= moves.duplicate_since + rule.recover_s
+    if recovers or rule.action != "freeze":
+        return Moves(place=moves.place)
+    return moves

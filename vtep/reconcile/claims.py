@@ -1,0 +1,141 @@
+"""What a claim is, and when it makes a row ours. Pure: how claims outlive the process is the ledger file's business.
+
+A claim is written before its row. After a crash nobody knows whether the row followed, so a claim read back is
+unconfirmed: it covers only the two values that we may have left there, the new one and the one before.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from vtep.reconcile.contract import Key, Row, Seen
+from vtep.store.sharded import Parted
+
+
+class Moment(Struct, frozen=True, gc=False):
+    """When something was so, and by which intent. One value serves all rows of a pass."""
+
+    generation: int
+    time: float
+
+
+class Claim(Struct, frozen=True, gc=False):
+    """We wrote this row, or were about to."""
+
+    row: Row
+    rank: int = 0
+    """How strong the row's reason was, for a start at which not every peer has spoken yet."""
+    before: Row | None = None
+    """What we had there before, while the new value is unconfirmed."""
+    confirmed: bool = False
+    since: Moment | None = None
+    """When it was first known to be there as claimed."""
+
+
+class Alike(Struct, frozen=True):
+    """Rows of one place that have one value and one rank."""
+
+    keys: Sequence[Key]
+    row: Row
+    rank: int = 0
+
+
+class Ledger(Protocol):
+    """Which rows are ours, by kind."""
+
+    def claims(self, kind: str) -> Parted[Key, Claim]:
+        """Return all of them, for reading: they are a million, so whoever walks over them does so part by part."""
+
+    def confirmed(self, kind: str) -> Mapping[Hashable, int]:
+        """Count the rows that are there as claimed, by the first part of their keys."""
+
+    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+        """Note, before they are written, that these rows are ours."""
+
+    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+        """These rows are there as claimed."""
+
+    def release(self, kind: str, keys: Iterable[Key]) -> None:
+        """These rows are gone, or somebody else's."""
+
+
+class Claims:
+    """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
+
+    def __init__(self) -> None:
+        self._claims: defaultdict[str, Parted[Key, Claim]] = defaultdict(Parted)
+        self._confirmed: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
+
+    def claims(self, kind: str) -> Parted[Key, Claim]:
+        return self._claims[kind]
+
+    def confirmed(self, kind: str) -> Mapping[Hashable, int]:
+        return self._confirmed[kind]
+
+    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+        claims, confirmed = self._of(kind)
+        places = []
+        for group in rows:
+            last: Claim | None = None
+            fresh = Claim(group.row, group.rank)
+            for key in group.keys:
+                part = claims.part(key)
+                old = part.get(key)
+                if old is not last:
+                    last, fresh = old, _instead_of(old, group.row, group.rank)
+                part[key] = fresh
+                if old is not None and old.confirmed:
+                    places.append(key[0])
+        confirmed.subtract(Counter(places))
+
+    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+        claims, confirmed = self._of(kind)
+        last = now = Claim(None)
+        places = []
+        for key in keys:
+            part = claims.part(key)
+            claim = part[key]
+            if claim is not last:
+                last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
+            part[key] = now
+            if not claim.confirmed:
+                places.append(key[0])
+        confirmed.update(places)
+
+    def release(self, kind: str, keys: Iterable[Key]) -> None:
+        claims, confirmed = self._of(kind)
+        places = []
+        for key in keys:
+            old = claims.part(key).pop(key, None)
+            if old is not None and old.confirmed:
+                places.append(key[0])
+        confirmed.subtract(Counter(places))
+
+    def _of(self, kind: str) -> tuple[Parted[Key, Claim], Counter[Hashable]]:
+        return self._claims[kind], self._confirmed[kind]
+
+
+def alike(rows: Iterable[tuple[Key, Row, int]]) -> list[Alike]:
+    """Put rows together, each with its rank."""
+    found: defaultdict[tuple[Hashable, Row, int], list[Key]] = defaultdict(list)
+    for key, row, rank in rows:
+        found[key[0], row, rank].append(key)
+    return [Alike(keys, row, rank) for (_, row, rank), keys in found.items()]
+
+
+def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:
+    if old is None:
+        return Claim(row, rank)
+    same = old.row == row
+    return Claim(row, rank, old.before if same else old.row, since=old.since if same else None)
+
+
+def is_ours(claim: Claim | None, seen: Seen) -> bool:
+    """Tell whether the row that is there is the one we claimed."""
+    if seen.tagged:
+        return True
+    if claim is None or not (seen.marked or seen.listed):
+        return False
+    return claim.confirmed or seen.row is None or seen.row in (claim.row, claim.before)

@@ -1,0 +1,126 @@
+"""What a pass works on: a key with everything known of it, and the counts of what was found and done.
+
+Values, and what follows from them alone. Does not know what was known before the pass, and writes nothing.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.intent import Intent
+from vtep.reconcile.claims import Claim, Moment
+from vtep.reconcile.contract import Change, Ground, Key, Row, Seen
+from vtep.reconcile.steps import parts
+from vtep.reconcile.verdict import Verdict
+
+
+class Judged(Struct, frozen=True, gc=False):
+    """One key with everything known of it; no verdict where its place is not ready."""
+
+    key: Key
+    wanted: Row | None
+    seen: Seen | None
+    claim: Claim | None
+    verdict: Verdict | None
+    rank: int = 0
+    """Of what is wanted."""
+
+
+class Lot(Struct, frozen=True):
+    """Usual rows of one place that become alike: nothing is known of them but a confirmed claim, or nothing at all."""
+
+    verdict: Verdict
+    row: Row | None
+    rank: int
+    keys: list[Key]
+
+
+class Pass:
+    """What one pass works on, and its counts."""
+
+    def __init__(self, intent: Intent, ground: Ground, now: float) -> None:
+        self.ground = ground
+        self.now = now
+        self.full: dict[tuple[str, Hashable], tuple[int, str]] = {}
+        """Kinds and places that take no new row for the rest of the pass, with errno and text of who said so."""
+        self.created = self.replaced = self.deleted = self.shed = self.adopted = 0
+        self.kept = self.foreign = self.orphans = self.repaired = 0
+        self.take(intent)
+
+    def take(self, intent: Intent) -> None:
+        """Judge by this intent from now on."""
+        self.intent = intent
+        self.moment = Moment(intent.generation, self.now)
+
+    def count(self, verb: str, rows: int) -> None:
+        """Count changes that were made."""
+        self.created += rows * (verb == "create")
+        self.replaced += rows * (verb == "replace")
+        self.deleted += rows * (verb == "delete")
+        self.shed += rows * (verb == "shed")
+
+    def is_repair(self, row: Judged) -> bool:
+        """Tell whether a change that was made put back what was there; count it then."""
+        repair = row.claim is not None and row.claim.confirmed and row.claim.row == row.wanted
+        self.repaired += repair
+        return repair
+
+
+def gather(lots: Iterable[Lot], most: int) -> Iterator[list[Lot]]:
+    """Cut lots, and put them together, so that so many keys at most are together."""
+    together: list[Lot] = []
+    room = most
+    for lot in lots:
+        for keys in parts(lot.keys, most):
+            if len(keys) > room:
+                yield together
+                together, room = [], most
+            together.append(Lot(lot.verdict, lot.row, lot.rank, keys))
+            room -= len(keys)
+    if together:
+        yield together
+
+
+def change_of(row: Judged) -> Change:
+    if row.verdict in (Verdict.CONTESTED, Verdict.FORGET):
+        return Change("shed", (row.key,), None)
+    assert row.verdict is not None
+    if row.verdict is Verdict.DELETE:
+        return Change("delete", (row.key,), row.seen.row if row.seen is not None else None)
+    return Change(_VERBS[row.verdict], (row.key,), row.wanted)
+
+
+def change_of_lot(lot: Lot) -> Change:
+    return Change(_VERBS[lot.verdict], lot.keys, lot.row)
+
+
+_VERBS: Final = {Verdict.CREATE: "create", Verdict.REPLACE: "replace", Verdict.DELETE: "delete"}
+
+
+def operation(row: Judged) -> Hashable:
+    """Name the exact change: another verb or value is another operation, and is not held up by this one."""
+    return (row.verdict, row.wanted)
+
+
+def is_left_over(row: Judged) -> bool:
+    """A station came to a local port: the kernel moved the bridge row there and left our VXLAN row behind."""
+    claim, seen = row.claim, row.seen
+    return claim is not None and seen is not None and seen.holder.startswith("local-") and _is_claimed(seen.row, claim)
+
+
+def is_unwanted(row: Judged) -> bool:
+    """The ledger counts it among the rows that are there as claimed, and it should be gone."""
+    return row.verdict is Verdict.DELETE and row.claim is not None and row.claim.confirmed
+
+
+def take_over(wanted: Row, seen: Seen, claim: Claim | None) -> Verdict:
+    """Return how to take a row from a station heard here: not over somebody else's half."""
+    if seen.row is None:
+        return Verdict.CREATE
+    is_ours_or_alike = seen.row == wanted or (claim is not None and _is_claimed(seen.row, claim))
+    return Verdict.REPLACE if is_ours_or_alike else Verdict.CONTESTED
+
+
+def _is_claimed(row: Row | None, claim: Claim) -> bool:
+    return row is not None and (claim.confirmed or row in (claim.row, claim.before))
