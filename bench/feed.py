@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from tests.lab import wire
 from tests.lab.lines import Lines
 from vtep.config import file as config
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 
 LEAF = """
 [node]
@@ -46,12 +46,12 @@ def table(macs: int) -> dict[str, float]:
     stream = [line for peer in PEERS for line in announcements(lines, peer, macs)]
     gc.collect()
     before = resident_kib()
-    listener = Listener(config.parse(LEAF), 0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
     start = time.process_time()
-    listener.hear(stream, 0.0)
+    leaf.receive(stream, 0.0)
     heard = time.process_time()
     memory = resident_kib() - before
-    listener.judge(0.0)
+    leaf.judge(0.0)
     judged = time.process_time()
     paths = macs * len(PEERS)
     return {
@@ -64,17 +64,17 @@ def table(macs: int) -> dict[str, float]:
 def change(macs: int) -> float:
     """Return the median time of one MAC's move, from its line to the new intent."""
     lines = Lines()
-    listener = Listener(config.parse(LEAF), 0.0)
-    listener.hear(announcements(lines, PEERS[0], macs), 0.0)
-    listener.judge(0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.receive(announcements(lines, PEERS[0], macs), 0.0)
+    leaf.judge(0.0)
     gc.collect()
     gc.freeze()
     moves = [lines.announce(PEERS[1], wire.Instance(PEERS[1]).mac(mac(number), seq=1)) for number in range(SMALL)]
     times = []
     for move in moves:
         start = time.perf_counter()
-        listener.hear([move], 1.0)
-        listener.judge(1.0)
+        leaf.receive([move], 1.0)
+        leaf.judge(1.0)
         times.append(time.perf_counter() - start)
     gc.unfreeze()
     return statistics.median(times)

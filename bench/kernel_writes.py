@@ -18,8 +18,8 @@ from tests.lab.topology import VNI, VXLAN
 from vtep.addr import Ip, Mac, Vni
 from vtep.linux.socket import Kernel
 from vtep.linux.tables.fdb import FDB, FdbRow
-from vtep.linux.wire.neighbor import Neighbour
-from vtep.reconcile.contract import Change, Ground
+from vtep.linux.wire.neighbor import Neighbor
+from vtep.reconcile.contract import Attachments, Change
 from vtep.reconcile.writer import MESSAGES_MAX, spelled_in_turns
 
 BATCH: Final = MESSAGES_MAX // 2
@@ -79,9 +79,9 @@ class _Place:
 
 def _write(macs: int, how: str) -> None:
     with Kernel() as kernel:
-        ground = Ground({Vni(VNI): _Place(kernel.links().by_name[VXLAN].index)}, {})
+        attachments = Attachments({Vni(VNI): _Place(kernel.links().by_name[VXLAN].index)}, {})
         for batches in _changes(macs):
-            ready = [_spelled(batch, ground) for batch in batches] if how == "ready" else []
+            ready = [_spelled(batch, attachments) for batch in batches] if how == "ready" else []
             cpu, wall = time.process_time_ns(), time.monotonic_ns()
             refused = 0
             if how == "ready":
@@ -89,12 +89,12 @@ def _write(macs: int, how: str) -> None:
                     refused += len(kernel.send(messages))
             else:
                 for batch in batches:
-                    refused += len(kernel.send(_spelled(batch, ground)))
+                    refused += len(kernel.send(_spelled(batch, attachments)))
             print(time.monotonic_ns() - wall, time.process_time_ns() - cpu, refused)
 
 
-def _spelled(batch: Change, ground: Ground) -> list[Neighbour]:
-    messages: list[Neighbour] = spelled_in_turns(FDB, [batch], ground)[0]
+def _spelled(batch: Change, attachments: Attachments) -> list[Neighbor]:
+    messages: list[Neighbor] = spelled_in_turns(FDB, [batch], attachments)[0]
     return messages
 
 

@@ -79,6 +79,6 @@ class Rows:
 
     def _question(self, mac: str) -> bytes:
         attribute = struct.pack("=HH6s2x", 10, NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
-        neighbour = struct.pack("=BxxxiHBx", socket.AF_BRIDGE, self._device, 0, NTF_SELF)
+        neighbor = struct.pack("=BxxxiHBx", socket.AF_BRIDGE, self._device, 0, NTF_SELF)
         header = struct.pack("=IHHII", 40, RTM_GETNEIGH, NLM_F_REQUEST, 0, 0)
-        return header + neighbour + attribute
+        return header + neighbor + attribute

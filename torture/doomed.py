@@ -18,7 +18,7 @@ from vtep.__main__ import main
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.socket import Kernel, _Connection
 from vtep.linux.wire.neighbor import singly
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 
 
 class Fate:
@@ -76,14 +76,14 @@ def _dump(fate: Fate) -> None:
 
 
 def _reload(fate: Fate) -> None:
-    reconfigure = Listener.reconfigure
+    reconfigure = Leaf.reconfigure
 
-    def cut(listener: Listener, *arguments: Any) -> None:
-        reconfigure(listener, *arguments)
+    def cut(leaf: Leaf, *arguments: Any) -> None:
+        reconfigure(leaf, *arguments)
         if fate.has_come():
             _die()
 
-    Listener.reconfigure = cut  # type: ignore[method-assign]
+    Leaf.reconfigure = cut  # type: ignore[method-assign]
 
 
 PLACES: Final[dict[str, Callable[[Fate], None]]] = {

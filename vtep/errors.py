@@ -24,12 +24,12 @@ class VtepError(Exception):
 class Problem:
     """One thing wrong with a file, where it is, and what to do about it."""
 
-    place: str
+    path: str
     what: str
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.place}: {self.what}" if self.place else self.what
+        text = f"{self.path}: {self.what}" if self.path else self.what
         return f"{text} (hint: {self.hint})" if self.hint else text
 
 

@@ -47,7 +47,7 @@ class RemoteMac(Struct, frozen=True, gc=False):
     notes: tuple[str, ...] = ()
 
     @property
-    def place(self) -> bytes:
+    def location(self) -> bytes:
         """Where it is, as far as moving is concerned."""
         return self.segment or self.via.vtep
 
@@ -161,9 +161,9 @@ class Candidate(Struct, frozen=True, gc=False):
     """Where it was heard, if it is no route but a station of ours."""
 
 
-Told: TypeAlias = RemoteMac | Candidate
+Outcome: TypeAlias = RemoteMac | Candidate
 """What is told of one route: a row stands for the winner's, where it says all there is to say about it."""
-Story: TypeAlias = RemoteMac | tuple[Told, ...]
+Verdicts: TypeAlias = RemoteMac | tuple[Outcome, ...]
 """What is told of one MAC; the row by itself where there is no more."""
 
 
@@ -178,7 +178,7 @@ class Alert(Struct, frozen=True, order=True):
 class Moves(Struct, frozen=True, gc=False):
     """Where a MAC was last, and when it moved lately: the memory of duplicate detection (RFC 7432 15.1)."""
 
-    place: bytes
+    location: bytes
     times: tuple[float, ...] = ()
     duplicate_since: float | None = None
     frozen: Direct | None = None
@@ -195,7 +195,7 @@ class Intent(Struct, frozen=True):
     """Every peer has told all it has, or the time to wait for it is over: what is not here may be deleted."""
     why: str = "no peer has told its routes yet"
     macs: Table[RowKey, RemoteMac] = Table()
-    judged: Table[Mac, Story] = Table()
+    judged: Table[Mac, Verdicts] = Table()
     """Every candidate of a MAC with its verdict."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
     moves: Table[RowKey, Moves] = Table()
@@ -224,7 +224,7 @@ class Intent(Struct, frozen=True):
     own_touched: tuple[OwnKey, ...] = ()
     lost: tuple[RowKey, ...] = ()
     """Stations that a better route beat just now."""
-    astray: tuple[RowKey, ...] = ()
+    unverified: tuple[RowKey, ...] = ()
     """Stations that were lost, and whose winner left: nobody knows whether they are still here."""
     due: float | None = None
     """When time alone changes something: a frozen MAC recovers, a window ends."""
@@ -233,19 +233,19 @@ class Intent(Struct, frozen=True):
 NOTHING: Final = Intent()
 
 
-def all_told(story: Story | tuple[()]) -> tuple[Told, ...]:
+def all_outcomes(story: Verdicts | tuple[()]) -> tuple[Outcome, ...]:
     """Return what is told, one by one."""
     return (story,) if isinstance(story, RemoteMac) else story
 
 
 def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
     """Return everything that was judged for a MAC."""
-    return tuple(in_words(told) for told in all_told(intent.judged.get(mac, ())))
+    return tuple(in_words(told) for told in all_outcomes(intent.judged.get(mac, ())))
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which something was judged."""
-    return {(told.vni, mac) for told in all_told(intent.judged.get(mac, ()))}
+    return {(told.vni, mac) for told in all_outcomes(intent.judged.get(mac, ()))}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
@@ -254,7 +254,7 @@ def is_lost_here(intent: Intent, key: RowKey) -> bool:
     return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
 
 
-def in_words(told: Told) -> Candidate:
+def in_words(told: Outcome) -> Candidate:
     """Return the candidate; one that a row stands for had no host address and no segment."""
     if isinstance(told, Candidate):
         return told

@@ -48,14 +48,14 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, *, journal: bool = False) -> None:
         super().__init__()
-        self._journal = journal
+        self._history = journal
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {"ts": _timestamp(record), "level": record.levelname.lower(), "event": record.getMessage()}
         entry |= {name: _plain(value) for name, value in _fields(record).items()}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>" if self._journal else ""
+        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>" if self._history else ""
         return prefix + json.dumps(entry)
 
 

@@ -19,7 +19,7 @@ from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbour, Refusal, Verb, singly
+from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbor, Refusal, Verb, singly
 from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.report import Trouble
@@ -49,12 +49,12 @@ class Mishaps:
 
     def __init__(self, kernel) -> None:
         self.kernel = kernel
-        self.sent: list[Neighbour] = []
+        self.sent: list[Neighbor] = []
         self.looked = 0
         self.dumps = 0
         self.crash_after: int | None = None
         """So many messages are still carried out, then the process dies."""
-        self.refused: Callable[[Neighbour], int] = lambda _: 0
+        self.refused: Callable[[Neighbor], int] = lambda _: 0
         """The errno with which a message is refused, or 0."""
         self.answers_lost = False
         """What is sent is carried out, and nobody says so."""
@@ -72,15 +72,15 @@ class Mishaps:
         self.dumps += 1
         return [entry for entry in self.kernel.rows(bridges, ports) if not self.unseen(entry)]
 
-    def neighbours(self, devices: Sequence[int]) -> list[Entry]:
-        return self.kernel.neighbours(devices)
+    def neighbors(self, devices: Sequence[int]) -> list[Entry]:
+        return self.kernel.neighbors(devices)
 
     def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]:
         self._see()
         self.looked += len(keys)
         return self.kernel.get_many(keys)
 
-    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         refusals: list[Refusal] = []
         alone = list(singly(messages))
         for index, message in enumerate(alone):
@@ -157,7 +157,7 @@ class Leaf:
         gone = {key for key in self.target.keys_of(hints.gone) if self.engine.knows("fdb", key)}
         hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys - hints.gone) | gone}
         if hints.links_changed:
-            self.engine.doubt_ground()
+            self.engine.suspect_attachments()
         for kind, key in self.engine.backlog.due(self.now, 1000):
             hinted[kind].add(key)
         return self._run(survey=hints.overrun or self.target.holds(hints.bounced), hinted=hinted)
@@ -206,4 +206,4 @@ def written(mac: str, vtep: Ip) -> list[str]:
 
 def station_gone(world: World, mac: Mac, port: str = "h0") -> list[Refusal]:
     """The bridge forgets a station, as it does when it has not heard of it for a while."""
-    return world.kernel.send([Neighbour(Verb.DELETE, world.index(port), mac, NTF_MASTER, 0)])
+    return world.kernel.send([Neighbor(Verb.DELETE, world.index(port), mac, NTF_MASTER, 0)])

@@ -14,7 +14,7 @@ from tests.contract.worlds import (
     why_no_namespace,
 )
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.linux.wire.neighbor import Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import Half, Neighbor, Verb
 
 STATIONS = {"a": Mac.parse("02:00:00:00:00:0a"), "b": Mac.parse("02:00:00:00:00:0b")}
 ODD = {"zero": ZERO_MAC, "multicast": Mac.parse("01:00:5e:00:00:05")} | MACS
@@ -91,5 +91,5 @@ def play(world: World, step: tuple) -> dict:
     }
 
 
-def message(world: World, fields: dict) -> Neighbour:
-    return Neighbour(**fields | {"port": world.index(fields["port"])})
+def message(world: World, fields: dict) -> Neighbor:
+    return Neighbor(**fields | {"port": world.index(fields["port"])})

@@ -16,7 +16,7 @@ from vtep.errors import KernelError
 from vtep.linux.attachment import Ready, judge
 from vtep.linux.socket import Kernel
 from vtep.linux.wire.link import request_links
-from vtep.linux.wire.neighbor import RTM_NEWLINK, Answer, Half, Neighbour, split
+from vtep.linux.wire.neighbor import RTM_NEWLINK, Answer, Half, Neighbor, split
 
 
 def test_iproute2_calls_the_standard_rows_extern_learn(real_world) -> None:
@@ -135,7 +135,7 @@ def test_a_port_that_left_its_bridge_has_no_bridge_half_to_read(any_world) -> No
 
 def test_extended_acknowledgements_carry_the_kernels_words(real_world) -> None:
     with real_world() as world:
-        (refusal,) = world.kernel.send([Neighbour(CREATE, 0, M, BOTH | EXT, OURS, VTEP_A)])
+        (refusal,) = world.kernel.send([Neighbor(CREATE, 0, M, BOTH | EXT, OURS, VTEP_A)])
 
         assert refusal.text == "invalid ifindex"
 
@@ -148,7 +148,7 @@ def test_without_the_capability_a_write_is_refused_and_reading_works(real_world)
         def try_as_nobody() -> None:
             drop_capabilities_of_this_thread()
             with Kernel() as kernel:
-                outcome.extend(kernel.send([Neighbour(CREATE, vxlan, M, BOTH | EXT, OURS, VTEP_A)]))
+                outcome.extend(kernel.send([Neighbor(CREATE, vxlan, M, BOTH | EXT, OURS, VTEP_A)]))
                 outcome.append(len(kernel.rows([bridge])))
 
         thread = threading.Thread(target=try_as_nobody)
@@ -167,7 +167,7 @@ def test_a_closed_kernel_raises_instead_of_answering(real_world) -> None:
     with real_world() as world:
         world.kernel.close()
 
-        message = Neighbour(CREATE, 2, M, BOTH | EXT, OURS, VTEP_A)
+        message = Neighbor(CREATE, 2, M, BOTH | EXT, OURS, VTEP_A)
         for ask in (world.kernel.links, world.kernel.drain, lambda: world.kernel.send([message])):
             with pytest.raises(KernelError) as caught:
                 ask()

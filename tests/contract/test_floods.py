@@ -1,4 +1,4 @@
-"""Flood rows and neighbour rows, ours and everybody else's: the same in memory and on Linux."""
+"""Flood rows and neighbor rows, ours and everybody else's: the same in memory and on Linux."""
 
 import pytest
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from tests.contract.test_rows import delete, flood
 from tests.contract.worlds import World, ip, render
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.intent import Host
-from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, Neighbour, Verb
+from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, Neighbor, Verb
 from vtep.reconcile.claims import Claims
 from vtep.store.table import Table
 
@@ -40,7 +40,7 @@ def by_hand(dst: Ip):
 
 
 def flood_as(dst: Ip, verb: Verb, state: int = PERMANENT, flags: int = SELF):
-    return lambda world: world.kernel.send([Neighbour(verb, world.index("vx0"), ZERO_MAC, flags, state, dst)])
+    return lambda world: world.kernel.send([Neighbor(verb, world.index("vx0"), ZERO_MAC, flags, state, dst)])
 
 
 def troubles(leaf: Leaf) -> list[tuple[str, str, str]]:
@@ -149,7 +149,7 @@ def test_an_earlier_lifes_flood_rows_go_once_the_picture_is_complete(leaf: Leaf)
     assert successor.floods() == [A]
 
 
-# Neighbours
+# Neighbors
 
 
 def suppress(world: World, on: bool = True) -> None:
@@ -168,8 +168,8 @@ def host(leaf: Leaf, hosts: dict[Ip, Mac], *, router: bool = False) -> None:
     leaf._take(complete=True, hosts=rows, touched=(), touched_floods=(), touched_hosts=touched)
 
 
-def neighbours(leaf: Leaf) -> list[str]:
-    rows = leaf.world.kernel.neighbours([leaf.world.index("br0")])
+def neighbors(leaf: Leaf) -> list[str]:
+    rows = leaf.world.kernel.neighbors([leaf.world.index("br0")])
     return render([row for row in rows if row.mac in (M, N)], leaf.world, NAMES)
 
 
@@ -180,7 +180,7 @@ def answer(address: Ip, mac: str = "m") -> str:
 def write(address: Ip, mac: Mac, state: int, flags: int = 0, protocol: int | None = None):
     family = AF_INET6 if address.is_v6 else AF_INET
     return lambda world: world.kernel.send(
-        [Neighbour(Verb.REPLACE, world.index("br0"), mac, flags, state, family=family, ip=address, protocol=protocol)]
+        [Neighbor(Verb.REPLACE, world.index("br0"), mac, flags, state, family=family, ip=address, protocol=protocol)]
     )
 
 
@@ -191,28 +191,28 @@ def answering(leaf: Leaf) -> Leaf:
     return leaf
 
 
-def test_neighbour_rows_come_change_and_go(answering: Leaf) -> None:
+def test_neighbor_rows_come_change_and_go(answering: Leaf) -> None:
     host(answering, {IP1: M, IP6: M})
     assert answering.pass_().created == 2
-    assert neighbours(answering) == [answer(IP1), answer(IP6)]
+    assert neighbors(answering) == [answer(IP1), answer(IP6)]
 
     host(answering, {IP1: N})
     report = answering.pass_()
 
     assert (report.replaced, report.deleted) == (1, 1)
-    assert neighbours(answering) == [answer(IP1, "n")]
+    assert neighbors(answering) == [answer(IP1, "n")]
     assert answering.survey().applied == 0
 
 
-def test_neighbour_rows_are_only_where_the_bridge_answers(leaf: Leaf) -> None:
+def test_neighbor_rows_are_only_where_the_bridge_answers(leaf: Leaf) -> None:
     host(leaf, {IP1: M})
     leaf.pass_()
-    assert (neighbours(leaf), troubles(leaf)) == ([], [])
+    assert (neighbors(leaf), troubles(leaf)) == ([], [])
 
     suppress(leaf.world)
     leaf.survey()
 
-    assert neighbours(leaf) == [answer(IP1)]
+    assert neighbors(leaf) == [answer(IP1)]
 
 
 def test_rows_of_an_earlier_life_are_known_by_their_tag(answering: Leaf) -> None:
@@ -223,7 +223,7 @@ def test_rows_of_an_earlier_life_are_known_by_their_tag(answering: Leaf) -> None
 
     report = successor.survey()
 
-    assert (neighbours(successor), report.deleted) == ([answer(IP1)], 1)
+    assert (neighbors(successor), report.deleted) == ([answer(IP1)], 1)
 
 
 @pytest.mark.parametrize("address", [IP1, IP6], ids=["IPv4", "IPv6"])
@@ -233,36 +233,36 @@ def test_what_the_bridge_found_out_by_asking_makes_way(answering: Leaf, address:
 
     answering.survey()
 
-    assert neighbours(answering) == [answer(address)]
+    assert neighbors(answering) == [answer(address)]
 
 
 def test_an_operators_permanent_row_is_contested_until_it_goes(answering: Leaf) -> None:
     answering.hand(write(IP1, N, PERMANENT))
-    theirs = neighbours(answering)
+    theirs = neighbors(answering)
     host(answering, {IP1: M, IP2: M})
 
     answering.survey()
 
-    assert (neighbours(answering), troubles(answering)) == (
+    assert (neighbors(answering), troubles(answering)) == (
         sorted([*theirs, answer(IP2)]),
-        [("neighbour", "contested", "foreign")],
+        [("neighbor", "contested", "foreign")],
     )
     host(answering, {})
     answering.survey()
-    assert neighbours(answering) == theirs
+    assert neighbors(answering) == theirs
 
 
-def test_a_bridge_that_was_down_gets_its_neighbour_rows_back(answering: Leaf) -> None:
+def test_a_bridge_that_was_down_gets_its_neighbor_rows_back(answering: Leaf) -> None:
     host(answering, {IP1: M, IP6: N})
     answering.pass_()
 
     answering.world.set_up("br0", False)
     answering.pass_()
-    assert neighbours(answering) == []
+    assert neighbors(answering) == []
     answering.world.set_up("br0", True)
     answering.pass_()
 
-    assert neighbours(answering) == [answer(IP1), answer(IP6, "n")]
+    assert neighbors(answering) == [answer(IP1), answer(IP6, "n")]
 
 
 def test_a_router_is_told_as_one(answering: Leaf) -> None:
@@ -278,6 +278,6 @@ def test_a_router_is_told_as_one(answering: Leaf) -> None:
 
 
 def _flags(leaf: Leaf) -> int:
-    rows = leaf.world.kernel.neighbours([leaf.world.index("br0")])
+    rows = leaf.world.kernel.neighbors([leaf.world.index("br0")])
     (row,) = [row for row in rows if row.ip == IP6 and row.family != AF_BRIDGE]
     return row.flags

@@ -21,7 +21,7 @@ from tests.contract.test_rows import (
 )
 from vtep.addr import Mac
 from vtep.linux.memory.kernel import Crashed
-from vtep.linux.wire.neighbor import NTF_MASTER, Neighbour
+from vtep.linux.wire.neighbor import NTF_MASTER, Neighbor
 
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
 
@@ -33,8 +33,8 @@ def world(any_world):
         yield world
 
 
-def many(world, port: str = "vx0", flags: int = BOTH | EXT) -> list[Neighbour]:
-    return [Neighbour(CREATE, world.index(port), mac, flags, OURS, VTEP_A) for mac in MANY]
+def many(world, port: str = "vx0", flags: int = BOTH | EXT) -> list[Neighbor]:
+    return [Neighbor(CREATE, world.index(port), mac, flags, OURS, VTEP_A) for mac in MANY]
 
 
 def test_a_thousand_adds_of_ours_give_no_hint(world) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.worlds import LOCAL6, MACS, World, render, render_refusals
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Half, Neighbor, Verb
 
 CREATE, REPLACE, APPEND, DELETE = Verb.CREATE, Verb.REPLACE, Verb.APPEND, Verb.DELETE
 USE_NOTHING, SELF, MASTER, BOTH, EXT, STICKY = 0, 0x02, 0x04, 0x06, 0x10, 0x40
@@ -24,7 +24,7 @@ def add(
     mac: Mac = M, dst: Ip | None = VTEP_A, verb: Verb = REPLACE, flags: int = BOTH | EXT, state: int = OURS, **more
 ):
     port = more.pop("port", "vx0")
-    return lambda world: world.kernel.send([Neighbour(verb, world.index(port), mac, flags, state, dst, **more)])
+    return lambda world: world.kernel.send([Neighbor(verb, world.index(port), mac, flags, state, dst, **more)])
 
 
 def delete(mac: Mac = M, flags: int = BOTH, dst: Ip | None = None, **more) -> Step:
@@ -103,7 +103,7 @@ CASES = (
     Case("the zero MAC has no bridge half", [add(ZERO_MAC, verb=APPEND)], [], ["EINVAL"]),
     Case("a unicast MAC has one VTEP, APPEND changes nothing", [add(), add(verb=APPEND, dst=VTEP_B)], [BRIDGE, TUNNEL]),
     Case("sticky is not heard with EXT_LEARNED", [add(flags=MASTER | EXT | STICKY, dst=None)], [BRIDGE]),
-    Case("an unknown device", [lambda world: world.kernel.send([Neighbour(CREATE, 999, M, BOTH | EXT, OURS, VTEP_A)])], [], ["ENODEV"]),
+    Case("an unknown device", [lambda world: world.kernel.send([Neighbor(CREATE, 999, M, BOTH | EXT, OURS, VTEP_A)])], [], ["ENODEV"]),
     Case("the protocol tag is dropped", [add(protocol=229)], [BRIDGE, TUNNEL]),
     # Moves
     Case("another VTEP replaces in place", [add(), add(dst=VTEP_B)], [BRIDGE, TUNNEL_B]),
@@ -192,7 +192,7 @@ def test_refusals_name_their_messages_and_the_rest_of_the_batch_goes_on(any_worl
     with any_world() as world:
         vxlan = world.index("vx0")
         macs = [Mac(b"\2\0\0\0\1" + bytes([place])) for place in range(200)]
-        messages = [Neighbour(CREATE, vxlan, mac, BOTH | EXT, OURS, VTEP_A) for mac in macs]
+        messages = [Neighbor(CREATE, vxlan, mac, BOTH | EXT, OURS, VTEP_A) for mac in macs]
         messages[3] = messages[2]
         messages[150] = messages[149]
         messages[199] = messages[198]
@@ -211,9 +211,9 @@ def test_of_many_alike_in_one_message_each_is_refused_by_its_own_index(any_world
     with any_world() as world:
         vxlan = world.index("vx0")
         first, *rest = macs = [Mac(b"\2\0\0\0\1" + bytes([place])) for place in range(200)]
-        world.kernel.send([Neighbour(CREATE, vxlan, macs[place], BOTH | EXT, OURS, VTEP_A) for place in (3, 150)])
-        many = Neighbour(CREATE, vxlan, first, BOTH | EXT, OURS, VTEP_A, also=tuple(rest))
-        gone = Neighbour(DELETE, vxlan, macs[199], SELF, 0, also=(M,))
+        world.kernel.send([Neighbor(CREATE, vxlan, macs[place], BOTH | EXT, OURS, VTEP_A) for place in (3, 150)])
+        many = Neighbor(CREATE, vxlan, first, BOTH | EXT, OURS, VTEP_A, also=tuple(rest))
+        gone = Neighbor(DELETE, vxlan, macs[199], SELF, 0, also=(M,))
 
         refusals = world.kernel.send([many, gone])
 
@@ -235,7 +235,7 @@ def test_reading_back_answers_in_the_order_asked_with_gaps(any_world) -> None:
     with any_world() as world:
         vxlan = world.index("vx0")
         macs = [Mac(b"\2\0\0\0\1" + bytes([place])) for place in range(150)]
-        world.kernel.send([Neighbour(CREATE, vxlan, mac, BOTH | EXT, OURS, VTEP_A) for mac in macs[::2]])
+        world.kernel.send([Neighbor(CREATE, vxlan, mac, BOTH | EXT, OURS, VTEP_A) for mac in macs[::2]])
 
         found = world.kernel.get_many([(vxlan, mac, half) for mac in macs for half in Half])
 
@@ -303,5 +303,5 @@ def test_host_rows_after(case: Case, any_world) -> None:
         for step in case.steps:
             refusals = step(world)
 
-        found = [row for row in world.kernel.neighbours([bridge]) if row.ip in (HOST4, HOST6)]
+        found = [row for row in world.kernel.neighbors([bridge]) if row.ip in (HOST4, HOST6)]
         assert (case.rows, case.refusals) == (render(found, world, NAMES), render_refusals(refusals))

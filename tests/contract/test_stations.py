@@ -11,9 +11,9 @@ from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import Targets, VniConfig
 from vtep.evpn.station import Station
-from vtep.linux.wire.neighbor import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbour, Verb
+from vtep.linux.wire.neighbor import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbor, Verb
 from vtep.local.stations import News
-from vtep.local.watcher import AT_ONCE, AUDIT_S, SURVEY_EVERY, Learner
+from vtep.local.watcher import AT_ONCE, AUDIT_S, SURVEY_EVERY, LocalStationWatcher
 
 VNI = Vni(100)
 IP1, IP2 = Ip.parse("172.16.0.1"), Ip.parse("172.16.0.2")
@@ -32,7 +32,7 @@ class Leaf:
         self.world = world
         self.now = 1000.0
         self.news: list[News] = []
-        self.learner = Learner(vnis or (config(),), world.ear, self.news.append, lambda: self.now)
+        self.learner = LocalStationWatcher(vnis or (config(),), world.ear, self.news.append, lambda: self.now)
 
     def told(self) -> list[str]:
         """Return one line for each that was told, as `heard m h0 static 172.16.0.1`."""
@@ -86,7 +86,7 @@ def sends(mac: Mac = M, port: str = "h0"):
 
 def entry(port: str = "h0", mac: Mac = M, state: int = NOARP, flags: int = NTF_MASTER, verb: Verb = REPLACE):
     """An operator's row, as by `bridge fdb replace`."""
-    return lambda world: world.kernel.send([Neighbour(verb, world.index(port), mac, flags, state)])
+    return lambda world: world.kernel.send([Neighbor(verb, world.index(port), mac, flags, state)])
 
 
 def expires(mac: Mac = M, port: str = "h0"):
@@ -94,10 +94,10 @@ def expires(mac: Mac = M, port: str = "h0"):
 
 
 def host(ip: Ip = IP1, mac: Mac = M, state: int = REACHABLE, device: str = "br0", verb: Verb = REPLACE, **more):
-    """A neighbour row, as ARP or an operator makes it."""
+    """A neighbor row, as ARP or an operator makes it."""
     fields = {"flags": 0} | more
     return lambda world: world.kernel.send(
-        [Neighbour(verb, world.index(device), mac, state=state, family=AF_INET, ip=ip, **fields)]
+        [Neighbor(verb, world.index(device), mac, state=state, family=AF_INET, ip=ip, **fields)]
     )
 
 
@@ -227,9 +227,9 @@ def test_lost_events_are_noticed_on_a_real_bridge(real_world) -> None:
         assert leaf.learner.overruns
 
 
-def many(world: World, count: int = 1000, verb: Verb = CREATE, **fields) -> list[Neighbour]:
+def many(world: World, count: int = 1000, verb: Verb = CREATE, **fields) -> list[Neighbor]:
     values = {"port": world.index("h0"), "flags": NTF_MASTER, "state": REACHABLE} | fields
-    return [Neighbour(verb, mac=Mac(b"\2\0\0\1" + place.to_bytes(2)), **values) for place in range(count)]
+    return [Neighbor(verb, mac=Mac(b"\2\0\0\1" + place.to_bytes(2)), **values) for place in range(count)]
 
 
 def test_our_own_writes_are_not_heard(real_world) -> None:
@@ -298,7 +298,7 @@ def test_a_bridge_without_an_address_is_no_gateway(world: World) -> None:
 def test_who_does_not_announce_does_not_listen(world: World) -> None:
     opened = []
     world.station_sends(M, "h0")
-    learner = Learner([config(announce=False)], lambda: opened.append(1) or world.ear(), print, lambda: 0.0)
+    learner = LocalStationWatcher([config(announce=False)], lambda: opened.append(1) or world.ear(), print, lambda: 0.0)
 
     asyncio.run(learner.settle())
     assert not opened
@@ -333,7 +333,7 @@ def test_ten_thousand_stations_are_told_in_small_portions_whether_they_come_or_g
         come.append(len(news.heard))
         go.append(len(news.gone))
 
-    learner = Learner([config()], world.ear, tell, lambda: 0.0)
+    learner = LocalStationWatcher([config()], world.ear, tell, lambda: 0.0)
     asyncio.run(learner.settle())
     world.kernel.send(many(world, 5_000, verb=Verb.DELETE))
     asyncio.run(learner.settle())

@@ -20,7 +20,7 @@ import msgspec
 from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.socket import STATIONS, Kernel
-from vtep.linux.wire.neighbor import AF_BRIDGE, Entry, Half, Neighbour, Refusal, Verb
+from vtep.linux.wire.neighbor import AF_BRIDGE, Entry, Half, Neighbor, Refusal, Verb
 
 CLONE_NEWNET = 0x40000000
 LOCAL = Ip.parse("10.0.0.1")
@@ -128,7 +128,7 @@ class NamespaceWorld(World):
         send_frame(witness, SENTINEL)
         index = links[witness].index
         wait_until(lambda: self.kernel.get(index, SENTINEL, Half.BRIDGE) is not None, "the sentinel is learned")
-        self.kernel.send([Neighbour(Verb.DELETE, index, SENTINEL, 4, 0)])
+        self.kernel.send([Neighbor(Verb.DELETE, index, SENTINEL, 4, 0)])
 
     def _wait_until_forwarding(self, name: str) -> None:
         def forwarding() -> bool:

@@ -18,7 +18,7 @@ from vtep.feed.exabgp.json import decode
 CAPTURES = Path(__file__).parents[1] / "captures"
 
 
-def hear(line: bytes) -> None:
+def receive(line: bytes) -> None:
     """Either the line means something that its types can hold, or it is refused; anything else is a finding."""
     try:
         heard = decode(line)
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as seeds:
         if not corpora:
             save_seeds(Path(seeds))
-        atheris.Setup([sys.argv[0], *options, *(corpora or [seeds])], hear)
+        atheris.Setup([sys.argv[0], *options, *(corpora or [seeds])], receive)
         atheris.Fuzz()
 
 

@@ -14,8 +14,8 @@ from vtep.evpn.event import (
     Answered,
     EndOfRib,
     Event,
-    Heard,
     PeerOpened,
+    Received,
     RefreshBegan,
     RefreshEnded,
     SessionClosed,
@@ -30,8 +30,8 @@ from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
 
 
-def assert_inside_types(heard: Heard) -> None:
-    assert type(heard) is Heard
+def assert_inside_types(heard: Received) -> None:
+    assert type(heard) is Received
     assert heard.time is None or (type(heard.time) is float and math.isfinite(heard.time))
     assert heard.pid is None or type(heard.pid) is int
     assert heard.counter is None or type(heard.counter) is int

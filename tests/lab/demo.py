@@ -18,7 +18,7 @@ from typing import Final
 from tests.lab.namespaces import CommandFailed, Lab, Missing, Node, logs
 from tests.lab.sightings import Sightings
 from tests.lab.speaker import Speaker
-from tests.lab.story import DRAWING, Story, Untrue, prepare
+from tests.lab.story import DRAWING, Untrue, Verdicts, prepare
 from tests.lab.telling import Teller
 from tests.lab.topology import VXLAN, Topology, address
 from tests.lab.vtep import VTEP
@@ -76,14 +76,14 @@ def _told(lab: Lab, teller: Teller, macs: int, *, keep: bool) -> int:
     prepare(network)
     first, second = network.remotes
     with Speaker(first, address(1)) as one, Speaker(second, address(2)) as other, Sightings(network.leaf) as sightings:
-        story = Story(network, (one, other), sightings, teller)
+        story = Verdicts(network, (one, other), sightings, teller)
         status = _judged(story, lab, teller, macs, restore=keep)
         if keep:
             _stay(network.leaf, teller)
     return status
 
 
-def _judged(story: Story, lab: Lab, teller: Teller, macs: int, *, restore: bool) -> int:
+def _judged(story: Verdicts, lab: Lab, teller: Teller, macs: int, *, restore: bool) -> int:
     try:
         result = story.tell(macs)
         if restore:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import HostKey, RowKey
-from vtep.observe.history import Entry, Journal
+from vtep.observe.history import History, HistoryEntry
 from vtep.observe.model import (
     CONTESTED,
     FAILED,
@@ -32,7 +32,7 @@ from vtep.observe.model import (
     FeedStatus,
     KernelRow,
     MacStatus,
-    NeighbourStatus,
+    NeighborStatus,
     PeerStatus,
     Status,
     Sync,
@@ -99,7 +99,7 @@ class Figures:
         self._rows = {(row.vni, row.mac): row for row in rows}
         self._order = sorted(self._rows)
         self._hosts = {(host.vni, host.ip): host for host in _hosts(rows)}
-        self._journal = Journal()
+        self._history = History()
         self._batches: deque[Batch] = deque(maxlen=BATCHES_KEPT)
         self._news = asyncio.Event()
         self._given: dict[str, Any] = {}
@@ -125,8 +125,8 @@ class Figures:
             del self._order[bisect_left(self._order, key)]
         self._tell(gone=keys)
 
-    def happen(self, *entries: Entry) -> None:
-        self._tell(entries=[self._journal.add(entry, self.now, 7) for entry in entries])
+    def happen(self, *entries: HistoryEntry) -> None:
+        self._tell(entries=[self._history.add(entry, self.now, 7) for entry in entries])
 
     def forget(self) -> None:
         """Lose what was told, so that whoever did not read it yet has lagged."""
@@ -182,7 +182,7 @@ class Figures:
             ),
             kinds={"mac": counts, "flood": Counts(2, 2), "neighbor": Counts(len(self._hosts), len(self._hosts))},
             admin=("unix:/run/vtep/admin.sock",),
-            events=self._journal.number,
+            events=self._history.number,
         )
         return replace(plain, **self._given)
 
@@ -212,7 +212,7 @@ class Figures:
             macs=_counts(rows),
             macs_stale=sum(row.stale for row in rows),
             vteps=len({row.vtep for row in rows}),
-            neighbours=sum(host.vni == vni for host in self._hosts.values()),
+            neighbors=sum(host.vni == vni for host in self._hosts.values()),
             duplicates=sum("dup-warn" in row.alerts for row in rows),
         )
 
@@ -233,7 +233,7 @@ class Figures:
             if vni in {None, key[0]}
         ]
 
-    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
+    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
         keys = [key for key in sorted(self._hosts) if after is None or key > after]
         rows = [self._hosts[key] for key in keys[:most] if vni in {None, key[0]}]
         return Page(rows, keys[most - 1] if len(keys) > most else None, len(self._hosts), 7)
@@ -244,8 +244,8 @@ class Figures:
             return [_explained(row) for row in rows]
         return [_REFUSED] if mac == REFUSED_MAC and vni in {None, VNI_READY} else [_unheard(mac, vni)]
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[Entry], int]:
-        return self._journal.entries(after=after, since=since)
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
+        return self._history.entries(after=after, since=since)
 
     async def diff(self, vni: Vni | None) -> Comparison:
         differences = tuple(found for found in self.comparison.differences if vni in {None, found.vni})
@@ -298,12 +298,14 @@ def figures(macs: int = 0, *, troubled: bool = True) -> Figures:
     if troubled:
         filled.comparison = Comparison(DIFFERENCES, 0, len(TROUBLED) + macs + 1, 7)
     happened = (
-        Entry("peer-up", peer=ONE),
-        Entry("move", VNI_READY, TROUBLED[0].mac, TWO, ONE, TWO, "higher-seq", "moved from 10.0.0.1 to 10.0.0.2"),
-        Entry("contested", VNI_READY, TROUBLED[2].mac, reason="local-static"),
+        HistoryEntry("peer-up", peer=ONE),
+        HistoryEntry(
+            "move", VNI_READY, TROUBLED[0].mac, TWO, ONE, TWO, "higher-seq", "moved from 10.0.0.1 to 10.0.0.2"
+        ),
+        HistoryEntry("contested", VNI_READY, TROUBLED[2].mac, reason="local-static"),
     )
     for entry in happened:
-        filled._journal.add(entry, NOW - 30, 6)
+        filled._history.add(entry, NOW - 30, 6)
     return filled
 
 
@@ -327,9 +329,9 @@ def _is_asked_for(row: MacStatus, query: MacQuery) -> bool:
     )
 
 
-def _hosts(rows: Sequence[MacStatus]) -> list[NeighbourStatus]:
+def _hosts(rows: Sequence[MacStatus]) -> list[NeighborStatus]:
     return [
-        NeighbourStatus(row.vni, Ip(b"\xac\x10" + row.mac[4:]), row.mac, False, row.peer, row.rd, (), row.sync)
+        NeighborStatus(row.vni, Ip(b"\xac\x10" + row.mac[4:]), row.mac, False, row.peer, row.rd, (), row.sync)
         for row in rows
         if row.mac[3] == 0
     ]

@@ -261,7 +261,7 @@ class Leaves:
 
     # Traffic
 
-    def forget_neighbours(self) -> None:
+    def forget_neighbors(self) -> None:
         for station in self.stations.values():
             station.node.run("ip", "neigh", "flush", "dev", "eth0")
 

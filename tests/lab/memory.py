@@ -10,16 +10,16 @@ from typing import Any, Self, TypeVar
 
 from tests.lab.lines import Lines
 from vtep.addr import Mac, Vni
-from vtep.app.requests import Orders
+from vtep.app.requests import Requests
 from vtep.config import file as config
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import NTF_SELF, Neighbour, Verb
+from vtep.linux.wire.neighbor import NTF_SELF, Neighbor, Verb
 from vtep.observe.model import Explanation, MacStatus
 from vtep.observe.observer import Observer
 from vtep.observe.source import MacQuery
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
@@ -54,15 +54,15 @@ class MemoryLeaf:
                     continue
                 self.kernel.add_bridge(vni.bridge)
                 self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
-        self.listener = Listener(self.config, self.now)
-        self.observer = Observer(self.config, self.listener, lambda: self.now)
+        self.leaf = Leaf(self.config, self.now)
+        self.observer = Observer(self.config, self.leaf, lambda: self.now)
         self.observer.attached = True
         self.nudges = 0
-        self.orders = Orders(self.listener, self.observer, self._nudge)
+        self.requests = Requests(self.leaf, self.observer, self._nudge)
         target = KernelTarget(self.kernel, self.config.vnis)
         self.actor = Actor(Engine(KINDS, target, Claims()), lambda: self.now)
         self.observer.attach(self.actor, target, Histogram())
-        self.orders.attach(self.actor)
+        self.requests.attach(self.actor)
         self._runner = asyncio.Runner()
         self.wait_for(self.observer.prepare())
 
@@ -72,20 +72,20 @@ class MemoryLeaf:
 
         return self._runner.run(wait())
 
-    def hear(self, *lines: bytes) -> None:
+    def receive(self, *lines: bytes) -> None:
         """Take lines, and let the kernel follow."""
-        self.listener.hear(lines, self.now)
+        self.leaf.receive(lines, self.now)
         self.judge()
         self.step()
 
     def come_up(self, *peers: str, restart_s: int | None = None) -> None:
         for peer in peers:
             said = (self.lines.opened(peer, restart_s), self.lines.up(peer), self.lines.end_of_rib(peer))
-            self.hear(*said)
+            self.receive(*said)
 
     def judge(self) -> None:
-        before = self.listener.intent
-        intent = self.listener.judge(self.now)
+        before = self.leaf.intent
+        intent = self.leaf.judge(self.now)
         self.observer.follow(before, intent)
         self.observer.look_at_peers()
         self.actor.offer(intent)
@@ -104,7 +104,7 @@ class MemoryLeaf:
 
     def strike(self, mac: str) -> None:
         """Take away the tunnel's half of a row, as another hand would."""
-        self.kernel.send([Neighbour(Verb.DELETE, self.port("vxlan100"), Mac.parse(mac), NTF_SELF, 0)])
+        self.kernel.send([Neighbor(Verb.DELETE, self.port("vxlan100"), Mac.parse(mac), NTF_SELF, 0)])
 
     def explain(self, mac: str, vni: int | None = None) -> Explanation:
         [explanation] = self.observer.explain(Mac.parse(mac), None if vni is None else Vni(vni))

@@ -67,8 +67,8 @@ def learnt(node: Node, bridge_port: str) -> set[str]:
     return {row["mac"] for row in rows if "extern_learn" not in row.get("flags", ())}
 
 
-def neighbours(node: Node, device: str) -> dict[str, str]:
-    """Return the MAC of each address that the device has a neighbour row for."""
+def neighbors(node: Node, device: str) -> dict[str, str]:
+    """Return the MAC of each address that the device has a neighbor row for."""
     rows = json.loads(node.run("ip", "-j", "neigh", "show", "dev", device) or "[]")
     return {row["dst"]: row["lladdr"] for row in rows if "lladdr" in row}
 

@@ -35,7 +35,7 @@ def ping(node: Node, address: str, deadline_s: float = 2.0) -> float | None:
             sent_at = time.monotonic()
             if sent_at >= end:
                 return None
-            # Without a route or a neighbour the kernel refuses to send; that may change before the deadline.
+            # Without a route or a neighbor the kernel refuses to send; that may change before the deadline.
             with contextlib.suppress(OSError):
                 raw.sendto(_echo_request(128 if v6 else 8, identifier, sequence), (address, 0))
             if _answered(raw, 129 if v6 else 0, identifier, sequence, min(end, sent_at + ASK_S)):
@@ -88,7 +88,7 @@ class Pings:
     def _run(self) -> None:
         start = time.monotonic()
         while not self._end.is_set():
-            # Without a neighbour the kernel refuses to send: that is a lost one too.
+            # Without a neighbor the kernel refuses to send: that is a lost one too.
             with contextlib.suppress(OSError):
                 self._raw.sendto(_echo_request(8, self._identifier, self.sent), (self._address, 0))
             self.sent += 1

@@ -1,4 +1,4 @@
-"""Which addresses are asked for across the underlay: ARP requests and neighbour solicitations inside of VXLAN.
+"""Which addresses are asked for across the underlay: ARP requests and neighbor solicitations inside of VXLAN.
 
 Listens at one port of the underlay's switch, so that no node is its own witness. Knows IPv4 underlays only, and not
 whether anybody answers.

@@ -19,7 +19,7 @@ from vtep.store.histogram import Histogram
 
 COUNTED = Figures(
     routes={("mac-ip", "current"): 9, ("mac-ip", "stale"): 1, ("imet", "current"): 2},
-    neighbours={(100, "ipv4"): 6, (100, "ipv6"): 2, (200, "ipv4"): 1},
+    neighbors={(100, "ipv4"): 6, (100, "ipv6"): 2, (200, "ipv4"): 1},
     foreign={100: 3},
     moves={100: 4, 200: 1},
     repaired={"mac": 2},

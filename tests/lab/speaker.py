@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """A route that the peer announced and has not withdrawn."""
 
     nlri: bytes
@@ -49,7 +49,7 @@ class Session(asyncio.Protocol):
         """By the monotonic clock."""
         self.ended_by = ""
         """Why it is over; nothing while it is not."""
-        self.heard: dict[bytes, Heard] = {}
+        self.heard: dict[bytes, Received] = {}
         """By the route's key. Read it through `Speaker.heard` while the peer still talks."""
         self.updates_heard = 0
         self.end_of_rib_heard = False
@@ -140,7 +140,7 @@ class Session(asyncio.Protocol):
         for nlri in update.withdrawn:
             self.heard.pop(wire.key_of(nlri), None)
         for nlri in update.announced:
-            self.heard[wire.key_of(nlri)] = Heard(nlri, update.next_hop, update.attributes)
+            self.heard[wire.key_of(nlri)] = Received(nlri, update.next_hop, update.attributes)
 
     def _asked_again(self, subtype: int) -> None:
         self.refreshes_heard.append(subtype)
@@ -220,7 +220,7 @@ class Speaker:
         wait_until(lambda: len(self.established()) >= peers, deadline_s, f"{peers} established sessions")
         return self.established()[-1]
 
-    def heard(self, session: Session) -> dict[bytes, Heard]:
+    def heard(self, session: Session) -> dict[bytes, Received]:
         """Return the routes that the peer has announced and not withdrawn, by key."""
         return self._do(lambda: dict(session.heard))
 

@@ -55,7 +55,7 @@ class Untrue(Exception):  # noqa: N818 - what it is
     """Something that the story tells did not happen; the message says what, and what was seen instead."""
 
 
-class Story:
+class Verdicts:
     """One telling, in a network that is up, with a speaker at each remote."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Story:
         self._teller.step(f"lab up: {nodes} network namespaces; stations know nothing of each other, learning is off")
         self._no_ping("ping before BGP")
         # Otherwise the stations would ask again only when their second is over.
-        self._forget_neighbours()
+        self._forget_neighbors()
 
     def _first_mac(self) -> float:
         """Start the product; the first MAC waits at remote1 for the session."""
@@ -248,7 +248,7 @@ class Story:
             lambda: {row for row in self._rows() if row[0] == overlay.FLOOD_MAC} == wanted, ROW_S, "those flood rows"
         )
 
-    def _forget_neighbours(self) -> None:
+    def _forget_neighbors(self) -> None:
         for station in (self.here, self.there):
             station.node.run("ip", "neigh", "flush", "dev", "eth0")
 

@@ -49,7 +49,7 @@ class Station:
             f"link set dev eth0 address {self.mac} mtu {MTU_STATION} up",
             f"addr add {self.ip}/24 dev eth0",
             f"addr add {self.ip6}/64 dev eth0 nodad",
-            *(line for other in self._known for line in _neighbour_rows(other)),
+            *(line for other in self._known for line in _neighbor_rows(other)),
         )
 
     def speak(self, *macs: str) -> None:
@@ -63,9 +63,9 @@ class Station:
         self.node.ip("link del dev eth0")
 
     def know(self, other: "Station") -> None:
-        """Have fixed neighbour rows for the other, which need no broadcast and outlive a move."""
+        """Have fixed neighbor rows for the other, which need no broadcast and outlive a move."""
         self._known.append(other)
-        self.node.ip(*_neighbour_rows(other))
+        self.node.ip(*_neighbor_rows(other))
 
 
 class Topology:
@@ -132,10 +132,10 @@ def address6(number: int) -> str:
 
 
 def introduce(one: Station, other: Station) -> None:
-    """Give both stations neighbour rows for each other, for as long as nothing floods their questions."""
+    """Give both stations neighbor rows for each other, for as long as nothing floods their questions."""
     one.know(other)
     other.know(one)
 
 
-def _neighbour_rows(other: Station) -> list[str]:
+def _neighbor_rows(other: Station) -> list[str]:
     return [f"neigh replace {address_} lladdr {other.mac} dev eth0 nud permanent" for address_ in (other.ip, other.ip6)]

@@ -280,7 +280,7 @@ def unreach(nlris: Iterable[bytes]) -> bytes:
 
 
 def updates(routes: Iterable[Route], per_update: int = 50, size_max: int = SIZE_MAX) -> Iterator[bytes]:
-    """Pack routes in their order; neighbours of equal attributes share an UPDATE."""
+    """Pack routes in their order; neighbors of equal attributes share an UPDATE."""
     for (attributes_, next_hop), group in groupby(routes, lambda route: (route.attributes, route.next_hop)):
         room = size_max - len(update(reach(next_hop, ()) + attributes_)) - 1  # a long attribute needs one octet more
         for nlris in _chunks((route.nlri for route in group), per_update, room):

@@ -28,7 +28,7 @@ OTHER_WORDS = {
     *("won", "lost", "refused"),  # what became of a candidate
     *("create", "replace", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
     *("transient", "permanent", "full", "gone"),  # what an errno means
-    *("fdb", "flood", "neighbour"),  # the kinds
+    *("fdb", "flood", "neighbor"),  # the kinds
     *("freeze", "project", "vxlan"),  # an action, a function, a device
     "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
@@ -83,7 +83,7 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
     told, route = [], {"sites": (policy.vnis[100].site,)}
     for step in steps:
         route |= step
-        told += {standing.refusal for standing in judge(_route(**route), policy)}
+        told += {result.refusal for result in judge(_route(**route), policy)}
 
     section = (DOCS / "reasons.md").read_text().split("## Why a route may not win")[1].split("##")[0]
     documented = re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)

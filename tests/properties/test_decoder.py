@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.fuzz_decoder import hear
+from tests.fuzz.fuzz_decoder import receive
 from vtep.addr import Ip
 from vtep.errors import RouteError
 from vtep.evpn import attributes
@@ -57,15 +57,15 @@ octets = st.binary(max_size=80)
 @given(st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_arbitrary_octets_are_understood_or_refused(line):
-    hear(line)
-    hear(b"{" + line)
+    receive(line)
+    receive(b"{" + line)
 
 
 @given(values)
 @settings(max_examples=500, deadline=None)
 def test_arbitrary_json_is_understood_or_refused(value):
-    hear(json.dumps(value).encode())
-    hear(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
+    receive(json.dumps(value).encode())
+    receive(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 @given(st.sampled_from(LINES), st.data())
@@ -77,7 +77,7 @@ def test_a_damaged_real_line_is_understood_or_refused(line, data):
         end = data.draw(st.integers(start, min(len(damaged), start + 40)))
         damaged[start:end] = data.draw(octets | st.sampled_from([b"", b'"', b"{", b"null", b"[", b"1e999", b"-1"]))
 
-    hear(bytes(damaged))
+    receive(bytes(damaged))
 
 
 @given(st.sampled_from([line for line in LINES if line.startswith(b"{")]), st.data())
@@ -88,14 +88,14 @@ def test_a_real_line_with_a_strange_field_is_understood_or_refused(line, data):
     for parent, key in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
         parent[key] = data.draw(values)
 
-    hear(json.dumps(tree).encode())
+    receive(json.dumps(tree).encode())
 
 
 @given(st.lists(octets | st.builds(lambda code, value: bytes((code, len(value))) + value, st.integers(0, 12), octets)))
 @settings(max_examples=500, deadline=None)
 def test_arbitrary_nlri_octets_make_routes_or_complaints(raws):
-    hear(_line(announce={"l2vpn evpn": {"10.9.0.1": [{"raw": raw.hex()} for raw in raws]}}))
-    hear(_line(withdraw={"l2vpn evpn": [{"raw": raw.hex()} for raw in raws]}))
+    receive(_line(announce={"l2vpn evpn": {"10.9.0.1": [{"raw": raw.hex()} for raw in raws]}}))
+    receive(_line(withdraw={"l2vpn evpn": [{"raw": raw.hex()} for raw in raws]}))
 
 
 @given(
@@ -104,7 +104,7 @@ def test_arbitrary_nlri_octets_make_routes_or_complaints(raws):
 def test_arbitrary_communities_make_attributes_or_a_refusal(numbers):
     shared = {"extended-community": [{"value": number} for number in numbers]}
 
-    hear(_line(attribute=shared, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
+    receive(_line(attribute=shared, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
 
 
 @settings(deadline=None)
@@ -114,7 +114,7 @@ def test_arbitrary_pmsi_text_costs_no_route(pmsi):
 
     (event,) = heard.events
     assert len(event.routes) == 1
-    hear(_line(attribute={"pmsi": pmsi}, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
+    receive(_line(attribute={"pmsi": pmsi}, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
 
 
 rds = st.binary(min_size=8, max_size=8)

@@ -1,6 +1,6 @@
 """Leaves that hear the same stations and tell each other: whatever the timing, a MAC ends with one owner, on all of them.
 
-A fabric here is two or three leaves, each with the real judgement (`Listener`), a port where stations speak, and a
+A fabric here is two or three leaves, each with the real judgement (`Leaf`), a port where stations speak, and a
 session with every other leaf. What a leaf tells travels in order on each session, and arrives when the test says so. A
 station that lost its MAC to a route has lost its row of the bridge as well, so that its next frame is heard anew.
 """
@@ -11,15 +11,15 @@ from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vtep.projection.leaf import Leaf
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
-from vtep.evpn.event import Announced, EndOfRib, Event, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.event import Announced, EndOfRib, Event, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.station import Station
 from vtep.intent import OwnMac
-from vtep.projection.leaf import Listener
 
 VNI = Vni(100)
 MACS = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in (1, 2)]
@@ -32,15 +32,15 @@ def configuration(vtep: Ip) -> config.Config:
     return config.parse(f'[node]\nvtep = "{vtep}"\n[[vni]]\nvni = {VNI}\nimport_rt = ["65000:100"]\n')
 
 
-class Leaf:
+class Rig:
     """One leaf, with what it told and what is on the way to the others."""
 
     def __init__(self, number: int) -> None:
         self.vtep = Ip(bytes((10, 0, 0, number)))
-        self.listener = Listener(configuration(self.vtep), 0.0)
-        self.listener.may_announce(frozenset({VNI}))
+        self.leaf = Leaf(configuration(self.vtep), 0.0)
+        self.leaf.set_advertising(frozenset({VNI}))
         self.told: dict[bytes, MacIp] = {}
-        self.sessions: dict[Leaf, deque[Event]] = {}
+        self.sessions: dict[Rig, deque[Event]] = {}
         self.bridge: dict[Mac, Station] = {}
         """What its bridge has learnt at the port."""
         self.announced = self.withdrawn = 0
@@ -52,23 +52,23 @@ class Leaf:
         if self.bridge.get(mac) != station:
             changed = mac in self.bridge and self.bridge[mac].static == static
             self.bridge[mac] = station
-            self.listener.hear_stations(() if changed else (station,), changed=(station,) if changed else ())
+            self.leaf.learn_stations(() if changed else (station,), changed=(station,) if changed else ())
             self.judge()
 
     def forget(self, mac: Mac) -> None:
         """The station was silent for too long, or its port went down."""
         if self.bridge.pop(mac, None) is not None:
-            self.listener.hear_stations((), [(VNI, mac)])
+            self.leaf.learn_stations((), [(VNI, mac)])
             self.judge()
 
     def judge(self) -> None:
-        intent = self.listener.judge(0.0)
+        intent = self.leaf.judge(0.0)
         for mac in [mac for mac, station in self.bridge.items() if (VNI, mac) in intent.macs and not station.static]:
             del self.bridge[mac]  # our row took its place
-        astray = self.listener.take_astray()
-        if astray:
-            still = [self.bridge[mac] for _, mac in astray if mac in self.bridge]
-            self.listener.hear_stations(still, [key for key in astray if key[1] not in self.bridge])
+        unverified = self.leaf.take_unverified()
+        if unverified:
+            still = [self.bridge[mac] for _, mac in unverified if mac in self.bridge]
+            self.leaf.learn_stations(still, [key for key in unverified if key[1] not in self.bridge])
             self.judge()
             return
         wanted = {route.key: route for route in map(self._route, dict(intent.own.unordered()).values())}
@@ -83,14 +83,14 @@ class Leaf:
         self.sessions[other].append(EndOfRib(self.vtep))
 
     def take(self, event: Event) -> None:
-        self.listener.fold(Heard((event,)), 0.0)
+        self.leaf.fold(Received((event,)), 0.0)
         self.judge()
 
     def owns(self, mac: Mac) -> bool:
-        return (VNI, mac, None) in self.listener.intent.own
+        return (VNI, mac, None) in self.leaf.intent.own
 
     def sees(self, mac: Mac) -> Ip | None:
-        row = self.listener.intent.macs.get((VNI, mac))
+        row = self.leaf.intent.macs.get((VNI, mac))
         return self.vtep if self.owns(mac) else None if row is None else row.via.vtep
 
     def _tell(self, key: bytes, route: MacIp | None) -> None:
@@ -112,7 +112,7 @@ class Leaf:
 
 class Fabric:
     def __init__(self, leaves: int) -> None:
-        self.leaves = [Leaf(number) for number in (5, 3, 9)[:leaves]]
+        self.leaves = [Rig(number) for number in (5, 3, 9)[:leaves]]
         self.links = list(permutations(self.leaves, 2))
         self.heard = 0
         for sender, receiver in self.links:
@@ -144,11 +144,11 @@ class Fabric:
 
     @property
     def announced(self) -> int:
-        return sum(leaf.announced for leaf in self.leaves)
+        return sum(rig.announced for rig in self.leaves)
 
     @property
     def withdrawn(self) -> int:
-        return sum(leaf.withdrawn for leaf in self.leaves)
+        return sum(rig.withdrawn for rig in self.leaves)
 
 
 numbers = st.integers(0, 5)
@@ -191,8 +191,8 @@ def test_a_station_that_speaks_until_it_is_heard_ends_with_one_owner_and_all_agr
     fabric.settle()
 
     for mac, at in places.items():
-        assert [leaf.owns(mac) for leaf in fabric.leaves] == [number == at for number in range(leaves)]
-        assert {leaf.sees(mac) for leaf in fabric.leaves} == {fabric.leaves[at].vtep}
+        assert [rig.owns(mac) for rig in fabric.leaves] == [number == at for number in range(leaves)]
+        assert {rig.sees(mac) for rig in fabric.leaves} == {fabric.leaves[at].vtep}
 
 
 @given(st.sampled_from([2, 3]), happenings)
@@ -204,9 +204,9 @@ def test_when_everything_has_arrived_there_is_at_most_one_owner_and_all_agree(le
     fabric.settle()
 
     for mac in MACS:
-        owners = [leaf.vtep for leaf in fabric.leaves if leaf.owns(mac)]
+        owners = [rig.vtep for rig in fabric.leaves if rig.owns(mac)]
         assert len(owners) <= 1
-        assert {leaf.sees(mac) for leaf in fabric.leaves} == {owners[0] if owners else None}
+        assert {rig.sees(mac) for rig in fabric.leaves} == {owners[0] if owners else None}
 
 
 @given(st.sampled_from([2, 3]), happenings)
@@ -234,7 +234,7 @@ def test_a_mac_that_all_hear_at_once_settles_with_one_message_of_each_and_one_le
     fabric.settle()
 
     assert (fabric.announced, fabric.withdrawn) == (leaves, leaves - 1)
-    assert {str(leaf.sees(MACS[0])) for leaf in fabric.leaves} == {"10.0.0.3"}
+    assert {str(rig.sees(MACS[0])) for rig in fabric.leaves} == {"10.0.0.3"}
 
 
 @given(st.sampled_from([2, 3]), happenings, st.integers(0, 2))
@@ -247,4 +247,4 @@ def test_a_static_entry_keeps_its_mac_whatever_is_heard_elsewhere(leaves, histor
 
     fabric.settle()
 
-    assert {leaf.sees(MACS[0]) for leaf in fabric.leaves} == {home.vtep}
+    assert {rig.sees(MACS[0]) for rig in fabric.leaves} == {home.vtep}

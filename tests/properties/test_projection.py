@@ -13,7 +13,7 @@ from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Rou
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes, Election, Pmsi
 from vtep.evpn.ead import EthernetAd
-from vtep.evpn.event import Announced, EndOfRib, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Holds, Rib
@@ -21,7 +21,7 @@ from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, Intent, candidates_of
 from vtep.projection import draft
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.projection.project import Policy, project
 
 PEERS = [Ip.parse(text) for text in ("10.9.0.1", "10.9.0.2", "2001:db8::9")]
@@ -173,30 +173,30 @@ def identity(route: Heeded) -> tuple[Ip, bytes]:
     return route.peer, key_of(route)
 
 
-def announced(route: Heeded) -> Heard:
-    return Heard((Announced(route.peer, {key_of(route): route}),))
+def announced(route: Heeded) -> Received:
+    return Received((Announced(route.peer, {key_of(route): route}),))
 
 
-def withdrawn(route: Heeded) -> Heard:
-    return Heard((Withdrawn(route.peer, (key_of(route),)),))
+def withdrawn(route: Heeded) -> Received:
+    return Received((Withdrawn(route.peer, (key_of(route),)),))
 
 
-def up(peer: Ip) -> Heard:
-    return Heard((PeerOpened(peer, 120, True, True, True), SessionOpened(peer)))
+def up(peer: Ip) -> Received:
+    return Received((PeerOpened(peer, 120, True, True, True), SessionOpened(peer)))
 
 
-def lost(peer: Ip) -> Heard:
-    return Heard((SessionClosed(peer, "closing connection", lost=True),))
+def lost(peer: Ip) -> Received:
+    return Received((SessionClosed(peer, "closing connection", lost=True),))
 
 
-def a_rib(heard: list[Heard] = ()) -> Rib:
+def a_rib(heard: list[Received] = ()) -> Rib:
     rib = Rib(Holds(), 0.0)
     for one in heard:
-        rib.hear(one, 0.0)
+        rib.receive(one, 0.0)
     return rib
 
 
-sessions = often(PEERS).flatmap(lambda peer: often([up(peer), lost(peer), Heard((EndOfRib(peer),))]))
+sessions = often(PEERS).flatmap(lambda peer: often([up(peer), lost(peer), Received((EndOfRib(peer),))]))
 histories = st.lists(
     (mac_routes | ads | imets | segments).map(announced)
     | (mac_routes | ads | imets).map(announced)
@@ -255,7 +255,7 @@ def test_it_does_not_matter_either_when_every_arrival_is_judged(found, random):
     rib = a_rib()
     intent = project(rib, policy(), 0.0, changed=rib.index.take_changed())
     for route in final:
-        rib.hear(announced(route), 0.0)
+        rib.receive(announced(route), 0.0)
         intent = project(rib, policy(), 0.0, intent, rib.index.take_changed())
 
     assert told(intent) == told(project(rib, policy(), 0.0))
@@ -269,7 +269,7 @@ def test_telling_everything_again_changes_nothing(found):
     before = project(rib, policy(), 0.0, changed=rib.index.take_changed())
 
     for route in final:
-        rib.hear(announced(route), 1.0)
+        rib.receive(announced(route), 1.0)
     after = project(rib, policy(), 1.0, before, rib.index.take_changed())
 
     assert (told(after), after.generation, after.touched) == (told(before), before.generation, ())
@@ -280,7 +280,7 @@ def test_telling_everything_again_changes_nothing(found):
 def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, data):
     rib, intent, toml = a_rib(), NOTHING, OURS
     for now, heard in enumerate(history):
-        rib.hear(heard, float(now))
+        rib.receive(heard, float(now))
         changed = rib.index.take_changed()
         if data.draw(often([False] * 9 + [True])):
             toml, changed = data.draw(often(RELOADS)), None
@@ -294,7 +294,7 @@ def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, 
 def test_what_changed_judged_a_part_at_a_time_gives_what_judging_everything_gives(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
-        rib.hear(heard, float(now))
+        rib.receive(heard, float(now))
         while rib.index.work:
             changed = rib.index.take_changed(1)
             intent = project(rib, policy(), float(now), intent, changed, whole=not rib.index.work)
@@ -322,37 +322,37 @@ here = (
 )
 
 
-def happen(listener: Listener, what: str, how: object) -> None:
+def happen(leaf: Leaf, what: str, how: object) -> None:
     """Let something happen at our own ports, or to the configuration."""
     match what, how:
         case "heard", station:
-            listener.hear_stations([station])
+            leaf.learn_stations([station])
         case "changed", station:
-            listener.hear_stations([], changed=[station])
+            leaf.learn_stations([], changed=[station])
         case "gone", station:
-            listener.hear_stations([], [station.key])
+            leaf.learn_stations([], [station.key])
         case "leave", vnis:
-            listener.may_announce(vnis)
+            leaf.set_advertising(vnis)
         case _, toml:
-            listener.reconfigure(configuration(toml), 0.0)
+            leaf.reconfigure(configuration(toml), 0.0)
 
 
 @given(st.lists(here | here | mac_routes.map(announced) | mac_routes.map(withdrawn), max_size=16), st.booleans())
 @settings(deadline=None, max_examples=150)
 def test_it_does_so_with_stations_of_our_own_among_the_routes(history, once):
-    listener = Listener(configuration(), 0.0)
-    listener.may_announce(frozenset({Vni(100), Vni(200)}))
-    before = listener.judge(0.0)
+    leaf = Leaf(configuration(), 0.0)
+    leaf.set_advertising(frozenset({Vni(100), Vni(200)}))
+    before = leaf.judge(0.0)
     for number, event in enumerate(history):
-        if isinstance(event, Heard):
-            listener.fold(event, 0.0)
+        if isinstance(event, Received):
+            leaf.fold(event, 0.0)
         else:
-            happen(listener, *event)
+            happen(leaf, *event)
         if once and number % 3:
             continue
-        intent = listener.judge(0.0)
+        intent = leaf.judge(0.0)
 
-        scratch = project(listener.rib, listener._policy, 0.0)
+        scratch = project(leaf.rib, leaf._policy, 0.0)
         both = {**dict(before.own.unordered()), **dict(intent.own.unordered())}
         assert told(intent) == told(scratch)
         assert intent.generation - before.generation <= (meaning(intent) != meaning(before))
@@ -361,7 +361,7 @@ def test_it_does_so_with_stations_of_our_own_among_the_routes(history, once):
             key for key, _ in intent.macs.unordered()
         }
         assert {key for key, _ in intent.own_hosts.unordered()} == {key[:2] for key, _ in intent.own.unordered()}
-        assert listener.judge(0.0) is intent
+        assert leaf.judge(0.0) is intent
         before = intent
 
 
@@ -408,7 +408,7 @@ def remarks(intent: Intent) -> object:
     """Everything in an intent that is of MACs, but for the form in which a story is kept."""
     judged = {mac: candidates_of(intent, mac) for mac, _ in intent.judged.unordered()}
     tables = (intent.macs, intent.alerts, intent.moves, intent.rows_of_vni, intent.own, intent.own_hosts)
-    notices = (intent.touched, intent.own_touched, intent.lost, intent.astray)
+    notices = (intent.touched, intent.own_touched, intent.lost, intent.unverified)
     limited = {vni: dict(found.unordered()) for vni, found in intent.limited.unordered()}
     contents = [dict(table.unordered()) for table in tables]
     return judged, contents, limited, [set(notice) for notice in notices], intent.due, intent.generation
@@ -426,16 +426,16 @@ def no(*_):
 @settings(deadline=None, max_examples=250)
 def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
     """Also of a MAC with a past: with stations of ours, with moves, frozen, or without room."""
-    short, long = Listener(configuration(toml), 0.0), Listener(configuration(toml), 0.0)
+    short, long = Leaf(configuration(toml), 0.0), Leaf(configuration(toml), 0.0)
     for number, event in enumerate([*USUAL_START, *history]):
         now = float(number)
-        for listener in (short, long):
-            if isinstance(event, Heard):
-                listener.fold(event, now)
+        for leaf in (short, long):
+            if isinstance(event, Received):
+                leaf.fold(event, now)
             elif event[0] == "cleared":
-                listener.clear_duplicates(event[1])
+                leaf.clear_duplicates(event[1])
             else:
-                happen(listener, *event)
+                happen(leaf, *event)
         if number % pace:
             continue
 
@@ -444,7 +444,7 @@ def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
             by_long = long.judge(now)
 
         assert remarks(by_short) == remarks(by_long)
-        assert short.take_astray() == long.take_astray()
+        assert short.take_unverified() == long.take_unverified()
 
 
 @given(histories)
@@ -452,7 +452,7 @@ def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
 def test_the_generation_grows_exactly_when_the_meaning_does(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
-        rib.hear(heard, float(now))
+        rib.receive(heard, float(now))
         before, intent = intent, project(rib, policy(), float(now), intent, rib.index.take_changed())
 
         assert intent.generation - before.generation == (meaning(intent) != meaning(before))
@@ -463,7 +463,7 @@ def test_the_generation_grows_exactly_when_the_meaning_does(history):
 def test_what_was_touched_is_all_that_differs(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
-        rib.hear(heard, float(now))
+        rib.receive(heard, float(now))
         before, intent = intent, project(rib, policy(), float(now), intent, rib.index.take_changed())
         both = {**dict(before.macs.unordered()), **dict(intent.macs.unordered())}
 
@@ -477,7 +477,7 @@ def test_what_was_touched_is_all_that_differs(history):
 def test_at_every_moment_a_row_points_at_a_vtep_that_somebody_advertises(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
-        rib.hear(heard, float(now))
+        rib.receive(heard, float(now))
         intent = project(rib, policy(), float(now), intent, rib.index.take_changed())
 
         for (vni, mac), row in intent.macs.unordered():
@@ -523,7 +523,7 @@ def test_a_full_vni_is_full_of_what_came_and_nobody_waits_beside_a_free_place(pa
     rib, intent = a_rib(), NOTHING
     for now, (first, second) in enumerate(pairs):
         for heard in (announced(first), announced(second), withdrawn(first)):
-            rib.hear(heard, float(now))
+            rib.receive(heard, float(now))
         intent = project(rib, policy(toml), float(now), intent, rib.index.take_changed())
 
         for vni in (100, 200, 400):
@@ -543,7 +543,7 @@ def test_changes_that_come_together_leave_no_place_free_either(bursts, limit):
         for number, comes in burst:
             mac = Mac(bytes((2, 0, 0, 0, 0, number)))
             route = MacIp(PEERS[0], Attributes(VTEPS[0], TARGETS[1], (8,)), RDS[0], 0, mac, 100)
-            rib.hear(announced(route) if comes else withdrawn(route), 0.0)
+            rib.receive(announced(route) if comes else withdrawn(route), 0.0)
         intent = project(rib, rules, 0.0, intent, rib.index.take_changed())
 
         everyone = set(rib.index.everything().macs)
@@ -571,7 +571,7 @@ def test_when_time_has_done_its_work_it_is_due_later_or_never(moves, action):
             now = intent.due
             intent = judge()
         now = end
-        rib.hear(announced(MacIp(PEERS[0], Attributes(vtep, TARGETS[1], (8,), seq), RDS[0], 0, mac, 100)), now)
+        rib.receive(announced(MacIp(PEERS[0], Attributes(vtep, TARGETS[1], (8,), seq), RDS[0], 0, mac, 100)), now)
         intent = judge()
     while intent.due is not None:
         now = intent.due

@@ -11,8 +11,8 @@ from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import (
     Announced,
     EndOfRib,
-    Heard,
     PeerOpened,
+    Received,
     RefreshBegan,
     RefreshEnded,
     SessionClosed,
@@ -82,20 +82,20 @@ def play(rib: Rib, step: object, now: float, replayed: bool = False) -> None:
         case "ask":
             rib.take_refreshes(now)
         case "miss everything":
-            rib.miss_lines()
+            rib.lose_lines()
         case "lose the feed":
             rib.lose_feed(now)
         case ("miss", peer):
-            rib.miss_lines(peer)
+            rib.lose_lines(peer)
         case _:
-            rib.hear(Heard((step,)), now, replayed=replayed)
+            rib.receive(Received((step,)), now, replayed=replayed)
 
 
 def tables(rib: Rib) -> dict[tuple[Ip, bytes], object]:
     """Every route, by peer and key; a key in two of a peer's dictionaries is a fault."""
     found = {}
     for peer in rib.peers.values():
-        for routes in (peer.fresh, peer.doubted, peer.stale):
+        for routes in (peer.fresh, peer.suspect, peer.stale):
             for key, route in routes.items():
                 assert (peer.address, key) not in found
                 found[peer.address, key] = route
@@ -117,7 +117,7 @@ def check_index(rib: Rib) -> None:
 
 
 def check_peer(peer: Peer) -> None:
-    assert peer.up or not (peer.fresh or peer.doubted or peer.refresh)
+    assert peer.up or not (peer.fresh or peer.suspect or peer.refresh)
     assert bool(peer.refresh) == (peer.refresh_due is not None)
 
 

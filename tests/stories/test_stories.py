@@ -31,7 +31,7 @@ from vtep.linux.wire.neighbor import (
     NTF_SELF,
     NUD_NOARP,
     NUD_PERMANENT,
-    Neighbour,
+    Neighbor,
     Verb,
     singly,
 )
@@ -74,7 +74,7 @@ def test_time_begins_with_the_first_line_that_tells_it(untimed):
 
     run.feed([untimed, *_lines_of("5.0.15/10-type2-mac-only-vni100-announce"), untimed])
 
-    assert run.replay._listener.due == run.replay._now + 120
+    assert run.replay._leaf.due == run.replay._now + 120
     assert run.replay.lines == 3
 
 
@@ -109,7 +109,7 @@ class _Run:
     def __init__(self, leaf):
         self.replay = Replay(config.read(leaf))
         self.told: list[str] = []
-        self._heard: list[Neighbour] = []
+        self._heard: list[Neighbor] = []
         kernel = self.replay.kernel
         self.names = {link.index: link.name for link in kernel.links()}
         send = kernel.send
@@ -140,8 +140,8 @@ class _Run:
         """What `vtep replay` prints, and beside it what it leaves out: losers, troubles, peers, and the words for the kernel."""
         told, self.told = self.told, []
         result = self.replay.result()
-        listener = self.replay._listener
-        intent = listener.intent
+        leaf = self.replay._leaf
+        intent = leaf.intent
         candidates = [candidate for mac in intent.judged for candidate in candidates_of(intent, mac)]
         return {
             **{name: result[name] for name in ("generation", "complete")},
@@ -159,7 +159,7 @@ class _Run:
             "peers": [
                 {"peer": str(address), "up": peer.up, "ended": peer.ended}
                 | {"routes": len(peer), "stale": len(peer.stale), "reason": peer.reason}
-                for address, peer in listener.rib.peers.items()
+                for address, peer in leaf.rib.peers.items()
             ],
             "kernel": told,
         }

@@ -21,7 +21,7 @@ from tests.lab.peers import (
     frr_config,
     gobgp_config,
 )
-from tests.lab.speaker import Heard, Session, Speaker
+from tests.lab.speaker import Received, Session, Speaker
 from tests.lab.topology import LEAF, VNI, Topology, address, address6
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
@@ -92,14 +92,14 @@ def leaf(network: Topology, executable: Path) -> Announcing:
     return Announcing(network, executable, address(1))
 
 
-def heard_of(speaker: Speaker, session: Session, command: Command) -> Heard | None:
+def heard_of(speaker: Speaker, session: Session, command: Command) -> Received | None:
     return speaker.heard(session).get(command.route.key)
 
 
-def wait_heard(speaker: Speaker, session: Session, command: Command) -> Heard:
+def wait_heard(speaker: Speaker, session: Session, command: Command) -> Received:
     """Return the route of an announcement, when it is there with its octets."""
 
-    def look() -> Heard | None:
+    def look() -> Received | None:
         found = heard_of(speaker, session, command)
         return found if found and found.nlri == command.nlri else None
 

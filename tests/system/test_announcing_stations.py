@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from vtep.projection.leaf import Leaf
 
 from tests.lab.fixtures import lab, network
 from tests.lab.peers import EXABGP, EXABGP_4_2, ExaBgp
@@ -25,7 +26,6 @@ from vtep.evpn.station import Station
 from vtep.feed.exabgp.advertise import MacRoute, MulticastRoute, Route, mobility
 from vtep.feed.exabgp.socket import Attached, Detached, Lines, Stream
 from vtep.intent import Intent
-from vtep.projection.leaf import Listener
 
 __all__ = ["lab", "network"]
 
@@ -37,14 +37,14 @@ FLOODS = MulticastRoute(RD, VTEP)
 CONFIG = parse(leaf_config(more=f'[bgp]\nasn = 65000\nrouter_id = "{address(LEAF)}"'))
 
 
-class Leaf:
+class Rig:
     """What a daemon is between its feed and its kernel, in a thread, with stations that the test has heard."""
 
     def __init__(self, feed: Path, ledger: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._stream = Stream(feed)
-        self.listener = Listener(CONFIG, time.monotonic())
-        self.announcing = Announcing(CONFIG, self.listener, self._stream, time.monotonic)
+        self.leaf = Leaf(CONFIG, time.monotonic())
+        self.announcing = Announcing(CONFIG, self.leaf, self._stream, time.monotonic)
         self.announcing.open(ledger)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -59,7 +59,7 @@ class Leaf:
 
     @property
     def intent(self) -> Intent:
-        return self.listener.intent
+        return self.leaf.intent
 
     def end(self) -> None:
         """Be gone without a word, as a daemon that is killed."""
@@ -76,22 +76,22 @@ class Leaf:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _hear(self, heard, gone=()) -> None:
-        self.listener.hear_stations(heard, gone)
+        self.leaf.learn_stations(heard, gone)
         self._judge()
 
     async def _turn(self) -> None:
         while True:
             item = await self._stream.receive()
             now = time.monotonic()
-            self.listener.tick(now)
+            self.leaf.tick(now)
             match item:
                 case Lines(lines=lines, replayed=replayed):
-                    self.listener.hear(lines, now, replayed=replayed)
+                    self.leaf.receive(lines, now, replayed=replayed)
                 case Attached():
-                    self.listener.rib.miss_lines()
+                    self.leaf.rib.lose_lines()
                     self.announcing.attached(item)
                 case Detached():
-                    self.listener.rib.lose_feed(now)
+                    self.leaf.rib.lose_feed(now)
                     self.announcing.detached()
             self._judge()
 
@@ -99,9 +99,9 @@ class Leaf:
         now = time.monotonic()
         self.announcing.permit(lambda _: True)
         before = self.intent
-        intent = self.listener.judge(now)
+        intent = self.leaf.judge(now)
         self.announcing.follow(before, intent, seen=True)
-        for peer in self.listener.refreshes(now):
+        for peer in self.leaf.refreshes(now):
             self.announcing.refresh(peer)
         self.announcing.send(now)
 
@@ -111,13 +111,13 @@ def lives(network, tmp_path):
     """Begin a life of the leaf; each later one has the ledger of the one before."""
     begun = []
 
-    def begin() -> Leaf:
-        begun.append(Leaf(network.leaf.path(FEED), tmp_path / "announced"))
+    def begin() -> Rig:
+        begun.append(Rig(network.leaf.path(FEED), tmp_path / "announced"))
         return begun[-1]
 
     yield begin
-    for leaf in begun:
-        leaf.end()
+    for rig in begun:
+        rig.end()
 
 
 @pytest.fixture
@@ -150,13 +150,13 @@ def told(speaker: Speaker, *routes: Route) -> None:
 
 
 def test_stations_and_their_addresses_come_and_go(lives, speaker, exabgp):
-    leaf = lives()
+    rig = lives()
     exabgp.start()
 
-    leaf.hear(station(1), station(2, "172.16.0.2", "2001:db8::2"))
+    rig.hear(station(1), station(2, "172.16.0.2", "2001:db8::2"))
     told(speaker, FLOODS, route(1), route(2), route(2, "172.16.0.2"), route(2, "2001:db8::2"))
-    leaf.hear(station(2, "172.16.0.2"))
-    leaf.forget(mac(1))
+    rig.hear(station(2, "172.16.0.2"))
+    rig.forget(mac(1))
 
     told(speaker, FLOODS, route(2), route(2, "172.16.0.2"))
 
@@ -165,12 +165,12 @@ def test_a_station_that_comes_from_a_remote_is_announced_over_it_and_withdrawn_w
     lives, speaker, exabgp
 ):
     remote = Instance(address(1))
-    leaf = lives()
+    rig = lives()
     exabgp.start()
     speaker.announce(remote.mac(str(mac(1)), seq=4))
-    wait_until(lambda: (Vni(VNI), mac(1)) in leaf.intent.macs, 20, "the remote row")
+    wait_until(lambda: (Vni(VNI), mac(1)) in rig.intent.macs, 20, "the remote row")
 
-    leaf.hear(station(1))
+    rig.hear(station(1))
     told(speaker, FLOODS, route(1))
     heard = speaker.heard(speaker.established()[-1])[route(1).key]
     speaker.announce(remote.mac(str(mac(1)), seq=6))
@@ -180,15 +180,15 @@ def test_a_station_that_comes_from_a_remote_is_announced_over_it_and_withdrawn_w
 
 
 def test_an_exabgp_that_is_started_anew_is_told_all_stations(lives, speaker, exabgp):
-    leaf = lives()
+    rig = lives()
     exabgp.start()
-    leaf.hear(*map(station, range(100)))
+    rig.hear(*map(station, range(100)))
     told(speaker, FLOODS, *map(route, range(100)))
     first = speaker.established()[-1]
 
     exabgp.process.kill()
     wait_until(lambda: not first.established, 10, "the end of the session")
-    leaf.forget(mac(7))
+    rig.forget(mac(7))
     exabgp.start()
 
     wait_until(speaker.established, 20, "a new session")
@@ -196,12 +196,12 @@ def test_an_exabgp_that_is_started_anew_is_told_all_stations(lives, speaker, exa
 
 
 def test_a_daemon_that_was_killed_withdraws_what_left_meanwhile_and_says_nothing_else(lives, speaker, exabgp):
-    leaf = lives()
+    rig = lives()
     process = exabgp.start()
-    leaf.hear(*map(station, range(20)))
+    rig.hear(*map(station, range(20)))
     told(speaker, FLOODS, *map(route, range(20)))
-    wait_until(lambda: leaf.announcing.status().told == 21, 10, "all answers")
-    leaf.end()
+    wait_until(lambda: rig.announcing.status().told == 21, 10, "all answers")
+    rig.end()
     before = len(re.findall("(?:announce|withdraw) evpn", process.log()))
 
     again = lives()
@@ -221,20 +221,20 @@ def test_ten_thousand_stations_are_announced_while_as_many_routes_are_received(n
     """Both ways at once: neither waits for the other's end."""
     remote = Instance(address(1))
     theirs = [remote.mac(f"02:00:00:02:{number >> 8:02x}:{number & 255:02x}") for number in range(MANY)]
-    leaf = lives()
+    rig = lives()
     exabgp_with_relay(network.leaf, [address(1)], announces=True).start()
     session = speaker.wait_established(deadline_s=20)
-    wait_until(lambda: leaf.intent.complete and leaf.announcing.status().state == "able", 20, "both ways open")
+    wait_until(lambda: rig.intent.complete and rig.announcing.status().state == "able", 20, "both ways open")
 
     speaker.announce(*theirs)
-    leaf.hear(*map(station, range(MANY)))
-    wait_until(lambda: leaf.announcing.status().told > MANY // 2, 100, "half of the announcements")
-    received = len(leaf.intent.macs)
-    wait_until(lambda: leaf.announcing.status().told == MANY + 1, 100, "all announcements")
-    wait_until(lambda: len(leaf.intent.macs) == MANY, 100, "all routes")
+    rig.hear(*map(station, range(MANY)))
+    wait_until(lambda: rig.announcing.status().told > MANY // 2, 100, "half of the announcements")
+    received = len(rig.intent.macs)
+    wait_until(lambda: rig.announcing.status().told == MANY + 1, 100, "all announcements")
+    wait_until(lambda: len(rig.intent.macs) == MANY, 100, "all routes")
     told(speaker, FLOODS, *map(route, range(MANY)))
 
     print(f"{received / MANY:.0%} of the routes were received when half of the announcements were done")
     assert received > MANY // 10
-    assert leaf.announcing.status().refused == 0
+    assert rig.announcing.status().refused == 0
     assert session.established

@@ -472,7 +472,7 @@ def test_what_the_commands_list_is_what_the_kernel_has_row_by_row(shared: Leaf) 
     assert {row["vtep"]: row["macs"] for row in vteps} == {
         vtep: sum(behind == vtep for _, behind in rows) for vtep in {behind for _, behind in rows}
     }
-    assert {row["ip"]: row["mac"] for row in neighbors} == overlay.neighbours(shared.node, BRIDGE)
+    assert {row["ip"]: row["mac"] for row in neighbors} == overlay.neighbors(shared.node, BRIDGE)
     assert (vni["state"], vni["macs"]["wanted"], vni["macs"]["installed"]) == ("ready", len(rows), len(rows))
     assert {kind["kind"]: kind["installed"] for kind in status["kinds"]} == {
         "mac": len(rows),

@@ -72,7 +72,7 @@ def test_flood_rows_let_stations_find_each_other(network):
     overlay.put_row(network.remote, VXLAN, network.leaf_station.mac, address(LEAF))
 
     assert probe.ping(network.leaf_station.node, network.remote_station.ip, 5) is not None
-    assert overlay.neighbours(network.leaf_station.node, "eth0")[network.remote_station.ip] == MAC
+    assert overlay.neighbors(network.leaf_station.node, "eth0")[network.remote_station.ip] == MAC
 
 
 def test_a_frame_from_the_tunnel_teaches_no_mac(network):

@@ -61,7 +61,7 @@ def leaves(lab, options):
 def test_stations_that_know_nothing_of_each_other_all_reach_each_other(lab, reflector, exabgp):
     leaves = built(lab, reflector=reflector, exabgp=exabgp)
     leaves.reflector.start()
-    leaves.forget_neighbours()
+    leaves.forget_neighbors()
     start = time.monotonic()
 
     for leaf in leaves.leaves:
@@ -80,7 +80,7 @@ def test_stations_that_know_nothing_of_each_other_all_reach_each_other(lab, refl
 
 
 def moved_while_pinged(leaves, moves):
-    """Move a station there and back, and return the losses as its neighbours of both leaves saw them."""
+    """Move a station there and back, and return the losses as its neighbors of both leaves saw them."""
     mac = leaves.mover.mac
     with (
         Pings(leaves.stations[11].node, leaves.mover.ip) as one,

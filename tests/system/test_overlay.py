@@ -91,7 +91,7 @@ def test_stations_with_empty_caches_reach_each_other_by_flood_rows(network, spea
     wait_until(lambda: floods(network) == {address(1)}, what="the flood row")
 
     assert unanswered is None
-    assert overlay.neighbours(here.node, "eth0") == overlay.neighbours(there.node, "eth0") == {}
+    assert overlay.neighbors(here.node, "eth0") == overlay.neighbors(there.node, "eth0") == {}
     assert probe.ping(here.node, there.ip) is not None
     assert probe.ping(there.node, here.ip6) is not None
     assert questions.until(there.ip)
@@ -109,7 +109,7 @@ def test_the_bridge_answers_for_known_hosts_and_only_unknown_ones_are_asked_for_
     speaker.announce(REMOTE.flood(), *host_routes(there))
     wait_until(lambda: host_rows(network) == both_hosts(there), what="the host rows")
     wait_until(lambda: floods(network) == {address(1)}, what="the flood row")
-    assert overlay.neighbours(here.node, "eth0") == overlay.neighbours(there.node, "eth0") == {}
+    assert overlay.neighbors(here.node, "eth0") == overlay.neighbors(there.node, "eth0") == {}
 
     crossed = [probe.ping(here.node, there.ip), probe.ping(here.node, there.ip6)]
     for nobody in (NOBODY, NOBODY6):
@@ -292,7 +292,7 @@ def test_the_bridge_answers_for_a_host_that_frr_announces(fabric):
     here, there = network.leaf_station, network.remote_station
     know_the_leaf(network.remote, here)
     suppress(network)
-    # FRR announces what is in the neighbour table of its bridge, which has no address here and so finds out nothing.
+    # FRR announces what is in the neighbor table of its bridge, which has no address here and so finds out nothing.
     network.remote.ip(
         *(f"neigh add {ip} lladdr {there.mac} dev {BRIDGE} nud permanent" for ip in (there.ip, there.ip6))
     )
@@ -300,7 +300,7 @@ def test_the_bridge_answers_for_a_host_that_frr_announces(fabric):
     wait_until(lambda: host_rows(network) == both_hosts(there), 10, "the host rows")
 
     with Questions(network.underlay, "to-leaf") as questions:
-        assert overlay.neighbours(here.node, "eth0") == {}
+        assert overlay.neighbors(here.node, "eth0") == {}
         assert probe.ping(here.node, there.ip) is not None
         assert probe.ping(here.node, there.ip6) is not None
         probe.ping(here.node, NOBODY, 0.1)

@@ -138,11 +138,11 @@ def daemon_at(path):
 def stalled_daemon_at(path):
     """A daemon that accepts the relay and then reads nothing unless asked to."""
     path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        listener.settimeout(WAIT_S)
-        caller, _ = listener.accept()
+    with socket.socket(socket.AF_UNIX) as leaf:
+        leaf.bind(str(path))
+        leaf.listen()
+        leaf.settimeout(WAIT_S)
+        caller, _ = leaf.accept()
         with caller:
             caller.settimeout(WAIT_S)
             yield caller
@@ -386,18 +386,18 @@ class Speaker:
     EVPN = struct.pack("!HBB", 25, 0, 70)
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.2", 0))
-        self.listener.settimeout(WAIT_S)
-        self.port = self.listener.getsockname()[1]
+        self.leaf = socket.create_server(("127.0.0.2", 0))
+        self.leaf.settimeout(WAIT_S)
+        self.port = self.leaf.getsockname()[1]
         self.heard = []
-        self.heard_at = []
+        self.received_at = []
 
     @staticmethod
     def message(kind, body=b""):
         return b"\xff" * 16 + struct.pack("!HB", 19 + len(body), kind) + body
 
     def establish(self):
-        self.session, _ = self.listener.accept()
+        self.session, _ = self.leaf.accept()
         self.session.settimeout(WAIT_S)
         self.octets = self.session.makefile("rb")
         assert self.read() == 1
@@ -420,7 +420,7 @@ class Speaker:
     def listen(self):
         while (kind := self.read_quietly()) is not None:
             self.heard.append(kind)
-            self.heard_at.append(time.monotonic())
+            self.received_at.append(time.monotonic())
 
     def read_quietly(self):
         try:
@@ -440,7 +440,7 @@ class Speaker:
         return self.message(2, b"\x00\x00" + struct.pack("!H", len(attributes)) + attributes)
 
     def close(self):
-        self.listener.close()
+        self.leaf.close()
         if hasattr(self, "session"):
             with suppress(OSError):
                 self.session.shutdown(socket.SHUT_RDWR)
@@ -512,7 +512,7 @@ def test_exabgp_keeps_its_session_while_the_daemon_stalls_under_churn(path, spea
         flooding.start()
         flooding.join()
         speaker.heard.clear()
-        speaker.heard_at.clear()
+        speaker.received_at.clear()
         wait_until(lambda: speaker.heard.count(4) >= 3)
 
     with daemon_at(path) as daemon:
@@ -526,5 +526,5 @@ def test_exabgp_keeps_its_session_while_the_daemon_stalls_under_churn(path, spea
         wait_until(lambda: 5 in speaker.heard)
 
     assert 3 not in speaker.heard, "ExaBGP sent a NOTIFICATION"
-    assert max(after - before for before, after in pairwise(speaker.heard_at)) < 9
+    assert max(after - before for before, after in pairwise(speaker.received_at)) < 9
     assert real_exabgp.poll() is None

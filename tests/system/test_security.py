@@ -191,15 +191,15 @@ def test_routes_beyond_the_limit_cost_no_memory(network):
     with Feeder(network.leaf) as feeder:
         feeder.say(lines.up(PEER), *told(lines, FLOOD))
         wait_until(lambda: peer(vtep, PEER)["limited"] == len(FLOOD) - 50, 15, "the first flood")
-        before = resident(vtep)
+        before = local_claim(vtep)
         for again in range(1, 11):
             feeder.say(*told(lines, [f"02:{again:02x}{mac[5:]}" for mac in FLOOD]))
         wait_until(lambda: peer(vtep, PEER)["limited"] == 11 * len(FLOOD) - 50, 30, "ten times as much")
 
-    assert resident(vtep) - before < 10 * len(FLOOD) * OCTETS_A_ROUTE
+    assert local_claim(vtep) - before < 10 * len(FLOOD) * OCTETS_A_ROUTE
 
 
-def resident(vtep) -> int:
+def local_claim(vtep) -> int:
     status = Path(f"/proc/{vtep.process.pid}/status").read_text()
     return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
 

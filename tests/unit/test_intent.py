@@ -45,7 +45,7 @@ def test_of_an_unknown_mac_nothing_is_told() -> None:
 def test_the_place_of_a_mac_is_its_segment_if_it_has_one() -> None:
     on_segment = RemoteMac(Vni(100), MAC, Direct(A), "same-es", 0, False, False, A, RD, segment=E1)
 
-    assert (ROW.place, on_segment.place, ROW.key) == (A, E1, (100, MAC))
+    assert (ROW.location, on_segment.location, ROW.key) == (A, E1, (100, MAC))
 
 
 def test_nothing_is_incomplete_and_says_why() -> None:

@@ -21,7 +21,7 @@ TOKEN_MAX: Final = 200
 _MACS, _NEIGHBORS, _WATCH = "m", "n", "w"
 
 
-class Place(Struct, frozen=True):
+class Cursor(Struct, frozen=True):
     """How far a stream was told."""
 
     revision: int
@@ -47,17 +47,17 @@ def neighbors_after(epoch: str, token: str) -> HostKey:
     return _vni(vni, "page_token"), Ip(bytes.fromhex(ip))
 
 
-def resume_token(epoch: str, place: Place) -> str:
-    return _written(_WATCH, epoch, str(place.revision), str(place.entry))
+def resume_token(epoch: str, cursor: Cursor) -> str:
+    return _written(_WATCH, epoch, str(cursor.revision), str(cursor.entry))
 
 
-def resume_place(epoch: str, token: str) -> Place | None:
+def resume_cursor(epoch: str, token: str) -> Cursor | None:
     """Return where the stream was, or nothing when that was in another life: what was told then is no use now."""
     kind, life, *rest = _fields(token, "resume_token")
     if kind != _WATCH:
         raise _no_token("resume_token")
     revision, entry = _numbers(rest, r"\d{1,18}", r"\d{1,18}", field="resume_token")
-    return Place(int(revision), int(entry)) if life == epoch else None
+    return Cursor(int(revision), int(entry)) if life == epoch else None
 
 
 def _written(kind: str, epoch: str, *fields: str) -> str:

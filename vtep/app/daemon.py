@@ -33,8 +33,8 @@ from vtep.addr import ZERO_MAC, Vni
 from vtep.api.grpc import server as grpc
 from vtep.api.http import site
 from vtep.app import gc, notify
-from vtep.app.advertising import Announcing
-from vtep.app.requests import Orders
+from vtep.app.advertising import Advertising
+from vtep.app.requests import Requests
 from vtep.config import file as configuration
 from vtep.config.file import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
@@ -46,11 +46,11 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.timed import Timed
 from vtep.local.stations import News
-from vtep.local.watcher import Learner
-from vtep.observe.history import Entry
+from vtep.local.watcher import LocalStationWatcher
+from vtep.observe.history import HistoryEntry
 from vtep.observe.model import Status
 from vtep.observe.observer import Observer
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.claims import Claim, Ledger
 from vtep.reconcile.engine import Engine, Scope
@@ -72,7 +72,7 @@ STALLED_S_MAX: Final = 30.0
 CAP_NET_ADMIN: Final = 12
 ROWS_LOGGED: Final = 10
 """At a time; the status tells how many there are."""
-_NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbour": "ip"}
+_NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbor": "ip"}
 """What the second part of a row's key is called in a log line."""
 
 log = logging.getLogger("vtep")
@@ -83,27 +83,27 @@ class Daemon:
 
     def __init__(self, config: Config, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
-        self.listener = Listener(config, clock())
-        self.observer = Observer(config, self.listener, clock)
+        self.leaf = Leaf(config, clock())
+        self.observer = Observer(config, self.leaf, clock)
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
         self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
-        self._announcing = Announcing(config, self.listener, self._stream, clock)
+        self._advertising = Advertising(config, self.leaf, self._stream, clock)
         self.observer.backlog = lambda: self._stream.lines_waiting
-        self.observer.announcing = self._announcing.status
+        self.observer.announcing = self._advertising.status
         self._exabgp_pid: int | None = None
         self._nudged = self._stream.arrived
         """Set as well by whoever has news of another kind."""
         self._stopping = asyncio.Event()
-        self._orders = Orders(self.listener, self.observer, self._nudged.set, self._announcing.tell_again)
+        self._requests = Requests(self.leaf, self.observer, self._nudged.set, self._advertising.advertise_again)
         self._actor: Actor | None = None
         self._target: KernelTarget | None = None
         self._claims: Mapping[RowKey, Claim] = {}
         self._overtaken: list[RowKey] = []
         """Stations that took a row of ours while no daemon was there. They were heard here after what their routes say, so they
         are heard again when all routes are known."""
-        self._learner: Learner | None = None
+        self._watcher: LocalStationWatcher | None = None
         self._collector = gc.Collector()
         self._applied = True
         """The kernel's side knows the latest configuration."""
@@ -115,7 +115,7 @@ class Daemon:
             async with (
                 self._dataplane(),
                 self._announcements(),
-                self._ear(),
+                self._bridge_watcher(),
                 self._readers(),
                 asyncio.TaskGroup() as tasks,
             ):
@@ -128,8 +128,8 @@ class Daemon:
                         tasks.create_task(self._actor.run(), name="actor"),
                         tasks.create_task(self._follow(self._actor), name="report"),
                     ]
-                if self._learner is not None:
-                    running.append(tasks.create_task(self._learner.run(), name="learner"))
+                if self._watcher is not None:
+                    running.append(tasks.create_task(self._watcher.run(), name="learner"))
                 logs.event(log, logging.INFO, "started", vnis=len(self.config.vnis), socket=self.config.feed.socket)
                 self.serving.set()
                 await self._stopping.wait()
@@ -157,16 +157,16 @@ class Daemon:
             for problem in error.problems:
                 logs.event(log, logging.ERROR, "reload refused", problem=problem)
             self.observer.reload_ok = False
-            self.observer.happen(Entry("reload", reason="refused", text=str(error)))
+            self.observer.happen(HistoryEntry("reload", reason="refused", text=str(error)))
             return
         for what in _needs_restart(self.config, config):
             logs.event(log, logging.WARNING, "reload leaves as it was", key=what, hint="restart to change it")
         self.config = config
-        self.listener.reconfigure(config, self._clock())
-        self._announcing.reconfigure(config)
+        self.leaf.reconfigure(config, self._clock())
+        self._advertising.reconfigure(config)
         self._applied = False
-        if self._learner is not None:
-            self._learner.reconfigure(config.vnis)
+        if self._watcher is not None:
+            self._watcher.reconfigure(config.vnis)
         self._nudged.set()
         self.observer.reconfigure(config)
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
@@ -185,30 +185,30 @@ class Daemon:
         while True:
             item = await self._next_item()
             now = self._clock()
-            self.listener.tick(now)
+            self.leaf.tick(now)
             if item is not None:
                 self._take(item, now)
                 await self._take_what_waits(now)
             if self._target is not None:
-                self.listener.learn_own_macs(self._target.own_macs)
-            self._announcing.permit(self._is_ready)
+                self.leaf.learn_own_macs(self._target.own_macs)
+            self._advertising.permit(self._is_ready)
             self._judge(now, None if item is None else now)
-            for peer in self.listener.refreshes(now):
-                self._announcing.refresh(peer)
+            for peer in self.leaf.refreshes(now):
+                self._advertising.refresh(peer)
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
-            self._announcing.send(now)
+            self._advertising.send(now)
             if self._collector.is_due:
                 await asyncio.sleep(0)  # a look is a piece of its own
                 self._collector.look()
 
-    def _judge(self, now: float, heard_at: float | None) -> None:
+    def _judge(self, now: float, received_at: float | None) -> None:
         """Judge what was heard, and tell everybody."""
-        before = self.listener.intent
-        intent = self.listener.judge(now, WORK_AT_ONCE)
-        if self._learner is not None:
-            self._learner.look_again(self.listener.take_astray())
+        before = self.leaf.intent
+        intent = self.leaf.judge(now, WORK_AT_ONCE)
+        if self._watcher is not None:
+            self._watcher.look_again(self.leaf.take_unverified())
             if intent.complete and self._overtaken:
-                self._learner.look_again(self._overtaken)
+                self._watcher.look_again(self._overtaken)
                 self._overtaken = []
         if (intent.complete, intent.why) != (before.complete, before.why):
             name = "picture complete" if intent.complete else "picture incomplete"
@@ -218,10 +218,10 @@ class Daemon:
         if intent is not before:
             self._collector.count(len(intent.touched) + len(intent.touched_hosts))
         if self._actor is not None:
-            self._actor.offer(intent, heard_at)
-        if not self._applied and self.listener.is_anew:
+            self._actor.offer(intent, received_at)
+        if not self._applied and self.leaf.is_anew:
             self._apply_configuration()
-        self._announcing.follow(
+        self._advertising.follow(
             before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
         )
 
@@ -229,9 +229,9 @@ class Daemon:
         """Return what comes next, or nothing when time or a nudge came first, or more is to be judged."""
         await asyncio.sleep(0)  # while much waits, whoever shares this loop must still get a turn
         item = self._stream.receive_at_once()
-        if item is not None or self.listener.unjudged:
+        if item is not None or self.leaf.unjudged:
             return item
-        due = min((time for time in (self.listener.due, self._announcing.due) if time is not None), default=None)
+        due = min((time for time in (self.leaf.due, self._advertising.due) if time is not None), default=None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
                 await self._nudged.wait()
@@ -241,7 +241,7 @@ class Daemon:
     async def _take_what_waits(self, now: float) -> None:
         """Hear more before judging, while more is there: a judgement of many MACs costs less for each of them."""
         for _ in range(ITEMS_AT_ONCE):
-            if self.listener.unjudged >= WORK_AT_ONCE or (item := self._stream.receive_at_once()) is None:
+            if self.leaf.unjudged >= WORK_AT_ONCE or (item := self._stream.receive_at_once()) is None:
                 break
             await asyncio.sleep(0)  # whoever shares this loop gets a turn
             self._take(item, now)
@@ -251,29 +251,29 @@ class Daemon:
         match item:
             case Lines(lines=lines, replayed=replayed):
                 self.observer.last_line = now
-                self.listener.hear(lines, now, replayed=replayed)
+                self.leaf.receive(lines, now, replayed=replayed)
             case Attached():
                 self.observer.attached = True
-                self.observer.happen(Entry("feed-up", text=f"ExaBGP {item.exabgp_pid}"))
+                self.observer.happen(HistoryEntry("feed-up", text=f"ExaBGP {item.exabgp_pid}"))
                 logs.event(log, logging.INFO, "feed attached", exabgp_pid=item.exabgp_pid, complete=item.complete)
                 # Another relay of the same ExaBGP knows nothing of what that told the one before.
                 if not item.complete or item.exabgp_pid == self._exabgp_pid:
-                    self.listener.rib.miss_lines()
+                    self.leaf.rib.lose_lines()
                 self._exabgp_pid = item.exabgp_pid
-                self._announcing.attached(item)
+                self._advertising.attached(item)
             case Detached():
                 self.observer.attached = False
-                self.observer.happen(Entry("feed-down", text="every route is held as stale"))
+                self.observer.happen(HistoryEntry("feed-down", text="every route is held as stale"))
                 logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
-                self.listener.rib.lose_feed(now)
-                self._announcing.detached()
+                self.leaf.rib.lose_feed(now)
+                self._advertising.detached()
             case Lost(lines=lines):
                 logs.event(log, logging.WARNING, "lines lost", lines=lines)
-                self.observer.happen(Entry("lines-lost", text=f"{lines} lines"))
-                self.listener.rib.miss_lines()
-                self._announcing.lost()
+                self.observer.happen(HistoryEntry("lines-lost", text=f"{lines} lines"))
+                self.leaf.rib.lose_lines()
+                self._advertising.lost()
             case Oversized():
-                self.listener.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
+                self.leaf.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
             case _:
                 assert_never(item)
 
@@ -285,13 +285,13 @@ class Daemon:
         if self._actor is None:
             yield
             return
-        self._announcing.open(self.config.node.state_dir / "announced")
+        self._advertising.open(self.config.node.state_dir / "announced")
         try:
             yield
             if self.config.node.on_stop == "drain":
-                await self._announcing.withdraw(WITHDRAW_S_MAX)
+                await self._advertising.withdraw(WITHDRAW_S_MAX)
         finally:
-            self._announcing.close()
+            self._advertising.close()
 
     def _is_ready(self, vni: Vni) -> bool:
         return self._actor is not None and self._actor.engine.is_ready(vni)
@@ -312,7 +312,7 @@ class Daemon:
             self._claims = ledger.claims(KINDS[0].name)
             self.observer.attach(actor, self._target, timed.message_s)
             self.observer.may_write = may_administer()
-            self._orders.attach(actor)
+            self._requests.attach(actor)
             loop = asyncio.get_running_loop()
             loop.add_reader(kernel.events_fileno(), self._take_hints, kernel, actor)
             try:
@@ -323,24 +323,24 @@ class Daemon:
                 await self._drain(engine, ledger)
 
     @contextlib.asynccontextmanager
-    async def _ear(self) -> AsyncIterator[None]:
+    async def _bridge_watcher(self) -> AsyncIterator[None]:
         """Hear what the bridges have learnt before any route is heard: only then is it known which of them is newer."""
         if self._actor is None:
             yield
             return
-        learner = Learner(self.config.vnis, lambda: Kernel(STATIONS), self._hear_stations, self._clock)
+        learner = LocalStationWatcher(self.config.vnis, lambda: Kernel(STATIONS), self._learn_stations, self._clock)
         with contextlib.closing(learner):
             with contextlib.suppress(KernelError):  # it is tried again, and told then
                 await learner.settle(LEARN_S_MAX)
-            self._learner = learner
+            self._watcher = learner
             yield
 
-    def _hear_stations(self, news: News) -> None:
+    def _learn_stations(self, news: News) -> None:
         heard = news.heard
-        if self._learner is None:
+        if self._watcher is None:
             self._overtaken += [station.key for station in heard if station.key in self._claims]
             heard = [station for station in heard if station.key not in self._claims]
-        self.listener.hear_stations(heard, news.gone, changed=news.changed)
+        self.leaf.learn_stations(heard, news.gone, changed=news.changed)
         self._nudged.set()
 
     def _open_ledger(self) -> LedgerFile:
@@ -411,7 +411,7 @@ class Daemon:
     def _tell_rows(self, troubles: Troubles) -> None:
         """Tell of rows that were just refused, or found to be somebody else's."""
         refusals = (
-            (item.place, item.trouble)
+            (item.domain, item.trouble)
             for item in troubles.news
             if item.trouble is not None and item.what != "recovered"
         )
@@ -421,7 +421,7 @@ class Daemon:
 
     async def _drain(self, engine: Engine, ledger: Ledger) -> None:
         """Remove what is ours and still as we left it; what cannot be removed keeps its claim."""
-        nothing = Intent(generation=self.listener.intent.generation, complete=True)
+        nothing = Intent(generation=self.leaf.intent.generation, complete=True)
         claimed = _claimed(ledger)
         try:
             _run_for(engine.run(nothing, self._clock(), Scope(survey=True)), DRAIN_S_MAX, self._clock)
@@ -440,7 +440,7 @@ class Daemon:
         api = self.config.api
         async with contextlib.AsyncExitStack() as held:
             if api.listen or api.admin:
-                await held.enter_async_context(grpc.serve(api, self.observer, self._orders))
+                await held.enter_async_context(grpc.serve(api, self.observer, self._requests))
             if api.metrics:
                 server = await site.start(api.metrics, site.Site(self.observer), str(self._path))
                 held.push_async_callback(server.stop)

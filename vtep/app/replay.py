@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from vtep.config.file import Config
 from vtep.errors import StreamError
-from vtep.evpn.event import Heard
+from vtep.evpn.event import Received
 from vtep.feed.exabgp.json import decode
 from vtep.intent import Intent, RemoteMac, candidates_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.steps import run_to_end
@@ -35,25 +35,25 @@ class Replay:
                 self.kernel.add_bridge(vni.bridge)
                 self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
         self._config = config
-        self._listener: Listener | None = None
+        self._leaf: Leaf | None = None
         self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis), Claims())
         self._applied: Intent | None = None
         self._now = 0.0
-        self._early: list[tuple[bytes, Heard | StreamError]] = []
+        self._early: list[tuple[bytes, Received | StreamError]] = []
         self.lines = 0
 
     def feed(self, line: bytes) -> None:
         """Let one line happen, at its own time. Those before the first that tells the time happen with it."""
         self.lines += 1
         try:
-            heard: Heard | StreamError = decode(line)
+            heard: Received | StreamError = decode(line)
         except StreamError as error:
             heard = error
-        if self._listener is not None:
+        if self._leaf is not None:
             self._happen(line, heard)
             return
         self._early.append((line, heard))
-        if isinstance(heard, Heard) and heard.time is not None:
+        if isinstance(heard, Received) and heard.time is not None:
             self._start(heard.time)
 
     def wait(self, seconds: float) -> None:
@@ -62,13 +62,13 @@ class Replay:
         self._wait_until(self._now + seconds)
 
     def result(self) -> dict[str, Any]:
-        listener = self._started()
-        rib = listener.rib.counters
+        leaf = self._started()
+        rib = leaf.rib.counters
         return {
-            **summary(listener.intent),
+            **summary(leaf.intent),
             "counters": {
                 "lines": self.lines,
-                "bad_lines": listener.bad_lines,
+                "bad_lines": leaf.bad_lines,
                 "bad_nlris": rib.bad_nlris,
                 "gaps": rib.gaps,
                 "writes": self.kernel.writes,
@@ -78,41 +78,41 @@ class Replay:
             },
         }
 
-    def _started(self) -> Listener:
+    def _started(self) -> Leaf:
         """Begin even though no line told the time."""
-        return self._listener or self._start(0.0)
+        return self._leaf or self._start(0.0)
 
-    def _start(self, now: float) -> Listener:
+    def _start(self, now: float) -> Leaf:
         self._now = now
-        self._listener = listener = Listener(self._config, now, asks=False)
+        self._leaf = leaf = Leaf(self._config, now, asks=False)
         for line, heard in self._early:
             self._happen(line, heard)
         self._early.clear()
-        return listener
+        return leaf
 
-    def _happen(self, line: bytes, heard: Heard | StreamError) -> None:
-        assert self._listener is not None
+    def _happen(self, line: bytes, heard: Received | StreamError) -> None:
+        assert self._leaf is not None
         if isinstance(heard, StreamError):
-            self._listener.miss(line, len(line), str(heard), self._now)
+            self._leaf.miss(line, len(line), str(heard), self._now)
         else:
             self._wait_until(self._now if heard.time is None else max(heard.time, self._now))
-            self._listener.fold(heard, self._now)
+            self._leaf.fold(heard, self._now)
         self._pass()
 
     def _wait_until(self, time: float) -> None:
         """Stop wherever time alone changes something on the way."""
-        while self._listener is not None and (due := self._listener.due) is not None and due <= time:
+        while self._leaf is not None and (due := self._leaf.due) is not None and due <= time:
             self._now = max(due, self._now)
-            self._listener.tick(self._now)
-            moves = self._listener.intent.moves
+            self._leaf.tick(self._now)
+            moves = self._leaf.intent.moves
             self._pass()
-            if self._listener.due == due and self._listener.intent.moves is moves:
+            if self._leaf.due == due and self._leaf.intent.moves is moves:
                 break  # nothing came of it, and nothing will
         self._now = time
 
     def _pass(self) -> None:
-        assert self._listener is not None
-        intent = self._listener.judge(self._now)
+        assert self._leaf is not None
+        intent = self._leaf.judge(self._now)
         before, self._applied = self._applied, intent
         if intent is before:
             return

@@ -10,26 +10,26 @@ from typing import Final
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import keys_of
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.observe.observer import Observer
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-class Orders:
+class Requests:
     """The few things that change what the daemon does."""
 
     def __init__(
         self,
-        listener: Listener,
+        leaf: Leaf,
         observer: Observer,
         nudge: Callable[[], None],
-        tell_again: Callable[[], None] = lambda: None,
+        advertise_again: Callable[[], None] = lambda: None,
     ) -> None:
-        self._listener = listener
-        self._tell_again = tell_again
+        self._leaf = leaf
+        self._tell_again = advertise_again
         self._observer = observer
         self._nudge = nudge
         self._actor: Actor | None = None
@@ -43,7 +43,7 @@ class Orders:
         if self._actor is not None:
             self._actor.resync()
         if peers:
-            self._listener.rib.miss_lines()
+            self._leaf.rib.lose_lines()
             self._tell_again()
             self._nudge()
 
@@ -55,17 +55,17 @@ class Orders:
             rows = [row for row in found if isinstance(row.key[1], Mac)]
             if rows and not dry_run:
                 self._actor.adopt(rows)
-                self._observer.happen(Entry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
+                self._observer.happen(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
         return sorted(
             (row.key[0], row.key[1], row.seen.row.vtep if row.seen and row.seen.row else None) for row in rows
         )
 
     def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:
-        intent = self._listener.intent
+        intent = self._leaf.intent
         moved = [key for key in keys_of(intent, mac) if key in intent.moves and vni in (None, key[0])]
-        self._listener.clear_duplicates(moved)
+        self._leaf.clear_duplicates(moved)
         for key in moved:
-            self._observer.happen(Entry("cleared", vni=key[0], mac=mac))
+            self._observer.happen(HistoryEntry("cleared", vni=key[0], mac=mac))
         self._nudge()
         return len(moved)
 

@@ -161,7 +161,7 @@ def parse(text: str, source: str = "configuration") -> Config:
     file = _check(_File, tables, "", problems)
     config = _build(file, problems)
     if problems:
-        raise ConfigError(source, tuple(sorted(problems, key=lambda problem: _natural(problem.place))))
+        raise ConfigError(source, tuple(sorted(problems, key=lambda problem: _natural(problem.path))))
     return config
 
 
@@ -266,15 +266,15 @@ class _File(Struct):
 # From tables to values, one problem at a time
 
 
-def _check(shape: type[_S], table: Any, place: str, problems: list[Problem]) -> _S:
+def _check(shape: type[_S], table: Any, path: str, problems: list[Problem]) -> _S:
     """Read a table field by field, so that one wrong field hides no other; a wrong one keeps its default."""
     values: dict[str, Any] = {}
     fields = {field.name: field for field in msgspec.structs.fields(shape)}
     if not isinstance(table, dict):
-        problems.append(Problem(place, f"expected a table, got {_kind_of(table)}"))
+        problems.append(Problem(path, f"expected a table, got {_kind_of(table)}"))
         return shape()
     for key, value in table.items():
-        where = f"{place}.{key}" if place else key
+        where = f"{path}.{key}" if path else key
         if key not in fields:
             problems.append(Problem(where, "unknown key", _suggest(key, list(fields))))
             continue
@@ -329,9 +329,9 @@ def _node(table: _NodeTable, problems: list[Problem]) -> NodeConfig:
 def _bgp(table: _BgpTable, problems: list[Problem]) -> BgpConfig | None:
     neighbors = []
     for index, row in enumerate(table.neighbor):
-        place = f"bgp.neighbor[{index}]"
-        address = _required(row.address, f"{place}.address", Ip.parse, problems)
-        asn = _required(row.asn, f"{place}.asn", int, problems)
+        path = f"bgp.neighbor[{index}]"
+        address = _required(row.address, f"{path}.address", Ip.parse, problems)
+        asn = _required(row.asn, f"{path}.asn", int, problems)
         if address is not None and asn is not None:
             neighbors.append(BgpNeighbor(address, asn))
     asn = _required(table.asn, "bgp.asn", int, problems)
@@ -357,10 +357,10 @@ def _api(table: _ApiTable, problems: list[Problem]) -> ApiConfig:
     if any(given) and not all(given):
         problems.append(Problem("api.tls", "cert, key and client_ca belong together", "give all three or none"))
     for name, addresses in (("listen", table.listen), ("admin", table.admin)):
-        for place, address in _numbered(f"api.{name}", addresses):
-            host = _parsed(address, place, _listener, problems)
+        for path, address in _numbered(f"api.{name}", addresses):
+            host = _parsed(address, path, _listener, problems)
             if host and not is_loopback(host) and not all(given):
-                problems.append(Problem(place, f"{address} can be reached from outside", "set api.tls, or use unix:"))
+                problems.append(Problem(path, f"{address} can be reached from outside", "set api.tls, or use unix:"))
     if table.metrics:
         _parsed(table.metrics, "api.metrics", _host_port, problems)
     return ApiConfig(tuple(table.listen), tuple(table.admin), table.metrics, tls)
@@ -380,23 +380,23 @@ def _vnis(
 
 
 def _vni(
-    row: _VniTable, place: str, node: NodeConfig, bgp: BgpConfig | None, problems: list[Problem]
+    row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: list[Problem]
 ) -> VniConfig | None:
-    number = _required(row.vni, f"{place}.vni", Vni, problems)
+    number = _required(row.vni, f"{path}.vni", Vni, problems)
     if bool(row.bridge) != bool(row.vxlan):
         missing, given = ("vxlan", "bridge") if row.bridge else ("bridge", "vxlan")
-        problems.append(Problem(f"{place}.{missing}", f"missing beside {given}", "give both, or none to only watch"))
-    vtep = _own_vtep(row.vtep, place, node, problems)
+        problems.append(Problem(f"{path}.{missing}", f"missing beside {given}", "give both, or none to only watch"))
+    vtep = _own_vtep(row.vtep, path, node, problems)
     if number is None:
         return None
-    imports = _imports(row, place, number, bgp, problems)
+    imports = _imports(row, path, number, bgp, problems)
     exports = (
-        tuple(_each(row.export_rt, f"{place}.export_rt", RouteTarget.parse, problems))
+        tuple(_each(row.export_rt, f"{path}.export_rt", RouteTarget.parse, problems))
         if isinstance(row.export_rt, list)
         else tuple(sorted(imports.exact))
     )
-    rd = _parsed(row.rd, f"{place}.rd", RouteDistinguisher.parse, problems) if row.rd else _derived_rd(number, bgp)
-    site = _parsed(row.soo, f"{place}.soo", _site, problems) if row.soo else None
+    rd = _parsed(row.rd, f"{path}.rd", RouteDistinguisher.parse, problems) if row.rd else _derived_rd(number, bgp)
+    site = _parsed(row.soo, f"{path}.soo", _site, problems) if row.soo else None
     if vtep is None:
         return None
     return VniConfig(
@@ -417,12 +417,12 @@ def _vni(
     )
 
 
-def _own_vtep(text: str, place: str, node: NodeConfig, problems: list[Problem]) -> Ip | None:
+def _own_vtep(text: str, path: str, node: NodeConfig, problems: list[Problem]) -> Ip | None:
     """Return the address given here, or else the first of the node's."""
     if text:
-        return _parsed(text, f"{place}.vtep", _tunnel_address, problems)
-    if not node.vteps and not any(problem.place.startswith("node.vtep") for problem in problems):
-        problems.append(Problem(f"{place}.vtep", "no tunnel address", 'set node.vtep = "…", or vtep here'))
+        return _parsed(text, f"{path}.vtep", _tunnel_address, problems)
+    if not node.vteps and not any(problem.path.startswith("node.vtep") for problem in problems):
+        problems.append(Problem(f"{path}.vtep", "no tunnel address", 'set node.vtep = "…", or vtep here'))
     return next(iter(node.vteps), None)
 
 
@@ -430,9 +430,9 @@ def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: list[Proble
     segments = []
     esis: list[Any] = []
     for index, row in enumerate(rows):
-        place = f"segment[{index}]"
-        esi = _required(row.esi, f"{place}.esi", _segment_identifier, problems)
-        vtep = _own_vtep(row.vtep, place, node, problems)
+        path = f"segment[{index}]"
+        esi = _required(row.esi, f"{path}.esi", _segment_identifier, problems)
+        vtep = _own_vtep(row.vtep, path, node, problems)
         esis.append(UNSET if esi is None else esi)
         if esi is not None and vtep is not None:
             segments.append(SegmentConfig(esi, vtep, row.forwarding, row.algorithm, row.preference, row.dont_preempt))
@@ -440,16 +440,16 @@ def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: list[Proble
     return tuple(segments)
 
 
-def _imports(row: _VniTable, place: str, vni: Vni, bgp: BgpConfig | None, problems: list[Problem]) -> Targets:
+def _imports(row: _VniTable, path: str, vni: Vni, bgp: BgpConfig | None, problems: list[Problem]) -> Targets:
     if not isinstance(row.import_rt, list):
         if bgp is None:
             hint = f'set import_rt = ["ASN:{vni}"], or bgp.asn to derive it'
-            problems.append(Problem(f"{place}.import_rt", "missing", hint))
+            problems.append(Problem(f"{path}.import_rt", "missing", hint))
             return Targets(frozenset())
         # FRR derives the same: the low 16 bits of the AS number, then the VNI.
         return Targets(frozenset((RouteTarget.parse(f"{bgp.asn & 0xFFFF}:{vni}"),)))
     exact, wildcards = set(), set()
-    for where, text in _numbered(f"{place}.import_rt", row.import_rt):
+    for where, text in _numbered(f"{path}.import_rt", row.import_rt):
         if text.startswith("*:"):
             number = _parsed(text[2:], where, _assigned, problems)
             wildcards.add(-1 if number is None else number)
@@ -481,31 +481,31 @@ def _refuse_repeats(table: str, values: list[Any], name: str, problems: list[Pro
 # Single values
 
 
-def _each(texts: list[str], place: str, parse_one: Callable[[str], _T], problems: list[Problem]) -> Iterator[_T]:
-    for where, text in _numbered(place, texts):
+def _each(texts: list[str], path: str, parse_one: Callable[[str], _T], problems: list[Problem]) -> Iterator[_T]:
+    for where, text in _numbered(path, texts):
         value = _parsed(text, where, parse_one, problems)
         if value is not None:
             yield value
 
 
-def _numbered(place: str, texts: list[str]) -> Iterator[tuple[str, str]]:
-    return ((f"{place}[{index}]" if len(texts) > 1 else place, text) for index, text in enumerate(texts))
+def _numbered(path: str, texts: list[str]) -> Iterator[tuple[str, str]]:
+    return ((f"{path}[{index}]" if len(texts) > 1 else path, text) for index, text in enumerate(texts))
 
 
-def _parsed(text: str, place: str, parse_one: Callable[[str], _T], problems: list[Problem]) -> _T | None:
+def _parsed(text: str, path: str, parse_one: Callable[[str], _T], problems: list[Problem]) -> _T | None:
     try:
         return parse_one(text)
     except ValueError as error:
-        problems.append(Problem(place, str(error)))
+        problems.append(Problem(path, str(error)))
         return None
 
 
-def _required(value: Any, place: str, parse_one: Callable[[Any], _T], problems: list[Problem]) -> _T | None:
+def _required(value: Any, path: str, parse_one: Callable[[Any], _T], problems: list[Problem]) -> _T | None:
     if value is UNSET:
-        if not any(problem.place == place for problem in problems):
-            problems.append(Problem(place, "missing"))
+        if not any(problem.path == path for problem in problems):
+            problems.append(Problem(path, "missing"))
         return None
-    return _parsed(value, place, parse_one, problems)
+    return _parsed(value, path, parse_one, problems)
 
 
 def _tunnel_address(text: str) -> Ip:
@@ -546,9 +546,9 @@ def _mode(text: str) -> int:
     return int(text, 8)
 
 
-def _path(text: str, place: str, problems: list[Problem]) -> Path:
+def _path(text: str, path: str, problems: list[Problem]) -> Path:
     if not text.startswith("/"):
-        problems.append(Problem(place, f"{text!r} is no absolute path"))
+        problems.append(Problem(path, f"{text!r} is no absolute path"))
     return Path(text)
 
 
@@ -587,5 +587,5 @@ def _suggest(key: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
 
 
-def _natural(place: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", place)]
+def _natural(path: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]

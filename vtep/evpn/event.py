@@ -106,7 +106,7 @@ Event: TypeAlias = (
 )
 
 
-class Heard(Struct, frozen=True):
+class Received(Struct, frozen=True):
     """One line, understood: who wrote it, when, and what it means."""
 
     events: tuple[Event, ...]

@@ -26,8 +26,8 @@ from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.segment import Segment
-from vtep.evpn.station import Resident
-from vtep.store.sharded import Parted
+from vtep.evpn.station import LocalClaim
+from vtep.store.sharded import ShardedDict
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -73,10 +73,10 @@ class Index:
     """Filled by the RIB, read by the projection."""
 
     def __init__(self) -> None:
-        self.residents: dict[Mac, dict[Vni, Resident]] = {}
+        self.local_claims: dict[Mac, dict[Vni, LocalClaim]] = {}
         """The stations that are here."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
-        self._macs: Parted[Mac, MacIp | tuple[MacIp, ...]] = Parted()
+        self._macs: ShardedDict[Mac, MacIp | tuple[MacIp, ...]] = ShardedDict()
         """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
@@ -88,15 +88,15 @@ class Index:
         self._changed = Changed()
         self._work = 0
         """What judging all of that will take, roughly, in MACs that have one route."""
-        self.leaving: dict[Ip, list[Parted[RouteKey, Route]]] = {}
+        self.leaving: dict[Ip, list[ShardedDict[RouteKey, Route]]] = {}
         """What nobody vouches for any more, by peer."""
-        self._doubted: deque[dict[RouteKey, Route]] = deque()
+        self._suspect: deque[dict[RouteKey, Route]] = deque()
         """The same routes mean something else, and their MACs are not among what changed yet."""
 
     @property
     def work(self) -> int:
         """What judging all that changed will take, roughly, in MACs that have one route."""
-        waiting = chain(chain.from_iterable(self.leaving.values()), self._doubted)
+        waiting = chain(chain.from_iterable(self.leaving.values()), self._suspect)
         return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
@@ -105,9 +105,9 @@ class Index:
 
     def lone(self, macs: Collection[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
         """Yield each of them with its route, if it has one only and no station."""
-        residents = self.residents
+        local_claims = self.local_claims
         for mac, found in zip(macs, self._macs.of(macs), strict=True):
-            yield mac, found if isinstance(found, MacIp) and mac not in residents else None
+            yield mac, found if isinstance(found, MacIp) and mac not in local_claims else None
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return self._hosts.get(ip, ())
@@ -128,8 +128,8 @@ class Index:
 
     def everything(self) -> Changed:
         """Return all that there is to judge."""
-        self._see_off(inf)
-        return Changed((*self._macs, *self.residents), self._hosts, self._endpoints, self._members)
+        self._drain_leaving(inf)
+        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, self._members)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
         """Yield all that there is to judge, so many MACs or hosts at a time; what is few comes first.
@@ -137,7 +137,7 @@ class Index:
         What comes or goes meanwhile may be missing: it is among what changed.
         """
         yield Changed(endpoints=self._endpoints, segments=self._members)
-        macs = chain(chain.from_iterable(list(part) for part in self._macs.parts), list(self.residents))
+        macs = chain(chain.from_iterable(list(part) for part in self._macs.parts), list(self.local_claims))
         while part := Changed(macs=islice(macs, most)):
             yield part
         hosts = iter(list(self._hosts))
@@ -147,11 +147,11 @@ class Index:
     def take_changed(self, work_max: float = inf) -> Changed:
         """Return what changed since the last call, or as much of it as takes twice this work at most."""
         room = work_max / WORK_OF_RIVALS
-        self._see_off(room)
-        while self._doubted and not self.leaving and room > 0:
-            doubted = self._doubted.popleft()
-            self._mark(route.mac for route in doubted.values() if isinstance(route, MacIp))
-            room -= len(doubted)
+        self._drain_leaving(room)
+        while self._suspect and not self.leaving and room > 0:
+            suspect = self._suspect.popleft()
+            self._mark(route.mac for route in suspect.values() if isinstance(route, MacIp))
+            room -= len(suspect)
         if self._work > 2 * work_max:
             part = self._changed.take(work_max / self._work)
             self._work = self._work - int(work_max) if self._changed else 0
@@ -160,11 +160,11 @@ class Index:
         self._work = 0
         return changed
 
-    def doubt(self, routes: Parted[RouteKey, Route]) -> None:
+    def mark_suspect(self, routes: ShardedDict[RouteKey, Route]) -> None:
         """These routes are the same and mean something else: they are stale now. Those that leave first are not judged twice."""
-        self._doubted += filter(None, routes.parts)
+        self._suspect += filter(None, routes.parts)
 
-    def leave(self, peer: Ip, routes: Parted[RouteKey, Route]) -> None:
+    def leave(self, peer: Ip, routes: ShardedDict[RouteKey, Route]) -> None:
         """Take over these routes of a peer, to let go of them."""
         if routes:
             self.leaving.setdefault(peer, []).append(routes)
@@ -178,7 +178,7 @@ class Index:
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Put a route in the place of another; a key belongs to one type of route."""
         if old is None and new is not None:
-            old = self._call_back(new.peer, key) if self.leaving else None
+            old = self._reclaim(new.peer, key) if self.leaving else None
             self.routes[type(new)] += old is None
         elif old is not None and new is None:
             self.routes[type(old)] -= 1
@@ -192,32 +192,32 @@ class Index:
         elif isinstance(either, Segment):
             self._put_member(either, cast("Segment | None", old), cast("Segment | None", new))
 
-    def put_resident(self, old: Resident | None, new: Resident | None) -> None:
+    def put_local_claim(self, old: LocalClaim | None, new: LocalClaim | None) -> None:
         """Put a station in the place of another; both are of the same MAC and VNI."""
         either = new or old
         assert either is not None
         vni, mac = key = either.station.key
         if new is not None:
-            self.residents.setdefault(mac, {})[vni] = new
+            self.local_claims.setdefault(mac, {})[vni] = new
         else:
-            here = self.residents[mac]
+            here = self.local_claims[mac]
             del here[vni]
             if not here:
-                del self.residents[mac]
+                del self.local_claims[mac]
         before, after = (frozenset() if one is None else one.station.hosts for one in (old, new))
         for ip in before ^ after:
             homes = self._homes.setdefault(ip, set())
             (homes.add if ip in after else homes.discard)(key)
             if not homes:
                 del self._homes[ip]
-        self.mark_resident(mac)
+        self.mark_local_claim(mac)
 
-    def lose_resident(self, resident: Resident) -> None:
+    def lose_local_claim(self, local_claim: LocalClaim) -> None:
         """Note what was judged of a station: nothing is to be judged again for it."""
-        vni, mac = resident.station.key
-        self.residents[mac][vni] = structs.replace(resident, lost=True)
+        vni, mac = local_claim.station.key
+        self.local_claims[mac][vni] = structs.replace(local_claim, lost=True)
 
-    def mark_resident(self, mac: Mac) -> None:
+    def mark_local_claim(self, mac: Mac) -> None:
         """Whether its station counts may have changed."""
         self._changed.macs.add(mac)
         self._work += WORK_OF_RIVALS
@@ -225,7 +225,7 @@ class Index:
     def is_leaving(self, route: MacIp) -> bool:
         return any(leaving.get(route.key) is route for leaving in self.leaving.get(route.peer, ()))
 
-    def _call_back(self, peer: Ip, key: RouteKey) -> Route | None:
+    def _reclaim(self, peer: Ip, key: RouteKey) -> Route | None:
         """Return the route that was about to leave, if it was."""
         for leaving in self.leaving.get(peer, ()):
             found: Route | None = leaving.pop(key)
@@ -233,7 +233,7 @@ class Index:
                 return found
         return None
 
-    def _see_off(self, most: float) -> None:
+    def _drain_leaving(self, most: float) -> None:
         """Let go of so many of the routes that leave."""
         for peer, leaving in list(self.leaving.items()):
             for part in chain.from_iterable(routes.parts for routes in leaving):

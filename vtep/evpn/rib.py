@@ -24,8 +24,8 @@ from vtep.evpn.event import (
     Answered,
     EndOfRib,
     Event,
-    Heard,
     PeerOpened,
+    Received,
     RefreshBegan,
     RefreshEnded,
     RouteKey,
@@ -37,8 +37,8 @@ from vtep.evpn.event import (
 from vtep.evpn.index import Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.station import SEQ_MAX, Resident, Station
-from vtep.store.sharded import Parted
+from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
+from vtep.store.sharded import ShardedDict
 
 EVERYONE: Final = None
 """Among the peers to ask: all that ExaBGP has, known or not."""
@@ -76,8 +76,26 @@ class Peer:
     """One Adj-RIB-In. Read by everybody, changed only by `Rib`."""
 
     __slots__ = (
-        "abilities", "address", "asked_at", "began", "counter", "deadline", "doubted", "ended", "fresh", "has_stale", "limited",
-        "opened_at", "reason", "refresh", "refresh_due", "refresh_wanted", "stale", "told_at", "torn", "up",
+        "abilities",
+        "address",
+        "asked_at",
+        "began",
+        "counter",
+        "deadline",
+        "ended",
+        "fresh",
+        "has_stale",
+        "limited",
+        "opened_at",
+        "reason",
+        "refresh",
+        "refresh_due",
+        "refresh_wanted",
+        "stale",
+        "suspect",
+        "told_at",
+        "torn",
+        "up",
     )  # fmt: skip
 
     def __init__(self, address: Ip) -> None:
@@ -92,10 +110,10 @@ class Peer:
         """When it told something last: routes, or what it can do."""
         self.abilities: PeerOpened | None = None
         self.counter: int | None = None
-        self.fresh: Parted[RouteKey, Route] = Parted()
-        self.doubted: Parted[RouteKey, Route] = Parted()
+        self.fresh: ShardedDict[RouteKey, Route] = ShardedDict()
+        self.suspect: ShardedDict[RouteKey, Route] = ShardedDict()
         """As good as ever, but not told again since a refresh began."""
-        self.stale: Parted[RouteKey, Route] = Parted()
+        self.stale: ShardedDict[RouteKey, Route] = ShardedDict()
         """From a session that is no more."""
         self.has_stale = False
         """There were some lately: whoever asks for each route need not look for it, where there are none."""
@@ -115,10 +133,10 @@ class Peer:
         """Routes refused for want of room since it last began to tell all it has, and not withdrawn."""
 
     def __len__(self) -> int:
-        return len(self.fresh) + len(self.doubted) + len(self.stale)
+        return len(self.fresh) + len(self.suspect) + len(self.stale)
 
     def routes(self) -> Iterator[Route]:
-        for held in (self.fresh, self.doubted, self.stale):
+        for held in (self.fresh, self.suspect, self.stale):
             for part in held.parts:
                 yield from part.values()
 
@@ -139,7 +157,7 @@ class Counters:
 
 
 class Rib:
-    """All peers' routes. `hear` a line, `tick` the time; `index` has what to judge."""
+    """All peers' routes. `receive` a line, `tick` the time; `index` has what to judge."""
 
     def __init__(self, holds: Holds, now: float, *, asks: bool = True) -> None:
         """Start empty. Where nobody can be asked (a recorded stream), a lost line is counted and nothing waits for it."""
@@ -173,7 +191,7 @@ class Rib:
 
     # What happens
 
-    def hear(self, heard: Heard, now: float, *, replayed: bool = False) -> None:
+    def receive(self, heard: Received, now: float, *, replayed: bool = False) -> None:
         """Fold one line. A replayed one repeats an old state: it tells what is, and proves no gap."""
         self.counters.lines += 1
         self.counters.bad_nlris += len(heard.bad_nlris)
@@ -199,7 +217,7 @@ class Rib:
         self._restart_waiting(now)
         self._judge_completeness(now)
 
-    def miss_lines(self, address: Ip | None = None) -> None:
+    def lose_lines(self, address: Ip | None = None) -> None:
         """Lines were lost, of one peer or of peers we may not even know: they must tell everything again."""
         if address is None:
             self._ask_everyone = self._asks
@@ -256,43 +274,43 @@ class Rib:
 
     # What is heard here
 
-    def resident(self, vni: Vni, mac: Mac) -> Resident | None:
-        return self.index.residents.get(mac, {}).get(vni)
+    def local_claim(self, vni: Vni, mac: Mac) -> LocalClaim | None:
+        return self.index.local_claims.get(mac, {}).get(vni)
 
-    def hear_station(self, station: Station, rival: int | None) -> None:
+    def learn_station(self, station: Station, rival: int | None) -> None:
         """Take a station that is here; `rival` is the highest sequence of the routes that say it is elsewhere."""
-        old = self.resident(*station.key)
-        self._put_resident(old, Resident(station, self._seq(station, old, rival)))
+        old = self.local_claim(*station.key)
+        self._put_local_claim(old, LocalClaim(station, self._seq(station, old, rival)))
 
     def change_station(self, station: Station) -> None:
         """Take what is new about a known station, which says nothing about where its MAC is."""
-        old = self.resident(*station.key)
+        old = self.local_claim(*station.key)
         assert old is not None
-        self._put_resident(old, Resident(station, 0 if station.fixed else old.seq, old.lost and not station.fixed))
+        self._put_local_claim(old, LocalClaim(station, 0 if station.fixed else old.seq, old.lost and not station.fixed))
 
     def lose_station(self, vni: Vni, mac: Mac) -> None:
         """A station here is elsewhere now, by a better route, until it is heard again."""
-        self.index.lose_resident(self.index.residents[mac][vni])
+        self.index.lose_local_claim(self.index.local_claims[mac][vni])
 
     def forget_station(self, vni: Vni, mac: Mac) -> None:
-        old = self.resident(vni, mac)
+        old = self.local_claim(vni, mac)
         if old is not None:
-            self.index.put_resident(old, None)
+            self.index.put_local_claim(old, None)
 
     def remember(self, seqs: Mapping[tuple[Vni, Mac], int]) -> None:
         """Take the sequences that an earlier life told."""
         for key, seq in seqs.items():
             self._remember(key, seq)
 
-    def let_announce(self, vnis: frozenset[Vni]) -> None:
+    def set_advertising(self, vnis: frozenset[Vni]) -> None:
         """The stations of these VNIs count from now on, and no others."""
         changed, self.announcing = self.announcing ^ vnis, vnis
         if changed:
-            for mac, found in self.index.residents.items():
+            for mac, found in self.index.local_claims.items():
                 if not changed.isdisjoint(found):
-                    self.index.mark_resident(mac)
+                    self.index.mark_local_claim(mac)
 
-    def _seq(self, station: Station, old: Resident | None, rival: int | None) -> int:
+    def _seq(self, station: Station, old: LocalClaim | None, rival: int | None) -> int:
         """A station that comes gets past the routes that have it elsewhere (RFC 7432 15); one that is here stays as it is.
 
         Its own last sequence is the least, as with FRR: whoever remembers that one does not mistake it for an older.
@@ -304,11 +322,11 @@ class Rib:
         last = self._seqs.get(station.key, 0)
         return last if rival is None else min(max(rival + 1, last), SEQ_MAX)
 
-    def _put_resident(self, old: Resident | None, new: Resident) -> None:
+    def _put_local_claim(self, old: LocalClaim | None, new: LocalClaim) -> None:
         if new.seq:
             self._remember(new.station.key, new.seq)
         if new != old:
-            self.index.put_resident(old, new)
+            self.index.put_local_claim(old, new)
 
     def _remember(self, key: tuple[Vni, Mac], seq: int) -> None:
         self._seqs.pop(key, None)
@@ -355,7 +373,7 @@ class Rib:
         peer.told_at = now
         if peer.refresh == "running":
             peer.refresh_due = now + _patience_s(peer)
-        fresh, others = peer.fresh, [held for held in (peer.doubted, peer.stale) if held]
+        fresh, others = peer.fresh, [held for held in (peer.suspect, peer.stale) if held]
         room = self.holds.routes_per_peer - len(peer)
         for key, route in routes.items():
             part = fresh.part(key)
@@ -375,7 +393,7 @@ class Rib:
         if peer.refresh == "running":
             peer.refresh_due = now + _patience_s(peer)
         for key in keys:
-            old = peer.fresh.pop(key, None) or peer.doubted.pop(key, None) or peer.stale.pop(key, None)
+            old = peer.fresh.pop(key, None) or peer.suspect.pop(key, None) or peer.stale.pop(key, None)
             if old is not None:
                 self.index.put(key, old, None)
             elif peer.limited:
@@ -454,8 +472,8 @@ class Rib:
 
     def _begin_refresh(self, peer: Peer, now: float) -> None:
         """Doubt every route until it comes again (RFC 7313 4); they stay as good as they were meanwhile."""
-        peer.doubted = _merged(peer.doubted, peer.fresh)
-        peer.fresh = Parted()
+        peer.suspect = _merged(peer.suspect, peer.fresh)
+        peer.fresh = ShardedDict()
         peer.began = False
         peer.limited = 0
         peer.refresh = "running"
@@ -470,8 +488,8 @@ class Rib:
         peer.refresh_due = None
         if not peer.torn:
             peer.ended = True
-            self.index.leave(peer.address, peer.doubted)
-            peer.doubted = Parted()
+            self.index.leave(peer.address, peer.suspect)
+            peer.suspect = ShardedDict()
             self._drop_stale(peer)
 
     def _ask(self, peer: Peer, now: float) -> None:
@@ -500,8 +518,8 @@ class Rib:
     def _stop_refresh(self, peer: Peer) -> None:
         """Leave the routes as if no refresh had begun."""
         peer.began = False
-        peer.fresh = _merged(peer.doubted, peer.fresh)
-        peer.doubted = Parted()
+        peer.fresh = _merged(peer.suspect, peer.fresh)
+        peer.suspect = ShardedDict()
         peer.refresh = ""
         peer.refresh_due = None
         peer.refresh_wanted = False
@@ -516,16 +534,16 @@ class Rib:
     # Doubt
 
     def _make_stale(self, peer: Peer) -> None:
-        for routes in (peer.doubted, peer.fresh):
-            self.index.doubt(routes)
+        for routes in (peer.suspect, peer.fresh):
+            self.index.mark_suspect(routes)
             peer.stale = _merged(peer.stale, routes)
-        peer.fresh = Parted()
-        peer.doubted = Parted()
+        peer.fresh = ShardedDict()
+        peer.suspect = ShardedDict()
         peer.has_stale = bool(peer.stale)
 
     def _drop_stale(self, peer: Peer) -> None:
         self.index.leave(peer.address, peer.stale)
-        peer.stale = Parted()
+        peer.stale = ShardedDict()
         peer.has_stale = False
         peer.deadline = None
         self._want_refused(peer)
@@ -635,7 +653,7 @@ def _again(asked_at: float | None) -> float:
     return -inf if asked_at is None else asked_at + ASK_AGAIN_S
 
 
-def _merged(older: Parted[RouteKey, Route], newer: Parted[RouteKey, Route]) -> Parted[RouteKey, Route]:
+def _merged(older: ShardedDict[RouteKey, Route], newer: ShardedDict[RouteKey, Route]) -> ShardedDict[RouteKey, Route]:
     """Return both as one; a key is in one of them only. The usual case costs nothing."""
     if not older:
         return newer

@@ -36,7 +36,7 @@ class Station(Struct, frozen=True, gc=False):
         return self.static or self.gateway
 
 
-class Resident(Struct, frozen=True, gc=False):
+class LocalClaim(Struct, frozen=True, gc=False):
     """A station that is here, and how strong our claim to it is."""
 
     station: Station

@@ -25,7 +25,7 @@ class Ready(Struct, frozen=True):
 
 
 class Hosts(Struct, frozen=True, order=True):
-    """The place of a VNI's neighbour rows, which its bridge has and which need more than its VXLAN port."""
+    """The place of a VNI's neighbor rows, which its bridge has and which need more than its VXLAN port."""
 
     vni: int
 
@@ -49,7 +49,7 @@ def judge(vni: int, bridge_name: str, vxlan_name: str, local: Ip | None, links: 
 
 
 def answers_for_hosts(vxlan_name: str, links: Links) -> bool:
-    """Tell whether the bridge answers for remote hosts: only then do neighbour rows save a flood."""
+    """Tell whether the bridge answers for remote hosts: only then do neighbor rows save a flood."""
     port = links.by_name.get(vxlan_name)
     return port is not None and port.bridge_port is not None and port.bridge_port.neigh_suppress is True
 

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 from vtep.errors import KernelError, LedgerError
 from vtep.reconcile.claims import Alike, Claim, Claims, Moment
 from vtep.reconcile.contract import Key, Kind
-from vtep.store.sharded import Parted
+from vtep.store.sharded import ShardedDict
 
 FORMAT: Final = 2
 KEYS_MAX: Final = 1024
@@ -51,7 +51,7 @@ class LedgerFile:
             self._load(path.read_bytes(), list(kinds))
         self._file = self._compact()
 
-    def claims(self, kind: str) -> Parted[Key, Claim]:
+    def claims(self, kind: str) -> ShardedDict[Key, Claim]:
         return self._claims.claims(kind)
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:

@@ -45,15 +45,15 @@ from vtep.linux.wire.neighbor import (
     Entry,
     Half,
     Hints,
-    Neighbour,
+    Neighbor,
     Parsed,
     Refusal,
     pack,
     parse_answer,
-    parse_neighbours,
+    parse_neighbors,
     portions,
     request_host,
-    request_neighbours,
+    request_neighbors,
     request_row,
     request_rows,
     split,
@@ -146,7 +146,7 @@ What remains: what bridges learn, move and forget, an operator's entries, ARP an
 class Kernel:
     """The FDB of the network namespace in which this was made.
 
-    For one thread at a time; `drain` may be another's, and so may `rows` and `neighbours`, one of them at a time.
+    For one thread at a time; `drain` may be another's, and so may `rows` and `neighbors`, one of them at a time.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Kernel:
         for queue in (self._requests.socket, self._dumps.socket, self._events):
             queue.close()
 
-    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         """Carry the messages out in order and return the refused ones; the others succeeded.
 
         ENOBUFS in a refusal: the kernel's answer was lost (or it had no memory), read the row back.
@@ -204,11 +204,11 @@ class Kernel:
             found += self._dumps.dump("rows", partial(request_rows, port=port), _parse_entries)
         return found
 
-    def neighbours(self, devices: Iterable[int]) -> list[Entry]:
+    def neighbors(self, devices: Iterable[int]) -> list[Entry]:
         """Dump the ARP and ND rows of the devices."""
         found: list[Entry] = []
         for device in devices:
-            found += self._dumps.dump("neighbours", partial(request_neighbours, device=device), _parse_entries)
+            found += self._dumps.dump("neighbors", partial(request_neighbors, device=device), _parse_entries)
         return found
 
     def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
@@ -254,7 +254,7 @@ class Kernel:
                 kinds.add(kind)
                 if kind in (RTM_NEWLINK, RTM_DELLINK):
                     bounced.update(device_bounced(datagram, kind, start))
-            for kind, _, entry in parse_neighbours(datagram):
+            for kind, _, entry in parse_neighbors(datagram):
                 if not isinstance(entry, Entry) or entry.is_address_list:
                     continue
                 if entry.family == AF_BRIDGE:
@@ -271,10 +271,10 @@ class Kernel:
             overrun=overrun,
         )
 
-    def _send_portion(self, messages: Sequence[Neighbour], first: int) -> tuple[list[Refusal], int]:
+    def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:
         """Return the refusals, and how many messages there were."""
         batch = pack(messages, self._requests.take_seqs(MESSAGES_PER_SEND))
-        answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbours)
+        answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbors)
         refused: dict[int, Refusal] = {}
         acknowledged = False
         for _, seq, answer in answers:
@@ -308,7 +308,7 @@ class Kernel:
         """Return the rows up to the first whose answer was lost."""
         seq = self._requests.take_seqs(len(keys))
         wanted = b"".join(request(key, seq + place) for place, key in enumerate(keys))
-        answers = {seq: answer for _, seq, answer in self._requests.exchange("get", wanted, parse_neighbours)[0]}
+        answers = {seq: answer for _, seq, answer in self._requests.exchange("get", wanted, parse_neighbors)[0]}
         found: list[Entry | None] = []
         for place, key in enumerate(keys):
             answer = answers.get(seq + place)
@@ -432,7 +432,7 @@ def _refusal(asked: int, index: int, answer: Answer) -> Refusal:
 
 
 def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
-    for kind, seq, row in parse_neighbours(datagram):
+    for kind, seq, row in parse_neighbors(datagram):
         if not (isinstance(row, Entry) and row.is_address_list):
             yield kind, seq, row
 

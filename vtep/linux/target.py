@@ -10,33 +10,33 @@ from vtep.addr import Mac, Vni
 from vtep.config.file import VniConfig
 from vtep.linux.attachment import Hosts, NotReady, Ready, answers_for_hosts, judge
 from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Entry, Half, Neighbour, Refusal
-from vtep.reconcile.contract import Ground
+from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal
+from vtep.reconcile.contract import Attachments
 
 Lookup = tuple[int, Mac, Half]
 
 
-class Rows(Protocol):
+class KernelRows(Protocol):
     """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common."""
 
     def links(self) -> Links: ...
-    def neighbours(self, devices: Iterable[int]) -> list[Entry]: ...
+    def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
-    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]: ...
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]: ...
 
 
 def _notes(vni: VniConfig, ready: Mapping[Hashable, Ready]) -> tuple[str, ...]:
     notes = ready[vni.vni].notes
     if vni.neighbors and Hosts(vni.vni) not in ready:
-        return (*notes, f"neigh_suppress is off on {vni.vxlan}: remote hosts get no neighbour rows")
+        return (*notes, f"neigh_suppress is off on {vni.vxlan}: remote hosts get no neighbor rows")
     return notes
 
 
 class KernelTarget:
     """Where the rows of these VNIs are written."""
 
-    def __init__(self, kernel: Rows, vnis: Sequence[VniConfig]) -> None:
+    def __init__(self, kernel: KernelRows, vnis: Sequence[VniConfig]) -> None:
         self.kernel = kernel
         self._vnis = tuple(vni for vni in vnis if vni.is_bound)
         self._given_up: frozenset[Vni] = frozenset()
@@ -55,7 +55,7 @@ class KernelTarget:
         self._vnis = bound + left
         self._given_up = frozenset(vni.vni for vni in left)
 
-    def ground(self) -> Ground:
+    def attachments(self) -> Attachments:
         links = self.kernel.links()
         self._names = {link.index: link.name for link in links.by_name.values()}
         self.own_macs = frozenset(link.mac for link in links.by_name.values() if link.mac is not None and any(link.mac))
@@ -71,14 +71,14 @@ class KernelTarget:
         for vni in self._vnis:
             if vni.vni in ready and answers_for_hosts(vni.vxlan, links):
                 ready[Hosts(vni.vni)] = ready[vni.vni]
-        return Ground(
+        return Attachments(
             ready=ready,
             not_ready={
                 vni: result.reasons
                 for vni, result in judged.items()
                 if isinstance(result, NotReady) and vni not in self._given_up
             },
-            given_up=self._given_up | {Hosts(vni) for vni in self._given_up},
+            unconfigured=self._given_up | {Hosts(vni) for vni in self._given_up},
             notes={vni.vni: notes for vni in self._vnis if vni.vni in ready and (notes := _notes(vni, ready))},
         )
 
@@ -94,13 +94,13 @@ class KernelTarget:
         """Return the rows that events at these (port, MAC) may be about: whose bridge the port is on."""
         return {(vni, mac) for port, mac in hinted if (vni := self._vni_of_port.get(port)) is not None}
 
-    def entries(self, ground: Ground) -> list[Entry]:
-        bridges = sorted({ready.bridge for ready in ground.ready.values()})
-        answering = sorted({ready.bridge for place, ready in ground.ready.items() if isinstance(place, Hosts)})
-        return self.kernel.rows(bridges) + self.kernel.neighbours(answering)
+    def entries(self, attachments: Attachments) -> list[Entry]:
+        bridges = sorted({ready.bridge for ready in attachments.ready.values()})
+        answering = sorted({ready.bridge for domain, ready in attachments.ready.items() if isinstance(domain, Hosts)})
+        return self.kernel.rows(bridges) + self.kernel.neighbors(answering)
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)
 
-    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         return self.kernel.send(messages)

@@ -41,7 +41,7 @@ RECORDS_MIN: Final = 10_000
 _ASKED, _WITHDRAWN, _SURE, _GONE = 0, 1, 2, 3
 
 
-class Told(Struct, frozen=True, gc=False):
+class AdvertisedRoute(Struct, frozen=True, gc=False):
     """What ExaBGP was asked last about a route."""
 
     announcement: Announcement
@@ -49,13 +49,13 @@ class Told(Struct, frozen=True, gc=False):
     """It said `done` to this announcement, and was asked nothing about the route since."""
 
 
-class ToldLedger:
+class AdvertisedLedger:
     """Everything that one ExaBGP may be announcing because of us."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Open or make the file; without a path nothing outlives the process."""
         self._path = path
-        self._told: dict[Route, Told] = {}
+        self._told: dict[Route, AdvertisedRoute] = {}
         self._file: int | None = None
         self._size = 0
         self._records = 0
@@ -70,7 +70,7 @@ class ToldLedger:
             self._rewrite()
 
     @property
-    def told(self) -> Mapping[Route, Told]:
+    def advertised(self) -> Mapping[Route, AdvertisedRoute]:
         return self._told
 
     def begin(self, exabgp: str) -> None:
@@ -89,22 +89,22 @@ class ToldLedger:
         self._append(_asked(command) for command in commands)
         for command in commands:
             if isinstance(command, Withdrawal):
-                self.doubt(command.route)
+                self.mark_suspect(command.route)
             else:
-                self._put(command.route, Told(command, sure=False))
+                self._put(command.route, AdvertisedRoute(command, sure=False))
         self._shrink()
 
-    def doubt(self, route: Route) -> None:
+    def mark_suspect(self, route: Route) -> None:
         """Nobody knows, while this process lives, whether ExaBGP announces this as it was asked."""
         old = self._told.get(route)
         if old is not None and old.sure:
-            self._put(route, Told(old.announcement, sure=False))
+            self._put(route, AdvertisedRoute(old.announcement, sure=False))
 
     def confirm(self, route: Route) -> None:
         """ExaBGP has done what it was asked last about a route."""
-        told = self._told[route]
+        advertised = self._told[route]
         self._append([_about(_SURE, route)])
-        self._put(route, Told(told.announcement, sure=True))
+        self._put(route, AdvertisedRoute(advertised.announcement, sure=True))
 
     def forget(self, route: Route) -> None:
         """ExaBGP announces nothing about this route because of us."""
@@ -116,10 +116,10 @@ class ToldLedger:
             os.close(self._file)
             self._file = None
 
-    def _put(self, route: Route, told: Told) -> None:
+    def _put(self, route: Route, advertised: AdvertisedRoute) -> None:
         old = self._told.get(route)
-        self.sure += told.sure - (old is not None and old.sure)
-        self._told[route] = told
+        self.sure += advertised.sure - (old is not None and old.sure)
+        self._told[route] = advertised
 
     def _remove(self, route: Route) -> None:
         old = self._told.pop(route, None)
@@ -152,15 +152,15 @@ class ToldLedger:
             what, fields = _decode(record)
             if what == _ASKED:
                 announcement = _announcement(fields)
-                self._put(announcement.route, Told(announcement, sure=False))
+                self._put(announcement.route, AdvertisedRoute(announcement, sure=False))
                 return
             route = _route(fields)
             if what == _SURE:
-                self._put(route, Told(self._told[route].announcement, sure=True))
+                self._put(route, AdvertisedRoute(self._told[route].announcement, sure=True))
             elif what == _GONE:
                 self._remove(route)
             else:
-                self.doubt(route)
+                self.mark_suspect(route)
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(f"a record cannot be read: {error}") from None
 
@@ -208,9 +208,9 @@ class ToldLedger:
         self._file, self._size, self._records = file, self._path.stat().st_size, len(lines)
 
     def _all(self) -> Iterator[bytes]:
-        for route, told in self._told.items():
-            yield _asked(told.announcement)
-            if told.sure:
+        for route, advertised in self._told.items():
+            yield _asked(advertised.announcement)
+            if advertised.sure:
                 yield _about(_SURE, route)
 
 
@@ -298,9 +298,9 @@ def _unframed(line: bytes) -> bytes:
     return record if checksum == b"%08x" % zlib.crc32(record) else b""
 
 
-def sequences(told: Mapping[Route, Told]) -> Iterator[tuple[Vni, Mac, int]]:
+def sequences(advertised: Mapping[Route, AdvertisedRoute]) -> Iterator[tuple[Vni, Mac, int]]:
     """Yield the mobility sequence of each MAC that was announced with one."""
-    for route, entry in told.items():
+    for route, entry in advertised.items():
         if isinstance(route, MacRoute) and isinstance(entry.announcement, MacAdvertisement):
             for community in entry.announcement.communities:
                 if (seq := _sequence(community)) is not None:

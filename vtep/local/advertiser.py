@@ -32,7 +32,7 @@ from vtep.addr import Ip
 from vtep.evpn.event import Answered
 from vtep.feed.exabgp.advertise import Announcement, Command, Route, Withdrawal
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, spell
-from vtep.local.advertised import ToldLedger
+from vtep.local.advertised import AdvertisedLedger
 
 WINDOW: Final = 256
 RETRY_S_FIRST: Final = 1.0
@@ -82,10 +82,10 @@ class AdvertiserStatus(Struct, frozen=True):
     since: float | None
 
 
-class Announcer:
+class Advertiser:
     """One ExaBGP and what it is to announce."""
 
-    def __init__(self, ledger: ToldLedger, chance: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(self, ledger: AdvertisedLedger, chance: Callable[[], float] = lambda: 0.5) -> None:
         self.ledger = ledger
         self.can = False
         """ExaBGP knew the commands when it answered last; a relay that is lost for a moment changes nothing."""
@@ -156,13 +156,13 @@ class Announcer:
         self.window = inf
         self.want_only({})
         self.settle()
-        for route in self.ledger.told:
+        for route in self.ledger.advertised:
             self._put(route)
 
-    def tell_again(self) -> None:
+    def advertise_again(self) -> None:
         """Tell everything once more: a neighbor that ExaBGP got since knows nothing of it."""
         for route in self._wanted:
-            self.ledger.doubt(route)
+            self.ledger.mark_suspect(route)
             self._put(route)
 
     @property
@@ -182,7 +182,7 @@ class Announcer:
         self._begin(now)
         self._forget_asked()
         self._lines.clear()
-        for route in (*self._wanted, *self.ledger.told):
+        for route in (*self._wanted, *self.ledger.advertised):
             self._put(route)
         if self._must_ask:
             self._ask("", now)
@@ -213,7 +213,7 @@ class Announcer:
 
     @property
     def _must_ask(self) -> bool:
-        return self._needed or bool(self.ledger.told)
+        return self._needed or bool(self.ledger.advertised)
 
     def _ask(self, why: str, now: float) -> None:
         """Ask whether ExaBGP knows the commands, and let no earlier answer count."""
@@ -292,14 +292,14 @@ class Announcer:
             self._queued.discard(route)
             command = self._next_command(route, now)
             if command is not None:
-                asked.append(Asked(spell(command), route, command, route in self.ledger.told))
+                asked.append(Asked(spell(command), route, command, route in self.ledger.advertised))
         return self._noted(asked, now) if asked else []
 
     def _next_command(self, route: Route, now: float) -> Command | None:
         """Return what is to be said about a route, if anything is."""
         if route in self._under_way:
             return None
-        wanted, told = self._wanted.get(route), self.ledger.told.get(route)
+        wanted, told = self._wanted.get(route), self.ledger.advertised.get(route)
         if wanted is None and told is not None and not self.may_withdraw:
             self._held.add(route)
             return None
@@ -340,7 +340,7 @@ class Announcer:
 
     # What is answered
 
-    def hear(self, answer: Answered, now: float) -> None:
+    def receive(self, answer: Answered, now: float) -> None:
         """Take a line of ExaBGP's that answers something."""
         if self.state == AWAY:
             return
@@ -354,13 +354,13 @@ class Announcer:
             self._version, self._refusal = None, None
             self._progress = now
             if version_ is not None:
-                self._hear_version(version_, now)
+                self._receive_version(version_, now)
             elif self.state == ASKING:
-                self._hear_while_asking(answer.ok, refusal, now)
+                self._receive_while_asking(answer.ok, refusal, now)
             elif self.state == ABLE:
-                self._hear_next(answer.ok, refusal, now)
+                self._receive_next(answer.ok, refusal, now)
 
-    def _hear_version(self, version: int, now: float) -> None:
+    def _receive_version(self, version: int, now: float) -> None:
         """The question is answered: from here on answers can be counted."""
         if self.state == ABLE:  # an earlier life's, or one that came too late
             self.lose(now)
@@ -373,7 +373,7 @@ class Announcer:
         why = "" if self.can else f"this ExaBGP has EVPN commands of version {version}, not {VERSION}"
         self._become(ABLE if self.can else UNABLE, why, now)
 
-    def _hear_while_asking(self, ok: bool, refusal: str | None, now: float) -> None:
+    def _receive_while_asking(self, ok: bool, refusal: str | None, now: float) -> None:
         """Tell an ExaBGP without the commands by an error beside those that refreshes may be answered with."""
         if refusal is not None or not self._asked or self._able == self._exabgp:
             return
@@ -384,7 +384,7 @@ class Announcer:
             self.can = False
             self._become(UNABLE, NOT_OURS, now)
 
-    def _hear_next(self, ok: bool, refusal: str | None, now: float) -> None:
+    def _receive_next(self, ok: bool, refusal: str | None, now: float) -> None:
         if not ok and refusal is None:
             self._drop_refresh(now)
         elif not self._asked or (self._asked[0].command is None and not ok):

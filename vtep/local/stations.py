@@ -1,10 +1,10 @@
-"""What the bridge's table and its neighbour table say of stations here.
+"""What the bridge's table and its neighbor table say of stations here.
 
 Reads rows that somebody else fetched, and keeps what was seen so that only what differs is told. Does not know which
 route wins, what is announced, how rows are fetched, or what time it is.
 
     bridge row on an access port         a station, `static` where an operator wrote it
-    neighbour row on the bridge          a host address of that MAC, if the MAC is a station
+    neighbor row on the bridge          a host address of that MAC, if the MAC is a station
     the bridge's own MAC and addresses   the gateway, where it is configured as one
 
 Never stations: rows that somebody wrote as EXT_LEARNED, rows with a VLAN (copies for the ports' default VLAN), the MACs
@@ -39,11 +39,11 @@ from vtep.linux.wire.neighbor import (
 )
 
 _KNOWN: Final = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT
-"""States of a neighbour row whose MAC is believed; what is asked for (INCOMPLETE) or gave no answer (FAILED) is not."""
+"""States of a neighbor row whose MAC is believed; what is asked for (INCOMPLETE) or gave no answer (FAILED) is not."""
 
 
 HostRow: TypeAlias = tuple[Vni, int, Ip]
-"""A neighbour row: the address, and the device of this VNI that it is on."""
+"""A neighbor row: the address, and the device of this VNI that it is on."""
 
 
 class Access(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Access(Struct, frozen=True):
     others: frozenset[int]
     """The bridge's other ports, of which rows tell what is no station: VXLAN devices, and the bridge itself."""
     devices: frozenset[int]
-    """Whose neighbour rows say which host has which MAC: the bridge, and the VLAN devices on it."""
+    """Whose neighbor rows say which host has which MAC: the bridge, and the VLAN devices on it."""
     gateway: Station | None = None
 
     def is_like(self, other: "Access | None") -> bool:
@@ -70,7 +70,7 @@ class Access(Struct, frozen=True):
         return min(tunnels or self.ports, default=None)
 
 
-class Place(Struct, frozen=True, gc=False):
+class Location(Struct, frozen=True, gc=False):
     """Where the bridge has a station."""
 
     port: str
@@ -107,7 +107,7 @@ def is_learnt(vni: VniConfig) -> bool:
     return vni.is_bound and vni.announce
 
 
-def place_of(row: Entry | None, access: Access) -> Place | None:
+def location_of(row: Entry | None, access: Access) -> Location | None:
     """Return where a station is that has this row, or nothing where there is no station."""
     if (
         row is None
@@ -119,11 +119,11 @@ def place_of(row: Entry | None, access: Access) -> Place | None:
         or not row.mac.is_usable
     ):
         return None
-    return Place(access.ports[row.port], bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
+    return Location(access.ports[row.port], bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
 
 
 def host_mac(row: Entry | None) -> Mac | None:
-    """Return which MAC a neighbour row gives to its address, if somebody found that out here."""
+    """Return which MAC a neighbor row gives to its address, if somebody found that out here."""
     if (
         row is None
         or row.family == AF_BRIDGE
@@ -142,10 +142,10 @@ class Stations:
     """What was seen so far, and what of it is news."""
 
     def __init__(self) -> None:
-        self._places: dict[RowKey, Place] = {}
+        self._places: dict[RowKey, Location] = {}
         self._gateways: dict[Vni, Station] = {}
         self._macs: dict[HostRow, Mac] = {}
-        """Neighbour rows: the address on the device has this MAC, be it a station or not."""
+        """Neighbor rows: the address on the device has this MAC, be it a station or not."""
         self._rows_of: dict[RowKey, set[tuple[int, Ip]]] = {}
         """The same by MAC."""
         self._heard: dict[RowKey, None] = {}
@@ -170,27 +170,27 @@ class Stations:
 
     def expect(self, key: RowKey) -> None:
         """Somebody has it that a station is here: if it is not, that is news."""
-        self._places.setdefault(key, Place(""))
+        self._places.setdefault(key, Location(""))
 
-    def hear(self, key: RowKey, place: Place | None) -> None:
+    def learn(self, key: RowKey, location: Location | None) -> None:
         """Something happened there: a station that is there has just been heard, be it where it was."""
-        if place is None:
+        if location is None:
             self._lose(key)
             return
-        self._places[key] = place
+        self._places[key] = location
         self._heard[key] = None
         self._gone.pop(key, None)
         self._changed.pop(key, None)
 
-    def see(self, key: RowKey, place: Place | None) -> None:
+    def see(self, key: RowKey, location: Location | None) -> None:
         """This is how it is there; nothing need have happened."""
         known = self._places.get(key)
-        if place == known:
+        if location == known:
             return
-        if place is None or known is None or place.port != known.port:
-            self.hear(key, place)
+        if location is None or known is None or location.port != known.port:
+            self.learn(key, location)
             return
-        self._places[key] = place
+        self._places[key] = location
         self._change(key)
 
     def see_host(self, key: HostRow, mac: Mac | None) -> None:
@@ -252,9 +252,9 @@ class Stations:
         gateway = self._gateways.get(key[0])
         if gateway is not None and gateway.key == key:
             return gateway
-        place = self._places[key]
+        location = self._places[key]
         hosts = frozenset(ip for _, ip in self._rows_of.get(key, ()))
-        return Station(*key, place.port, static=place.static, hosts=hosts)
+        return Station(*key, location.port, static=location.static, hosts=hosts)
 
 
 def _take(keys: dict[RowKey, None], most: int) -> Iterator[RowKey]:

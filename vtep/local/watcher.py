@@ -24,7 +24,7 @@ from vtep.intent import RowKey
 from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import Entry, Half, Hints
-from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, place_of
+from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, location_of
 from vtep.reconcile.actor import elsewhere
 
 AT_ONCE: Final = 256
@@ -42,13 +42,13 @@ T = TypeVar("T")
 log = logging.getLogger("vtep")
 
 
-class Ear(Protocol):
+class KernelReader(Protocol):
     """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common for one who only reads."""
 
     def links(self) -> Links: ...
     def addresses(self) -> list[Address]: ...
     def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]: ...
-    def neighbours(self, devices: Iterable[int]) -> list[Entry]: ...
+    def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]: ...
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]: ...
     def drain(self, most: int) -> Hints: ...
@@ -56,13 +56,13 @@ class Ear(Protocol):
     def close(self) -> None: ...
 
 
-class Learner:
+class LocalStationWatcher:
     """One leaf's ear."""
 
     def __init__(
         self,
         vnis: Iterable[VniConfig],
-        listen: Callable[[], Ear],
+        listen: Callable[[], KernelReader],
         tell: Callable[[News], None],
         clock: Callable[[], float],
         *,
@@ -73,13 +73,13 @@ class Learner:
         self._tell = tell
         self._clock = clock
         self._retry_s = retry_s
-        self._ear: Ear | None = None
+        self._bridge_watcher: KernelReader | None = None
         self._stations = Stations()
         self._vnis = tuple(vnis)
         self._accesses: Mapping[Vni, Access] = {}
         self._vni_of_port: Mapping[int, Vni] = {}
         self._vni_of_device: Mapping[int, Vni] = {}
-        self._doubted = True
+        self._suspect = True
         """Devices or their addresses may have changed."""
         self._to_survey: set[Vni] = set()
         self._says_again = False
@@ -101,7 +101,7 @@ class Learner:
     def reconfigure(self, vnis: Iterable[VniConfig]) -> None:
         """Follow other VNIs."""
         self._vnis = tuple(vnis)
-        self._doubted = True
+        self._suspect = True
         self._woken.set()
 
     def look_again(self, keys: Iterable[RowKey]) -> None:
@@ -112,9 +112,9 @@ class Learner:
             self._woken.set()
 
     def close(self) -> None:
-        if self._ear is not None:
-            self._ear.close()
-            self._ear = None
+        if self._bridge_watcher is not None:
+            self._bridge_watcher.close()
+            self._bridge_watcher = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -127,7 +127,7 @@ class Learner:
                 if str(error) != told:
                     logs.event(log, logging.ERROR, "stations not readable", why=error)
                 told = str(error)
-                self._doubt()
+                self._mark_suspect()
                 await asyncio.sleep(self._retry_s)
             else:
                 await self._wait()
@@ -141,7 +141,7 @@ class Learner:
 
     @property
     def is_behind(self) -> bool:
-        waiting = self._doubted or self._to_survey or self._rows or self._hosts or self._stations.has_news
+        waiting = self._suspect or self._to_survey or self._rows or self._hosts or self._stations.has_news
         return bool(waiting or not self._drained)
 
     async def _step(self) -> None:
@@ -159,30 +159,30 @@ class Learner:
             self._tell(news)
         await asyncio.sleep(0)
 
-    def _open(self) -> Ear | None:
+    def _open(self) -> KernelReader | None:
         """Listen while there is something to hear."""
         if any(is_learnt(vni) for vni in self._vnis):
-            if self._ear is None:
-                self._ear = self._listen()
-                self._doubt()
+            if self._bridge_watcher is None:
+                self._bridge_watcher = self._listen()
+                self._mark_suspect()
         else:
             self._take_accesses({})
-            self._doubted = False
+            self._suspect = False
             self.close()
-        return self._ear
+        return self._bridge_watcher
 
-    def _doubt(self) -> None:
+    def _mark_suspect(self) -> None:
         """Nothing that is known need be so."""
-        self._doubted = True
+        self._suspect = True
         self._to_survey.update(self._accesses)
 
     def _take(self, hints: Hints) -> None:
         self._drained = hints == _NO_HINTS
-        self._doubted |= hints.links_changed or hints.addresses_changed
+        self._suspect |= hints.links_changed or hints.addresses_changed
         if hints.overrun:
             self.overruns += 1
             self._says_again = True
-            self._doubt()
+            self._mark_suspect()
             logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
         for port, mac in hints.keys:
             if (vni := self._vni_of_port.get(port)) is not None and mac.is_usable:
@@ -193,9 +193,9 @@ class Learner:
 
     # Devices
 
-    async def _look_at_devices(self, ear: Ear) -> None:
-        if self._doubted:
-            self._doubted = False
+    async def _look_at_devices(self, ear: KernelReader) -> None:
+        if self._suspect:
+            self._suspect = False
             self._take_accesses(await elsewhere(lambda: accesses(self._vnis, ear.links(), ear.addresses())))
 
     def _take_accesses(self, found: Mapping[Vni, Access]) -> None:
@@ -225,7 +225,7 @@ class Learner:
             self._rows.setdefault(key, False)
         self._hosts.update(dict.fromkeys(self._stations.known_hosts(self._accesses)))
 
-    async def _survey(self, ear: Ear) -> None:
+    async def _survey(self, ear: KernelReader) -> None:
         """Dump what is to be surveyed; what a dump lacks is read back (kernel 6.18: it can miss rows that are there)."""
         vnis = [vni for vni in self._to_survey if vni in self._accesses]
         if not vnis:
@@ -233,14 +233,14 @@ class Learner:
         self._to_survey = set()
         surveyed = [self._accesses[vni] for vni in vnis]
         rows, hosts = await elsewhere(lambda: _dump(ear, surveyed))
-        take = self._stations.hear if self._says_again else self._stations.see
+        take = self._stations.learn if self._says_again else self._stations.see
         self._says_again = False
         found = set()
         for part in _parts(rows):
             for vni, row in part:
-                if (place := place_of(row, self._accesses[vni])) is not None:
+                if (location := location_of(row, self._accesses[vni])) is not None:
                     found.add((vni, row.mac))
-                    take((vni, row.mac), place)
+                    take((vni, row.mac), location)
             await asyncio.sleep(0)
         for key in self._stations.known(vnis):
             if key not in found:
@@ -249,7 +249,7 @@ class Learner:
 
     # Single rows
 
-    def _read_rows(self, ear: Ear) -> None:
+    def _read_rows(self, ear: KernelReader) -> None:
         taken = [(key, self._rows.pop(key)) for key in list(islice(self._rows, AT_ONCE))]
         lookups = {
             key: (reader, key[1], Half.BRIDGE) for key, _ in taken if (reader := self._reader(key[0])) is not None
@@ -257,17 +257,17 @@ class Learner:
         found = dict(zip(lookups, ear.get_many(list(lookups.values())), strict=True))
         for key, happened in taken:
             row = found.get(key)
-            place = None if row is None else place_of(row, self._accesses[key[0]])
+            location = None if row is None else location_of(row, self._accesses[key[0]])
             if happened:
-                self._stations.hear(key, place)
+                self._stations.learn(key, location)
             else:
-                self._stations.see(key, place)
+                self._stations.see(key, location)
 
     def _reader(self, vni: Vni) -> int | None:
         access = self._accesses.get(vni)
         return None if access is None else access.reader
 
-    def _read_hosts(self, ear: Ear) -> None:
+    def _read_hosts(self, ear: KernelReader) -> None:
         keys = list(islice(self._hosts, AT_ONCE))
         for key in keys:
             del self._hosts[key]
@@ -279,15 +279,15 @@ class Learner:
         """Return when there is something to do."""
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
-            if self._ear is not None:
-                loop.add_reader(self._ear.events_fileno(), self._woken.set)
-                stack.callback(loop.remove_reader, self._ear.events_fileno())
+            if self._bridge_watcher is not None:
+                loop.add_reader(self._bridge_watcher.events_fileno(), self._woken.set)
+                stack.callback(loop.remove_reader, self._bridge_watcher.events_fileno())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._audit_due - self._clock())):
                     await self._woken.wait()
 
 
-def _dump(ear: Ear, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
+def _dump(ear: KernelReader, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
     """Return the rows at access ports, and whose addresses there are.
 
     Ports are asked one by one: a dump of a whole bridge is slow where it has many remote MACs (kernel 6.18: quadratic).
@@ -304,7 +304,7 @@ def _dump(ear: Ear, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]]
     hosts = [
         (access.vni, row.port, row.ip)
         for access in surveyed
-        for row in ear.neighbours(access.devices)
+        for row in ear.neighbors(access.devices)
         if row.ip is not None and host_mac(row) is not None
     ]
     return list(rows.values()), hosts

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from vtep.addr import Vni
 from vtep.observe.model import Comparison, Difference
-from vtep.observe.rows import READERS_NAMES, Facts
+from vtep.observe.rows import READERS_NAMES, Rows
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.compare import Differs
 from vtep.reconcile.contract import Row
@@ -18,15 +18,15 @@ from vtep.reconcile.contract import Row
 class Comparer:
     """Compares the kernel with the intent for whoever asks."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
         self._comparing: asyncio.Task[Comparison] | None = None
 
     async def diff(self, vni: Vni | None) -> Comparison:
-        if self._facts.actor is None:
-            return Comparison((), 0, 0, self._facts.intent.generation)
+        if self._rows.actor is None:
+            return Comparison((), 0, 0, self._rows.intent.generation)
         if self._comparing is None or self._comparing.done():
-            self._comparing = asyncio.create_task(self._compare(self._facts.actor))
+            self._comparing = asyncio.create_task(self._compare(self._rows.actor))
         whole = await asyncio.shield(self._comparing)
         if vni is None:
             return whole

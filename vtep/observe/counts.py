@@ -13,17 +13,17 @@ from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.flood import FLOOD
 from vtep.linux.tables.neighbor import NEIGHBOUR
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
-from vtep.observe.rows import Facts
+from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
 
 _COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
 
 
-class Census:
+class RowCounts:
     """Counts of the intent's rows, and of what the kernel has of them."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
         self.macs: Counter[tuple[Vni, Ip]] = Counter()
         self.stale: Counter[Vni] = Counter()
         self.moves: Counter[Vni] = Counter()
@@ -54,12 +54,12 @@ class Census:
 
     def kinds(self, intent: Intent) -> dict[str, Counts]:
         """Count the rows of each kind, under its name for readers."""
-        bound = [vni.vni for vni in self._facts.config.vnis if vni.is_bound]
+        bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
         floods = Counter(flood.vni for _, found in intent.floods.unordered() for flood in found)
         hosts: Counter[Vni] = Counter()
         for (vni, _), count in self.hosts.items():
             hosts[vni] += count
-        left_out = sum(hosts[vni] for vni in bound if not self._facts.answers_for_hosts(vni))
+        left_out = sum(hosts[vni] for vni in bound if not self._rows.answers_for_hosts(vni))
         return {
             "mac": self._counts(FDB, sum(intent.rows_of_vni.get(vni, 0) for vni in bound), bound),
             "flood": self._counts(FLOOD, sum(floods[vni] for vni in bound), bound),
@@ -74,13 +74,13 @@ class Census:
 
         A row that is there and wanted no more is not installed, whether its end is held or was refused.
         """
-        actor = self._facts.actor
-        if actor is None or not any(self._facts.is_bound(vni) for vni in vnis):
+        actor = self._rows.actor
+        if actor is None or not any(self._rows.is_bound(vni) for vni in vnis):
             return Counts(wanted=wanted, suppressed=wanted)
         troubles, there = actor.engine.troubles, actor.engine.ledger.confirmed(kind.name)
         states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
         states[SUPPRESSED] += left_out
-        not_ready = () if self._facts.last.report is None else self._facts.last.report.not_ready
+        not_ready = () if self._rows.last.report is None else self._rows.last.report.not_ready
         ready = [vni for vni in vnis if vni not in not_ready]
         unwanted = {
             state: sum(troubles.count_unwanted(kind.name, vni, state) for vni in ready) for state in (*_COUNTED, "held")

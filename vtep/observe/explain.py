@@ -60,7 +60,7 @@ _REASONS_MAX: Final = 3
 """Reasons that are told of one MAC; more of them say no more."""
 
 
-class Scene(Struct, frozen=True):
+class ExplainContext(Struct, frozen=True):
     """What a sentence may name besides what is told of the MAC."""
 
     status: Status
@@ -73,20 +73,20 @@ class Scene(Struct, frozen=True):
     """The row that is there bears our mark, and nobody claims it."""
 
 
-def told(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     """Return the summary and the advice."""
     desired = explanation.desired
     if desired is not None:
-        return _about_row(explanation, desired, scene)
+        return _about_row(explanation, desired, context)
     station = next((candidate for candidate in explanation.candidates if candidate.port), None)
     if station is not None:
         return _about_station(explanation, station)
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
-        return _about_refusals(explanation, refused, scene)
-    if scene.vni is None:
-        return _about_no_vni(explanation, scene)
-    return _about_nothing(explanation, scene)
+        return _about_refusals(explanation, refused, context)
+    if context.vni is None:
+        return _about_no_vni(explanation, context)
+    return _about_nothing(explanation, context)
 
 
 def verdict_text(verdict: str, reason: str, winner: Ip | None, port: str = "") -> str:
@@ -111,22 +111,22 @@ def age(since: float | None, now: float) -> str:
 # A MAC that has a winner
 
 
-def _about_row(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
+def _about_row(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
     where = f"Behind {row.vtep} ({row.reason})"
     also = _about_alerts(explanation, row.vtep, f"behind {row.vtep}", row.reason)
     if row.sync.state in (INSTALLED, STALE):
-        there = f"{where}: {_installed(explanation, row, scene)}"
+        there = f"{where}: {_installed(explanation, row, context)}"
         if row.sync.state == STALE:
-            return f"{there}, and stale: {_why_stale(row, scene.status.feed)}.{also}", advice("stale")
+            return f"{there}, and stale: {_why_stale(row, context.status.feed)}.{also}", advice("stale")
         return f"{there}.{also}", " ".join(_advice_for_alert(alert, explanation) for alert in row.alerts[:1])
-    what, todo = _about_obstacle(explanation, row, scene)
+    what, todo = _about_obstacle(explanation, row, context)
     return f"{where}, but {what}.{also}", todo
 
 
-def _installed(explanation: Explanation, row: MacStatus, scene: Scene) -> str:
-    device = "" if scene.vni is None else f" on {scene.vni.vxlan}"
-    verified = age(explanation.kernel.seen, scene.now)
-    return f"installed{device} {age(row.sync.since, scene.now)}, verified {verified}"
+def _installed(explanation: Explanation, row: MacStatus, context: ExplainContext) -> str:
+    device = "" if context.vni is None else f" on {context.vni.vxlan}"
+    verified = age(explanation.kernel.seen, context.now)
+    return f"installed{device} {age(row.sync.since, context.now)}, verified {verified}"
 
 
 def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
@@ -139,29 +139,29 @@ def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
     return f"peer {row.peer} came back, and has not told of it again so far"
 
 
-def _about_obstacle(explanation: Explanation, row: MacStatus, scene: Scene) -> tuple[str, str]:
+def _about_obstacle(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
     """Say what keeps a row from being there as wanted, and what to do."""
     sync = row.sync
     reason = sync.reason
     if sync.state == CONTESTED:
         holder = sync.text or sentence(reason)
-        return f"contested ({reason}): {holder} has the place, and keeps it", _mended(reason, explanation, scene)
+        return f"contested ({reason}): {holder} has the place, and keeps it", _mended(reason, explanation, context)
     if sync.state == FAILED:
-        due = "" if sync.next_try is None else f"; next try in {max(0.0, sync.next_try - scene.now):.1f} s"
+        due = "" if sync.next_try is None else f"; next try in {max(0.0, sync.next_try - context.now):.1f} s"
         return f"failed ({reason}): {_refused(row)}{due}", advice(reason)
     if sync.state == SUPPRESSED:
-        return _about_suppressed(row, scene)
+        return _about_suppressed(row, context)
     if reason == "not-ready":
-        return f"pending: {_not_ready(explanation, scene)}", _advice_for_vni(explanation, scene)
+        return f"pending: {_not_ready(explanation, context)}", _advice_for_vni(explanation, context)
     if reason == "held":
-        return f"held: its row stays as it was until the picture is complete ({scene.status.why})", advice("held")
+        return f"held: its row stays as it was until the picture is complete ({context.status.why})", advice("held")
     if reason:
         return f"pending ({reason}){f': {sync.text}' if sync.text else ''}", advice(reason)
     return "pending: it is being written", ""
 
 
-def _about_suppressed(row: MacStatus, scene: Scene) -> tuple[str, str]:
-    sync, dataplane = row.sync, scene.status.dataplane
+def _about_suppressed(row: MacStatus, context: ExplainContext) -> tuple[str, str]:
+    sync, dataplane = row.sync, context.status.dataplane
     if sync.reason == "unbound":
         return (
             f"not programmed (unbound): VNI {row.vni} has no bridge here",
@@ -179,27 +179,27 @@ def _refused(row: MacStatus) -> str:
     return "the kernel refused it: " + ": ".join(filter(None, (name, row.sync.text)))
 
 
-def _not_ready(explanation: Explanation, scene: Scene) -> str:
+def _not_ready(explanation: Explanation, context: ExplainContext) -> str:
     """Name the devices, and what is wrong with them."""
     what = f"VNI {explanation.vni}"
-    if scene.vni is not None:
-        what += f" on bridge {scene.vni.bridge} and device {scene.vni.vxlan}"
+    if context.vni is not None:
+        what += f" on bridge {context.vni.bridge} and device {context.vni.vxlan}"
     reasons = explanation.vni_reasons
     if not reasons:
         return f"{what} is not ready"
     return f"{what} is not ready: " + "; ".join(f"{_clause(sentence(reason))} ({reason})" for reason in reasons)
 
 
-def _advice_for_vni(explanation: Explanation, scene: Scene) -> str:
-    return " ".join(filter(None, (_mended(reason, explanation, scene) for reason in explanation.vni_reasons)))
+def _advice_for_vni(explanation: Explanation, context: ExplainContext) -> str:
+    return " ".join(filter(None, (_mended(reason, explanation, context) for reason in explanation.vni_reasons)))
 
 
-def _mended(reason: str, explanation: Explanation, scene: Scene) -> str:
+def _mended(reason: str, explanation: Explanation, context: ExplainContext) -> str:
     """Return the advice for a reason, with its command where there is one and the names for it are known."""
-    vni = scene.vni
+    vni = context.vni
     names = {
         "mac": str(explanation.mac),
-        "port": scene.port,
+        "port": context.port,
         "bridge": "" if vni is None else vni.bridge,
         "vxlan": "" if vni is None else vni.vxlan,
     }
@@ -259,17 +259,19 @@ def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[
 # A MAC that has none
 
 
-def _about_refusals(explanation: Explanation, refused: Sequence[CandidateStatus], scene: Scene) -> tuple[str, str]:
+def _about_refusals(
+    explanation: Explanation, refused: Sequence[CandidateStatus], context: ExplainContext
+) -> tuple[str, str]:
     first = {candidate.reason: candidate for candidate in reversed(refused)}
     reasons = list(dict.fromkeys(candidate.reason for candidate in refused))[:_REASONS_MAX]
     said = " ".join(
         f"{'Refused' if not at else 'Also refused'} ({reason}): {_clause(sentence(reason))}. "
-        f"{_offered(first[reason])}{_against(reason, scene)}."
+        f"{_offered(first[reason])}{_against(reason, context)}."
         for at, reason in enumerate(reasons)
     )
     left = " Its row is still held." if explanation.ownership != "none" else ""
     todo = " ".join(filter(None, (advice(reason) for reason in reasons)))
-    where = "" if scene.vni is not None or not explanation.vni else f"{_not_configured(explanation)} "
+    where = "" if context.vni is not None or not explanation.vni else f"{_not_configured(explanation)} "
     return where + said + left, todo
 
 
@@ -281,19 +283,19 @@ def _offered(candidate: CandidateStatus) -> str:
     )
 
 
-def _against(reason: str, scene: Scene) -> str:
+def _against(reason: str, context: ExplainContext) -> str:
     """Tell what the offer was compared with, where that is ours to configure."""
-    if reason in ("rt-mismatch", "rt-missing") and scene.vni is not None:
-        return f"; VNI {scene.vni.vni} imports {' '.join(scene.vni.imports.texts)}"
+    if reason in ("rt-mismatch", "rt-missing") and context.vni is not None:
+        return f"; VNI {context.vni.vni} imports {' '.join(context.vni.imports.texts)}"
     return ""
 
 
-def _about_no_vni(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+def _about_no_vni(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     """Tell of a VNI that was asked for, or that a reload took away while rows of it are ours."""
     said, todo = _not_configured(explanation), "Add the VNI if it belongs here."
     if explanation.ownership == "none":
         return said, todo
-    return f"{said} A row of it is still held{_until_complete(scene.status)}.", todo
+    return f"{said} A row of it is still held{_until_complete(context.status)}.", todo
 
 
 def _not_configured(explanation: Explanation) -> str:
@@ -304,12 +306,12 @@ def _until_complete(status: Status) -> str:
     return "" if status.complete else f" until the picture is complete ({status.why})"
 
 
-def _about_nothing(explanation: Explanation, scene: Scene) -> tuple[str, str]:
-    status, kernel = scene.status, explanation.kernel
+def _about_nothing(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    status, kernel = context.status, explanation.kernel
     if explanation.ownership != "none":
         return f"Not announced any more; its row is held{_until_complete(status)}.", advice("held")
     if kernel.state == "foreign":
-        return _about_foreign(explanation, scene)
+        return _about_foreign(explanation, context)
     if not status.feed.attached:
         return (
             "Not heard: ExaBGP is not connected to the feed socket.",
@@ -328,11 +330,11 @@ def _about_nothing(explanation: Explanation, scene: Scene) -> tuple[str, str]:
     return "Not heard: no peer has told of it.", "Look whether the far end has learned it, and announces it."
 
 
-def _about_foreign(explanation: Explanation, scene: Scene) -> tuple[str, str]:
+def _about_foreign(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     """Tell of a MAC that the kernel knows and no peer does."""
-    if scene.port and scene.vni is not None and scene.port != scene.vni.vxlan:
+    if context.port and context.vni is not None and context.port != context.vni.vxlan:
         return f"No peer tells of it: it is behind a port of this leaf ({explanation.kernel.holder}).", ""
-    todo = "If nobody misses it, `vtep adopt` takes it and removes it." if scene.orphan else ""
+    todo = "If nobody misses it, `vtep adopt` takes it and removes it." if context.orphan else ""
     return f"No peer tells of it, but the kernel has {explanation.kernel.holder}.", todo
 
 

@@ -11,9 +11,9 @@ from msgspec import structs
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Candidate, Intent, RowKey, candidates_of, keys_of
 from vtep.linux.tables.fdb import FDB
-from vtep.observe.explain import Scene, told, verdict_text
+from vtep.observe.explain import ExplainContext, summarize, verdict_text
 from vtep.observe.model import CandidateStatus, Explanation, KernelRow, Status
-from vtep.observe.rows import Facts, destination
+from vtep.observe.rows import Rows, destination
 from vtep.reconcile.knowledge import Known
 
 _VERDICTS: Final = ("won", "lost", "refused")
@@ -22,25 +22,25 @@ _VERDICTS: Final = ("won", "lost", "refused")
 class Explainer:
     """Explains MACs from facts."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
     def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Sequence[Explanation]:
-        facts, intent, now = self._facts, self._facts.intent, self._facts.clock()
+        rows, intent, now = self._rows, self._rows.intent, self._rows.clock()
         known = {key[0] for key in keys_of(intent, mac)} | {
-            number.vni for number in facts.config.vnis if facts.is_known((number.vni, mac))
+            number.vni for number in rows.config.vnis if rows.is_known((number.vni, mac))
         }
         wanted = sorted(known if vni is None else {vni})
         if not wanted:
-            wanted = sorted(number.vni for number in facts.config.vnis)[:1] or [Vni(0)]
+            wanted = sorted(number.vni for number in rows.config.vnis)[:1] or [Vni(0)]
         return [self._explanation((number, mac), intent, status, now) for number in wanted]
 
     def _explanation(self, key: RowKey, intent: Intent, status: Status, now: float) -> Explanation:
-        facts = self._facts
+        rows = self._rows
         vni, mac = key
         row = intent.macs.get(key)
         moves = intent.moves.get(key)
-        known = facts.known(FDB.name, key)
+        known = rows.known(FDB.name, key)
         claim = None if known is None else known.claim
         ownership = "none" if claim is None else "owned" if claim.confirmed else "claimed"
         bare = Explanation(
@@ -49,32 +49,32 @@ class Explainer:
             summary="",
             advice="",
             candidates=self._candidates(key, intent),
-            desired=None if row is None else facts.mac(row, intent),
+            desired=None if row is None else rows.mac(row, intent),
             ownership=ownership,
             owned_since=claim.since.time if claim is not None and claim.since is not None else None,
             kernel=self._kernel_row(known),
             alerts=tuple(alert.kind for alert in intent.alerts.get(key, ())),
             moves=0 if moves is None else len(moves.times),
             duplicate_since=None if moves is None else moves.duplicate_since,
-            vni_state=facts.vni_state(vni),
-            vni_reasons=facts.reasons(vni),
+            vni_state=rows.vni_state(vni),
+            vni_reasons=rows.reasons(vni),
         )
-        summary, advice = told(bare, self._scene(key, known, status, now))
+        summary, advice = summarize(bare, self._context(key, known, status, now))
         return structs.replace(bare, summary=summary, advice=advice)
 
-    def _scene(self, key: RowKey, known: Known | None, status: Status, now: float) -> Scene:
+    def _context(self, key: RowKey, known: Known | None, status: Status, now: float) -> ExplainContext:
         foreign = None if known is None else known.foreign
-        return Scene(
+        return ExplainContext(
             status=status,
             now=now,
-            vni=next((vni for vni in self._facts.config.vnis if vni.vni == key[0]), None),
-            port=self._facts.port_of(foreign),
+            vni=next((vni for vni in self._rows.config.vnis if vni.vni == key[0]), None),
+            port=self._rows.port_of(foreign),
             orphan=foreign is not None and foreign.marked and foreign.whole,
         )
 
     def _candidates(self, key: RowKey, intent: Intent) -> tuple[CandidateStatus, ...]:
         """Return the routes that concern this VNI, and those that concern none of ours."""
-        ours = {vni.vni for vni in self._facts.config.vnis}
+        ours = {vni.vni for vni in self._rows.config.vnis}
         found = [
             candidate
             for candidate in candidates_of(intent, key[1])
@@ -88,7 +88,7 @@ class Explainer:
         targets = next(
             (
                 route.attributes.targets
-                for route in self._facts.listener.rib.index.routes_of(candidate.mac)
+                for route in self._rows.leaf.rib.index.routes_of(candidate.mac)
                 if (route.peer, route.rd, route.ip) == (candidate.peer, candidate.rd, candidate.ip)
             ),
             (),
@@ -113,7 +113,7 @@ class Explainer:
         )
 
     def _kernel_row(self, known: Known | None) -> KernelRow:
-        actor = self._facts.actor
+        actor = self._rows.actor
         if known is None or actor is None:
             return KernelRow("unknown")
         if known.claim is not None and known.claim.confirmed and known.claim.since is not None:
@@ -125,7 +125,7 @@ class Explainer:
         if known.foreign is not None:
             where = destination(known.foreign)
             vtep = where if isinstance(where, Ip) else None
-            return KernelRow("foreign", vtep, self._facts.holder(known), actor.audited)
+            return KernelRow("foreign", vtep, self._rows.holder(known), actor.audited)
         if known.claim is not None or not known.surveyed:
             return KernelRow("unknown")
         return KernelRow("absent", seen=actor.audited)

@@ -16,7 +16,7 @@ class Figures(Struct, frozen=True):
 
     routes: Mapping[tuple[str, str], int] = {}
     """By type (mac-ip, imet, ead, segment, prefix) and state (current, or stale: of a session that is no more)."""
-    neighbours: Mapping[tuple[int, str], int] = {}
+    neighbors: Mapping[tuple[int, str], int] = {}
     """Wanted host addresses by VNI and family (ipv4, ipv6)."""
     foreign: Mapping[int, int] = {}
     """By VNI, rows that are neither wanted nor ours, as of the last look at everything."""

@@ -17,7 +17,7 @@ ENTRIES_MAX: Final = 10_000
 """Of moves, and of everything else."""
 
 
-class Entry(Struct, frozen=True, gc=False):
+class HistoryEntry(Struct, frozen=True, gc=False):
     """Something that happened."""
 
     kind: str
@@ -34,19 +34,19 @@ class Entry(Struct, frozen=True, gc=False):
     number: int = 0
 
 
-class Journal:
+class History:
     """The latest entries."""
 
     def __init__(self, most: int = ENTRIES_MAX) -> None:
-        self._moves: deque[Entry] = deque(maxlen=most)
-        self._rest: deque[Entry] = deque(maxlen=most)
+        self._moves: deque[HistoryEntry] = deque(maxlen=most)
+        self._rest: deque[HistoryEntry] = deque(maxlen=most)
         self.number = 0
         """Of the latest entry."""
 
-    def add(self, entry: Entry, time: float, generation: int) -> Entry:
+    def add(self, entry: HistoryEntry, time: float, generation: int) -> HistoryEntry:
         """Put an entry at the end, with its number, its time and the intent's generation."""
         self.number += 1
-        numbered = Entry(
+        numbered = HistoryEntry(
             entry.kind,
             entry.vni,
             entry.mac,
@@ -62,7 +62,7 @@ class Journal:
         (self._moves if entry.kind == "move" else self._rest).append(numbered)
         return numbered
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[list[Entry], int]:
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[list[HistoryEntry], int]:
         """Return the entries later than that in order, and how many of them are forgotten."""
         found = list(merge(_later(self._moves, after), _later(self._rest, after), key=lambda entry: entry.number))
         forgotten = self.number - after - len(found)
@@ -71,7 +71,7 @@ class Journal:
         return found, forgotten
 
 
-def _later(ring: deque[Entry], after: int) -> Sequence[Entry]:
+def _later(ring: deque[HistoryEntry], after: int) -> Sequence[HistoryEntry]:
     later = []
     for entry in reversed(ring):
         if entry.number <= after:

@@ -192,7 +192,7 @@ class MacStatus(Struct, frozen=True, gc=False):
     sync: Sync
 
 
-class NeighbourStatus(Struct, frozen=True, gc=False):
+class NeighborStatus(Struct, frozen=True, gc=False):
     """One host address behind a remote VTEP."""
 
     vni: Vni
@@ -233,7 +233,7 @@ class VniStatus(Struct, frozen=True):
     macs: Counts
     macs_stale: int
     vteps: int
-    neighbours: int
+    neighbors: int
     duplicates: int
     limited: int = 0
     """MACs that have no row because the VNI is full."""

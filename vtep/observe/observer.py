@@ -5,7 +5,7 @@
                                  └─> watch ──cut──> Changes ───┘
 
 Stands behind `status.source` in the daemon and keeps what can be told at once, at a cost per change: rows are put into
-words (`facts`, `explainer`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
+words (`rows`, `explainer`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
 """
 
 import time
@@ -27,10 +27,10 @@ from vtep.intent import HostKey, Intent, RemoteMac, RowKey
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.observe.compare import Comparer
-from vtep.observe.counts import Census
+from vtep.observe.counts import RowCounts
 from vtep.observe.explainer import Explainer
 from vtep.observe.figures import Figures
-from vtep.observe.history import Entry, Journal
+from vtep.observe.history import History, HistoryEntry
 from vtep.observe.model import (
     CONTESTED,
     AnnouncingStatus,
@@ -39,18 +39,18 @@ from vtep.observe.model import (
     Explanation,
     FeedStatus,
     MacStatus,
-    NeighbourStatus,
+    NeighborStatus,
     PeerStatus,
     Status,
     VniStatus,
     VtepStatus,
 )
 from vtep.observe.reasons import sentence
-from vtep.observe.rows import READERS_NAMES, Facts
+from vtep.observe.rows import READERS_NAMES, Rows
 from vtep.observe.source import Batch, MacQuery, Page
 from vtep.observe.tables import Tables
 from vtep.observe.watch import Watch
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.report import News, Trouble
 from vtep.store.histogram import Histogram
@@ -63,7 +63,7 @@ OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those b
 class Observer:
     """What `status.source` promises, of a running daemon."""
 
-    def __init__(self, config: Config, listener: Listener, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float]) -> None:
         self.epoch = uuid.uuid4().hex[:12]
         self.attached = False
         """ExaBGP is connected."""
@@ -76,43 +76,43 @@ class Observer:
         self.reload_ok = True
         self._clock = clock
         self._started = clock()
-        self._listener = listener
-        self._facts = Facts(config, listener, clock)
-        self._journal = Journal()
-        self._census = Census(self._facts)
-        self._tables = Tables(self._facts, self._census)
-        self._watch = Watch(self._facts, self._journal)
-        self._explainer = Explainer(self._facts)
-        self._comparer = Comparer(self._facts)
+        self._leaf = leaf
+        self._rows = Rows(config, leaf, clock)
+        self._history = History()
+        self._counts = RowCounts(self._rows)
+        self._tables = Tables(self._rows, self._counts)
+        self._watch = Watch(self._rows, self._history)
+        self._explainer = Explainer(self._rows)
+        self._comparer = Comparer(self._rows)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool]] = {}
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """There is a kernel to tell of."""
-        self._facts.actor, self._facts.target, self._message_s = actor, target, message_s
+        self._rows.actor, self._rows.target, self._message_s = actor, target, message_s
 
     def reconfigure(self, config: Config) -> None:
         """Another configuration holds from now on."""
-        self._facts.config = config
+        self._rows.config = config
         self.reloaded = self._clock()
         self.reload_ok = True
-        self.happen(Entry("reload", text=f"{len(config.vnis)} VNIs"))
+        self.happen(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
 
     # What is new
 
-    def happen(self, entry: Entry) -> None:
+    def happen(self, entry: HistoryEntry) -> None:
         """Put something down in the journal."""
-        self._journal.add(entry, self._clock(), self._listener.intent.generation)
+        self._history.add(entry, self._clock(), self._leaf.intent.generation)
 
     def follow(self, before: Intent, intent: Intent) -> None:
         """Take note of an intent, once each and in order."""
         if intent is before:
             return
         if intent.complete != before.complete:
-            self.happen(Entry("complete" if intent.complete else "incomplete", text=intent.why))
+            self.happen(HistoryEntry("complete" if intent.complete else "incomplete", text=intent.why))
         touched = intent.touched
         for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
-            self._census.take(key, old, row)
+            self._counts.take(key, old, row)
             self._tables.take(key, there=row is not None)
             if old is not None and row is not None and old.via != row.via:
                 self._moved(old, row)
@@ -122,35 +122,35 @@ class Observer:
         self._watch.take(intent.touched)
         for host in intent.touched_hosts:
             was, there = (any(found.vni == host[0] for found in of.hosts.get(host[1], ())) for of in (before, intent))
-            self._census.take_host(host, there - was)
+            self._counts.take_host(host, there - was)
             self._tables.take_host(host, there=there)
         if intent.alerts is not before.alerts:
             self._take_alerts(before, intent)
         if intent.limited is not before.limited:
             for vni, _ in intent.limited.unordered():
                 if vni not in before.limited:
-                    self.happen(Entry("alert", vni=vni, reason="limit", text=sentence("limit")))
+                    self.happen(HistoryEntry("alert", vni=vni, reason="limit", text=sentence("limit")))
 
     def see(self, outcome: Outcome) -> None:
         """Take note of what a pass found."""
-        actor, last = self._facts.actor, self._facts.last
-        self._facts.last = outcome
+        actor, last = self._rows.actor, self._rows.last
+        self._rows.last = outcome
         if actor is None:
             return
         if (outcome.error is None) != (last.error is None):
             kind = "kernel-seen" if outcome.error is None else "kernel-blind"
-            self.happen(Entry(kind, text="" if outcome.error is None else str(outcome.error)))
+            self.happen(HistoryEntry(kind, text="" if outcome.error is None else str(outcome.error)))
         news = actor.engine.troubles.news
         while news:
             item = news.popleft()
-            kind, key = item.place
+            kind, key = item.domain
             trouble = item.trouble or Trouble(item.what, "")
             self.happen(
-                Entry(
+                HistoryEntry(
                     item.what,
                     vni=key[0],
                     mac=key[1] if kind == FDB.name else None,
-                    vtep=self._facts.vtep_of(kind, key),
+                    vtep=self._rows.vtep_of(kind, key),
                     reason=trouble.reason,
                     text=trouble.text or self._holder_of(item),
                 )
@@ -159,41 +159,43 @@ class Observer:
             self._take_readiness(last, outcome)
 
     def _holder_of(self, item: News) -> str:
-        return self._facts.holder(self._facts.known(*item.place)) if item.what == CONTESTED else ""
+        return self._rows.holder(self._rows.known(*item.domain)) if item.what == CONTESTED else ""
 
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
-        for peer in self._listener.rib.peers.values():
+        for peer in self._leaf.rib.peers.values():
             now = (peer.up, peer.ended, peer.limited > 0)
             before = self._peers.get(peer.address, (False, False, False))
             if now == before:
                 continue
             self._peers[peer.address] = now
             if peer.up != before[0]:
-                self.happen(Entry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
+                self.happen(HistoryEntry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
             if peer.ended and not before[1]:
-                self.happen(Entry("peer-ended", peer=peer.address, text="it has told all it has"))
+                self.happen(HistoryEntry("peer-ended", peer=peer.address, text="it has told all it has"))
             if peer.limited and not before[2]:
-                self.happen(Entry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
+                self.happen(HistoryEntry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
 
     def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
-        self._census.moves[row.vni] += 1
+        self._counts.moves[row.vni] += 1
         self.happen(
-            Entry("move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}")
+            HistoryEntry(
+                "move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}"
+            )
         )
 
     def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
         """A MAC that came from another VTEP to a port of ours, or left for another, has moved."""
         old, row = before.macs.get(key), intent.macs.get(key)
         here, was_here = intent.own.get((*key, None)), (*key, None) in before.own
-        ours = self._facts.vtep_of_vni(key[0])
+        ours = self._rows.vtep_of_vni(key[0])
         if old is not None and here is not None:
-            move = Entry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, heard at a port here")
+            move = HistoryEntry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, heard at a port here")
         elif row is not None and was_here:
-            move = Entry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
+            move = HistoryEntry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
         else:
             return
-        self._census.moves[key[0]] += 1
+        self._counts.moves[key[0]] += 1
         self.happen(move)
 
     def _take_alerts(self, before: Intent, intent: Intent) -> None:
@@ -204,16 +206,18 @@ class Observer:
             for alert in alerts:
                 if alert not in known:
                     kind = "duplicate" if alert.kind.startswith("dup-") else "alert"
-                    self.happen(Entry(kind, key[0], key[1], alert.vtep, reason=alert.kind, text=sentence(alert.kind)))
+                    self.happen(
+                        HistoryEntry(kind, key[0], key[1], alert.vtep, reason=alert.kind, text=sentence(alert.kind))
+                    )
 
     def _take_readiness(self, last: Outcome, outcome: Outcome) -> None:
         before = {} if last.report is None else last.report.not_ready
         after = {} if outcome.report is None else outcome.report.not_ready
         for vni, reasons in after.items():
             if before.get(vni) != reasons:
-                self.happen(Entry("vni-not-ready", vni=vni, text=", ".join(reasons)))
+                self.happen(HistoryEntry("vni-not-ready", vni=vni, text=", ".join(reasons)))
         for vni in before.keys() - after.keys():
-            self.happen(Entry("vni-ready", vni=vni))
+            self.happen(HistoryEntry("vni-ready", vni=vni))
 
     # Those who watch
 
@@ -241,7 +245,7 @@ class Observer:
         return wall - time.time() + self._clock()
 
     def status(self) -> Status:
-        intent = self._listener.intent
+        intent = self._leaf.intent
         return Status(
             version=__version__,
             started=self._started,
@@ -252,13 +256,13 @@ class Observer:
             feed=self._feed(),
             announcing=self.announcing(),
             dataplane=self._dataplane(),
-            kinds=self._census.kinds(intent),
-            admin=self._facts.config.api.admin,
-            events=self._journal.number,
+            kinds=self._counts.kinds(intent),
+            admin=self._rows.config.api.admin,
+            events=self._history.number,
         )
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[Entry], int]:
-        return self._journal.entries(after=after, since=since)
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
+        return self._history.entries(after=after, since=since)
 
     async def prepare(self) -> None:
         await self._tables.prepare()
@@ -269,8 +273,8 @@ class Observer:
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         return self._tables.macs(query, after, most)
 
-    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
-        return self._tables.neighbours(vni, after, most)
+    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
+        return self._tables.neighbors(vni, after, most)
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
         return self._tables.vteps(vni)
@@ -284,8 +288,8 @@ class Observer:
     # Figures
 
     def figures(self) -> Figures:
-        actor = self._facts.actor
-        rib = self._listener.rib
+        actor = self._rows.actor
+        rib = self._leaf.rib
         held = [peer.stale for peer in rib.peers.values()]
         stale = Counter(type(route) for routes in chain(held, *rib.index.leaving.values()) for route in routes.values())
         current = rib.index.routes - stale
@@ -293,8 +297,8 @@ class Observer:
         routes |= {(_ROUTE_TYPES[type_], "stale"): count for type_, count in stale.items()}
         common: dict[str, Any] = {
             "routes": routes,
-            "neighbours": dict(self._census.hosts),
-            "moves": dict(self._census.moves),
+            "neighbors": dict(self._counts.hosts),
+            "moves": dict(self._counts.moves),
             "reloaded": self.reloaded,
             "reload_ok": self.reload_ok,
             "kernel_op_s": self._message_s.snapshot(),
@@ -313,12 +317,12 @@ class Observer:
         )
 
     def _feed(self) -> FeedStatus:
-        rib = self._listener.rib
-        expected = self._facts.config.feed.peers
+        rib = self._leaf.rib
+        expected = self._rows.config.feed.peers
         return FeedStatus(
             attached=self.attached,
             lines=rib.counters.lines,
-            bad_lines=self._listener.bad_lines,
+            bad_lines=self._leaf.bad_lines,
             gaps=rib.counters.gaps,
             backlog=self.backlog(),
             last_line=self.last_line,
@@ -340,7 +344,7 @@ class Observer:
         )
 
     def _dataplane(self) -> DataplaneStatus:
-        actor, outcome = self._facts.actor, self._facts.last
+        actor, outcome = self._rows.actor, self._rows.last
         if actor is None:
             return DataplaneStatus()
         report = outcome.report

@@ -14,9 +14,9 @@ from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.flood import FLOOD
 from vtep.linux.tables.neighbor import NEIGHBOUR, NOT_ANSWERING
 from vtep.linux.target import KernelTarget
-from vtep.observe.model import CONTESTED, INSTALLED, PENDING, STALE, SUPPRESSED, MacStatus, NeighbourStatus, Sync
+from vtep.observe.model import CONTESTED, INSTALLED, PENDING, STALE, SUPPRESSED, MacStatus, NeighborStatus, Sync
 from vtep.observe.reasons import sentence
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.contract import Key, Kind, Seen
 from vtep.reconcile.knowledge import Known
@@ -32,12 +32,12 @@ _HOLDERS: Final = {
 """Whose a row is that is not ours, as a sentence names it."""
 
 
-class Facts:
+class Rows:
     """What a running daemon knows, asked for one row or one VNI."""
 
-    def __init__(self, config: Config, listener: Listener, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float]) -> None:
         self.config = config
-        self.listener = listener
+        self.leaf = leaf
         self.clock = clock
         self.actor: Actor | None = None
         self.target: KernelTarget | None = None
@@ -46,7 +46,7 @@ class Facts:
 
     @property
     def intent(self) -> Intent:
-        return self.listener.intent
+        return self.leaf.intent
 
     # Rows
 
@@ -69,8 +69,8 @@ class Facts:
             sync=self.sync(FDB, key, intent, stale=row.stale),
         )
 
-    def neighbour(self, host: Host) -> NeighbourStatus:
-        return NeighbourStatus(
+    def neighbor(self, host: Host) -> NeighborStatus:
+        return NeighborStatus(
             vni=host.vni,
             ip=host.ip,
             mac=host.mac,
@@ -155,7 +155,7 @@ class Facts:
         return any(found.vni == vni and found.is_bound for found in self.config.vnis)
 
     def answers_for_hosts(self, vni: Vni) -> bool:
-        """Neighbour rows need more than their VNI does; where that is missing they are left out."""
+        """Neighbor rows need more than their VNI does; where that is missing they are left out."""
         actor = self.actor
         return actor is not None and (actor.engine.is_ready(Hosts(vni)) or not actor.engine.is_ready(vni))
 

@@ -12,8 +12,8 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import HostKey, RowKey
 from vtep.observe.figures import Figures
-from vtep.observe.history import Entry
-from vtep.observe.model import Comparison, Explanation, MacStatus, NeighbourStatus, Status, VniStatus, VtepStatus
+from vtep.observe.history import HistoryEntry
+from vtep.observe.model import Comparison, Explanation, MacStatus, NeighborStatus, Status, VniStatus, VtepStatus
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -44,7 +44,7 @@ class Batch(Struct, frozen=True):
     """Go on after this one."""
     macs: Sequence[MacStatus] = ()
     gone: Sequence[RowKey] = ()
-    entries: Sequence[Entry] = ()
+    entries: Sequence[HistoryEntry] = ()
 
     @property
     def size(self) -> int:
@@ -72,9 +72,9 @@ class Source(Protocol):
     def vnis(self) -> Sequence[VniStatus]: ...
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
-    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]: ...
+    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
     def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]: ...
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[Entry], int]:
+    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
         """Return what happened later than that, and how much of it is forgotten."""
 
     async def diff(self, vni: Vni | None) -> Comparison:

@@ -1,4 +1,4 @@
-"""The tables that readers list: VNIs, remote MACs, VTEPs and neighbours, the long ones in pages.
+"""The tables that readers list: VNIs, remote MACs, VTEPs and neighbors, the long ones in pages.
 
 Keeps keys in order from the first time that somebody asks, and puts a row into words when its page is read. Does not
 know what changed since: who watches is told elsewhere.
@@ -13,10 +13,10 @@ from typing import Final
 from vtep.addr import Mac, Vni
 from vtep.intent import Alert, HostKey, RowKey
 from vtep.linux.tables.flood import FLOOD
-from vtep.observe.counts import Census
-from vtep.observe.model import MacStatus, NeighbourStatus, VniStatus, VtepStatus
+from vtep.observe.counts import RowCounts
+from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
 from vtep.observe.roster import Roster
-from vtep.observe.rows import Facts
+from vtep.observe.rows import Rows
 from vtep.observe.source import MacQuery, Page
 from vtep.store.table import walk
 
@@ -28,9 +28,9 @@ FILLED_AT_ONCE: Final = 2000
 class Tables:
     """Rows in order, for readers."""
 
-    def __init__(self, facts: Facts, census: Census) -> None:
-        self._facts = facts
-        self._census = census
+    def __init__(self, rows: Rows, counts: RowCounts) -> None:
+        self._rows = rows
+        self._counts = counts
         self._macs: Roster[RowKey] | None = None
         self._hosts: Roster[HostKey] | None = None
         self._preparing: asyncio.Task[None] | None = None
@@ -53,13 +53,13 @@ class Tables:
 
     async def _fill(self, macs: Roster[RowKey], hosts: Roster[HostKey]) -> None:
         """Put the keys in order a few at a time; what goes meanwhile is not put in again."""
-        for number, (key, _) in enumerate(walk(lambda: self._facts.intent.macs), 1):
-            if key in self._facts.intent.macs:
+        for number, (key, _) in enumerate(walk(lambda: self._rows.intent.macs), 1):
+            if key in self._rows.intent.macs:
                 macs.put(key)
             if number % FILLED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for number, (ip, found) in enumerate(walk(lambda: self._facts.intent.hosts), 1):
-            there = {host.vni for host in self._facts.intent.hosts.get(ip, ())}
+        for number, (ip, found) in enumerate(walk(lambda: self._rows.intent.hosts), 1):
+            there = {host.vni for host in self._rows.intent.hosts.get(ip, ())}
             for host in found:
                 if host.vni in there:
                     hosts.put((host.vni, ip))
@@ -68,7 +68,7 @@ class Tables:
         self._preparing = None
 
     def vnis(self) -> Sequence[VniStatus]:
-        intent = self._facts.intent
+        intent = self._rows.intent
         duplicates = Counter(key[0] for key, found in intent.alerts.unordered() if any(_is_duplicate(a) for a in found))
         return [
             VniStatus(
@@ -76,28 +76,28 @@ class Tables:
                 bridge=vni.bridge,
                 vxlan=vni.vxlan,
                 vtep=vni.vtep,
-                state=self._facts.vni_state(vni.vni),
-                reasons=self._facts.reasons(vni.vni),
+                state=self._rows.vni_state(vni.vni),
+                reasons=self._rows.reasons(vni.vni),
                 notes=self._notes(vni.vni, limited := len(intent.limited.get(vni.vni, ()))),
                 import_rt=vni.imports.texts,
                 export_rt=tuple(map(str, vni.exports)),
-                macs=self._census.macs_at(vni.vni, intent),
-                macs_stale=self._census.stale[vni.vni],
-                vteps=len({vtep for number, vtep in self._census.vteps(intent) if number == vni.vni}),
-                neighbours=self._census.hosts_of(vni.vni),
+                macs=self._counts.macs_at(vni.vni, intent),
+                macs_stale=self._counts.stale[vni.vni],
+                vteps=len({vtep for number, vtep in self._counts.vteps(intent) if number == vni.vni}),
+                neighbors=self._counts.hosts_of(vni.vni),
                 duplicates=duplicates[vni.vni],
                 limited=limited,
             )
-            for vni in self._facts.config.vnis
+            for vni in self._rows.config.vnis
         ]
 
     def _notes(self, vni: Vni, limited: int) -> tuple[str, ...]:
-        report = self._facts.last.report
+        report = self._rows.last.report
         notes = () if report is None else report.notes.get(vni, ())
         return (*notes, f"limit: {limited} MACs have no row") if limited else notes
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
-        intent = self._facts.intent
+        intent = self._rows.intent
         rows: list[MacStatus] = []
         last = after
         for looked, key in enumerate(self._macs_after(after, query.vni)):
@@ -107,7 +107,7 @@ class Tables:
             row = intent.macs[key]
             if query.vtep is not None and row.via.vtep != query.vtep:
                 continue
-            told = self._facts.mac(row, intent)
+            told = self._rows.mac(row, intent)
             if not query.states or told.sync.state in query.states:
                 rows.append(told)
         return Page(rows, None, len(intent.macs), intent.generation)
@@ -121,30 +121,30 @@ class Tables:
             after = start
         return takewhile(lambda key: key[0] == vni, self._macs.after(after))
 
-    def neighbours(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighbourStatus, HostKey]:
+    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
         assert self._hosts is not None, "prepare comes first"
-        intent = self._facts.intent
-        rows: list[NeighbourStatus] = []
+        intent = self._rows.intent
+        rows: list[NeighborStatus] = []
         last = after
         for looked, key in enumerate(self._hosts.after(after)):
             if len(rows) == most or looked == SCANNED_MAX:
                 return Page(rows, last, len(self._hosts), intent.generation)
             last = key
             if vni is None or key[0] == vni:
-                rows += [self._facts.neighbour(host) for host in intent.hosts[key[1]] if host.vni == key[0]]
+                rows += [self._rows.neighbor(host) for host in intent.hosts[key[1]] if host.vni == key[0]]
         return Page(rows, None, len(self._hosts), intent.generation)
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
-        intent = self._facts.intent
+        intent = self._rows.intent
         floods = {(flood.vni, flood.via.vtep): flood for _, found in intent.floods.unordered() for flood in found}
         rows = []
-        for key in sorted(self._census.vteps(intent), key=lambda key: (key[0], key[1].order)):
+        for key in sorted(self._counts.vteps(intent), key=lambda key: (key[0], key[1].order)):
             if vni is not None and key[0] != vni:
                 continue
             flood = floods.get(key)
-            sync = None if flood is None else self._facts.sync(FLOOD, flood.key, intent)
+            sync = None if flood is None else self._rows.sync(FLOOD, flood.key, intent)
             notes = flood.notes if flood is not None else ("rt2-without-imet",)
-            rows.append(VtepStatus(key[0], key[1], self._census.macs[key], flood is not None, sync, notes))
+            rows.append(VtepStatus(key[0], key[1], self._counts.macs[key], flood is not None, sync, notes))
         return rows
 
 

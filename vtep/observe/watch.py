@@ -8,8 +8,8 @@ from typing import Final
 
 from vtep.intent import RowKey
 from vtep.linux.tables.fdb import FDB
-from vtep.observe.history import Journal
-from vtep.observe.rows import Facts
+from vtep.observe.history import History
+from vtep.observe.rows import Rows
 from vtep.observe.source import Batch
 from vtep.reconcile.report import Troubles
 from vtep.store.ring import Changes
@@ -20,19 +20,19 @@ WANTED_S: Final = 60.0
 class Watch:
     """What is new since the last batch, and the batches."""
 
-    def __init__(self, facts: Facts, journal: Journal) -> None:
-        self._facts = facts
-        self._journal = journal
+    def __init__(self, rows: Rows, journal: History) -> None:
+        self._rows = rows
+        self._history = journal
         self._changes: Changes[Batch] = Changes()
         self._wanted_until = 0.0
         """Somebody read the revision lately, and will ask for what came after it."""
         self._dirty: set[RowKey] = set()
-        self._told = 0
+        self._sent = 0
         """The number of the latest entry that is in a batch."""
 
     @property
     def collecting(self) -> bool:
-        return self._changes.readers > 0 or self._facts.clock() < self._wanted_until
+        return self._changes.readers > 0 or self._rows.clock() < self._wanted_until
 
     def take(self, touched: Collection[RowKey]) -> None:
         """Take note of rows that the intent tells otherwise."""
@@ -43,45 +43,45 @@ class Watch:
 
     @property
     def revision(self) -> int:
-        self._wanted_until = self._facts.clock() + WANTED_S
-        self._hear_rows()
+        self._wanted_until = self._rows.clock() + WANTED_S
+        self._request_rows()
         return self._changes.revision
 
     def batches(self, after: int) -> AsyncIterator[Batch | None]:
-        self._hear_rows()
+        self._request_rows()
         return self._changes.after(after)
 
     def cut(self) -> None:
         """Put what is new into a batch, if anybody wants it."""
         if not self.collecting:
             self._dirty.clear()
-            self._told = self._journal.number
+            self._sent = self._history.number
             if self._troubles is not None:
-                self._troubles.stirred = None
+                self._troubles.changed_rows = None
             return
-        stirred = self._troubles.stirred if self._troubles is not None else None
-        if stirred:
-            self._dirty.update(key for kind, key in stirred if kind == FDB.name)
-            stirred.clear()
-        entries, _ = self._journal.entries(after=self._told)
+        changed_rows = self._troubles.changed_rows if self._troubles is not None else None
+        if changed_rows:
+            self._dirty.update(key for kind, key in changed_rows if kind == FDB.name)
+            changed_rows.clear()
+        entries, _ = self._history.entries(after=self._sent)
         if not self._dirty and not entries:
             return
-        intent = self._facts.intent
+        intent = self._rows.intent
         macs, gone = [], []
         for key in sorted(self._dirty):
             row = intent.macs.get(key)
             if row is None:
                 gone.append(key)
             else:
-                macs.append(self._facts.mac(row, intent))
+                macs.append(self._rows.mac(row, intent))
         self._dirty.clear()
-        self._told = self._journal.number
+        self._sent = self._history.number
         self._changes.put(Batch(self._changes.revision + 1, macs, gone, entries))
 
-    def _hear_rows(self) -> None:
-        if self._troubles is not None and self._troubles.stirred is None:
-            self._troubles.stirred = set()
+    def _request_rows(self) -> None:
+        if self._troubles is not None and self._troubles.changed_rows is None:
+            self._troubles.changed_rows = set()
 
     @property
     def _troubles(self) -> Troubles | None:
-        return None if self._facts.actor is None else self._facts.actor.engine.troubles
+        return None if self._rows.actor is None else self._rows.actor.engine.troubles

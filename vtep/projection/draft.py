@@ -14,18 +14,18 @@ from msgspec import structs
 from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
-from vtep.evpn.station import Resident
+from vtep.evpn.station import LocalClaim
 from vtep.intent import (
     Candidate,
     Intent,
     Moves,
+    Outcome,
     OwnKey,
     OwnMac,
     RemoteMac,
     RowKey,
-    Story,
-    Told,
-    all_told,
+    Verdicts,
+    all_outcomes,
     in_words,
     is_lost_here,
     keys_of,
@@ -51,7 +51,7 @@ class MacDraft:
         self.previous = previous
         self.policy = policy
         self.macs: dict[RowKey, RemoteMac | None] = {}
-        self.judged: dict[Mac, Story | None] = {}
+        self.judged: dict[Mac, Verdicts | None] = {}
         self.alerts: dict[RowKey, tuple | None] = {}  # type: ignore[type-arg]
         self.moves: dict[RowKey, Moves | None] = {}
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
@@ -59,7 +59,7 @@ class MacDraft:
         self.own: dict[OwnKey, OwnMac | None] = {}
         self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
         self.lost: list[RowKey] = []
-        self.astray: list[RowKey] = []
+        self.unverified: list[RowKey] = []
         self.meaning_changed = False
         self._more_due = False
         self._has_limited = bool(previous.limited)
@@ -71,7 +71,7 @@ class MacDraft:
         for key in keys:
             moves = self.previous.moves.get(key)
             if moves is not None:
-                self.moves[key] = Moves(place=moves.place)
+                self.moves[key] = Moves(location=moves.location)
                 yield key
 
     def take_due(self, now: float) -> list[RowKey]:
@@ -94,7 +94,7 @@ class MacDraft:
     def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
         routes = rib.index.routes_of(mac)
-        may_be_plain = mac not in rib.index.residents and mac not in self.judged
+        may_be_plain = mac not in rib.index.local_claims and mac not in self.judged
         if may_be_plain and self._judge_plainly(mac, routes, vnis, rib, now):
             return
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
@@ -133,9 +133,9 @@ class MacDraft:
             return False
         key = (vni, mac)
         old = None if before is None else self._row_in(before, key)
-        place = self._home(key) if old is None else old.place
+        location = self._home(key) if old is None else old.location
         row, told = judge_plain(ranked, rib) if ranked else (None, ())
-        if not self._follow(key, place, row, now):
+        if not self._follow(key, location, row, now):
             return False
         if old is None:
             row, told = self._within_limit(key, old, row, told)
@@ -146,16 +146,16 @@ class MacDraft:
             self.judged[mac] = told or None
         return True
 
-    def _row_in(self, story: Story, key: RowKey) -> RemoteMac | None:
+    def _row_in(self, story: Verdicts, key: RowKey) -> RemoteMac | None:
         """Return the row of before, which is nearly always the first that was told."""
         first = story if isinstance(story, RemoteMac) else story[0]
         return first if isinstance(first, RemoteMac) else self.previous.macs.get(key)
 
-    def _follow(self, key: RowKey, place: bytes | None, row: RemoteMac | None, now: float) -> bool:
+    def _follow(self, key: RowKey, location: bytes | None, row: RemoteMac | None, now: float) -> bool:
         """Note what is remembered of a plain MAC that was at this place; false if it is frozen, and not that plain."""
         known = _now(self.moves, self.previous.moves, key)
         if row is not None:
-            moves = mobility.follow(known, place, row.via.vtep, row.via, self.policy.duplicates, now)
+            moves = mobility.follow(known, location, row.via.vtep, row.via, self.policy.duplicates, now)
         else:
             moves = mobility.idle(known, self.policy.duplicates, now) if known else None
         if moves is not None and moves.frozen is not None:
@@ -178,7 +178,7 @@ class MacDraft:
         return None if vni is None else vni.vtep
 
     def _take(self, mac: Mac, judgements: dict[Vni, Judgement]) -> None:
-        story: tuple[Told, ...] = ()
+        story: tuple[Outcome, ...] = ()
         for vni, judgement in judgements.items():
             key = (vni, mac)
             old = _now(self.macs, self.previous.macs, key)
@@ -191,19 +191,19 @@ class MacDraft:
             _put(self.moves, self.previous.moves, key, judgement.moves)
             self._put_own(key, judgement.own)
             self.lost += (key,) if judgement.lost else ()
-            self.astray += (key,) if judgement.astray else ()
-            story += all_told(told)
+            self.unverified += (key,) if judgement.unverified else ()
+            story += all_outcomes(told)
         self.judged[mac] = story or None
 
-    def _put_own(self, key: RowKey, resident: Resident | None) -> None:
+    def _put_own(self, key: RowKey, local_claim: LocalClaim | None) -> None:
         """Put what is announced of a station, or nothing, in the place of what was."""
-        if resident is None and not (self._has_own or self.own):
+        if local_claim is None and not (self._has_own or self.own):
             return
         before = _now(self.own_hosts, self.previous.own_hosts, key)
         there: dict[Ip | None, OwnMac] = {}
-        if resident is not None:
-            there = {ip: _own(resident, ip) for ip in (None, *resident.station.hosts)}
-        _put(self.own_hosts, self.previous.own_hosts, key, None if resident is None else resident.station.hosts)
+        if local_claim is not None:
+            there = {ip: _own(local_claim, ip) for ip in (None, *local_claim.station.hosts)}
+        _put(self.own_hosts, self.previous.own_hosts, key, None if local_claim is None else local_claim.station.hosts)
         for ip in dict.fromkeys((None, *(before or ()), *there)):
             row = there.get(ip)
             if _now(self.own, self.previous.own, (*key, ip)) != row:
@@ -211,13 +211,13 @@ class MacDraft:
                 self.meaning_changed = True
 
     def _within_limit(
-        self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None, story: Story | tuple[()]
-    ) -> tuple[RemoteMac | None, Story | tuple[()]]:
+        self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None, story: Verdicts | tuple[()]
+    ) -> tuple[RemoteMac | None, Verdicts | tuple[()]]:
         """A VNI that is full takes no new MAC; those it has go on."""
         full = row is not None and old is None and self._rows(key[0]) >= self.policy.macs_per_vni
         if full != self._is_limited(key):
             self.limited.setdefault(key[0], {})[key[1]] = full or None
-        return (None, tuple(map(_refused, all_told(story)))) if full else (row, story)
+        return (None, tuple(map(_refused, all_outcomes(story)))) if full else (row, story)
 
     def freed(self) -> list[Mac]:
         """Return MACs that were refused for want of room, as many as there is room for now.
@@ -257,7 +257,7 @@ class MacDraft:
             touched=tuple(self.macs),
             own_touched=tuple(self.own),
             lost=tuple(self.lost),
-            astray=tuple(self.astray),
+            unverified=tuple(self.unverified),
             due=self._due(moves, now),
         )
 
@@ -289,19 +289,19 @@ class MacDraft:
 
 
 def _moved(old: RemoteMac | None, row: RemoteMac) -> bool:
-    return old is not None and (old.vni, old.place) != (row.vni, row.place)
+    return old is not None and (old.vni, old.location) != (row.vni, row.location)
 
 
-def _own(resident: Resident, ip: Ip | None) -> OwnMac:
-    station = resident.station
-    return OwnMac(station.vni, station.mac, ip, resident.seq, station.static, station.gateway)
+def _own(local_claim: LocalClaim, ip: Ip | None) -> OwnMac:
+    station = local_claim.station
+    return OwnMac(station.vni, station.mac, ip, local_claim.seq, station.static, station.gateway)
 
 
-def _is_only_of(story: Story, vni: Vni) -> bool:
-    return {told.vni for told in all_told(story)} == {vni}
+def _is_only_of(story: Verdicts, vni: Vni) -> bool:
+    return {told.vni for told in all_outcomes(story)} == {vni}
 
 
-def _refused(told: Told) -> Candidate:
+def _refused(told: Outcome) -> Candidate:
     """Who would have won did so for nothing."""
     candidate = in_words(told)
     return structs.replace(candidate, verdict="refused", reason="limit") if candidate.verdict == "won" else candidate

@@ -15,8 +15,8 @@ from vtep.addr import NO_SEGMENT, Ip, Mac, Vni
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
-from vtep.intent import Candidate, Direct, RemoteMac, Story
-from vtep.projection.imports import admissions
+from vtep.intent import Candidate, Direct, RemoteMac, Verdicts
+from vtep.projection.imports import verdicts
 from vtep.projection.mac import candidate_of
 from vtep.projection.policy import Policy
 from vtep.projection.winner import Order, route_order, rule
@@ -63,11 +63,11 @@ def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
         agreed = orders.setdefault(plain.via.vtep, plain.order) == plain.order
         if plain.fixed or plain.vni != vni or not agreed:
             return []
-    ranked.sort(key=_place_order if len(orders) == len(ranked) else _order)
+    ranked.sort(key=_location_order if len(orders) == len(ranked) else _order)
     return ranked
 
 
-def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Story]:
+def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Verdicts]:
     """Return the row of what was ranked, at least one route, and what is told of each."""
     first, speaker = ranked[0]
     reason = _reason_alone(speaker)
@@ -128,15 +128,15 @@ def _plain(route: MacIp, policy: Policy) -> Plain | None:
 
 
 def _said_plainly(route: MacIp, attributes: Attributes, policy: Policy) -> Plain | None:
-    admission, *more = admissions(route, policy)
-    if more or admission.refusal or admission.via.vni is not None:
+    verdict, *more = verdicts(route, policy)
+    if more or verdict.refusal or verdict.via.vni is not None:
         return None
     fixed = attributes.sticky or attributes.gateway
     order = Order(attributes.llgr_stale, not fixed, -attributes.seq, attributes.next_hop.order)
-    return Plain(admission.vni, admission.via, admission.notes, fixed, order)
+    return Plain(verdict.vni, verdict.via, verdict.notes, fixed, order)
 
 
-def _place_order(ranked: Ranked) -> Order:
+def _location_order(ranked: Ranked) -> Order:
     return ranked[0].order
 
 

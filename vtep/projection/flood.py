@@ -12,7 +12,7 @@ from vtep.evpn.imet import Imet
 from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib
 from vtep.intent import Direct, Flood, FloodKey, Intent, RefusedFlood
-from vtep.projection.imports import Admission, admit
+from vtep.projection.imports import ImportVerdict, may_import
 from vtep.projection.policy import Policy
 
 
@@ -43,23 +43,23 @@ def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, .
         if pmsi is None or pmsi.endpoint is None or pmsi.tunnel_type != PMSI_INGRESS_REPLICATION:
             refused.append(RefusedFlood(Vni(0), endpoint, "no-ir", imet.peer, imet.rd))
             continue
-        for admission in _admissions(imet, pmsi, endpoint, policy):
-            if admission.refusal:
-                refused.append(RefusedFlood(admission.vni, endpoint, admission.refusal, imet.peer, imet.rd))
-            elif policy.vnis[admission.vni].flood:
+        for verdict in _verdicts(imet, pmsi, endpoint, policy):
+            if verdict.refusal:
+                refused.append(RefusedFlood(verdict.vni, endpoint, verdict.refusal, imet.peer, imet.rd))
+            elif policy.vnis[verdict.vni].flood:
                 mismatch = ("pmsi-mismatch",) if endpoint != imet.originator else ()
-                row = Flood(admission.vni, Direct(endpoint, admission.via.vni), imet.peer, imet.rd, mismatch)
+                row = Flood(verdict.vni, Direct(endpoint, verdict.via.vni), imet.peer, imet.rd, mismatch)
                 rows.setdefault(row.vni, row)
     return tuple(rows.values()), tuple(refused)
 
 
-def _admissions(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[Admission, ...]:
+def _verdicts(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[ImportVerdict, ...]:
     """Where the last bits of the label are not known, the Route Target's VNI tells them."""
     label = pmsi.label
     if not pmsi.exact:
         imported = policy.imports(imet.attributes.targets)
         label = next((vni for vni in sorted(imported) if pmsi.is_labelled(vni)), label)
-    return admit(imet.attributes, endpoint, label, imet.tag, policy)
+    return may_import(imet.attributes, endpoint, label, imet.tag, policy)
 
 
 def _order(imet: Imet) -> tuple[object, ...]:

@@ -72,14 +72,14 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
 
 def elect(members: Iterable[Member], vni: int) -> tuple[Member, str, list[tuple[Member, str]]]:
     """Return the forwarder, why it was elected, and each other one with the rule by which it lost."""
-    standing = sorted(members, key=lambda member: member.vtep.order)
-    algorithm = _agreed(standing)
+    result = sorted(members, key=lambda member: member.vtep.order)
+    algorithm = _agreed(result)
     if algorithm == _MODULO:
-        winner = standing[vni % len(standing)]
+        winner = result[vni % len(result)]
     else:
         sign = -1 if algorithm == _HIGHEST else 1
-        winner = min(standing, key=lambda member: (sign * member.election.preference, not member.dont_preempt))
-    losers = [(member, _rule(algorithm, winner, member)) for member in standing if member is not winner]
+        winner = min(result, key=lambda member: (sign * member.election.preference, not member.dont_preempt))
+    losers = [(member, _rule(algorithm, winner, member)) for member in result if member is not winner]
     return winner, _decisive([reason for _, reason in losers]), losers
 
 

@@ -35,9 +35,9 @@ def judge_host(ip: Ip, rib: Rib, policy: Policy) -> tuple[Host, ...]:
     """Return the address's row in each VNI where a usable route names it."""
     routes: dict[Vni, list[MacIp]] = {}
     for route in rib.index.routes_of_host(ip):
-        for standing in judge(route, policy):
-            if not standing.refusal and policy.vnis[standing.vni].neighbors:
-                routes.setdefault(standing.vni, []).append(route)
+        for result in judge(route, policy):
+            if not result.refusal and policy.vnis[result.vni].neighbors:
+                routes.setdefault(result.vni, []).append(route)
     return tuple(_host(vni, ip, sorted(found, key=_order)) for vni, found in sorted(routes.items()))
 
 

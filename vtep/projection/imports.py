@@ -1,7 +1,7 @@
 """Which VNIs of ours a Type-2 route concerns, and whether it may win there.
 
 Each route is judged by itself: no other route of the MAC matters, but for the segment's own (`segments`). All that does
-not depend on the MAC is one `Admission`, found once for all routes that share attributes, label and tag. The refusals
+not depend on the MAC is one `ImportVerdict`, found once for all routes that share attributes, label and tag. The refusals
 are the codes of docs/reasons.md, and the first that applies, in their order, is the one told.
 """
 
@@ -17,7 +17,7 @@ from vtep.intent import Direct
 from vtep.projection.policy import Policy, is_wildcard_only
 
 
-class Standing(Struct, frozen=True, gc=False):
+class ImportResult(Struct, frozen=True, gc=False):
     """A route before one of our VNIs: usable there, or refused with the reason."""
 
     route: MacIp
@@ -27,7 +27,7 @@ class Standing(Struct, frozen=True, gc=False):
     notes: tuple[str, ...]
 
 
-class Admission(Struct, frozen=True, gc=False):
+class ImportVerdict(Struct, frozen=True, gc=False):
     """What the attributes, the label and the tag of a route mean to one VNI."""
 
     vni: Vni
@@ -36,44 +36,44 @@ class Admission(Struct, frozen=True, gc=False):
     via: Direct
 
 
-def judge(route: MacIp, policy: Policy) -> Iterator[Standing]:
+def judge(route: MacIp, policy: Policy) -> Iterator[ImportResult]:
     """Yield one standing for each VNI that the route concerns; at least one."""
-    for admission in admissions(route, policy):
-        notes = (*admission.notes, "reserved-esi") if route.esi == MAX_ESI else admission.notes
-        yield Standing(route, admission.vni, refusal(route, admission, policy), notes)
+    for verdict in verdicts(route, policy):
+        notes = (*verdict.notes, "reserved-esi") if route.esi == MAX_ESI else verdict.notes
+        yield ImportResult(route, verdict.vni, refusal(route, verdict, policy), notes)
 
 
-def refusal(route: MacIp, admission: Admission, policy: Policy) -> str:
+def refusal(route: MacIp, verdict: ImportVerdict, policy: Policy) -> str:
     """Return why the route may not win, or nothing; a bad MAC is told first, one of our own last."""
     if not route.mac.is_usable:
         return "bad-mac"
-    if admission.refusal:
-        return admission.refusal
+    if verdict.refusal:
+        return verdict.refusal
     return "self-mac" if route.mac in policy.own_macs else ""
 
 
-def admissions(route: MacIp, policy: Policy) -> tuple[Admission, ...]:
+def verdicts(route: MacIp, policy: Policy) -> tuple[ImportVerdict, ...]:
     """Remembered by the attributes' identity, which stays theirs because they are kept beside the answer."""
     attributes = route.attributes
     question = (id(attributes), route.label, route.tag)
-    known = policy.admissions.get(question)
+    known = policy.verdicts.get(question)
     if known is None:
-        known = (attributes, admit(attributes, attributes.next_hop, route.label, route.tag, policy))
-        policy.admissions.put(question, known)
-    found: tuple[Admission, ...] = known[1]
+        known = (attributes, may_import(attributes, attributes.next_hop, route.label, route.tag, policy))
+        policy.verdicts.put(question, known)
+    found: tuple[ImportVerdict, ...] = known[1]
     return found
 
 
-def admit(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Policy) -> tuple[Admission, ...]:
+def may_import(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Policy) -> tuple[ImportVerdict, ...]:
     """Return what a route that sends frames toward this address means to each VNI it concerns."""
     refusal = _unusable_anywhere(attributes, toward, label, policy)
     imported = policy.imports(attributes.targets)
     vnis = _concerned(label, policy, imported)
     if not vnis:
         via = Direct(toward)
-        return (Admission(Vni(label), refusal or "unknown-vni", _notes(attributes, None), via),)
+        return (ImportVerdict(Vni(label), refusal or "unknown-vni", _notes(attributes, None), via),)
     return tuple(
-        Admission(
+        ImportVerdict(
             vni.vni,
             refusal or _refused_here(attributes, label, tag, vni, vni.vni in imported),
             _notes(attributes, vni if vni.vni in imported else None),

@@ -16,7 +16,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import Config
 from vtep.errors import StreamError
-from vtep.evpn.event import Answered, Heard
+from vtep.evpn.event import Answered, Received
 from vtep.evpn.index import WORK_OF_RIVALS, Changed
 from vtep.evpn.rib import Holds, Rib
 from vtep.evpn.station import Station
@@ -38,7 +38,7 @@ class BadLine(Struct, frozen=True):
     octets: int
 
 
-class Listener:
+class Leaf:
     """Everything between the feed and the intent."""
 
     def __init__(self, config: Config, now: float, *, asks: bool = True) -> None:
@@ -54,10 +54,10 @@ class Listener:
         self._anew: Iterator[Changed] | None = None
         """What is to be judged by another configuration, and has not been yet."""
         self._cleared: list[RowKey] = []
-        self._may_announce: frozenset[Vni] = frozenset()
-        self._astray: dict[RowKey, None] = {}
+        self._advertising: frozenset[Vni] = frozenset()
+        self._unverified: dict[RowKey, None] = {}
 
-    def hear(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
+    def receive(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
         """Read and fold lines that came together."""
         for line in lines:
             try:
@@ -67,8 +67,8 @@ class Listener:
             else:
                 self.fold(heard, now, replayed=replayed)
 
-    def fold(self, heard: Heard, now: float, *, replayed: bool = False) -> None:
-        self.rib.hear(heard, now, replayed=replayed)
+    def fold(self, heard: Received, now: float, *, replayed: bool = False) -> None:
+        self.rib.receive(heard, now, replayed=replayed)
         if heard.peer is None:
             for event in heard.events:
                 if isinstance(event, Answered):
@@ -78,11 +78,11 @@ class Listener:
         """Keep a line that could not be read; whatever it said, its peer must say it again."""
         self.bad_lines += 1
         self.last_bad.append(BadLine(now, why, head[:BAD_LINE_HEAD], octets))
-        self.rib.miss_lines(_peer_named_in(head))
+        self.rib.lose_lines(_peer_named_in(head))
 
     # What is heard here
 
-    def hear_stations(
+    def learn_stations(
         self, heard: Iterable[Station], gone: Iterable[RowKey] = (), *, changed: Iterable[Station] = ()
     ) -> None:
         """Take what happened at our own ports: first what left, then what is otherwise, then what was heard.
@@ -93,14 +93,14 @@ class Listener:
         for key in gone:
             self.rib.forget_station(*key)
         for station in changed:
-            if self.rib.resident(*station.key) is not None:
+            if self.rib.local_claim(*station.key) is not None:
                 self.rib.change_station(station)
             else:
-                self._hear_station(station)
+                self._learn_station(station)
         for station in heard:
-            self._hear_station(station)
+            self._learn_station(station)
 
-    def _hear_station(self, station: Station) -> None:
+    def _learn_station(self, station: Station) -> None:
         """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew.
 
         One of a VNI that is not configured is kept as well, and does not count: whoever hears it knows when it leaves, and
@@ -110,19 +110,19 @@ class Listener:
         frozen = frozen_at(self.intent.moves.get(station.key))
         is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
         rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
-        self.rib.hear_station(station, rival)
+        self.rib.learn_station(station, rival)
 
-    def may_announce(self, vnis: frozenset[Vni]) -> None:
+    def set_advertising(self, vnis: frozenset[Vni]) -> None:
         """Our stations count in these VNIs from now on; elsewhere everything is as if there were none."""
-        self._may_announce = vnis
-        self.rib.let_announce(self._policy.announcing(vnis))
+        self._advertising = vnis
+        self.rib.set_advertising(self._policy.announcing(vnis))
 
-    def take_astray(self) -> list[RowKey]:
+    def take_unverified(self) -> list[RowKey]:
         """Return stations that lost to a route which is gone: somebody has to look whether they are still here."""
-        astray, self._astray = self._astray, {}
-        return list(astray)
+        unverified, self._unverified = self._unverified, {}
+        return list(unverified)
 
-    def told_before(self, seqs: Mapping[RowKey, int]) -> None:
+    def remember_advertised(self, seqs: Mapping[RowKey, int]) -> None:
         """Take the sequences that an earlier life announced, before any station is heard."""
         self.rib.remember(seqs)
 
@@ -144,7 +144,7 @@ class Listener:
         self._cleared = []
         for key in self.intent.lost:
             self.rib.lose_station(*key)
-        self._astray |= dict.fromkeys(self.intent.astray)
+        self._unverified |= dict.fromkeys(self.intent.unverified)
         return self.intent
 
     def reconfigure(self, config: Config, now: float) -> None:
@@ -152,7 +152,7 @@ class Listener:
         self.config = config
         self.rib.reconfigure(_holds(config), now)
         self._policy = Policy(config, self._policy.own_macs)
-        self.may_announce(self._may_announce)
+        self.set_advertising(self._advertising)
         self._anew = self._everything()
 
     def learn_own_macs(self, macs: frozenset[Mac]) -> None:

@@ -10,16 +10,16 @@ from vtep.intent import Alert, Direct, Moves
 
 
 def follow(
-    moves: Moves | None, before: bytes | None, place: bytes, via: Direct, rule: DuplicateConfig, now: float
+    moves: Moves | None, before: bytes | None, location: bytes, via: Direct, rule: DuplicateConfig, now: float
 ) -> Moves | None:
     """Return the memory after a MAC that was at one place, if at any, was judged to be at another or still there."""
     if moves is None:
-        if before is None or before == place:
+        if before is None or before == location:
             return None
-        moves = Moves(place=before)
+        moves = Moves(location=before)
     moves = _recovered(moves, rule, now)
     times = _lately(moves, rule, now)
-    if place != moves.place:
+    if location != moves.location:
         times = (*times, now)[-rule.moves :]
     since = moves.duplicate_since
     if since is None and len(times) >= rule.moves:
@@ -29,7 +29,7 @@ def follow(
         frozen = via
     if not times and frozen is None:
         return None
-    return Moves(place=place, times=times, duplicate_since=since, frozen=frozen)
+    return Moves(location=location, times=times, duplicate_since=since, frozen=frozen)
 
 
 def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
@@ -38,7 +38,7 @@ def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
     times = _lately(moves, rule, now)
     if not times:
         return None
-    return Moves(place=moves.place, times=times, duplicate_since=moves.duplicate_since, frozen=moves.frozen)
+    return Moves(location=moves.location, times=times, duplicate_since=moves.duplicate_since, frozen=moves.frozen)
 
 
 def due(moves: Moves, rule: DuplicateConfig) -> float | None:
@@ -72,5 +72,5 @@ def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:
         return moves
     recovers = rule.recover_s and moves.duplicate_since is not None and now >= moves.duplicate_since + rule.recover_s
     if recovers or rule.action != "freeze":
-        return Moves(place=moves.place)
+        return Moves(location=moves.location)
     return moves

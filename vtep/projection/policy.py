@@ -29,7 +29,7 @@ class Policy:
         self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
         """Where a designated forwarder is elected, with us among those who stand."""
         self._own_vteps = config.own_vteps
-        self.admissions: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
+        self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `imports`: what routes with the same attributes, label and tag share."""
         self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `plain`: the same, of what can be said shortly."""

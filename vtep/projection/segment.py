@@ -35,7 +35,7 @@ def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, announcers: Iter
     return frozenset(up & reachable)
 
 
-def heard_at(routes: Sequence[MacIp]) -> frozenset[Ip]:
+def received_at(routes: Sequence[MacIp]) -> frozenset[Ip]:
     """Return the VTEPs that heard the station, where others at the same sequence only stand in for them; else nobody.
 
     FRR asks this too, of routes on a segment of its own.

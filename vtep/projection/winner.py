@@ -23,7 +23,7 @@ from typing import NamedTuple
 from vtep.addr import Esi, Ip, Vni
 from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.station import Resident
+from vtep.evpn.station import LocalClaim
 from vtep.intent import Direct
 
 
@@ -38,7 +38,7 @@ class Order(NamedTuple):
     encapsulation: int = 0
 
 
-class Place:
+class Location:
     """Where a MAC may be, with the routes that say so, or the station. Lives only while one MAC is judged."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Place:
         encapsulation: Vni | None,
         spread: bool,
         heard: bool = False,
-        resident: Resident | None = None,
+        local_claim: LocalClaim | None = None,
     ) -> None:
         self.vtep = vtep
         """Where frames go: the VTEP itself, or the lowest of the segment's."""
@@ -59,7 +59,7 @@ class Place:
         """The segment has more than one VTEP."""
         self.heard = heard
         """The VTEP heard the station, and was taken before one that only stands in for it."""
-        self.resident = resident
+        self.local_claim = local_claim
         """The station, where the place is this leaf: its route is our own, and is ranked as the others rank it."""
         self.routes = sorted(routes, key=route_order)
         self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
@@ -67,8 +67,12 @@ class Place:
         self.sticky = any(attributes.sticky for attributes in best)
         self.gateway = any(attributes.gateway for attributes in best)
         self.seq = max((attributes.seq for attributes in best), default=0)
-        if resident is not None:
-            self.sticky, self.gateway, self.seq = resident.station.static, resident.station.gateway, resident.seq
+        if local_claim is not None:
+            self.sticky, self.gateway, self.seq = (
+                local_claim.station.static,
+                local_claim.station.gateway,
+                local_claim.seq,
+            )
 
     @property
     def fixed(self) -> bool:
@@ -95,14 +99,14 @@ class Place:
         )
 
 
-def here(resident: Resident, vtep: Ip) -> Place:
+def here(local_claim: LocalClaim, vtep: Ip) -> Location:
     """Return this leaf as a place, under the address that the others will know it by."""
-    return Place([], vtep, None, None, spread=False, resident=resident)
+    return Location([], vtep, None, None, spread=False, local_claim=local_claim)
 
 
-def choose(places: Iterable[Place]) -> tuple[Place, str, list[tuple[Place, str]]]:
+def choose(locations: Iterable[Location]) -> tuple[Location, str, list[tuple[Location, str]]]:
     """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
-    winner, *losers = sorted(places, key=lambda place: place.order)
+    winner, *losers = sorted(locations, key=lambda location: location.order)
     told = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
     return winner, told[0][1] if told else _alone(winner), told
 
@@ -120,7 +124,7 @@ def rule(winner: Order, loser: Order, *, sticky: bool = False) -> str:
     return "total-order"
 
 
-def _alone(winner: Place) -> str:
+def _alone(winner: Location) -> str:
     if winner.gateway:
         return "gateway"
     if winner.heard:

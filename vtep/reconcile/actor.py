@@ -26,7 +26,7 @@ from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps, parts
 from vtep.reconcile.waiting import Waiting
 from vtep.store.histogram import Histogram
-from vtep.store.latest import Board
+from vtep.store.latest import Latest
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Actor:
         audit_s: float = AUDIT_S,
         gather_s_max: float = GATHER_S_MAX,
     ) -> None:
-        self.outcomes: Board[Outcome] = Board(Outcome())
+        self.outcomes: Latest[Outcome] = Latest(Outcome())
         self.audited: float | None = None
         """When every row of ours was last looked at."""
         self.alive = clock()
@@ -97,12 +97,12 @@ class Actor:
         """For how long a pass under way got no further, or the kernel could not be read; 0 at rest."""
         return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
-    def offer(self, intent: Intent, heard_at: float | None = None) -> None:
+    def offer(self, intent: Intent, received_at: float | None = None) -> None:
         """Put the latest intent in place of the one before, whether that was applied or not."""
         if intent is self._intent:
             return
         if self._heard_at is None:
-            self._heard_at = heard_at
+            self._heard_at = received_at
         self._releasing |= intent.complete and not self._intent.complete
         self._intent = intent
         for kind in self.engine.kinds:
@@ -120,14 +120,14 @@ class Actor:
 
     def look_around(self) -> None:
         """Devices changed: see soon whether rows can be written where they could."""
-        self.engine.doubt_ground()
+        self.engine.suspect_attachments()
         self._devices_changed = True
         self._woken.set()
 
     def survey(self) -> None:
         """Something happened somewhere: look at everything soon, and rely on nothing that is known until then."""
         self._survey = True
-        self.engine.doubt()
+        self.engine.mark_suspect()
         self._woken.set()
 
     def resync(self) -> None:
@@ -230,16 +230,16 @@ class Actor:
 
     async def _carry_out(self, scope: Scope) -> None:
         """Make a pass; a sweep lets small ones in, which tell what they found by themselves."""
-        now, generation, heard_at = self._clock(), self._intent.generation, None
+        now, generation, received_at = self._clock(), self._intent.generation, None
         sweeps, waiting = scope.survey or scope.audit, self._is_waiting
         self._devices_changed = False
         self._taken = self._intent
         if not (sweeps and self.engine.surveyed):
-            heard_at, self._heard_at = self._heard_at, None
+            received_at, self._heard_at = self._heard_at, None
         if self._stalled_since is None:
             self._stalled_since = now
         try:
-            report = await self._in_pieces(self.engine.run(self._intent, now, scope), heard_at, lets_in=sweeps)
+            report = await self._in_pieces(self.engine.run(self._intent, now, scope), received_at, lets_in=sweeps)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
@@ -295,7 +295,7 @@ class Actor:
         except TimeoutError:
             pass
 
-    async def _in_pieces(self, steps: Steps[T], heard_at: float | None = None, *, lets_in: bool = False) -> T:
+    async def _in_pieces(self, steps: Steps[T], received_at: float | None = None, *, lets_in: bool = False) -> T:
         """Let everybody else in between two pieces, and make long calls elsewhere."""
         answer = None
         while True:
@@ -306,7 +306,7 @@ class Actor:
                 result: T = stop.value
                 return result
             finally:
-                self._get_further(self.engine.written - written, heard_at)
+                self._get_further(self.engine.written - written, received_at)
             took_s = self._clock() - began
             answer = None if call is None else await self._elsewhere(call, lets_in=lets_in)
             await asyncio.sleep(0)
@@ -347,13 +347,13 @@ class Actor:
         async with self._calls:
             return await asyncio.to_thread(call)
 
-    def _get_further(self, written: int, heard_at: float | None) -> None:
+    def _get_further(self, written: int, received_at: float | None) -> None:
         """Take note of a piece; none counts while the kernel is tried again after it could not be read."""
         self.alive = self._clock()
         if self._stalled_since is not None and self.outcomes.value.error is None:
             self._stalled_since = self.alive
-        if written and heard_at is not None:
-            self.installs_s.observe(self.alive - heard_at, written)
+        if written and received_at is not None:
+            self.installs_s.observe(self.alive - received_at, written)
 
 
 async def elsewhere(call: Callable[[], Any]) -> Any:

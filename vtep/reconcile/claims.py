@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from vtep.reconcile.contract import Key, Row, Seen
-from vtep.store.sharded import Parted
+from vtep.store.sharded import ShardedDict
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -45,7 +45,7 @@ class Alike(Struct, frozen=True):
 class Ledger(Protocol):
     """Which rows are ours, by kind."""
 
-    def claims(self, kind: str) -> Parted[Key, Claim]:
+    def claims(self, kind: str) -> ShardedDict[Key, Claim]:
         """Return all of them, for reading: they are a million, so whoever walks over them does so part by part."""
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
@@ -65,10 +65,10 @@ class Claims:
     """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
 
     def __init__(self) -> None:
-        self._claims: defaultdict[str, Parted[Key, Claim]] = defaultdict(Parted)
+        self._claims: defaultdict[str, ShardedDict[Key, Claim]] = defaultdict(ShardedDict)
         self._confirmed: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
 
-    def claims(self, kind: str) -> Parted[Key, Claim]:
+    def claims(self, kind: str) -> ShardedDict[Key, Claim]:
         return self._claims[kind]
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
@@ -76,7 +76,7 @@ class Claims:
 
     def claim(self, kind: str, rows: Collection[Alike]) -> None:
         claims, confirmed = self._of(kind)
-        places = []
+        domains = []
         for group in rows:
             last: Claim | None = None
             fresh = Claim(group.row, group.rank)
@@ -87,13 +87,13 @@ class Claims:
                     last, fresh = old, _instead_of(old, group.row, group.rank)
                 part[key] = fresh
                 if old is not None and old.confirmed:
-                    places.append(key[0])
-        confirmed.subtract(Counter(places))
+                    domains.append(key[0])
+        confirmed.subtract(Counter(domains))
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
         last = now = Claim(None)
-        places = []
+        domains = []
         for key in keys:
             part = claims.part(key)
             claim = part[key]
@@ -101,19 +101,19 @@ class Claims:
                 last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
             part[key] = now
             if not claim.confirmed:
-                places.append(key[0])
-        confirmed.update(places)
+                domains.append(key[0])
+        confirmed.update(domains)
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         claims, confirmed = self._of(kind)
-        places = []
+        domains = []
         for key in keys:
             old = claims.part(key).pop(key, None)
             if old is not None and old.confirmed:
-                places.append(key[0])
-        confirmed.subtract(Counter(places))
+                domains.append(key[0])
+        confirmed.subtract(Counter(domains))
 
-    def _of(self, kind: str) -> tuple[Parted[Key, Claim], Counter[Hashable]]:
+    def _of(self, kind: str) -> tuple[ShardedDict[Key, Claim], Counter[Hashable]]:
         return self._claims[kind], self._confirmed[kind]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.intent import Intent
-from vtep.reconcile.contract import Ground, Key, Kind, Row, Seen
+from vtep.reconcile.contract import Attachments, Key, Kind, Row, Seen
 from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine
 from vtep.reconcile.steps import Steps
 from vtep.reconcile.verdict import Verdict, judge
@@ -47,14 +47,14 @@ class Compared(Struct, frozen=True):
 
 def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[Compared]:
     """Compare the rows that concern the one who asks."""
-    ground = engine.target.ground()
+    attachments = engine.target.attachments()
     found: list[Differs] = []
     compared = 0
     for kind in engine.kinds:
         keys = [key for key in _known(engine, kind, latest()) if concerns(key)]
         compared += len(keys)
-        suspects = yield from _differing(engine, kind, keys, latest, ground)
-        again = yield from _differing(engine, kind, [suspect.key for suspect in suspects], latest, ground)
+        suspects = yield from _differing(engine, kind, keys, latest, attachments)
+        again = yield from _differing(engine, kind, [suspect.key for suspect in suspects], latest, attachments)
         found += again
     return Compared(tuple(found[:DIFFERENCES_MAX]), max(0, len(found) - DIFFERENCES_MAX), compared, latest().generation)
 
@@ -65,12 +65,12 @@ def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Ke
     Those that are as wanted are adopted without an order. One that points elsewhere is contested: of another daemon, or of
     a life whose ledger is lost, and only an operator can tell.
     """
-    ground = engine.target.ground()
-    entries = yield lambda: engine.target.entries(ground)
+    attachments = engine.target.attachments()
+    entries = yield lambda: engine.target.entries(attachments)
     found = []
     for kind in engine.kinds:
         claims, intent = engine.ledger.claims(kind.name), latest()
-        for key, seen in kind.recognise(entries, ground).items():
+        for key, seen in kind.recognise(entries, attachments).items():
             ours = seen.marked and seen.whole and key not in claims
             wanted = kind.wanted_at(intent, key)
             if ours and concerns(key) and wanted != seen.row:
@@ -84,7 +84,7 @@ def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
 
 
 def _differing(
-    engine: Engine, kind: Kind, keys: Sequence[Key], latest: Callable[[], Intent], ground: Ground
+    engine: Engine, kind: Kind, keys: Sequence[Key], latest: Callable[[], Intent], attachments: Attachments
 ) -> Steps[list[Differs]]:
     """Return those of these rows that are not as wanted."""
     if not keys:
@@ -93,29 +93,29 @@ def _differing(
         found = []
         for at in range(0, len(keys), LOOKUPS_MAX // 2):
             part = keys[at : at + LOOKUPS_MAX // 2]
-            ready = [key for key in part if kind.place(key) in ground.ready]
-            lookups = [lookup for key in ready for lookup in kind.lookups(key, ground)]
-            seen = kind.recognise((entry for entry in engine.target.look(lookups) if entry is not None), ground)
-            found += _judged(engine, kind, part, seen, latest(), ground)
+            ready = [key for key in part if kind.domain(key) in attachments.ready]
+            lookups = [lookup for key in ready for lookup in kind.lookups(key, attachments)]
+            seen = kind.recognise((entry for entry in engine.target.look(lookups) if entry is not None), attachments)
+            found += _judged(engine, kind, part, seen, latest(), attachments)
             yield None
         return found
     if sum(len(engine.ledger.claims(other.name)) for other in engine.kinds) > DUMP_ROWS_MAX:
         return []  # they can be seen in a dump alone, and one of so large a table would hold up the passes
-    entries = yield lambda: engine.target.entries(ground)
-    return _judged(engine, kind, keys, kind.recognise(entries, ground), latest(), ground)
+    entries = yield lambda: engine.target.entries(attachments)
+    return _judged(engine, kind, keys, kind.recognise(entries, attachments), latest(), attachments)
 
 
 def _judged(
-    engine: Engine, kind: Kind, keys: Iterable[Key], seen: Any, intent: Intent, ground: Ground
+    engine: Engine, kind: Kind, keys: Iterable[Key], seen: Any, intent: Intent, attachments: Attachments
 ) -> list[Differs]:
     claims = engine.ledger.claims(kind.name)
     found = []
     for key in keys:
-        wanted = None if kind.place(key) in ground.given_up else kind.wanted_at(intent, key)
+        wanted = None if kind.domain(key) in attachments.unconfigured else kind.wanted_at(intent, key)
         trouble = engine.troubles.get((kind.name, key))
         reason = "" if trouble is None else trouble.reason
-        if kind.place(key) not in ground.ready:
-            if wanted is not None and key[0] in ground.not_ready:
+        if kind.domain(key) not in attachments.ready:
+            if wanted is not None and key[0] in attachments.not_ready:
                 found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready"))
             continue
         word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))

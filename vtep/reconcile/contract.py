@@ -44,13 +44,13 @@ class Seen(Struct, frozen=True, gc=False):
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
 
 
-class Ground(Struct, frozen=True):
+class Attachments(Struct, frozen=True):
     """Where rows can be written at this moment, looked up afresh for each pass."""
 
     ready: Mapping[Any, Any]
     """Place (a VNI) to what the target needs for writing there."""
     not_ready: Mapping[Any, tuple[str, ...]]
-    given_up: frozenset[Any] = frozenset()
+    unconfigured: frozenset[Any] = frozenset()
     """Places that are configured no more: whatever the intent says, nothing is wanted there."""
     notes: Mapping[Any, tuple[str, ...]] = {}
     """What works at a place and deserves a look all the same."""
@@ -104,16 +104,16 @@ class Kind(Protocol):
     def touched(self, intent: Intent) -> Iterable[Key]:
         """Return the keys where an intent differs from the one before it."""
 
-    def place(self, key: Key) -> Hashable:
+    def domain(self, key: Key) -> Hashable:
         """Return the place whose readiness the row needs."""
 
-    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[Key, Seen]:
+    def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
         """Read what the target told as rows of this kind, merging the parts of one row."""
 
-    def lookups(self, key: Key, ground: Ground) -> Sequence[Any]:
+    def lookups(self, key: Key, attachments: Attachments) -> Sequence[Any]:
         """Return what to ask the target in order to see one key."""
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Message]]:
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Message]]:
         """Return the messages that make the change, by turns: the first one for each key, then the second of each.
 
         A message may stand for many alike; a target counts each of them.
@@ -141,10 +141,10 @@ class Kind(Protocol):
 class Target(Protocol):
     """The other side. Its calls block: for less than a millisecond when given few messages or lookups."""
 
-    def ground(self) -> Ground:
+    def attachments(self) -> Attachments:
         """Look where rows can be written now."""
 
-    def entries(self, ground: Ground) -> list[Entry]:
+    def entries(self, attachments: Attachments) -> list[Entry]:
         """Return everything that is there; raise KernelError if it could not be read whole."""
 
     def look(self, lookups: Sequence[Any]) -> list[Entry | None]: ...

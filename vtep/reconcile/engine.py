@@ -26,14 +26,14 @@ from msgspec import Struct
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.claims import Alike, Claim, Ledger
-from vtep.reconcile.contract import LOCAL_LEARNED, Ground, Key, Kind, Row, Seen, Target
+from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target
 from vtep.reconcile.judged import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.verdict import Verdict, judge
 from vtep.reconcile.writer import Writer, trouble_of
-from vtep.store.sharded import Parted
+from vtep.store.sharded import ShardedDict
 
 LOOKUPS_MAX: Final = 128
 """In one look of a small pass: it holds the caller for a millisecond, and for ten where a dump makes each wait its turn."""
@@ -79,14 +79,14 @@ class Engine:
         self._passes = 0
         self._intent = Intent()
         """The latest: a sweep judges by it, and not by the one with which it began."""
-        self._ground = Ground({}, {})
+        self._attachments = Attachments({}, {})
         self._was_complete = False
         """So was the picture of the last pass: what an intent touches since then is news."""
         self._sweeps = 0
         self._sweeping: Pass | None = None
         """The sweep under way."""
         self._later: Mapping[str, Container[Key]] = {}
-        self._overtaken: dict[str, Parted[Key, None]] = {}
+        self._overtaken: dict[str, ShardedDict[Key, None]] = {}
         """What small passes looked at since the sweep under way began, which knows less about it."""
 
     def run(self, intent: Intent, now: float, scope: Scope = Scope(survey=True)) -> Steps[Report]:  # noqa: B008 - frozen
@@ -97,9 +97,9 @@ class Engine:
             self._sweeping.intent = intent  # else it holds on to what is past until its next part
         number = self._passes
         try:
-            if scope.survey or scope.audit or self._writer.ground_doubted or not self._known.surveyed:
-                self._look_at_ground()
-            this = Pass(intent, self._ground, now)
+            if scope.survey or scope.audit or self._writer.attachments_suspect or not self._known.surveyed:
+                self._look_up_attachments()
+            this = Pass(intent, self._attachments, now)
             del intent  # a sweep takes long, and holds on to no table of the past
             survey = scope.survey or not self._known.surveyed
             if survey or scope.audit:
@@ -132,17 +132,17 @@ class Engine:
         """Rows that were put back so far, by kind."""
         return self._writer.repairs
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         """What is known may be otherwise: until the next survey a small pass reads back what it writes over."""
-        self._known.doubted = True
+        self._known.suspect = True
 
-    def doubt_ground(self) -> None:
+    def suspect_attachments(self) -> None:
         """Devices changed: the next pass looks where rows can be written, and surveys what that concerns."""
-        self._writer.ground_doubted = True
+        self._writer.attachments_suspect = True
 
-    def is_ready(self, place: Hashable) -> bool:
+    def is_ready(self, domain: Hashable) -> bool:
         """Tell whether rows can be written at a place, as of the last look."""
-        return place in self._ground.ready
+        return domain in self._attachments.ready
 
     def foreign(self, kind: str) -> Mapping[Key, Seen]:
         """Return what was seen that is not ours."""
@@ -157,15 +157,15 @@ class Engine:
         """Tell what is known of a row without looking."""
         return self._known.of(kind, key)
 
-    def _look_at_ground(self) -> None:
+    def _look_up_attachments(self) -> None:
         """Where a place changed, what was known of it is void, and a change refused there is worth a try."""
-        before, self._ground = self._ground, self.target.ground()
-        self._writer.ground_doubted = False
-        places = before.ready.keys() | self._ground.ready.keys()
-        changed = {place for place in places if before.ready.get(place) != self._ground.ready.get(place)}
+        before, self._attachments = self._attachments, self.target.attachments()
+        self._writer.attachments_suspect = False
+        domains = before.ready.keys() | self._attachments.ready.keys()
+        changed = {domain for domain in domains if before.ready.get(domain) != self._attachments.ready.get(domain)}
         self._known.surveyed &= not changed
         kinds = {kind.name: kind for kind in self.kinds}
-        self.backlog.rearm(lambda row: kinds[row[0]].place(row[1]) in changed)
+        self.backlog.rearm(lambda row: kinds[row[0]].domain(row[1]) in changed)
 
     # A small pass: all is judged, then written
 
@@ -190,19 +190,19 @@ class Engine:
         """Return the usual rows and the others that need a write, having dealt with those that need none."""
         lots: dict[Hashable, Lot] = {}
         rows: list[Judged] = []
-        doubted: list[Key] = []
+        suspect: list[Key] = []
         if kind.reads_back:
-            doubted += hinted
+            suspect += hinted
         for part in parts(touched - hinted if kind.reads_back else touched | hinted, ROWS_MAX):
             sure = part
             if kind.reads_back:
                 others = self._usual(kind, part, lots, this)
                 sure = [key for key in others if self._known.is_sure(kind, key)]
-                doubted += set(others).difference(sure)
+                suspect += set(others).difference(sure)
             rows += self._sift(kind, sure, self._presumed(kind, sure, this), touched, this)
             yield None
-        for part in parts(doubted, LOOKUPS_MAX // 2):
-            rows += self._sift(kind, part, self._writer.look(kind, part, this.ground), touched, this)
+        for part in parts(suspect, LOOKUPS_MAX // 2):
+            rows += self._sift(kind, part, self._writer.look(kind, part, this.attachments), touched, this)
             yield None
         return lots.values(), rows
 
@@ -217,8 +217,8 @@ class Engine:
         number = self._sweeps
         self._sweeping = this
         self._later = {} if by_dump else scope.later
-        self._overtaken = {kind.name: Parted() for kind in self.kinds}
-        self._known.doubted |= by_dump
+        self._overtaken = {kind.name: ShardedDict() for kind in self.kinds}
+        self._known.suspect |= by_dump
         unwanted = yield from self._swept(scope, this, number, by_dump=by_dump)
         for kind, seen in reversed(unwanted.items()):
             for part in parts(seen, SWEPT_MAX):
@@ -228,7 +228,7 @@ class Engine:
         if self._sweeps == number:
             overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump
-            self._known.doubted &= not by_dump
+            self._known.suspect &= not by_dump
             for keys in overtaken.values():
                 yield from keys.drop()
         if self._sweeping is this:
@@ -238,10 +238,10 @@ class Engine:
         self, scope: Scope, this: Pass, number: int, *, by_dump: bool
     ) -> Steps[dict[Kind, dict[Key, Seen | None]]]:
         """Look everywhere and write; return what was seen where something is to be removed."""
-        entries = (yield lambda: self.target.entries(this.ground)) if by_dump else None
+        entries = (yield lambda: self.target.entries(this.attachments)) if by_dump else None
         unwanted: dict[Kind, dict[Key, Seen | None]] = {}
         for kind in self.kinds:
-            picture = None if entries is None else (yield partial(kind.recognise, entries, this.ground))
+            picture = None if entries is None else (yield partial(kind.recognise, entries, this.attachments))
             going = unwanted[kind] = {}
             touched = set(scope.touched.get(kind.name, ()))
             for part in self._parts(kind, scope, picture):
@@ -295,18 +295,18 @@ class Engine:
         if not kind.reads_back:
             return self._presumed(kind, keys, this) if picture is None else picture
         if picture is None:
-            return self._writer.look(kind, keys, this.ground)
+            return self._writer.look(kind, keys, this.attachments)
         # A dump during which somebody deletes can lack rows that are there (6.1 to 6.18).
         claims = self.ledger.claims(kind.name)
-        doubted = []
+        suspect = []
         for key in keys:
             seen = picture.get(key)
             if seen is None or (not seen.whole and (key in claims or kind.wanted_at(this.intent, key) is not None)):
-                doubted.append(key)
-        if not doubted:
+                suspect.append(key)
+        if not suspect:
             return picture
-        found = self._writer.look(kind, doubted, this.ground)
-        return {key: picture.get(key) for key in keys} | {key: found.get(key) for key in doubted}
+        found = self._writer.look(kind, suspect, this.attachments)
+        return {key: picture.get(key) for key in keys} | {key: found.get(key) for key in suspect}
 
     # Judging
 
@@ -329,11 +329,11 @@ class Engine:
         if self._known.is_amiss:
             return list(keys)
         claims, foreign = self.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
-        usable, complete = this.ground.ready.keys() - this.ground.given_up, this.intent.complete
+        usable, complete = this.attachments.ready.keys() - this.attachments.unconfigured, this.intent.complete
         others: list[Key] = []
         for key, (wanted, rank), claim in zip(keys, kind.asked(this.intent, keys), claims, strict=True):
-            place, verdict = kind.place(key), None
-            if place not in usable or key in foreign:
+            domain, verdict = kind.domain(key), None
+            if domain not in usable or key in foreign:
                 pass
             elif claim is None:
                 verdict = None if wanted is None else Verdict.CREATE
@@ -344,23 +344,23 @@ class Engine:
             if verdict is None:
                 others.append(key)
                 continue
-            name = (verdict, place, id(wanted), rank)
+            name = (verdict, domain, id(wanted), rank)
             if (lot := lots.get(name)) is None:
                 lot = lots[name] = Lot(verdict, wanted, rank, [])
             lot.keys.append(key)
         return others
 
     def _wanted(self, kind: Kind, key: Key, this: Pass) -> Row | None:
-        return None if kind.place(key) in this.ground.given_up else kind.wanted_at(this.intent, key)
+        return None if kind.domain(key) in this.attachments.unconfigured else kind.wanted_at(this.intent, key)
 
     def _judge(
         self, kind: Kind, key: Key, asked: tuple[Row | None, int], seen: Seen | None, this: Pass, *, touched: bool
     ) -> Judged:
-        place, (wanted, rank) = kind.place(key), asked
-        if place in this.ground.given_up:
+        domain, (wanted, rank) = kind.domain(key), asked
+        if domain in this.attachments.unconfigured:
             wanted = None
         claim = self.ledger.claims(kind.name).get(key)
-        if place not in this.ground.ready:
+        if domain not in this.attachments.ready:
             return Judged(key, wanted, seen, claim, None)
         verdict = judge(wanted, seen, claim)
         if verdict is not Verdict.CONTESTED or seen is None or seen.holder != LOCAL_LEARNED:
@@ -376,42 +376,42 @@ class Engine:
         there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
         compared with the others, and lost: that may be known later than the row itself.
         """
-        yielded, place = self._known.yielded, (kind.name, key)
-        before = yielded.get(place)
+        yielded, domain = self._known.yielded, (kind.name, key)
+        before = yielded.get(domain)
         is_new = before is None and claim is None and self._was_complete
         if touched and (is_new or kind.is_settled(this.intent, key)):
-            before = yielded[place] = _NEVER  # so that it stays news until it is written
+            before = yielded[domain] = _NEVER  # so that it stays news until it is written
         return before is not None and rank > before
 
     # What needs no write
 
     def _settle(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Deal with what needs no write; return whether the row needs one."""
-        place = (kind.name, row.key)
+        domain = (kind.name, row.key)
         self._note_foreign(kind, row)
         match row.verdict:
             case None:
-                self._known.clear(place)
-                if row.wanted is not None and kind.place(row.key) in this.ground.not_ready:
-                    self.troubles.note(place, Trouble("pending", "not-ready"))
+                self._known.clear(domain)
+                if row.wanted is not None and kind.domain(row.key) in this.attachments.not_ready:
+                    self.troubles.note(domain, Trouble("pending", "not-ready"))
                 return False
             case Verdict.KEEP:
                 self._keep(kind, row, this)
                 return False
             case Verdict.CONTESTED:
                 assert row.seen is not None
-                self.troubles.note(place, Trouble("contested", row.seen.holder or "foreign"))
+                self.troubles.note(domain, Trouble("contested", row.seen.holder or "foreign"))
                 if row.seen.holder == LOCAL_LEARNED:
-                    self._known.yielded.setdefault(place, row.rank)
+                    self._known.yielded.setdefault(domain, row.rank)
                 return self._let_go(kind, row, this)
             case Verdict.FOREIGN:
                 this.foreign += 1
                 this.orphans += row.seen is not None and row.seen.marked and row.seen.whole
-                self._known.clear(place)
+                self._known.clear(domain)
                 return False
             case Verdict.FORGET:
-                self.troubles.clear(place)
-                self._known.yielded.pop(place, None)
+                self.troubles.clear(domain)
+                self._known.yielded.pop(domain, None)
                 return self._let_go(kind, row, this)
             case _:
                 return self._is_allowed(kind, row, this)
@@ -436,7 +436,7 @@ class Engine:
         if claim is None or claim.row != row.wanted or claim.rank != rank:
             self.ledger.claim(kind.name, [Alike([row.key], row.wanted, rank)])
         self.ledger.confirm(kind.name, [row.key], this.moment)
-        self._known.stir(kind, [row.key])
+        self._known.mark_changed(kind, [row.key])
 
     def _let_go(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Somebody else has the place. The claim ends, but not before what is left of our own row there is gone."""
@@ -449,16 +449,16 @@ class Engine:
 
     def _is_allowed(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Pass the gates: the picture, and an earlier refusal of this very change."""
-        place = (kind.name, row.key)
+        domain = (kind.name, row.key)
         if not this.intent.complete and self._must_wait(kind, row):
-            self.backlog.settle(place)
+            self.backlog.settle(domain)
             if row.verdict is not Verdict.CONTESTED:
-                self.troubles.note(place, Trouble("held", "held", unwanted=is_unwanted(row)))
+                self.troubles.note(domain, Trouble("held", "held", unwanted=is_unwanted(row)))
             return False
-        refused = self.backlog.waiting(place, operation(row), this.now)
+        refused = self.backlog.waiting(domain, operation(row), this.now)
         if refused is None:
             return True
-        self.troubles.note(place, trouble_of(refused, unwanted=is_unwanted(row)))
+        self.troubles.note(domain, trouble_of(refused, unwanted=is_unwanted(row)))
         return False
 
     def _must_wait(self, kind: Kind, row: Judged) -> bool:
@@ -489,8 +489,8 @@ class Engine:
             orphans=this.orphans,
             waiting=False,
             audited=audited,
-            not_ready=self._ground.not_ready,
-            notes=self._ground.notes,
+            not_ready=self._attachments.not_ready,
+            notes=self._attachments.notes,
             **self.troubles.counts(),
         )
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from vtep.intent import Intent
 from vtep.reconcile.claims import Claim, Moment
-from vtep.reconcile.contract import Change, Ground, Key, Row, Seen
+from vtep.reconcile.contract import Attachments, Change, Key, Row, Seen
 from vtep.reconcile.steps import parts
 from vtep.reconcile.verdict import Verdict
 
@@ -39,8 +39,8 @@ class Lot(Struct, frozen=True):
 class Pass:
     """What one pass works on, and its counts."""
 
-    def __init__(self, intent: Intent, ground: Ground, now: float) -> None:
-        self.ground = ground
+    def __init__(self, intent: Intent, attachments: Attachments, now: float) -> None:
+        self.attachments = attachments
         self.now = now
         self.full: dict[tuple[str, Hashable], tuple[int, str]] = {}
         """Kinds and places that take no new row for the rest of the pass, with errno and text of who said so."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from vtep.reconcile.claims import Claim, Ledger
 from vtep.reconcile.contract import Key, Kind, Seen
 from vtep.reconcile.report import Trouble, Troubles
-from vtep.reconcile.retry import Backlog, Place
+from vtep.reconcile.retry import Backlog, RowRef
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -33,19 +33,19 @@ class Knowledge:
         self.troubles = Troubles()
         self.foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
         """Where something was seen that is not ours: read back before anything is written there."""
-        self.yielded: dict[Place, int] = {}
+        self.yielded: dict[RowRef, int] = {}
         """The rank of the row that gave way to a station heard here: only a higher one comes back."""
-        self.half_gone: set[Place] = set()
+        self.half_gone: set[RowRef] = set()
         """Where a removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
         self.surveyed = False
         """The last survey succeeded, and no place changed since."""
-        self.doubted = False
+        self.suspect = False
         """A survey is asked for or under way, and what it has not reached may be otherwise than it is known."""
 
     @property
     def is_amiss(self) -> bool:
         """Something is told of some row, waits to be tried again, or is not to be relied on."""
-        return bool(self.doubted or len(self.troubles) or len(self.backlog) or self.yielded or self.half_gone)
+        return bool(self.suspect or len(self.troubles) or len(self.backlog) or self.yielded or self.half_gone)
 
     def of(self, kind: str, key: Key) -> Known:
         return Known(
@@ -57,7 +57,7 @@ class Knowledge:
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
         """Tell whether what is at a key can be told without looking."""
-        if self.doubted or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
+        if self.suspect or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
             return False
         claim = self.ledger.claims(kind.name).get(key)
         return claim is None or claim.confirmed
@@ -82,14 +82,14 @@ class Knowledge:
                 presumed[key] = None
         return presumed
 
-    def clear(self, place: Place) -> None:
+    def clear(self, domain: RowRef) -> None:
         """The row is as it should be, or of no concern any more."""
-        self.troubles.clear(place)
-        self.yielded.pop(place, None)
-        self.half_gone.discard(place)
-        self.backlog.settle(place)
+        self.troubles.clear(domain)
+        self.yielded.pop(domain, None)
+        self.half_gone.discard(domain)
+        self.backlog.settle(domain)
 
-    def stir(self, kind: Kind, keys: Iterable[Key]) -> None:
+    def mark_changed(self, kind: Kind, keys: Iterable[Key]) -> None:
         """Name rows that changed to whoever reads."""
-        if self.troubles.stirred is not None:
-            self.troubles.stirred.update((kind.name, key) for key in keys)
+        if self.troubles.changed_rows is not None:
+            self.troubles.changed_rows.update((kind.name, key) for key in keys)

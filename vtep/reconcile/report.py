@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from vtep.reconcile.retry import Place
+from vtep.reconcile.retry import RowRef
 
 
 class Trouble(Struct, frozen=True, gc=False):
@@ -32,51 +32,51 @@ _TOLD: Final = frozenset({"contested", "failed", "suppressed"})
 class News(Struct, frozen=True, gc=False):
     """Something that happened to a row."""
 
-    place: Place
+    domain: RowRef
     what: str
     """contested, failed, suppressed, recovered (from one of these), or repaired."""
     trouble: Trouble | None = None
     """The new one; for a recovery, the one that is over."""
 
 
-class Troubles(Mapping[Place, Trouble]):
+class Troubles(Mapping[RowRef, Trouble]):
     """The rows that are not as wanted, kept from pass to pass."""
 
     def __init__(self) -> None:
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
         """What nobody has read yet."""
-        self.stirred: set[Place] | None = None
+        self.changed_rows: set[RowRef] | None = None
         """Rows with a change that nobody has read yet, while somebody reads."""
-        self._troubles: dict[Place, Trouble] = {}
+        self._troubles: dict[RowRef, Trouble] = {}
         self._counts: dict[str, int] = {}
         self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
         self._unwanted_at: Counter[tuple[str, Hashable, str]] = Counter()
 
-    def __getitem__(self, place: Place) -> Trouble:
-        return self._troubles[place]
+    def __getitem__(self, domain: RowRef) -> Trouble:
+        return self._troubles[domain]
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[RowRef]:
         return iter(self._troubles)
 
     def __len__(self) -> int:
         return len(self._troubles)
 
-    def note(self, place: Place, trouble: Trouble) -> None:
-        before = self._troubles.get(place)
+    def note(self, domain: RowRef, trouble: Trouble) -> None:
+        before = self._troubles.get(domain)
         if before == trouble:
             return
-        self._take(place, before, trouble)
-        self._troubles[place] = trouble
+        self._take(domain, before, trouble)
+        self._troubles[domain] = trouble
         if trouble.state in _TOLD and (before is None or before.state != trouble.state):
-            self.news.append(News(place, trouble.state, trouble))
+            self.news.append(News(domain, trouble.state, trouble))
 
-    def clear(self, place: Place) -> None:
-        before = self._troubles.pop(place, None)
+    def clear(self, domain: RowRef) -> None:
+        before = self._troubles.pop(domain, None)
         if before is None:
             return
-        self._take(place, before, None)
+        self._take(domain, before, None)
         if before.state in _TOLD:
-            self.news.append(News(place, "recovered", before))
+            self.news.append(News(domain, "recovered", before))
 
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
@@ -89,11 +89,11 @@ class Troubles(Mapping[Place, Trouble]):
         """Count those among them that are there and should be gone."""
         return self._unwanted_at[kind, at, state]
 
-    def _take(self, place: Place, before: Trouble | None, after: Trouble | None) -> None:
+    def _take(self, domain: RowRef, before: Trouble | None, after: Trouble | None) -> None:
         """Count one in place of another."""
-        if self.stirred is not None:
-            self.stirred.add(place)
-        kind, key = place
+        if self.changed_rows is not None:
+            self.changed_rows.add(domain)
+        kind, key = domain
         for trouble, step in ((before, -1), (after, 1)):
             if trouble is not None:
                 at = (kind, key[0], trouble.state)

@@ -66,7 +66,7 @@ class Refused(Struct, frozen=True, gc=False):
     """When to try again; never by itself where it is permanent."""
 
 
-Place: TypeAlias = tuple[str, Key]
+RowRef: TypeAlias = tuple[str, Key]
 """A row's name across kinds: (kind, key)."""
 
 
@@ -74,15 +74,15 @@ class Backlog:
     """The refused changes by (kind, key). One row's wait never holds up another's."""
 
     def __init__(self) -> None:
-        self._refused: dict[Place, Refused] = {}
-        self._dues: list[tuple[float, Place]] = []
+        self._refused: dict[RowRef, Refused] = {}
+        self._dues: list[tuple[float, RowRef]] = []
         """A heap of when what is due. Entries stay when their refusal goes, and are passed over when their time comes."""
 
     def __len__(self) -> int:
         return len(self._refused)
 
     def refuse(
-        self, key: Place, change: Hashable, code: int, text: str, kind: Class, now: float, chance: float
+        self, key: RowRef, change: Hashable, code: int, text: str, kind: Class, now: float, chance: float
     ) -> Refused:
         """Note a refusal; `chance` is between 0 and 1."""
         old = self._refused.get(key)
@@ -93,28 +93,28 @@ class Backlog:
             heappush(self._dues, (due, key))
         return refused
 
-    def waiting(self, key: Place, change: Hashable, now: float) -> Refused | None:
+    def waiting(self, key: RowRef, change: Hashable, now: float) -> Refused | None:
         """Return the refusal that forbids this very change at this moment."""
         refused = self._refused.get(key)
         if refused is None or refused.change != change:
             return None
         return refused if refused.due is None or now < refused.due else None
 
-    def settle(self, key: Place) -> None:
+    def settle(self, key: RowRef) -> None:
         """The row is as wanted, or wanted no more: forget."""
         self._refused.pop(key, None)
 
-    def rearm(self, concerns: Callable[[Place], bool] = lambda _: True) -> None:
+    def rearm(self, concerns: Callable[[RowRef], bool] = lambda _: True) -> None:
         """Forget these refusals, because the operator said so or the ground under them changed."""
         for key in [key for key in self._refused if concerns(key)]:
             del self._refused[key]
 
-    def refused(self) -> Iterator[tuple[Place, Refused]]:
+    def refused(self) -> Iterator[tuple[RowRef, Refused]]:
         return iter(self._refused.items())
 
-    def due(self, now: float, most: int) -> list[Place]:
+    def due(self, now: float, most: int) -> list[RowRef]:
         """Return so many at most of those that are due, the longest first; they stay due until they are tried."""
-        found: dict[Place, float] = {}
+        found: dict[RowRef, float] = {}
         while len(found) < most and (next_due := self.next_due) is not None and next_due <= now:
             due, key = heappop(self._dues)
             found[key] = due

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from vtep.reconcile.claims import Alike, alike, is_ours
-from vtep.reconcile.contract import Change, Ground, Key, Kind, Message, Seen, Target
+from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target
 from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.report import News, Trouble
@@ -35,17 +35,17 @@ class Writer:
         """Changes that were made so far."""
         self.repairs: Counter[str] = Counter()
         """Rows that were put back so far, by kind."""
-        self.ground_doubted = True
+        self.attachments_suspect = True
         """A refusal was one that a change of devices explains."""
         self._target = target
         self._known = known
         self._chance = chance
 
-    def look(self, kind: Kind, keys: Sequence[Key], ground: Ground) -> Mapping[Key, Seen]:
+    def look(self, kind: Kind, keys: Sequence[Key], attachments: Attachments) -> Mapping[Key, Seen]:
         """Read rows back."""
-        there = [key for key in keys if kind.place(key) in ground.ready]
-        lookups = [lookup for key in there for lookup in kind.lookups(key, ground)]
-        return kind.recognise((entry for entry in self._target.look(lookups) if entry is not None), ground)
+        there = [key for key in keys if kind.domain(key) in attachments.ready]
+        lookups = [lookup for key in there for lookup in kind.lookups(key, attachments)]
+        return kind.recognise((entry for entry in self._target.look(lookups) if entry is not None), attachments)
 
     def carry_out(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
         changes = [(change_of(row), row) for row in rows]
@@ -70,7 +70,7 @@ class Writer:
             return batch
         room = []
         for change, row in batch:
-            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.place(row.key)))):
+            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.domain(row.key)))):
                 self._refuse(kind, change, row, *refusal, this)
             else:
                 room.append((change, row))
@@ -100,7 +100,7 @@ class Writer:
             ledger.release(kind.name, keys)
         else:
             ledger.confirm(kind.name, keys, this.moment)
-        self._known.stir(kind, keys)
+        self._known.mark_changed(kind, keys)
 
     def _rows_of(self, kind: Kind, lots: Iterable[Lot]) -> list[Judged]:
         claims = self._known.ledger.claims(kind.name)
@@ -138,11 +138,11 @@ class Writer:
                 known.clear((kind.name, row.key))
         ledger.confirm(kind.name, confirmed, this.moment)
         ledger.release(kind.name, released)
-        known.stir(kind, confirmed + released)
+        known.mark_changed(kind, confirmed + released)
         for index, (code, text) in refused.items():
             change, row = batch[index]
             if self._refuse(kind, change, row, code, text, this) is Class.FULL:
-                this.full[kind.name, kind.place(row.key)] = (code, text)
+                this.full[kind.name, kind.domain(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
     def _claim(self, kind: Kind, rows: Sequence[Judged]) -> None:
@@ -165,7 +165,7 @@ class Writer:
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""
-        messages, owner = spelled_in_turns(kind, changes, this.ground)
+        messages, owner = spelled_in_turns(kind, changes, this.attachments)
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self._target.send(messages) if messages else ():
             index = owner[refusal.index]
@@ -175,18 +175,18 @@ class Writer:
         return refused
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
-        known, place = self._known, (kind.name, row.key)
+        known, domain = self._known, (kind.name, row.key)
         found = classify(code, change.verb)
         self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
-        refused = known.backlog.refuse(place, operation(row), code, text, found, this.now, self._chance())
+        refused = known.backlog.refuse(domain, operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:
             known.ledger.release(kind.name, [row.key])
             known.foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
-            self.ground_doubted = True
+            self.attachments_suspect = True
         if change.verb in ("delete", "shed"):
-            known.half_gone.add(place)
-        known.troubles.note(place, trouble_of(refused, unwanted=is_unwanted(row)))
+            known.half_gone.add(domain)
+        known.troubles.note(domain, trouble_of(refused, unwanted=is_unwanted(row)))
         return found
 
     def _undo(self, kind: Kind, changes: list[Change], this: Pass) -> None:
@@ -194,17 +194,19 @@ class Writer:
         if not changes:
             return
         keys = [key for change in changes for key in change.keys]
-        seen = self.look(kind, keys, this.ground)
+        seen = self.look(kind, keys, this.attachments)
         left = [Change("undo", (key,), None) for key in keys if key in seen and seen[key].residue]
         self._send(kind, left, this)
 
 
-def spelled_in_turns(kind: Kind, changes: Sequence[Change], ground: Ground) -> tuple[list[Message], list[int]]:
+def spelled_in_turns(
+    kind: Kind, changes: Sequence[Change], attachments: Attachments
+) -> tuple[list[Message], list[int]]:
     """Return the first messages of every change, then every second ones, and for each the number of its row.
 
     Those of one row keep their order, and many alike that stand together cost the target less.
     """
-    spelled = [kind.spell(change, ground) for change in changes]
+    spelled = [kind.spell(change, attachments) for change in changes]
     messages: list[Message] = []
     owner: list[int] = []
     for turn in range(max(map(len, spelled), default=0)):

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Board(Generic[T]):
+class Latest(Generic[T]):
     """The latest value. For one event loop."""
 
     def __init__(self, value: T) -> None:

@@ -17,7 +17,7 @@ _SHIFT: Final = 58
 """A part is found by the highest bits of the hash, since a dictionary finds its keys by the lowest."""
 
 
-class Parted(MutableMapping[K, V]):
+class ShardedDict(MutableMapping[K, V]):
     """In no order."""
 
     __slots__ = ("parts",)

@@ -11,7 +11,7 @@ QUESTIONS: Final = {
     "links.json": "ip -j -d link show",
     "addresses.txt": "ip addr show",
     "routes.txt": "ip route show",
-    "neighbours.json": "ip -j neigh show",
+    "neighbors.json": "ip -j neigh show",
     "frr-evpn.json": "vtysh -c 'show bgp l2vpn evpn json'",
     "frr-neighbors.json": "vtysh -c 'show bgp neighbors json'",
     "frr-macs.json": "vtysh -c 'show evpn mac vni all json'",

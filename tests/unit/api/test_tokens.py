@@ -5,7 +5,15 @@ import base64
 import pytest
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.api.tokens import Place, macs_after, macs_token, neighbors_after, neighbors_token, resume_place, resume_token
+from vtep.api.tokens import (
+    Cursor,
+    macs_after,
+    macs_token,
+    neighbors_after,
+    neighbors_token,
+    resume_cursor,
+    resume_token,
+)
 from vtep.errors import UsageError
 
 MAC_KEY = (Vni(100), Mac.parse("02:00:00:00:00:01"))
@@ -26,15 +34,15 @@ def test_a_page_of_neighbors_goes_on_after_its_last_key(key):
 
 
 def test_a_stream_goes_on_where_it_was():
-    assert resume_place("life", resume_token("life", Place(7, 12))) == Place(7, 12)
+    assert resume_cursor("life", resume_token("life", Cursor(7, 12))) == Cursor(7, 12)
 
 
 def test_a_stream_of_another_life_has_no_place_to_go_on():
-    assert resume_place("life", resume_token("other", Place(7, 12))) is None
+    assert resume_cursor("life", resume_token("other", Cursor(7, 12))) is None
 
 
 def test_tokens_can_be_put_into_a_url_as_they_are():
-    tokens = [macs_token("life?>", MAC_KEY), resume_token("life?>", Place(1 << 50, 3))]
+    tokens = [macs_token("life?>", MAC_KEY), resume_token("life?>", Cursor(1 << 50, 3))]
 
     assert all(
         set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") for token in tokens
@@ -58,7 +66,7 @@ GARBAGE = {
     "mac-too-short": encoded("m/life/100/0200000000"),
     "a-newline-behind": encoded("m/life/100/020000000001\n"),
     "of-neighbors": neighbors_token("life", HOST_KEYS[0]),
-    "of-a-stream": resume_token("life", Place(1, 1)),
+    "of-a-stream": resume_token("life", Cursor(1, 1)),
     "very-long": "m" * 60_000,
 }
 
@@ -72,4 +80,4 @@ def test_garbage_is_no_page_token(token):
 @pytest.mark.parametrize("token", [*list(GARBAGE.values())[:5], macs_token("life", MAC_KEY), encoded("w/life/1/x")])
 def test_garbage_is_no_resume_token(token):
     with pytest.raises(UsageError, match="resume_token: not one that this daemon gave out"):
-        resume_place("life", token)
+        resume_cursor("life", token)

@@ -4,16 +4,16 @@ import json
 import logging
 
 import pytest
+from vtep.projection.leaf import Leaf
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.app.advertising import Announcing
+from vtep.app.advertising import Advertising
 from vtep.config.file import parse
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.feed.exabgp.grammar import QUESTION
 from vtep.feed.exabgp.protocol import Attached
-from vtep.local.advertised import ToldLedger
-from vtep.projection.leaf import Listener
+from vtep.local.advertised import AdvertisedLedger
 
 TEXT = """
 [node]
@@ -46,25 +46,25 @@ class Feed:
         return lines
 
 
-class Leaf:
+class Rig:
     def __init__(self, path, text=TEXT):
         self.now = 100.0
         self.feed = Feed()
-        self.listener = Listener(parse(text), self.now)
-        self.announcing = Announcing(parse(text), self.listener, self.feed, lambda: self.now)
-        self.announcing.open(path)
+        self.leaf = Leaf(parse(text), self.now)
+        self.advertising = Advertising(parse(text), self.leaf, self.feed, lambda: self.now)
+        self.advertising.open(path)
 
     def attach(self, pid=41, started=7):
-        self.announcing.attached(Attached(1, pid, 42, 0, True, started))
+        self.advertising.attached(Attached(1, pid, 42, 0, True, started))
         return self
 
     def turn(self, *lines, ready=True):
         """Take lines, judge, and return what is sent."""
-        self.listener.hear(lines, self.now)
-        self.announcing.permit(lambda _: ready)
-        before = self.listener.intent
-        self.announcing.follow(before, self.listener.judge(self.now), seen=True)
-        self.announcing.send(self.now)
+        self.leaf.receive(lines, self.now)
+        self.advertising.permit(lambda _: ready)
+        before = self.leaf.intent
+        self.advertising.follow(before, self.leaf.judge(self.now), seen=True)
+        self.advertising.send(self.now)
         return self.feed.take()
 
     def settle(self):
@@ -81,31 +81,31 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def leaf(path):
-    return Leaf(path)
+def rig(path):
+    return Rig(path)
 
 
 def kinds(lines):
     return [" ".join(line.split()[:3]) for line in lines]
 
 
-def test_stations_count_once_exabgp_has_said_that_it_can(leaf):
-    leaf.listener.hear_stations([Station(VNI, MAC, "port")])
-    asked = leaf.attach().turn()
-    before = leaf.listener.intent.announcing
-    told = leaf.turn(*CAN)
+def test_stations_count_once_exabgp_has_said_that_it_can(rig):
+    rig.leaf.learn_stations([Station(VNI, MAC, "port")])
+    asked = rig.attach().turn()
+    before = rig.leaf.intent.announcing
+    told = rig.turn(*CAN)
 
     assert (asked, before) == ([QUESTION], frozenset())
-    assert leaf.listener.intent.announcing == {VNI}
+    assert rig.leaf.intent.announcing == {VNI}
     assert kinds(told) == ["announce evpn multicast", "announce evpn mac-advertisement"]
 
 
-def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(leaf):
-    leaf.listener.hear_stations([Station(VNI, MAC, "port")])
-    leaf.attach().settle()
-    leaf.listener.rib.complete = True
+def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(rig):
+    rig.leaf.learn_stations([Station(VNI, MAC, "port")])
+    rig.attach().settle()
+    rig.leaf.rib.complete = True
 
-    withdrawn = leaf.turn(ready=False)
+    withdrawn = rig.turn(ready=False)
 
     assert sorted(kinds(withdrawn)) == ["withdraw evpn mac-advertisement", "withdraw evpn multicast"]
 
@@ -113,54 +113,54 @@ def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(leaf):
 @pytest.mark.parametrize(
     ("pid", "started", "again"), [(41, 7, 0), (41, 8, 1), (43, 7, 1)], ids=["the same", "the same pid", "another pid"]
 )
-def test_an_exabgp_is_another_one_by_its_pid_or_its_start(leaf, pid, started, again):
-    leaf.attach().settle()
+def test_an_exabgp_is_another_one_by_its_pid_or_its_start(rig, pid, started, again):
+    rig.attach().settle()
 
-    leaf.announcing.detached()
-    leaf.attach(pid, started)
-    told = [*leaf.turn(), *leaf.turn(*CAN)]
+    rig.advertising.detached()
+    rig.attach(pid, started)
+    told = [*rig.turn(), *rig.turn(*CAN)]
 
     assert kinds(told).count("announce evpn multicast") == again
 
 
-def test_a_later_life_knows_what_was_told_and_with_which_sequence(leaf, path):
-    ledger = ToldLedger(path)
+def test_a_later_life_knows_what_was_told_and_with_which_sequence(rig, path):
+    ledger = AdvertisedLedger(path)
     route = MacRoute(RouteDistinguisher.parse("10.0.0.99:100"), MAC)
     ledger.ask([MacAdvertisement(route, Ip.parse("10.0.0.99"), VNI, communities=(mobility(5),))])
 
-    later = Leaf(path).attach()
-    later.listener.hear_stations([Station(VNI, MAC, "port")])
+    later = Rig(path).attach()
+    later.leaf.learn_stations([Station(VNI, MAC, "port")])
     later.settle()
 
-    assert later.listener.intent.own[VNI, MAC, None].seq == 5
+    assert later.leaf.intent.own[VNI, MAC, None].seq == 5
 
 
 def test_a_ledger_that_cannot_be_believed_is_set_aside_and_told(path, caplog):
     path.write_text("what\n")
 
-    leaf = Leaf(path).attach()
+    rig = Rig(path).attach()
 
     assert path.with_name("announced.refused").read_text() == "what\n"
     assert json.loads(path.read_text())["exabgp"].endswith("/41/7")
     assert "announcements of an earlier life unknown" in caplog.text
-    assert leaf.turn() == [QUESTION]
+    assert rig.turn() == [QUESTION]
 
 
-def test_the_log_says_once_what_keeps_this_leaf_from_announcing(leaf, caplog):
+def test_the_log_says_once_what_keeps_this_leaf_from_announcing(rig, caplog):
     caplog.set_level(logging.INFO)
-    leaf.attach().turn()
+    rig.attach().turn()
     for _ in range(3):
-        leaf.turn(b"error")
+        rig.turn(b"error")
 
     assert caplog.text.count("announcing nothing: this ExaBGP was not started by vtep exabgp") == 1
-    assert leaf.announcing.status().why == "this ExaBGP was not started by vtep exabgp"
+    assert rig.advertising.status().why == "this ExaBGP was not started by vtep exabgp"
 
 
-def test_the_log_says_which_command_was_refused_and_why(leaf, caplog):
-    leaf.attach().turn()
-    leaf.turn(*CAN)
+def test_the_log_says_which_command_was_refused_and_why(rig, caplog):
+    rig.attach().turn()
+    rig.turn(*CAN)
 
-    leaf.turn(b'{"answer": "refused", "message": "no neighbor matches"}', b"error")
+    rig.turn(b'{"answer": "refused", "message": "no neighbor matches"}', b"error")
 
     [record] = [record for record in caplog.records if record.message == "announcement refused"]
     assert record.fields["why"] == "no neighbor matches"
@@ -170,8 +170,8 @@ def test_the_log_says_which_command_was_refused_and_why(leaf, caplog):
 def test_a_vni_that_lacks_something_is_named_in_the_log_and_in_the_status(path, caplog):
     caplog.set_level(logging.INFO)
 
-    leaf = Leaf(path, TEXT.replace("vni = 100", "vni = 70000")).attach()
+    rig = Rig(path, TEXT.replace("vni = 100", "vni = 70000")).attach()
 
     assert "vni announces nothing" in caplog.text
-    assert leaf.announcing.status().left_out == ("VNI 70000 announces nothing without one (rd)",)
-    assert leaf.turn() == []
+    assert rig.advertising.status().left_out == ("VNI 70000 announces nothing without one (rd)",)
+    assert rig.turn() == []

@@ -11,39 +11,39 @@ from vtep.app.notify import Notifier, attend
 @pytest.fixture(params=["path", "abstract"])
 def supervisor(request, tmp_path):
     """A socket like the supervisor's, and what NOTIFY_SOCKET says of it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listener:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as leaf:
         address = str(tmp_path / "notify") if request.param == "path" else f"@vtep-test-{os.getpid()}"
-        listener.bind(address.replace("@", "\0"))
-        yield listener, {"NOTIFY_SOCKET": address}
+        leaf.bind(address.replace("@", "\0"))
+        yield leaf, {"NOTIFY_SOCKET": address}
 
 
 DEADLINE_S = 5
 
 
 def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
-    listener, environment = supervisor
+    leaf, environment = supervisor
 
     Notifier(environment).tell(READY=1, STATUS="waiting for ExaBGP")
 
-    assert listener.recv(4096) == b"READY=1\nSTATUS=waiting for ExaBGP\n"
+    assert leaf.recv(4096) == b"READY=1\nSTATUS=waiting for ExaBGP\n"
 
 
 def test_no_word_of_a_status_becomes_an_order_of_its_own(supervisor):
-    listener, environment = supervisor
+    leaf, environment = supervisor
 
     Notifier(environment).tell(STATUS="blind: no\nMAINPID=1\r\nWATCHDOG=trigger")
 
-    assert listener.recv(4096) == b"STATUS=blind: no MAINPID=1 WATCHDOG=trigger\n"
+    assert leaf.recv(4096) == b"STATUS=blind: no MAINPID=1 WATCHDOG=trigger\n"
 
 
 def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
-    listener, environment = supervisor
+    leaf, environment = supervisor
     notifier = Notifier(environment)
 
     for number in range(10_000):
         notifier.tell(STATUS=number)
 
-    assert listener.recv(4096) == b"STATUS=0\n"
+    assert leaf.recv(4096) == b"STATUS=0\n"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_watchdog_is_fed_three_times_in_its_time_if_it_is_ours(environment, 
 
 def told_until(supervisor, wanted, status=lambda: "fine", healthy=lambda: True):
     """What a supervisor hears of somebody it watches closely, up to and with the message that is wanted."""
-    listener, environment = supervisor
+    leaf, environment = supervisor
     heard = []
 
     async def listen():
@@ -78,7 +78,7 @@ def told_until(supervisor, wanted, status=lambda: "fine", healthy=lambda: True):
         attending = asyncio.create_task(attend(Notifier(environment | {"WATCHDOG_USEC": "3000"}), status, healthy))
         async with asyncio.timeout(DEADLINE_S):
             while not heard or heard[-1] != wanted:
-                heard.append((await loop.sock_recv(listener, 4096)).decode().strip())
+                heard.append((await loop.sock_recv(leaf, 4096)).decode().strip())
         attending.cancel()
         with suppress(asyncio.CancelledError):
             await attending

@@ -345,11 +345,11 @@ WRONG = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "place", "what"), WRONG, ids=[f"{place}: {what}"[:70] for _, place, what in WRONG])
-def test_what_is_wrong_is_told_with_its_place(text: str, place: str, what: str) -> None:
+@pytest.mark.parametrize(("text", "path", "what"), WRONG, ids=[f"{path}: {what}"[:70] for _, path, what in WRONG])
+def test_what_is_wrong_is_told_with_its_place(text: str, path: str, what: str) -> None:
     (problem,) = problems_of(text)
 
-    assert problem.startswith(f"{place}: " if place else "no TOML")
+    assert problem.startswith(f"{path}: " if path else "no TOML")
     assert what in problem
 
 

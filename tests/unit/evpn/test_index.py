@@ -11,8 +11,8 @@ from vtep.evpn.index import Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.evpn.station import Resident, Station
-from vtep.store.sharded import Parted
+from vtep.evpn.station import LocalClaim, Station
+from vtep.store.sharded import ShardedDict
 
 A, B, PEER = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "10.9.9.9"))
 RD = RouteDistinguisher.parse("65000:1")
@@ -35,8 +35,8 @@ def ad() -> EthernetAd:
     return EthernetAd(PEER, Attributes(A), RD, ESI, 0, 100)
 
 
-def told(*routes: MacIp | Imet | EthernetAd) -> Parted[bytes, MacIp | Imet | EthernetAd]:
-    found: Parted[bytes, MacIp | Imet | EthernetAd] = Parted()
+def told(*routes: MacIp | Imet | EthernetAd) -> ShardedDict[bytes, MacIp | Imet | EthernetAd]:
+    found: ShardedDict[bytes, MacIp | Imet | EthernetAd] = ShardedDict()
     for number, route in enumerate(routes):
         found[number.to_bytes(6)] = route
     return found
@@ -47,7 +47,7 @@ def index() -> Index:
     return Index()
 
 
-def a_hundred_judged(index: Index) -> tuple[list[Mac], Parted[bytes, MacIp | Imet | EthernetAd]]:
+def a_hundred_judged(index: Index) -> tuple[list[Mac], ShardedDict[bytes, MacIp | Imet | EthernetAd]]:
     macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
     routes = told(*(replace(mac(), mac=one) for one in macs))
     for key, route in routes.items():
@@ -97,7 +97,7 @@ def test_routes_that_mean_something_else_are_work(index: Index) -> None:
     index.put(KEY, None, mac())
     index.take_changed()
 
-    index.doubt(told(mac()))
+    index.mark_suspect(told(mac()))
 
     assert index.work > 0
 
@@ -116,11 +116,11 @@ def test_routes_that_leave_do_so_a_part_at_a_time(index: Index) -> None:
 
 
 def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_part_at_a_time(index: Index) -> None:
-    routes: Parted[bytes, IpPrefix] = Parted()
+    routes: ShardedDict[bytes, IpPrefix] = ShardedDict()
     for number in range(10_000):
         routes[number.to_bytes(6)] = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100)
 
-    index.doubt(routes)
+    index.mark_suspect(routes)
     left = [index.work]
     while index.work:
         assert not index.take_changed(4000)
@@ -132,7 +132,7 @@ def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_pa
 def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
     macs, routes = a_hundred_judged(index)
 
-    index.doubt(routes)
+    index.mark_suspect(routes)
     index.leave(PEER, routes)
     judged = list[Mac]()
     while index.work:
@@ -144,7 +144,7 @@ def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Inde
 def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_all(index: Index) -> None:
     macs = [Mac(number.to_bytes(6)) for number in range(10_000)]
 
-    index.doubt(told(*(replace(mac(), mac=one) for one in macs)))
+    index.mark_suspect(told(*(replace(mac(), mac=one) for one in macs)))
     named = [index.take_changed(1).macs]
     named_so_far = len(index._changed.macs)
     while index.work:
@@ -157,7 +157,7 @@ def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_al
 def test_a_route_that_comes_again_before_it_has_left_stays(index: Index) -> None:
     old, new = mac(), replace(mac(), label=200)
     index.put(KEY, None, old)
-    routes: Parted[bytes, MacIp] = Parted()
+    routes: ShardedDict[bytes, MacIp] = ShardedDict()
     routes[KEY] = old
 
     index.leave(PEER, routes)
@@ -263,7 +263,7 @@ def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
 
 
 def test_what_is_stale_is_judged_again(index: Index) -> None:
-    index.doubt(told(mac(IP1), imet(), ad()))
+    index.mark_suspect(told(mac(IP1), imet(), ad()))
 
     assert changed(index) == ({M}, set(), set())
 
@@ -299,39 +299,39 @@ def test_the_routes_of_a_mac_are_found_whether_it_has_none_one_or_several(index:
     assert found == [(), (one,), (one, other), (other,), ()]
 
 
-def resident(*hosts: Ip, vni: int = 100) -> Resident:
-    return Resident(Station(Vni(vni), M, "swp1", hosts=frozenset(hosts)))
+def local_claim(*hosts: Ip, vni: int = 100) -> LocalClaim:
+    return LocalClaim(Station(Vni(vni), M, "swp1", hosts=frozenset(hosts)))
 
 
 def test_a_station_is_found_under_its_mac_and_its_addresses_and_nowhere_once_it_left(index: Index) -> None:
     other = Ip.parse("172.16.0.2")
-    first, second = resident(IP1), resident(other)
+    first, second = local_claim(IP1), local_claim(other)
 
-    index.put_resident(None, first)
-    there = (dict(index.residents[M]), set(index.homes_of(IP1)), changed(index))
-    index.put_resident(first, second)
-    moved = (dict(index.residents[M]), set(index.homes_of(IP1)), set(index.homes_of(other)))
-    index.put_resident(second, None)
+    index.put_local_claim(None, first)
+    there = (dict(index.local_claims[M]), set(index.homes_of(IP1)), changed(index))
+    index.put_local_claim(first, second)
+    moved = (dict(index.local_claims[M]), set(index.homes_of(IP1)), set(index.homes_of(other)))
+    index.put_local_claim(second, None)
 
     assert there == ({100: first}, {(100, M)}, ({M}, set(), set()))
     assert moved == ({100: second}, set(), {(100, M)})
-    assert (index.residents, set(index.homes_of(other))) == ({}, set())
+    assert (index.local_claims, set(index.homes_of(other))) == ({}, set())
 
 
 def test_a_station_of_one_vni_leaves_that_of_another(index: Index) -> None:
-    here, elsewhere = resident(IP1), resident(IP1, vni=200)
-    index.put_resident(None, here)
-    index.put_resident(None, elsewhere)
+    here, elsewhere = local_claim(IP1), local_claim(IP1, vni=200)
+    index.put_local_claim(None, here)
+    index.put_local_claim(None, elsewhere)
 
-    index.put_resident(here, None)
+    index.put_local_claim(here, None)
 
-    assert (index.residents, set(index.homes_of(IP1))) == ({M: {200: elsewhere}}, {(200, M)})
+    assert (index.local_claims, set(index.homes_of(IP1))) == ({M: {200: elsewhere}}, {(200, M)})
 
 
 def test_a_station_that_lost_is_not_judged_again_for_that(index: Index) -> None:
-    index.put_resident(None, resident())
+    index.put_local_claim(None, local_claim())
     index.take_changed()
 
-    index.lose_resident(index.residents[M][Vni(100)])
+    index.lose_local_claim(index.local_claims[M][Vni(100)])
 
-    assert (index.residents[M][Vni(100)].lost, changed(index)) == (True, (set(), set(), set()))
+    assert (index.local_claims[M][Vni(100)].lost, changed(index)) == (True, (set(), set(), set()))

@@ -26,9 +26,9 @@ class Feed:
         self.holds = Holds(expected=tuple(Ip.parse(peer) for peer in expected), **holds)
         self.rib = Rib(self.holds, 0.0, asks=asks)
 
-    def hear(self, *lines: bytes, replayed: bool = False) -> None:
+    def receive(self, *lines: bytes, replayed: bool = False) -> None:
         for line in lines:
-            self.rib.hear(decode(line), self.now, replayed=replayed)
+            self.rib.receive(decode(line), self.now, replayed=replayed)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and stop wherever it changes something."""
@@ -42,27 +42,27 @@ class Feed:
         self.rib.tick(end)
 
     def up(self, peer: str, *, restart_s: int | None = 120, refresh: bool = True, enhanced: bool = True) -> None:
-        self.hear(self.lines.opened(peer, restart_s, refresh, enhanced), self.lines.up(peer))
+        self.receive(self.lines.opened(peer, restart_s, refresh, enhanced), self.lines.up(peer))
 
     def down(self, peer: str, reason: str = "closing connection") -> None:
-        self.hear(self.lines.down(peer, reason))
+        self.receive(self.lines.down(peer, reason))
 
     def tell(self, peer: str, *macs: str) -> None:
-        self.hear(self.lines.announce(peer, *(route(peer, mac) for mac in macs)))
+        self.receive(self.lines.announce(peer, *(route(peer, mac) for mac in macs)))
 
     def end(self, peer: str) -> None:
-        self.hear(self.lines.end_of_rib(peer))
+        self.receive(self.lines.end_of_rib(peer))
 
     def begin(self, peer: str) -> None:
-        self.hear(self.lines.refresh(peer, "begin"))
+        self.receive(self.lines.refresh(peer, "begin"))
 
     def finish(self, peer: str) -> None:
-        self.hear(self.lines.refresh(peer, "end"))
+        self.receive(self.lines.refresh(peer, "end"))
 
     def lose_line(self, peer: str) -> None:
         """Let a line be lost, which the next one shows."""
         self.lines.lose_one(peer)
-        self.hear(self.lines.announce(peer))
+        self.receive(self.lines.announce(peer))
 
     def ready(self, peer: str, *macs: str, **able) -> None:
         """Bring a peer to where it has told everything."""
@@ -98,7 +98,7 @@ def route(peer: str, mac: str, **fields) -> wire.Route:
 def test_a_route_that_comes_again_replaces_itself() -> None:
     feed = Feed()
 
-    feed.hear(feed.lines.announce(A, route(A, ONE, seq=5)), feed.lines.announce(A, route(A, ONE, seq=1)))
+    feed.receive(feed.lines.announce(A, route(A, ONE, seq=5)), feed.lines.announce(A, route(A, ONE, seq=1)))
 
     assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [1]
 
@@ -106,7 +106,7 @@ def test_a_route_that_comes_again_replaces_itself() -> None:
 def test_a_withdraw_hits_its_route_whatever_the_label_and_the_segment() -> None:
     feed = Feed()
 
-    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.withdraw(A, route(A, ONE).nlri))
+    feed.receive(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.withdraw(A, route(A, ONE).nlri))
 
     assert (feed.macs(), feed.rib.counters.unknown_withdraws) == ([], 0)
 
@@ -114,7 +114,7 @@ def test_a_withdraw_hits_its_route_whatever_the_label_and_the_segment() -> None:
 def test_a_withdraw_of_what_was_never_told_is_counted() -> None:
     feed = Feed()
 
-    feed.hear(feed.lines.withdraw(A, route(A, ONE).nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, ONE).nlri))
 
     assert (feed.rib.counters.unknown_withdraws, feed.rib.index.take_changed().macs) == (1, set())
 
@@ -123,7 +123,7 @@ def test_two_peers_that_tell_the_same_route_each_have_it() -> None:
     feed = Feed()
     shared = route(A, ONE)
 
-    feed.hear(feed.lines.announce(A, shared), feed.lines.announce(B, shared), feed.lines.withdraw(A, shared.nlri))
+    feed.receive(feed.lines.announce(A, shared), feed.lines.announce(B, shared), feed.lines.withdraw(A, shared.nlri))
 
     assert [str(found.peer) for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [B]
 
@@ -132,7 +132,7 @@ def test_a_line_that_withdraws_and_announces_a_route_leaves_it_announced() -> No
     feed = Feed()
     feed.tell(A, ONE)
 
-    feed.hear(feed.lines.announce(A, route(A, ONE, seq=2), withdraw=[route(A, ONE).nlri]))
+    feed.receive(feed.lines.announce(A, route(A, ONE, seq=2), withdraw=[route(A, ONE).nlri]))
 
     assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [2]
 
@@ -141,9 +141,9 @@ def test_other_route_types_are_kept_without_touching_a_mac() -> None:
     feed = Feed()
     flood = wire.Instance(A).flood()
 
-    feed.hear(feed.lines.announce(A, flood))
+    feed.receive(feed.lines.announce(A, flood))
     had = len(feed.peer(A))
-    feed.hear(feed.lines.withdraw(A, flood.nlri))
+    feed.receive(feed.lines.withdraw(A, flood.nlri))
 
     assert (had, len(feed.peer(A)), feed.rib.index.take_changed().macs) == (1, 0, set())
 
@@ -151,12 +151,12 @@ def test_other_route_types_are_kept_without_touching_a_mac() -> None:
 def test_a_segments_own_route_makes_its_macs_judged_again() -> None:
     feed = Feed()
     ad = wire.Instance(A).ethernet_ad(E1, tag=0xFFFFFFFF)
-    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1), route(A, TWO)))
+    feed.receive(feed.lines.announce(A, route(A, ONE, esi=E1), route(A, TWO)))
     feed.rib.index.take_changed()
 
-    feed.hear(feed.lines.announce(A, ad))
+    feed.receive(feed.lines.announce(A, ad))
     at_announce = feed.rib.index.take_changed().macs
-    feed.hear(feed.lines.withdraw(A, ad.nlri))
+    feed.receive(feed.lines.withdraw(A, ad.nlri))
 
     assert (at_announce, feed.rib.index.take_changed().macs) == ({Mac.parse(ONE)}, {Mac.parse(ONE)})
     assert list(feed.rib.index.ads_of(E1)) == []
@@ -164,10 +164,10 @@ def test_a_segments_own_route_makes_its_macs_judged_again() -> None:
 
 def test_a_mac_that_leaves_its_segment_no_longer_follows_it() -> None:
     feed = Feed()
-    feed.hear(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.announce(A, route(A, ONE)))
+    feed.receive(feed.lines.announce(A, route(A, ONE, esi=E1)), feed.lines.announce(A, route(A, ONE)))
     feed.rib.index.take_changed()
 
-    feed.hear(feed.lines.announce(A, wire.Instance(A).ethernet_ad(E1, tag=0xFFFFFFFF)))
+    feed.receive(feed.lines.announce(A, wire.Instance(A).ethernet_ad(E1, tag=0xFFFFFFFF)))
 
     assert feed.rib.index.take_changed().macs == set()
 
@@ -177,7 +177,7 @@ def test_a_peer_over_its_limit_is_refused_what_is_new_and_nobody_else_suffers() 
 
     feed.tell(A, ONE, TWO, THREE)
     feed.tell(B, THREE)
-    feed.hear(feed.lines.announce(A, route(A, ONE, seq=7)))
+    feed.receive(feed.lines.announce(A, route(A, ONE, seq=7)))
 
     assert (len(feed.peer(A)), feed.peer(A).limited, len(feed.peer(B))) == (2, 1, 1)
     assert [found.attributes.seq for found in feed.rib.index.routes_of(Mac.parse(ONE))] == [7]
@@ -194,9 +194,9 @@ def full(limit: int, *refused: str) -> Feed:
 def test_a_peer_is_asked_for_what_was_refused_as_soon_as_it_fits() -> None:
     feed = full(20, ONE, TWO)
 
-    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:00").nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, "02:00:00:00:01:00").nlri))
     asked_for_one = feed.asked()
-    feed.hear(feed.lines.withdraw(A, route(A, "02:00:00:00:01:01").nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, "02:00:00:00:01:01").nlri))
 
     assert (asked_for_one, feed.asked()) == ([], [A])
 
@@ -204,7 +204,7 @@ def test_a_peer_is_asked_for_what_was_refused_as_soon_as_it_fits() -> None:
 def test_a_peer_is_asked_when_a_good_part_of_its_room_is_free_and_has_all_of_it_then() -> None:
     feed = full(20, ONE, TWO, THREE)
 
-    feed.hear(feed.lines.withdraw(A, *(route(A, f"02:00:00:00:01:{number:02x}").nlri for number in range(3))))
+    feed.receive(feed.lines.withdraw(A, *(route(A, f"02:00:00:00:01:{number:02x}").nlri for number in range(3))))
     asked = feed.asked()
     feed.begin(A)
     feed.tell(A, *(f"02:00:00:00:01:{number:02x}" for number in range(3, 20)), ONE, TWO, THREE)
@@ -217,7 +217,7 @@ def test_a_peer_is_asked_when_a_good_part_of_its_room_is_free_and_has_all_of_it_
 def test_a_peer_that_takes_back_what_was_refused_owes_nothing() -> None:
     feed = full(2, THREE)
 
-    feed.hear(feed.lines.withdraw(A, route(A, THREE).nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, THREE).nlri))
 
     assert (feed.peer(A).limited, feed.rib.counters.unknown_withdraws, feed.asked()) == (0, 0, [])
 
@@ -246,7 +246,7 @@ def test_a_peer_that_cannot_tell_again_is_not_asked() -> None:
     feed = Feed(routes_per_peer=1)
     feed.ready(A, ONE, TWO, refresh=False, enhanced=False)
 
-    feed.hear(feed.lines.withdraw(A, route(A, ONE).nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, ONE).nlri))
 
     assert (feed.peer(A).limited, feed.asked()) == (1, [])
 
@@ -264,7 +264,7 @@ def test_a_stale_route_that_comes_again_needs_no_room() -> None:
 def test_answers_to_commands_are_counted_only_when_they_are_errors() -> None:
     feed = Feed()
 
-    feed.hear(b"done", b"error")
+    feed.receive(b"done", b"error")
 
     assert feed.rib.counters.answers_bad == 1
 
@@ -513,13 +513,13 @@ def test_what_becomes_stale_is_judged_again() -> None:
 
 def new_pid(feed: Feed) -> None:
     feed.lines = Lines(pid=78)
-    feed.hear(feed.lines.opened(A, 120))
+    feed.receive(feed.lines.opened(A, 120))
 
 
 def shutdown(feed: Feed) -> None:
     for peer in (A, B):
         feed.down(peer, "stop, message [shutting down]")
-    feed.hear(feed.lines.shutdown())
+    feed.receive(feed.lines.shutdown())
     feed.lines = Lines(pid=78)
 
 
@@ -736,7 +736,7 @@ def test_a_withdraw_is_a_sign_of_life_too() -> None:
     feed.asked()
     feed.tell(A, TWO)
     feed.wait(QUIET_S - 1)
-    feed.hear(feed.lines.withdraw(A, route(A, THREE).nlri))
+    feed.receive(feed.lines.withdraw(A, route(A, THREE).nlri))
 
     feed.wait(QUIET_S - 1)
 
@@ -886,14 +886,14 @@ def test_replayed_states_prove_no_gap() -> None:
     feed.ready(A, ONE)
     feed.lines.lose_one(A)
 
-    feed.hear(feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.up(A), replayed=True)
 
     assert (feed.rib.counters.gaps, feed.stale()) == (0, [])
 
 
 def test_after_a_replayed_state_the_counter_may_begin_anywhere() -> None:
     feed = Feed()
-    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
     for _ in range(5):
         feed.lines.lose_one(A)
 
@@ -906,9 +906,9 @@ def test_after_a_replayed_state_the_counter_may_begin_anywhere() -> None:
 @pytest.mark.parametrize("enhanced", [True, False])
 def test_a_daemon_that_comes_late_completes_by_the_refresh_it_asks_of_everyone(restart_s, enhanced) -> None:
     feed = Feed()
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     asked = feed.asked()
-    feed.hear(feed.lines.opened(A, restart_s, enhanced=enhanced), feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.opened(A, restart_s, enhanced=enhanced), feed.lines.up(A), replayed=True)
 
     again = feed.asked()
     if enhanced:
@@ -925,9 +925,9 @@ def test_a_daemon_that_comes_late_completes_by_the_refresh_it_asks_of_everyone(r
 def test_lost_lines_and_replayed_openings_do_not_make_living_routes_stale() -> None:
     feed = Feed(initial_s=50)
     feed.ready(A, ONE, refresh=False, enhanced=False)
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
 
-    feed.hear(feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.up(A), replayed=True)
     feed.wait(1000)
 
     assert (feed.macs(), feed.stale()) == ([ONE], [])
@@ -935,7 +935,7 @@ def test_lost_lines_and_replayed_openings_do_not_make_living_routes_stale() -> N
 
 def test_an_unknown_peer_that_talks_after_everyone_was_asked_is_answering() -> None:
     feed = Feed()
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     feed.asked()
 
     feed.tell(A, ONE)
@@ -947,7 +947,7 @@ def test_an_unknown_peer_that_talks_after_everyone_was_asked_is_answering() -> N
 
 def test_an_answer_of_the_exabgp_before_is_not_waited_for() -> None:
     feed = Feed()
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     feed.asked()
     feed.rib.lose_feed(feed.now)
 
@@ -961,7 +961,7 @@ def test_everyone_is_asked_at_most_every_ten_seconds() -> None:
     feed = Feed()
     asked = []
     for _ in range(25):
-        feed.rib.miss_lines()
+        feed.rib.lose_lines()
         asked.append(feed.asked())
         feed.wait(1)
 
@@ -973,12 +973,12 @@ def test_lines_that_are_bad_for_ever_ask_their_peer_at_most_every_ten_seconds() 
     feed.ready(A, ONE)
     asked = []
     for _ in range(25):
-        feed.rib.miss_lines(Ip.parse(A))
+        feed.rib.lose_lines(Ip.parse(A))
         asked.append(feed.asked())
         feed.begin(A)
         feed.tell(A, ONE)
         feed.finish(A)
-        feed.rib.miss_lines(Ip.parse(A))
+        feed.rib.lose_lines(Ip.parse(A))
         asked.append(feed.asked())
         feed.wait(1)
 
@@ -1002,10 +1002,10 @@ def test_when_a_peer_may_be_asked_again_is_known_beforehand() -> None:
 
 def test_when_everyone_may_be_asked_again_is_known_beforehand() -> None:
     feed = Feed(initial_s=1000)
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     feed.asked()
 
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
 
     assert (feed.asked(), feed.rib.due) == ([], ASK_AGAIN_S)
 
@@ -1015,7 +1015,7 @@ def test_a_peer_that_is_down_is_not_asked() -> None:
     feed.ready(A, ONE)
     feed.down(A)
 
-    feed.rib.miss_lines(Ip.parse(A))
+    feed.rib.lose_lines(Ip.parse(A))
 
     assert feed.asked() == []
 
@@ -1023,9 +1023,9 @@ def test_a_peer_that_is_down_is_not_asked() -> None:
 def test_the_end_of_a_refresh_whose_beginning_was_not_heard_ends_nothing() -> None:
     """It was asked for by a daemon before us, and we heard a part of it (RFC 7313 4)."""
     feed = Feed()
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     feed.asked()
-    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
 
     feed.tell(A, ONE)
     feed.finish(A)
@@ -1040,12 +1040,12 @@ def test_the_end_of_a_refresh_whose_beginning_was_not_heard_ends_nothing() -> No
 def test_an_end_of_rib_after_a_replayed_opening_completes_nothing() -> None:
     """The table's beginning went by before we were there."""
     feed = Feed()
-    feed.rib.miss_lines()
+    feed.rib.lose_lines()
     feed.asked()
-    feed.hear(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
+    feed.receive(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
 
     feed.tell(A, ONE)
-    feed.hear(feed.lines.end_of_rib(A))
+    feed.receive(feed.lines.end_of_rib(A))
 
     assert not feed.rib.complete
 
@@ -1053,7 +1053,7 @@ def test_an_end_of_rib_after_a_replayed_opening_completes_nothing() -> None:
 @pytest.mark.parametrize("enhanced", [True, False])
 def test_a_peer_whose_end_of_rib_never_comes_is_asked_for_a_refresh_when_it_is_quiet(enhanced) -> None:
     feed = Feed()
-    feed.hear(feed.lines.opened(A, 120, enhanced=enhanced), feed.lines.up(A))
+    feed.receive(feed.lines.opened(A, 120, enhanced=enhanced), feed.lines.up(A))
     feed.tell(A, ONE)
     feed.wait(REFRESH_WAIT_S - 5)
     too_early = feed.asked()
@@ -1076,20 +1076,20 @@ def test_only_so_many_sequences_are_remembered_and_the_oldest_goes_first(monkeyp
     rib.remember({a_station(mac).key: mac for mac in (1, 2, 3)})
 
     for mac in (1, 2, 3):
-        rib.hear_station(a_station(mac), None)
+        rib.learn_station(a_station(mac), None)
 
-    assert [rib.resident(*a_station(mac).key).seq for mac in (1, 2, 3)] == [0, 2, 3]
+    assert [rib.local_claim(*a_station(mac).key).seq for mac in (1, 2, 3)] == [0, 2, 3]
 
 
 def test_a_leave_to_announce_has_only_the_stations_of_its_vni_judged_again() -> None:
     rib = Rib(Holds(), 0.0)
     here, elsewhere = a_station(1), a_station(2, vni=200)
-    rib.hear_station(here, None)
-    rib.hear_station(elsewhere, None)
+    rib.learn_station(here, None)
+    rib.learn_station(elsewhere, None)
     rib.index.take_changed()
 
-    rib.let_announce(frozenset({Vni(100)}))
+    rib.set_advertising(frozenset({Vni(100)}))
     first = rib.index.take_changed().macs
-    rib.let_announce(frozenset({Vni(100)}))
+    rib.set_advertising(frozenset({Vni(100)}))
 
     assert (first, rib.index.take_changed().macs) == ({here.mac}, set())

@@ -14,7 +14,7 @@ from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.tables.flood import FLOOD, FloodRow
-from vtep.linux.tables.neighbor import NeighbourRow
+from vtep.linux.tables.neighbor import NeighborRow
 from vtep.reconcile.claims import Alike, Claim, Moment
 
 PLACE = {"boot": "b00t", "namespace": "4:4026531840"}
@@ -332,9 +332,9 @@ def test_claims_of_an_earlier_version_are_kept(path: Path) -> None:
     wanted = {
         "fdb": {key(1): Claim(B, 3, before=A), key(3): Claim(D, 1 << 33)},
         "flood": {(Vni(100), Ip.parse(ip), Vni(200)): Claim(FloodRow()) for ip in ("10.0.0.2", "fd00::2")},
-        "neighbour": {
-            (Vni(100), Ip.parse("172.16.0.1")): Claim(NeighbourRow(key(1)[1])),
-            (Vni(100), Ip.parse("fd00::1")): Claim(NeighbourRow(key(1)[1], router=True)),
+        "neighbor": {
+            (Vni(100), Ip.parse("172.16.0.1")): Claim(NeighborRow(key(1)[1])),
+            (Vni(100), Ip.parse("fd00::1")): Claim(NeighborRow(key(1)[1], router=True)),
         },
     }
 
@@ -354,7 +354,7 @@ def test_an_earlier_versions_torn_tail_is_dropped_and_its_damage_refused(path: P
     damaged[64] ^= 1  # the length of the first record
 
     assert ledger.torn == 22
-    assert {kind.name: len(ledger.claims(kind.name)) for kind in KINDS} == {"fdb": 2, "flood": 2, "neighbour": 0}
+    assert {kind.name: len(ledger.claims(kind.name)) for kind in KINDS} == {"fdb": 2, "flood": 2, "neighbor": 0}
     path.write_bytes(damaged)
     with pytest.raises(LedgerError, match="length"):
         claims(path)

@@ -11,10 +11,10 @@ from vtep.addr import Mac
 from vtep.errors import KernelError
 from vtep.linux import socket as edge
 from vtep.linux.socket import DUMP_TRIES, Kernel
-from vtep.linux.wire.neighbor import Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import Half, Neighbor, Verb
 
 MAC = Mac.parse("02:00:00:00:00:01")
-MESSAGE = Neighbour(Verb.DELETE, 3, MAC, 2, 0)
+MESSAGE = Neighbor(Verb.DELETE, 3, MAC, 2, 0)
 
 
 class Script:

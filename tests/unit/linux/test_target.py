@@ -8,7 +8,7 @@ from vtep.config.file import Targets, VniConfig
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import Half, Neighbor, Verb
 
 LOCAL = Ip.parse("10.0.0.1")
 M = Mac.parse("02:00:00:00:00:0a")
@@ -33,29 +33,29 @@ def index(kernel: MemoryKernel, name: str) -> int:
     return kernel.links().by_name[name].index
 
 
-def row(kernel: MemoryKernel, name: str) -> Neighbour:
-    return Neighbour(Verb.CREATE, index(kernel, name), M, 0x16, 0xC0, LOCAL)
+def row(kernel: MemoryKernel, name: str) -> Neighbor:
+    return Neighbor(Verb.CREATE, index(kernel, name), M, 0x16, 0xC0, LOCAL)
 
 
 def test_the_ground_is_the_bound_vnis_whose_devices_are_fit(kernel: MemoryKernel) -> None:
     kernel.set_up("vx200", False)
     target = KernelTarget(kernel, [vni(100), vni(200), vni(300), vni(400, bound=False)])
 
-    ground = target.ground()
+    attachments = target.attachments()
 
-    assert ground.ready == {100: Ready(100, index(kernel, "br100"), index(kernel, "vx100"))}
-    assert ground.not_ready == {200: ("device-down",), 300: ("bridge-missing", "vxlan-missing")}
-    assert ground.given_up == frozenset()
+    assert attachments.ready == {100: Ready(100, index(kernel, "br100"), index(kernel, "vx100"))}
+    assert attachments.not_ready == {200: ("device-down",), 300: ("bridge-missing", "vxlan-missing")}
+    assert attachments.unconfigured == frozenset()
 
 
 def test_the_ground_is_looked_up_afresh(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
-    before = target.ground()
+    before = target.attachments()
 
     kernel.delete_link("vx100")
     kernel.add_vxlan("vx100", 100, LOCAL, "br100")
 
-    after = target.ground()
+    after = target.attachments()
     assert after.ready[100].port == index(kernel, "vx100") != before.ready[100].port
 
 
@@ -64,9 +64,9 @@ def test_a_vni_that_left_or_lost_its_bridge_is_a_place_where_nothing_is_wanted(k
 
     target.reconfigure([vni(200, bound=False)])
 
-    ground = target.ground()
-    assert set(ground.ready) == {100, 200}
-    assert {100, 200} <= ground.given_up
+    attachments = target.attachments()
+    assert set(attachments.ready) == {100, 200}
+    assert {100, 200} <= attachments.unconfigured
 
 
 def test_a_vni_that_came_back_is_wanted_again(kernel: MemoryKernel) -> None:
@@ -75,7 +75,7 @@ def test_a_vni_that_came_back_is_wanted_again(kernel: MemoryKernel) -> None:
 
     target.reconfigure([vni(100)])
 
-    assert (set(target.ground().ready), target.ground().given_up) == ({100}, frozenset())
+    assert (set(target.attachments().ready), target.attachments().unconfigured) == ({100}, frozenset())
 
 
 def test_nobody_is_told_that_a_vni_that_left_is_not_ready(kernel: MemoryKernel) -> None:
@@ -83,16 +83,16 @@ def test_nobody_is_told_that_a_vni_that_left_is_not_ready(kernel: MemoryKernel) 
     target.reconfigure([])
     kernel.delete_link("vx100")
 
-    ground = target.ground()
+    attachments = target.attachments()
 
-    assert (ground.ready, ground.not_ready) == ({}, {})
+    assert (attachments.ready, attachments.not_ready) == ({}, {})
 
 
 def test_the_macs_of_all_devices_are_known(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
     assert target.own_macs == frozenset()
 
-    target.ground()
+    target.attachments()
 
     assert target.own_macs == {link.mac for link in kernel.links() if link.mac}
     assert len(target.own_macs) == 6
@@ -100,7 +100,7 @@ def test_the_macs_of_all_devices_are_known(kernel: MemoryKernel) -> None:
 
 def test_an_event_is_about_the_vni_on_whose_bridge_its_port_is(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100), vni(200)])
-    target.ground()
+    target.attachments()
     ports = ["vx100", "h100", "h200", "br100"]
 
     found = target.keys_of({(index(kernel, name), Mac(bytes((2, 0, 0, 0, 0, at)))) for at, name in enumerate(ports)})
@@ -111,7 +111,7 @@ def test_an_event_is_about_the_vni_on_whose_bridge_its_port_is(kernel: MemoryKer
 def test_events_of_places_that_are_not_ready_or_not_ours_are_passed_over(kernel: MemoryKernel) -> None:
     kernel.set_up("vx200", False)
     target = KernelTarget(kernel, [vni(100), vni(200)])
-    target.ground()
+    target.attachments()
 
     assert target.keys_of({(index(kernel, "h200"), M), (9999, M)}) == set()
 
@@ -120,7 +120,7 @@ def test_the_entries_are_those_of_the_ready_bridges_each_once(kernel: MemoryKern
     kernel.send([row(kernel, "vx100"), row(kernel, "vx200")])
     target = KernelTarget(kernel, [vni(100)])
 
-    entries = [entry for entry in target.entries(target.ground()) if entry.mac == M]
+    entries = [entry for entry in target.entries(target.attachments()) if entry.mac == M]
 
     assert sorted((entry.port, entry.master) for entry in entries if entry.master) == [
         (index(kernel, "vx100"), index(kernel, "br100"))
@@ -137,13 +137,13 @@ def test_looking_and_sending_are_the_kernels_own(kernel: MemoryKernel) -> None:
     assert target.look([(port, M, Half.VXLAN)]) == [kernel.get(port, M, Half.VXLAN)]
 
 
-def test_a_port_that_does_not_answer_for_hosts_is_told_where_neighbour_rows_are_wanted(kernel: MemoryKernel) -> None:
+def test_a_port_that_does_not_answer_for_hosts_is_told_where_neighbor_rows_are_wanted(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
-    before = target.ground()
+    before = target.attachments()
     port = kernel.links().by_name["vx100"].bridge_port
 
     kernel.change("vx100", bridge_port=msgspec.structs.replace(port, neigh_suppress=True))
-    after = target.ground()
+    after = target.attachments()
 
-    assert before.notes == {100: ("neigh_suppress is off on vx100: remote hosts get no neighbour rows",)}
+    assert before.notes == {100: ("neigh_suppress is off on vx100: remote hosts get no neighbor rows",)}
     assert (after.notes, Hosts(100) in before.ready, Hosts(100) in after.ready) == ({}, False, True)

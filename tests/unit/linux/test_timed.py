@@ -7,7 +7,7 @@ import pytest
 from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.timed import Timed
-from vtep.linux.wire.neighbor import Neighbour, Verb
+from vtep.linux.wire.neighbor import Neighbor, Verb
 
 MACS = [Mac(b"\2\0\0\0\0" + bytes([place])) for place in range(6)]
 
@@ -21,8 +21,8 @@ def test_each_of_many_alike_took_its_part_of_the_time() -> None:
 
     refusals = timed.send(
         [
-            Neighbour(Verb.CREATE, port, MACS[0], 0x12, 0xC0, Ip.parse("10.0.0.2"), also=tuple(MACS[1:5])),
-            Neighbour(Verb.CREATE, 99, MACS[5], 0x12, 0xC0, Ip.parse("10.0.0.2")),
+            Neighbor(Verb.CREATE, port, MACS[0], 0x12, 0xC0, Ip.parse("10.0.0.2"), also=tuple(MACS[1:5])),
+            Neighbor(Verb.CREATE, 99, MACS[5], 0x12, 0xC0, Ip.parse("10.0.0.2")),
         ]
     )
     timed.send([])

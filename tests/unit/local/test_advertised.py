@@ -19,7 +19,7 @@ from vtep.feed.exabgp.advertise import (
     target,
 )
 from vtep.local import advertised
-from vtep.local.advertised import Told, ToldLedger, sequences
+from vtep.local.advertised import AdvertisedLedger, AdvertisedRoute, sequences
 
 RD = RouteDistinguisher.parse("10.0.0.99:100")
 VTEP = Ip.parse("10.0.0.99")
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 def written(path, *announcements):
     """Return the octets of a file in which these are sure."""
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.begin("here")
     ledger.ask(announcements)
     for announcement in announcements:
@@ -53,39 +53,43 @@ def written(path, *announcements):
 
 
 def test_what_was_told_is_read_back_with_what_is_sure(path):
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.begin("here")
     ledger.ask([PLAIN, FULL, FLOODS])
     ledger.confirm(FULL.route)
     ledger.confirm(FLOODS.route)
     ledger.ask([Withdrawal(FLOODS.route)])
 
-    again = ToldLedger(path)
+    again = AdvertisedLedger(path)
 
-    expected = {PLAIN.route: Told(PLAIN, False), FULL.route: Told(FULL, True), FLOODS.route: Told(FLOODS, False)}
-    assert (again.told, again.sure, again.exabgp) == (expected, 1, "here")
-    assert (ledger.told, ledger.sure) == (again.told, again.sure)
-    assert ToldLedger(path).told == expected
+    expected = {
+        PLAIN.route: AdvertisedRoute(PLAIN, False),
+        FULL.route: AdvertisedRoute(FULL, True),
+        FLOODS.route: AdvertisedRoute(FLOODS, False),
+    }
+    assert (again.advertised, again.sure, again.exabgp) == (expected, 1, "here")
+    assert (ledger.advertised, ledger.sure) == (again.advertised, again.sure)
+    assert AdvertisedLedger(path).advertised == expected
 
 
 def test_what_is_gone_is_gone(path):
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.ask([PLAIN, FULL])
     ledger.confirm(PLAIN.route)
     ledger.forget(PLAIN.route)
 
     assert ledger.sure == 0
-    assert set(ToldLedger(path).told) == {FULL.route}
+    assert set(AdvertisedLedger(path).advertised) == {FULL.route}
 
 
 def test_another_exabgp_was_told_nothing(path):
     written(path, PLAIN)
 
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.begin("elsewhere")
 
-    assert (ledger.told, ledger.sure) == ({}, 0)
-    assert (ToldLedger(path).told, ToldLedger(path).exabgp) == ({}, "elsewhere")
+    assert (ledger.advertised, ledger.sure) == ({}, 0)
+    assert (AdvertisedLedger(path).advertised, AdvertisedLedger(path).exabgp) == ({}, "elsewhere")
 
 
 def test_a_torn_tail_is_dropped_and_nothing_else(path):
@@ -93,10 +97,10 @@ def test_a_torn_tail_is_dropped_and_nothing_else(path):
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for end in range(last, len(whole)):
         path.write_bytes(whole[:end])
-        ledger = ToldLedger(path)
+        ledger = AdvertisedLedger(path)
         ledger.close()
         assert ledger.torn == end - last
-        assert {route: told.sure for route, told in ledger.told.items()} == {
+        assert {route: told.sure for route, told in ledger.advertised.items()} == {
             PLAIN.route: True,
             FULL.route: True,
             FLOODS.route: False,
@@ -106,7 +110,7 @@ def test_a_torn_tail_is_dropped_and_nothing_else(path):
 def test_a_file_that_ends_in_its_header_is_torn(path):
     path.write_bytes(b'{"format": 1, "exa')
 
-    assert (ToldLedger(path).told, ToldLedger(path).exabgp) == ({}, advertised.NOBODY)
+    assert (AdvertisedLedger(path).advertised, AdvertisedLedger(path).exabgp) == ({}, advertised.NOBODY)
 
 
 @pytest.mark.parametrize("damage", [b"x", b"\n", b""], ids=["another octet", "a line's end", "nothing"])
@@ -116,7 +120,7 @@ def test_any_other_damage_refuses_the_file(path, damage):
     path.write_bytes(whole[:middle] + damage + whole[middle + 1 :])
 
     with pytest.raises(LedgerError, match="damaged"):
-        ToldLedger(path)
+        AdvertisedLedger(path)
     assert path.exists()
 
 
@@ -125,11 +129,11 @@ def test_a_file_of_something_else_is_refused(path, header):
     path.write_bytes(header)
 
     with pytest.raises(LedgerError):
-        ToldLedger(path)
+        AdvertisedLedger(path)
 
 
 def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.ask([PLAIN])
     before = path.read_bytes()
     write = os.write
@@ -147,11 +151,11 @@ def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
     monkeypatch.undo()
 
     assert path.read_bytes() == before
-    assert set(ledger.told) == {PLAIN.route}
+    assert set(ledger.advertised) == {PLAIN.route}
 
 
 def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path, monkeypatch):
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     ledger.begin("here")
     ledger.ask([PLAIN])
 
@@ -165,23 +169,23 @@ def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path
     ledger.confirm(PLAIN.route)
 
     assert (ledger.exabgp, ledger.sure) == ("here", 1)
-    assert ToldLedger(path).told == {PLAIN.route: Told(PLAIN, True)}
+    assert AdvertisedLedger(path).advertised == {PLAIN.route: AdvertisedRoute(PLAIN, True)}
 
 
 def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
     monkeypatch.setattr(advertised, "RECORDS_MIN", 100)
-    ledger = ToldLedger(path)
+    ledger = AdvertisedLedger(path)
     for seq in range(1000):
         changed = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(seq),))
         ledger.ask([changed])
         ledger.confirm(PLAIN.route)
 
     assert path.read_bytes().count(b"\n") <= 102
-    assert ToldLedger(path).told == {PLAIN.route: Told(changed, True)}
+    assert AdvertisedLedger(path).advertised == {PLAIN.route: AdvertisedRoute(changed, True)}
 
 
 def test_the_sequences_of_an_earlier_life_are_known():
-    ledger = ToldLedger()
+    ledger = AdvertisedLedger()
     ledger.ask([PLAIN, FULL, FLOODS])
 
-    assert list(sequences(ledger.told)) == [(Vni(16777215), FULL.route.mac, 7)]
+    assert list(sequences(ledger.advertised)) == [(Vni(16777215), FULL.route.mac, 7)]

@@ -8,7 +8,7 @@ from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.event import Answered
 from vtep.feed.exabgp.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, parse
-from vtep.local.advertised import ToldLedger
+from vtep.local.advertised import AdvertisedLedger
 from vtep.local.advertiser import (
     ABLE,
     ANSWER_S_MAX,
@@ -21,7 +21,7 @@ from vtep.local.advertiser import (
     SILENT,
     UNABLE,
     WINDOW,
-    Announcer,
+    Advertiser,
 )
 
 VTEP = Ip.parse("10.0.0.99")
@@ -48,8 +48,8 @@ def wish(*announcements):
 class FakeExaBgp:
     """Does lines in their order as often as it is told to; an error that is out of turn comes at once."""
 
-    def __init__(self, announcer, *, commands=True, sessions=True):
-        self.announcer = announcer
+    def __init__(self, advertiser, *, commands=True, sessions=True):
+        self.advertiser = advertiser
         self.commands = commands
         self.sessions = sessions
         self.waiting = deque()
@@ -60,12 +60,12 @@ class FakeExaBgp:
         self.answers = deque()
 
     def attach(self, name="one"):
-        self.announcer.attach(name, self.now)
+        self.advertiser.attach(name, self.now)
         return self
 
     def read(self):
         """Take the lines that come now."""
-        lines = self.announcer.lines(self.now)
+        lines = self.advertiser.lines(self.now)
         self.heard += lines
         for line in lines:
             taken = self.sessions if line == REFRESH else self.commands
@@ -98,7 +98,7 @@ class FakeExaBgp:
 
     def answer(self):
         while self.answers:
-            self.announcer.hear(self.answers.popleft(), self.now)
+            self.advertiser.receive(self.answers.popleft(), self.now)
 
     def settle(self):
         """Go on until nobody has anything to say at this moment."""
@@ -113,20 +113,20 @@ class FakeExaBgp:
 
 
 @pytest.fixture
-def announcer():
-    made = Announcer(ToldLedger())
+def advertiser():
+    made = Advertiser(AdvertisedLedger())
     made.need(True, 0.0)
     made.settle()
     return made
 
 
 @pytest.fixture
-def exabgp(announcer):
-    return FakeExaBgp(announcer).attach()
+def exabgp(advertiser):
+    return FakeExaBgp(advertiser).attach()
 
 
-def test_nothing_is_told_before_exabgp_has_said_that_it_can(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_nothing_is_told_before_exabgp_has_said_that_it_can(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
 
     before = exabgp.read()
     exabgp.do()
@@ -135,111 +135,111 @@ def test_nothing_is_told_before_exabgp_has_said_that_it_can(announcer, exabgp):
 
     assert before == [QUESTION]
     assert [parse(line) for line in after] == [announcement(1)]
-    assert announcer.can
+    assert advertiser.can
 
 
-def test_what_is_wanted_is_told_and_taken_back(announcer, exabgp):
-    announcer.want(wish(announcement(1), announcement(2)))
+def test_what_is_wanted_is_told_and_taken_back(advertiser, exabgp):
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
     both = dict(exabgp.told)
 
-    announcer.want({announcement(1).route: None})
+    advertiser.want({announcement(1).route: None})
     exabgp.settle()
 
     assert both == wish(announcement(1), announcement(2))
     assert exabgp.told == wish(announcement(2))
-    assert announcer.idle
+    assert advertiser.idle
 
 
-def test_the_same_wish_again_says_nothing(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_the_same_wish_again_says_nothing(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
 
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
 
     assert exabgp.read() == []
 
 
-def test_plain_exabgp_is_told_nothing_and_refreshes_still_go_to_it(announcer):
-    exabgp = FakeExaBgp(announcer, commands=False).attach()
-    announcer.want(wish(announcement(1)))
+def test_plain_exabgp_is_told_nothing_and_refreshes_still_go_to_it(advertiser):
+    exabgp = FakeExaBgp(advertiser, commands=False).attach()
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
-    announcer.refresh(None)
+    advertiser.refresh(None)
     exabgp.settle()
 
     assert exabgp.heard == [QUESTION, REFRESH]
-    assert (announcer.state, announcer.why, announcer.can) == (UNABLE, NOT_OURS, False)
+    assert (advertiser.state, advertiser.why, advertiser.can) == (UNABLE, NOT_OURS, False)
 
 
-def test_plain_exabgp_is_known_by_its_error_though_a_refresh_was_asked_beside_it(announcer):
-    exabgp = FakeExaBgp(announcer, commands=False).attach()
-    announcer.refresh(None)
+def test_plain_exabgp_is_known_by_its_error_though_a_refresh_was_asked_beside_it(advertiser):
+    exabgp = FakeExaBgp(advertiser, commands=False).attach()
+    advertiser.refresh(None)
     exabgp.settle()
 
-    assert announcer.state == UNABLE
+    assert advertiser.state == UNABLE
 
 
-def test_an_error_to_a_refresh_is_no_answer_to_the_question(announcer):
+def test_an_error_to_a_refresh_is_no_answer_to_the_question(advertiser):
     """While no session is up, ExaBGP refuses a refresh at once, before what waits."""
-    exabgp = FakeExaBgp(announcer, sessions=False).attach()
-    announcer.refresh(None)
+    exabgp = FakeExaBgp(advertiser, sessions=False).attach()
+    advertiser.refresh(None)
     exabgp.read()
     exabgp.answer()
-    before = announcer.state
+    before = advertiser.state
     exabgp.settle()
 
-    assert (before, announcer.state) == (ASKING, ABLE)
+    assert (before, advertiser.state) == (ASKING, ABLE)
 
 
-def test_an_error_to_a_refresh_refuses_no_command(announcer, exabgp):
+def test_an_error_to_a_refresh_refuses_no_command(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(announcement(1), announcement(2)))
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.refuses[announcement(1).route] = "so"
     exabgp.sessions = False
     exabgp.read()
-    announcer.refresh(None)
+    advertiser.refresh(None)
     exabgp.read()
     exabgp.answer()
     exabgp.settle()
 
-    assert set(announcer.refused) == {announcement(1).route}
-    assert announcer.status().told == 1
+    assert set(advertiser.refused) == {announcement(1).route}
+    assert advertiser.status().told == 1
     assert exabgp.heard.count(QUESTION) == 1
 
 
-def test_an_exabgp_that_could_is_not_taken_for_one_that_cannot(announcer, exabgp):
+def test_an_exabgp_that_could_is_not_taken_for_one_that_cannot(advertiser, exabgp):
     """What is left of earlier lines may look like the answers of plain ExaBGP."""
     exabgp.settle()
     exabgp.sessions = False
-    announcer.refresh(None)
+    advertiser.refresh(None)
     exabgp.read()
-    announcer.lose(exabgp.now)
+    advertiser.lose(exabgp.now)
     exabgp.read()
     exabgp.answer()
-    before = announcer.state, announcer.can
+    before = advertiser.state, advertiser.can
     exabgp.settle()
 
     assert before == (ASKING, True)
-    assert announcer.state == ABLE
+    assert advertiser.state == ABLE
 
 
-def test_another_grammar_is_not_spoken(announcer):
-    announcer.attach("one", 0.0)
-    announcer.lines(0.0)
+def test_another_grammar_is_not_spoken(advertiser):
+    advertiser.attach("one", 0.0)
+    advertiser.lines(0.0)
 
-    announcer.hear(Answered("evpn commands 2", ok=True), 0.0)
-    announcer.hear(*DONE, 0.0)
+    advertiser.receive(Answered("evpn commands 2", ok=True), 0.0)
+    advertiser.receive(*DONE, 0.0)
 
-    assert announcer.state == UNABLE
-    assert announcer.why == f"this ExaBGP has EVPN commands of version 2, not {VERSION}"
+    assert advertiser.state == UNABLE
+    assert advertiser.why == f"this ExaBGP has EVPN commands of version 2, not {VERSION}"
 
 
-def test_at_most_a_window_of_lines_is_unanswered_and_the_latest_wish_is_sent_when_its_turn_comes(announcer, exabgp):
+def test_at_most_a_window_of_lines_is_unanswered_and_the_latest_wish_is_sent_when_its_turn_comes(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(*(announcement(number) for number in range(3 * WINDOW))))
+    advertiser.want(wish(*(announcement(number) for number in range(3 * WINDOW))))
     first = exabgp.read()
-    announcer.want(wish(*(announcement(number, 7) for number in range(3 * WINDOW))))
-    announcer.want({announcement(2 * WINDOW).route: None})
+    advertiser.want(wish(*(announcement(number, 7) for number in range(3 * WINDOW))))
+    advertiser.want({announcement(2 * WINDOW).route: None})
     nothing = exabgp.read()
     exabgp.settle()
 
@@ -249,39 +249,39 @@ def test_at_most_a_window_of_lines_is_unanswered_and_the_latest_wish_is_sent_whe
     assert len(exabgp.heard) == 1 + WINDOW + 3 * WINDOW - 1
 
 
-def test_a_route_that_changes_faster_than_it_is_answered_has_one_command_under_way(announcer, exabgp):
+def test_a_route_that_changes_faster_than_it_is_answered_has_one_command_under_way(advertiser, exabgp):
     exabgp.settle()
     exabgp.heard.clear()
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
     exabgp.read()
     for seq in range(1, 100):
-        announcer.want(wish(announcement(1, seq)))
-        announcer.want({announcement(1).route: None})
-        announcer.want(wish(announcement(1, seq)))
+        advertiser.want(wish(announcement(1, seq)))
+        advertiser.want({announcement(1).route: None})
+        advertiser.want(wish(announcement(1, seq)))
         exabgp.read()
     exabgp.settle()
 
     assert [parse(line) for line in exabgp.heard] == [announcement(1), announcement(1, 99)]
 
 
-def test_a_refresh_does_not_wait_for_what_is_to_be_announced(announcer, exabgp):
+def test_a_refresh_does_not_wait_for_what_is_to_be_announced(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
+    advertiser.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
     exabgp.read()
 
-    announcer.refresh(Ip.parse("10.0.0.1"))
+    advertiser.refresh(Ip.parse("10.0.0.1"))
 
     assert exabgp.read() == [f"neighbor 10.0.0.1 {REFRESH}"]
 
 
-def test_a_refused_command_is_told_again_later_and_later_and_shown(announcer, exabgp):
+def test_a_refused_command_is_told_again_later_and_later_and_shown(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "no neighbor matches"
-    announcer.want(wish(announcement(1), announcement(2)))
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
-    status = announcer.status()
+    status = advertiser.status()
     waits = []
     for _ in range(9):
-        waits.append(announcer.due - exabgp.now)
+        waits.append(advertiser.due - exabgp.now)
         exabgp.later(waits[-1] / 2)
         assert exabgp.read() == []
         exabgp.later(waits[-1]).settle()
@@ -291,141 +291,141 @@ def test_a_refused_command_is_told_again_later_and_later_and_shown(announcer, ex
     assert (status.refused, status.error, status.told) == (1, "no neighbor matches", 1)
     assert waits[:3] == pytest.approx([RETRY_S_FIRST, 2 * RETRY_S_FIRST, 4 * RETRY_S_FIRST])
     assert waits[-1] == RETRY_S_LAST
-    assert announcer.status().refused == 0
+    assert advertiser.status().refused == 0
     assert exabgp.told == wish(announcement(1), announcement(2))
 
 
-def test_another_wish_for_a_refused_route_is_told_at_once(announcer, exabgp):
+def test_another_wish_for_a_refused_route_is_told_at_once(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "so"
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
     exabgp.refuses.clear()
 
-    announcer.want(wish(announcement(1, 5)))
+    advertiser.want(wish(announcement(1, 5)))
     exabgp.settle()
 
     assert exabgp.told == wish(announcement(1, 5))
-    assert announcer.status().refused == 0
+    assert advertiser.status().refused == 0
 
 
-def test_a_refused_route_that_nobody_wants_any_more_is_forgotten(announcer, exabgp):
+def test_a_refused_route_that_nobody_wants_any_more_is_forgotten(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "so"
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
     exabgp.heard.clear()
 
-    announcer.want({announcement(1).route: None})
+    advertiser.want({announcement(1).route: None})
     exabgp.settle().later(RETRY_S_LAST).settle()
 
     assert exabgp.heard == []
-    assert (announcer.status().refused, announcer.due) == (0, None)
+    assert (advertiser.status().refused, advertiser.due) == (0, None)
 
 
-def test_a_refused_change_of_what_is_announced_leaves_something_to_withdraw(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_a_refused_change_of_what_is_announced_leaves_something_to_withdraw(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
     exabgp.refuses[announcement(1).route] = "so"
-    announcer.want(wish(announcement(1, 1)))
+    advertiser.want(wish(announcement(1, 1)))
     exabgp.settle()
     exabgp.refuses.clear()
 
-    announcer.want({announcement(1).route: None})
+    advertiser.want({announcement(1).route: None})
     exabgp.settle()
 
     assert exabgp.told == {}
 
 
-def test_a_refused_withdrawal_is_tried_again(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_a_refused_withdrawal_is_tried_again(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
     exabgp.refuses[announcement(1).route] = "so"
-    announcer.want({announcement(1).route: None})
+    advertiser.want({announcement(1).route: None})
     exabgp.settle()
     exabgp.refuses.clear()
     exabgp.later(2 * RETRY_S_FIRST).settle()
 
     assert exabgp.told == {}
-    assert announcer.idle
+    assert advertiser.idle
 
 
-def test_answers_that_were_lost_are_asked_for_again_and_nothing_is_believed_meanwhile(announcer, exabgp):
+def test_answers_that_were_lost_are_asked_for_again_and_nothing_is_believed_meanwhile(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(announcement(1), announcement(2), announcement(3)))
+    advertiser.want(wish(announcement(1), announcement(2), announcement(3)))
     exabgp.refuses[announcement(3).route] = "so"
     exabgp.read()
     exabgp.do()
     exabgp.answers.popleft()
-    announcer.lose(exabgp.now)
+    advertiser.lose(exabgp.now)
     exabgp.answer()
-    told = announcer.status().told
+    told = advertiser.status().told
     exabgp.settle()
 
     assert told == 0
-    assert announcer.status().told == 2
-    assert set(announcer.refused) == {announcement(3).route}
+    assert advertiser.status().told == 2
+    assert set(advertiser.refused) == {announcement(3).route}
 
 
-def test_answers_to_an_earlier_life_do_not_count(announcer):
-    exabgp = FakeExaBgp(announcer)
+def test_answers_to_an_earlier_life_do_not_count(advertiser):
+    exabgp = FakeExaBgp(advertiser)
     exabgp.waiting.extend([REFRESH, QUESTION])
     exabgp.attach()
-    announcer.want(wish(announcement(1), announcement(2)))
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.refuses[announcement(2).route] = "so"
     exabgp.read()
     exabgp.settle()
 
     assert exabgp.told == wish(announcement(1))
-    assert (announcer.state, announcer.status().told, announcer.status().refused) == (ABLE, 1, 1)
+    assert (advertiser.state, advertiser.status().told, advertiser.status().refused) == (ABLE, 1, 1)
 
 
-def test_silence_is_shown_and_ended_by_an_answer(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_silence_is_shown_and_ended_by_an_answer(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
     exabgp.read()
     exabgp.waiting.clear()
-    due = announcer.due
+    due = advertiser.due
     exabgp.later(ANSWER_S_MAX)
     again = exabgp.read()
-    shown = announcer.status()
+    shown = advertiser.status()
     exabgp.settle()
 
     assert due == ANSWER_S_MAX
     assert again == [QUESTION]
     assert (shown.state, shown.why) == (ASKING, SILENT)
-    assert (announcer.status().state, announcer.status().why) == (ABLE, "")
+    assert (advertiser.status().state, advertiser.status().why) == (ABLE, "")
     assert exabgp.told == wish(announcement(1))
 
 
-def test_a_command_without_an_answer_is_told_again(announcer, exabgp):
+def test_a_command_without_an_answer_is_told_again(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
     exabgp.read()
     exabgp.waiting.clear()
     exabgp.later(ANSWER_S_MAX).settle()
 
     assert exabgp.told == wish(announcement(1))
-    assert announcer.can
+    assert advertiser.can
 
 
-def test_slow_answers_are_no_silence(announcer, exabgp):
+def test_slow_answers_are_no_silence(advertiser, exabgp):
     exabgp.settle()
-    announcer.want(wish(*(announcement(number) for number in range(5))))
+    advertiser.want(wish(*(announcement(number) for number in range(5))))
     exabgp.read()
     for _ in range(5):
         exabgp.later(0.9 * ANSWER_S_MAX).do(1)
         exabgp.answer()
         assert exabgp.read() == []
 
-    assert announcer.status().told == 5
+    assert advertiser.status().told == 5
 
 
-def test_an_exabgp_that_comes_back_with_its_relay_alone_is_told_only_what_it_may_have_missed(announcer, exabgp):
-    announcer.want(wish(announcement(1)))
+def test_an_exabgp_that_comes_back_with_its_relay_alone_is_told_only_what_it_may_have_missed(advertiser, exabgp):
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
-    announcer.want(wish(announcement(2)))
+    advertiser.want(wish(announcement(2)))
     exabgp.read()
     exabgp.waiting.clear()
-    announcer.detach(exabgp.now)
-    away = announcer.status().state, announcer.can
+    advertiser.detach(exabgp.now)
+    away = advertiser.status().state, advertiser.can
     exabgp.heard.clear()
     exabgp.attach().settle()
 
@@ -433,46 +433,46 @@ def test_an_exabgp_that_comes_back_with_its_relay_alone_is_told_only_what_it_may
     assert [parse(line) for line in exabgp.heard if line != QUESTION] == [announcement(2)]
 
 
-def test_another_exabgp_is_told_everything(announcer, exabgp):
-    announcer.want(wish(announcement(1), announcement(2)))
+def test_another_exabgp_is_told_everything(advertiser, exabgp):
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
-    announcer.detach(exabgp.now)
+    advertiser.detach(exabgp.now)
 
-    other = FakeExaBgp(announcer).attach("two").settle()
+    other = FakeExaBgp(advertiser).attach("two").settle()
 
     assert other.told == wish(announcement(1), announcement(2))
 
 
-def test_while_nobody_is_there_no_line_is_kept(announcer):
-    announcer.want(wish(announcement(1)))
-    announcer.refresh(None)
+def test_while_nobody_is_there_no_line_is_kept(advertiser):
+    advertiser.want(wish(announcement(1)))
+    advertiser.refresh(None)
 
-    assert announcer.lines(0.0) == []
-    assert announcer.due is None
+    assert advertiser.lines(0.0) == []
+    assert advertiser.due is None
 
 
 def test_a_leaf_that_announces_nothing_asks_nothing_until_it_does():
-    announcer = Announcer(ToldLedger())
-    exabgp = FakeExaBgp(announcer).attach().settle()
-    before = announcer.state, list(exabgp.heard)
-    announcer.need(True, 0.0)
+    advertiser = Advertiser(AdvertisedLedger())
+    exabgp = FakeExaBgp(advertiser).attach().settle()
+    before = advertiser.state, list(exabgp.heard)
+    advertiser.need(True, 0.0)
     exabgp.settle()
 
     assert before == (IDLE, [])
-    assert announcer.state == ABLE
+    assert advertiser.state == ABLE
 
 
 def test_what_is_told_is_withdrawn_only_once_what_is_wanted_is_known(tmp_path):
-    first = Announcer(ToldLedger(tmp_path / "told"))
+    first = Advertiser(AdvertisedLedger(tmp_path / "told"))
     first.need(True, 0.0)
     exabgp = FakeExaBgp(first).attach()
     first.want(wish(announcement(1), announcement(2), announcement(3)))
     exabgp.settle()
     first.ledger.close()
 
-    second = Announcer(ToldLedger(tmp_path / "told"))
+    second = Advertiser(AdvertisedLedger(tmp_path / "told"))
     second.need(True, 0.0)
-    exabgp.announcer = second
+    exabgp.advertiser = second
     exabgp.heard.clear()
     exabgp.attach().settle()
     kept = dict(exabgp.told), list(exabgp.heard)
@@ -488,72 +488,72 @@ def test_what_is_told_is_withdrawn_only_once_what_is_wanted_is_known(tmp_path):
     assert not [line for line in exabgp.heard if str(announcement(2).route.mac) in line]
 
 
-def test_draining_waits_for_no_answer_before_it_says_the_rest(announcer, exabgp):
-    announcer.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
+def test_draining_waits_for_no_answer_before_it_says_the_rest(advertiser, exabgp):
+    advertiser.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
     exabgp.settle()
 
-    announcer.end()
+    advertiser.end()
     lines = exabgp.read()
     exabgp.settle()
 
     assert len(lines) == 2 * WINDOW
-    assert (exabgp.told, announcer.idle, announcer.ledger.told) == ({}, True, {})
+    assert (exabgp.told, advertiser.idle, advertiser.ledger.advertised) == ({}, True, {})
 
 
-def test_a_neighbor_that_exabgp_got_since_is_told_everything_on_demand(announcer, exabgp):
-    announcer.want(wish(announcement(1), announcement(2)))
+def test_a_neighbor_that_exabgp_got_since_is_told_everything_on_demand(advertiser, exabgp):
+    advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
     exabgp.heard.clear()
 
-    announcer.tell_again()
+    advertiser.advertise_again()
     exabgp.settle()
 
     assert [parse(line) for line in exabgp.heard] == [announcement(1), announcement(2)]
-    assert announcer.status().told == 2
+    assert advertiser.status().told == 2
 
 
-def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(announcer, exabgp, monkeypatch):
+def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(advertiser, exabgp, monkeypatch):
     def full(_commands):
         raise OSError(28, "No space left on device")
 
     exabgp.settle()
-    monkeypatch.setattr(announcer.ledger, "ask", full)
-    announcer.want(wish(announcement(1)))
+    monkeypatch.setattr(advertiser.ledger, "ask", full)
+    advertiser.want(wish(announcement(1)))
     lines = exabgp.read()
-    why = announcer.status().why
+    why = advertiser.status().why
     monkeypatch.undo()
-    exabgp.later(announcer.due - exabgp.now).settle()
+    exabgp.later(advertiser.due - exabgp.now).settle()
 
     assert lines == []
     assert why == "No space left on device: what is told cannot be noted"
     assert exabgp.told == wish(announcement(1))
-    assert announcer.status().why == ""
+    assert advertiser.status().why == ""
 
 
-def test_another_exabgp_is_told_nothing_before_the_ledger_is_about_it(announcer, exabgp, monkeypatch):
+def test_another_exabgp_is_told_nothing_before_the_ledger_is_about_it(advertiser, exabgp, monkeypatch):
     def full(_exabgp):
         raise OSError(28, "No space left on device")
 
-    announcer.want(wish(announcement(1)))
+    advertiser.want(wish(announcement(1)))
     exabgp.settle()
-    monkeypatch.setattr(announcer.ledger, "begin", full)
-    other = FakeExaBgp(announcer).attach("two").settle()
+    monkeypatch.setattr(advertiser.ledger, "begin", full)
+    other = FakeExaBgp(advertiser).attach("two").settle()
     before = dict(other.told)
     monkeypatch.undo()
-    other.later(announcer.due).settle()
+    other.later(advertiser.due).settle()
 
     assert before == {}
     assert other.told == wish(announcement(1))
-    assert announcer.status().why == ""
+    assert advertiser.status().why == ""
 
 
-def test_multicast_routes_are_told_like_any_other(announcer, exabgp):
+def test_multicast_routes_are_told_like_any_other(advertiser, exabgp):
     from vtep.feed.exabgp.advertise import MulticastRoute, Pmsi
 
     floods = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(100), VTEP), (VXLAN,))
-    announcer.want(wish(floods))
+    advertiser.want(wish(floods))
     exabgp.settle()
-    announcer.want({floods.route: None})
+    advertiser.want({floods.route: None})
     told = dict(exabgp.told)
     exabgp.settle()
 

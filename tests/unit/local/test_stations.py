@@ -9,7 +9,7 @@ from vtep.evpn.station import Station
 from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Bridge, Link, Links, Vxlan
 from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Entry
-from vtep.local.stations import Access, Place, Stations, accesses, host_mac, place_of
+from vtep.local.stations import Access, Location, Stations, accesses, host_mac, location_of
 
 VNI = Vni(100)
 M, N = Mac.parse("02:00:00:00:00:0a"), Mac.parse("02:00:00:00:00:0b")
@@ -23,9 +23,9 @@ HOST = Entry(BRIDGE, None, M, 0, REACHABLE, family=AF_INET, ip=IP1)
 KEY = (VNI, M)
 
 ROWS = {
-    "learnt": (ROW, Place("swp1")),
-    "static": (replace(ROW, state=NOARP), Place("swp1", static=True)),
-    "sticky": (replace(ROW, flags=0x40), Place("swp1", static=True)),
+    "learnt": (ROW, Location("swp1")),
+    "static": (replace(ROW, state=NOARP), Location("swp1", static=True)),
+    "sticky": (replace(ROW, flags=0x40), Location("swp1", static=True)),
     "a port's own": (replace(ROW, state=PERMANENT), None),
     "written by a daemon": (replace(ROW, flags=0x10), None),
     "a copy for a VLAN": (replace(ROW, vlan=1), None),
@@ -35,7 +35,7 @@ ROWS = {
     "on a port that left": (replace(ROW, port=9), None),
     "multicast": (replace(ROW, mac=Mac.parse("01:00:5e:00:00:05")), None),
     "nobody's": (replace(ROW, mac=Mac(6)), None),
-    "a neighbour row": (replace(HOST, port=PORT), None),
+    "a neighbor row": (replace(HOST, port=PORT), None),
     "none": (None, None),
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ ROWS = {
 def test_a_row_is_a_station(what: str) -> None:
     row, expected = ROWS[what]
 
-    assert place_of(row, ACCESS) == expected
+    assert location_of(row, ACCESS) == expected
 
 
 HOSTS = {
@@ -63,7 +63,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("what", HOSTS)
-def test_a_neighbour_row_gives_an_address_a_mac(what: str) -> None:
+def test_a_neighbor_row_gives_an_address_a_mac(what: str) -> None:
     row, expected = HOSTS[what]
 
     assert host_mac(row) == expected
@@ -144,13 +144,13 @@ def test_without_its_vxlan_port_a_bridge_is_asked_by_another_and_without_any_not
 
 def test_to_see_a_station_where_it_was_is_no_news() -> None:
     stations = Stations()
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     assert stations.take_news(9).heard
 
-    stations.see(KEY, Place("swp1"))
+    stations.see(KEY, Location("swp1"))
     assert not stations.has_news
 
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     assert stations.take_news(9).heard
 
 
@@ -158,7 +158,7 @@ def test_news_come_in_portions() -> None:
     stations = Stations()
     macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(5)]
     for mac in macs:
-        stations.hear((VNI, mac), Place("swp1"))
+        stations.learn((VNI, mac), Location("swp1"))
 
     portions = [[one.mac for one in stations.take_news(2).heard] for _ in range(4)]
 
@@ -167,11 +167,11 @@ def test_news_come_in_portions() -> None:
 
 def test_what_is_heard_again_before_it_was_told_as_gone_is_only_heard() -> None:
     stations = Stations()
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     stations.take_news(9)
 
-    stations.hear(KEY, None)
-    stations.hear(KEY, Place("swp2"))
+    stations.learn(KEY, None)
+    stations.learn(KEY, Location("swp2"))
 
     news = stations.take_news(9)
     assert (news.gone, [one.port for one in news.heard]) == ([], ["swp2"])
@@ -190,10 +190,10 @@ def test_a_gateway_that_changes_its_mac_is_another_station() -> None:
 
 def test_an_entry_that_becomes_static_is_changed_when_seen() -> None:
     stations = Stations()
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     stations.take_news(9)
 
-    stations.see(KEY, Place("swp1", static=True))
+    stations.see(KEY, Location("swp1", static=True))
 
     [changed] = stations.take_news(9).changed
     assert changed.static
@@ -202,14 +202,14 @@ def test_an_entry_that_becomes_static_is_changed_when_seen() -> None:
 def test_who_is_forgotten_leaves_no_address_behind() -> None:
     stations = Stations()
     stations.see_host((VNI, BRIDGE, IP1), M)
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     stations.see_gateway(VNI, Station(VNI, OWN, "br0", gateway=True))
     stations.take_news(9)
 
     stations.forget(VNI)
     assert set(stations.take_news(9).gone) == {KEY, (VNI, OWN)}
 
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     [heard] = stations.take_news(9).heard
     assert not heard.hosts
 
@@ -218,11 +218,11 @@ def test_an_address_on_two_devices_is_kept_until_both_have_lost_it() -> None:
     stations = Stations()
     for device in (BRIDGE, UPPER):
         stations.see_host((VNI, device, IP1), M)
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     assert [one.hosts for one in stations.take_news(9).heard] == [{IP1}]
 
     stations.see_host((VNI, BRIDGE, IP1), None)
-    stations.hear(KEY, Place("swp1"))
+    stations.learn(KEY, Location("swp1"))
     assert [one.hosts for one in stations.take_news(9).heard] == [{IP1}]
 
     stations.see_host((VNI, UPPER, IP1), None)

@@ -16,7 +16,7 @@ from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import Hints
 from vtep.local.stations import News
-from vtep.local.watcher import AUDIT_S, Learner
+from vtep.local.watcher import AUDIT_S, LocalStationWatcher
 
 VNI = Vni(100)
 CONFIG = VniConfig(VNI, Ip.parse("10.0.0.1"), Targets(frozenset()), bridge="br0", vxlan="vx0")
@@ -24,7 +24,7 @@ M = Mac.parse("02:00:00:00:00:0a")
 DEADLINE_S = 20
 
 
-class Ear(MemoryKernel):
+class KernelReader(MemoryKernel):
     """A kernel in memory whose events can be waited for, and that can go blind."""
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Ear(MemoryKernel):
 
 
 @pytest.fixture
-def ear() -> Iterator[Ear]:
-    ear = Ear()
+def ear() -> Iterator[KernelReader]:
+    ear = KernelReader()
     yield ear
     os.close(ear.readable)
     os.close(ear._ring)
@@ -71,11 +71,13 @@ def ear() -> Iterator[Ear]:
 class Running:
     """A learner that runs, and what it told."""
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: KernelReader) -> None:
         self.ear = ear
         self.now = 0.0
         self.heard: asyncio.Queue[News] = asyncio.Queue()
-        self.learner = Learner([CONFIG], lambda: ear, self.heard.put_nowait, lambda: self.now, retry_s=0.001)
+        self.learner = LocalStationWatcher(
+            [CONFIG], lambda: ear, self.heard.put_nowait, lambda: self.now, retry_s=0.001
+        )
 
     async def next(self) -> News:
         async with asyncio.timeout(DEADLINE_S):
@@ -87,7 +89,7 @@ class Running:
                 await asyncio.sleep(0)
 
 
-def run(ear: Ear, story) -> None:
+def run(ear: KernelReader, story) -> None:
     async def live() -> None:
         running = Running(ear)
         task = asyncio.create_task(running.learner.run())
@@ -102,7 +104,7 @@ def run(ear: Ear, story) -> None:
     asyncio.run(live())
 
 
-def test_an_event_wakes_it(ear: Ear) -> None:
+def test_an_event_wakes_it(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         before = ear.looks
         await leaf.until(lambda: not leaf.learner.is_behind and ear.looks > before)
@@ -113,7 +115,7 @@ def test_an_event_wakes_it(ear: Ear) -> None:
     run(ear, story)
 
 
-def test_a_question_wakes_it(ear: Ear) -> None:
+def test_a_question_wakes_it(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
@@ -123,7 +125,7 @@ def test_a_question_wakes_it(ear: Ear) -> None:
     run(ear, story)
 
 
-def test_another_configuration_wakes_it_and_closes_what_is_no_longer_needed(ear: Ear) -> None:
+def test_another_configuration_wakes_it_and_closes_what_is_no_longer_needed(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
@@ -134,7 +136,7 @@ def test_another_configuration_wakes_it_and_closes_what_is_no_longer_needed(ear:
     run(ear, story)
 
 
-def test_time_wakes_it(ear: Ear) -> None:
+def test_time_wakes_it(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
@@ -148,7 +150,9 @@ def test_time_wakes_it(ear: Ear) -> None:
     run(ear, story)
 
 
-def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(ear: Ear, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(
+    ear: KernelReader, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.ERROR, "vtep")
     ear.station_sends(M, "h0")
     ear.blind = 5
@@ -162,7 +166,7 @@ def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(ear: Ear, caplo
     assert [record.message for record in caplog.records] == ["stations not readable"]
 
 
-def test_endless_events_do_not_put_off_the_start(ear: Ear) -> None:
+def test_endless_events_do_not_put_off_the_start(ear: KernelReader) -> None:
     """Each step finds one more event, and takes a second."""
     times = iter(range(100))
 
@@ -170,7 +174,7 @@ def test_endless_events_do_not_put_off_the_start(ear: Ear) -> None:
         ear.station_expires(M, "br0")
         ear.station_sends(M, "h0")
 
-    learner = Learner([CONFIG], lambda: ear, speak, lambda: next(times))
+    learner = LocalStationWatcher([CONFIG], lambda: ear, speak, lambda: next(times))
     ear.station_sends(M, "h0")
 
     asyncio.run(learner.settle(5))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.lab.memory import CONFIG
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
-from vtep.observe.explain import Scene, age, told, verdict_text
+from vtep.observe.explain import ExplainContext, age, summarize, verdict_text
 from vtep.observe.model import (
     CandidateStatus,
     DataplaneStatus,
@@ -40,7 +40,7 @@ A_DOWN = replace(FEED, peers=(peer(A, up=False, reason="hold timer expired"), pe
 STATUS = Status(complete=True, why="every peer has told all its routes", feed=FEED, dataplane=DataplaneStatus("on", ""))
 WAITING = replace(STATUS, complete=False, why="waiting for End-of-RIB from 10.0.0.1")
 NO_RIGHT = replace(STATUS, dataplane=DataplaneStatus("off", "CAP_NET_ADMIN is missing"))
-SCENE = Scene(STATUS, NOW, CONFIGURED)
+SCENE = ExplainContext(STATUS, NOW, CONFIGURED)
 
 
 def candidate(verdict: str, reason: str, vtep: Ip = A, *targets: str) -> CandidateStatus:
@@ -67,7 +67,7 @@ def wanted(state: str, reason: str = "", text: str = "", *, alerts: tuple[str, .
     return unwanted(desired=row, kernel=kernel, ownership="owned", alerts=alerts, **fields)
 
 
-def scene(status: Status = STATUS, **fields: Any) -> Scene:
+def context(status: Status = STATUS, **fields: Any) -> ExplainContext:
     return replace(SCENE, status=status, **fields)
 
 
@@ -80,7 +80,7 @@ class Case:
     explanation: Explanation
     summary: str
     advice: str = ""
-    scene: Scene = SCENE
+    context: ExplainContext = SCENE
 
 
 CASES = (
@@ -95,7 +95,7 @@ CASES = (
         "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: peer 10.0.0.1, which "
         "told of it, is down (hold timer expired).",
         "Wait for the peer, or look why it does not come back.",
-        scene(replace(STATUS, feed=A_DOWN)),
+        context(replace(STATUS, feed=A_DOWN)),
     ),
     Case(
         "stale-peer-back",
@@ -110,21 +110,21 @@ CASES = (
         "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: ExaBGP is not "
         "connected to the feed socket, and peer 10.0.0.1 told of it before.",
         "Wait for the peer, or look why it does not come back.",
-        scene(replace(STATUS, feed=UNPLUGGED)),
+        context(replace(STATUS, feed=UNPLUGGED)),
     ),
     Case(
         "contested-by-a-port",
         wanted("contested", "local-static", "a static entry on port99"),
         "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on port99 has the place, and keeps it.",
         "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev port99 master`",
-        scene(port="port99"),
+        context(port="port99"),
     ),
     Case(
         "contested-by-a-port-with-a-hostile-name",
         wanted("contested", "local-static", "a static entry on $(reboot)"),
         "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on $(reboot) has the place, and keeps it.",
         "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev '$(reboot)' master`",
-        scene(port="$(reboot)"),
+        context(port="$(reboot)"),
     ),
     Case(
         "contested-by-a-port-without-a-name",
@@ -138,7 +138,7 @@ CASES = (
         "Behind 10.0.0.1 (only-path), but contested (local-learned): a station that was heard on port99 has the place, "
         "and keeps it.",
         "",
-        scene(port="port99"),
+        context(port="port99"),
     ),
     Case(
         "contested-by-a-row",
@@ -159,7 +159,7 @@ CASES = (
         "Behind 10.0.0.1 (only-path), but suppressed (permanent-error): the kernel refused it: EPERM: CAP_NET_ADMIN is "
         "missing.",
         "Give the daemon CAP_NET_ADMIN, and start it again.",
-        scene(NO_RIGHT),
+        context(NO_RIGHT),
     ),
     Case(
         "suppressed-for-another-reason",
@@ -195,7 +195,7 @@ CASES = (
         "Behind 10.0.0.1 (only-path), but held: its row stays as it was until the picture is complete (waiting for "
         "End-of-RIB from 10.0.0.1).",
         "Wait, or look which peer sent no End-of-RIB.",
-        scene(WAITING),
+        context(WAITING),
     ),
     Case("on-its-way", wanted("pending"), "Behind 10.0.0.1 (only-path), but pending: it is being written."),
     Case(
@@ -252,36 +252,36 @@ CASES = (
         unwanted(),
         "Not heard, or passed over: told more than `routes_per_peer` allows by 10.0.0.1 (7 routes).",
         "Look for a flood of routes, or raise `limits.routes_per_peer`.",
-        scene(replace(STATUS, feed=replace(STATUS.feed, peers=(peer(A, limited=7), *STATUS.feed.peers[1:])))),
+        context(replace(STATUS, feed=replace(STATUS.feed, peers=(peer(A, limited=7), *STATUS.feed.peers[1:])))),
     ),
     Case(
         "peer-down",
         unwanted(),
         "Not heard: peer 10.0.0.1 is down (hold timer expired).",
         "Look at the BGP session: its peer may be the one that tells of it.",
-        scene(replace(STATUS, feed=A_DOWN)),
+        context(replace(STATUS, feed=A_DOWN)),
     ),
     Case(
         "no-exabgp",
         unwanted(),
         "Not heard: ExaBGP is not connected to the feed socket.",
         "Look whether ExaBGP runs, and whether its process line starts vtep relay.",
-        scene(replace(STATUS, feed=UNPLUGGED)),
+        context(replace(STATUS, feed=UNPLUGGED)),
     ),
-    Case("not-yet", unwanted(), "Not heard so far: waiting for End-of-RIB from 10.0.0.1.", "", scene(WAITING)),
+    Case("not-yet", unwanted(), "Not heard so far: waiting for End-of-RIB from 10.0.0.1.", "", context(WAITING)),
     Case(
         "withdrawn-and-held",
         unwanted(ownership="owned"),
         "Not announced any more; its row is held until the picture is complete (waiting for End-of-RIB from 10.0.0.1).",
         "Wait, or look which peer sent no End-of-RIB.",
-        scene(WAITING),
+        context(WAITING),
     ),
     Case(
         "a-station-of-ours",
         unwanted(kernel=KernelRow("foreign", holder="a station that was heard on port99")),
         "No peer tells of it: it is behind a port of this leaf (a station that was heard on port99).",
         "",
-        scene(port="port99"),
+        context(port="port99"),
     ),
     Case(
         "announced",
@@ -321,14 +321,14 @@ CASES = (
         unwanted(kernel=KernelRow("foreign", B, "an orphan row with our mark to 10.0.0.2")),
         "No peer tells of it, but the kernel has an orphan row with our mark to 10.0.0.2.",
         "If nobody misses it, `vtep adopt` takes it and removes it.",
-        scene(orphan=True),
+        context(orphan=True),
     ),
     Case(
         "a-vni-that-is-not-configured",
         unwanted(),
         "VNI 100 is not configured here.",
         "Add the VNI if it belongs here.",
-        scene(vni=None),
+        context(vni=None),
     ),
     Case(
         "a-vni-that-is-not-configured-any-more",
@@ -336,7 +336,7 @@ CASES = (
         "VNI 100 is not configured here. A row of it is still held until the picture is complete (waiting for End-of-RIB "
         "from 10.0.0.1).",
         "Add the VNI if it belongs here.",
-        scene(WAITING, vni=None),
+        context(WAITING, vni=None),
     ),
     Case(
         "a-route-of-a-vni-that-is-not-configured",
@@ -344,14 +344,14 @@ CASES = (
         "VNI 100 is not configured here. Refused (unknown-vni): neither its label nor its Route Targets point at a VNI of "
         "ours. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route Targets none.",
         "Add the VNI if it belongs here.",
-        scene(vni=None),
+        context(vni=None),
     ),
     Case(
         "no-vni-at-all",
         replace(unwanted(), vni=Vni(0)),
         "No VNI is configured here.",
         "Add the VNI if it belongs here.",
-        scene(vni=None),
+        context(vni=None),
     ),
     Case(
         "a-label-that-is-no-vni",
@@ -359,14 +359,14 @@ CASES = (
         "Refused (bad-vni): the label is 0, which is no VNI. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route "
         "Targets none.",
         "Look at the peer that announces it.",
-        scene(vni=None),
+        context(vni=None),
     ),
 )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_is_said_of_a_mac(case):
-    assert told(case.explanation, case.scene) == (case.summary, case.advice)
+    assert summarize(case.explanation, case.context) == (case.summary, case.advice)
 
 
 @pytest.mark.parametrize(

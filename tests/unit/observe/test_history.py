@@ -1,6 +1,6 @@
 """What happened, in two rings."""
 
-from vtep.observe.history import Entry, Journal
+from vtep.observe.history import History, HistoryEntry
 
 
 def numbers(found):
@@ -8,14 +8,14 @@ def numbers(found):
 
 
 def filled(*kinds, most=3):
-    journal = Journal(most)
+    journal = History(most)
     for at, kind in enumerate(kinds, 1):
-        journal.add(Entry(kind), float(at), generation=10 * at)
+        journal.add(HistoryEntry(kind), float(at), generation=10 * at)
     return journal
 
 
 def test_an_entry_gets_its_number_its_time_and_the_generation():
-    entry = Journal().add(Entry("move", reason="higher-seq"), 5.0, 7)
+    entry = History().add(HistoryEntry("move", reason="higher-seq"), 5.0, 7)
 
     assert (entry.number, entry.time, entry.generation, entry.reason) == (1, 5.0, 7, "higher-seq")
 

@@ -2,17 +2,17 @@
 
 import pytest
 from msgspec import structs
+from vtep.projection.leaf import Leaf
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
-from vtep.evpn.event import Announced, Heard, PeerOpened, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Holds, Rib
 from vtep.evpn.station import Station
-from vtep.intent import Moves, all_told, in_words
+from vtep.intent import Moves, all_outcomes, in_words
 from vtep.projection.fast import judge_plain, rank
-from vtep.projection.leaf import Listener
 from vtep.projection.project import Policy
 
 LEAF = """
@@ -91,7 +91,7 @@ def test_others_go_the_long_way(routes: tuple[MacIp, ...]) -> None:
 def test_a_row_stands_for_its_route_where_it_says_all_there_is_to_say() -> None:
     rib = Rib(Holds(), 0.0)
     with_host = structs.replace(route(A), ip=Ip.parse("172.16.0.1"))
-    rib.hear(Heard((Announced(A, {one.key: one for one in (route(A), with_host)}),)), 0.0)
+    rib.receive(Received((Announced(A, {one.key: one for one in (route(A), with_host)}),)), 0.0)
 
     alone, host, both = (
         judge_plain(rank(routes, POLICY), rib) for routes in ((route(A),), (with_host,), (route(B), route(A)))
@@ -111,58 +111,58 @@ def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() 
     routes = (route(A), structs.replace(route(A), peer=B))
     for one in routes:
         told = Announced(one.peer, {one.key: one})
-        rib.hear(Heard((PeerOpened(one.peer, 120, True, True, True), SessionOpened(one.peer), told)), 0.0)
+        rib.receive(Received((PeerOpened(one.peer, 120, True, True, True), SessionOpened(one.peer), told)), 0.0)
 
     found = []
     for peer in (A, B):
-        rib.hear(Heard((SessionClosed(peer, "closing connection", lost=True),)), 1.0)
+        rib.receive(Received((SessionClosed(peer, "closing connection", lost=True),)), 1.0)
         row, story = judge_plain(rank(routes, POLICY), rib)
-        found.append((row.notes, [in_words(one).stale for one in all_told(story)]))
+        found.append((row.notes, [in_words(one).stale for one in all_outcomes(story)]))
 
     assert found == [(("encap-default",), [True, False]), (("encap-default", "stale"), [True, True])]
 
 
-def leaf(policy: str = LEAF) -> Listener:
+def rig(policy: str = LEAF) -> Leaf:
     """Return one that heard M at a port of its own."""
-    listener = Listener(config.parse(policy), 0.0)
-    listener.may_announce(frozenset({VNI}))
-    listener.hear_stations([Station(VNI, MAC, "swp1")])
-    listener.judge(0.0)
-    return listener
+    leaf = Leaf(config.parse(policy), 0.0)
+    leaf.set_advertising(frozenset({VNI}))
+    leaf.learn_stations([Station(VNI, MAC, "swp1")])
+    leaf.judge(0.0)
+    return leaf
 
 
-def tell(listener: Listener, *routes: MacIp, gone: MacIp | None = None) -> None:
+def tell(leaf: Leaf, *routes: MacIp, gone: MacIp | None = None) -> None:
     told: tuple = (Announced(A, {one.key: one for one in routes}),) if routes else ()
-    listener.fold(Heard((Withdrawn(A, (gone.key,)), *told) if gone else told), 0.0)
+    leaf.fold(Received((Withdrawn(A, (gone.key,)), *told) if gone else told), 0.0)
 
 
 def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
-    listener = leaf()
-    listener.hear_stations([], [(VNI, MAC)])
-    tell(listener, route(A))
+    leaf = rig()
+    leaf.learn_stations([], [(VNI, MAC)])
+    tell(leaf, route(A))
 
-    intent = listener.judge(1.0)
+    intent = leaf.judge(1.0)
 
     assert (len(intent.own), intent.macs[VNI, MAC].via.vtep, intent.moves[VNI, MAC]) == (0, A, Moves(A, (1.0,)))
 
 
 def test_a_station_that_left_is_not_announced_though_its_vni_went_as_well() -> None:
-    listener = leaf()
-    listener.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
-    listener.hear_stations([], [(VNI, MAC)])
+    leaf = rig()
+    leaf.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
+    leaf.learn_stations([], [(VNI, MAC)])
 
-    assert len(listener.judge(1.0).own) == 0
+    assert len(leaf.judge(1.0).own) == 0
 
 
 def test_the_memory_of_a_vni_that_a_mac_has_left_ends_with_its_window() -> None:
     """Also where the MAC is in one other VNI alone, which is the plain case."""
     elsewhere = route(B, vni=200, seq=1)
-    listener = Listener(config.parse(LEAF), 0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
     for routes, gone in (((route(A, vni=200),), None), ((elsewhere,), route(A, vni=200)), ((route(A),), elsewhere)):
-        tell(listener, *routes, gone=gone)
-        moved = listener.judge(1.0)
+        tell(leaf, *routes, gone=gone)
+        moved = leaf.judge(1.0)
 
-    later = listener.judge(moved.due)
+    later = leaf.judge(moved.due)
 
     assert (list(moved.moves), list(later.moves), later.due) == ([(200, MAC)], [], None)
     assert list(later.macs) == [(100, MAC)]

@@ -17,7 +17,7 @@ from vtep.app.replay import replay
 from vtep.config import file as config
 from vtep.evpn.attributes import Election
 from vtep.projection.forwarder import Member, elect
-from vtep.projection.leaf import Listener
+from vtep.projection.leaf import Leaf
 
 A, B, C, SELF = "10.0.0.1", "10.0.0.2", "10.0.0.10", "10.0.0.99"
 MODULO, HRW, HIGHEST, LOWEST = 0, 1, 2, 3
@@ -238,7 +238,7 @@ def test_one_vtep_that_several_tell_of_stands_once() -> None:
 
 def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
     lines = Lines()
-    listener = Listener(config.parse(LEAF + OURS), 0.0)
+    leaf = Leaf(config.parse(LEAF + OURS), 0.0)
     generations, forwarders = [], []
     for line in (
         lines.announce(A, tells(A)),
@@ -246,8 +246,8 @@ def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
         lines.announce(A, tells(A, esi=E2)),
         lines.withdraw(A, tells(A).nlri),
     ):
-        listener.hear([line], 0.0)
-        intent = listener.judge(0.0)
+        leaf.receive([line], 0.0)
+        intent = leaf.judge(0.0)
         generations.append(intent.generation)
         forwarders.append(str(intent.forwarders[E1][0].vtep))
 
@@ -256,27 +256,27 @@ def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
 
 def test_one_forwarder_that_changes_among_many_is_a_change_of_meaning() -> None:
     lines = Lines()
-    listener = Listener(config.parse(LEAF + OURS + OURS.replace(str(E1), str(E2))), 0.0)
-    generations = [listener.judge(0.0).generation]
+    leaf = Leaf(config.parse(LEAF + OURS + OURS.replace(str(E1), str(E2))), 0.0)
+    generations = [leaf.judge(0.0).generation]
     for routes in ((tells(A), tells(A, esi=E2)), (tells(B), tells(B, esi=E2)), (tells(C), tells(C, esi=E2))):
-        listener.hear([lines.announce(A, *routes)], 0.0)
-        generations.append(listener.judge(0.0).generation)
+        leaf.receive([lines.announce(A, *routes)], 0.0)
+        generations.append(leaf.judge(0.0).generation)
     # One of the two has another forwarder now, and both are judged.
     for esi in (E1, E2):
-        listener.hear([lines.withdraw(A, tells(A, esi=esi).nlri)], 0.0)
-        listener.reconfigure(listener.config, 1.0)
-        generations.append(listener.judge(1.0).generation)
+        leaf.receive([lines.withdraw(A, tells(A, esi=esi).nlri)], 0.0)
+        leaf.reconfigure(leaf.config, 1.0)
+        generations.append(leaf.judge(1.0).generation)
 
     assert generations == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_reload_holds_the_election_anew() -> None:
-    listener = Listener(config.parse(LEAF), 0.0)
-    listener.hear([Lines().announce(A, tells(A))], 0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.receive([Lines().announce(A, tells(A))], 0.0)
     seen = []
     for more in ("", OURS, OURS.replace(str(E1), str(E2)), OURS + "forwarding = false\n", OURS):
-        listener.reconfigure(config.parse(LEAF + more), 1.0)
-        intent = listener.judge(1.0)
+        leaf.reconfigure(config.parse(LEAF + more), 1.0)
+        intent = leaf.judge(1.0)
         seen.append([(row.segment, str(row.vtep)) for found in intent.forwarders.values() for row in found])
 
     assert seen == [[], [(E1, A)], [(E2, SELF)], [], [(E1, A)]]

@@ -6,6 +6,7 @@ A `Leaf` is a listener with a kernel in memory; a second one may begin with the 
 from itertools import pairwise
 
 import pytest
+from vtep.projection.leaf import BAD_LINE_HEAD, BAD_LINES_KEPT, Leaf
 
 from tests.lab import wire
 from tests.lab.lines import Lines
@@ -15,7 +16,6 @@ from vtep.intent import NOTHING, Intent, RowKey
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.projection.leaf import BAD_LINE_HEAD, BAD_LINES_KEPT, Listener
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.steps import run_to_end
@@ -36,28 +36,28 @@ BOTH = f'[feed]\npeers = ["{A}", "{B}"]\n'
 ONLY_A = f'[feed]\npeers = ["{A}"]\n'
 
 
-class Leaf:
+class Rig:
     def __init__(self, toml: str = LEAF, before: "Leaf | None" = None) -> None:
         self.now = 0.0 if before is None else before.now
         self.lines = Lines()
-        self.listener = Listener(config.parse(toml), self.now)
+        self.leaf = Leaf(config.parse(toml), self.now)
         self.applied = NOTHING
         self._kernel = MemoryKernel() if before is None else before._kernel
         self._claims = Claims() if before is None else before._claims
-        vnis = self.listener.config.vnis
+        vnis = self.leaf.config.vnis
         if before is None:
             for vni in vnis:
                 self._kernel.add_bridge(vni.bridge)
                 self._kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
         self._engine = Engine(KINDS, KernelTarget(self._kernel, vnis), self._claims)
 
-    def hear(self, *lines: bytes) -> None:
-        self.listener.hear(lines, self.now)
+    def receive(self, *lines: bytes) -> None:
+        self.leaf.receive(lines, self.now)
         self.apply()
 
     def apply(self) -> None:
         """Let the kernel follow, as the actor does."""
-        intent = self.listener.judge(self.now)
+        intent = self.leaf.judge(self.now)
         if intent is not self.applied:
             scope = Scope(survey=True)
             if self.applied is not NOTHING and intent.complete == self.applied.complete:
@@ -67,25 +67,25 @@ class Leaf:
 
     def wait(self, seconds: float) -> None:
         end = self.now + seconds
-        while (due := self.listener.due) is not None and due <= end:
+        while (due := self.leaf.due) is not None and due <= end:
             self.now = max(self.now, due)
-            self.listener.tick(self.now)
+            self.leaf.tick(self.now)
             self.apply()
-            if self.listener.due == due:
+            if self.leaf.due == due:
                 break
         self.now = end
 
     def tell(self, peer: str, *macs: str) -> None:
-        self.hear(self.lines.announce(peer, *(wire.Instance(peer).mac(mac, seq=1) for mac in macs)))
+        self.receive(self.lines.announce(peer, *(wire.Instance(peer).mac(mac, seq=1) for mac in macs)))
 
     def ready(self, peer: str, *macs: str, restart_s: int | None = 120) -> None:
-        self.hear(self.lines.opened(peer, restart_s), self.lines.up(peer))
+        self.receive(self.lines.opened(peer, restart_s), self.lines.up(peer))
         self.tell(peer, *macs)
-        self.hear(self.lines.end_of_rib(peer))
+        self.receive(self.lines.end_of_rib(peer))
 
     def restarted(self, toml: str = LEAF) -> "Leaf":
         """Begin a new life with what the old one left in the kernel."""
-        return Leaf(toml, before=self)
+        return Rig(toml, before=self)
 
     def rows(self) -> list[str]:
         """What the kernel holds for us, as the claims tell."""
@@ -108,49 +108,49 @@ MANY = [f"02:00:00:00:01:{number:02x}" for number in range(50)]
 
 
 def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
-    leaf = Leaf()
+    rig = Rig()
     for peer in (A, B):
-        leaf.ready(peer, *MANY, restart_s=None)
-    leaf.listener.hear([leaf.lines.down(peer) for peer in (A, B)], leaf.now)
-    leaf.listener.rib.lose_feed(leaf.now)
+        rig.ready(peer, *MANY, restart_s=None)
+    rig.leaf.receive([rig.lines.down(peer) for peer in (A, B)], rig.now)
+    rig.leaf.rib.lose_feed(rig.now)
 
     left, stale = [], []
-    while leaf.listener.unjudged:
-        rows = leaf.listener.judge(leaf.now, 32).macs
+    while rig.leaf.unjudged:
+        rows = rig.leaf.judge(rig.now, 32).macs
         left.append(len(rows))
         stale.append(sum(row.stale for row in rows.values()))
 
-    assert leaf.listener.rib.peers == {}
+    assert rig.leaf.rib.peers == {}
     assert max(stale) > 0  # what nobody vouches for is not told as fresh, on its way out
     assert (left[0], left[-1], left == sorted(left, reverse=True)) == (50, 0, True)
 
 
 def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> None:
-    leaf = Leaf()
-    leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))
-    many = leaf.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
-    leaf.listener.hear([many, leaf.lines.end_of_rib(A)], leaf.now)
+    rig = Rig()
+    rig.receive(rig.lines.opened(A, 120), rig.lines.up(A))
+    many = rig.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
+    rig.leaf.receive([many, rig.lines.end_of_rib(A)], rig.now)
 
-    intents = [leaf.listener.judge(leaf.now, 10)]
-    while leaf.listener.unjudged:
-        intents.append(leaf.listener.judge(leaf.now, 10))
+    intents = [rig.leaf.judge(rig.now, 10)]
+    while rig.leaf.unjudged:
+        intents.append(rig.leaf.judge(rig.now, 10))
 
     assert [(intent.complete, len(intent.macs)) for intent in intents] == [
         *((False, 10 * number) for number in range(1, len(intents))),
         (True, len(MANY)),
     ]
     assert len(intents) >= 4
-    assert {intent.why for intent in intents[:-1]} == {leaf.applied.why}
+    assert {intent.why for intent in intents[:-1]} == {rig.applied.why}
 
 
 def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_stays_complete() -> None:
-    leaf = Leaf()
-    leaf.ready(A, *MANY, restart_s=None)
-    leaf.listener.hear([leaf.lines.down(A)], leaf.now)
+    rig = Rig()
+    rig.ready(A, *MANY, restart_s=None)
+    rig.leaf.receive([rig.lines.down(A)], rig.now)
 
     left = [len(MANY)]
-    while leaf.listener.unjudged:
-        intent = leaf.listener.judge(leaf.now, 40)
+    while rig.leaf.unjudged:
+        intent = rig.leaf.judge(rig.now, 40)
         left.append(len(intent.macs))
         assert intent.complete
 
@@ -162,11 +162,11 @@ def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_
 
 
 def test_v69_rows_of_an_earlier_life_stay_until_end_of_rib() -> None:
-    old = Leaf()
+    old = Rig()
     old.ready(A, ONE, TWO, THREE)
 
     new = old.restarted()
-    new.hear(new.lines.opened(A, 120), new.lines.up(A))
+    new.receive(new.lines.opened(A, 120), new.lines.up(A))
     new.tell(A, ONE, TWO)
     new.wait(1000)
 
@@ -174,7 +174,7 @@ def test_v69_rows_of_an_earlier_life_stay_until_end_of_rib() -> None:
 
 
 def test_v70_end_of_rib_of_all_expected_peers_reaps_what_nobody_announces() -> None:
-    old = Leaf()
+    old = Rig()
     old.ready(A, ONE, TWO, THREE)
     new = old.restarted(LEAF + BOTH)
 
@@ -189,7 +189,7 @@ def test_v70_end_of_rib_of_all_expected_peers_reaps_what_nobody_announces() -> N
     ("on_deadline", "rows"), [("auto", [ONE]), ("keep", [ONE]), ("complete", [])], ids=["auto", "keep", "complete"]
 )
 def test_v71_a_feed_that_stays_empty_reaps_only_if_the_deadline_says_so(on_deadline: str, rows: list[str]) -> None:
-    old = Leaf()
+    old = Rig()
     old.ready(A, ONE)
     new = old.restarted(LEAF + ONLY_A + f'initial_hold_s = 30\non_deadline = "{on_deadline}"\n')
 
@@ -206,7 +206,7 @@ def test_v71_a_feed_that_stays_empty_reaps_only_if_the_deadline_says_so(on_deadl
     ids=["auto", "keep", "complete"],
 )
 def test_v71_with_one_of_two_peers_ended_the_deadline_decides(on_deadline: str, rows: list[str]) -> None:
-    old = Leaf()
+    old = Rig()
     old.ready(A, ONE, TWO)
     new = old.restarted(LEAF + BOTH + f'initial_hold_s = 30\non_deadline = "{on_deadline}"\n')
     new.ready(A, ONE)
@@ -222,199 +222,199 @@ def test_v71_with_one_of_two_peers_ended_the_deadline_decides(on_deadline: str, 
 
 
 def test_v72_a_lost_peers_rows_go_at_once() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, restart_s=None)
-    leaf.ready(B, TWO)
+    rig = Rig()
+    rig.ready(A, ONE, restart_s=None)
+    rig.ready(B, TWO)
 
-    leaf.hear(leaf.lines.down(A))
+    rig.receive(rig.lines.down(A))
 
-    assert (leaf.rows(), leaf.applied.complete) == ([TWO], True)
+    assert (rig.rows(), rig.applied.complete) == ([TWO], True)
 
 
 def test_v72_a_lost_peers_rows_go_after_the_configured_hold() -> None:
-    leaf = Leaf(LEAF + "[feed]\npeer_down_hold_s = 20\n")
-    leaf.ready(A, ONE)
+    rig = Rig(LEAF + "[feed]\npeer_down_hold_s = 20\n")
+    rig.ready(A, ONE)
 
-    leaf.hear(leaf.lines.down(A, "notification received (6,4)"))
-    leaf.wait(19)
-    before = leaf.rows()
-    leaf.wait(1)
+    rig.receive(rig.lines.down(A, "notification received (6,4)"))
+    rig.wait(19)
+    before = rig.rows()
+    rig.wait(1)
 
-    assert (before, leaf.rows()) == ([ONE], [])
+    assert (before, rig.rows()) == ([ONE], [])
 
 
 def test_v73_a_peer_that_is_back_in_time_costs_no_kernel_operation() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, TWO)
-    before, generation = leaf.operations(), leaf.applied.generation
+    rig = Rig()
+    rig.ready(A, ONE, TWO)
+    before, generation = rig.operations(), rig.applied.generation
 
-    leaf.hear(leaf.lines.down(A))
-    stale = [row.stale for row in leaf.applied.macs.values()]
-    leaf.wait(100)
-    leaf.ready(A, ONE, TWO)
-    leaf.wait(1000)
+    rig.receive(rig.lines.down(A))
+    stale = [row.stale for row in rig.applied.macs.values()]
+    rig.wait(100)
+    rig.ready(A, ONE, TWO)
+    rig.wait(1000)
 
     assert stale == [True, True]
-    assert (leaf.operations(), leaf.applied.generation) == (before, generation)
-    assert [row.stale for row in leaf.applied.macs.values()] == [False, False]
+    assert (rig.operations(), rig.applied.generation) == (before, generation)
+    assert [row.stale for row in rig.applied.macs.values()] == [False, False]
 
 
 def test_v74_rows_go_when_the_restart_time_ends() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, restart_s=90)
+    rig = Rig()
+    rig.ready(A, ONE, restart_s=90)
 
-    leaf.hear(leaf.lines.down(A))
-    leaf.wait(89)
-    before = leaf.rows()
-    leaf.wait(1)
+    rig.receive(rig.lines.down(A))
+    rig.wait(89)
+    before = rig.rows()
+    rig.wait(1)
 
-    assert (before, leaf.rows()) == ([ONE], [])
+    assert (before, rig.rows()) == ([ONE], [])
 
 
 def test_v76_an_exabgp_that_restarts_costs_no_kernel_operation() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, TWO, restart_s=None)
-    before = leaf.operations()
+    rig = Rig()
+    rig.ready(A, ONE, TWO, restart_s=None)
+    before = rig.operations()
 
     for peer in (A, B):
-        leaf.hear(leaf.lines.down(peer, "stop, message [shutting down]"))
-    leaf.hear(leaf.lines.shutdown())
-    leaf.listener.rib.lose_feed(leaf.now)
-    leaf.apply()
-    gone = leaf.applied.complete
-    leaf.lines = Lines(pid=78)
-    leaf.ready(A, ONE, TWO)
+        rig.receive(rig.lines.down(peer, "stop, message [shutting down]"))
+    rig.receive(rig.lines.shutdown())
+    rig.leaf.rib.lose_feed(rig.now)
+    rig.apply()
+    gone = rig.applied.complete
+    rig.lines = Lines(pid=78)
+    rig.ready(A, ONE, TWO)
 
-    assert (gone, leaf.applied.complete, leaf.operations()) == (False, True, before)
+    assert (gone, rig.applied.complete, rig.operations()) == (False, True, before)
 
 
 def test_v76_what_is_not_announced_again_goes_at_end_of_rib() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, TWO)
-    leaf.lines = Lines(pid=78)
-    leaf.hear(leaf.lines.opened(A, 120), leaf.lines.up(A))
-    leaf.tell(A, TWO)
-    held = leaf.rows()
+    rig = Rig()
+    rig.ready(A, ONE, TWO)
+    rig.lines = Lines(pid=78)
+    rig.receive(rig.lines.opened(A, 120), rig.lines.up(A))
+    rig.tell(A, TWO)
+    held = rig.rows()
 
-    leaf.hear(leaf.lines.end_of_rib(A))
+    rig.receive(rig.lines.end_of_rib(A))
 
-    assert (held, leaf.rows()) == ([ONE, TWO], [TWO])
+    assert (held, rig.rows()) == ([ONE, TWO], [TWO])
 
 
 def test_v78_another_next_hop_of_the_same_route_is_one_replace() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
+    rig = Rig()
+    rig.ready(A, ONE)
     at_c = wire.Instance(C, rd=f"{A}:100").mac(ONE, seq=1)
 
-    leaf.hear(leaf.lines.announce(A, at_c))
+    rig.receive(rig.lines.announce(A, at_c))
 
-    assert (leaf.operations(), [str(row.via.vtep) for row in leaf.applied.macs.values()]) == ((1, 1, 0), [C])
+    assert (rig.operations(), [str(row.via.vtep) for row in rig.applied.macs.values()]) == ((1, 1, 0), [C])
 
 
 def test_v79_a_slow_kernel_is_told_only_the_newest() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
-    leaf.listener.hear([leaf.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))], leaf.now)
-    skipped = leaf.listener.judge(leaf.now)
+    rig = Rig()
+    rig.ready(A, ONE)
+    rig.leaf.receive([rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))], rig.now)
+    skipped = rig.leaf.judge(rig.now)
 
-    leaf.hear(leaf.lines.announce(C, wire.Instance(C).mac(ONE, seq=3)))
+    rig.receive(rig.lines.announce(C, wire.Instance(C).mac(ONE, seq=3)))
 
     assert [str(row.via.vtep) for row in skipped.macs.values()] == [B]
-    assert (leaf.operations(), [str(row.via.vtep) for row in leaf.applied.macs.values()]) == ((1, 1, 0), [C])
+    assert (rig.operations(), [str(row.via.vtep) for row in rig.applied.macs.values()]) == ((1, 1, 0), [C])
 
 
 # Lines that cannot be read
 
 
 def test_a_line_that_cannot_be_read_is_kept_and_its_peer_asked() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
-    leaf.ready(B, TWO)
-    broken = leaf.lines.announce(A, wire.Instance(A).mac(THREE))[:-20]
+    rig = Rig()
+    rig.ready(A, ONE)
+    rig.ready(B, TWO)
+    broken = rig.lines.announce(A, wire.Instance(A).mac(THREE))[:-20]
 
-    leaf.hear(broken)
+    rig.receive(broken)
 
-    (kept,) = leaf.listener.last_bad
-    assert (leaf.listener.bad_lines, kept.head, kept.octets) == (1, broken[:BAD_LINE_HEAD], len(broken))
-    assert leaf.listener.refreshes(leaf.now) == [Ip.parse(A)]
-    assert leaf.rows() == [ONE, TWO]
+    (kept,) = rig.leaf.last_bad
+    assert (rig.leaf.bad_lines, kept.head, kept.octets) == (1, broken[:BAD_LINE_HEAD], len(broken))
+    assert rig.leaf.refreshes(rig.now) == [Ip.parse(A)]
+    assert rig.rows() == [ONE, TWO]
 
 
 @pytest.mark.parametrize("line", [b"{", b"\xff\xff", b'{"peer": "10.0.0.999"', b"what?"])
 def test_a_line_of_nobody_in_particular_asks_everyone(line: bytes) -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
+    rig = Rig()
+    rig.ready(A, ONE)
 
-    leaf.hear(line)
+    rig.receive(line)
 
-    assert leaf.listener.refreshes(leaf.now) == [None]
+    assert rig.leaf.refreshes(rig.now) == [None]
 
 
 def test_only_the_last_hundred_bad_lines_are_kept_and_only_their_heads() -> None:
-    leaf = Leaf()
+    rig = Rig()
 
-    leaf.hear(*(b"x" * (2000 + number) for number in range(BAD_LINES_KEPT + 5)))
+    rig.receive(*(b"x" * (2000 + number) for number in range(BAD_LINES_KEPT + 5)))
 
-    assert leaf.listener.bad_lines == BAD_LINES_KEPT + 5
-    assert [kept.octets for kept in leaf.listener.last_bad] == [2005 + number for number in range(BAD_LINES_KEPT)]
-    assert {len(kept.head) for kept in leaf.listener.last_bad} == {BAD_LINE_HEAD}
+    assert rig.leaf.bad_lines == BAD_LINES_KEPT + 5
+    assert [kept.octets for kept in rig.leaf.last_bad] == [2005 + number for number in range(BAD_LINES_KEPT)]
+    assert {len(kept.head) for kept in rig.leaf.last_bad} == {BAD_LINE_HEAD}
 
 
 def test_a_bad_line_is_no_gap_besides() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
-    leaf.hear(leaf.lines.announce(A, wire.Instance(A).mac(TWO))[:-20])
-    counted = leaf.listener.rib.counters.gaps
+    rig = Rig()
+    rig.ready(A, ONE)
+    rig.receive(rig.lines.announce(A, wire.Instance(A).mac(TWO))[:-20])
+    counted = rig.leaf.rib.counters.gaps
 
-    leaf.tell(A, ONE)
+    rig.tell(A, ONE)
 
-    assert leaf.listener.rib.counters.gaps == counted
+    assert rig.leaf.rib.counters.gaps == counted
 
 
 # The intent
 
 
 def test_nothing_new_is_the_very_same_intent() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
+    rig = Rig()
+    rig.ready(A, ONE)
 
-    leaf.listener.hear([b"done"], leaf.now)
+    rig.leaf.receive([b"done"], rig.now)
 
-    assert leaf.listener.judge(leaf.now) is leaf.applied
+    assert rig.leaf.judge(rig.now) is rig.applied
 
 
 def test_what_the_picture_waits_for_is_news_without_a_route() -> None:
-    leaf = Leaf(LEAF + BOTH)
+    rig = Rig(LEAF + BOTH)
 
-    leaf.hear(leaf.lines.up(A), leaf.lines.end_of_rib(A))
+    rig.receive(rig.lines.up(A), rig.lines.end_of_rib(A))
 
-    assert leaf.applied.why == f"waiting for End-of-RIB from {B}"
+    assert rig.applied.why == f"waiting for End-of-RIB from {B}"
 
 
 def test_learning_the_same_own_macs_again_judges_nothing() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
-    leaf.listener.learn_own_macs(frozenset({Mac.parse(TWO)}))
-    learned = leaf.listener.judge(leaf.now)
+    rig = Rig()
+    rig.ready(A, ONE)
+    rig.leaf.learn_own_macs(frozenset({Mac.parse(TWO)}))
+    learned = rig.leaf.judge(rig.now)
 
-    leaf.listener.learn_own_macs(frozenset({Mac.parse(TWO)}))
+    rig.leaf.learn_own_macs(frozenset({Mac.parse(TWO)}))
 
-    assert leaf.listener.judge(leaf.now) is learned
+    assert rig.leaf.judge(rig.now) is learned
 
 
 def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE, TWO)
-    leaf.hear(leaf.lines.announce(A, wire.Instance(A).mac(THREE, ip="172.16.0.3")))
-    before = leaf.applied
+    rig = Rig()
+    rig.ready(A, ONE, TWO)
+    rig.receive(rig.lines.announce(A, wire.Instance(A).mac(THREE, ip="172.16.0.3")))
+    before = rig.applied
     assert len(before.hosts) == 1
 
-    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE), Mac.parse(FOUR)}))
-    came = leaf.listener.judge(leaf.now)
-    leaf.listener.learn_own_macs(frozenset({Mac.parse(THREE)}))
-    nothing = leaf.listener.judge(leaf.now)
-    leaf.listener.learn_own_macs(frozenset())
-    went = leaf.listener.judge(leaf.now)
+    rig.leaf.learn_own_macs(frozenset({Mac.parse(THREE), Mac.parse(FOUR)}))
+    came = rig.leaf.judge(rig.now)
+    rig.leaf.learn_own_macs(frozenset({Mac.parse(THREE)}))
+    nothing = rig.leaf.judge(rig.now)
+    rig.leaf.learn_own_macs(frozenset())
+    went = rig.leaf.judge(rig.now)
 
     assert (came.touched, len(came.hosts)) == (((Vni(100), Mac.parse(THREE)),), 0)
     assert nothing is came
@@ -422,23 +422,26 @@ def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() ->
 
 
 def test_own_macs_outlive_a_reload() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
-    leaf.listener.learn_own_macs(frozenset({Mac.parse(ONE)}))
+    rig = Rig()
+    rig.ready(A, ONE)
+    rig.leaf.learn_own_macs(frozenset({Mac.parse(ONE)}))
 
-    leaf.listener.reconfigure(config.parse(LEAF), leaf.now)
+    rig.leaf.reconfigure(config.parse(LEAF), rig.now)
 
-    assert len(leaf.listener.judge(leaf.now).macs) == 0
+    assert len(rig.leaf.judge(rig.now).macs) == 0
 
 
 def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_the_same() -> None:
     many = [f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(700)]
-    leaves = [Leaf(), Leaf()]
-    for leaf in leaves:
-        leaf.ready(A, *many)
-        hosts = (wire.Instance(A).mac(mac, ip=f"172.16.{place >> 8}.{place & 255}") for place, mac in enumerate(many))
-        leaf.hear(leaf.lines.announce(A, *hosts, wire.Instance(A).flood()))
-    bit_by_bit, at_once = (leaf.listener for leaf in leaves)
+    leaves = [Rig(), Rig()]
+    for rig in leaves:
+        rig.ready(A, *many)
+        hosts = (
+            wire.Instance(A).mac(mac, ip=f"172.16.{location >> 8}.{location & 255}")
+            for location, mac in enumerate(many)
+        )
+        rig.receive(rig.lines.announce(A, *hosts, wire.Instance(A).flood()))
+    bit_by_bit, at_once = (rig.leaf for rig in leaves)
     other = config.parse(LEAF.replace("65000:100", "65000:200"))
 
     left, is_anew = [], []
@@ -457,33 +460,33 @@ def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_th
 
 
 def test_another_route_target_judges_everything_anew_without_bgp() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
+    rig = Rig()
+    rig.ready(A, ONE)
 
-    leaf.listener.reconfigure(config.parse(LEAF.replace("65000:100", "65000:7")), leaf.now)
-    leaf.apply()
-    without = leaf.rows()
-    leaf.listener.reconfigure(config.parse(LEAF), leaf.now)
-    leaf.apply()
+    rig.leaf.reconfigure(config.parse(LEAF.replace("65000:100", "65000:7")), rig.now)
+    rig.apply()
+    without = rig.rows()
+    rig.leaf.reconfigure(config.parse(LEAF), rig.now)
+    rig.apply()
 
-    assert (without, leaf.rows()) == ([], [ONE])
+    assert (without, rig.rows()) == ([], [ONE])
 
 
 def test_clearing_what_never_moved_changes_nothing() -> None:
-    leaf = Leaf()
-    leaf.ready(A, ONE)
+    rig = Rig()
+    rig.ready(A, ONE)
 
-    leaf.listener.clear_duplicates([(Vni(100), Mac.parse(ONE))])
+    rig.leaf.clear_duplicates([(Vni(100), Mac.parse(ONE))])
 
-    assert leaf.listener.judge(leaf.now).generation == leaf.applied.generation
+    assert rig.leaf.judge(rig.now).generation == rig.applied.generation
 
 
 def test_the_clock_is_due_for_the_earlier_of_routes_and_rows() -> None:
-    leaf = Leaf(LEAF + "[feed]\ninitial_hold_s = 500\n")
-    leaf.hear(leaf.lines.up(A))
-    waiting_only = leaf.listener.due
+    rig = Rig(LEAF + "[feed]\ninitial_hold_s = 500\n")
+    rig.receive(rig.lines.up(A))
+    waiting_only = rig.leaf.due
 
-    leaf.tell(A, ONE)
-    leaf.hear(leaf.lines.announce(B, wire.Instance(B).mac(ONE, seq=2)))
+    rig.tell(A, ONE)
+    rig.receive(rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2)))
 
-    assert (waiting_only, leaf.listener.due) == (500, 180)
+    assert (waiting_only, rig.leaf.due) == (500, 180)

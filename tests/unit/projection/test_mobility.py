@@ -20,39 +20,39 @@ def test_a_mac_that_stays_has_no_memory() -> None:
 def test_a_move_is_remembered_for_a_window() -> None:
     moved = mobility.follow(None, A, B, Direct(B), WARN, 5.0)
 
-    assert moved == Moves(place=B, times=(5.0,))
+    assert moved == Moves(location=B, times=(5.0,))
     assert mobility.due(moved, WARN) == 105.0
     assert mobility.follow(moved, B, B, Direct(B), WARN, 104.9) == moved
     assert mobility.follow(moved, B, B, Direct(B), WARN, 105.0) is None
 
 
 def test_a_warning_that_is_over_does_not_freeze_when_the_configuration_begins_to() -> None:
-    warned = Moves(place=B, times=(1.0, 2.0), duplicate_since=2.0)
+    warned = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0)
 
     assert mobility.follow(warned, B, B, Direct(B), FREEZE, 200.0) is None
 
 
 def test_a_warning_that_lasts_freezes_when_the_configuration_begins_to() -> None:
-    warned = Moves(place=B, times=(1.0, 2.0), duplicate_since=2.0)
+    warned = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0)
 
     assert mobility.follow(warned, B, B, Direct(B), FREEZE, 50.0).frozen == Direct(B)
 
 
 def test_a_configuration_that_freezes_no_longer_sets_free_at_once() -> None:
-    frozen = Moves(place=B, times=(1.0, 2.0), duplicate_since=2.0, frozen=Direct(B))
+    frozen = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0, frozen=Direct(B))
 
     assert mobility.follow(frozen, B, B, Direct(B), WARN, 50.0) is None
 
 
 def test_a_frozen_mac_stays_so_for_ever_without_a_time_to_recover() -> None:
-    frozen = Moves(place=B, duplicate_since=2.0, frozen=Direct(B))
+    frozen = Moves(location=B, duplicate_since=2.0, frozen=Direct(B))
 
     assert mobility.due(frozen, FREEZE) is None
     assert mobility.follow(frozen, B, B, Direct(B), FREEZE, 10_000.0) == frozen
 
 
 def test_a_mac_that_is_nowhere_is_forgotten_after_a_window_even_when_frozen() -> None:
-    frozen = Moves(place=B, times=(1.0, 2.0), duplicate_since=2.0, frozen=Direct(B))
+    frozen = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0, frozen=Direct(B))
 
     assert mobility.idle(frozen, FREEZE, 101.5) == Moves(B, (2.0,), 2.0, Direct(B))
     assert mobility.idle(frozen, FREEZE, 102.0) is None
@@ -61,6 +61,6 @@ def test_a_mac_that_is_nowhere_is_forgotten_after_a_window_even_when_frozen() ->
 @pytest.mark.parametrize("time", [0.1, 0.7, 1_000_000.3])
 def test_what_is_due_is_done_when_it_is_due_however_the_sums_round(time: float) -> None:
     rule = DuplicateConfig(moves=2, window_s=180.1)
-    moved = Moves(place=B, times=(time,))
+    moved = Moves(location=B, times=(time,))
 
     assert mobility.follow(moved, B, B, Direct(B), rule, mobility.due(moved, rule)) is None

@@ -11,6 +11,7 @@ FRR's, as for remote routes.
 from dataclasses import dataclass
 
 import pytest
+from vtep.projection.leaf import Leaf
 
 from tests.lab import wire
 from tests.lab.lines import Lines
@@ -21,7 +22,6 @@ from vtep.intent import Candidate, Intent, candidates_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.projection.leaf import Listener
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.steps import run_to_end
@@ -47,12 +47,12 @@ import_rt = ["65000:100"]
 """
 
 
-class Leaf:
+class Rig:
     """A listener that may announce, with the words of this file."""
 
     def __init__(self, toml: str = LEAF) -> None:
-        self.listener = Listener(config.parse(toml), 0.0)
-        self.listener.may_announce(frozenset({VNI}))
+        self.leaf = Leaf(config.parse(toml), 0.0)
+        self.leaf.set_advertising(frozenset({VNI}))
         self.now = 0.0
         self._lines = Lines()
 
@@ -65,18 +65,18 @@ class Leaf:
         return self.judge()
 
     def judge(self) -> Intent:
-        return self.listener.judge(self.now)
+        return self.leaf.judge(self.now)
 
     def _happen(self, words: list[str]) -> None:
         match words:
             case ["mute"]:
-                self.listener.may_announce(frozenset())
+                self.leaf.set_advertising(frozenset())
             case ["voice"]:
-                self.listener.may_announce(frozenset({VNI}))
+                self.leaf.set_advertising(frozenset({VNI}))
             case ["-L"]:
-                self.listener.hear_stations([], [KEY])
+                self.leaf.learn_stations([], [KEY])
             case ["L", *how]:
-                self.listener.hear_stations([station(*how)])
+                self.leaf.learn_stations([station(*how)])
             case [route, *how]:
                 self._hear(route[0], NAMES[route[1]], how)
 
@@ -90,7 +90,7 @@ class Leaf:
             extended=(wire.default_gateway(),) if "G" in how else (),
         )
         line = self._lines.announce(vtep, route) if sign == "+" else self._lines.withdraw(vtep, route.nlri)
-        self.listener.hear([line], self.now)
+        self.leaf.receive([line], self.now)
 
 
 def station(*how: str, port: str = "swp1") -> Station:
@@ -175,7 +175,7 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_station_among_routes(case: Case) -> None:
-    intent = Leaf().play(case.events)
+    intent = Rig().play(case.events)
 
     told = at_home(intent)
     assert (own(intent), row(intent)) == (case.own, case.row)
@@ -184,18 +184,18 @@ def test_a_station_among_routes(case: Case) -> None:
 
 
 def test_a_station_is_told_with_its_port_and_as_the_route_it_is_announced_by() -> None:
-    told = at_home(Leaf().play("+A s1 L"))
+    told = at_home(Rig().play("+A s1 L"))
 
     assert told is not None
     assert (told.port, str(told.vtep), str(told.rd), told.label, told.seq) == ("swp1", SELF, f"{SELF}:100", 100, 2)
 
 
 def test_another_port_is_no_move() -> None:
-    leaf = Leaf()
-    before = leaf.play("+A s1 L")
+    rig = Rig()
+    before = rig.play("+A s1 L")
 
-    leaf.listener.hear_stations([station(port="swp2")])
-    after = leaf.judge()
+    rig.leaf.learn_stations([station(port="swp2")])
+    after = rig.judge()
 
     told = at_home(after)
     assert told is not None
@@ -203,141 +203,141 @@ def test_another_port_is_no_move() -> None:
 
 
 def test_what_changed_about_a_station_is_no_sign_that_it_is_here() -> None:
-    leaf = Leaf()
-    lost = leaf.play("L +A s1")
+    rig = Rig()
+    lost = rig.play("L +A s1")
 
-    leaf.listener.hear_stations([], changed=[station("/ip1")])
+    rig.leaf.learn_stations([], changed=[station("/ip1")])
 
-    assert (own(lost), own(leaf.judge())) == ("-", "-")
-    assert own(leaf.play("L /ip1")) == "s2 /ip1"
+    assert (own(lost), own(rig.judge())) == ("-", "-")
+    assert own(rig.play("L /ip1")) == "s2 /ip1"
 
 
 def test_what_changed_about_a_station_that_is_here_is_announced() -> None:
-    leaf = Leaf()
-    leaf.play("+A s1 L")
+    rig = Rig()
+    rig.play("+A s1 L")
 
-    leaf.listener.hear_stations([], changed=[station("/ip1")])
-    with_address = own(leaf.judge())
-    leaf.listener.hear_stations([], changed=[station("S")])
+    rig.leaf.learn_stations([], changed=[station("/ip1")])
+    with_address = own(rig.judge())
+    rig.leaf.learn_stations([], changed=[station("S")])
 
-    assert (with_address, own(leaf.judge())) == ("s2 /ip1", "s0 S")
+    assert (with_address, own(rig.judge())) == ("s2 /ip1", "s0 S")
 
 
 def test_what_changed_about_an_unknown_station_makes_it_known() -> None:
-    leaf = Leaf()
+    rig = Rig()
 
-    leaf.listener.hear_stations([], changed=[station("/ip1")])
+    rig.leaf.learn_stations([], changed=[station("/ip1")])
 
-    assert own(leaf.judge()) == "s0 /ip1"
+    assert own(rig.judge()) == "s0 /ip1"
 
 
 def test_what_left_and_was_heard_at_once_came_anew() -> None:
-    leaf = Leaf()
-    leaf.play("L +B s0")
+    rig = Rig()
+    rig.play("L +B s0")
 
-    leaf.listener.hear_stations([station()], [KEY])
+    rig.leaf.learn_stations([station()], [KEY])
 
-    assert own(leaf.judge()) == "s1"
+    assert own(rig.judge()) == "s1"
 
 
 def test_the_sequence_of_an_earlier_life_is_the_one_to_begin_with() -> None:
-    leaf = Leaf()
-    leaf.listener.told_before({KEY: 4})
+    rig = Rig()
+    rig.leaf.remember_advertised({KEY: 4})
 
-    assert own(leaf.play("L")) == "s4"
-    assert own(leaf.play("+A s4 -L L")) == "s5"
+    assert own(rig.play("L")) == "s4"
+    assert own(rig.play("+A s4 -L L")) == "s5"
 
 
 def test_a_lost_station_whose_winner_left_is_looked_for_once() -> None:
-    leaf = Leaf()
+    rig = Rig()
 
-    leaf.play("L +A s1")
-    before = leaf.listener.take_astray()
-    leaf.play("-A")
+    rig.play("L +A s1")
+    before = rig.leaf.take_unverified()
+    rig.play("-A")
 
-    assert (before, leaf.listener.take_astray(), leaf.listener.take_astray()) == ([], [KEY], [])
+    assert (before, rig.leaf.take_unverified(), rig.leaf.take_unverified()) == ([], [KEY], [])
 
 
-def test_a_remote_neighbour_row_yields_to_the_address_of_a_station_and_comes_back() -> None:
-    leaf = Leaf()
+def test_a_remote_neighbor_row_yields_to_the_address_of_a_station_and_comes_back() -> None:
+    rig = Rig()
     ip = Ip.parse(IPS["/ip1"])
     other = wire.Instance(A).mac("02:00:00:00:00:02", IPS["/ip1"], seq=3)
-    leaf.listener.hear([Lines().announce(A, other)], 0.0)
-    remote = leaf.judge()
+    rig.leaf.receive([Lines().announce(A, other)], 0.0)
+    remote = rig.judge()
 
-    here = leaf.play("L /ip1")
-    gone = leaf.play("-L")
+    here = rig.play("L /ip1")
+    gone = rig.play("-L")
 
     key = (VNI, ip)
     assert [len(intent.hosts.get(ip, ())) for intent in (remote, here, gone)] == [1, 0, 1]
     assert (here.touched_hosts, here.generation > remote.generation) == ((key,), True)
 
 
-def test_a_remote_neighbour_row_does_not_yield_to_a_station_that_lost() -> None:
-    leaf = Leaf()
+def test_a_remote_neighbor_row_does_not_yield_to_a_station_that_lost() -> None:
+    rig = Rig()
 
-    intent = leaf.play("L /ip1 +A s1 /ip1")
+    intent = rig.play("L /ip1 +A s1 /ip1")
 
     assert [str(host.mac) for host in intent.hosts[Ip.parse(IPS["/ip1"])]] == [str(M)]
 
 
 def test_a_station_of_a_vni_that_is_not_configured_does_not_count_until_it_is() -> None:
-    leaf = Leaf()
-    leaf.listener.may_announce(frozenset({VNI, Vni(300)}))
+    rig = Rig()
+    rig.leaf.set_advertising(frozenset({VNI, Vni(300)}))
 
-    leaf.listener.hear_stations([Station(Vni(300), M, "swp9")])
-    before = leaf.judge()
-    leaf.listener.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
-    after = leaf.judge()
+    rig.leaf.learn_stations([Station(Vni(300), M, "swp9")])
+    before = rig.judge()
+    rig.leaf.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
+    after = rig.judge()
 
     assert (len(before.own), set(before.announcing)) == (0, {VNI})
     assert ([key[0] for key, _ in after.own.unordered()], set(after.announcing)) == ([300], {VNI, 300})
 
 
 def test_a_vni_that_leaves_the_configuration_announces_nothing_until_it_is_back() -> None:
-    leaf = Leaf()
-    there = leaf.play("+A s1 L /ip1")
+    rig = Rig()
+    there = rig.play("+A s1 L /ip1")
 
-    leaf.listener.reconfigure(config.parse('[node]\nvtep = "10.0.0.99"\n'), 1.0)
-    without = leaf.judge()
-    leaf.listener.reconfigure(config.parse(LEAF), 2.0)
-    back = leaf.judge()
+    rig.leaf.reconfigure(config.parse('[node]\nvtep = "10.0.0.99"\n'), 1.0)
+    without = rig.judge()
+    rig.leaf.reconfigure(config.parse(LEAF), 2.0)
+    back = rig.judge()
 
     assert [own(intent) for intent in (there, without, back)] == ["s2 /ip1", "-", "s2 /ip1"]
     assert [set(intent.announcing) for intent in (there, without, back)] == [{VNI}, set(), {VNI}]
 
 
 def test_a_vni_that_shall_not_announce_does_not() -> None:
-    intent = Leaf(LEAF + "announce = false\n").play("L +A s1")
+    intent = Rig(LEAF + "announce = false\n").play("L +A s1")
 
     assert (own(intent), row(intent), set(intent.announcing)) == ("-", A, set())
 
 
 def test_the_leave_to_announce_is_a_change_of_meaning_even_where_nothing_was_heard() -> None:
-    leaf = Leaf()
-    before = leaf.judge()
+    rig = Rig()
+    before = rig.judge()
 
-    leaf.listener.may_announce(frozenset())
-    after = leaf.judge()
+    rig.leaf.set_advertising(frozenset())
+    after = rig.judge()
 
     assert (after.generation, set(after.announcing)) == (before.generation + 1, set())
-    assert leaf.judge() is after
+    assert rig.judge() is after
 
 
 def test_a_route_that_was_alone_does_not_hide_a_station() -> None:
     """A MAC's only route takes a shorter way through the judgement."""
-    leaf = Leaf()
+    rig = Rig()
     for events in ("+A s1", "L", "+A s1", "+A s9"):
-        intent = leaf.play(events)
+        intent = rig.play(events)
 
     assert (own(intent), row(intent)) == ("-", A)
 
 
 def test_a_full_vni_has_room_for_what_is_here() -> None:
-    leaf = Leaf(LEAF + "[limits]\nmacs_per_vni = 1\n")
-    leaf.listener.hear([Lines().announce(A, wire.Instance(A).mac("02:00:00:00:00:02"))], 0.0)
+    rig = Rig(LEAF + "[limits]\nmacs_per_vni = 1\n")
+    rig.leaf.receive([Lines().announce(A, wire.Instance(A).mac("02:00:00:00:00:02"))], 0.0)
 
-    assert own(leaf.play("L")) == "s0"
+    assert own(rig.play("L")) == "s0"
 
 
 # Duplicates
@@ -347,16 +347,16 @@ DUPLICATES = LEAF + '[duplicates]\nmoves = 2\nrecover_s = 30\naction = "{}"\n'
 
 
 def test_v80_moves_to_and_from_this_leaf_count() -> None:
-    intent = Leaf(DUPLICATES.format("warn")).play("L +A s1 L")
+    intent = Rig(DUPLICATES.format("warn")).play("L +A s1 L")
 
     assert [alert.kind for alert in intent.alerts[KEY]] == ["dup-warn"]
     assert own(intent) == "s2"
 
 
 def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_announced() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
+    rig = Rig(DUPLICATES.format("freeze"))
 
-    intent = leaf.play("+B s0 +A s1 +B s2 L")
+    intent = rig.play("+B s0 +A s1 +B s2 L")
 
     told = at_home(intent)
     assert told is not None
@@ -364,19 +364,19 @@ def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_announced() -> None:
 
 
 def test_a_frozen_row_stays_though_only_this_leaf_has_the_mac() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
+    rig = Rig(DUPLICATES.format("freeze"))
 
-    intent = leaf.play("+B s0 +A s1 +B s2 L -A -B")
+    intent = rig.play("+B s0 +A s1 +B s2 L -A -B")
 
     assert (own(intent), row(intent), intent.macs[KEY].reason) == ("-", B, "dup-frozen")
 
 
 def test_v81_a_duplicate_that_is_frozen_here_stays_announced_as_it_was() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
+    rig = Rig(DUPLICATES.format("freeze"))
 
-    frozen = leaf.play("L +A s1 L")
-    beaten = leaf.play("+A s9")
-    again = leaf.play("L")
+    frozen = rig.play("L +A s1 L")
+    beaten = rig.play("+A s9")
+    again = rig.play("L")
 
     told = at_home(beaten)
     assert told is not None
@@ -386,39 +386,39 @@ def test_v81_a_duplicate_that_is_frozen_here_stays_announced_as_it_was() -> None
 
 
 def test_v84_a_thaw_gives_the_mac_to_who_has_it_now() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
-    leaf.play("L +A s1 L +A s9")
+    rig = Rig(DUPLICATES.format("freeze"))
+    rig.play("L +A s1 L +A s9")
 
-    leaf.now = 30.0
-    intent = leaf.judge()
+    rig.now = 30.0
+    intent = rig.judge()
 
     assert (own(intent), row(intent)) == ("-", A)
 
 
 def test_v83_an_operator_frees_a_station_that_was_frozen_elsewhere() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
-    leaf.play("+B s0 +A s1 +B s2 L -A -B")
+    rig = Rig(DUPLICATES.format("freeze"))
+    rig.play("+B s0 +A s1 +B s2 L -A -B")
 
-    leaf.listener.clear_duplicates([KEY])
+    rig.leaf.clear_duplicates([KEY])
 
-    assert own(leaf.judge()) == "s3"
+    assert own(rig.judge()) == "s3"
 
 
 def test_a_duplicate_that_is_frozen_here_is_not_announced_anew_when_it_comes_back() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
-    leaf.play("L +A s1 L +A s9")
+    rig = Rig(DUPLICATES.format("freeze"))
+    rig.play("L +A s1 L +A s9")
 
-    without, back = leaf.play("-L"), leaf.play("L")
+    without, back = rig.play("-L"), rig.play("L")
 
     assert [(own(intent), row(intent)) for intent in (without, back)] == [("-", ""), ("s2", "")]
 
 
 def test_a_mac_that_is_frozen_where_nobody_has_it_is_nowhere() -> None:
-    leaf = Leaf(DUPLICATES.format("freeze"))
-    frozen = leaf.play("+B s0 +A s1 +B s2")
+    rig = Rig(DUPLICATES.format("freeze"))
+    frozen = rig.play("+B s0 +A s1 +B s2")
 
-    gone = leaf.play("-A -B")
-    here = leaf.play("L")
+    gone = rig.play("-A -B")
+    here = rig.play("L")
 
     assert [(own(intent), row(intent)) for intent in (frozen, gone, here)] == [("-", B), ("-", ""), ("-", "")]
 
@@ -426,7 +426,7 @@ def test_a_mac_that_is_frozen_where_nobody_has_it_is_nowhere() -> None:
 # The kernel's side
 
 
-class Written(Leaf):
+class Written(Rig):
     """A leaf whose intents are written to a kernel in memory, as the actor does it."""
 
     def __init__(self) -> None:
@@ -435,11 +435,11 @@ class Written(Leaf):
         self.kernel.add_bridge("br100")
         self.kernel.add_vxlan("vxlan100", VNI, Ip.parse(SELF), "br100")
         self.kernel.add_port("swp1", "br100")
-        self._engine = Engine(KINDS, KernelTarget(self.kernel, self.listener.config.vnis), Claims())
+        self._engine = Engine(KINDS, KernelTarget(self.kernel, self.leaf.config.vnis), Claims())
         run_to_end(self._engine.run(self.judge(), 0.0))
 
     def judge(self) -> Intent:
-        before = self.listener.intent
+        before = self.leaf.intent
         intent = super().judge()
         if intent is not before:
             scope = Scope(touched={kind.name: kind.touched(intent) for kind in KINDS}, hinted={"fdb": [KEY]})
@@ -455,68 +455,68 @@ class Written(Leaf):
 
 def test_v47_a_better_route_takes_the_row_of_a_station_when_announcing() -> None:
     """Before the picture is complete as well: what lost is known, and not only what came first."""
-    leaf = Written()
-    leaf.kernel.station_sends(M, "swp1")
-    leaf.play("L")
-    before = leaf.where()
+    rig = Written()
+    rig.kernel.station_sends(M, "swp1")
+    rig.play("L")
+    before = rig.where()
 
-    leaf.play("+A s0")
+    rig.play("+A s0")
 
-    assert (before, leaf.where(), leaf.listener.intent.complete) == ("swp1", "vxlan100", False)
+    assert (before, rig.where(), rig.leaf.intent.complete) == ("swp1", "vxlan100", False)
 
 
 def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
-    leaf = Written()
-    leaf.play("mute")
-    leaf.kernel.station_sends(M, "swp1")
-    leaf.play("L +A s1")
+    rig = Written()
+    rig.play("mute")
+    rig.kernel.station_sends(M, "swp1")
+    rig.play("L +A s1")
 
-    assert leaf.where() == "swp1"
+    assert rig.where() == "swp1"
 
 
 def test_v47_a_station_that_stayed_without_leave_gives_way_when_it_is_compared_and_loses() -> None:
     """After a start the routes are there before it is known that ExaBGP can announce, and the row need not change."""
-    leaf = Written()
-    leaf.play("mute")
-    leaf.kernel.station_sends(M, "swp1")
-    leaf.play("L +A s1 +B s0")
-    before = leaf.where()
+    rig = Written()
+    rig.play("mute")
+    rig.kernel.station_sends(M, "swp1")
+    rig.play("L +A s1 +B s0")
+    before = rig.where()
 
-    leaf.play("voice")
+    rig.play("voice")
 
-    assert (before, leaf.where()) == ("swp1", "vxlan100")
+    assert (before, rig.where()) == ("swp1", "vxlan100")
 
 
 def test_v47_a_sticky_route_takes_the_row_of_a_station_once_and_does_not_fight_for_it() -> None:
-    leaf = Written()
-    leaf.play("+A S s0")
+    rig = Written()
+    rig.play("+A S s0")
     found = []
     for _ in range(3):
-        leaf.kernel.station_sends(M, "swp1")
-        leaf.play("L")
-        found.append(leaf.where())
+        rig.kernel.station_sends(M, "swp1")
+        rig.play("L")
+        found.append(rig.where())
 
     assert found == ["vxlan100", "swp1", "swp1"]
 
 
 def test_v47_that_one_route_beat_another_says_nothing_about_the_station() -> None:
-    leaf = Written()
-    leaf.play("mute")
-    leaf.kernel.station_sends(M, "swp1")
+    rig = Written()
+    rig.play("mute")
+    rig.kernel.station_sends(M, "swp1")
     lines = Lines()
 
-    leaf.listener.hear([lines.announce(vtep, wire.Instance(vtep).mac(str(M))) for vtep in (A, B)], 0.0)
-    intent = leaf.judge()
+    rig.leaf.receive([lines.announce(vtep, wire.Instance(vtep).mac(str(M))) for vtep in (A, B)], 0.0)
+    intent = rig.judge()
 
-    assert (row(intent), leaf.where()) == (A, "swp1")
+    assert (row(intent), rig.where()) == (A, "swp1")
 
 
 def test_v47_a_station_that_roams_in_takes_the_mac_and_leaves_no_row_of_ours() -> None:
-    leaf = Written()
-    leaf.play("+A s0")
-    remote = leaf.where()
-    leaf.kernel.station_sends(M, "swp1")
+    rig = Written()
+    rig.play("+A s0")
+    remote = rig.where()
+    rig.kernel.station_sends(M, "swp1")
 
-    intent = leaf.play("L")
+    intent = rig.play("L")
 
-    assert (remote, leaf.where(), own(intent), len(intent.macs)) == ("vxlan100", "swp1", "s1", 0)
+    assert (remote, rig.where(), own(intent), len(intent.macs)) == ("vxlan100", "swp1", "s1", 0)

@@ -21,7 +21,7 @@ from tests.lab.lines import Lines
 from vtep.addr import ZERO_MAC, Esi, Ip, Mac
 from vtep.app.replay import Replay
 from vtep.config import file as config
-from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Half, Neighbor, Verb
 
 A, B, C, SELF = "10.0.0.1", "10.0.0.2", "10.0.0.10", "10.0.0.99"
 NAMES = {"A": A, "B": B, "C": C}
@@ -267,29 +267,30 @@ def test_v35_a_long_lived_stale_sticky_route_loses() -> None:
 
 
 def test_v39_an_own_address_that_changes_judges_everything_anew() -> None:
-    from vtep.projection.leaf import Listener
+    from vtep.projection.leaf import Leaf
 
     ours, theirs = config.parse(LEAF), config.parse(LEAF.replace("10.0.0.99", A))
-    listener = Listener(ours, 0.0)
-    listener.hear(lines_of("+A s1"), 0.0)
-    with_row = listener.judge(0.0)
+    leaf = Leaf(ours, 0.0)
+    leaf.receive(lines_of("+A s1"), 0.0)
+    with_row = leaf.judge(0.0)
 
-    listener.reconfigure(theirs, 1.0)
-    without_row = listener.judge(1.0)
-    listener.reconfigure(ours, 2.0)
+    leaf.reconfigure(theirs, 1.0)
+    without_row = leaf.judge(1.0)
+    leaf.reconfigure(ours, 2.0)
 
-    assert (len(with_row.macs), len(without_row.macs), len(listener.judge(2.0).macs)) == (1, 0, 1)
+    assert (len(with_row.macs), len(without_row.macs), len(leaf.judge(2.0).macs)) == (1, 0, 1)
 
 
 def test_v40_a_mac_of_our_own_devices_is_refused() -> None:
+    from vtep.projection.leaf import Leaf
+
     from vtep.intent import candidates_of
-    from vtep.projection.leaf import Listener
 
-    listener = Listener(config.parse(LEAF), 0.0)
-    listener.hear(lines_of("+A s1"), 0.0)
-    listener.learn_own_macs(frozenset({Mac.parse(M)}))
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.receive(lines_of("+A s1"), 0.0)
+    leaf.learn_own_macs(frozenset({Mac.parse(M)}))
 
-    intent = listener.judge(0.0)
+    intent = leaf.judge(0.0)
 
     assert [candidate.reason for candidate in candidates_of(intent, Mac.parse(M))] == ["self-mac"]
     assert len(intent.macs) == 0
@@ -306,10 +307,10 @@ def test_v44_a_malformed_nlri_costs_no_other_route() -> None:
 
 
 def test_v46_the_label_is_the_raw_24_bits() -> None:
-    leaf = LEAF.replace("vni = 100", "vni = 1000").replace("65000:100", "65000:1000")
+    rig = LEAF.replace("vni = 100", "vni = 1000").replace("65000:100", "65000:1000")
     route = wire.Instance(A, vni=0x0003E8, targets=("65000:1000",)).mac(M)
 
-    result = play([Lines().announce(A, route)], leaf)
+    result = play([Lines().announce(A, route)], rig)
 
     assert [row["vni"] for row in result["macs"]] == [1000]
 
@@ -327,14 +328,14 @@ def test_v54_one_mac_in_two_vnis_is_two_rows() -> None:
 
 
 def test_v60_configuring_an_unknown_vni_makes_its_row_without_bgp() -> None:
-    from vtep.projection.leaf import Listener
+    from vtep.projection.leaf import Leaf
 
-    listener = Listener(config.parse(LEAF), 0.0)
-    listener.hear([Lines().announce(A, one(vni=300, targets=("65000:300",)))], 0.0)
-    before = listener.judge(0.0)
-    listener.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.receive([Lines().announce(A, one(vni=300, targets=("65000:300",)))], 0.0)
+    before = leaf.judge(0.0)
+    leaf.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
 
-    assert (len(before.macs), len(listener.judge(1.0).macs)) == (0, 1)
+    assert (len(before.macs), len(leaf.judge(1.0).macs)) == (0, 1)
 
 
 # Segments: decided here, not yet as groups in the kernel
@@ -463,14 +464,14 @@ def test_v66_a_mac_that_left_our_segment_is_followed() -> None:
 
 
 def test_v66_a_port_that_stops_forwarding_gives_the_mac_away_without_bgp() -> None:
-    from vtep.projection.leaf import Listener
+    from vtep.projection.leaf import Leaf
 
-    listener = Listener(config.parse(OURS), 0.0)
-    listener.hear([on_segment(Lines(), A, 1)], 0.0)
-    counts = [len(listener.judge(0.0).macs)]
-    for leaf in (IDLE, OURS):
-        listener.reconfigure(config.parse(leaf), 1.0)
-        counts.append(len(listener.judge(1.0).macs))
+    leaf = Leaf(config.parse(OURS), 0.0)
+    leaf.receive([on_segment(Lines(), A, 1)], 0.0)
+    counts = [len(leaf.judge(0.0).macs)]
+    for rig in (IDLE, OURS):
+        leaf.reconfigure(config.parse(rig), 1.0)
+        counts.append(len(leaf.judge(1.0).macs))
 
     assert counts == [0, 1, 0]
 
@@ -481,7 +482,7 @@ class Proxied:
     told: tuple[tuple[str, int, bool], ...]
     row: str
     reason: str
-    leaf: str = IDLE
+    rig: str = IDLE
 
 
 PROXIED = (
@@ -502,7 +503,7 @@ def test_v68_of_equal_sequences_on_a_segment_of_ours(case: Proxied) -> None:
     events = [on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in case.told]
 
     for order in (events, events[::-1]):
-        result = play(order, case.leaf)
+        result = play(order, case.rig)
         assert (rows(result), reason_of(result)) == ({M: case.row}, case.reason)
 
 
@@ -510,23 +511,24 @@ D = "10.0.0.20"
 
 
 @pytest.mark.parametrize(
-    ("leaf", "reasons"),
+    ("rig", "reasons"),
     [
         (IDLE, {A: "non-proxy", B: "non-proxy", C: "same-es", D: "same-es"}),
         (LEAF, {A: "same-es", B: "same-es", C: "same-es", D: "same-es"}),
     ],
     ids=["ours", "not ours"],
 )
-def test_v68_each_is_told_why_it_won_or_lost(leaf: str, reasons: dict[str, str]) -> None:
+def test_v68_each_is_told_why_it_won_or_lost(rig: str, reasons: dict[str, str]) -> None:
+    from vtep.projection.leaf import Leaf
+
     from vtep.intent import candidates_of
-    from vtep.projection.leaf import Listener
 
     lines = Lines()
     told = ((A, 1, True), (B, 1, False), (C, 0, False), (D, 0, True))
-    listener = Listener(config.parse(leaf), 0.0)
-    listener.hear([on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in told], 0.0)
+    leaf = Leaf(config.parse(rig), 0.0)
+    leaf.receive([on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in told], 0.0)
 
-    candidates = candidates_of(listener.judge(0.0), Mac.parse(M))
+    candidates = candidates_of(leaf.judge(0.0), Mac.parse(M))
 
     assert {str(one.vtep): one.reason for one in candidates} == reasons
     assert [str(one.vtep) for one in candidates if one.verdict == "won"] == [B]
@@ -609,28 +611,29 @@ def test_a_frozen_mac_that_comes_back_elsewhere_waits() -> None:
 
 
 def test_v83_an_operator_frees_a_frozen_mac_in_one_step() -> None:
-    from vtep.addr import Mac, Vni
-    from vtep.projection.leaf import Listener
+    from vtep.projection.leaf import Leaf
 
-    listener = Listener(config.parse(FREEZE), 0.0)
+    from vtep.addr import Mac, Vni
+
+    leaf = Leaf(config.parse(FREEZE), 0.0)
     for now, line in enumerate(bounce(Lines(), 6)):
-        listener.hear([line], float(now))
-        frozen = listener.judge(float(now))
+        leaf.receive([line], float(now))
+        frozen = leaf.judge(float(now))
     key = (Vni(100), Mac.parse(M))
 
-    listener.clear_duplicates([key])
-    freed = listener.judge(8.0)
+    leaf.clear_duplicates([key])
+    freed = leaf.judge(8.0)
 
     assert [str(intent.macs[key].via.vtep) for intent in (frozen, freed)] == [B, A]
     assert (freed.generation, freed.moves.get(key), freed.alerts.get(key)) == (frozen.generation + 1, None, None)
 
 
 def test_v84_a_frozen_mac_thaws_after_its_time() -> None:
-    leaf = FREEZE + "recover_s = 30\n"
+    rig = FREEZE + "recover_s = 30\n"
     frozen_since = 5
     events = bounce(Lines(), 6)
 
-    before, after = play(events, leaf, until=frozen_since + 29 - 6), play(events, leaf, until=frozen_since + 30 - 6)
+    before, after = play(events, rig, until=frozen_since + 29 - 6), play(events, rig, until=frozen_since + 30 - 6)
 
     assert (rows(before), rows(after)) == ({M: B}, {M: A})
     assert (alerts(before), alerts(after)) == (["dup-frozen"], [])
@@ -643,8 +646,9 @@ def test_a_warning_ends_when_the_mac_rests_for_a_window() -> None:
 
 def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
+    from vtep.projection.leaf import Leaf
+
     from vtep.projection import draft
-    from vtep.projection.leaf import Listener
 
     monkeypatch.setattr(draft, "DUE_AT_ONCE", 2)
     macs = [f"02:00:00:00:00:{number:02x}" for number in range(5)]
@@ -652,15 +656,15 @@ def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.
         Lines().announce((A, B)[seq % 2], *(wire.Instance((A, B)[seq % 2]).mac(mac, seq=seq) for mac in macs))
         for seq in range(6)
     ]
-    listener = Listener(config.parse(LEAF), 0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
     for line in storm:
-        listener.hear([line], 0.0)
-        listener.judge(0.0)
+        leaf.receive([line], 0.0)
+        leaf.judge(0.0)
 
-    warned, due = [], listener.intent.due
+    warned, due = [], leaf.intent.due
     while due is not None and len(warned) < 9:
-        warned.append(len(listener.judge(due).alerts))
-        due = listener.intent.due
+        warned.append(len(leaf.judge(due).alerts))
+        due = leaf.intent.due
 
     assert warned == [3, 1, 0]
     assert (alerts(play(storm)), alerts(play(storm, until=181))) == (["dup-warn"] * 5, [])
@@ -703,11 +707,11 @@ def test_a_move_across_a_moment_without_any_route_counts_for_a_mac_that_moves() 
 
 def test_a_full_vni_refuses_new_macs_and_takes_them_when_there_is_room() -> None:
     lines = Lines()
-    leaf = LEAF + "[limits]\nmacs_per_vni = 1\n"
+    rig = LEAF + "[limits]\nmacs_per_vni = 1\n"
     first, second = (wire.Instance(A).mac(f"02:00:00:00:00:0{number}") for number in (1, 2))
     events = [lines.announce(A, first), lines.announce(A, second)]
 
-    full, freed = play(events, leaf), play([*events, lines.withdraw(A, first.nlri)], leaf)
+    full, freed = play(events, rig), play([*events, lines.withdraw(A, first.nlri)], rig)
 
     assert (list(rows(full)), [refused["reason"] for refused in full["refused"]]) == ([M], ["limit"])
     assert (list(rows(freed)), freed["refused"]) == (["02:00:00:00:00:02"], [])
@@ -732,7 +736,7 @@ def troubles(run: Replay) -> list[str]:
 
 def test_v32_a_static_row_on_an_access_port_is_not_taken_over() -> None:
     run = leaf_with_port("h0")
-    static = Neighbour(Verb.CREATE, index(run, "h0"), Mac.parse(M), NTF_MASTER, NUD_NOARP)
+    static = Neighbor(Verb.CREATE, index(run, "h0"), Mac.parse(M), NTF_MASTER, NUD_NOARP)
     assert run.kernel.send([static]) == []
     run.kernel.writes = 0
 
@@ -743,14 +747,15 @@ def test_v32_a_static_row_on_an_access_port_is_not_taken_over() -> None:
 
 
 def test_v34_a_gateway_mac_that_is_our_own_is_refused() -> None:
+    from vtep.projection.leaf import Leaf
+
     from vtep.intent import candidates_of
-    from vtep.projection.leaf import Listener
 
-    listener = Listener(config.parse(LEAF), 0.0)
-    listener.learn_own_macs(frozenset({Mac.parse(M)}))
-    listener.hear(lines_of("+A G s-"), 0.0)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.learn_own_macs(frozenset({Mac.parse(M)}))
+    leaf.receive(lines_of("+A G s-"), 0.0)
 
-    intent = listener.judge(0.0)
+    intent = leaf.judge(0.0)
 
     assert ([found.reason for found in candidates_of(intent, Mac.parse(M))], len(intent.macs)) == (["self-mac"], 0)
 
@@ -768,7 +773,7 @@ def test_v47_a_route_that_was_there_before_the_station_was_heard_waits() -> None
 
 def test_v48_an_operators_row_on_the_vxlan_port_is_neither_written_nor_deleted() -> None:
     run = leaf_with_port("h0")
-    theirs = Neighbour(Verb.CREATE, index(run, "vxlan100"), Mac.parse(M), NTF_SELF, NUD_PERMANENT, dst=Ip.parse(C))
+    theirs = Neighbor(Verb.CREATE, index(run, "vxlan100"), Mac.parse(M), NTF_SELF, NUD_PERMANENT, dst=Ip.parse(C))
     assert run.kernel.send([theirs]) == []
     before = run.kernel.get(index(run, "vxlan100"), Mac.parse(M), Half.VXLAN)
     run.kernel.writes = 0
@@ -783,8 +788,8 @@ def test_v48_an_operators_row_on_the_vxlan_port_is_neither_written_nor_deleted()
 # The tools of this file
 
 
-def play(lines: Iterable[bytes], leaf: str = LEAF, until: float = 0.0) -> dict[str, Any]:
-    run = Replay(config.parse(leaf))
+def play(lines: Iterable[bytes], rig: str = LEAF, until: float = 0.0) -> dict[str, Any]:
+    run = Replay(config.parse(rig))
     for line in lines:
         run.feed(line)
     run.wait(until)
@@ -915,7 +920,7 @@ def test_v96_a_foreign_flood_row_is_left_alone_and_does_not_stop_the_others() ->
     lines = Lines()
     run = Replay(config.parse(LEAF))
     port = run.kernel.links().by_name["vxlan100"].index
-    assert run.kernel.send([Neighbour(Verb.APPEND, port, ZERO_MAC, NTF_SELF, NUD_PERMANENT, Ip.parse(B))]) == []
+    assert run.kernel.send([Neighbor(Verb.APPEND, port, ZERO_MAC, NTF_SELF, NUD_PERMANENT, Ip.parse(B))]) == []
     ours, theirs = wire.Instance(A).flood(), wire.Instance(B).flood()
 
     def there() -> set[str]:
@@ -931,9 +936,9 @@ def test_v96_a_foreign_flood_row_is_left_alone_and_does_not_stop_the_others() ->
 
 
 def test_v97_an_ipv6_endpoint() -> None:
-    far, leaf = "2001:db8::1", LEAF.replace('"10.0.0.99"', '"2001:db8::99"')
+    far, rig = "2001:db8::1", LEAF.replace('"10.0.0.99"', '"2001:db8::99"')
 
-    result = play([Lines().announce(A, wire.Instance(far, rd="65000:1").flood())], leaf)
+    result = play([Lines().announce(A, wire.Instance(far, rd="65000:1").flood())], rig)
 
     assert (floods(result), result["counters"]["writes"]) == ([(100, far)], 1)
 
@@ -981,9 +986,9 @@ def test_an_imet_is_refused_for_the_reasons_for_which_a_mac_is(route: wire.Route
 
 
 def test_a_vni_without_floods_takes_none_and_refuses_none() -> None:
-    leaf = LEAF.replace("vni = 100", "vni = 100\nflood = false")
+    rig = LEAF.replace("vni = 100", "vni = 100\nflood = false")
 
-    result = play([Lines().announce(A, wire.Instance(A).flood())], leaf)
+    result = play([Lines().announce(A, wire.Instance(A).flood())], rig)
 
     assert (floods(result), refused_floods(result)) == ([], [])
 
@@ -1004,15 +1009,15 @@ def test_a_downstream_vni_is_flooded_to_under_the_number_that_the_far_end_gave()
 
 def test_two_labels_of_one_vtep_are_one_row() -> None:
     lines = Lines()
-    leaf = LEAF.replace("vni = 100", "vni = 100\ndownstream_vni = true")
+    rig = LEAF.replace("vni = 100", "vni = 100\ndownstream_vni = true")
     routes = [with_pmsi(A, wire.pmsi_tunnel(label, Ip.parse(A)), rd=f"65000:{label}") for label in (5000, 6000)]
 
-    result = play([lines.announce(A, route) for route in routes], leaf)
+    result = play([lines.announce(A, route) for route in routes], rig)
 
     assert (floods(result), result["counters"]["writes"]) == ([(100, A)], 1)
 
 
-# Neighbours
+# Neighbors
 
 IP2, IP6 = "172.16.0.2", "2001:db8:1::1"
 M2 = "02:00:00:00:00:02"
@@ -1063,20 +1068,20 @@ def test_v102_the_router_flag_is_carried(extended: tuple[bytes, ...], router: bo
 
 
 def test_a_vni_without_neighbors_takes_none_and_keeps_the_mac() -> None:
-    leaf = LEAF.replace("vni = 100", "vni = 100\nneighbors = false")
+    rig = LEAF.replace("vni = 100", "vni = 100\nneighbors = false")
 
-    result = play([Lines().announce(A, wire.Instance(A).mac(M, IP1))], leaf)
+    result = play([Lines().announce(A, wire.Instance(A).mac(M, IP1))], rig)
 
     assert (rows(result), neighbors(result)) == ({M: A}, [])
 
 
-def test_a_refused_route_gives_no_neighbour() -> None:
+def test_a_refused_route_gives_no_neighbor() -> None:
     result = play([Lines().announce(A, wire.Instance(A, targets=("65000:999",)).mac(M, IP1))])
 
     assert neighbors(result) == []
 
 
-def test_one_address_in_two_vnis_is_two_neighbours() -> None:
+def test_one_address_in_two_vnis_is_two_neighbors() -> None:
     lines = Lines()
     other = wire.Instance(B, vni=200, targets=("65000:200",)).mac(M2, IP1)
 
@@ -1085,7 +1090,7 @@ def test_one_address_in_two_vnis_is_two_neighbours() -> None:
     assert neighbors(result) == [(100, IP1, M), (200, IP1, M2)]
 
 
-def test_addresses_of_both_families_of_one_mac_are_two_neighbours() -> None:
+def test_addresses_of_both_families_of_one_mac_are_two_neighbors() -> None:
     routes = [wire.Instance(A).mac(M, ip) for ip in (IP6, IP2)]
 
     result = play([Lines().announce(A, *routes)])

@@ -3,7 +3,7 @@
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.mac_ip import MacIp
-from vtep.projection.winner import Place, choose
+from vtep.projection.winner import Location, choose
 
 A = Ip.parse("10.0.0.1")
 PEER = Ip.parse("10.9.0.1")
@@ -20,12 +20,12 @@ def route(*, seq: int = 0, rd: int = 1, label: int = 100, **attributes) -> MacIp
     )
 
 
-def place(*routes: MacIp, encapsulation: int | None = None) -> Place:
-    return Place(list(routes), A, None, Vni(encapsulation) if encapsulation else None, spread=False)
+def location(*routes: MacIp, encapsulation: int | None = None) -> Location:
+    return Location(list(routes), A, None, Vni(encapsulation) if encapsulation else None, spread=False)
 
 
 def test_one_vtep_with_two_encapsulations_has_a_fixed_order() -> None:
-    low, high = (place(route(label=label), encapsulation=label) for label in (5000, 5001))
+    low, high = (location(route(label=label), encapsulation=label) for label in (5000, 5001))
 
     for arrival in ((low, high), (high, low)):
         winner, reason, losers = choose(arrival)
@@ -33,11 +33,11 @@ def test_one_vtep_with_two_encapsulations_has_a_fixed_order() -> None:
 
 
 def test_the_sequence_of_a_place_is_the_highest_of_its_routes() -> None:
-    assert place(route(seq=1, rd=1), route(seq=7, rd=2)).seq == 7
+    assert location(route(seq=1, rd=1), route(seq=7, rd=2)).seq == 7
 
 
 def test_a_long_lived_stale_route_lends_its_place_nothing() -> None:
-    mixed = place(route(seq=9, rd=1, llgr_stale=True, sticky=True), route(seq=1, rd=2))
+    mixed = location(route(seq=9, rd=1, llgr_stale=True, sticky=True), route(seq=1, rd=2))
 
     assert (mixed.llgr_stale, mixed.fixed, mixed.seq) == (False, False, 1)
 
@@ -45,4 +45,4 @@ def test_a_long_lived_stale_route_lends_its_place_nothing() -> None:
 def test_the_route_that_speaks_for_a_place_does_not_depend_on_arrival() -> None:
     one, two = route(rd=1), route(rd=2)
 
-    assert place(two, one).routes == place(one, two).routes == [one, two]
+    assert location(two, one).routes == location(one, two).routes == [one, two]

@@ -18,7 +18,7 @@ from vtep.reconcile.claims import Claim
 from vtep.reconcile.engine import DUMP_ROWS_MAX
 from vtep.reconcile.report import Report, Trouble, Troubles
 from vtep.reconcile.retry import Backlog, Class
-from vtep.store.sharded import Parted
+from vtep.store.sharded import ShardedDict
 
 
 class AtOnce(ThreadPoolExecutor):
@@ -39,9 +39,9 @@ class Passes:
             SimpleNamespace(name="fdb", touched=lambda intent: intent.touched, reads_back=True),
             SimpleNamespace(name="flood", touched=lambda intent: intent.touched_floods, reads_back=False),
         )
-        self.claims: Parted = Parted()
+        self.claims: ShardedDict = ShardedDict()
         self.ledger = SimpleNamespace(
-            claims=lambda name: self.claims if name == "fdb" else Parted(),
+            claims=lambda name: self.claims if name == "fdb" else ShardedDict(),
             confirmed=lambda name: {0: sum(claim.confirmed for claim in self.claims.values() if name == "fdb")},
         )
         self.backlog = Backlog()
@@ -60,10 +60,10 @@ class Passes:
         self.known: set[str] = set()
         self.meanwhile = lambda: None
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         self.doubts += 1
 
-    def doubt_ground(self) -> None:
+    def suspect_attachments(self) -> None:
         self.ground_doubts += 1
 
     def knows(self, kind: str, key: str) -> bool:

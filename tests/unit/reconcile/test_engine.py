@@ -16,7 +16,7 @@ from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.wire.neighbor import Verb
 from vtep.reconcile.claims import Alike, Claim, Claims
-from vtep.reconcile.contract import Change, Ground
+from vtep.reconcile.contract import Attachments, Change
 from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Engine, Scope
 from vtep.reconcile.judged import Lot, gather
 from vtep.reconcile.steps import run_to_end
@@ -293,8 +293,8 @@ def test_a_row_that_was_refused_twice_on_its_way_is_still_ours(leaf: Leaf) -> No
     leaf.want({M: A})
     leaf.pass_()
     refuse(leaf, errno.EBUSY)
-    for place in ((B, 1), (L and A, 2), (B, 3)):
-        leaf.want({M: place})
+    for domain in ((B, 1), (L and A, 2), (B, 3)):
+        leaf.want({M: domain})
         leaf.pass_()
     refuse(leaf, 0)
 
@@ -685,7 +685,7 @@ def test_messages_alike_stand_together_and_those_of_one_change_in_their_order() 
     kind = SimpleNamespace(spell=lambda change, _: spellings["".join(change.keys)])
     changes = [Change("delete", tuple(keys), None) for keys in spellings]
 
-    messages, owner = spelled_in_turns(kind, changes, Ground({}, {}))
+    messages, owner = spelled_in_turns(kind, changes, Attachments({}, {}))
 
     assert messages == ["m1", "n1", "o1", "p1", "m2", "n2", "p2", "p3"]
     assert owner == [0, 1, 2, 3, 0, 1, 3, 3]

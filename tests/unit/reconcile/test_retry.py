@@ -134,8 +134,8 @@ def test_rearming_concerns_all_or_those_that_it_is_about() -> None:
     for key in "lmn":
         refuse(backlog, key, kind=Class.PERMANENT)
 
-    backlog.rearm(lambda place: place[1] == "m")
-    assert [place[1] for place, _ in backlog.refused()] == ["l", "n"]
+    backlog.rearm(lambda domain: domain[1] == "m")
+    assert [domain[1] for domain, _ in backlog.refused()] == ["l", "n"]
 
     backlog.rearm()
     assert list(backlog.refused()) == []

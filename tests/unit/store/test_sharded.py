@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtep.store.sharded import DROPPED_MAX, PARTS, Parted
+from vtep.store.sharded import DROPPED_MAX, PARTS, ShardedDict
 
 KEYS = st.binary(max_size=1)
 CHANGES = st.lists(st.tuples(KEYS, st.none() | st.integers()))
@@ -11,7 +11,7 @@ CHANGES = st.lists(st.tuples(KEYS, st.none() | st.integers()))
 
 @given(CHANGES, KEYS)
 def test_it_holds_what_a_dictionary_would(changes: list[tuple[bytes, int | None]], asked: bytes) -> None:
-    parted: Parted[bytes, int] = Parted()
+    parted: ShardedDict[bytes, int] = ShardedDict()
     usual: dict[bytes, int] = {}
 
     for key, value in changes:
@@ -28,7 +28,7 @@ def test_it_holds_what_a_dictionary_would(changes: list[tuple[bytes, int | None]
 
 
 def test_its_parts_are_about_as_large_as_one_another() -> None:
-    parted: Parted[bytes, bool] = Parted()
+    parted: ShardedDict[bytes, bool] = ShardedDict()
     for number in range(1000 * PARTS):
         parted[number.to_bytes(6)] = True
 
@@ -38,7 +38,7 @@ def test_its_parts_are_about_as_large_as_one_another() -> None:
 
 
 def test_it_goes_some_thousands_of_keys_at_a_time() -> None:
-    parted: Parted[bytes, bool] = Parted()
+    parted: ShardedDict[bytes, bool] = ShardedDict()
     for number in range(10 * DROPPED_MAX):
         parted[number.to_bytes(6)] = True
 
@@ -48,7 +48,7 @@ def test_it_goes_some_thousands_of_keys_at_a_time() -> None:
 
 
 def test_a_few_keys_go_at_once() -> None:
-    parted: Parted[bytes, bool] = Parted()
+    parted: ShardedDict[bytes, bool] = ShardedDict()
     parted[b"key"] = True
 
     assert list(parted.drop()) == []

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vtep.addr import NO_SEGMENT, Ip, Mac
 from vtep.intent import RowKey
 from vtep.observe import model
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.v1 import vtep_pb2 as pb
 
 Wall: TypeAlias = Callable[[float], float]
@@ -110,7 +110,7 @@ def vni(vni: model.VniStatus) -> pb.Vni:
         export_rt=vni.export_rt,
         macs=_kind_counts("mac", vni.macs),
         vteps=vni.vteps,
-        neighbors=vni.neighbours,
+        neighbors=vni.neighbors,
         macs_stale=vni.macs_stale,
         duplicates=vni.duplicates,
     )
@@ -150,7 +150,7 @@ def vtep(vtep: model.VtepStatus, wall: Wall) -> pb.Vtep:
     )
 
 
-def neighbor(row: model.NeighbourStatus, wall: Wall) -> pb.Neighbor:
+def neighbor(row: model.NeighborStatus, wall: Wall) -> pb.Neighbor:
     return pb.Neighbor(
         vni=row.vni,
         ip=str(row.ip),
@@ -177,7 +177,7 @@ def peer(peer: model.PeerStatus, wall: Wall) -> pb.Peer:
     )
 
 
-def explanation(told: model.Explanation, events: Iterable[Entry], wall: Wall) -> pb.Explanation:
+def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: Wall) -> pb.Explanation:
     return pb.Explanation(
         vni=told.vni,
         mac=str(told.mac),
@@ -221,7 +221,7 @@ def _candidate(candidate: model.CandidateStatus) -> pb.Candidate:
     )
 
 
-def event(entry: Entry, wall: Wall) -> pb.Event:
+def event(entry: HistoryEntry, wall: Wall) -> pb.Event:
     return pb.Event(
         number=entry.number,
         time=_time(entry.time, wall),

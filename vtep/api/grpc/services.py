@@ -22,7 +22,7 @@ from vtep.api.grpc.watch import Ended, Watching
 from vtep.api.turns import ROWS_A_TURN, Turns
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.observe.source import Controls, MacQuery, Source
 from vtep.v1 import admin_pb2, vtep_pb2
 from vtep.v1 import vtep_pb2 as pb
@@ -103,7 +103,7 @@ class VtepService:
         response = pb.ListNeighborsResponse()
 
         def read(most: int) -> HostKey | None:
-            page = source.neighbours(vni, after, most)
+            page = source.neighbors(vni, after, most)
             response.neighbors.extend([messages.neighbor(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
@@ -151,7 +151,7 @@ class VtepService:
         )
         response = pb.ListEventsResponse(forgotten=forgotten)
 
-        def tell(part: Sequence[Entry]) -> None:
+        def tell(part: Sequence[HistoryEntry]) -> None:
             response.events.extend([messages.event(entry, source.wall) for entry in part])
 
         for start in range(0, len(entries), ROWS_A_TURN):

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
-from vtep.api.tokens import Place
+from vtep.api.tokens import Cursor
 from vtep.api.turns import ROWS_A_TURN, Turns
 from vtep.errors import VtepError
 from vtep.intent import RowKey
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.observe.source import Batch, MacQuery, Source
 from vtep.v1 import vtep_pb2 as pb
 
@@ -52,7 +52,7 @@ class Watching:
         reader = _Reader(self, request)
         async for response in reader.begin():
             yield response
-        news = self._source.batches(reader.place.revision)
+        news = self._source.batches(reader.cursor.revision)
         coming = asyncio.ensure_future(anext(news))
         try:
             while True:
@@ -136,12 +136,12 @@ class _Reader:
         self._source = source = watching._source
         self._table_wanted = not request.changes_only
         self._since = requests.time(request.events_since, "events_since") if request.HasField("events_since") else None
-        resumed = tokens.resume_place(source.epoch, request.resume_token) if request.resume_token else None
+        resumed = tokens.resume_cursor(source.epoch, request.resume_token) if request.resume_token else None
         self._has_lagged = bool(request.resume_token) and resumed is None
         self._goal: int | None = source.revision
         """Synced when told this far; none when that was said."""
         self._resumed = resumed is not None
-        self.place = resumed or Place(source.revision, source.status().events)
+        self.cursor = resumed or Cursor(source.revision, source.status().events)
         self._figures = b""
         self._figures_due = 0.0
         self._silent_since = 0.0
@@ -149,7 +149,7 @@ class _Reader:
     async def begin(self) -> AsyncIterator[bytes]:
         """Yield all that comes before the first change."""
         if self._resumed:
-            if self.place.revision == self._goal:
+            if self.cursor.revision == self._goal:
                 yield self._synced()
             return
         if self._has_lagged:
@@ -162,8 +162,8 @@ class _Reader:
         """Yield what tells a batch, or all there is where batches were missed."""
         if batch is None:
             yield _marked(pb.WATCH_MARK_LAGGED)
-            entries = self._source.entries(after=self.place.entry)[0]
-            self.place = Place(self._source.revision, self.place.entry)
+            entries = self._source.entries(after=self.cursor.entry)[0]
+            self.cursor = Cursor(self._source.revision, self.cursor.entry)
             async for response in self._everything(entries):
                 yield response
             return
@@ -171,7 +171,7 @@ class _Reader:
         for body in first:
             yield body
         latest = batch.entries[-1].number if batch.entries else 0
-        self.place = Place(batch.revision, max(self.place.entry, latest))
+        self.cursor = Cursor(batch.revision, max(self.cursor.entry, latest))
         if self._goal is not None and batch.revision >= self._goal:
             yield last + self._synced()
         else:
@@ -182,20 +182,20 @@ class _Reader:
         is_due = asyncio.get_running_loop().time() >= self._silent_since + HEARTBEAT_S
         return [self._end()] if is_due or self._watching.figures() is not self._figures else []
 
-    async def _everything(self, entries: Sequence[Entry]) -> AsyncIterator[bytes]:
-        for body in await self._watching.make_bodies(Batch(self.place.revision, entries=entries)):
+    async def _everything(self, entries: Sequence[HistoryEntry]) -> AsyncIterator[bytes]:
+        for body in await self._watching.make_bodies(Batch(self.cursor.revision, entries=entries)):
             yield body
         if entries:
-            self.place = Place(self.place.revision, max(self.place.entry, entries[-1].number))
+            self.cursor = Cursor(self.cursor.revision, max(self.cursor.entry, entries[-1].number))
         if self._table_wanted:
             async for body in self._watching.table():
                 yield body
         yield self._synced()
 
     async def _bodies(self, batch: Batch) -> list[bytes]:
-        if not batch.entries or batch.entries[0].number > self.place.entry:
+        if not batch.entries or batch.entries[0].number > self.cursor.entry:
             return await self._watching.bodies(batch)
-        later = [entry for entry in batch.entries if entry.number > self.place.entry]
+        later = [entry for entry in batch.entries if entry.number > self.cursor.entry]
         return await self._watching.make_bodies(replace(batch, entries=later))
 
     def _synced(self) -> bytes:
@@ -205,7 +205,7 @@ class _Reader:
     def _end(self) -> bytes:
         """End a response: where to go on after it, and the figures if they are new and it is time for them."""
         now = self._silent_since = asyncio.get_running_loop().time()
-        token = pb.WatchResponse(resume_token=tokens.resume_token(self._source.epoch, self.place)).SerializeToString()
+        token = pb.WatchResponse(resume_token=tokens.resume_token(self._source.epoch, self.cursor)).SerializeToString()
         figures = self._watching.figures()
         if figures is self._figures or now < self._figures_due:
             return token

@@ -21,8 +21,8 @@ from vtep.evpn.event import (
     Answered,
     EndOfRib,
     Event,
-    Heard,
     PeerOpened,
+    Received,
     RefreshBegan,
     RefreshEnded,
     RouteKey,
@@ -130,14 +130,14 @@ _Lines: TypeAlias = _Line[_Nlri] | _Line[Any]
 _Neighbors: TypeAlias = _Neighbor[_Nlri] | _Neighbor[Any]
 
 
-def decode(line: bytes) -> Heard:
+def decode(line: bytes) -> Received:
     """Say what a line means. Raises StreamError for a line that ExaBGP cannot have meant so."""
     if line[:1] != b"{":
-        return _hear_text(line)
+        return _receive_text(line)
     read = _read(line)
     if read.neighbor is None:
-        return _hear_speaker(read, line)
-    return _hear_peer(read, read.neighbor)
+        return _receive_speaker(read, line)
+    return _receive_peer(read, read.neighbor)
 
 
 def _read(line: bytes) -> _Lines:
@@ -182,16 +182,16 @@ _NO_CONTROLS: Final = bytes(max(octet, 32) for octet in range(256))
 _DOUBLED_QUOTES: Final = re.compile(rb'""([a-z0-9-]+)""')
 
 
-def _hear_text(line: bytes) -> Heard:
+def _receive_text(line: bytes) -> Received:
     """Understand an answer to a command, which comes as plain text between the events."""
     _refuse_other_than_utf8(line)
     text = line.decode().strip()
     if not text:  # parts the sections of `help`
-        return Heard(())
+        return Received(())
     if text in _FINAL_ANSWERS:
-        return Heard((Answered(text, ok=text != "error"),))
+        return Received((Answered(text, ok=text != "error"),))
     if _TEXT_ANSWER.fullmatch(text):
-        return Heard((Answered(text, ok=True),))
+        return Received((Answered(text, ok=True),))
     raise StreamError("neither a JSON object nor an answer that ExaBGP gives")
 
 
@@ -214,15 +214,15 @@ _TEXT_ANSWER: Final = re.compile(
 )
 
 
-def _hear_speaker(line: _Lines, octets: bytes) -> Heard:
+def _receive_speaker(line: _Lines, octets: bytes) -> Received:
     """Understand what ExaBGP says of itself, not of a peer."""
     if line.type == "notification" and line.notification == "shutdown":
         return _heard(line, None, (SpeakerStopped(),))
     if line.answer:
-        return Heard((Answered(line.answer, line.answer != "error", _text(line.message)),))
+        return Received((Answered(line.answer, line.answer != "error", _text(line.message)),))
     if not line.type and line.route is not None:
         # A row of `show adj-rib in json`. Never a route to us: ExaBGP 4.2 and 5.0 keep withdrawn EVPN routes in it.
-        return Heard((Answered(octets.decode().strip(), ok=True),))
+        return Received((Answered(octets.decode().strip(), ok=True),))
     raise StreamError(f"a line of type {line.type[:40]!r} that names no neighbor")
 
 
@@ -230,12 +230,12 @@ def _text(message: Any) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _hear_peer(line: _Lines, neighbor: _Neighbors) -> Heard:
+def _receive_peer(line: _Lines, neighbor: _Neighbors) -> Received:
     peer = _peer(neighbor)
     received = neighbor.direction == "receive"
     match line.type:
         case "update":
-            return _hear_update(line, neighbor, peer) if received else _heard(line, peer)
+            return _receive_update(line, neighbor, peer) if received else _heard(line, peer)
         case "state":
             return _heard(line, peer, _state_events(neighbor, peer))
         case "open":
@@ -254,8 +254,8 @@ def _peer(neighbor: _Neighbors) -> Ip:
         raise StreamError(f"the peer's address {neighbor.address.peer[:40]!r} is none") from None
 
 
-def _heard(line: _Lines, peer: Ip | None, events: tuple[Event, ...] = (), bad_nlris: tuple[str, ...] = ()) -> Heard:
-    return Heard(events, line.time, line.pid, peer, line.counter, line.exabgp, bad_nlris)
+def _heard(line: _Lines, peer: Ip | None, events: tuple[Event, ...] = (), bad_nlris: tuple[str, ...] = ()) -> Received:
+    return Received(events, line.time, line.pid, peer, line.counter, line.exabgp, bad_nlris)
 
 
 _ONLY_PACKETS: Final = "ExaBGP shows its messages undecoded: set `parsed` in the `receive` block of its `api` section"
@@ -312,7 +312,7 @@ def _refresh_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
     return ()
 
 
-def _hear_update(line: _Lines, neighbor: _Neighbors, peer: Ip) -> Heard:
+def _receive_update(line: _Lines, neighbor: _Neighbors, peer: Ip) -> Received:
     message = neighbor.message
     if message and message.eor:
         is_ours = (message.eor.afi, message.eor.safi) == ("l2vpn", "evpn")

@@ -1,6 +1,6 @@
 """A kernel in a dictionary: bridges, VXLAN ports and their rows, as far as EVPN meets them.
 
-Knows what Linux 6.18 does with each neighbour message, quirks and all, and is held to it by the contract tests. Does not
+Knows what Linux 6.18 does with each neighbor message, quirks and all, and is held to it by the contract tests. Does not
 know whose a row is. Serves tests, `vtep replay` and dry runs; an operator's and a station's hands are methods, and the
 kernel's bad days are switches (`refuse`, `overflow`, `hints_lost`, `crash_after`).
 
@@ -35,7 +35,7 @@ from vtep.linux.wire.neighbor import (
     Entry,
     Half,
     Hints,
-    Neighbour,
+    Neighbor,
     Refusal,
     Verb,
     singly,
@@ -66,7 +66,7 @@ class MemoryKernel:
         self._stations: dict[int, dict[Mac, _BridgeRow]] = {}
         self._tunnels: dict[int, dict[Mac, _VxlanRow]] = {}
         self._hosts: dict[tuple[int, Ip], Entry] = {}
-        self._refusals: list[tuple[int, Callable[[Neighbour], bool]]] = []
+        self._refusals: list[tuple[int, Callable[[Neighbor], bool]]] = []
         self._addresses: list[Address] = []
         self._keys: set[tuple[int, Mac]] = set()
         self._host_keys: set[tuple[int, Ip]] = set()
@@ -85,7 +85,7 @@ class MemoryKernel:
     def close(self) -> None:
         """Nothing is held: the rows stay, as they do in the kernel."""
 
-    def send(self, messages: Sequence[Neighbour]) -> list[Refusal]:
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         refusals = []
         for index, message in enumerate(singly(messages)):
             self._count_down()
@@ -111,7 +111,7 @@ class MemoryKernel:
             found += self._vxlan_entries(port)
         return found
 
-    def neighbours(self, devices: Iterable[int]) -> list[Entry]:
+    def neighbors(self, devices: Iterable[int]) -> list[Entry]:
         wanted = set(devices)
         return [entry for entry in list(self._hosts.values()) if entry.port in wanted]
 
@@ -159,7 +159,7 @@ class MemoryKernel:
 
     # Switches
 
-    def refuse(self, code: int, when: Callable[[Neighbour], bool] = lambda _: True) -> None:
+    def refuse(self, code: int, when: Callable[[Neighbor], bool] = lambda _: True) -> None:
         """From now on refuse such messages whole, with this errno; errno 0 takes all refusals back."""
         self._refusals = [*self._refusals, (code, when)] if code else []
 
@@ -296,7 +296,7 @@ class MemoryKernel:
             raise Crashed
         self.crash_after -= 1
 
-    def _carry_out(self, message: Neighbour) -> None:
+    def _carry_out(self, message: Neighbor) -> None:
         for code, when in self._refusals:
             if when(message):
                 raise _Refused(code)
@@ -322,7 +322,7 @@ class MemoryKernel:
     def _neither_half(self) -> NoReturn:
         raise _Refused(errno.EOPNOTSUPP)
 
-    def _bridge_half(self, message: Neighbour, bridge: int) -> None:
+    def _bridge_half(self, message: Neighbor, bridge: int) -> None:
         rows = self._stations[bridge]
         row = rows.get(message.mac)
         if message.verb is Verb.DELETE:
@@ -340,7 +340,7 @@ class MemoryKernel:
         else:
             self._write_station(message, rows, row)
 
-    def _write_station(self, message: Neighbour, rows: "dict[Mac, _BridgeRow]", row: "_BridgeRow | None") -> None:
+    def _write_station(self, message: Neighbor, rows: "dict[Mac, _BridgeRow]", row: "_BridgeRow | None") -> None:
         state, sticky = message.state, bool(message.flags & NTF_STICKY)
         if not state & (NUD_PERMANENT | NUD_NOARP) and not self._forwards(message.port):
             raise _Refused(errno.EPERM)
@@ -358,7 +358,7 @@ class MemoryKernel:
         if before != (row.port, row.sticky, state) and not row.external:
             self._announce(row.port, message.mac)
 
-    def _vxlan_half(self, message: Neighbour, flags: int) -> None:
+    def _vxlan_half(self, message: Neighbor, flags: int) -> None:
         rows = self._tunnels.get(message.port)
         if rows is None:
             raise _Refused(errno.EOPNOTSUPP)
@@ -375,7 +375,7 @@ class MemoryKernel:
         else:
             self._change_tunnel(message, flags, remote, row)
 
-    def _check_remote(self, message: Neighbour) -> None:
+    def _check_remote(self, message: Neighbor) -> None:
         if not message.state & (NUD_PERMANENT | NUD_REACHABLE) or message.dst is None:
             raise _Refused(errno.EINVAL)
         vxlan = self._links[message.port].vxlan
@@ -383,7 +383,7 @@ class MemoryKernel:
         if message.dst.is_v6 != bool(vxlan.local and vxlan.local.is_v6):
             raise _Refused(errno.EAFNOSUPPORT)
 
-    def _create_tunnel(self, message: Neighbour, flags: int, remote: "_Remote") -> None:
+    def _create_tunnel(self, message: Neighbor, flags: int, remote: "_Remote") -> None:
         rows, room = self._tunnels[message.port], self._room[message.port]
         if message.verb is Verb.REPLACE and not _is_unicast(message.mac):
             raise _Refused(errno.EOPNOTSUPP)
@@ -393,7 +393,7 @@ class MemoryKernel:
         self.writes += 1
         self._announce_tunnel(message, row)
 
-    def _change_tunnel(self, message: Neighbour, flags: int, remote: "_Remote", row: "_VxlanRow") -> None:
+    def _change_tunnel(self, message: Neighbor, flags: int, remote: "_Remote", row: "_VxlanRow") -> None:
         """An external write leaves state and flags as they are; any other write sets them, even where it then fails."""
         before = row.entries(message.port, message.mac)
         if not flags & NTF_EXT_LEARNED:
@@ -412,7 +412,7 @@ class MemoryKernel:
             self.replaces += 1
             self._announce_tunnel(message, row)
 
-    def _delete_tunnel(self, message: Neighbour, row: "_VxlanRow | None") -> None:
+    def _delete_tunnel(self, message: Neighbor, row: "_VxlanRow | None") -> None:
         """Without an address the row goes whole; an address that is not there is a success that deletes nothing."""
         if row is None:
             raise _Refused(errno.ENOENT)
@@ -427,12 +427,12 @@ class MemoryKernel:
             self.deletes += len(row.remotes)
             del self._tunnels[message.port][message.mac]
 
-    def _remote(self, message: Neighbour) -> "_Remote":
+    def _remote(self, message: Neighbor) -> "_Remote":
         vxlan = self._links[message.port].vxlan
         own = vxlan.vni if vxlan else None
         return message.dst or Ip(4), None if message.vni == own else message.vni
 
-    def _write_host(self, message: Neighbour) -> None:
+    def _write_host(self, message: Neighbor) -> None:
         if message.ip is None:
             raise _Refused(errno.EINVAL)
         key = (message.port, message.ip)
@@ -508,7 +508,7 @@ class MemoryKernel:
         del self._tunnels[port][mac]
         self._announce_gone(port, mac)
 
-    def _announce_tunnel(self, message: Neighbour, row: "_VxlanRow") -> None:
+    def _announce_tunnel(self, message: Neighbor, row: "_VxlanRow") -> None:
         if not row.flags & NTF_EXT_LEARNED:
             self._announce(message.port, message.mac)
 

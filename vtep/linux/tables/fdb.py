@@ -27,10 +27,10 @@ from vtep.linux.wire.neighbor import (
     NUD_REACHABLE,
     Entry,
     Half,
-    Neighbour,
+    Neighbor,
     Verb,
 )
-from vtep.reconcile.contract import LOCAL_LEARNED, Change, Ground, Seen
+from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Change, Seen
 from vtep.store.table import walk
 
 _BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
@@ -69,13 +69,15 @@ class _Fdb:
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched
 
-    def place(self, key: RowKey) -> Vni:
+    def domain(self, key: RowKey) -> Vni:
         return key[0]
 
-    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[RowKey, Seen]:
-        vni_of_port: dict[int, Vni] = {ready.port: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)}
+    def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[RowKey, Seen]:
+        vni_of_port: dict[int, Vni] = {
+            ready.port: vni for vni, ready in attachments.ready.items() if isinstance(vni, Vni)
+        }
         vni_of_bridge: dict[int, Vni] = {
-            ready.bridge: vni for vni, ready in ground.ready.items() if isinstance(vni, Vni)
+            ready.bridge: vni for vni, ready in attachments.ready.items() if isinstance(vni, Vni)
         }
         halves: dict[RowKey, list[Entry | None]] = {}
         for entry in entries:
@@ -87,23 +89,23 @@ class _Fdb:
             if vni is not None:
                 halves.setdefault((vni, entry.mac), [None, None])[index] = entry
         return {
-            key: _merge(bridge_row, vxlan_row, ground.ready[key[0]].port)
+            key: _merge(bridge_row, vxlan_row, attachments.ready[key[0]].port)
             for key, (bridge_row, vxlan_row) in halves.items()
         }
 
-    def lookups(self, key: RowKey, ground: Ground) -> Sequence[Any]:
-        port = ground.ready[key[0]].port
+    def lookups(self, key: RowKey, attachments: Attachments) -> Sequence[Any]:
+        port = attachments.ready[key[0]].port
         return ((port, key[1], Half.BRIDGE), (port, key[1], Half.VXLAN))
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
-        port = ground.ready[change.keys[0][0]].port
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
+        port = attachments.ready[change.keys[0][0]].port
         # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
         first, *rest = [mac for _, mac in change.keys]
         also = tuple(rest)
         if halves := _DELETED.get(change.verb):
-            return [[Neighbour(Verb.DELETE, port, first, half, 0, also=also)] for half in halves]
+            return [[Neighbor(Verb.DELETE, port, first, half, 0, also=also)] for half in halves]
         row = change.row
-        return ([Neighbour(_VERBS[change.verb], port, first, _BOTH, _STATE, row.vtep, row.vni, also=also)],)
+        return ([Neighbor(_VERBS[change.verb], port, first, _BOTH, _STATE, row.vtep, row.vni, also=also)],)
 
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row
@@ -126,8 +128,8 @@ class _Fdb:
     def unpack(self, packed: bytes) -> tuple[list[RowKey], FdbRow]:
         vni, udp_port, via = _PACKED.unpack_from(packed, 9)
         row = FdbRow(Ip.unpack(packed[19:35]), Vni(vni) if vni else None, udp_port or None, via or None)
-        place = Vni(int.from_bytes(packed[:3]))
-        return [(place, Mac.unpack(packed[at : at + 6])) for at in (3, *range(35, len(packed), 6))], row
+        domain = Vni(int.from_bytes(packed[:3]))
+        return [(domain, Mac.unpack(packed[at : at + 6])) for at in (3, *range(35, len(packed), 6))], row
 
 
 FDB: Final = _Fdb()

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.intent import FloodKey, Intent
-from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbour, Verb
-from vtep.reconcile.contract import Change, Ground, Seen
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbor, Verb
+from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import walk
 
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
@@ -41,18 +41,20 @@ class _Flood:
     def touched(self, intent: Intent) -> Iterable[FloodKey]:
         return intent.touched_floods
 
-    def place(self, key: FloodKey) -> Vni:
+    def domain(self, key: FloodKey) -> Vni:
         return key[0]
 
-    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[FloodKey, Seen]:
-        vni_of_port: dict[int, Vni] = {ground.ready[vni].port: vni for vni in ground.ready if isinstance(vni, Vni)}
+    def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[FloodKey, Seen]:
+        vni_of_port: dict[int, Vni] = {
+            attachments.ready[vni].port: vni for vni in attachments.ready if isinstance(vni, Vni)
+        }
         seen: dict[FloodKey, Seen] = {}
         for entry in entries:
             vni = vni_of_port.get(entry.port)
             if vni is None or entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
                 continue  # what leaves by another port or device is another row than any of ours
             key = (vni, entry.dst, Vni(entry.vni or vni))
-            if key == (vni, ground.ready[vni].remote, vni):
+            if key == (vni, attachments.ready[vni].remote, vni):
                 # The device's own row takes our mark when we append to it, and is not ours (kernel 6.18).
                 seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
                 continue
@@ -60,12 +62,12 @@ class _Flood:
             seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder="" if marked else "foreign")
         return seen
 
-    def lookups(self, _key: FloodKey, _ground: Ground) -> Sequence[Any]:
+    def lookups(self, _key: FloodKey, _attachments: Attachments) -> Sequence[Any]:
         return ()
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.APPEND
-        return ([_spelled(verb, key, ground) for key in change.keys],)
+        return ([_spelled(verb, key, attachments) for key in change.keys],)
 
     def order(self, change: Change) -> Any:
         vni, vtep, encapsulation = change.keys[0]
@@ -84,15 +86,17 @@ class _Flood:
         return keys[0][0].to_bytes(3) + b"".join(other.to_bytes(3) + vtep.mapped for _, vtep, other in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[FloodKey], FloodRow]:
-        place = Vni(int.from_bytes(packed[:3]))
+        domain = Vni(int.from_bytes(packed[:3]))
         each = [packed[at : at + 19] for at in range(3, len(packed), 19)]
-        return [(place, Ip.unpack(one[3:]), Vni(int.from_bytes(one[:3]))) for one in each], FloodRow()
+        return [(domain, Ip.unpack(one[3:]), Vni(int.from_bytes(one[:3]))) for one in each], FloodRow()
 
 
 FLOOD: Final = _Flood()
 
 
-def _spelled(verb: Verb, key: FloodKey, ground: Ground) -> Neighbour:
+def _spelled(verb: Verb, key: FloodKey, attachments: Attachments) -> Neighbor:
     vni, vtep, encapsulation = key
     other = None if encapsulation == vni else encapsulation
-    return Neighbour(verb, ground.ready[vni].port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other)
+    return Neighbor(
+        verb, attachments.ready[vni].port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other
+    )

@@ -1,4 +1,4 @@
-"""One neighbour row lets the bridge answer for a remote host: "this address has that MAC", on the bridge device.
+"""One neighbor row lets the bridge answer for a remote host: "this address has that MAC", on the bridge device.
 
 The kernel keeps who wrote it (NDA_PROTOCOL), so that the row itself says that it is ours. What the bridge found out by
 asking (any state but NOARP and PERMANENT) is nobody's and makes way. A bridge that goes down loses all of these rows
@@ -23,45 +23,47 @@ from vtep.linux.wire.neighbor import (
     NUD_PERMANENT,
     RTPROT_VTEP,
     Entry,
-    Neighbour,
+    Neighbor,
     Verb,
 )
-from vtep.reconcile.contract import Change, Ground, Seen
+from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import walk
 
 NOT_ANSWERING: Final = "neigh-suppress-off"
-"""Why a VNI has no neighbour rows although it is ready: the bridge does not answer for hosts."""
+"""Why a VNI has no neighbor rows although it is ready: the bridge does not answer for hosts."""
 
 
-class NeighbourRow(Struct, frozen=True, gc=False):
+class NeighborRow(Struct, frozen=True, gc=False):
     """The key's address has this MAC."""
 
     mac: Mac
     router: bool = False
 
 
-class _Neighbour:
-    name = "neighbour"
+class _Neighbor:
+    name = "neighbor"
     reads_back = False
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[HostKey]:
         return (host.key for _, hosts in walk(lambda: latest().hosts) for host in hosts)
 
-    def wanted_at(self, intent: Intent, key: HostKey) -> NeighbourRow | None:
+    def wanted_at(self, intent: Intent, key: HostKey) -> NeighborRow | None:
         return next((_row(host) for host in intent.hosts.get(key[1], ()) if host.key == key), None)
 
-    def asked(self, intent: Intent, keys: Iterable[HostKey]) -> list[tuple[NeighbourRow | None, int]]:
+    def asked(self, intent: Intent, keys: Iterable[HostKey]) -> list[tuple[NeighborRow | None, int]]:
         return [(self.wanted_at(intent, key), 0) for key in keys]
 
     def touched(self, intent: Intent) -> Iterable[HostKey]:
         return intent.touched_hosts
 
-    def place(self, key: HostKey) -> Hashable:
+    def domain(self, key: HostKey) -> Hashable:
         return Hosts(key[0])
 
-    def recognise(self, entries: Iterable[Entry], ground: Ground) -> Mapping[HostKey, Seen]:
+    def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[HostKey, Seen]:
         vni_of_bridge: dict[int, Vni] = {
-            ground.ready[place].bridge: Vni(place.vni) for place in ground.ready if isinstance(place, Hosts)
+            attachments.ready[domain].bridge: Vni(domain.vni)
+            for domain in attachments.ready
+            if isinstance(domain, Hosts)
         }
         seen: dict[HostKey, Seen] = {}
         for entry in entries:
@@ -70,16 +72,16 @@ class _Neighbour:
                 continue
             if entry.state & (NUD_NOARP | NUD_PERMANENT):
                 ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
-                row = NeighbourRow(entry.mac, bool(entry.flags & NTF_ROUTER))
+                row = NeighborRow(entry.mac, bool(entry.flags & NTF_ROUTER))
                 seen[vni, entry.ip] = Seen(row, marked=ours, tagged=ours, holder="" if ours else "foreign")
         return seen
 
-    def lookups(self, _key: HostKey, _ground: Ground) -> Sequence[Any]:
+    def lookups(self, _key: HostKey, _attachments: Attachments) -> Sequence[Any]:
         return ()
 
-    def spell(self, change: Change, ground: Ground) -> Sequence[Sequence[Neighbour]]:
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.REPLACE
-        return ([_spelled(verb, key, change.row, ground) for key in change.keys],)
+        return ([_spelled(verb, key, change.row, attachments) for key in change.keys],)
 
     def order(self, change: Change) -> Any:
         vni, ip = change.keys[0]
@@ -88,29 +90,29 @@ class _Neighbour:
     def rank(self, _intent: Intent, _key: HostKey) -> int:
         return 0
 
-    def beats(self, _row: NeighbourRow, _rank: int, _claimed: NeighbourRow, _claimed_rank: int) -> bool:
+    def beats(self, _row: NeighborRow, _rank: int, _claimed: NeighborRow, _claimed_rank: int) -> bool:
         return True
 
     def is_settled(self, _intent: Intent, _key: HostKey) -> bool:
         return False
 
-    def pack(self, keys: Sequence[HostKey], row: NeighbourRow) -> bytes:
+    def pack(self, keys: Sequence[HostKey], row: NeighborRow) -> bytes:
         return keys[0][0].to_bytes(3) + row.mac + bytes((row.router,)) + b"".join(ip.mapped for _, ip in keys)
 
-    def unpack(self, packed: bytes) -> tuple[list[HostKey], NeighbourRow]:
-        place = Vni(int.from_bytes(packed[:3]))
-        keys = [(place, Ip.unpack(packed[at : at + 16])) for at in range(10, len(packed), 16)]
-        return keys, NeighbourRow(Mac.unpack(packed[3:9]), bool(packed[9]))
+    def unpack(self, packed: bytes) -> tuple[list[HostKey], NeighborRow]:
+        domain = Vni(int.from_bytes(packed[:3]))
+        keys = [(domain, Ip.unpack(packed[at : at + 16])) for at in range(10, len(packed), 16)]
+        return keys, NeighborRow(Mac.unpack(packed[3:9]), bool(packed[9]))
 
 
-NEIGHBOUR: Final = _Neighbour()
+NEIGHBOUR: Final = _Neighbor()
 
 
-def _spelled(verb: Verb, key: HostKey, row: NeighbourRow, ground: Ground) -> Neighbour:
+def _spelled(verb: Verb, key: HostKey, row: NeighborRow, attachments: Attachments) -> Neighbor:
     vni, ip = key
-    return Neighbour(
+    return Neighbor(
         verb,
-        ground.ready[Hosts(vni)].bridge,
+        attachments.ready[Hosts(vni)].bridge,
         row.mac,
         NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0),
         NUD_NOARP,
@@ -120,5 +122,5 @@ def _spelled(verb: Verb, key: HostKey, row: NeighbourRow, ground: Ground) -> Nei
     )
 
 
-def _row(host: Host) -> NeighbourRow:
-    return NeighbourRow(host.mac, host.router)
+def _row(host: Host) -> NeighborRow:
+    return NeighborRow(host.mac, host.router)

@@ -40,8 +40,8 @@ def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
         return None
     if IFA_FLAGS in found:
         (flags,) = struct.unpack("=I", found[IFA_FLAGS])
-    doubted = flags & IFA_F_DADFAILED or (flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC)
-    return Address(device, Ip.unpack(octets), usable=not doubted)
+    suspect = flags & IFA_F_DADFAILED or (flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC)
+    return Address(device, Ip.unpack(octets), usable=not suspect)
 
 
 _IFADDR: Final = struct.Struct("=2xBxi")

@@ -1,6 +1,6 @@
-"""Neighbour messages as plain values: rows to write, rows as the kernel reports them, and its refusals.
+"""Neighbor messages as plain values: rows to write, rows as the kernel reports them, and its refusals.
 
-Knows the octets of rtnetlink's neighbour messages. Does not know a socket, whose a row is, or why it is wanted.
+Knows the octets of rtnetlink's neighbor messages. Does not know a socket, whose a row is, or why it is wanted.
 
 A remote MAC behind an IPv4 VTEP is one message of 48 octets, all of it in the host's byte order but for the addresses:
 
@@ -101,7 +101,7 @@ class Half(enum.IntEnum):
     BRIDGE = NTF_MASTER
 
 
-class Neighbour(Struct, frozen=True, gc=False):
+class Neighbor(Struct, frozen=True, gc=False):
     """One row to write or to delete, or many at once that differ in nothing but the MAC: each is a message of its own."""
 
     verb: Verb
@@ -236,7 +236,7 @@ class Run(Struct, frozen=True, gc=False):
 Parsed: TypeAlias = tuple[int, int, "Entry | Answer"]
 
 
-def pack(messages: Sequence[Neighbour], seq: int) -> Batch:
+def pack(messages: Sequence[Neighbor], seq: int) -> Batch:
     """Join runs: 0.06 us a message for many alike, 0.25 us for others of a long run, 1 us for one alone."""
     runs: list[Run] = []
     chunks: list[bytes] = []
@@ -250,7 +250,7 @@ def pack(messages: Sequence[Neighbour], seq: int) -> Batch:
     return Batch(b"".join(chunks), seq, tuple(runs))
 
 
-def singly(messages: Iterable[Neighbour]) -> Iterator[Neighbour]:
+def singly(messages: Iterable[Neighbor]) -> Iterator[Neighbor]:
     """Yield each message by itself."""
     for message in messages:
         if not message.also:
@@ -260,9 +260,9 @@ def singly(messages: Iterable[Neighbour]) -> Iterator[Neighbour]:
             yield replace(message, mac=mac, also=())
 
 
-def portions(messages: Iterable[Neighbour], most: int) -> Iterator[list[Neighbour]]:
+def portions(messages: Iterable[Neighbor], most: int) -> Iterator[list[Neighbor]]:
     """Cut into lists of so many messages at most, each of many alike being one of them."""
-    portion: list[Neighbour] = []
+    portion: list[Neighbor] = []
     room = most
     for message in messages:
         macs = message.macs
@@ -304,7 +304,7 @@ def request_rows(seq: int, *, bridge: int = 0, port: int = 0) -> bytes:
     return header + _NDMSG.pack(AF_BRIDGE, port, 0, 0) + master
 
 
-def request_neighbours(seq: int, device: int) -> bytes:
+def request_neighbors(seq: int, device: int) -> bytes:
     """Ask for the ARP and ND rows of one device."""
     device_filter = _attribute(NDA_IFINDEX, _U32.pack(device))
     length = _HEADER.size + _NDMSG.size + len(device_filter)
@@ -312,7 +312,7 @@ def request_neighbours(seq: int, device: int) -> bytes:
     return header + _NDMSG.pack(0, 0, 0, 0) + device_filter
 
 
-def parse_neighbours(datagram: bytes) -> Iterator[Parsed]:
+def parse_neighbors(datagram: bytes) -> Iterator[Parsed]:
     """Yield (type, seq, entry or answer) for each message, 1.5 us a row; messages of other types are passed over."""
     for kind, flags, seq, start, end in split(datagram):
         if flags & NLM_F_DUMP_INTR:
@@ -372,13 +372,13 @@ _TYPE_MASK: Final = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _FLAGS_OFFSET: Final = 26
 _MAC_OFFSET: Final = 32
 
-_shape: Final[Callable[[Neighbour], tuple[Any, ...]]] = attrgetter(
+_shape: Final[Callable[[Neighbor], tuple[Any, ...]]] = attrgetter(
     "verb", "port", "flags", "state", "dst", "vni", "family", "ip", "protocol"
 )
 _FLAGS: Final = 2
 
 
-def _runs(messages: Sequence[Neighbour]) -> Iterator[tuple[tuple[Any, ...], tuple[Mac, ...], bool]]:
+def _runs(messages: Sequence[Neighbor]) -> Iterator[tuple[tuple[Any, ...], tuple[Mac, ...], bool]]:
     """Split where anything but the MAC changes, where a MAC repeats, and before the last message, which is marked."""
     *runs, (last_shape, last_macs) = [(shape, _macs(alike)) for shape, alike in groupby(messages, _shape)]
     for shape, macs in (*runs, (last_shape, last_macs[:-1])):
@@ -389,7 +389,7 @@ def _runs(messages: Sequence[Neighbour]) -> Iterator[tuple[tuple[Any, ...], tupl
     yield last_shape, last_macs[-1:], True
 
 
-def _macs(messages: Iterable[Neighbour]) -> tuple[Mac, ...]:
+def _macs(messages: Iterable[Neighbor]) -> tuple[Mac, ...]:
     macs: list[Mac] = []
     for message in messages:
         macs.append(message.mac)

@@ -5,7 +5,7 @@ from google.protobuf.json_format import MessageToDict
 from tests.lab.figures import BORN_AT, NOW, TROUBLED, TWO, figures, row
 from vtep.addr import Mac, Vni
 from vtep.api.grpc import messages
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CONTESTED, FAILED, INSTALLED, PENDING, STALE, SUPPRESSED, Sync
 from vtep.v1 import vtep_pb2 as pb
 
@@ -93,7 +93,7 @@ def test_an_explanation_without_a_route_has_no_desired_row():
 
 
 def test_an_event_says_where_a_mac_was_before():
-    entry = Entry("move", Vni(100), row(2).mac, TWO, row(2).vtep, TWO, "higher-seq", "", NOW, 7, 12)
+    entry = HistoryEntry("move", Vni(100), row(2).mac, TWO, row(2).vtep, TWO, "higher-seq", "", NOW, 7, 12)
 
     assert told(messages.event(entry, wall)) == {
         "number": "12",

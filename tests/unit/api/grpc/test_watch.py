@@ -11,10 +11,10 @@ from tests.lab.loop import HandMovedLoop
 from vtep.api import tokens
 from vtep.api.grpc import messages
 from vtep.api.grpc.watch import ROWS_A_RESPONSE, Ended, Watching
-from vtep.api.tokens import Place
+from vtep.api.tokens import Cursor
 from vtep.api.turns import Turns
 from vtep.errors import UsageError
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.v1 import vtep_pb2 as pb
 
 SYNCED, LAGGED = pb.WATCH_MARK_SYNCED, pb.WATCH_MARK_LAGGED
@@ -142,14 +142,14 @@ def test_who_comes_back_at_once_is_synced_at_once():
     play(story)
 
 
-@pytest.mark.parametrize("place", [Place(0, 0), Place(10**9, 0)], ids=["too-old", "that-never-was"])
-def test_who_comes_back_too_late_is_told_so_and_reads_the_whole_table(place):
+@pytest.mark.parametrize("cursor", [Cursor(0, 0), Cursor(10**9, 0)], ids=["too-old", "that-never-was"])
+def test_who_comes_back_too_late_is_told_so_and_reads_the_whole_table(cursor):
     async def story(source, opened):
         source.put(row(9))
         source.forget()
         source.put(row(10))
 
-        responses = await opened(resume_token=tokens.resume_token(source.epoch, place)).until(SYNCED)
+        responses = await opened(resume_token=tokens.resume_token(source.epoch, cursor)).until(SYNCED)
 
         assert responses[0].mark == LAGGED
         assert len(macs(responses)) == 11
@@ -159,7 +159,7 @@ def test_who_comes_back_too_late_is_told_so_and_reads_the_whole_table(place):
 
 def test_a_token_of_another_life_is_a_reader_that_comes_too_late():
     async def story(_, opened):
-        responses = await opened(resume_token=tokens.resume_token("before", Place(0, 0))).until(SYNCED)
+        responses = await opened(resume_token=tokens.resume_token("before", Cursor(0, 0))).until(SYNCED)
 
         assert responses[0].mark == LAGGED
         assert len(macs(responses)) == 9
@@ -172,13 +172,13 @@ def test_a_reader_that_lagged_hears_the_events_it_missed_and_each_of_them_once()
         reader = opened()
         await reader.until(SYNCED)
 
-        source.happen(Entry("repaired"))
+        source.happen(HistoryEntry("repaired"))
         heard = [event.number for event in (await reader.next()).events]
-        source.happen(Entry("reload"))
+        source.happen(HistoryEntry("reload"))
         source.forget()
-        source.happen(Entry("cleared"))
+        source.happen(HistoryEntry("cleared"))
         caught_up = await reader.until(SYNCED)
-        source.happen(Entry("adopted"))
+        source.happen(HistoryEntry("adopted"))
         later = await reader.next()
 
         assert heard == [4]
@@ -191,12 +191,12 @@ def test_a_reader_that_lagged_hears_the_events_it_missed_and_each_of_them_once()
 def test_an_event_that_happens_while_the_past_is_told_is_told_once():
     async def story(source, opened):
         since = messages._time(0.0, source.wall)
-        reader = opened(resume_token=tokens.resume_token("before", Place(0, 0)), events_since=since)
+        reader = opened(resume_token=tokens.resume_token("before", Cursor(0, 0)), events_since=since)
 
         told = [await reader.next()]
-        source.happen(Entry("repaired"))
+        source.happen(HistoryEntry("repaired"))
         told += await reader.until(SYNCED)
-        source.happen(Entry("reload"))
+        source.happen(HistoryEntry("reload"))
         while 5 not in (numbers := [event.number for response in told for event in response.events]):
             told.append(await reader.next())
 

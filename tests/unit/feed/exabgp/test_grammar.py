@@ -10,7 +10,7 @@ import pytest
 from tests.lab import wire
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
-from vtep.evpn.event import Answered, Heard
+from vtep.evpn.event import Answered, Received
 from vtep.feed.exabgp.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
@@ -194,7 +194,7 @@ def test_a_bad_line_is_refused_with_what_is_wrong(line, problem):
 def test_what_is_said_before_the_answer_is_no_bad_line_to_the_daemon(answer):
     line = json.dumps({"answer": answer, "message": "vtep 0.1.0, ExaBGP 5.0.15"})
 
-    assert decode(line.encode()) == Heard((Answered(answer, ok=True, more="vtep 0.1.0, ExaBGP 5.0.15"),))
+    assert decode(line.encode()) == Received((Answered(answer, ok=True, more="vtep 0.1.0, ExaBGP 5.0.15"),))
 
 
 def test_every_example_of_the_manual_is_read_and_spelled_so():

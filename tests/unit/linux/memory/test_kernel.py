@@ -6,7 +6,7 @@ import pytest
 
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
-from vtep.linux.wire.neighbor import AF_INET, Half, Neighbour, Verb
+from vtep.linux.wire.neighbor import AF_INET, Half, Neighbor, Verb
 
 M, N = Mac.parse("02:00:00:00:00:0a"), Mac.parse("02:00:00:00:00:0b")
 A, B = Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3")
@@ -23,8 +23,8 @@ def kernel() -> MemoryKernel:
 
 def row(
     kernel: MemoryKernel, mac: Mac = M, dst: Ip | None = A, verb: Verb = Verb.REPLACE, flags: int = 0x16
-) -> Neighbour:
-    return Neighbour(verb, kernel.links().by_name["vxlan100"].index, mac, flags, 0xC0, dst)
+) -> Neighbor:
+    return Neighbor(verb, kernel.links().by_name["vxlan100"].index, mac, flags, 0xC0, dst)
 
 
 def counters(kernel: MemoryKernel) -> tuple[int, int, int]:
@@ -44,7 +44,7 @@ def test_counters_count_a_pair_once(kernel: MemoryKernel) -> None:
 
 def test_counters_count_flood_rows_by_vtep_and_host_rows_by_address(kernel: MemoryKernel) -> None:
     kernel.send([row(kernel, ZERO_MAC, vtep, Verb.APPEND, 0x12) for vtep in (A, B, B)])
-    host = Neighbour(Verb.REPLACE, 2, M, 0x10, 0x40, family=AF_INET, ip=B)
+    host = Neighbor(Verb.REPLACE, 2, M, 0x10, 0x40, family=AF_INET, ip=B)
     kernel.send([host, host])
     assert counters(kernel) == (3, 0, 0)
 

@@ -10,12 +10,12 @@ from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Direct, Intent, RemoteMac
 from vtep.linux.attachment import Ready
 from vtep.linux.tables.fdb import FDB, FdbRow
-from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Neighbour, Verb
-from vtep.reconcile.contract import Change, Ground, Seen
+from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Neighbor, Verb
+from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import Table
 
 BRIDGE, PORT, ACCESS = 2, 3, 4
-GROUND = Ground({Vni(100): Ready(100, BRIDGE, PORT), Vni(200): Ready(200, 12, 13)}, {})
+GROUND = Attachments({Vni(100): Ready(100, BRIDGE, PORT), Vni(200): Ready(200, 12, 13)}, {})
 M, N = Mac.parse("02:00:00:00:00:0a"), Mac.parse("02:00:00:00:00:0b")
 A, B, A6 = Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3"), Ip.parse("fd00::2")
 KEY = (Vni(100), M)
@@ -150,23 +150,23 @@ REMOVE = {"verb": Verb.DELETE, "state": 0, "port": PORT, "mac": M}
 class Spelling:
     name: str
     change: Change
-    expect: list[Neighbour] = field(default_factory=list)
+    expect: list[Neighbor] = field(default_factory=list)
 
 
 # fmt: off
 SPELLINGS = (
     Spelling("creating writes both halves and nothing over anything", Change("create", (KEY,), FdbRow(A)),
-             [Neighbour(verb=Verb.CREATE, dst=A, **WRITE)]),
+             [Neighbor(verb=Verb.CREATE, dst=A, **WRITE)]),
     Spelling("replacing writes both halves", Change("replace", (KEY,), FdbRow(A6)),
-             [Neighbour(verb=Verb.REPLACE, dst=A6, **WRITE)]),
+             [Neighbor(verb=Verb.REPLACE, dst=A6, **WRITE)]),
     Spelling("the tunnel's VNI is told where it is another", Change("create", (KEY,), FdbRow(A, Vni(300))),
-             [Neighbour(verb=Verb.CREATE, dst=A, vni=300, **WRITE)]),
+             [Neighbor(verb=Verb.CREATE, dst=A, vni=300, **WRITE)]),
     Spelling("deleting names each half and no VTEP", Change("delete", (KEY,), FdbRow(A)),
-             [Neighbour(flags=NTF_MASTER, **REMOVE), Neighbour(flags=NTF_SELF, **REMOVE)]),
+             [Neighbor(flags=NTF_MASTER, **REMOVE), Neighbor(flags=NTF_SELF, **REMOVE)]),
     Spelling("what cannot be read is deleted alike", Change("delete", (KEY,), None),
-             [Neighbour(flags=NTF_MASTER, **REMOVE), Neighbour(flags=NTF_SELF, **REMOVE)]),
-    Spelling("shedding leaves the bridge row to the station", Change("shed", (KEY,), None), [Neighbour(flags=NTF_SELF, **REMOVE)]),
-    Spelling("undoing leaves the VXLAN row to its holder", Change("undo", (KEY,), None), [Neighbour(flags=NTF_MASTER, **REMOVE)]),
+             [Neighbor(flags=NTF_MASTER, **REMOVE), Neighbor(flags=NTF_SELF, **REMOVE)]),
+    Spelling("shedding leaves the bridge row to the station", Change("shed", (KEY,), None), [Neighbor(flags=NTF_SELF, **REMOVE)]),
+    Spelling("undoing leaves the VXLAN row to its holder", Change("undo", (KEY,), None), [Neighbor(flags=NTF_MASTER, **REMOVE)]),
 )
 # fmt: on
 
@@ -221,7 +221,7 @@ def test_what_an_intent_wants() -> None:
     assert FDB.wanted_at(intent(), KEY) == FdbRow(A, Vni(300))
     assert FDB.wanted_at(intent(), (Vni(100), N)) is None
     assert list(FDB.touched(intent())) == [KEY]
-    assert FDB.place(KEY) == 100
+    assert FDB.domain(KEY) == 100
 
 
 def test_sticky_ranks_above_every_sequence() -> None:

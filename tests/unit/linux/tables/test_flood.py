@@ -6,13 +6,13 @@ from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Direct, Flood, Intent
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.tables.flood import FLOOD, FloodRow
-from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, Entry, Neighbour, Verb
-from vtep.reconcile.contract import Change, Ground, Seen
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, Entry, Neighbor, Verb
+from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import Table
 
 PORT = 3
 OURS = Ready(100, 2, PORT)
-GROUND = Ground({Vni(100): OURS, Vni(200): Ready(200, 12, 13), Hosts(100): OURS}, {})
+GROUND = Attachments({Vni(100): OURS, Vni(200): Ready(200, 12, 13), Hosts(100): OURS}, {})
 A, A6 = Ip.parse("10.0.0.2"), Ip.parse("fd00::2")
 KEY = (Vni(100), A, Vni(100))
 PEER, RD = Ip.parse("10.9.9.9"), RouteDistinguisher.parse("65000:1")
@@ -52,9 +52,9 @@ def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
 
 
 def test_the_devices_own_remote_is_foreign_whatever_its_mark() -> None:
-    ground = Ground({Vni(100): Ready(100, 2, PORT, remote=A)}, {})
+    attachments = Attachments({Vni(100): Ready(100, 2, PORT, remote=A)}, {})
 
-    (seen,) = FLOOD.recognise([entry()], ground).values()
+    (seen,) = FLOOD.recognise([entry()], attachments).values()
 
     assert seen == Seen(FloodRow(), marked=False, holder="foreign")
 
@@ -76,7 +76,7 @@ def test_a_change_is_spelled_as_one_message_that_names_the_vtep(verb: str, key, 
     (messages,) = FLOOD.spell(Change(verb, (key,), FloodRow()), GROUND)
 
     assert messages == [
-        Neighbour(asked, PORT, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, NOARP | PERMANENT, dst=dst, vni=vni)
+        Neighbor(asked, PORT, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, NOARP | PERMANENT, dst=dst, vni=vni)
     ]
 
 
@@ -112,4 +112,4 @@ def test_what_an_intent_wants() -> None:
 
     assert list(FLOOD.wanted(lambda: intent)) == [key]
     assert (FLOOD.wanted_at(intent, key), FLOOD.wanted_at(intent, KEY)) == (FloodRow(), None)
-    assert (FLOOD.touched(intent), FLOOD.place(key)) == ((key,), 100)
+    assert (FLOOD.touched(intent), FLOOD.domain(key)) == ((key,), 100)

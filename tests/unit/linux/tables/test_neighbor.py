@@ -1,11 +1,11 @@
-"""How a remote host's neighbour row is read, spelled and written down."""
+"""How a remote host's neighbor row is read, spelled and written down."""
 
 import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
 from vtep.linux.attachment import Hosts, Ready
-from vtep.linux.tables.neighbor import NEIGHBOUR, NeighbourRow
+from vtep.linux.tables.neighbor import NEIGHBOUR, NeighborRow
 from vtep.linux.wire.neighbor import (
     AF_BRIDGE,
     AF_INET,
@@ -14,18 +14,20 @@ from vtep.linux.wire.neighbor import (
     NTF_ROUTER,
     RTPROT_VTEP,
     Entry,
-    Neighbour,
+    Neighbor,
     Verb,
 )
-from vtep.reconcile.contract import Change, Ground, Seen
+from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import Table
 
 BRIDGE = 2
-GROUND = Ground({Vni(100): Ready(100, BRIDGE, 3), Hosts(100): Ready(100, BRIDGE, 3), Vni(200): Ready(200, 12, 13)}, {})
+GROUND = Attachments(
+    {Vni(100): Ready(100, BRIDGE, 3), Hosts(100): Ready(100, BRIDGE, 3), Vni(200): Ready(200, 12, 13)}, {}
+)
 M = Mac.parse("02:00:00:00:00:0a")
 IP1, IP6 = Ip.parse("172.16.0.1"), Ip.parse("2001:db8:1::1")
 KEY, KEY6 = (Vni(100), IP1), (Vni(100), IP6)
-ROW = NeighbourRow(M)
+ROW = NeighborRow(M)
 REACHABLE, STALE, FAILED, NOARP, PERMANENT = 0x02, 0x04, 0x20, 0x40, 0x80
 
 
@@ -34,7 +36,7 @@ def entry(ip: Ip | None = IP1, port: int = BRIDGE, flags: int = NTF_EXT_LEARNED,
     return Entry(port, None, M, flags, state, ip=ip, **fields)
 
 
-def ours(row: NeighbourRow = ROW) -> Seen:
+def ours(row: NeighborRow = ROW) -> Seen:
     return Seen(row, marked=True, tagged=True)
 
 
@@ -46,7 +48,7 @@ FOREIGN = Seen(ROW, marked=False, holder="foreign")
     [
         (entry(), {KEY: ours()}),
         (entry(IP6, family=AF_INET6), {KEY6: ours()}),
-        (entry(flags=NTF_EXT_LEARNED | NTF_ROUTER), {KEY: ours(NeighbourRow(M, router=True))}),
+        (entry(flags=NTF_EXT_LEARNED | NTF_ROUTER), {KEY: ours(NeighborRow(M, router=True))}),
         (entry(protocol=None), {KEY: FOREIGN}),
         (entry(protocol=186), {KEY: FOREIGN}),
         (entry(flags=0), {KEY: FOREIGN}),
@@ -72,7 +74,7 @@ def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
     ("verb", "key", "row", "asked", "flags", "family"),
     [
         ("create", KEY, ROW, Verb.REPLACE, NTF_EXT_LEARNED, AF_INET),
-        ("replace", KEY, NeighbourRow(M, router=True), Verb.REPLACE, NTF_EXT_LEARNED | NTF_ROUTER, AF_INET),
+        ("replace", KEY, NeighborRow(M, router=True), Verb.REPLACE, NTF_EXT_LEARNED | NTF_ROUTER, AF_INET),
         ("create", KEY6, ROW, Verb.REPLACE, NTF_EXT_LEARNED, AF_INET6),
         ("delete", KEY6, ROW, Verb.DELETE, NTF_EXT_LEARNED, AF_INET6),
     ],
@@ -82,7 +84,7 @@ def test_a_change_is_spelled_as_one_tagged_message(verb, key, row, asked, flags,
     (messages,) = NEIGHBOUR.spell(Change(verb, (key,), row), GROUND)
 
     assert messages == [
-        Neighbour(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP)
+        Neighbor(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP)
     ]  # fmt: skip
 
 
@@ -105,7 +107,7 @@ def test_changes_are_sorted_by_vni_and_address() -> None:
     ids=["IPv4", "IPv6 router", "many"],
 )
 def test_what_is_packed_is_unpacked(keys, router: bool) -> None:
-    row = NeighbourRow(M, router)
+    row = NeighborRow(M, router)
 
     packed = NEIGHBOUR.pack(keys, row)
 
@@ -116,8 +118,8 @@ def test_what_is_packed_is_unpacked(keys, router: bool) -> None:
 def test_what_an_intent_wants() -> None:
     host = Host(Vni(100), IP1, M, router=True, peer=IP1, rd=RouteDistinguisher.parse("65000:1"))
     intent = Intent(hosts=Table([(IP1, (host,))]), touched_hosts=(KEY,))
-    row = NeighbourRow(M, router=True)
+    row = NeighborRow(M, router=True)
 
     assert list(NEIGHBOUR.wanted(lambda: intent)) == [KEY]
     assert (NEIGHBOUR.wanted_at(intent, KEY), NEIGHBOUR.wanted_at(intent, (Vni(200), IP1))) == (row, None)
-    assert (NEIGHBOUR.touched(intent), NEIGHBOUR.place(KEY)) == ((KEY,), Hosts(100))
+    assert (NEIGHBOUR.touched(intent), NEIGHBOUR.domain(KEY)) == ((KEY,), Hosts(100))

@@ -16,10 +16,10 @@ from vtep.linux.wire.neighbor import (
     Answer,
     Entry,
     Half,
-    Neighbour,
+    Neighbor,
     Verb,
     pack,
-    parse_neighbours,
+    parse_neighbors,
     portions,
     request_row,
     singly,
@@ -31,8 +31,8 @@ MAC = Mac.parse("02:aa:00:00:00:01")
 MACS = [Mac(b"\2\xbb\0\0\0" + bytes([place])) for place in range(9)]
 
 
-def ours(mac: Mac = MAC, dst: Ip | None = VTEP, verb: Verb = Verb.REPLACE, flags: int = 0x16, **more) -> Neighbour:
-    return Neighbour(verb, 3, mac, flags, 0xC0, dst, **more)
+def ours(mac: Mac = MAC, dst: Ip | None = VTEP, verb: Verb = Verb.REPLACE, flags: int = 0x16, **more) -> Neighbor:
+    return Neighbor(verb, 3, mac, flags, 0xC0, dst, **more)
 
 
 def test_the_standard_message_is_these_48_octets() -> None:
@@ -58,11 +58,11 @@ def test_only_the_last_message_asks_for_an_acknowledgement() -> None:
         (ours(dst=VTEP_6), 60),
         (ours(vni=200), 56),
         (ours(dst=None, verb=Verb.DELETE), 40),
-        (Neighbour(Verb.REPLACE, 2, MAC, 0x10, 0x40, family=AF_INET, ip=Ip.parse("172.16.0.1"), protocol=229), 56),
+        (Neighbor(Verb.REPLACE, 2, MAC, 0x10, 0x40, family=AF_INET, ip=Ip.parse("172.16.0.1"), protocol=229), 56),
     ],
     ids=["IPv4 VTEP", "IPv6 VTEP", "VNI", "delete", "host address with its protocol"],
 )
-def test_a_message_has_this_size(message: Neighbour, size: int) -> None:
+def test_a_message_has_this_size(message: Neighbor, size: int) -> None:
     assert size == len(pack([message], 1).datagram)
 
 
@@ -81,7 +81,7 @@ def test_a_row_is_asked_for_by_device_half_and_mac() -> None:
     ) == request_row(3, MAC, Half.BRIDGE, 5).hex()
 
 
-neighbours = st.builds(
+neighbors = st.builds(
     ours,
     mac=st.sampled_from(MACS),
     dst=st.sampled_from([None, VTEP, OTHER, VTEP_6]),
@@ -92,11 +92,11 @@ neighbours = st.builds(
 )
 
 
-@given(st.lists(neighbours, min_size=1, max_size=40), st.integers(1, 1 << 31))
-def test_what_was_packed_is_parsed_in_order_and_each_answer_finds_its_message(sent: list[Neighbour], seq: int) -> None:
+@given(st.lists(neighbors, min_size=1, max_size=40), st.integers(1, 1 << 31))
+def test_what_was_packed_is_parsed_in_order_and_each_answer_finds_its_message(sent: list[Neighbor], seq: int) -> None:
     batch = pack(sent, seq)
 
-    found = list(parse_neighbours(batch.datagram))
+    found = list(parse_neighbors(batch.datagram))
 
     alone = list(singly(sent))
     assert [(m.port, m.mac, m.flags, m.state, m.dst, m.vni) for m in alone] == [
@@ -107,8 +107,8 @@ def test_what_was_packed_is_parsed_in_order_and_each_answer_finds_its_message(se
     assert batch.count == len(alone)
 
 
-@given(st.lists(neighbours, max_size=20), st.integers(1, 30))
-def test_portions_are_full_but_the_last_and_lose_no_message(sent: list[Neighbour], most: int) -> None:
+@given(st.lists(neighbors, max_size=20), st.integers(1, 30))
+def test_portions_are_full_but_the_last_and_lose_no_message(sent: list[Neighbor], most: int) -> None:
     cut = [list(singly(portion)) for portion in portions(sent, most)]
 
     assert list(singly(sent)) == [message for portion in cut for message in portion]
@@ -157,7 +157,7 @@ def test_parsed_is(name: str) -> None:
     datagram, fields = ROWS[name]
 
     assert [(28, 9, Entry(**{"port": 3, "master": None, "mac": MAC, "flags": 0x12, "state": 0xC0} | fields))] == list(
-        parse_neighbours(datagram)
+        parse_neighbors(datagram)
     )
 
 
@@ -166,7 +166,7 @@ def test_parsed_is(name: str) -> None:
     (row(LLADDR, MASTER, flags=0x10), False), (row(LLADDR, flags=0x02, family=2), False),
 ])  # fmt: skip
 def test_a_self_row_without_a_target_is_an_address_list(datagram: bytes, bare: bool) -> None:
-    ((_, _, entry),) = parse_neighbours(datagram)
+    ((_, _, entry),) = parse_neighbors(datagram)
 
     assert bare == entry.is_address_list
 
@@ -191,14 +191,14 @@ ANSWERS = {
 def test_answered_is(name: str) -> None:
     datagram, answer = ANSWERS[name]
 
-    assert [answer] == [found for _, _, found in parse_neighbours(datagram)]
+    assert [answer] == [found for _, _, found in parse_neighbors(datagram)]
 
 
 def test_an_interrupted_dump_is_told_with_the_row_it_came_with() -> None:
     marked = bytearray(row(LLADDR, DST, CACHEINFO))
     marked[6] = 0x10
 
-    found = [found for _, _, found in parse_neighbours(bytes(marked))]
+    found = [found for _, _, found in parse_neighbors(bytes(marked))]
 
     assert found[0].interrupted
     assert found[1].dst == VTEP
@@ -208,12 +208,12 @@ def test_an_interrupted_dump_is_told_with_the_row_it_came_with() -> None:
 def test_a_message_that_lies_about_its_length_ends_the_datagram(length: int) -> None:
     damaged = struct.pack("=I", length) + row(LLADDR, DST)[4:]
 
-    assert len(list(parse_neighbours(row(LLADDR, DST) + damaged))) == 1
+    assert len(list(parse_neighbors(row(LLADDR, DST) + damaged))) == 1
 
 
 @given(st.binary(max_size=200))
 def test_any_octets_are_parsed_without_an_error(octets: bytes) -> None:
-    list(parse_neighbours(octets))
+    list(parse_neighbors(octets))
 
 
 UAPI = """
@@ -237,7 +237,7 @@ def test_the_kernels_numbers_are_these() -> None:
 
 def test_rows_are_parsed_at_a_few_microseconds_each() -> None:
     datagram = row(LLADDR, MASTER, FLAGS_EXT, CACHEINFO) * 400
-    best_us = min(timed_us(lambda: list(parse_neighbours(datagram))) for _ in range(30)) / 400
+    best_us = min(timed_us(lambda: list(parse_neighbors(datagram))) for _ in range(30)) / 400
 
     assert best_us < 12, "3 us on the reference machine, with room for a slower one"
 
