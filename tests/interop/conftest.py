@@ -1,6 +1,6 @@
 """The interop suite as pytest sees it: which backend deploys a module's topology, and what is done when a test fails.
 
-A test file names its topology as LAB and takes the fixture `context`. One deployed lab serves all tests of a file: each
+A test file names its topology as LAB and takes the fixture `scene`. One deployed lab serves all tests of a file: each
 leaves it as it found it, which is checked, and a lab in which a test failed is not used again.
 """
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.interop.context import ExplainContext
 
 from tests.interop import matrix
+from tests.interop.scene import Scene
 from tests.lab.clab import bundle
 from tests.lab.clab.backends import backend
 from tests.lab.clab.file import read
@@ -18,7 +18,7 @@ from tests.lab.fixtures import skipped_if_missing
 
 LABS = Path(__file__).parents[2] / "interop" / "containerlab"
 
-_SCENE = pytest.StashKey[ExplainContext]()
+_SCENE = pytest.StashKey[Scene]()
 _RECORD = pytest.StashKey[matrix.Record]()
 
 
@@ -28,24 +28,22 @@ class Stage:
     def __init__(self, config: pytest.Config, scratch: Path) -> None:
         self._config = config
         self._scratch = scratch
-        self.context: ExplainContext | None = None
+        self.scene: Scene | None = None
         self._name = ""
 
-    def show(self, name: str) -> ExplainContext:
-        if self.context is None or not self.context.usable or self._name != name:
+    def show(self, name: str) -> Scene:
+        if self.scene is None or not self.scene.usable or self._name != name:
             self.strike()
             deploy = backend(self._config.getoption("lab"))
             frr = self._config.getoption("frr_rootfs")
-            self.context = ExplainContext(
-                deploy(read(LABS / f"{name}.clab.yml"), self._scratch, {"vtep-frr": frr} if frr else {})
-            )
+            self.scene = Scene(deploy(read(LABS / f"{name}.clab.yml"), self._scratch, {"vtep-frr": frr} if frr else {}))
             self._name = name
-        return self.context
+        return self.scene
 
     def strike(self) -> None:
-        context, self.context = self.context, None
-        if context is not None:
-            context.close()
+        scene, self.scene = self.scene, None
+        if scene is not None:
+            scene.close()
 
 
 @pytest.fixture(scope="session")
@@ -56,28 +54,28 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def context(request: pytest.FixtureRequest, stage: Stage) -> Iterator[ExplainContext]:
+def scene(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Scene]:
     with skipped_if_missing():
-        context = stage.show(request.module.LAB)
-    request.node.stash[_SCENE] = context
-    context.begin()
-    yield context
-    if context.usable:
-        context.wait_as_found()
+        scene = stage.show(request.module.LAB)
+    request.node.stash[_SCENE] = scene
+    scene.begin()
+    yield scene
+    if scene.usable:
+        scene.wait_as_found()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
-    context = item.stash.get(_SCENE, None)
-    if context is None:
+    scene = item.stash.get(_SCENE, None)
+    if scene is None:
         return report
-    if report.failed and context.usable:
-        context.usable = False
+    if report.failed and scene.usable:
+        scene.usable = False
         folder = Path(item.config.cache.mkdir("bundles")) / item.name
-        bundle.keep(context.machines, folder)
+        bundle.keep(scene.machines, folder)
         report.sections.append(("what is kept of the lab", str(folder)))
-    item.config.stash.setdefault(_RECORD, matrix.Record()).add(item, report, context)
+    item.config.stash.setdefault(_RECORD, matrix.Record()).add(item, report, scene)
     return report
 
 

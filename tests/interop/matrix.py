@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
-from tests.interop.context import ExplainContext
+
+from tests.interop.scene import Scene
 
 HEAD: Final = """# What was proved, against whom
 
@@ -31,8 +32,8 @@ class Record:
     def __init__(self) -> None:
         self._results: dict[Cell, str] = {}
 
-    def add(self, item: pytest.Item, report: pytest.TestReport, context: ExplainContext) -> None:
-        cell = Cell(_scenario(item), f"{context.peer}, {context.backend}{_who(context)}")
+    def add(self, item: pytest.Item, report: pytest.TestReport, scene: Scene) -> None:
+        cell = Cell(_scenario(item), f"{scene.peer}, {scene.backend}{_who(scene)}")
         if report.when == "call" or report.failed:
             verdict = "failed" if report.failed or self._results.get(cell) == "failed" else report.outcome
             self._results[cell] = verdict
@@ -73,8 +74,8 @@ def _in_order(scenario: str) -> tuple[str, int, str]:
     return first[1], int(first[2] or 0), scenario
 
 
-def _who(context: ExplainContext) -> str:
-    return f", {'root' if _is_root() else 'user namespace'}" if context.backend == "netns" else ""
+def _who(scene: Scene) -> str:
+    return f", {'root' if _is_root() else 'user namespace'}" if scene.backend == "netns" else ""
 
 
 def _is_root() -> bool:

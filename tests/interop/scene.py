@@ -27,7 +27,7 @@ BOTH_HALVES: Final = (True, True)
 Rows = dict[str, set[tuple[str, str]]]
 
 
-class ExplainContext:
+class Scene:
     def __init__(self, lab: ClabLab) -> None:
         self.usable = True
         self.backend = lab.backend

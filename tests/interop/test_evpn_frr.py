@@ -5,8 +5,8 @@ import re
 import signal
 
 import pytest
-from tests.interop.context import BGPD_PID, BOTH_HALVES, LEAF
 
+from tests.interop.scene import BGPD_PID, BOTH_HALVES, LEAF
 from tests.lab import overlay, probe
 from tests.lab.clab.machine import halted
 from tests.lab.wait import stays, wait_until, wait_until_it_stays
@@ -28,80 +28,80 @@ scenario = pytest.mark.scenario
 
 
 @pytest.fixture
-def learnt(context):
+def learnt(scene):
     """A MAC behind FRR, with a row; forgotten at the end."""
-    context.learn("frr1", MAC)
-    context.wait_at(MAC, FRR)
+    scene.learn("frr1", MAC)
+    scene.wait_at(MAC, FRR)
     yield MAC
-    context.forget("frr1", MAC)
+    scene.forget("frr1", MAC)
 
 
-def up(context):
-    return context.session("frr1")["bgpState"] == "Established"
+def up(scene):
+    return scene.session("frr1")["bgpState"] == "Established"
 
 
-def wait_up(context):
-    wait_until_it_stays(lambda: up(context), 30, "the session")
+def wait_up(scene):
+    wait_until_it_stays(lambda: up(scene), 30, "the session")
 
 
-def reconnected(context, before, deadline_s=30):
+def reconnected(scene, before, deadline_s=30):
     """Wait for a session that is another than before."""
     wait_until_it_stays(
-        lambda: up(context) and context.session("frr1")["connectionsEstablished"] > before, deadline_s, "a new session"
+        lambda: up(scene) and scene.session("frr1")["connectionsEstablished"] > before, deadline_s, "a new session"
     )
 
 
-def count(context):
-    return context.session("frr1")["connectionsEstablished"]
+def count(scene):
+    return scene.session("frr1")["connectionsEstablished"]
 
 
 @scenario("S1")
-def test_the_session_comes_up_with_evpn_and_nothing_else(context):
-    wait_up(context)
+def test_the_session_comes_up_with_evpn_and_nothing_else(scene):
+    wait_up(scene)
 
-    assert set(context.session("frr1")["addressFamilyInfo"]) == {"l2VpnEvpn"}
+    assert set(scene.session("frr1")["addressFamilyInfo"]) == {"l2VpnEvpn"}
 
 
 @scenario("S2")
-def test_one_flood_row_stands_for_frr_and_goes_and_comes_with_its_type_3(context):
-    wait_until_it_stays(lambda: context.floods() == {FRR}, what="one flood row")
-    (row,) = context.row(overlay.FLOOD_MAC)
+def test_one_flood_row_stands_for_frr_and_goes_and_comes_with_its_type_3(scene):
+    wait_until_it_stays(lambda: scene.floods() == {FRR}, what="one flood row")
+    (row,) = scene.row(overlay.FLOOD_MAC)
     marked = "extern_learn" in row["flags"]
 
-    context.evpn("frr1", "no advertise-all-vni")
-    wait_until_it_stays(lambda: context.floods() == set(), what="the end of the flood row")
-    stays(lambda: context.floods() == set(), what="its absence")
-    context.evpn("frr1", "advertise-all-vni")
+    scene.evpn("frr1", "no advertise-all-vni")
+    wait_until_it_stays(lambda: scene.floods() == set(), what="the end of the flood row")
+    stays(lambda: scene.floods() == set(), what="its absence")
+    scene.evpn("frr1", "advertise-all-vni")
 
-    wait_until_it_stays(lambda: context.floods() == {FRR}, 10, "the flood row again")
+    wait_until_it_stays(lambda: scene.floods() == {FRR}, 10, "the flood row again")
     assert marked
 
 
 @scenario("S3", "S4", "V1")
-def test_a_mac_has_both_halves_marked_as_ours_and_both_go_with_its_withdraw(context):
-    before = context.leaf_rows()["vxlan100"]
+def test_a_mac_has_both_halves_marked_as_ours_and_both_go_with_its_withdraw(scene):
+    before = scene.leaf_rows()["vxlan100"]
 
-    context.learn("frr1", MAC)
-    context.wait_at(MAC, FRR, deadline_s=5)
-    with_it = context.leaf_rows()["vxlan100"]
-    context.forget("frr1", MAC)
-    context.wait_gone(MAC, deadline_s=5)
+    scene.learn("frr1", MAC)
+    scene.wait_at(MAC, FRR, deadline_s=5)
+    with_it = scene.leaf_rows()["vxlan100"]
+    scene.forget("frr1", MAC)
+    scene.wait_gone(MAC, deadline_s=5)
 
     assert with_it == before | {(MAC, FRR)}
-    stays(lambda: not context.row(MAC), what="its absence")
+    stays(lambda: not scene.row(MAC), what="its absence")
 
 
 @scenario("S5", "V17")
-def test_foreign_rows_are_the_same_octets_after_start_churn_stop_and_crash(context):
+def test_foreign_rows_are_the_same_octets_after_start_churn_stop_and_crash(scene):
     def foreign():
-        rows = [row for mac in (FOREIGN, FOREIGN_LEARNT, "02:00:00:00:0f:03") for row in context.row(mac)]
-        bridge = overlay.fdb(context.leaf, "vxlan300")
+        rows = [row for mac in (FOREIGN, FOREIGN_LEARNT, "02:00:00:00:0f:03") for row in scene.row(mac)]
+        bridge = overlay.fdb(scene.leaf, "vxlan300")
         return json.dumps([rows, [row for row in bridge if row["mac"] == FOREIGN]], sort_keys=True)
 
     def put(mac, vtep, *flags, vxlan="vxlan100"):
-        context.leaf.run("bridge", "fdb", "replace", mac, "dev", vxlan, "dst", vtep, "self", "master", *flags)
+        scene.leaf.run("bridge", "fdb", "replace", mac, "dev", vxlan, "dst", vtep, "self", "master", *flags)
 
-    context.leaf.ip(
+    scene.leaf.ip(
         "link add name br300 type bridge",
         f"link add name vxlan300 type vxlan id 300 local {LEAF} dstport 4789 nolearning",
         "link set dev vxlan300 master br300 up",
@@ -111,217 +111,217 @@ def test_foreign_rows_are_the_same_octets_after_start_churn_stop_and_crash(conte
     put(FOREIGN, NOBODY, "static", "extern_learn", vxlan="vxlan300")
     untouched = foreign()
     assert untouched.count(NOBODY) == 3
-    log = context.log()
+    log = scene.log()
 
-    context.learn("frr1", FOREIGN, MAC)
-    context.wait_at(MAC, FRR)
-    wait_until(lambda: "row contested" in context.log_since(log), what="the contest in the log")
+    scene.learn("frr1", FOREIGN, MAC)
+    scene.wait_at(MAC, FRR)
+    wait_until(lambda: "row contested" in scene.log_since(log), what="the contest in the log")
     seen = [foreign()]
-    context.end_vtep(signal.SIGTERM)
+    scene.end_vtep(signal.SIGTERM)
     seen.append(foreign())
-    context.start_vtep()
-    context.learn("frr1", OTHER)
-    context.wait_at(OTHER, FRR)
+    scene.start_vtep()
+    scene.learn("frr1", OTHER)
+    scene.wait_at(OTHER, FRR)
     seen.append(foreign())
-    context.end_vtep()
-    context.start_vtep()
-    context.forget("frr1", FOREIGN, MAC, OTHER)
-    context.wait_gone(MAC, OTHER)
+    scene.end_vtep()
+    scene.start_vtep()
+    scene.forget("frr1", FOREIGN, MAC, OTHER)
+    scene.wait_gone(MAC, OTHER)
     stays(lambda: foreign() == untouched, what="what is foreign")
 
     assert seen == [untouched] * 3
-    context.leaf.ip("link del dev vxlan300", "link del dev br300")
+    scene.leaf.ip("link del dev vxlan300", "link del dev br300")
     for mac in (FOREIGN, FOREIGN_LEARNT):
-        context.leaf.run("bridge", "fdb", "del", mac, "dev", "vxlan100", "self")
-        context.leaf.run("bridge", "fdb", "del", mac, "dev", "vxlan100", "master")
+        scene.leaf.run("bridge", "fdb", "del", mac, "dev", "vxlan100", "self")
+        scene.leaf.run("bridge", "fdb", "del", mac, "dev", "vxlan100", "master")
 
 
 @scenario("S6", "V1")
-def test_hosts_with_empty_caches_reach_each_other_both_ways(context):
-    here, there = context.machines["host99"], context.machines["host1"]
+def test_hosts_with_empty_caches_reach_each_other_both_ways(scene):
+    here, there = scene.machines["host99"], scene.machines["host1"]
     for host in (here, there):
         host.run("ip", "neigh", "flush", "dev", "eth1")
     empty = [overlay.neighbors(host, "eth1") for host in (here, there)]
 
     reached = probe.ping(here, "172.16.0.1", 5)
-    context.wait_at("02:00:00:00:00:01", FRR)
+    scene.wait_at("02:00:00:00:00:01", FRR)
     back = probe.ping(there, "172.16.0.99", 5)
 
     assert None not in (reached, back)
     assert empty == [{}, {}]
     told = json.loads(here.run("ip", "-j", "neigh", "show", "dev", "eth1"))
     assert "PERMANENT" not in [state for row in told for state in row["state"]]
-    assert overlay.learnt(context.leaf, "vxlan100") == set()
+    assert overlay.learnt(scene.leaf, "vxlan100") == set()
     there.run("ip", "link", "set", "dev", "eth1", "down")
-    context.wait_gone("02:00:00:00:00:01")
+    scene.wait_gone("02:00:00:00:00:01")
     here.run("ip", "neigh", "flush", "dev", "eth1")  # a probe of it would have the other one heard again
     there.run("ip", "link", "set", "dev", "eth1", "up")
-    context.leaf.run("bridge", "fdb", "del", "02:00:00:00:00:99", "dev", "eth2", "master")
+    scene.leaf.run("bridge", "fdb", "del", "02:00:00:00:00:99", "dev", "eth2", "master")
 
 
 @scenario("S9", "V3")
-def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(context, learnt):
-    witness = context.witness()
-    rows = context.leaf_rows()["vxlan100"]
-    log = context.log()
+def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(scene, learnt):
+    witness = scene.witness()
+    rows = scene.leaf_rows()["vxlan100"]
+    log = scene.log()
 
-    context.machines["frr1"].kill(BGPD_PID)
-    stays(lambda: context.is_at(learnt, FRR), window_s=1, what="the row")
-    stale = [row["stale"] for row in context.vtep("macs")["macs"]]
-    context.machines["frr1"].run("sh", "/etc/lab/start.sh", "bgpd")
-    reconnected(context, 0)
+    scene.machines["frr1"].kill(BGPD_PID)
+    stays(lambda: scene.is_at(learnt, FRR), window_s=1, what="the row")
+    stale = [row["stale"] for row in scene.vtep("macs")["macs"]]
+    scene.machines["frr1"].run("sh", "/etc/lab/start.sh", "bgpd")
+    reconnected(scene, 0)
     # Had its End-of-RIB not come, the rows would go when its restart time is over.
-    stays(lambda: context.is_at(learnt, FRR), window_s=RESTART_S + 1, what="the row")
+    stays(lambda: scene.is_at(learnt, FRR), window_s=RESTART_S + 1, what="the row")
 
-    assert (stale, [row["stale"] for row in context.vtep("macs")["macs"]]) == ([True], [False])
+    assert (stale, [row["stale"] for row in scene.vtep("macs")["macs"]]) == ([True], [False])
     assert witness.harm(rows) == []
-    assert '"event": "pass"' not in context.log_since(log)
+    assert '"event": "pass"' not in scene.log_since(log)
 
 
 @pytest.mark.slow
 @scenario("S9", "V4")
-def test_rows_of_a_bgpd_that_does_not_come_back_go_when_its_restart_time_is_over(context, learnt):
-    context.machines["frr1"].kill(BGPD_PID)
-    stays(lambda: context.is_at(learnt, FRR), window_s=RESTART_S - 2, what="the row within the restart time")
-    context.wait_gone(learnt, deadline_s=30)
-    floods = context.floods()
-    context.machines["frr1"].run("sh", "/etc/lab/start.sh", "bgpd")
+def test_rows_of_a_bgpd_that_does_not_come_back_go_when_its_restart_time_is_over(scene, learnt):
+    scene.machines["frr1"].kill(BGPD_PID)
+    stays(lambda: scene.is_at(learnt, FRR), window_s=RESTART_S - 2, what="the row within the restart time")
+    scene.wait_gone(learnt, deadline_s=30)
+    floods = scene.floods()
+    scene.machines["frr1"].run("sh", "/etc/lab/start.sh", "bgpd")
 
-    context.wait_at(learnt, FRR, deadline_s=30)
+    scene.wait_at(learnt, FRR, deadline_s=30)
     assert floods == set()
 
 
 @scenario("S9")
-def test_rows_go_with_a_session_that_the_peer_closes_and_return_with_it(context, learnt):
-    before = count(context)
+def test_rows_go_with_a_session_that_the_peer_closes_and_return_with_it(scene, learnt):
+    before = count(scene)
     configure = ("configure terminal", "router bgp 65000")
 
-    context.vtysh("frr1", *configure, f"neighbor {LEAF} shutdown")
-    context.wait_gone(learnt, deadline_s=15)
-    floods = context.floods()
-    context.vtysh("frr1", *configure, f"no neighbor {LEAF} shutdown")
+    scene.vtysh("frr1", *configure, f"neighbor {LEAF} shutdown")
+    scene.wait_gone(learnt, deadline_s=15)
+    floods = scene.floods()
+    scene.vtysh("frr1", *configure, f"no neighbor {LEAF} shutdown")
 
-    reconnected(context, before)
-    context.wait_at(learnt, FRR)
+    reconnected(scene, before)
+    scene.wait_at(learnt, FRR)
     assert floods == set()
 
 
 @scenario("S10")
-def test_rows_outlive_a_killed_daemon_and_stale_ones_go_when_the_picture_is_complete(context, learnt):
-    witness = context.witness()
-    context.learn("frr1", GONE)
-    context.wait_at(GONE, FRR)
-    rows = context.leaf_rows()["vxlan100"]
+def test_rows_outlive_a_killed_daemon_and_stale_ones_go_when_the_picture_is_complete(scene, learnt):
+    witness = scene.witness()
+    scene.learn("frr1", GONE)
+    scene.wait_at(GONE, FRR)
+    rows = scene.leaf_rows()["vxlan100"]
 
-    context.end_vtep()
-    context.forget("frr1", GONE)
-    stays(lambda: context.leaf_rows()["vxlan100"] == rows, what="the rows without a daemon")
-    with halted(context.machines["frr1"], BGPD_PID):
-        log = context.log()
-        context.start_vtep()
-        wait_until(lambda: "feed attached" in context.log_since(log), 10, "the feed")
-        stays(lambda: context.row(GONE), what="the stale row before End-of-RIB")
-    context.wait_gone(GONE)
+    scene.end_vtep()
+    scene.forget("frr1", GONE)
+    stays(lambda: scene.leaf_rows()["vxlan100"] == rows, what="the rows without a daemon")
+    with halted(scene.machines["frr1"], BGPD_PID):
+        log = scene.log()
+        scene.start_vtep()
+        wait_until(lambda: "feed attached" in scene.log_since(log), 10, "the feed")
+        stays(lambda: scene.row(GONE), what="the stale row before End-of-RIB")
+    scene.wait_gone(GONE)
 
     assert witness.harm(rows - {(GONE, FRR)}) == []
-    context.wait_at(learnt, FRR)
+    scene.wait_at(learnt, FRR)
 
 
 @scenario("S10")
-def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_when_the_picture_is_complete(context, learnt):
-    witness = context.witness()
-    context.learn("frr1", GONE)
-    context.wait_at(GONE, FRR)
-    rows = context.leaf_rows()["vxlan100"]
-    before = count(context)
+def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_when_the_picture_is_complete(scene, learnt):
+    witness = scene.witness()
+    scene.learn("frr1", GONE)
+    scene.wait_at(GONE, FRR)
+    rows = scene.leaf_rows()["vxlan100"]
+    before = count(scene)
 
-    context.end_exabgp()
-    context.forget("frr1", GONE)
-    stays(lambda: context.leaf_rows()["vxlan100"] == rows, what="the rows without ExaBGP")
-    with halted(context.machines["frr1"], BGPD_PID):
-        context.start_exabgp()
-        stays(lambda: context.row(GONE), what="the stale row before End-of-RIB")
-    reconnected(context, before)
-    context.wait_gone(GONE)
+    scene.end_exabgp()
+    scene.forget("frr1", GONE)
+    stays(lambda: scene.leaf_rows()["vxlan100"] == rows, what="the rows without ExaBGP")
+    with halted(scene.machines["frr1"], BGPD_PID):
+        scene.start_exabgp()
+        stays(lambda: scene.row(GONE), what="the stale row before End-of-RIB")
+    reconnected(scene, before)
+    scene.wait_gone(GONE)
 
     assert witness.harm(rows - {(GONE, FRR)}) == []
-    context.wait_at(learnt, FRR)
+    scene.wait_at(learnt, FRR)
 
 
 @pytest.mark.slow
 @scenario("S10", "V5")
-def test_rows_of_a_leaf_that_restarts_alone_stay_until_its_hold_ends(context, learnt):
-    before = count(context)
+def test_rows_of_a_leaf_that_restarts_alone_stay_until_its_hold_ends(scene, learnt):
+    before = count(scene)
     configure = ("configure terminal", "router bgp 65000")
-    rows = context.leaf_rows()["vxlan100"]
+    rows = scene.leaf_rows()["vxlan100"]
 
-    context.end_exabgp()
-    context.end_vtep()
-    context.vtysh("frr1", *configure, f"neighbor {LEAF} shutdown")
-    context.start_vtep()
-    context.start_exabgp()
-    stays(lambda: context.leaf_rows()["vxlan100"] == rows, window_s=HOLD_S - 4, what="the adopted rows")
-    context.wait_gone(learnt, deadline_s=HOLD_S + 5)
-    context.vtysh("frr1", *configure, f"no neighbor {LEAF} shutdown")
+    scene.end_exabgp()
+    scene.end_vtep()
+    scene.vtysh("frr1", *configure, f"neighbor {LEAF} shutdown")
+    scene.start_vtep()
+    scene.start_exabgp()
+    stays(lambda: scene.leaf_rows()["vxlan100"] == rows, window_s=HOLD_S - 4, what="the adopted rows")
+    scene.wait_gone(learnt, deadline_s=HOLD_S + 5)
+    scene.vtysh("frr1", *configure, f"no neighbor {LEAF} shutdown")
 
-    reconnected(context, before)
-    context.wait_at(learnt, FRR)
+    reconnected(scene, before)
+    scene.wait_at(learnt, FRR)
 
 
 @scenario("S11")
-def test_a_row_that_an_operator_deletes_comes_back_and_one_that_he_takes_is_reported(context, learnt):
+def test_a_row_that_an_operator_deletes_comes_back_and_one_that_he_takes_is_reported(scene, learnt):
     def bridge(*words):
-        context.leaf.run("bridge", "fdb", *words)
+        scene.leaf.run("bridge", "fdb", *words)
 
     bridge("del", learnt, "dev", "vxlan100", "self")
     bridge("del", learnt, "dev", "vxlan100", "master")
-    context.wait_at(learnt, FRR)
-    log = context.log()
+    scene.wait_at(learnt, FRR)
+    log = scene.log()
     bridge("replace", learnt, "dev", "vxlan100", "dst", NOBODY, "self", "master", "static")
-    wait_until(lambda: "row contested" in context.log_since(log), what="the contest in the log")
-    stays(lambda: context.macs()[learnt] == NOBODY, what="the operator's row")
+    wait_until(lambda: "row contested" in scene.log_since(log), what="the contest in the log")
+    stays(lambda: scene.macs()[learnt] == NOBODY, what="the operator's row")
     bridge("del", learnt, "dev", "vxlan100", "self")
     bridge("del", learnt, "dev", "vxlan100", "master")
 
-    context.wait_at(learnt, FRR)
+    scene.wait_at(learnt, FRR)
 
 
 @scenario("S12")
-def test_status_and_kernel_agree_row_by_row_and_health_follows_convergence(context, learnt):
-    context.learn("frr1", OTHER)
-    context.wait_at(OTHER, FRR)
-    watch = context.watch()
+def test_status_and_kernel_agree_row_by_row_and_health_follows_convergence(scene, learnt):
+    scene.learn("frr1", OTHER)
+    scene.wait_at(OTHER, FRR)
+    watch = scene.watch()
 
-    told = {(row["mac"], row["vtep"]) for row in context.vtep("macs")["macs"] if row["sync"]["state"] == "INSTALLED"}
-    floods = {row["vtep"] for row in context.vtep("vteps")["vteps"] if row["flood"]}
-    healths = [context.health()]
-    context.forget("frr1", OTHER)
-    context.wait_gone(OTHER)
+    told = {(row["mac"], row["vtep"]) for row in scene.vtep("macs")["macs"] if row["sync"]["state"] == "INSTALLED"}
+    floods = {row["vtep"] for row in scene.vtep("vteps")["vteps"] if row["flood"]}
+    healths = [scene.health()]
+    scene.forget("frr1", OTHER)
+    scene.wait_gone(OTHER)
     watch.wait_for(OTHER)
-    context.end_vtep()
-    healths.append(context.health())
-    with halted(context.machines["frr1"], BGPD_PID):
-        context.start_vtep()
-        wait_until(lambda: context.health() == 1, 10, "a daemon that answers, and is not ready")
-    context.leaf.run("vtep", "health", "--wait", "20")
-    healths.append(context.health())
+    scene.end_vtep()
+    healths.append(scene.health())
+    with halted(scene.machines["frr1"], BGPD_PID):
+        scene.start_vtep()
+        wait_until(lambda: scene.health() == 1, 10, "a daemon that answers, and is not ready")
+    scene.leaf.run("vtep", "health", "--wait", "20")
+    healths.append(scene.health())
     log = watch.mark()
-    context.learn("frr1", NEW)
-    context.wait_at(NEW, FRR)
+    scene.learn("frr1", NEW)
+    scene.wait_at(NEW, FRR)
     watch.wait_for(NEW, log)
     watch.end()
-    context.forget("frr1", NEW)
+    scene.forget("frr1", NEW)
 
     assert told == {(learnt, FRR), (OTHER, FRR)}
     assert floods == {FRR}
     assert healths == [0, 3, 0]
-    assert context.vtep("diff")["differences"] == []
+    assert scene.vtep("diff")["differences"] == []
 
 
 @scenario("S13")
-def test_a_vni_that_the_leaf_has_not_brings_no_row(context):
-    frr = context.machines["frr1"]
-    before = context.leaf_rows()
+def test_a_vni_that_the_leaf_has_not_brings_no_row(scene):
+    frr = scene.machines["frr1"]
+    before = scene.leaf_rows()
     frr.ip(
         "link add name br400 type bridge",
         f"link add name vxlan400 type vxlan id 400 local {FRR} dstport 4789 nolearning",
@@ -331,128 +331,128 @@ def test_a_vni_that_the_leaf_has_not_brings_no_row(context):
         "link set dev port400 master br400 up",
         "link set dev br400 up",
     )
-    context.learn("frr1", MAC, port="port400")
-    wait_until(lambda: MAC in context.vtysh("frr1", "show bgp l2vpn evpn route type macip"), 10, "FRR's route")
-    wait_until(lambda: context.reasons(MAC) == {"unknown-vni"}, 10, "the reason")
+    scene.learn("frr1", MAC, port="port400")
+    wait_until(lambda: MAC in scene.vtysh("frr1", "show bgp l2vpn evpn route type macip"), 10, "FRR's route")
+    wait_until(lambda: scene.reasons(MAC) == {"unknown-vni"}, 10, "the reason")
 
-    stays(lambda: context.leaf_rows() == before, window_s=2, what="rows without it")
+    stays(lambda: scene.leaf_rows() == before, window_s=2, what="rows without it")
     frr.ip("link del dev port400", "link del dev vxlan400", "link del dev br400")
 
 
 @scenario("V6")
-def test_a_vtep_that_changes_its_address_has_its_rows_at_the_new_one_and_never_at_both(context, learnt):
-    frr = context.machines["frr1"]
-    context.leaf.ip(f"route add {ELSEWHERE}/32 via 10.1.1.1 src {LEAF}")
+def test_a_vtep_that_changes_its_address_has_its_rows_at_the_new_one_and_never_at_both(scene, learnt):
+    frr = scene.machines["frr1"]
+    scene.leaf.ip(f"route add {ELSEWHERE}/32 via 10.1.1.1 src {LEAF}")
     frr.ip(f"addr add {ELSEWHERE}/32 dev lo")
 
     def moved(to):
         def only_one():
-            assert len([row for row in context.row(learnt) if "dst" in row]) <= 1
-            return context.is_at(learnt, to) and context.floods() == {to}
+            assert len([row for row in scene.row(learnt) if "dst" in row]) <= 1
+            return scene.is_at(learnt, to) and scene.floods() == {to}
 
         frr.ip(f"link set dev vxlan100 type vxlan id 100 local {to}")
         wait_until_it_stays(only_one, 15, f"all rows at {to}")
 
     moved(ELSEWHERE)
-    stays(lambda: FRR not in {vtep for _, vtep in context.leaf_rows()["vxlan100"]}, what="no row at the old address")
+    stays(lambda: FRR not in {vtep for _, vtep in scene.leaf_rows()["vxlan100"]}, what="no row at the old address")
     moved(FRR)
 
-    context.leaf.ip(f"route del {ELSEWHERE}/32")
+    scene.leaf.ip(f"route del {ELSEWHERE}/32")
     frr.ip(f"addr del {ELSEWHERE}/32 dev lo")
 
 
 @pytest.mark.slow
 @scenario("V7")
-def test_rows_go_while_the_uplink_is_down_and_are_the_same_afterwards(context, learnt):
-    frr = context.machines["frr1"]
-    rows = context.leaf_rows()
-    before = count(context)
+def test_rows_go_while_the_uplink_is_down_and_are_the_same_afterwards(scene, learnt):
+    frr = scene.machines["frr1"]
+    rows = scene.leaf_rows()
+    before = count(scene)
 
     frr.ip("link set dev eth1 down")
-    wait_until_it_stays(lambda: context.leaf_rows()["vxlan100"] == set(), 40, "the end of all rows")
+    wait_until_it_stays(lambda: scene.leaf_rows()["vxlan100"] == set(), 40, "the end of all rows")
     frr.ip("link set dev eth1 up", f"route replace {LEAF}/32 via 10.1.1.0 src {FRR}")
-    reconnected(context, before, deadline_s=60)
+    reconnected(scene, before, deadline_s=60)
 
-    wait_until_it_stays(lambda: context.leaf_rows() == rows, 15, "the same rows")
-    assert len(context.row(overlay.FLOOD_MAC)) == 1
+    wait_until_it_stays(lambda: scene.leaf_rows() == rows, 15, "the same rows")
+    assert len(scene.row(overlay.FLOOD_MAC)) == 1
 
 
 @scenario("V8")
-def test_a_route_with_our_own_site_of_origin_brings_no_row_until_it_comes_without(context, learnt):
-    with context.configured(('import_rt = ["65000:100"]', 'import_rt = ["65000:100"]\nsoo = "65000:7"')):
-        context.wait_at(learnt, FRR)
-        before = count(context)
-        context.vtysh("frr1", "configure terminal", "route-map site permit 10", "set extcommunity soo 65000:7")
-        context.evpn("frr1", f"neighbor {LEAF} route-map site out")
-        context.wait_gone(learnt)
-        stays(lambda: not context.row(learnt), what="its absence")
-        assert context.reasons(learnt) == {"soo"}
-        context.evpn("frr1", f"no neighbor {LEAF} route-map site out")
-        context.wait_at(learnt, FRR)
-        after = count(context)
-    context.vtysh("frr1", "configure terminal", "no route-map site")
+def test_a_route_with_our_own_site_of_origin_brings_no_row_until_it_comes_without(scene, learnt):
+    with scene.configured(('import_rt = ["65000:100"]', 'import_rt = ["65000:100"]\nsoo = "65000:7"')):
+        scene.wait_at(learnt, FRR)
+        before = count(scene)
+        scene.vtysh("frr1", "configure terminal", "route-map site permit 10", "set extcommunity soo 65000:7")
+        scene.evpn("frr1", f"neighbor {LEAF} route-map site out")
+        scene.wait_gone(learnt)
+        stays(lambda: not scene.row(learnt), what="its absence")
+        assert scene.reasons(learnt) == {"soo"}
+        scene.evpn("frr1", f"no neighbor {LEAF} route-map site out")
+        scene.wait_at(learnt, FRR)
+        after = count(scene)
+    scene.vtysh("frr1", "configure terminal", "no route-map site")
 
     assert before == after
 
 
 @scenario("V9", "S13")
-def test_a_row_follows_the_route_targets_that_frr_exports(context, learnt):
+def test_a_row_follows_the_route_targets_that_frr_exports(scene, learnt):
     def export(wanted, *unwanted):
         """The new comes first: without any, FRR exports its automatic one."""
         lines = [f"route-target export {target}" for target in wanted]
-        context.evpn("frr1", "vni 100", *lines, *(f"no route-target export {target}" for target in unwanted))
+        scene.evpn("frr1", "vni 100", *lines, *(f"no route-target export {target}" for target in unwanted))
 
-    with context.configured(("65000:100", '65000:8", "4200000000:7", "10.0.0.1:7')):
-        context.wait_gone(learnt)
+    with scene.configured(("65000:100", '65000:8", "4200000000:7", "10.0.0.1:7')):
+        scene.wait_gone(learnt)
         export(["65000:7", "65000:8", "65000:9"])
-        context.wait_at(learnt, FRR)
+        scene.wait_at(learnt, FRR)
         export(["4200000000:7"], "65000:7", "65000:8", "65000:9")
-        context.wait_at(learnt, FRR)
+        scene.wait_at(learnt, FRR)
         export(["10.0.0.1:7"], "4200000000:7")
-        context.wait_at(learnt, FRR)
+        scene.wait_at(learnt, FRR)
         export(["65000:7"], "10.0.0.1:7")
-        context.wait_gone(learnt)
-        stays(lambda: not context.row(learnt), what="its absence")
+        scene.wait_gone(learnt)
+        stays(lambda: not scene.row(learnt), what="its absence")
     export([], "65000:7")
 
-    context.wait_at(learnt, FRR)
+    scene.wait_at(learnt, FRR)
 
 
 @scenario("V10")
-def test_rows_are_not_written_again_when_the_peer_tells_everything_again(context, learnt):
+def test_rows_are_not_written_again_when_the_peer_tells_everything_again(scene, learnt):
     def ages():
-        rows = json.loads(context.leaf.run("bridge", "-s", "-j", "fdb", "show", "dev", "vxlan100"))
+        rows = json.loads(scene.leaf.run("bridge", "-s", "-j", "fdb", "show", "dev", "vxlan100"))
         return [row["updated"] for row in rows if "extern_learn" in row["flags"]]
 
-    witness = context.witness()
-    rows = context.leaf_rows()["vxlan100"]
+    witness = scene.witness()
+    rows = scene.leaf_rows()["vxlan100"]
     wait_until(lambda: min(ages()) >= 2, 10, "rows of some age")
-    sent = context.session("frr1")["messageStats"]["updatesSent"]
+    sent = scene.session("frr1")["messageStats"]["updatesSent"]
 
-    context.vtysh("frr1", f"clear bgp l2vpn evpn {LEAF} soft out")
-    wait_until(lambda: context.session("frr1")["messageStats"]["updatesSent"] > sent, 10, "everything again")
+    scene.vtysh("frr1", f"clear bgp l2vpn evpn {LEAF} soft out")
+    wait_until(lambda: scene.session("frr1")["messageStats"]["updatesSent"] > sent, 10, "everything again")
 
     stays(lambda: min(ages()) >= 2, window_s=2, what="the rows' ages")
     assert witness.harm(rows) == []
 
 
 @scenario("V11")
-def test_a_device_that_is_made_anew_gets_all_its_rows_without_a_word_of_bgp(context, learnt):
-    rows = context.leaf_rows()
-    before = count(context)
-    refreshes = context.session("frr1")["messageStats"]["routeRefreshRecv"]
-    log = context.log()
+def test_a_device_that_is_made_anew_gets_all_its_rows_without_a_word_of_bgp(scene, learnt):
+    rows = scene.leaf_rows()
+    before = count(scene)
+    refreshes = scene.session("frr1")["messageStats"]["routeRefreshRecv"]
+    log = scene.log()
 
-    context.leaf.ip("link del dev vxlan100")
-    wait_until(lambda: "vxlan-missing" in context.log_since(log), what="the reason in the log")
-    context.leaf.ip(
+    scene.leaf.ip("link del dev vxlan100")
+    wait_until(lambda: "vxlan-missing" in scene.log_since(log), what="the reason in the log")
+    scene.leaf.ip(
         f"link add name vxlan100 type vxlan id 100 local {LEAF} dstport 4789 nolearning",
         "link set dev vxlan100 master br100 addrgenmode none",
         "link set dev vxlan100 type bridge_slave learning off",
         "link set dev vxlan100 up",
     )
 
-    wait_until_it_stays(lambda: context.leaf_rows() == rows, 10, "the same rows")
-    assert context.halves(learnt) == BOTH_HALVES
-    assert (count(context), context.session("frr1")["messageStats"]["routeRefreshRecv"]) == (before, refreshes)
-    assert re.search(r'"event": "vni ready"', context.log_since(log))
+    wait_until_it_stays(lambda: scene.leaf_rows() == rows, 10, "the same rows")
+    assert scene.halves(learnt) == BOTH_HALVES
+    assert (count(scene), scene.session("frr1")["messageStats"]["routeRefreshRecv"]) == (before, refreshes)
+    assert re.search(r'"event": "vni ready"', scene.log_since(log))

@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from tests.interop.context import BGPD_PID
 
+from tests.interop.scene import BGPD_PID
 from tests.lab import overlay, probe
 from tests.lab.clab.machine import halted
 from tests.lab.wait import stays, wait_until, wait_until_it_stays
@@ -22,21 +22,21 @@ pytestmark = pytest.mark.root_netns
 scenario = pytest.mark.scenario
 
 
-def move(context, mac, old, new):
+def move(scene, mac, old, new):
     """Have a MAC come to an FRR from the VTEP that it knows it at: otherwise it would announce no sequence."""
-    wait_until(lambda: context.knows(new, mac, old), 10, f"{new}'s knowledge of {mac}")
-    context.learn(new, mac)
+    wait_until(lambda: scene.knows(new, mac, old), 10, f"{new}'s knowledge of {mac}")
+    scene.learn(new, mac)
 
 
-def sequences(context, mac):
-    told = context.vtysh("spine", "show bgp l2vpn evpn route type macip")
+def sequences(scene, mac):
+    told = scene.vtysh("spine", "show bgp l2vpn evpn route type macip")
     return [int(number) for route in told.split("*>") if mac in route for number in re.findall(r"MM:(\d+)", route)]
 
 
 @scenario("V2", "S2")
-def test_flood_rows_are_the_set_of_vteps_while_a_third_comes_and_goes(context):
-    spine = context.machines["spine"]
-    wait_until_it_stays(lambda: context.floods() == {FRR1, FRR2}, what="two flood rows")
+def test_flood_rows_are_the_set_of_vteps_while_a_third_comes_and_goes(scene):
+    spine = scene.machines["spine"]
+    wait_until_it_stays(lambda: scene.floods() == {FRR1, FRR2}, what="two flood rows")
 
     spine.ip(
         "link add name br100 type bridge",
@@ -44,17 +44,17 @@ def test_flood_rows_are_the_set_of_vteps_while_a_third_comes_and_goes(context):
         "link set dev vxlan100 master br100 up",
         "link set dev br100 up",
     )
-    wait_until_it_stays(lambda: context.floods() == {FRR1, FRR2, SPINE}, 10, "three flood rows")
+    wait_until_it_stays(lambda: scene.floods() == {FRR1, FRR2, SPINE}, 10, "three flood rows")
     spine.ip("link del dev vxlan100", "link del dev br100")
 
-    wait_until_it_stays(lambda: context.floods() == {FRR1, FRR2}, 10, "two flood rows again")
-    assert len(context.row(overlay.FLOOD_MAC)) == 2
-    assert context.floods("vxlan200") == {FRR1}
+    wait_until_it_stays(lambda: scene.floods() == {FRR1, FRR2}, 10, "two flood rows again")
+    assert len(scene.row(overlay.FLOOD_MAC)) == 2
+    assert scene.floods("vxlan200") == {FRR1}
 
 
 @scenario("S7")
-def test_a_second_vni_with_the_same_prefix_stays_apart(context):
-    hosts = context.machines
+def test_a_second_vni_with_the_same_prefix_stays_apart(scene):
+    hosts = scene.machines
     here, here200 = hosts["host99"], hosts["host199"]
 
     assert probe.ping(here, "172.16.0.1", 5) is not None
@@ -64,48 +64,48 @@ def test_a_second_vni_with_the_same_prefix_stays_apart(context):
     assert overlay.neighbors(here, "eth1")["172.16.0.1"] == "02:00:00:00:00:01"
     assert overlay.neighbors(here200, "eth1")["172.16.0.1"] == "02:00:00:00:02:01"
     assert probe.ping(here200, "172.16.0.2", 2) is None
-    assert set(context.macs("vxlan200")) == {"02:00:00:00:02:01"}
-    assert set(context.macs()) == {"02:00:00:00:00:01", "02:00:00:00:00:02"}
+    assert set(scene.macs("vxlan200")) == {"02:00:00:00:02:01"}
+    assert set(scene.macs()) == {"02:00:00:00:00:01", "02:00:00:00:00:02"}
 
-    silence(context, "host1", "host2", "host101")
+    silence(scene, "host1", "host2", "host101")
 
 
-def silence(context, *hosts):
+def silence(scene, *hosts):
     """Have the bridges forget these hosts, by a blink of their wires; nobody may ask for them when they are back."""
-    for name, machine in context.machines.items():
+    for name, machine in scene.machines.items():
         if name.startswith("host"):
             machine.run("ip", "neigh", "flush", "dev", "eth1")
     for host in hosts:
-        context.machines[host].run("ip", "link", "set", "dev", "eth1", "down")
-    wait_until_it_stays(lambda: context.macs() == context.macs("vxlan200") == {}, 10, "the end of the hosts' rows")
+        scene.machines[host].run("ip", "link", "set", "dev", "eth1", "down")
+    wait_until_it_stays(lambda: scene.macs() == scene.macs("vxlan200") == {}, 10, "the end of the hosts' rows")
     for host in hosts:
-        context.machines[host].run("ip", "link", "set", "dev", "eth1", "up")
+        scene.machines[host].run("ip", "link", "set", "dev", "eth1", "up")
 
 
 @scenario("S8", "V13")
-def test_a_mac_that_moves_flips_once_each_way_with_a_higher_sequence(context):
-    witness = context.witness()
-    context.learn("frr1", MAC)
-    context.wait_at(MAC, FRR1)
-    before = sequences(context, MAC)
+def test_a_mac_that_moves_flips_once_each_way_with_a_higher_sequence(scene):
+    witness = scene.witness()
+    scene.learn("frr1", MAC)
+    scene.wait_at(MAC, FRR1)
+    before = sequences(scene, MAC)
 
-    move(context, MAC, FRR1, "frr2")
-    context.wait_at(MAC, FRR2)
-    after = sequences(context, MAC)
-    move(context, MAC, FRR2, "frr1")
-    context.wait_at(MAC, FRR1)
-    context.forget("frr1", MAC)
-    context.wait_gone(MAC)
+    move(scene, MAC, FRR1, "frr2")
+    scene.wait_at(MAC, FRR2)
+    after = sequences(scene, MAC)
+    move(scene, MAC, FRR2, "frr1")
+    scene.wait_at(MAC, FRR1)
+    scene.forget("frr1", MAC)
+    scene.wait_gone(MAC)
 
     assert witness.arrivals(MAC) == [FRR1, FRR2, FRR1]
     assert max(after) > max(before, default=0)
 
 
 @scenario("S8", "V13")
-def test_a_station_that_moves_while_pinged_is_out_of_reach_for_a_short_time_only(context):
-    here, old, new = (context.machines[name] for name in ("host99", "host1", "host2"))
+def test_a_station_that_moves_while_pinged_is_out_of_reach_for_a_short_time_only(scene):
+    here, old, new = (scene.machines[name] for name in ("host99", "host1", "host2"))
     assert probe.ping(here, "172.16.0.1", 5) is not None
-    wait_until(lambda: context.knows("frr2", "02:00:00:00:00:01", FRR1), 10, "the station in FRR")
+    wait_until(lambda: scene.knows("frr2", "02:00:00:00:00:01", FRR1), 10, "the station in FRR")
 
     old.ip("link set dev eth1 down")
     new.ip("addr del 172.16.0.2/24 dev eth1", "link set dev eth1 address 02:00:00:00:00:01")
@@ -114,7 +114,7 @@ def test_a_station_that_moves_while_pinged_is_out_of_reach_for_a_short_time_only
     probe.speak(new, "eth1", "02:00:00:00:00:01")
     reached = probe.ping(here, "172.16.0.1", 10)
     gap_s = time.monotonic() - start
-    context.wait_at("02:00:00:00:00:01", FRR2)
+    scene.wait_at("02:00:00:00:00:01", FRR2)
 
     print(f"out of reach for {gap_s:.2f} s")
     assert reached is not None
@@ -124,79 +124,79 @@ def test_a_station_that_moves_while_pinged_is_out_of_reach_for_a_short_time_only
         "link set dev eth1 address 02:00:00:00:00:02",
         "addr add 172.16.0.2/24 dev eth1",
     )
-    silence(context, "host2")
+    silence(scene, "host2")
     old.ip("link set dev eth1 up")
 
 
 @scenario("V14")
-def test_a_withdraw_that_comes_before_the_other_announcement_ends_at_the_other(context):
-    context.learn("frr1", MAC)
-    context.wait_at(MAC, FRR1)
+def test_a_withdraw_that_comes_before_the_other_announcement_ends_at_the_other(scene):
+    scene.learn("frr1", MAC)
+    scene.wait_at(MAC, FRR1)
 
-    context.forget("frr1", MAC)
-    context.wait_gone(MAC)
-    context.learn("frr2", MAC)
+    scene.forget("frr1", MAC)
+    scene.wait_gone(MAC)
+    scene.learn("frr2", MAC)
 
-    context.wait_at(MAC, FRR2)
-    stays(lambda: context.is_at(MAC, FRR2), what="the row")
-    context.forget("frr2", MAC)
+    scene.wait_at(MAC, FRR2)
+    stays(lambda: scene.is_at(MAC, FRR2), what="the row")
+    scene.forget("frr2", MAC)
 
 
 @scenario("V14")
-def test_a_withdraw_that_comes_after_the_other_announcement_ends_at_the_other(context):
-    context.learn("frr1", MAC)
-    context.wait_at(MAC, FRR1)
-    wait_until(lambda: context.knows("frr2", MAC, FRR1), 10, "frr2's knowledge")
+def test_a_withdraw_that_comes_after_the_other_announcement_ends_at_the_other(scene):
+    scene.learn("frr1", MAC)
+    scene.wait_at(MAC, FRR1)
+    wait_until(lambda: scene.knows("frr2", MAC, FRR1), 10, "frr2's knowledge")
 
-    with halted(context.machines["frr1"], BGPD_PID):
-        context.learn("frr2", MAC)
-        context.wait_at(MAC, FRR2)
-    wait_until(lambda: context.knows("frr1", MAC, FRR2), 10, "frr1's knowledge")
+    with halted(scene.machines["frr1"], BGPD_PID):
+        scene.learn("frr2", MAC)
+        scene.wait_at(MAC, FRR2)
+    wait_until(lambda: scene.knows("frr1", MAC, FRR2), 10, "frr1's knowledge")
 
-    stays(lambda: context.is_at(MAC, FRR2), window_s=2, what="the row")
-    context.forget("frr2", MAC)
+    stays(lambda: scene.is_at(MAC, FRR2), window_s=2, what="the row")
+    scene.forget("frr2", MAC)
 
 
 @scenario("V15")
-def test_a_sticky_mac_stays_where_it_is_although_a_lower_vtep_has_it_too(context):
-    frr1, frr2 = context.machines["frr1"], context.machines["frr2"]
+def test_a_sticky_mac_stays_where_it_is_although_a_lower_vtep_has_it_too(scene):
+    frr1, frr2 = scene.machines["frr1"], scene.machines["frr2"]
     with halted(frr2, BGPD_PID):
         frr2.shell(f"bridge fdb replace {STICKY} dev eth2 master static sticky")
-        context.learn("frr1", STICKY)
-        context.wait_at(STICKY, FRR1)
+        scene.learn("frr1", STICKY)
+        scene.wait_at(STICKY, FRR1)
         # FRR would withdraw its route as soon as it heard of the sticky one: what the leaf does with both is the question.
         frr1.kill(BGPD_PID, signal.SIGSTOP)
-    context.wait_at(STICKY, FRR2)
-    routes = context.vtysh("spine", "show bgp l2vpn evpn route type macip")
-    stays(lambda: context.is_at(STICKY, FRR2), window_s=2, what="the sticky row")
-    (row,) = context.vtep("macs")["macs"]
+    scene.wait_at(STICKY, FRR2)
+    routes = scene.vtysh("spine", "show bgp l2vpn evpn route type macip")
+    stays(lambda: scene.is_at(STICKY, FRR2), window_s=2, what="the sticky row")
+    (row,) = scene.vtep("macs")["macs"]
     frr1.kill(BGPD_PID, signal.SIGCONT)
-    stays(lambda: context.is_at(STICKY, FRR2), what="the sticky row")
+    stays(lambda: scene.is_at(STICKY, FRR2), what="the sticky row")
 
     assert routes.count(f"[{STICKY}]") == 2
     assert (row["sticky"], row["reason"]) == (True, "sticky")
     assert "sticky-violation" in str(row["alerts"])
-    context.machines["frr1"].shell(f"bridge fdb del {STICKY} dev eth2 master || :")
-    context.forget("frr2", STICKY)
+    scene.machines["frr1"].shell(f"bridge fdb del {STICKY} dev eth2 master || :")
+    scene.forget("frr2", STICKY)
 
 
 @scenario("V7")
-def test_rows_of_one_vtep_go_and_come_back_with_its_uplink_and_others_stay(context):
-    frr1 = context.machines["frr1"]
-    context.learn("frr1", MAC)
-    context.learn("frr2", STICKY)
-    context.wait_at(MAC, FRR1)
-    context.wait_at(STICKY, FRR2)
-    witness = context.witness()
+def test_rows_of_one_vtep_go_and_come_back_with_its_uplink_and_others_stay(scene):
+    frr1 = scene.machines["frr1"]
+    scene.learn("frr1", MAC)
+    scene.learn("frr2", STICKY)
+    scene.wait_at(MAC, FRR1)
+    scene.wait_at(STICKY, FRR2)
+    witness = scene.witness()
     behind_2 = {(STICKY, FRR2)}
 
     frr1.ip("link set dev eth1 down")
     wait_until_it_stays(
-        lambda: context.leaf_rows()["vxlan100"] == behind_2 | {(overlay.FLOOD_MAC, FRR2)}, 30, "the end of its rows"
+        lambda: scene.leaf_rows()["vxlan100"] == behind_2 | {(overlay.FLOOD_MAC, FRR2)}, 30, "the end of its rows"
     )
     frr1.ip("link set dev eth1 up", f"route replace 10.0.0.0/24 via 10.1.1.0 src {FRR1}")
 
-    context.wait_at(MAC, FRR1, deadline_s=30)
+    scene.wait_at(MAC, FRR1, deadline_s=30)
     assert witness.harm(behind_2) == []
-    context.forget("frr1", MAC)
-    context.forget("frr2", STICKY)
+    scene.forget("frr1", MAC)
+    scene.forget("frr2", STICKY)

@@ -11,7 +11,6 @@ from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vtep.projection.leaf import Leaf
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
@@ -20,6 +19,7 @@ from vtep.evpn.event import Announced, EndOfRib, Event, PeerOpened, Received, Se
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.station import Station
 from vtep.intent import OwnMac
+from vtep.projection.leaf import Leaf
 
 VNI = Vni(100)
 MACS = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in (1, 2)]

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from vtep.projection.leaf import Leaf
 
 from tests.lab.fixtures import lab, network
 from tests.lab.peers import EXABGP, EXABGP_4_2, ExaBgp
@@ -20,12 +19,13 @@ from tests.lab.vtep import FEED, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.app.advertising import Announcing
+from vtep.app.advertising import Advertising
 from vtep.config.file import parse
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.advertise import MacRoute, MulticastRoute, Route, mobility
 from vtep.feed.exabgp.socket import Attached, Detached, Lines, Stream
 from vtep.intent import Intent
+from vtep.projection.leaf import Leaf
 
 __all__ = ["lab", "network"]
 
@@ -44,7 +44,7 @@ class Rig:
         self._loop = asyncio.new_event_loop()
         self._stream = Stream(feed)
         self.leaf = Leaf(CONFIG, time.monotonic())
-        self.announcing = Announcing(CONFIG, self.leaf, self._stream, time.monotonic)
+        self.announcing = Advertising(CONFIG, self.leaf, self._stream, time.monotonic)
         self.announcing.open(ledger)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()

@@ -18,7 +18,7 @@ from tests.lab.api import Served
 from tests.lab.certificates import Authority
 from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
 from tests.lab.wait import wait_until
-from vtep.observe.history import Entry
+from vtep.observe.history import HistoryEntry
 from vtep.v1 import vtep_pb2 as pb
 
 VTEP = Path(sys.executable).with_name("vtep")
@@ -105,7 +105,7 @@ def test_an_empty_table_says_so_beside_the_data(calm):
 
 
 def test_events_begin_where_they_are_asked_to(daemon):
-    daemon.do(daemon.figures.happen, Entry("peer-down", peer=row(1).vtep, reason="hold timer expired"))
+    daemon.do(daemon.figures.happen, HistoryEntry("peer-down", peer=row(1).vtep, reason="hold timer expired"))
     at_start = "2026-09-21T14:13:20Z"
 
     assert "hold timer expired" in vtep("events", "--since", at_start, address=daemon.address).stdout
@@ -382,7 +382,7 @@ def test_watch_tells_changes_as_json_lines(daemon, tmp_path):
         wait_until(lambda: watcher.of("mark"), deadline_s=20)
         daemon.do(daemon.figures.put, row(0x77))
         daemon.do(daemon.figures.remove, (VNI_READY, row(0x77).mac))
-        daemon.do(daemon.figures.happen, Entry("reload", text="changed"))
+        daemon.do(daemon.figures.happen, HistoryEntry("reload", text="changed"))
         wait_until(lambda: watcher.of("event"), deadline_s=20)
 
         assert watcher.objects[0]["type"] == "status"
@@ -416,7 +416,7 @@ def test_watch_goes_on_where_it_was_when_the_daemon_comes_back(daemon, tmp_path)
 def test_watch_prints_lines_where_there_is_no_terminal(daemon, tmp_path):
     with Watcher(tmp_path, daemon.address) as watcher:
         wait_until(lambda: "macs 4/9 installed" in watcher.talk, deadline_s=20)
-        move = Entry("move", VNI_READY, row(2).mac, row(1).vtep)
+        move = HistoryEntry("move", VNI_READY, row(2).mac, row(1).vtep)
         # The figures come before the stream begins, and only what happens from then on is told.
         wait_until(lambda: daemon.do(daemon.figures.happen, move) or watcher.lines, deadline_s=20)
 

@@ -4,7 +4,6 @@ import json
 import logging
 
 import pytest
-from vtep.projection.leaf import Leaf
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
@@ -14,6 +13,7 @@ from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.feed.exabgp.grammar import QUESTION
 from vtep.feed.exabgp.protocol import Attached
 from vtep.local.advertised import AdvertisedLedger
+from vtep.projection.leaf import Leaf
 
 TEXT = """
 [node]

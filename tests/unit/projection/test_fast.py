@@ -2,7 +2,6 @@
 
 import pytest
 from msgspec import structs
-from vtep.projection.leaf import Leaf
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
@@ -13,6 +12,7 @@ from vtep.evpn.rib import Holds, Rib
 from vtep.evpn.station import Station
 from vtep.intent import Moves, all_outcomes, in_words
 from vtep.projection.fast import judge_plain, rank
+from vtep.projection.leaf import Leaf
 from vtep.projection.project import Policy
 
 LEAF = """

@@ -6,7 +6,6 @@ A `Leaf` is a listener with a kernel in memory; a second one may begin with the 
 from itertools import pairwise
 
 import pytest
-from vtep.projection.leaf import BAD_LINE_HEAD, BAD_LINES_KEPT, Leaf
 
 from tests.lab import wire
 from tests.lab.lines import Lines
@@ -16,6 +15,7 @@ from vtep.intent import NOTHING, Intent, RowKey
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
+from vtep.projection.leaf import BAD_LINE_HEAD, BAD_LINES_KEPT, Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.steps import run_to_end

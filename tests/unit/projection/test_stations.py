@@ -11,7 +11,6 @@ FRR's, as for remote routes.
 from dataclasses import dataclass
 
 import pytest
-from vtep.projection.leaf import Leaf
 
 from tests.lab import wire
 from tests.lab.lines import Lines
@@ -22,6 +21,7 @@ from vtep.intent import Candidate, Intent, candidates_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine, Scope
 from vtep.reconcile.steps import run_to_end

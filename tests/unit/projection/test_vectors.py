@@ -282,9 +282,8 @@ def test_v39_an_own_address_that_changes_judges_everything_anew() -> None:
 
 
 def test_v40_a_mac_of_our_own_devices_is_refused() -> None:
-    from vtep.projection.leaf import Leaf
-
     from vtep.intent import candidates_of
+    from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(LEAF), 0.0)
     leaf.receive(lines_of("+A s1"), 0.0)
@@ -519,9 +518,8 @@ D = "10.0.0.20"
     ids=["ours", "not ours"],
 )
 def test_v68_each_is_told_why_it_won_or_lost(rig: str, reasons: dict[str, str]) -> None:
-    from vtep.projection.leaf import Leaf
-
     from vtep.intent import candidates_of
+    from vtep.projection.leaf import Leaf
 
     lines = Lines()
     told = ((A, 1, True), (B, 1, False), (C, 0, False), (D, 0, True))
@@ -611,9 +609,8 @@ def test_a_frozen_mac_that_comes_back_elsewhere_waits() -> None:
 
 
 def test_v83_an_operator_frees_a_frozen_mac_in_one_step() -> None:
-    from vtep.projection.leaf import Leaf
-
     from vtep.addr import Mac, Vni
+    from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(FREEZE), 0.0)
     for now, line in enumerate(bounce(Lines(), 6)):
@@ -646,9 +643,8 @@ def test_a_warning_ends_when_the_mac_rests_for_a_window() -> None:
 
 def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
-    from vtep.projection.leaf import Leaf
-
     from vtep.projection import draft
+    from vtep.projection.leaf import Leaf
 
     monkeypatch.setattr(draft, "DUE_AT_ONCE", 2)
     macs = [f"02:00:00:00:00:{number:02x}" for number in range(5)]
@@ -747,9 +743,8 @@ def test_v32_a_static_row_on_an_access_port_is_not_taken_over() -> None:
 
 
 def test_v34_a_gateway_mac_that_is_our_own_is_refused() -> None:
-    from vtep.projection.leaf import Leaf
-
     from vtep.intent import candidates_of
+    from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(LEAF), 0.0)
     leaf.learn_own_macs(frozenset({Mac.parse(M)}))
