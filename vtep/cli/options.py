@@ -113,26 +113,26 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "Asks the admin service: at --address, else at $VTEP_ADMIN_ADDRESS, else where the daemon says it is.\n" + _EXIT
     )
     adopt = _command(
-        commands, "adopt", "orders:adopt", "take rows that bear our mark and that nobody claims",
+        commands, "adopt", "requests:adopt", "take rows that bear our mark and that nobody claims",
         "Rows of an earlier life that nobody wants or claims. Those still unwanted are then removed.",
         "vtep adopt --dry-run", exits=admin,
     )  # fmt: skip
     _add_vni(adopt)
     adopt.add_argument("--dry-run", action="store_true", help="say which, and take none")
     resync = _command(
-        commands, "resync", "orders:resync", "look at the whole kernel anew",
+        commands, "resync", "requests:resync", "look at the whole kernel anew",
         "Looks at everything anew, and tries again what was refused for good.", "vtep resync --peers", exits=admin,
     )  # fmt: skip
     resync.add_argument("--peers", action="store_true", help="ask the peers as well to tell all their routes again")
     clear = _command(
-        commands, "clear-duplicate", "orders:clear_duplicate", "free a MAC that is frozen or counted as moving",
+        commands, "clear-duplicate", "requests:clear_duplicate", "free a MAC that is frozen or counted as moving",
         "Forgets how often the MAC moved, and frees it where it is frozen.",
         "vtep clear-duplicate 02:00:00:00:00:01", exits=admin,
     )  # fmt: skip
     clear.add_argument("mac", metavar="MAC", type=_mac, help="in any usual notation")
     _add_vni(clear)
     level = _command(
-        commands, "log-level", "orders:log_level", "tell more or less in the log",
+        commands, "log-level", "requests:log_level", "tell more or less in the log",
         "Until the daemon ends.", "vtep log-level debug", exits=admin,
     )  # fmt: skip
     level.add_argument("level", metavar="LEVEL", choices=LEVELS, type=str.lower, help=", ".join(LEVELS))
