@@ -185,7 +185,7 @@ def test_nothing_but_the_log_is_on_stderr_even_where_grpc_has_something_to_say()
 import asyncio, sys
 from vtep.config import ApiConfig
 from vtep.errors import ConfigError
-from vtep.serve.grpc import serve
+from vtep.api.grpc.server import serve
 from tests.lab.figures import figures
 
 async def main():

@@ -216,7 +216,14 @@ def test_a_relay_without_any_rights_may_speak_where_its_group_may(network):
     lines = Lines()
     said = [lines.up(address(1)), lines.announce(address(1), REMOTE.mac("02:00:00:00:01:01"))]
     network.leaf.write("/run/said", "".join(f"{line.decode()}\n" for line in said))
-    for part in ("__init__.py", "__main__.py", "errors.py", "speaker/__init__.py", "speaker/relay.py"):
+    for part in (
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+        "feed/__init__.py",
+        "feed/exabgp/__init__.py",
+        "feed/exabgp/relay.py",
+    ):
         network.leaf.write(f"/run/copy/vtep/{part}", (PACKAGE / part).read_text())
     rights = f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --bounding-set=-all --inh-caps=-all"
     wait_until(network.leaf.path("/run/vtep/feed.sock").exists, what="the feed socket")

@@ -21,7 +21,7 @@ import vtep
 from vtep.feed.exabgp.socket import Attached, Detached, Lines, Lost, Oversized, Stream
 
 ROOT = Path(vtep.__file__).parents[1]
-RELAY = "import sys; from vtep.speaker.relay import main; sys.exit(main(sys.argv[1:]))"
+RELAY = "import sys; from vtep.feed.exabgp.relay import main; sys.exit(main(sys.argv[1:]))"
 WAIT_S = 30
 BRIEFLY_S = 5
 """Far more than a write to a pipe takes, far less than a peer's patience."""
@@ -370,7 +370,7 @@ def test_the_relay_takes_its_socket_from_the_option_or_else_the_environment():
 
 
 def test_the_relay_loads_the_standard_library_and_nothing_slow():
-    program = "import sys; import vtep.speaker.relay; print(*{name.split('.')[0] for name in sys.modules})"
+    program = "import sys; import vtep.feed.exabgp.relay; print(*{name.split('.')[0] for name in sys.modules})"
 
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", program], capture_output=True, text=True, cwd=ROOT, check=True, timeout=WAIT_S
