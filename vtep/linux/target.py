@@ -74,9 +74,10 @@ class KernelTarget:
         return Attachments(
             ready=ready,
             not_ready={
-                vni: result.reasons
+                domain: result.reasons
                 for vni, result in judged.items()
                 if isinstance(result, NotReady) and vni not in self._given_up
+                for domain in (vni, Hosts(vni))
             },
             unconfigured=self._given_up | {Hosts(vni) for vni in self._given_up},
             notes={vni.vni: notes for vni in self._vnis if vni.vni in ready and (notes := _notes(vni, ready))},

@@ -115,7 +115,7 @@ def _judged(
         trouble = engine.troubles.get((kind.name, key))
         reason = "" if trouble is None else trouble.reason
         if kind.domain(key) not in attachments.ready:
-            if wanted is not None and key[0] in attachments.not_ready:
+            if wanted is not None and kind.domain(key) in attachments.not_ready:
                 found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready"))
             continue
         word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))

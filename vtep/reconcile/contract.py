@@ -50,6 +50,7 @@ class Attachments(Struct, frozen=True):
     ready: Mapping[Any, Any]
     """Place (a VNI) to what the target needs for writing there."""
     not_ready: Mapping[Any, tuple[str, ...]]
+    """Every domain where no row can be written, with the reasons."""
     unconfigured: frozenset[Any] = frozenset()
     """Places that are configured no more: whatever the intent says, nothing is wanted there."""
     notes: Mapping[Any, tuple[str, ...]] = {}

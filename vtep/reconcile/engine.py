@@ -23,6 +23,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.claims import Alike, Claim, Ledger
@@ -489,7 +490,7 @@ class Engine:
             orphans=this.orphans,
             waiting=False,
             audited=audited,
-            not_ready=self._attachments.not_ready,
+            not_ready={vni: why for vni, why in self._attachments.not_ready.items() if isinstance(vni, Vni)},
             notes=self._attachments.notes,
             **self.troubles.counts(),
         )

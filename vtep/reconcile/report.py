@@ -135,6 +135,7 @@ class Report(Struct, frozen=True):
     audited: bool = False
     """Every row of ours was looked at."""
     not_ready: Mapping[Any, tuple[str, ...]] = {}
+    """VNIs whose devices are not fit, with the reasons."""
     notes: Mapping[Any, tuple[str, ...]] = {}
     """What works at a place and deserves a look all the same."""
 

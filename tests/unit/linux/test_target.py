@@ -44,7 +44,8 @@ def test_the_ground_is_the_bound_vnis_whose_devices_are_fit(kernel: MemoryKernel
     attachments = target.attachments()
 
     assert attachments.ready == {100: Ready(100, index(kernel, "br100"), index(kernel, "vx100"))}
-    assert attachments.not_ready == {200: ("device-down",), 300: ("bridge-missing", "vxlan-missing")}
+    down, missing = ("device-down",), ("bridge-missing", "vxlan-missing")
+    assert attachments.not_ready == {200: down, Hosts(200): down, 300: missing, Hosts(300): missing}
     assert attachments.unconfigured == frozenset()
 
 
