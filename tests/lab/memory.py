@@ -4,7 +4,7 @@ Fed with lines, one step at a time, on a clock that a test moves. Owns an event 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +22,7 @@ from vtep.observe.source import MacQuery
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claims
+from vtep.reconcile.contract import Kind
 from vtep.reconcile.engine import Engine
 from vtep.store.histogram import Histogram
 
@@ -43,7 +44,13 @@ import_rt = ["65000:100"]
 class MemoryLeaf:
     """One life of a daemon. With `before`, the kernel's rows are those that an earlier life left; its claims are lost."""
 
-    def __init__(self, toml: str = CONFIG, before: "MemoryLeaf | None" = None) -> None:
+    def __init__(
+        self,
+        toml: str = CONFIG,
+        before: "MemoryLeaf | None" = None,
+        kinds: Sequence[Kind] = KINDS,
+        target: type[KernelTarget] = KernelTarget,
+    ) -> None:
         self.now = 1000.0
         self.lines = Lines()
         self.config = config.parse(toml)
@@ -55,13 +62,13 @@ class MemoryLeaf:
                 self.kernel.add_bridge(vni.bridge)
                 self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
         self.leaf = Leaf(self.config, self.now)
-        self.observer = Observer(self.config, self.leaf, lambda: self.now)
+        self.observer = Observer(self.config, self.leaf, lambda: self.now, kinds)
         self.observer.attached = True
         self.nudges = 0
         self.requests = Requests(self.leaf, self.observer, self._nudge)
-        target = KernelTarget(self.kernel, self.config.vnis)
-        self.actor = Actor(Engine(KINDS, target, Claims()), lambda: self.now)
-        self.observer.attach(self.actor, target, Histogram())
+        self.target = target(self.kernel, self.config.vnis)
+        self.actor = Actor(Engine(kinds, self.target, Claims()), lambda: self.now)
+        self.observer.attach(self.actor, self.target, Histogram())
         self.requests.attach(self.actor)
         self._runner = asyncio.Runner()
         self.wait_for(self.observer.prepare())

@@ -18,7 +18,7 @@ ETH_P_IP: Final = 0x0800
 ETH_P_ARP: Final = 0x0806
 ETH_P_IPV6: Final = 0x86DD
 ARP_REQUEST: Final = 1
-NEIGHBOUR_SOLICITATION: Final = 135
+NEIGHBOR_SOLICITATION: Final = 135
 _INNER: Final = 14 + 20 + 8 + 8
 """Ethernet, IPv4 without options, UDP, VXLAN."""
 
@@ -77,6 +77,6 @@ def _wanted(inner: bytes) -> str:
     ethertype, body = int.from_bytes(inner[12:14]), inner[14:]
     if ethertype == ETH_P_ARP and int.from_bytes(body[6:8]) == ARP_REQUEST:
         return socket.inet_ntop(socket.AF_INET, body[24:28])
-    if ethertype == ETH_P_IPV6 and body[6] == socket.IPPROTO_ICMPV6 and body[40] == NEIGHBOUR_SOLICITATION:
+    if ethertype == ETH_P_IPV6 and body[6] == socket.IPPROTO_ICMPV6 and body[40] == NEIGHBOR_SOLICITATION:
         return socket.inet_ntop(socket.AF_INET6, body[48:64])
     return ""

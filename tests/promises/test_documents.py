@@ -28,8 +28,9 @@ OTHER_WORDS = {
     *("won", "lost", "refused"),  # what became of a candidate
     *("create", "replace", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
     *("transient", "permanent", "full", "gone"),  # what an errno means
-    *("fdb", "flood", "neighbor"),  # the kinds
+    *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("freeze", "project", "vxlan"),  # an action, a function, a device
+    *("beats", "lookups"),  # members of the optional protocols of a kind
     "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }

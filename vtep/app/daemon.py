@@ -54,7 +54,7 @@ from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.claims import Claim, Ledger
 from vtep.reconcile.engine import Engine, Scope
-from vtep.reconcile.report import Report, Troubles
+from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps
 
 DRAIN_S_MAX: Final = 5.0
@@ -72,8 +72,6 @@ STALLED_S_MAX: Final = 30.0
 CAP_NET_ADMIN: Final = 12
 ROWS_LOGGED: Final = 10
 """At a time; the status tells how many there are."""
-_NAMES: Final = {"fdb": "mac", "flood": "vtep", "neighbor": "ip"}
-"""What the second part of a row's key is called in a log line."""
 
 log = logging.getLogger("vtep")
 
@@ -380,7 +378,7 @@ class Daemon:
         last = actor.outcomes.value
         while True:
             outcome = await actor.outcomes.next()
-            self._tell_rows(actor.engine.troubles)
+            log_refused_rows(actor.engine)
             self._tell(last, outcome)
             self.observer.see(outcome)
             last = outcome
@@ -407,17 +405,6 @@ class Daemon:
                 name: getattr(report, name) for name in ("generation", "created", "replaced", "deleted", "adopted")
             }
             logs.event(log, logging.INFO, "pass", **fields, repaired=report.repaired, converged=report.converged)
-
-    def _tell_rows(self, troubles: Troubles) -> None:
-        """Tell of rows that were just refused, or found to be somebody else's."""
-        refusals = (
-            (item.domain, item.trouble)
-            for item in troubles.news
-            if item.trouble is not None and item.what != "recovered"
-        )
-        for (kind, key), trouble in islice(refusals, ROWS_LOGGED):
-            fields = {"kind": kind, "vni": key[0], _NAMES.get(kind, "row"): key[1], "reason": trouble.reason}
-            logs.event(log, logging.WARNING, f"row {trouble.state}", **fields, text=trouble.text)
 
     async def _drain(self, engine: Engine, ledger: Ledger) -> None:
         """Remove what is ours and still as we left it; what cannot be removed keeps its claim."""
@@ -459,6 +446,19 @@ def run(path: Path) -> int:
     gc.set_up()
     daemon_config = configuration.read(path)
     return asyncio.run(_run(daemon_config, path))
+
+
+def log_refused_rows(engine: Engine) -> None:
+    """Log the rows that the kernel just refused, or that another program holds."""
+    names = {kind.name: kind.descriptor.key_name for kind in engine.kinds}
+    refusals = (
+        (item.ref, item.trouble)
+        for item in engine.troubles.news
+        if item.trouble is not None and item.what != "recovered"
+    )
+    for (kind, key), trouble in islice(refusals, ROWS_LOGGED):
+        fields = {"kind": kind, "vni": key[0], names[kind]: key[1], "reason": trouble.reason}
+        logs.event(log, logging.WARNING, f"row {trouble.state}", **fields, text=trouble.text)
 
 
 def may_administer() -> bool:

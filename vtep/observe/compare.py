@@ -9,10 +9,11 @@ from msgspec import structs
 
 from vtep.addr import Vni
 from vtep.observe.model import Comparison, Difference
-from vtep.observe.rows import READERS_NAMES, Rows
+from vtep.observe.rows import Rows
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.compare import Differs
 from vtep.reconcile.contract import Row
+from vtep.reconcile.descriptor import Descriptor
 
 
 class Comparer:
@@ -36,30 +37,25 @@ class Comparer:
     async def _compare(self, actor: Actor) -> Comparison:
         found = await actor.compare(lambda _: True)
         return Comparison(
-            tuple(sorted(map(_difference, found.differences), key=lambda row: (row.vni, row.kind, row.key))),
+            tuple(sorted(map(self._difference, found.differences), key=lambda row: (row.vni, row.kind, row.key))),
             found.left_out,
             found.compared,
             found.generation,
         )
 
+    def _difference(self, differs: Differs) -> Difference:
+        descriptor, seen = self._rows.descriptor(differs.kind), differs.seen
+        there = "" if seen is None else seen.holder or _in_words(descriptor, seen.row)
+        return Difference(
+            kind=descriptor.public,
+            vni=differs.key[0],
+            key=str(differs.key[1]),
+            difference=differs.what,
+            wanted=_in_words(descriptor, differs.wanted),
+            there=there,
+            reason=differs.reason,
+        )
 
-def _difference(differs: Differs) -> Difference:
-    seen = differs.seen
-    there = "" if seen is None else seen.holder or _in_words(seen.row)
-    return Difference(
-        kind=READERS_NAMES[differs.kind],
-        vni=differs.key[0],
-        key=str(differs.key[1]),
-        difference=differs.what,
-        wanted=_in_words(differs.wanted),
-        there=there,
-        reason=differs.reason,
-    )
 
-
-def _in_words(row: Row | None) -> str:
-    """Spell a row of any kind."""
-    if row is None:
-        return ""
-    vtep = getattr(row, "vtep", None)
-    return f"to {vtep}" if vtep is not None else str(getattr(row, "mac", "there"))
+def _in_words(descriptor: Descriptor, row: Row | None) -> str:
+    return "" if row is None else descriptor.in_words(row)

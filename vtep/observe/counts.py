@@ -10,8 +10,6 @@ from typing import Final
 from vtep.addr import Ip, Vni
 from vtep.intent import HostKey, Intent, RemoteMac, RowKey
 from vtep.linux.tables.fdb import FDB
-from vtep.linux.tables.flood import FLOOD
-from vtep.linux.tables.neighbor import NEIGHBOUR
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
@@ -29,6 +27,8 @@ class RowCounts:
         self.moves: Counter[Vni] = Counter()
         self.hosts: Counter[tuple[Vni, str]] = Counter()
         """By VNI and address family."""
+        self.wanted: dict[str, Counter[Vni]] = {kind.name: Counter() for kind in rows.kinds.values()}
+        """By kind and VNI, of the kinds of which an intent does not know how many it wants."""
 
     def take(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
         """Count a row in place of another."""
@@ -39,6 +39,14 @@ class RowCounts:
         if row is not None:
             self.macs[vni, row.via.vtep] += 1
             self.stale[vni] += row.stale
+
+    def take_kinds(self, before: Intent, intent: Intent) -> None:
+        """Count the rows that came and went, of each kind that is counted by what changes."""
+        for kind in self._rows.kinds.values():
+            if kind.descriptor.wanted_by_vni is None:
+                for key in kind.touched(intent):
+                    came = (kind.wanted_at(intent, key) is not None) - (kind.wanted_at(before, key) is not None)
+                    self.wanted[kind.name][key[0]] += came
 
     def take_host(self, host: HostKey, change: int) -> None:
         """Count a host address that came or went."""
@@ -55,16 +63,13 @@ class RowCounts:
     def kinds(self, intent: Intent) -> dict[str, Counts]:
         """Count the rows of each kind, under its name for readers."""
         bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
-        floods = Counter(flood.vni for _, found in intent.floods.unordered() for flood in found)
-        hosts: Counter[Vni] = Counter()
-        for (vni, _), count in self.hosts.items():
-            hosts[vni] += count
-        left_out = sum(hosts[vni] for vni in bound if not self._rows.answers_for_hosts(vni))
-        return {
-            "mac": self._counts(FDB, sum(intent.rows_of_vni.get(vni, 0) for vni in bound), bound),
-            "flood": self._counts(FLOOD, sum(floods[vni] for vni in bound), bound),
-            "neighbor": self._counts(NEIGHBOUR, sum(hosts[vni] for vni in bound), bound, left_out=left_out),
-        }
+        return {kind.descriptor.public: self._of_kind(kind, intent, bound) for kind in self._rows.kinds.values()}
+
+    def _of_kind(self, kind: Kind, intent: Intent, bound: Sequence[Vni]) -> Counts:
+        counted = kind.descriptor.wanted_by_vni
+        wanted = self.wanted[kind.name] if counted is None else counted(intent)
+        unserved = sum(wanted.get(vni, 0) for vni in bound if not self._rows.serves(kind, vni))
+        return self._counts(kind, sum(wanted.get(vni, 0) for vni in bound), bound, left_out=unserved)
 
     def macs_at(self, vni: Vni, intent: Intent) -> Counts:
         return self._counts(FDB, intent.rows_of_vni.get(vni, 0), (vni,))

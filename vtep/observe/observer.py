@@ -24,6 +24,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
 from vtep.intent import HostKey, Intent, RemoteMac, RowKey
+from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.observe.compare import Comparer
@@ -46,12 +47,13 @@ from vtep.observe.model import (
     VtepStatus,
 )
 from vtep.observe.reasons import sentence
-from vtep.observe.rows import READERS_NAMES, Rows
+from vtep.observe.rows import Rows
 from vtep.observe.source import Batch, MacQuery, Page
 from vtep.observe.tables import Tables
 from vtep.observe.watch import Watch
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.contract import Kind
 from vtep.reconcile.report import News, Trouble
 from vtep.store.histogram import Histogram
 
@@ -63,7 +65,7 @@ OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those b
 class Observer:
     """What `status.source` promises, of a running daemon."""
 
-    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind] = KINDS) -> None:
         self.epoch = uuid.uuid4().hex[:12]
         self.attached = False
         """ExaBGP is connected."""
@@ -77,7 +79,7 @@ class Observer:
         self._clock = clock
         self._started = clock()
         self._leaf = leaf
-        self._rows = Rows(config, leaf, clock)
+        self._rows = Rows(config, leaf, clock, kinds)
         self._history = History()
         self._counts = RowCounts(self._rows)
         self._tables = Tables(self._rows, self._counts)
@@ -120,6 +122,7 @@ class Observer:
             if ip is None:
                 self._take_station((vni, mac), before, intent)
         self._watch.take(intent.touched)
+        self._counts.take_kinds(before, intent)
         for host in intent.touched_hosts:
             was, there = (any(found.vni == host[0] for found in of.hosts.get(host[1], ())) for of in (before, intent))
             self._counts.take_host(host, there - was)
@@ -143,13 +146,13 @@ class Observer:
         news = actor.engine.troubles.news
         while news:
             item = news.popleft()
-            kind, key = item.domain
+            kind, key = item.ref
             trouble = item.trouble or Trouble(item.what, "")
             self.happen(
                 HistoryEntry(
                     item.what,
                     vni=key[0],
-                    mac=key[1] if kind == FDB.name else None,
+                    mac=self._rows.descriptor(kind).mac_of(key),
                     vtep=self._rows.vtep_of(kind, key),
                     reason=trouble.reason,
                     text=trouble.text or self._holder_of(item),
@@ -159,7 +162,7 @@ class Observer:
             self._take_readiness(last, outcome)
 
     def _holder_of(self, item: News) -> str:
-        return self._rows.holder(self._rows.known(*item.domain)) if item.what == CONTESTED else ""
+        return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""
 
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
@@ -309,7 +312,7 @@ class Observer:
         return Figures(
             **common,
             foreign=dict(foreign),
-            repaired={READERS_NAMES[kind]: count for kind, count in actor.engine.repairs.items()},
+            repaired={self._rows.descriptor(kind).public: count for kind, count in actor.engine.repairs.items()},
             kernel_ops=dict(actor.engine.changes),
             reconcile_s=actor.passes_s.snapshot(),
             install_s=actor.installs_s.snapshot(),

@@ -3,26 +3,23 @@
 Reads what the listener and the actor hold anyway. Follows nothing, counts nothing, and knows nobody who asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vtep.addr import Ip, Vni
 from vtep.config.file import Config
 from vtep.intent import Host, Intent, RemoteMac, RowKey
-from vtep.linux.attachment import Hosts
 from vtep.linux.tables.fdb import FDB
-from vtep.linux.tables.flood import FLOOD
-from vtep.linux.tables.neighbor import NEIGHBOUR, NOT_ANSWERING
+from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.target import KernelTarget
 from vtep.observe.model import CONTESTED, INSTALLED, PENDING, STALE, SUPPRESSED, MacStatus, NeighborStatus, Sync
 from vtep.observe.reasons import sentence
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.contract import Key, Kind, Seen
+from vtep.reconcile.descriptor import Descriptor
 from vtep.reconcile.knowledge import Known
 
-READERS_NAMES: Final = {FDB.name: "mac", FLOOD.name: "flood", NEIGHBOUR.name: "neighbor"}
-"""What readers call each kind."""
 _HOLDERS: Final = {
     "": "an orphan row with our mark",
     "foreign": "another hand's row",
@@ -35,8 +32,9 @@ _HOLDERS: Final = {
 class Rows:
     """What a running daemon knows, asked for one row or one VNI."""
 
-    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind]) -> None:
         self.config = config
+        self.kinds = {kind.name: kind for kind in kinds}
         self.leaf = leaf
         self.clock = clock
         self.actor: Actor | None = None
@@ -78,7 +76,7 @@ class Rows:
             peer=host.peer,
             rd=host.rd,
             alerts=tuple(alert.kind for alert in host.alerts),
-            sync=self.sync(NEIGHBOUR, host.key, self.intent),
+            sync=self.sync(NEIGHBOR, host.key, self.intent),
         )
 
     def sync(self, kind: Kind, key: Key, intent: Intent, *, stale: bool = False) -> Sync:
@@ -97,8 +95,8 @@ class Rows:
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
-        if kind is NEIGHBOUR and not self.answers_for_hosts(key[0]):
-            return Sync(SUPPRESSED, NOT_ANSWERING, sentence(NOT_ANSWERING))
+        if not self.serves(kind, key[0]):
+            return Sync(SUPPRESSED, kind.descriptor.unserved, sentence(kind.descriptor.unserved))
         error = self.last.error
         return Sync(PENDING) if error is None else Sync(PENDING, "kernel-blind", str(error))
 
@@ -127,12 +125,14 @@ class Rows:
         where = None if foreign is None else foreign.where
         return self.target.name_of(where) if isinstance(where, int) and self.target is not None else ""
 
+    def descriptor(self, kind: str) -> Descriptor:
+        """Return how readers show a kind that the engine names."""
+        return self.kinds[kind].descriptor
+
     def vtep_of(self, kind: str, key: Key) -> Ip | None:
-        if kind == FLOOD.name:
-            vtep: Ip = key[1]
-            return vtep
-        row = self.intent.macs.get(key) if kind == FDB.name else None
-        return None if row is None else row.via.vtep
+        """Return the VTEP that a row is about, if it is about one."""
+        one = self.kinds[kind]
+        return one.descriptor.vtep_of(key, one.wanted_at(self.intent, key))
 
     # VNIs
 
@@ -154,10 +154,10 @@ class Rows:
     def is_bound(self, vni: Vni) -> bool:
         return any(found.vni == vni and found.is_bound for found in self.config.vnis)
 
-    def answers_for_hosts(self, vni: Vni) -> bool:
-        """Neighbor rows need more than their VNI does; where that is missing they are left out."""
+    def serves(self, kind: Kind, vni: Vni) -> bool:
+        """Tell whether a VNI that is ready has rows of this kind: their domain may ask for more than the VNI does."""
         actor = self.actor
-        return actor is not None and (actor.engine.is_ready(Hosts(vni)) or not actor.engine.is_ready(vni))
+        return actor is not None and (actor.engine.is_ready(kind.domain((vni,))) or not actor.engine.is_ready(vni))
 
 
 def destination(seen: Seen) -> Any:

@@ -20,7 +20,7 @@ from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
 from vtep.reconcile.claims import Alike, Moment
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
-from vtep.reconcile.contract import Key
+from vtep.reconcile.contract import Key, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps, parts
@@ -208,7 +208,7 @@ class Actor:
         somebody else has put them there.
         """
         surveys = self._survey or self._surveying
-        return [kind.name for kind in self.engine.kinds if kind.reads_back or not surveys]
+        return [kind.name for kind in self.engine.kinds if readable(kind) or not surveys]
 
     async def _sweep(self) -> None:
         """Look at everything. Until that has succeeded, what waits is part of it; else it gets its turns meanwhile."""

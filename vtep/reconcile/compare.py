@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.intent import Intent
-from vtep.reconcile.contract import Attachments, Key, Kind, Row, Seen
+from vtep.reconcile.contract import Attachments, Key, Kind, Row, Seen, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine
 from vtep.reconcile.steps import Steps
 from vtep.reconcile.verdict import Verdict, judge
@@ -89,12 +89,12 @@ def _differing(
     """Return those of these rows that are not as wanted."""
     if not keys:
         return []
-    if kind.reads_back:
+    if (one_by_one := readable(kind)) is not None:
         found = []
         for at in range(0, len(keys), LOOKUPS_MAX // 2):
             part = keys[at : at + LOOKUPS_MAX // 2]
             ready = [key for key in part if kind.domain(key) in attachments.ready]
-            lookups = [lookup for key in ready for lookup in kind.lookups(key, attachments)]
+            lookups = [lookup for key in ready for lookup in one_by_one.lookups(key, attachments)]
             seen = kind.recognise((entry for entry in engine.target.look(lookups) if entry is not None), attachments)
             found += _judged(engine, kind, part, seen, latest(), attachments)
             yield None

@@ -8,12 +8,13 @@ A row is any value that compares by meaning. Its key says where it is; wanted an
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.intent import Intent
+from vtep.reconcile.descriptor import Descriptor
 
 Key: TypeAlias = Any
 """Hashable and sortable within its kind. Its first part is the table's place: a VNI."""
@@ -84,14 +85,19 @@ class Refusal(Protocol):
 
 
 class Kind(Protocol):
-    """One table."""
+    """One table of the target: what every kind of row says about itself.
+
+    Two more protocols are optional. A kind whose rows can be looked up one by one is also `Readable`; one whose rows can lose
+    their key to a station of this leaf is also `Contest`. A kind that is neither is seen in surveys, and its rows never
+    yield.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def reads_back(self) -> bool:
-        """One row can be looked up. Where it cannot, a survey alone tells what is there."""
+    def descriptor(self) -> Descriptor:
+        """Return what readers call this kind, and how they show a row of it."""
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[Key]:
         """Yield the key of every row that the intent asks for, which may be another one before all are yielded."""
@@ -99,20 +105,14 @@ class Kind(Protocol):
     def wanted_at(self, intent: Intent, key: Key) -> Row | None:
         """Return the row that the intent asks for at one key."""
 
-    def asked(self, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:
-        """Return what is wanted at each of these keys, with its rank, in one go."""
-
     def touched(self, intent: Intent) -> Iterable[Key]:
         """Return the keys where an intent differs from the one before it."""
 
     def domain(self, key: Key) -> Hashable:
-        """Return the place whose readiness the row needs."""
+        """Return the domain whose readiness the row needs; it depends on the VNI alone, the first part of a key."""
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
         """Read what the target told as rows of this kind, merging the parts of one row."""
-
-    def lookups(self, key: Key, attachments: Attachments) -> Sequence[Any]:
-        """Return what to ask the target in order to see one key."""
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Message]]:
         """Return the messages that make the change, by turns: the first one for each key, then the second of each.
@@ -123,20 +123,47 @@ class Kind(Protocol):
     def order(self, change: Change) -> Any:
         """Sort changes so that the target can take many at once."""
 
-    def rank(self, intent: Intent, key: Key) -> int:
-        """Return how strong the row's reason is; the rank of a stronger one is higher."""
-
-    def beats(self, row: Row, rank: int, claimed: Row, claimed_rank: int) -> bool:
-        """Tell whether this row would win against a claimed one whose routes may not have come back yet."""
-
-    def is_settled(self, intent: Intent, key: Key) -> bool:
-        """Tell whether the intent compared the row with the station that was heard here, and the row won."""
-
     def pack(self, keys: Sequence[Key], row: Row) -> bytes:
         """Write rows of ours down that are alike and at one place."""
 
     def unpack(self, packed: bytes) -> tuple[Sequence[Key], Row]:
         """Read what `pack` wrote, or wrote before it took many keys: one key, with any IPv4 address in 4 octets."""
+
+
+class Readable(Protocol):
+    """A kind of which the target can return one row: passes read a row back instead of waiting for the next survey."""
+
+    def lookups(self, key: Key, attachments: Attachments) -> Sequence[Any]:
+        """Return what to ask the target in order to see one key."""
+
+
+class Contest(Protocol):
+    """A kind whose row has a rank, because a local station or the row of an earlier life may have a better claim to its key."""
+
+    def asked(self, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:
+        """Return the row that the intent asks for at each of these keys, with its rank; a stronger row has a higher rank."""
+
+    def beats(self, row: Row, rank: int, claimed: Row, claimed_rank: int) -> bool:
+        """Tell whether this row would win against a claimed one whose routes may not have come back yet."""
+
+    def is_settled(self, intent: Intent, key: Key) -> bool:
+        """Tell whether the intent compared the row with a station of this leaf, and the row won."""
+
+
+def readable(kind: Kind) -> Readable | None:
+    """Return the kind as one whose rows can be looked up, or None. No isinstance: small passes ask often, and it costs more."""
+    return cast("Readable", kind) if hasattr(kind, "lookups") else None
+
+
+def contest(kind: Kind) -> Contest | None:
+    """Return the kind as one whose rows have a rank, or None."""
+    return cast("Contest", kind) if hasattr(kind, "beats") else None
+
+
+def asked(kind: Kind, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:
+    """Return what is wanted at each of these keys, with its rank; all rows of a kind without a contest have one rank."""
+    ranked = contest(kind)
+    return [(kind.wanted_at(intent, key), 0) for key in keys] if ranked is None else ranked.asked(intent, keys)
 
 
 class Target(Protocol):

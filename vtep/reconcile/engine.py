@@ -27,7 +27,7 @@ from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.claims import Alike, Claim, Ledger
-from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target
+from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.judged import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
@@ -192,11 +192,11 @@ class Engine:
         lots: dict[Hashable, Lot] = {}
         rows: list[Judged] = []
         suspect: list[Key] = []
-        if kind.reads_back:
+        if readable(kind):
             suspect += hinted
-        for part in parts(touched - hinted if kind.reads_back else touched | hinted, ROWS_MAX):
+        for part in parts(touched - hinted if readable(kind) else touched | hinted, ROWS_MAX):
             sure = part
-            if kind.reads_back:
+            if readable(kind):
                 others = self._usual(kind, part, lots, this)
                 sure = [key for key in others if self._known.is_sure(kind, key)]
                 suspect += set(others).difference(sure)
@@ -208,7 +208,7 @@ class Engine:
         return lots.values(), rows
 
     def _presumed(self, kind: Kind, keys: Sequence[Key], this: Pass) -> Mapping[Key, Seen | None]:
-        unwanted = () if kind.reads_back else {key for key in keys if self._wanted(kind, key, this) is None}
+        unwanted = () if readable(kind) else {key for key in keys if self._wanted(kind, key, this) is None}
         return self._known.presume(kind, keys, unwanted)
 
     # A sweep: part by part, what is judged is written at once
@@ -270,12 +270,12 @@ class Engine:
 
     def _parts(self, kind: Kind, scope: Scope, picture: Mapping[Key, Seen] | None) -> Iterator[list[Key]]:
         """Yield every key that there is to know of, while what is known changes; an empty part where none is found soon."""
-        asked = {key for keys in (scope.touched, scope.hinted) for key in keys.get(kind.name, ())}
-        if picture is None and not kind.reads_back:
-            yield from parts(asked, SWEPT_MAX)
+        named = {key for keys in (scope.touched, scope.hinted) for key in keys.get(kind.name, ())}
+        if picture is None and not readable(kind):
+            yield from parts(named, SWEPT_MAX)
             return
         claims, seen = self.ledger.claims(kind.name), picture or {}
-        rest = asked | self._known.foreign[kind.name].keys()
+        rest = named | self._known.foreign[kind.name].keys()
         yield from parts(seen, SWEPT_MAX)
         for looked_through in chain.from_iterable(parts(list(part), ROWS_MAX) for part in claims.parts):
             yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
@@ -285,7 +285,7 @@ class Engine:
         troubled = (key for name, key in list(self.troubles) if name == kind.name and key not in rest)
         for looked_through in parts(chain(rest, troubled), ROWS_MAX):
             unknown = [key for key in looked_through if key not in seen and key not in claims]
-            asked_for = kind.asked(self._intent, unknown)
+            asked_for = asked(kind, self._intent, unknown)
             left = [key for key, (row, _) in zip(unknown, asked_for, strict=True) if row is None]
             yield from parts_or_none(left, SWEPT_MAX)
 
@@ -293,7 +293,7 @@ class Engine:
         self, kind: Kind, keys: Sequence[Key], picture: Mapping[Key, Seen | None] | None, this: Pass
     ) -> Mapping[Key, Seen | None]:
         """Tell what is there: by the dump where that can be relied on, else by looking."""
-        if not kind.reads_back:
+        if not readable(kind):
             return self._presumed(kind, keys, this) if picture is None else picture
         if picture is None:
             return self._writer.look(kind, keys, this.attachments)
@@ -316,8 +316,8 @@ class Engine:
     ) -> list[Judged]:
         """Return the rows that need a write, having dealt with the others."""
         judged = (
-            self._judge(kind, key, asked, seen.get(key), this, touched=key in touched)
-            for key, asked in zip(keys, kind.asked(this.intent, keys), strict=True)
+            self._judge(kind, key, wish, seen.get(key), this, touched=key in touched)
+            for key, wish in zip(keys, asked(kind, this.intent, keys), strict=True)
         )
         return [row for row in judged if self._settle(kind, row, this)]
 
@@ -332,7 +332,7 @@ class Engine:
         claims, foreign = self.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
         usable, complete = this.attachments.ready.keys() - this.attachments.unconfigured, this.intent.complete
         others: list[Key] = []
-        for key, (wanted, rank), claim in zip(keys, kind.asked(this.intent, keys), claims, strict=True):
+        for key, (wanted, rank), claim in zip(keys, asked(kind, this.intent, keys), claims, strict=True):
             domain, verdict = kind.domain(key), None
             if domain not in usable or key in foreign:
                 pass
@@ -355,9 +355,9 @@ class Engine:
         return None if kind.domain(key) in this.attachments.unconfigured else kind.wanted_at(this.intent, key)
 
     def _judge(
-        self, kind: Kind, key: Key, asked: tuple[Row | None, int], seen: Seen | None, this: Pass, *, touched: bool
+        self, kind: Kind, key: Key, wish: tuple[Row | None, int], seen: Seen | None, this: Pass, *, touched: bool
     ) -> Judged:
-        domain, (wanted, rank) = kind.domain(key), asked
+        domain, (wanted, rank) = kind.domain(key), wish
         if domain in this.attachments.unconfigured:
             wanted = None
         claim = self.ledger.claims(kind.name).get(key)
@@ -380,7 +380,8 @@ class Engine:
         yielded, domain = self._known.yielded, (kind.name, key)
         before = yielded.get(domain)
         is_new = before is None and claim is None and self._was_complete
-        if touched and (is_new or kind.is_settled(this.intent, key)):
+        ranked = contest(kind)
+        if touched and (is_new or (ranked is not None and ranked.is_settled(this.intent, key))):
             before = yielded[domain] = _NEVER  # so that it stays news until it is written
         return before is not None and rank > before
 
@@ -471,7 +472,8 @@ class Engine:
             return False
         if there is None or row.wanted in (there, claim.row):
             return False
-        return not kind.beats(row.wanted, row.rank, claim.row, claim.rank)
+        ranked = contest(kind)
+        return ranked is not None and not ranked.beats(row.wanted, row.rank, claim.row, claim.rank)
 
     # Telling
 

@@ -82,12 +82,12 @@ class Knowledge:
                 presumed[key] = None
         return presumed
 
-    def clear(self, domain: RowRef) -> None:
+    def clear(self, ref: RowRef) -> None:
         """The row is as it should be, or of no concern any more."""
-        self.troubles.clear(domain)
-        self.yielded.pop(domain, None)
-        self.half_gone.discard(domain)
-        self.backlog.settle(domain)
+        self.troubles.clear(ref)
+        self.yielded.pop(ref, None)
+        self.half_gone.discard(ref)
+        self.backlog.settle(ref)
 
     def mark_changed(self, kind: Kind, keys: Iterable[Key]) -> None:
         """Name rows that changed to whoever reads."""

@@ -32,7 +32,7 @@ _TOLD: Final = frozenset({"contested", "failed", "suppressed"})
 class News(Struct, frozen=True, gc=False):
     """Something that happened to a row."""
 
-    domain: RowRef
+    ref: RowRef
     what: str
     """contested, failed, suppressed, recovered (from one of these), or repaired."""
     trouble: Trouble | None = None
@@ -52,8 +52,8 @@ class Troubles(Mapping[RowRef, Trouble]):
         self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
         self._unwanted_at: Counter[tuple[str, Hashable, str]] = Counter()
 
-    def __getitem__(self, domain: RowRef) -> Trouble:
-        return self._troubles[domain]
+    def __getitem__(self, ref: RowRef) -> Trouble:
+        return self._troubles[ref]
 
     def __iter__(self) -> Iterator[RowRef]:
         return iter(self._troubles)
@@ -61,22 +61,22 @@ class Troubles(Mapping[RowRef, Trouble]):
     def __len__(self) -> int:
         return len(self._troubles)
 
-    def note(self, domain: RowRef, trouble: Trouble) -> None:
-        before = self._troubles.get(domain)
+    def note(self, ref: RowRef, trouble: Trouble) -> None:
+        before = self._troubles.get(ref)
         if before == trouble:
             return
-        self._take(domain, before, trouble)
-        self._troubles[domain] = trouble
+        self._take(ref, before, trouble)
+        self._troubles[ref] = trouble
         if trouble.state in _TOLD and (before is None or before.state != trouble.state):
-            self.news.append(News(domain, trouble.state, trouble))
+            self.news.append(News(ref, trouble.state, trouble))
 
-    def clear(self, domain: RowRef) -> None:
-        before = self._troubles.pop(domain, None)
+    def clear(self, ref: RowRef) -> None:
+        before = self._troubles.pop(ref, None)
         if before is None:
             return
-        self._take(domain, before, None)
+        self._take(ref, before, None)
         if before.state in _TOLD:
-            self.news.append(News(domain, "recovered", before))
+            self.news.append(News(ref, "recovered", before))
 
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
@@ -89,11 +89,11 @@ class Troubles(Mapping[RowRef, Trouble]):
         """Count those among them that are there and should be gone."""
         return self._unwanted_at[kind, at, state]
 
-    def _take(self, domain: RowRef, before: Trouble | None, after: Trouble | None) -> None:
+    def _take(self, ref: RowRef, before: Trouble | None, after: Trouble | None) -> None:
         """Count one in place of another."""
         if self.changed_rows is not None:
-            self.changed_rows.add(domain)
-        kind, key = domain
+            self.changed_rows.add(ref)
+        kind, key = ref
         for trouble, step in ((before, -1), (after, 1)):
             if trouble is not None:
                 at = (kind, key[0], trouble.state)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from vtep.reconcile.claims import Alike, alike, is_ours
-from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target
+from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
 from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.report import News, Trouble
@@ -42,9 +42,11 @@ class Writer:
         self._chance = chance
 
     def look(self, kind: Kind, keys: Sequence[Key], attachments: Attachments) -> Mapping[Key, Seen]:
-        """Read rows back."""
+        """Read rows back; nothing is seen of a kind whose rows cannot be looked up."""
+        if (one_by_one := readable(kind)) is None:
+            return {}
         there = [key for key in keys if kind.domain(key) in attachments.ready]
-        lookups = [lookup for key in there for lookup in kind.lookups(key, attachments)]
+        lookups = [lookup for key in there for lookup in one_by_one.lookups(key, attachments)]
         return kind.recognise((entry for entry in self._target.look(lookups) if entry is not None), attachments)
 
     def carry_out(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:

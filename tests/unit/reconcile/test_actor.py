@@ -36,8 +36,8 @@ class Passes:
     def __init__(self, each_takes_s: float = 0.0) -> None:
         self.each_takes_s = each_takes_s
         self.kinds = (
-            SimpleNamespace(name="fdb", touched=lambda intent: intent.touched, reads_back=True),
-            SimpleNamespace(name="flood", touched=lambda intent: intent.touched_floods, reads_back=False),
+            SimpleNamespace(name="fdb", touched=lambda intent: intent.touched, lookups=()),
+            SimpleNamespace(name="flood", touched=lambda intent: intent.touched_floods),
         )
         self.claims: ShardedDict = ShardedDict()
         self.ledger = SimpleNamespace(

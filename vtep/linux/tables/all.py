@@ -7,8 +7,8 @@ from typing import Final
 
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.flood import FLOOD
-from vtep.linux.tables.neighbor import NEIGHBOUR
+from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.reconcile.contract import Kind
 
-KINDS: Final[tuple[Kind, ...]] = (FDB, FLOOD, NEIGHBOUR)
+KINDS: Final[tuple[Kind, ...]] = (FDB, FLOOD, NEIGHBOR)
 """In dependency order: writes go down the list, deletions come up."""

@@ -31,6 +31,7 @@ from vtep.linux.wire.neighbor import (
     Verb,
 )
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Change, Seen
+from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
 _BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
@@ -54,7 +55,14 @@ class FdbRow(Struct, frozen=True, gc=False):
 
 class _Fdb:
     name = "fdb"
-    reads_back = True
+    descriptor = Descriptor(
+        public="mac",
+        key_name="mac",
+        in_words=lambda row: f"to {row.vtep}",
+        mac_of=lambda key: key[1],
+        vtep_of=lambda _, row: None if row is None else row.vtep,
+        wanted_by_vni=lambda intent: intent.rows_of_vni,
+    )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
         return (key for key, _ in walk(lambda: latest().macs))
@@ -110,9 +118,6 @@ class _Fdb:
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row
         return (change.keys[0][0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
-
-    def rank(self, intent: Intent, key: RowKey) -> int:
-        return _rank(intent.macs[key])
 
     def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
         return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)

@@ -15,6 +15,7 @@ from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.intent import FloodKey, Intent
 from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbor, Verb
 from vtep.reconcile.contract import Attachments, Change, Seen
+from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
@@ -26,7 +27,7 @@ class FloodRow(Struct, frozen=True, gc=False):
 
 class _Flood:
     name = "flood"
-    reads_back = False
+    descriptor = Descriptor(public="flood", key_name="vtep", in_words=lambda _: "there", vtep_of=lambda key, _: key[1])
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[FloodKey]:
         return (flood.key for _, floods in walk(lambda: latest().floods) for flood in floods)
@@ -34,9 +35,6 @@ class _Flood:
     def wanted_at(self, intent: Intent, key: FloodKey) -> FloodRow | None:
         floods = intent.floods.get(key[1], ())
         return FloodRow() if any(flood.key == key for flood in floods) else None
-
-    def asked(self, intent: Intent, keys: Iterable[FloodKey]) -> list[tuple[FloodRow | None, int]]:
-        return [(self.wanted_at(intent, key), 0) for key in keys]
 
     def touched(self, intent: Intent) -> Iterable[FloodKey]:
         return intent.touched_floods
@@ -62,9 +60,6 @@ class _Flood:
             seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder="" if marked else "foreign")
         return seen
 
-    def lookups(self, _key: FloodKey, _attachments: Attachments) -> Sequence[Any]:
-        return ()
-
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.APPEND
         return ([_spelled(verb, key, attachments) for key in change.keys],)
@@ -72,15 +67,6 @@ class _Flood:
     def order(self, change: Change) -> Any:
         vni, vtep, encapsulation = change.keys[0]
         return (vni, change.verb, vtep.order, encapsulation)
-
-    def rank(self, _intent: Intent, _key: FloodKey) -> int:
-        return 0
-
-    def beats(self, _row: FloodRow, _rank: int, _claimed: FloodRow, _claimed_rank: int) -> bool:
-        return True
-
-    def is_settled(self, _intent: Intent, _key: FloodKey) -> bool:
-        return False
 
     def pack(self, keys: Sequence[FloodKey], _row: FloodRow) -> bytes:
         return keys[0][0].to_bytes(3) + b"".join(other.to_bytes(3) + vtep.mapped for _, vtep, other in keys)

@@ -27,10 +27,8 @@ from vtep.linux.wire.neighbor import (
     Verb,
 )
 from vtep.reconcile.contract import Attachments, Change, Seen
+from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
-
-NOT_ANSWERING: Final = "neigh-suppress-off"
-"""Why a VNI has no neighbor rows although it is ready: the bridge does not answer for hosts."""
 
 
 class NeighborRow(Struct, frozen=True, gc=False):
@@ -42,16 +40,15 @@ class NeighborRow(Struct, frozen=True, gc=False):
 
 class _Neighbor:
     name = "neighbor"
-    reads_back = False
+    descriptor = Descriptor(
+        public="neighbor", key_name="ip", in_words=lambda row: str(row.mac), unserved="neigh-suppress-off"
+    )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[HostKey]:
         return (host.key for _, hosts in walk(lambda: latest().hosts) for host in hosts)
 
     def wanted_at(self, intent: Intent, key: HostKey) -> NeighborRow | None:
         return next((_row(host) for host in intent.hosts.get(key[1], ()) if host.key == key), None)
-
-    def asked(self, intent: Intent, keys: Iterable[HostKey]) -> list[tuple[NeighborRow | None, int]]:
-        return [(self.wanted_at(intent, key), 0) for key in keys]
 
     def touched(self, intent: Intent) -> Iterable[HostKey]:
         return intent.touched_hosts
@@ -76,9 +73,6 @@ class _Neighbor:
                 seen[vni, entry.ip] = Seen(row, marked=ours, tagged=ours, holder="" if ours else "foreign")
         return seen
 
-    def lookups(self, _key: HostKey, _attachments: Attachments) -> Sequence[Any]:
-        return ()
-
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         verb = Verb.DELETE if change.verb == "delete" else Verb.REPLACE
         return ([_spelled(verb, key, change.row, attachments) for key in change.keys],)
@@ -86,15 +80,6 @@ class _Neighbor:
     def order(self, change: Change) -> Any:
         vni, ip = change.keys[0]
         return (vni, change.verb, ip.order)
-
-    def rank(self, _intent: Intent, _key: HostKey) -> int:
-        return 0
-
-    def beats(self, _row: NeighborRow, _rank: int, _claimed: NeighborRow, _claimed_rank: int) -> bool:
-        return True
-
-    def is_settled(self, _intent: Intent, _key: HostKey) -> bool:
-        return False
 
     def pack(self, keys: Sequence[HostKey], row: NeighborRow) -> bytes:
         return keys[0][0].to_bytes(3) + row.mac + bytes((row.router,)) + b"".join(ip.mapped for _, ip in keys)
@@ -105,7 +90,7 @@ class _Neighbor:
         return keys, NeighborRow(Mac.unpack(packed[3:9]), bool(packed[9]))
 
 
-NEIGHBOUR: Final = _Neighbor()
+NEIGHBOR: Final = _Neighbor()
 
 
 def _spelled(verb: Verb, key: HostKey, row: NeighborRow, attachments: Attachments) -> Neighbor:

@@ -7,7 +7,7 @@ from vtep.intent import Direct, Flood, Intent
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.tables.flood import FLOOD, FloodRow
 from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, Entry, Neighbor, Verb
-from vtep.reconcile.contract import Attachments, Change, Seen
+from vtep.reconcile.contract import Attachments, Change, Seen, asked, contest, readable
 from vtep.store.table import Table
 
 PORT = 3
@@ -81,8 +81,8 @@ def test_a_change_is_spelled_as_one_message_that_names_the_vtep(verb: str, key, 
 
 
 def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
-    assert (FLOOD.lookups(KEY, GROUND), FLOOD.rank(Intent(), KEY)) == ((), 0)
-    assert FLOOD.beats(FloodRow(), 0, FloodRow(), 0)
+    assert (readable(FLOOD), contest(FLOOD)) == (None, None)
+    assert asked(FLOOD, Intent(), [KEY]) == [(None, 0)]
 
 
 def test_changes_are_sorted_by_vni_and_vtep() -> None:

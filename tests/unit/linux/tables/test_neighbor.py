@@ -5,7 +5,7 @@ import pytest
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
 from vtep.linux.attachment import Hosts, Ready
-from vtep.linux.tables.neighbor import NEIGHBOUR, NeighborRow
+from vtep.linux.tables.neighbor import NEIGHBOR, NeighborRow
 from vtep.linux.wire.neighbor import (
     AF_BRIDGE,
     AF_INET,
@@ -17,7 +17,7 @@ from vtep.linux.wire.neighbor import (
     Neighbor,
     Verb,
 )
-from vtep.reconcile.contract import Attachments, Change, Seen
+from vtep.reconcile.contract import Attachments, Change, Seen, asked, contest, readable
 from vtep.store.table import Table
 
 BRIDGE = 2
@@ -67,7 +67,7 @@ FOREIGN = Seen(ROW, marked=False, holder="foreign")
     ],
 )  # fmt: skip
 def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
-    assert NEIGHBOUR.recognise([row], GROUND) == seen
+    assert NEIGHBOR.recognise([row], GROUND) == seen
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
     ids=["create", "replace by a router", "create IPv6", "delete IPv6"],
 )
 def test_a_change_is_spelled_as_one_tagged_message(verb, key, row, asked, flags, family) -> None:
-    (messages,) = NEIGHBOUR.spell(Change(verb, (key,), row), GROUND)
+    (messages,) = NEIGHBOR.spell(Change(verb, (key,), row), GROUND)
 
     assert messages == [
         Neighbor(asked, BRIDGE, M, flags, NOARP, family=family, ip=key[1], protocol=RTPROT_VTEP)
@@ -89,14 +89,14 @@ def test_a_change_is_spelled_as_one_tagged_message(verb, key, row, asked, flags,
 
 
 def test_nothing_is_looked_up_and_nothing_outranks_anything() -> None:
-    assert (NEIGHBOUR.lookups(KEY, GROUND), NEIGHBOUR.rank(Intent(), KEY)) == ((), 0)
-    assert NEIGHBOUR.beats(ROW, 0, ROW, 0)
+    assert (readable(NEIGHBOR), contest(NEIGHBOR)) == (None, None)
+    assert asked(NEIGHBOR, Intent(), [KEY]) == [(None, 0)]
 
 
 def test_changes_are_sorted_by_vni_and_address() -> None:
     keys = [(Vni(200), IP1), KEY6, KEY]
 
-    ordered = sorted((Change("create", (key,), ROW) for key in keys), key=NEIGHBOUR.order)
+    ordered = sorted((Change("create", (key,), ROW) for key in keys), key=NEIGHBOR.order)
 
     assert [change.keys for change in ordered] == [(key,) for key in keys[::-1]]
 
@@ -109,9 +109,9 @@ def test_changes_are_sorted_by_vni_and_address() -> None:
 def test_what_is_packed_is_unpacked(keys, router: bool) -> None:
     row = NeighborRow(M, router)
 
-    packed = NEIGHBOUR.pack(keys, row)
+    packed = NEIGHBOR.pack(keys, row)
 
-    assert NEIGHBOUR.unpack(packed) == (keys, row)
+    assert NEIGHBOR.unpack(packed) == (keys, row)
     assert len(packed) == 10 + 16 * len(keys)
 
 
@@ -120,6 +120,6 @@ def test_what_an_intent_wants() -> None:
     intent = Intent(hosts=Table([(IP1, (host,))]), touched_hosts=(KEY,))
     row = NeighborRow(M, router=True)
 
-    assert list(NEIGHBOUR.wanted(lambda: intent)) == [KEY]
-    assert (NEIGHBOUR.wanted_at(intent, KEY), NEIGHBOUR.wanted_at(intent, (Vni(200), IP1))) == (row, None)
-    assert (NEIGHBOUR.touched(intent), NEIGHBOUR.domain(KEY)) == ((KEY,), Hosts(100))
+    assert list(NEIGHBOR.wanted(lambda: intent)) == [KEY]
+    assert (NEIGHBOR.wanted_at(intent, KEY), NEIGHBOR.wanted_at(intent, (Vni(200), IP1))) == (row, None)
+    assert (NEIGHBOR.touched(intent), NEIGHBOR.domain(KEY)) == ((KEY,), Hosts(100))

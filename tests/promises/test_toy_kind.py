@@ -1,0 +1,254 @@
+"""A new kind of row is one module and one word: everything that shows rows then shows it, and nothing else is edited.
+
+The toy kind keeps a row for each remote VTEP of a VNI, in a table of its own: a dictionary that the target holds beside the
+kernel in memory. Its module has what README asks for, the Kind and its Descriptor; the word is its place in the tuple of
+kinds.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+import pytest
+
+from tests.lab.memory import CONFIG, MemoryLeaf
+from tests.lab.wire import Instance
+from vtep import logs
+from vtep.addr import ZERO_MAC, Ip, Vni
+from vtep.api.grpc import messages
+from vtep.api.metrics import Metrics
+from vtep.app import daemon
+from vtep.intent import Intent
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.linux.wire.neighbor import Entry
+from vtep.reconcile.claims import Claims
+from vtep.reconcile.contract import Attachments, Change, Seen
+from vtep.reconcile.descriptor import Descriptor
+from vtep.reconcile.engine import Engine
+
+A, B, MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:01"
+ENOBUFS = 105
+
+
+# The module that a contributor adds
+
+
+class BeaconRow(msgspec.Struct, frozen=True):
+    """A beacon burns for the key's VTEP."""
+
+    color: str = "green"
+
+
+class BeaconMessage(msgspec.Struct, frozen=True):
+    verb: str
+    vni: Vni
+    vtep: Ip
+    color: str
+
+
+class BeaconEntry(Entry, frozen=True, kw_only=True):
+    """What a dump shows of a beacon, beside the entries of the other tables."""
+
+    beacon: BeaconMessage
+
+
+class _Beacon:
+    name = "beacon"
+    descriptor = Descriptor(
+        public="beacon", key_name="tower", in_words=lambda row: f"burns {row.color}", vtep_of=lambda key, _: key[1]
+    )
+
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[tuple[Vni, Ip]]:
+        return ((flood.vni, flood.via.vtep) for _, floods in latest().floods.unordered() for flood in floods)
+
+    def wanted_at(self, intent: Intent, key: tuple[Vni, Ip]) -> BeaconRow | None:
+        return BeaconRow() if any(flood.vni == key[0] for flood in intent.floods.get(key[1], ())) else None
+
+    def touched(self, intent: Intent) -> Iterable[tuple[Vni, Ip]]:
+        return [(vni, vtep) for vni, vtep, _ in intent.touched_floods]
+
+    def domain(self, key: tuple[Vni, Ip]) -> Hashable:
+        return key[0]
+
+    def recognise(self, entries: Iterable[object], attachments: Attachments) -> Mapping[tuple[Vni, Ip], Seen]:
+        burning = (
+            entry.beacon
+            for entry in entries
+            if isinstance(entry, BeaconEntry) and entry.beacon.vni in attachments.ready
+        )
+        return {(entry.vni, entry.vtep): Seen(BeaconRow(entry.color), marked=True) for entry in burning}
+
+    def spell(self, change: Change, _: Attachments) -> Sequence[Sequence[BeaconMessage]]:
+        color = "" if change.row is None else change.row.color
+        return ([BeaconMessage(change.verb, vni, vtep, color) for vni, vtep in change.keys],)
+
+    def order(self, change: Change) -> object:
+        return (change.keys[0][0], change.verb)
+
+    def pack(self, keys: Sequence[tuple[Vni, Ip]], row: BeaconRow) -> bytes:
+        return msgspec.json.encode([[str(vtep) for _, vtep in keys], int(keys[0][0]), row.color])
+
+    def unpack(self, packed: bytes) -> tuple[list[tuple[Vni, Ip]], BeaconRow]:
+        vteps, vni, color = json.loads(packed)
+        return [(Vni(vni), Ip.parse(vtep)) for vtep in vteps], BeaconRow(color)
+
+
+BEACON = _Beacon()
+
+
+# Where its rows are: a table that no kernel has
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    index: int
+    errno: int = ENOBUFS
+    text: str = "No buffer space available"
+
+
+class _Target(KernelTarget):
+    """The kernel in memory, and a table of beacons."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.burning = {}
+        self.refuses = set()
+
+    def entries(self, attachments):
+        return [
+            *super().entries(attachments),
+            *(
+                BeaconEntry(port=0, master=None, mac=ZERO_MAC, state=0, flags=0, beacon=one)
+                for one in self.burning.values()
+            ),
+        ]
+
+    def send(self, messages):
+        if not any(isinstance(message, BeaconMessage) for message in messages):
+            return super().send(messages)
+        refused = []
+        for index, message in enumerate(messages):
+            if message.vtep in self.refuses and message.verb != "delete":
+                refused.append(_Refused(index))
+            elif message.verb == "delete":
+                self.burning.pop((message.vni, message.vtep), None)
+            else:
+                self.burning[message.vni, message.vtep] = message
+        return refused
+
+
+@pytest.fixture
+def rig():
+    with MemoryLeaf(CONFIG, kinds=(*KINDS, BEACON), target=_Target) as rig:
+        rig.target.refuses.add(Ip.parse(B))
+        rig.step()
+        rig.come_up(A)
+        rig.receive(rig.lines.announce(A, Instance(A).mac(MAC), Instance(A).flood()))
+        rig.receive(rig.lines.announce(B, Instance(B).flood()))
+        yield rig
+
+
+def test_a_pass_writes_its_rows_and_removes_them(rig):
+    assert rig.target.burning.keys() == {(Vni(100), Ip.parse(A))}
+
+    rig.receive(rig.lines.withdraw(A, Instance(A).flood().nlri))
+
+    assert rig.target.burning == {}
+
+
+def test_a_row_that_somebody_took_is_put_back(rig):
+    rig.target.burning.clear()
+    rig.survey()
+
+    assert rig.target.burning.keys() == {(Vni(100), Ip.parse(A))}
+    assert rig.observer.figures().repaired == {"beacon": 1}
+
+
+def test_the_comparison_shows_it(rig):
+    rig.target.burning.clear()
+
+    found = rig.wait_for(rig.observer.diff(None))
+
+    assert [(row.kind, row.key, row.difference, row.wanted) for row in found.differences] == [
+        ("beacon", A, "missing", "burns green"),
+        ("beacon", B, "missing", "burns green"),
+    ]
+    assert [row.kind for row in messages.diff_response(found).differences] == ["beacon", "beacon"]
+
+
+def test_the_counts_and_the_metrics_have_it(rig):
+    counts = rig.observer.status().kinds["beacon"]
+
+    assert (counts.wanted, counts.installed, counts.failed) == (2, 1, 1)
+    text = Metrics(rig.observer).text().decode()
+    assert 'vtep_rows{kind="beacon",state="installed"} 1.0' in text
+    assert 'vtep_rows{kind="beacon",state="failed"} 1.0' in text
+
+
+def test_who_watches_sees_what_failed(rig):
+    async def first_entries():
+        revision = rig.observer.revision
+        rig.target.refuses.add(Ip.parse(A))
+        rig.target.burning.clear()
+        rig.actor.survey()
+        await rig.actor.step()
+        rig.observer.see(rig.actor.outcomes.value)
+        rig.observer.cut()
+        async with asyncio.timeout(10):
+            async for batch in rig.observer.batches(revision):
+                if batch is not None and batch.entries:
+                    return batch.entries
+        return ()
+
+    entry = rig.wait_for(first_entries())[-1]
+
+    assert (entry.kind, entry.vni, entry.mac, entry.vtep, entry.reason) == (
+        "failed",
+        100,
+        None,
+        Ip.parse(A),
+        "retrying",
+    )
+
+
+def test_the_log_names_its_key(rig, caplog):
+    caplog.set_level(logging.WARNING, "vtep")
+    rig.target.refuses.add(Ip.parse(A))
+    rig.target.burning.clear()
+    rig.actor.survey()
+    rig.wait_for(rig.actor.step())
+
+    daemon.log_refused_rows(rig.actor.engine)
+
+    fields = [record.fields for record in caplog.records if record.name == logs.__name__ or record.name == "vtep"]
+    assert {key: str(fields[0][key]) for key in ("kind", "vni", "tower")} == {
+        "kind": "beacon",
+        "vni": "100",
+        "tower": A,
+    }
+
+
+def test_its_events_are_kept_and_a_mac_is_explained_beside_it(rig):
+    events = [entry for entry in rig.observer.entries()[0] if entry.kind == "failed"]
+
+    assert [(entry.vni, entry.vtep) for entry in events] == [(100, Ip.parse(B))]
+    assert rig.explain(MAC).summary.startswith("Behind 10.0.0.1 (only-path): installed")
+
+
+def test_a_device_that_is_not_fit_makes_it_pending(rig):
+    rig.kernel.set_up("vxlan100", False)
+    rig.survey()
+
+    counts = rig.observer.status().kinds["beacon"]
+    assert (counts.wanted, counts.installed) == (2, 0)
+    differences = rig.wait_for(rig.observer.diff(None)).differences
+    assert {(row.kind, row.reason) for row in differences} >= {("beacon", "not-ready")}
+
+
+def test_its_claims_are_written_down_and_read_back():
+    keys = [(Vni(100), Ip.parse(A)), (Vni(100), Ip.parse(B))]
+
+    assert BEACON.unpack(BEACON.pack(keys, BeaconRow("red"))) == (keys, BeaconRow("red"))
+    assert Engine((*KINDS, BEACON), _Target(None, ()), Claims()).foreign("beacon") == {}

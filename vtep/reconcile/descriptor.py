@@ -1,0 +1,36 @@
+"""What readers call a kind of row, and how they show one row of it.
+
+Every display reads this one value: `vtep diff`, the counts of `vtep status`, the metrics, the history of events, the log.
+A kind carries its descriptor, and readers take their kinds from the engine, so that no other module lists the kinds and a
+new kind appears everywhere by being in `vtep.linux.tables.all`.
+
+Knows neither what a row means to the engine nor where it is shown. The VNI of a row is the first part of its key, for
+every kind; the other parts are the kind's own, and the functions here read them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac, Vni
+from vtep.intent import Intent
+
+
+class Descriptor(Struct, frozen=True):
+    """How one kind of row is named and shown."""
+
+    public: str
+    """The kind in commands, metrics and the API: `mac`."""
+    key_name: str
+    """What the second part of a key is, as a field of a log line: `mac`, `ip`."""
+    in_words: Callable[[Any], str]
+    """Says what a row does: "to 10.0.0.1"."""
+    mac_of: Callable[[Any], Mac | None] = lambda _: None
+    """The MAC that a key is about, for readers that look for one."""
+    vtep_of: Callable[[Any, Any], Ip | None] = lambda _key, _row: None
+    """The VTEP that a key with this row is about; the row is None where none is wanted."""
+    wanted_by_vni: Callable[[Intent], Mapping[Vni, int]] | None = None
+    """How many rows an intent wants in each VNI, where it knows that; otherwise readers count what changes."""
+    unserved: str = "not-ready"
+    """Why a VNI that is ready has no rows of this kind, as a code of docs/reasons.md: its domain asks for more."""
