@@ -4,7 +4,7 @@
 #     docker run --rm --network host --cap-drop ALL --cap-add NET_ADMIN --security-opt no-new-privileges \
 #         --read-only --tmpfs /run --volume vtep:/run/vtep --volume /etc/vtep:/etc/vtep:ro vtep:dev
 #
-# docs/operating.md has the whole of it. BASE is any image with Python 3.11 or newer and Debian's apt.
+# docs/install.md has all of it. BASE is any image with Python 3.11 or newer and Debian's apt.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build

@@ -1,4 +1,4 @@
-"""The image as an operator runs it: the commands of docs/operating.md, with NET_ADMIN as the only capability.
+"""The image as an operator runs it: the commands of docs/install.md, with NET_ADMIN as the only capability.
 
 Needs an engine with the image in it, which `interop/docker with ./vtep-dev test tests/docker` brings along.
 """

@@ -16,7 +16,7 @@ from vtep.api.metrics import Metrics
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "contrib/prometheus/vtep.rules.yml"
 DASHBOARD = ROOT / "contrib/grafana/vtep.json"
-MANUAL = ROOT / "docs/operating.md"
+MANUAL = ROOT / "docs/operate.md"
 METRIC = re.compile(r"\b(?:vtep|process)_[a-z_]+\b")
 SELECTOR = re.compile(r"\b((?:vtep|process)_[a-z_]+)\{([^}]*)\}")
 
@@ -85,11 +85,9 @@ def test_the_manual_explains_every_alert_and_no_other():
 
 
 def test_every_runbook_names_a_section_that_there_is():
-    headings = set(re.findall(r"^##+ (.+)$", MANUAL.read_text(), re.MULTILINE))
-
     for rule in rules():
-        path, section = re.match(r'(\S+), "([^"]+)"', rule["annotations"]["runbook"]).groups()
-        assert (ROOT / path) == MANUAL
+        path, section = re.match(r'(docs/\w+\.md), "([^"]+)"', rule["annotations"]["runbook"]).groups()
+        headings = re.findall(r"^##+ (.+)$", (ROOT / path).read_text(), re.MULTILINE)
         assert section in headings, rule["alert"]
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ soo = "65000:1"
 """
 
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+ARCHITECTURE = (DOCS / "ARCHITECTURE.md").read_text()
+
+CODE_READ = [module for module in sorted((ROOT / "vtep").rglob("*.py")) if module.parent.name != "v1"]
+
+
+def _glossary():
+    section = ARCHITECTURE.split("\n## Glossary\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| (?!term \||-)([^|]+?) \|", section, re.MULTILINE)
 
 
 def test_every_reason_that_can_be_told_is_documented():
@@ -109,6 +120,30 @@ def test_decisions_that_the_code_refers_to_are_there():
         referred |= set(re.findall(r"docs/decisions/(\d{4})", module.read_text()))
 
     assert referred <= {page.name[:4] for page in DOCS.glob("decisions/*.md")}
+
+
+def test_the_drawing_of_the_layers_is_the_import_contract():
+    (drawing,) = re.findall(r"^```layers\n(.*?)^```$", ARCHITECTURE, re.MULTILINE | re.DOTALL)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
+
+    drawn = [re.split(r" {2,}", line)[0] for line in drawing.splitlines()]
+    assert drawn == [re.sub(r"[()]", "", layer) for layer in layers]
+
+
+def test_the_glossary_is_in_alphabetical_order_and_has_each_term_once():
+    terms = _glossary()
+
+    assert len(terms) > 60
+    assert terms == sorted(set(terms))
+
+
+@pytest.mark.parametrize("term", _glossary())
+def test_a_term_of_the_glossary_is_used_in_the_code(term):
+    """In any of its forms: `local claim` is also `LocalClaim` and `local_claim`."""
+    used = re.compile(r"(?<![a-zA-Z])" + term.replace(" ", "[ _-]?"), re.IGNORECASE)
+
+    assert any(used.search(module.read_text()) for module in CODE_READ)
 
 
 def _route(mac, label, next_hop, encapsulations, tag, targets, sites):

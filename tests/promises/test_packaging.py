@@ -87,7 +87,7 @@ def test_the_documented_way_to_run_the_image_is_the_one_that_is_tested():
     tested = " ".join(re.findall(r'"([^"]+)"', re.search(r"CONFINED = \((.*)\)", TESTS_OF_IMAGE.read_text()).group(1)))
 
     assert tested == f"{confined} --read-only"
-    for document in ("Dockerfile", "docs/operating.md"):
+    for document in ("Dockerfile", "docs/install.md"):
         assert confined in " ".join((ROOT / document).read_text().replace("\\\n", " ").replace("#", " ").split())
 
 

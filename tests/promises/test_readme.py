@@ -1,4 +1,4 @@
-"""README.md and docs/operating.md say what is so: their commands run, their configurations parse, their lists are whole."""
+"""README.md and the pages for operators are true: their commands run, configurations parse, and lists are complete."""
 
 import os
 import re
@@ -28,7 +28,8 @@ from vtep.linux import attachment as readiness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-OPERATING = (ROOT / "docs" / "operating.md").read_text()
+PAGES = ("install", "configure", "advertise", "operate", "reference")
+OPERATING = "\n".join((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 
 

@@ -75,7 +75,7 @@ def test_every_metric_is_there_with_its_labels_and_no_other():
 
 
 def test_every_metric_is_in_the_operators_table_and_no_other():
-    documented = set(re.findall(r"^\| `(vtep_\w+)`", (ROOT / "docs/operating.md").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^\| `(vtep_\w+)`", (ROOT / "docs/reference.md").read_text(), re.MULTILINE))
 
     assert documented == set(LABELS)
 
