@@ -58,7 +58,7 @@ class BeaconEntry(Entry, frozen=True, kw_only=True):
 class _Beacon:
     name = "beacon"
     descriptor = Descriptor(
-        public="beacon", key_name="tower", in_words=lambda row: f"burns {row.color}", vtep_of=lambda key, _: key[1]
+        public="beacon", key_name="tower", in_words=lambda row: f"burns {row.color}", vtep_of=lambda _, key: key[1]
     )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[tuple[Vni, Ip]]:

@@ -44,7 +44,7 @@ class RowCounts:
         """Count the rows that came and went, of each kind that is counted by what changes."""
         for kind in self._rows.kinds.values():
             if kind.descriptor.wanted_by_vni is None:
-                for key in kind.touched(intent):
+                for key in set(kind.touched(intent)):
                     came = (kind.wanted_at(intent, key) is not None) - (kind.wanted_at(before, key) is not None)
                     self.wanted[kind.name][key[0]] += came
 

@@ -131,8 +131,7 @@ class Rows:
 
     def vtep_of(self, kind: str, key: Key) -> Ip | None:
         """Return the VTEP that a row is about, if it is about one."""
-        one = self.kinds[kind]
-        return one.descriptor.vtep_of(key, one.wanted_at(self.intent, key))
+        return self.descriptor(kind).vtep_of(self.intent, key)
 
     # VNIs
 

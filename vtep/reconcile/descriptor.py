@@ -28,9 +28,10 @@ class Descriptor(Struct, frozen=True):
     """Says what a row does: "to 10.0.0.1"."""
     mac_of: Callable[[Any], Mac | None] = lambda _: None
     """The MAC that a key is about, for readers that look for one."""
-    vtep_of: Callable[[Any, Any], Ip | None] = lambda _key, _row: None
-    """The VTEP that a key with this row is about; the row is None where none is wanted."""
+    vtep_of: Callable[[Intent, Any], Ip | None] = lambda _intent, _key: None
+    """The VTEP that a key is about by this intent, for readers that look for one."""
     wanted_by_vni: Callable[[Intent], Mapping[Vni, int]] | None = None
-    """How many rows an intent wants in each VNI, where it knows that; otherwise readers count what changes."""
+    """How many rows an intent wants in each VNI. A kind whose rows can be counted at little cost has this function; the
+    observer counts the rows of any other kind as they change, and asks `wanted_at` for each of them."""
     unserved: str = "not-ready"
     """Why a VNI that is ready has no rows of this kind, as a code of docs/reasons.md: its domain asks for more."""

@@ -60,7 +60,7 @@ class _Fdb:
         key_name="mac",
         in_words=lambda row: f"to {row.vtep}",
         mac_of=lambda key: key[1],
-        vtep_of=lambda _, row: None if row is None else row.vtep,
+        vtep_of=lambda intent, key: None if (mac := intent.macs.get(key)) is None else mac.via.vtep,
         wanted_by_vni=lambda intent: intent.rows_of_vni,
     )
 

@@ -6,6 +6,7 @@ write that began it, and loses it to any write without (kernel 6.18), so that on
 asked any more. The kernel answers for one row of the zero MAC only, hence no lookups: these rows are seen in surveys.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,7 +28,13 @@ class FloodRow(Struct, frozen=True, gc=False):
 
 class _Flood:
     name = "flood"
-    descriptor = Descriptor(public="flood", key_name="vtep", in_words=lambda _: "there", vtep_of=lambda key, _: key[1])
+    descriptor = Descriptor(
+        public="flood",
+        key_name="vtep",
+        in_words=lambda _: "there",
+        vtep_of=lambda _, key: key[1],
+        wanted_by_vni=lambda intent: Counter(flood.vni for _, found in intent.floods.unordered() for flood in found),
+    )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[FloodKey]:
         return (flood.key for _, floods in walk(lambda: latest().floods) for flood in floods)
