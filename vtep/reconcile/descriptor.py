@@ -1,8 +1,8 @@
 """What readers call a kind of row, and how they show one row of it.
 
 Every display reads this one value: `vtep diff`, the counts of `vtep status`, the metrics, the history of events, the log.
-A kind carries its descriptor, and readers take their kinds from the engine, so that no other module lists the kinds and a
-new kind appears everywhere by being in `vtep.linux.tables.all`.
+A kind carries its descriptor, and the observer and the engine are given the same tuple of kinds, so that no other module
+lists them and a new kind appears everywhere by being in `vtep.linux.tables.all`.
 
 Knows neither what a row means to the engine nor where it is shown. The VNI of a row is the first part of its key, for
 every kind; the other parts are the kind's own, and the functions here read them.

@@ -377,43 +377,43 @@ class Engine:
         there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
         compared with the others, and lost: that may be known later than the row itself.
         """
-        yielded, domain = self._known.yielded, (kind.name, key)
-        before = yielded.get(domain)
+        yielded, ref = self._known.yielded, (kind.name, key)
+        before = yielded.get(ref)
         is_new = before is None and claim is None and self._was_complete
         ranked = contest(kind)
         if touched and (is_new or (ranked is not None and ranked.is_settled(this.intent, key))):
-            before = yielded[domain] = _NEVER  # so that it stays news until it is written
+            before = yielded[ref] = _NEVER  # so that it stays news until it is written
         return before is not None and rank > before
 
     # What needs no write
 
     def _settle(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Deal with what needs no write; return whether the row needs one."""
-        domain = (kind.name, row.key)
+        ref = (kind.name, row.key)
         self._note_foreign(kind, row)
         match row.verdict:
             case None:
-                self._known.clear(domain)
+                self._known.clear(ref)
                 if row.wanted is not None and kind.domain(row.key) in this.attachments.not_ready:
-                    self.troubles.note(domain, Trouble("pending", "not-ready"))
+                    self.troubles.note(ref, Trouble("pending", "not-ready"))
                 return False
             case Verdict.KEEP:
                 self._keep(kind, row, this)
                 return False
             case Verdict.CONTESTED:
                 assert row.seen is not None
-                self.troubles.note(domain, Trouble("contested", row.seen.holder or "foreign"))
+                self.troubles.note(ref, Trouble("contested", row.seen.holder or "foreign"))
                 if row.seen.holder == LOCAL_LEARNED:
-                    self._known.yielded.setdefault(domain, row.rank)
+                    self._known.yielded.setdefault(ref, row.rank)
                 return self._let_go(kind, row, this)
             case Verdict.FOREIGN:
                 this.foreign += 1
                 this.orphans += row.seen is not None and row.seen.marked and row.seen.whole
-                self._known.clear(domain)
+                self._known.clear(ref)
                 return False
             case Verdict.FORGET:
-                self.troubles.clear(domain)
-                self._known.yielded.pop(domain, None)
+                self.troubles.clear(ref)
+                self._known.yielded.pop(ref, None)
                 return self._let_go(kind, row, this)
             case _:
                 return self._is_allowed(kind, row, this)
@@ -451,16 +451,16 @@ class Engine:
 
     def _is_allowed(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Pass the gates: the picture, and an earlier refusal of this very change."""
-        domain = (kind.name, row.key)
+        ref = (kind.name, row.key)
         if not this.intent.complete and self._must_wait(kind, row):
-            self.backlog.settle(domain)
+            self.backlog.settle(ref)
             if row.verdict is not Verdict.CONTESTED:
-                self.troubles.note(domain, Trouble("held", "held", unwanted=is_unwanted(row)))
+                self.troubles.note(ref, Trouble("held", "held", unwanted=is_unwanted(row)))
             return False
-        refused = self.backlog.waiting(domain, operation(row), this.now)
+        refused = self.backlog.waiting(ref, operation(row), this.now)
         if refused is None:
             return True
-        self.troubles.note(domain, trouble_of(refused, unwanted=is_unwanted(row)))
+        self.troubles.note(ref, trouble_of(refused, unwanted=is_unwanted(row)))
         return False
 
     def _must_wait(self, kind: Kind, row: Judged) -> bool:

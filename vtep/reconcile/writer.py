@@ -177,18 +177,18 @@ class Writer:
         return refused
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
-        known, domain = self._known, (kind.name, row.key)
+        known, ref = self._known, (kind.name, row.key)
         found = classify(code, change.verb)
         self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
-        refused = known.backlog.refuse(domain, operation(row), code, text, found, this.now, self._chance())
+        refused = known.backlog.refuse(ref, operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:
             known.ledger.release(kind.name, [row.key])
             known.foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
             self.attachments_suspect = True
         if change.verb in ("delete", "shed"):
-            known.half_gone.add(domain)
-        known.troubles.note(domain, trouble_of(refused, unwanted=is_unwanted(row)))
+            known.half_gone.add(ref)
+        known.troubles.note(ref, trouble_of(refused, unwanted=is_unwanted(row)))
         return found
 
     def _undo(self, kind: Kind, changes: list[Change], this: Pass) -> None:
