@@ -44,7 +44,6 @@ from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.socket import STATIONS, Kernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.linux.timed import Timed
 from vtep.local.stations import News
 from vtep.local.watcher import LocalStationWatcher
 from vtep.observe.history import HistoryEntry
@@ -303,12 +302,11 @@ class Daemon:
             yield
             return
         with Kernel() as kernel, contextlib.closing(self._open_ledger()) as ledger:
-            timed = Timed(kernel, self._clock)
-            self._target = KernelTarget(timed, self.config.vnis)
+            self._target = KernelTarget(kernel, self.config.vnis, self._clock)
             engine = Engine(KINDS, self._target, ledger, random.random)
             self._actor = actor = Actor(engine, self._clock)
             self._claims = ledger.claims(KINDS[0].name)
-            self.observer.attach(actor, self._target, timed.message_s)
+            self.observer.attach(actor, self._target, self._target.message_s)
             self.observer.may_write = may_administer()
             self._requests.attach(actor)
             loop = asyncio.get_running_loop()

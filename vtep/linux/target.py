@@ -3,7 +3,7 @@
 Joins a kernel (real, or in memory) with the configured device names. Knows no row of ours and no verdict.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vtep.addr import Mac, Vni
@@ -12,6 +12,7 @@ from vtep.linux.attachment import Hosts, NotReady, Ready, answers_for_hosts, jud
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal
 from vtep.reconcile.contract import Attachments
+from vtep.store.histogram import Histogram
 
 Lookup = tuple[int, Mac, Half]
 
@@ -36,8 +37,11 @@ def _notes(vni: VniConfig, ready: Mapping[Hashable, Ready]) -> tuple[str, ...]:
 class KernelTarget:
     """Where the rows of these VNIs are written."""
 
-    def __init__(self, kernel: KernelRows, vnis: Sequence[VniConfig]) -> None:
+    def __init__(self, kernel: KernelRows, vnis: Sequence[VniConfig], clock: Callable[[], float] | None = None) -> None:
         self.kernel = kernel
+        self.message_s = Histogram()
+        """The time that the kernel took for each message; nothing is measured without a clock."""
+        self._clock = clock
         self._vnis = tuple(vni for vni in vnis if vni.is_bound)
         self._given_up: frozenset[Vni] = frozenset()
         self.own_macs: frozenset[Mac] = frozenset()
@@ -104,4 +108,10 @@ class KernelTarget:
         return self.kernel.get_many(lookups)
 
     def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
-        return self.kernel.send(messages)
+        if self._clock is None:
+            return self.kernel.send(messages)
+        began = self._clock()
+        refusals = self.kernel.send(messages)
+        if count := sum(1 + len(message.also) for message in messages):
+            self.message_s.observe((self._clock() - began) / count, count)
+        return refusals

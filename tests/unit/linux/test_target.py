@@ -1,5 +1,7 @@
 """Where rows can be written, as configured names and the present devices say it together."""
 
+from itertools import count
+
 import msgspec
 import pytest
 
@@ -148,3 +150,29 @@ def test_a_port_that_does_not_answer_for_hosts_is_told_where_neighbor_rows_are_w
 
     assert before.notes == {100: ("neigh_suppress is off on vx100: remote hosts get no neighbor rows",)}
     assert (after.notes, Hosts(100) in before.ready, Hosts(100) in after.ready) == ({}, False, True)
+
+
+def test_each_of_many_alike_took_its_part_of_the_time(kernel: MemoryKernel) -> None:
+    seconds = count(0, 3)
+    target = KernelTarget(kernel, [vni(100)], lambda: next(seconds))
+    port = index(kernel, "vx100")
+    macs = [Mac(b"\2\0\0\0\0" + bytes([last])) for last in range(6)]
+
+    refusals = target.send(
+        [
+            Neighbor(Verb.CREATE, port, macs[0], 0x12, 0xC0, Ip.parse("10.0.0.2"), also=tuple(macs[1:5])),
+            Neighbor(Verb.CREATE, 99, macs[5], 0x12, 0xC0, Ip.parse("10.0.0.2")),
+        ]
+    )
+    target.send([])
+
+    assert [refusal.index for refusal in refusals] == [5]
+    assert (target.message_s.snapshot().count, target.message_s.snapshot().sum) == (6, pytest.approx(3.0))
+
+
+def test_without_a_clock_no_time_is_measured(kernel: MemoryKernel) -> None:
+    target = KernelTarget(kernel, [vni(100)])
+
+    target.send([row(kernel, "vx100")])
+
+    assert target.message_s.snapshot().count == 0
