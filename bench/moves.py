@@ -16,7 +16,7 @@ from bench import machine
 from bench.figures import Figure, Limit
 from bench.leaf import STALLS, Ours, ours
 from bench.routes import NEW, OLD, mac
-from tests.lab.sightings import Sightings
+from tests.lab.fdb_timing import FdbTimer
 from vtep.reconcile.actor import AUDIT_S
 
 PAUSE_S_MAX: Final = 0.06
@@ -84,13 +84,13 @@ def _feed(daemon: Ours, lines: Iterable[bytes]) -> None:
 def _moved(daemon: Ours, macs: int, moves: int) -> Iterator[float]:
     """Yield the milliseconds that each of so many moves took."""
     chance = random.Random(1)
-    with Sightings(daemon.leaf) as sightings:
+    with FdbTimer(daemon.leaf) as timer:
         for number in range(min(moves, macs)):
             (line,) = daemon.told.announce([number], NEW, 1)
             time.sleep(chance.uniform(0, PAUSE_S_MAX))
             start = time.monotonic()
             daemon.say([line])
-            (*_, arrived) = sightings.until(mac(number), NEW, 120)
+            (*_, arrived) = timer.until(mac(number), NEW, 120)
             yield (arrived.at - start) * 1e3
 
 

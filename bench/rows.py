@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from tests.lab.fdb_timing import NDA_LLADDR, NTF_SELF, SO_RCVBUFFORCE, _tunnel_rows
 from tests.lab.namespaces import Node
-from tests.lab.sightings import NDA_LLADDR, NTF_SELF, SO_RCVBUFFORCE, _tunnel_rows
 from tests.lab.topology import VXLAN
 from tests.lab.wait import NeverHappened
 

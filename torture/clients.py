@@ -1,6 +1,6 @@
 """Clients with bad manners at the real daemon's API, and how long the move of a row takes meanwhile.
 
-One process of strangers (rude.py) calls without pause, asks for pages too large, sends tokens of its own making, opens
+One process of strangers (abusive_clients.py) calls without pause, asks for pages too large, sends tokens of its own making, opens
 streams it never reads and connections it never finishes. The moves are timed as bench/moves.py does: from the line at
 the feed socket to the kernel's own announcement; first with nobody there, then among them, then alone again.
 """
@@ -15,7 +15,7 @@ from typing import Final
 
 from bench.leaf import Ours, ours
 from bench.routes import NEW, OLD, mac
-from tests.lab.sightings import Sightings
+from tests.lab.fdb_timing import FdbTimer
 from tests.lab.wait import wait_until
 from torture.tally import Tally
 
@@ -76,21 +76,21 @@ class Mover:
         return statistics.median(self._times(moves))
 
     def _times(self, moves: int) -> Iterator[float]:
-        with Sightings(self._daemon.leaf) as sightings:
+        with FdbTimer(self._daemon.leaf) as timer:
             for number in range(moves):
                 self._seq += 1
                 lines = list(self._daemon.told.announce([number], self._to, self._seq))
                 time.sleep(PAUSE_S)
                 start = time.monotonic()
                 self._daemon.say(lines)
-                passed = sightings.until(mac(number), self._to, DEADLINE_S)
+                passed = timer.until(mac(number), self._to, DEADLINE_S)
                 assert passed, f"{mac(number)} never moved to {self._to}"
                 yield (passed[-1].at - start) * 1e3
 
 
 def _strangers(daemon: Ours, manner: str) -> "subprocess.Popen[str]":
     address = f"unix:{daemon.leaf.path('/run/vtep/vtep.sock')}"
-    command = [sys.executable, "-m", "torture.rude", address, manner]
+    command = [sys.executable, "-m", "torture.abusive_clients", address, manner]
     strangers = _Strangers(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert strangers.stdout is not None
     assert strangers.stdout.readline() == "begun\n"

@@ -2,7 +2,7 @@
 
 After each the kernel must come to hold exactly what BGP says; how long that took is the recovery. Meanwhile an outside
 listener hears every change of a row: one that stayed valid must never have been touched, nor one of an operator's.
-Daemons die at random moments by a signal from outside, and at chosen places by one from within (doomed.py).
+Daemons die at random moments by a signal from outside, and at chosen places by one from within (killed_daemon.py).
 """
 
 import os
@@ -35,7 +35,7 @@ PASSAGES_MAX: Final = {"batch": 3, "ledger": 5, "dump": 6}
 """How many lives pass a place so often before their end; a leaf starts with three dumps and four writes."""
 MOMENT_S_MAX: Final = 0.5
 DOOM_S_MAX: Final = 30.0
-DOOMED: Final = str(Path(__file__).with_name("doomed.py"))
+KILLED_DAEMON: Final = str(Path(__file__).with_name("killed_daemon.py"))
 
 
 def torture(kills: int, seed: int) -> Iterator[Tally]:
@@ -85,7 +85,7 @@ def _kill(one: Leaf, where: str) -> None:
 def _doom(one: Leaf, where: str) -> None:
     """Put a daemon in place of the running one that dies by itself in the chosen place, and wait until it did."""
     times = one.chance.randint(1, PASSAGES_MAX.get(where, 1))
-    doomed = one.next_life(sys.executable, DOOMED, where, str(times))
+    doomed = one.next_life(sys.executable, KILLED_DAEMON, where, str(times))
     end = time.monotonic() + DOOM_S_MAX
     while doomed.alive:
         assert time.monotonic() < end, f"the daemon never came to {where} {times} times"

@@ -21,7 +21,7 @@ from torture.leaf import Leaf
 from torture.tally import Tally
 from torture.watch import Watch, each, told
 
-JUMPING: Final = str(Path(__file__).with_name("jumping.py"))
+JUMPING: Final = str(Path(__file__).with_name("jumping_clock.py"))
 STROKE_S: Final = 1.0
 
 

@@ -23,7 +23,7 @@ from torture.leaf import REMOTES, ROOM, Leaf, macs
 from torture.tally import Tally
 from torture.watch import Watch, each, told
 
-UNRULY: Final = str(Path(__file__).with_name("unruly.py"))
+FAULTY_KERNEL: Final = str(Path(__file__).with_name("faulty_kernel.py"))
 MISHAPS: Final = {
     "answers": "answers lost (ENOBUFS): a receive buffer of 4 KiB for them",
     "events": "announcements lost (ENOBUFS): a receive buffer of 4 KiB for them",
@@ -70,7 +70,7 @@ def torture(strokes: int, times: int, seed: int) -> Iterator[Tally]:
 def _befall(one: Leaf, mishap: str, strokes: int) -> float:
     """Have a daemon with this mishap take over, in a night in which much changes."""
     _switch(one.node, "on\n")
-    process = one.next_life(sys.executable, UNRULY, mishap)
+    process = one.next_life(sys.executable, FAULTY_KERNEL, mishap)
     count = one.node.path("/run/mishaps")
     end = time.monotonic() + MIDWAY_S_MAX
     for stroke in itertools.count():
@@ -119,7 +119,7 @@ def _full(one: Leaf) -> float:
 
 def _midway(one: Leaf, *commands: str) -> None:
     """Have `ip` do this between two halves of a batch of the daemon's."""
-    process = one.next_life(sys.executable, UNRULY, "midway")
+    process = one.next_life(sys.executable, FAULTY_KERNEL, "midway")
     _switch(one.node, "\n".join(commands) + "\n")
     end = time.monotonic() + MIDWAY_S_MAX
     while one.node.path(str(SWITCH)).exists():

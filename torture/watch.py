@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.namespaces import CommandFailed
 from tests.lab.topology import VXLAN
-from tests.lab.witness import Witness
 from torture.leaf import OPERATORS, Leaf, leaf
 from torture.tally import Tally
 from torture.traffic import Traffic
@@ -85,11 +85,11 @@ def told(piece: str, fault: str, found: list[Watch], note: str = "", *, stops_it
 @contextlib.contextmanager
 def _looking(one: Leaf, watch: Watch) -> Iterator[None]:
     """Send packets and keep every change of a row, while within."""
-    witness = Witness(one.node, VXLAN, beside="underlay")
+    monitor = FdbMonitor(one.node, VXLAN, beside="underlay")
     with Traffic(one.network.leaf_station.node, one.network.remote_station.ip) as traffic:
         yield
     staying = dict.fromkeys(one.foreign, OPERATORS) | one.staying
-    watch.harm = witness.harm(staying.items())
+    watch.harm = monitor.harm(staying.items())
     if one.foreign_now() != one.foreign_before:
         watch.harm.append("rows of an operator are not as they were")
     watch.sent, watch.lost = traffic.sent, traffic.lost

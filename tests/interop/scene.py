@@ -13,9 +13,9 @@ from typing import Any, Final
 from tests.lab import overlay
 from tests.lab.clab.lab import ClabLab
 from tests.lab.clab.machine import Machine
+from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.namespaces import CommandFailed
 from tests.lab.wait import wait_until, wait_until_it_stays
-from tests.lab.witness import Witness
 
 LEAF: Final = "10.0.0.99"
 VTEP_PID: Final = "/run/lab/vtep.pid"
@@ -102,8 +102,8 @@ class Scene:
     def wait_gone(self, *macs: str, deadline_s: float = 10.0, vxlan: str = "vxlan100") -> None:
         wait_until_it_stays(lambda: not any(self.row(mac, vxlan) for mac in macs), deadline_s, f"the end of {macs}")
 
-    def witness(self, vxlan: str = "vxlan100") -> Witness:
-        return Witness(self.leaf, vxlan, beside="eth1")
+    def monitor_fdb(self, vxlan: str = "vxlan100") -> FdbMonitor:
+        return FdbMonitor(self.leaf, vxlan, beside="eth1")
 
     # The leaf's programs
 

@@ -161,7 +161,7 @@ def test_hosts_with_empty_caches_reach_each_other_both_ways(scene):
 
 @scenario("S9", "V3")
 def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(scene, learnt):
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     rows = scene.leaf_rows()["vxlan100"]
     log = scene.log()
 
@@ -174,7 +174,7 @@ def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(s
     stays(lambda: scene.is_at(learnt, FRR), window_s=RESTART_S + 1, what="the row")
 
     assert (stale, [row["stale"] for row in scene.vtep("macs")["macs"]]) == ([True], [False])
-    assert witness.harm(rows) == []
+    assert monitor.harm(rows) == []
     assert '"event": "pass"' not in scene.log_since(log)
 
 
@@ -208,7 +208,7 @@ def test_rows_go_with_a_session_that_the_peer_closes_and_return_with_it(scene, l
 
 @scenario("S10")
 def test_rows_outlive_a_killed_daemon_and_stale_ones_go_when_the_picture_is_complete(scene, learnt):
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     scene.learn("frr1", GONE)
     scene.wait_at(GONE, FRR)
     rows = scene.leaf_rows()["vxlan100"]
@@ -223,13 +223,13 @@ def test_rows_outlive_a_killed_daemon_and_stale_ones_go_when_the_picture_is_comp
         stays(lambda: scene.row(GONE), what="the stale row before End-of-RIB")
     scene.wait_gone(GONE)
 
-    assert witness.harm(rows - {(GONE, FRR)}) == []
+    assert monitor.harm(rows - {(GONE, FRR)}) == []
     scene.wait_at(learnt, FRR)
 
 
 @scenario("S10")
 def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_when_the_picture_is_complete(scene, learnt):
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     scene.learn("frr1", GONE)
     scene.wait_at(GONE, FRR)
     rows = scene.leaf_rows()["vxlan100"]
@@ -244,7 +244,7 @@ def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_when_the_picture_is_comp
     reconnected(scene, before)
     scene.wait_gone(GONE)
 
-    assert witness.harm(rows - {(GONE, FRR)}) == []
+    assert monitor.harm(rows - {(GONE, FRR)}) == []
     scene.wait_at(learnt, FRR)
 
 
@@ -424,7 +424,7 @@ def test_rows_are_not_written_again_when_the_peer_tells_everything_again(scene, 
         rows = json.loads(scene.leaf.run("bridge", "-s", "-j", "fdb", "show", "dev", "vxlan100"))
         return [row["updated"] for row in rows if "extern_learn" in row["flags"]]
 
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     rows = scene.leaf_rows()["vxlan100"]
     wait_until(lambda: min(ages()) >= 2, 10, "rows of some age")
     sent = scene.session("frr1")["messageStats"]["updatesSent"]
@@ -433,7 +433,7 @@ def test_rows_are_not_written_again_when_the_peer_tells_everything_again(scene, 
     wait_until(lambda: scene.session("frr1")["messageStats"]["updatesSent"] > sent, 10, "everything again")
 
     stays(lambda: min(ages()) >= 2, window_s=2, what="the rows' ages")
-    assert witness.harm(rows) == []
+    assert monitor.harm(rows) == []
 
 
 @scenario("V11")

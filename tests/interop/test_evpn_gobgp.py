@@ -80,7 +80,7 @@ def test_a_mac_has_both_halves_and_both_go_with_its_withdraw(scene):
 
 @scenario("S8", "V13", "V14", "V19")
 def test_a_mac_follows_the_mobility_sequence_there_and_back(scene, tenants):
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     tenants("add", "gobgp1")
     scene.wait_at(MAC, ONE)
     wait_until(lambda: MAC in rib(scene, "gobgp2"), 10, "the other speaker's knowledge")
@@ -93,7 +93,7 @@ def test_a_mac_follows_the_mobility_sequence_there_and_back(scene, tenants):
     scene.wait_at(MAC, ONE)
 
     stays(lambda: scene.is_at(MAC, ONE), what="the row")
-    assert witness.arrivals(MAC) == [ONE, OTHER, ONE]
+    assert monitor.arrivals(MAC) == [ONE, OTHER, ONE]
 
 
 @scenario("V14")
@@ -174,10 +174,10 @@ def test_a_mac_that_bounces_is_followed_by_default_with_an_alert_that_can_be_cle
 @scenario("V16")
 def test_a_mac_that_bounces_is_held_where_freezing_is_configured_and_is_free_again_later(scene, tenants):
     with scene.configured(FREEZE):
-        witness = scene.witness()
+        monitor = scene.monitor_fdb()
         bounce(tenants, scene, 11)
         # Frozen after five moves; five more it did not follow. Withdrawn meanwhile, it came back where it was frozen.
-        places = [place for place, _ in groupby(witness.arrivals(MAC))]
+        places = [place for place, _ in groupby(monitor.arrivals(MAC))]
         assert len(places) <= 7
         scene.wait_at(MAC, ONE, deadline_s=15)
         tenants("del", "gobgp1")

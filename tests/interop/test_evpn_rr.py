@@ -84,7 +84,7 @@ def silence(scene, *hosts):
 
 @scenario("S8", "V13")
 def test_a_mac_that_moves_flips_once_each_way_with_a_higher_sequence(scene):
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     scene.learn("frr1", MAC)
     scene.wait_at(MAC, FRR1)
     before = sequences(scene, MAC)
@@ -97,7 +97,7 @@ def test_a_mac_that_moves_flips_once_each_way_with_a_higher_sequence(scene):
     scene.forget("frr1", MAC)
     scene.wait_gone(MAC)
 
-    assert witness.arrivals(MAC) == [FRR1, FRR2, FRR1]
+    assert monitor.arrivals(MAC) == [FRR1, FRR2, FRR1]
     assert max(after) > max(before, default=0)
 
 
@@ -187,7 +187,7 @@ def test_rows_of_one_vtep_go_and_come_back_with_its_uplink_and_others_stay(scene
     scene.learn("frr2", STICKY)
     scene.wait_at(MAC, FRR1)
     scene.wait_at(STICKY, FRR2)
-    witness = scene.witness()
+    monitor = scene.monitor_fdb()
     behind_2 = {(STICKY, FRR2)}
 
     frr1.ip("link set dev eth1 down")
@@ -197,6 +197,6 @@ def test_rows_of_one_vtep_go_and_come_back_with_its_uplink_and_others_stay(scene
     frr1.ip("link set dev eth1 up", f"route replace 10.0.0.0/24 via 10.1.1.0 src {FRR1}")
 
     scene.wait_at(MAC, FRR1, deadline_s=30)
-    assert witness.harm(behind_2) == []
+    assert monitor.harm(behind_2) == []
     scene.forget("frr1", MAC)
     scene.forget("frr2", STICKY)

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from tests.lab.demo_output import DemoOutput
+from tests.lab.demo_steps import DRAWING, StepFailed, Verdicts, prepare
+from tests.lab.fdb_timing import FdbTimer
 from tests.lab.namespaces import CommandFailed, Lab, Missing, Node, logs
-from tests.lab.sightings import Sightings
 from tests.lab.speaker import Speaker
-from tests.lab.story import DRAWING, Untrue, Verdicts, prepare
-from tests.lab.telling import Teller
 from tests.lab.topology import VXLAN, Topology, address
 from tests.lab.vtep import VTEP
 from tests.lab.wait import NeverHappened
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        return _run(Teller(sys.stdout), options.macs, keep=options.keep)
+        return _run(DemoOutput(sys.stdout), options.macs, keep=options.keep)
     except Missing as missing:
         print(f"demo: {missing}", file=sys.stderr)
         return 1
@@ -59,50 +59,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(teller: Teller, macs: int, *, keep: bool) -> int:
+def _run(output: DemoOutput, macs: int, *, keep: bool) -> int:
     with Lab() as lab:
         try:
-            return _told(lab, teller, macs, keep=keep)
+            return _told(lab, output, macs, keep=keep)
         finally:
             # What follows is the clean-up, which takes no time and must not be cut short.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _told(lab: Lab, teller: Teller, macs: int, *, keep: bool) -> int:
+def _told(lab: Lab, output: DemoOutput, macs: int, *, keep: bool) -> int:
     for line in DRAWING.splitlines():
-        teller.plain(line)
+        output.plain(line)
     network = Topology(lab, remotes=2)
     prepare(network)
     first, second = network.remotes
-    with Speaker(first, address(1)) as one, Speaker(second, address(2)) as other, Sightings(network.leaf) as sightings:
-        story = Verdicts(network, (one, other), sightings, teller)
-        status = _judged(story, lab, teller, macs, restore=keep)
+    with Speaker(first, address(1)) as one, Speaker(second, address(2)) as other, FdbTimer(network.leaf) as timer:
+        story = Verdicts(network, (one, other), timer, output)
+        status = _judged(story, lab, output, macs, restore=keep)
         if keep:
-            _stay(network.leaf, teller)
+            _stay(network.leaf, output)
     return status
 
 
-def _judged(story: Verdicts, lab: Lab, teller: Teller, macs: int, *, restore: bool) -> int:
+def _judged(story: Verdicts, lab: Lab, output: DemoOutput, macs: int, *, restore: bool) -> int:
     try:
         result = story.tell(macs)
         if restore:
             story.restore()
-    except (Untrue, NeverHappened, CommandFailed, subprocess.TimeoutExpired) as failure:
-        teller.step(str(failure))
+    except (StepFailed, NeverHappened, CommandFailed, subprocess.TimeoutExpired) as failure:
+        output.step(str(failure))
         for name, text in logs(lab):
-            teller.below([f"---- the last lines of {name}", *text.splitlines()[-TAIL:]])
-        teller.plain("result: FAILED, see above")
+            output.below([f"---- the last lines of {name}", *text.splitlines()[-TAIL:]])
+        output.plain("result: FAILED, see above")
         return 1
-    teller.plain(f"result: ok, {result}")
+    output.plain(f"result: ok, {result}")
     return 0
 
 
-def _stay(leaf: Node, teller: Teller) -> None:
+def _stay(leaf: Node, output: DemoOutput) -> None:
     """Say how to look inside, and wait for the end."""
     enter, pid = _way_in(leaf)
-    teller.plain("the lab stays up until Ctrl-C; from another terminal:")
-    teller.below(
+    output.plain("the lab stays up until Ctrl-C; from another terminal:")
+    output.below(
         [
             f"{enter} bridge fdb show dev {VXLAN}",
             f"{enter} bridge monitor fdb",
@@ -116,7 +116,7 @@ def _stay(leaf: Node, teller: Teller) -> None:
         while True:
             signal.pause()
     except Stopped:
-        teller.plain("taking the lab down")
+        output.plain("taking the lab down")
 
 
 def _way_in(leaf: Node) -> tuple[str, int]:

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.lab import overlay
+from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.namespaces import CommandFailed, Lab, Node
 from tests.lab.peers import EXABGP, Frr, frr_config
 from tests.lab.topology import LEAF, VNI, VXLAN, Station, Topology, address
 from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
-from tests.lab.witness import Witness
 
 Row = tuple[str, str]
 """A MAC, and the address of the VTEP that it is behind."""
@@ -179,8 +179,8 @@ class Fabric:
 
     # Inside the leaf
 
-    def witness(self) -> Witness:
-        return Witness(self.leaf, VXLAN, beside="underlay")
+    def monitor_fdb(self) -> FdbMonitor:
+        return FdbMonitor(self.leaf, VXLAN, beside="underlay")
 
     def relay(self) -> int:
         """Return the pid of ExaBGP's child."""

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from tests.lab.certificates import Authority
 from tests.lab.figures import Figures, figures, row
-from tests.lab.watchers import LAST
+from tests.lab.watch_readers import LAST
 from vtep.addr import Mac, Vni
 from vtep.api.grpc.server import serve
 from vtep.config.file import ApiConfig, TlsConfig
@@ -560,7 +560,7 @@ async def loaded(sockets: Sockets, watchers: int) -> Feed:
     async with serve(sockets.api(), source, source):
         if not watchers:
             return await feed(source)
-        command = [sys.executable, "-m", "tests.lab.watchers", f"unix:{sockets.read}", str(watchers - 1), "1"]
+        command = [sys.executable, "-m", "tests.lab.watch_readers", f"unix:{sockets.read}", str(watchers - 1), "1"]
         readers = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
         assert await asyncio.wait_for(readers.stdout.readline(), 30) == b"synced\n"
         fed = await feed(source)

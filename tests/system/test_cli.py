@@ -13,10 +13,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.lab.answering import Answering
 from tests.lab.api import Served
 from tests.lab.certificates import Authority
 from tests.lab.figures import VNI_NOT_READY, VNI_READY, figures, row
+from tests.lab.scripted_api import ScriptedApi
 from tests.lab.wait import wait_until
 from vtep.observe.history import HistoryEntry
 from vtep.v1 import vtep_pb2 as pb
@@ -155,7 +155,7 @@ def test_health_waits_for_a_daemon_and_until_it_is_ready(tmp_path):
     waiting = subprocess.Popen(
         [VTEP, "health", "--wait", "50", "--address", f"{tmp_path}/vtep.sock"], env=environment(), stdout=-1, text=True
     )
-    with Answering(f"unix:{tmp_path}/vtep.sock", GetStatus=pb.GetStatusResponse()) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", GetStatus=pb.GetStatusResponse()) as daemon:
         wait_until(lambda: daemon.asked, deadline_s=20)
         assert waiting.poll() is None
         daemon.answers["GetStatus"] = pb.GetStatusResponse(ready=True)
@@ -193,7 +193,7 @@ def refusing(code):
     ids=str,
 )
 def test_a_refusal_is_one_harmless_line(code, returncode, tmp_path):
-    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=refusing(code)) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListPeers=refusing(code)) as daemon:
         ran = vtep("peers", address=daemon.address)
 
     assert (ran.returncode, ran.stdout) == (returncode, "")
@@ -203,7 +203,7 @@ def test_a_refusal_is_one_harmless_line(code, returncode, tmp_path):
 
 def test_a_daemon_that_does_not_answer_in_time_is_unreachable(tmp_path):
     over = threading.Event()
-    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=lambda *_: over.wait(30)) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListPeers=lambda *_: over.wait(30)) as daemon:
         ran = vtep("peers", "--timeout", "0.3", address=daemon.address)
         over.set()
 
@@ -228,7 +228,7 @@ def test_mutual_tls_by_options_and_by_the_environment(tmp_path):
         [(Path(server_key).read_bytes(), Path(server_cert).read_bytes())], Path(ca).read_bytes(),
         require_client_auth=True,
     )  # fmt: skip
-    with Answering("127.0.0.1:0", secured, ListPeers=pb.ListPeersResponse()) as daemon:
+    with ScriptedApi("127.0.0.1:0", secured, ListPeers=pb.ListPeersResponse()) as daemon:
         options = ("--tls-ca", ca, "--tls-cert", cert, "--tls-key", key)
         by_options = vtep("peers", *options, address=daemon.address)
         by_environment = vtep("peers", address=daemon.address, VTEP_TLS_CA=ca, VTEP_TLS_CERT=cert, VTEP_TLS_KEY=key)
@@ -267,7 +267,7 @@ def test_output_that_cannot_be_written_is_one_line(command, more, daemon):
 
 def test_what_a_peer_said_cannot_act_on_the_terminal(tmp_path):
     hostile = pb.Peer(address="10.0.0.1\x1b[1A", reason="\x1b]0;owned\x07\r\n\x9b2J")
-    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=pb.ListPeersResponse(peers=[hostile])) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListPeers=pb.ListPeersResponse(peers=[hostile])) as daemon:
         table = vtep("peers", address=daemon.address)
         told = vtep("peers", "-o", "json", address=daemon.address)
 
@@ -278,7 +278,7 @@ def test_what_a_peer_said_cannot_act_on_the_terminal(tmp_path):
 
 def test_a_locale_without_a_character_is_no_failure(tmp_path):
     told = pb.ListPeersResponse(peers=[pb.Peer(address="10.0.0.1", reason="обслуживание " * 9)])
-    with Answering(f"unix:{tmp_path}/vtep.sock", ListPeers=told) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListPeers=told) as daemon:
         ran = vtep("peers", address=daemon.address, PYTHONIOENCODING="ascii")
 
     assert ran.returncode == 0
@@ -427,7 +427,7 @@ def test_watch_prints_lines_where_there_is_no_terminal(daemon, tmp_path):
 
 def test_watch_ends_where_watching_is_not_allowed(tmp_path):
     answers = {"GetStatus": pb.GetStatusResponse(), "Watch": refusing(grpc.StatusCode.PERMISSION_DENIED)}
-    with Answering(f"unix:{tmp_path}/vtep.sock", **answers) as daemon:
+    with ScriptedApi(f"unix:{tmp_path}/vtep.sock", **answers) as daemon:
         ran = vtep("watch", address=daemon.address)
 
     assert ran.returncode == 3

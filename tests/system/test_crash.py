@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab import overlay
+from tests.lab.fdb_timing import FdbTimer
 from tests.lab.fixtures import lab, network
-from tests.lab.sightings import Sightings
 from tests.lab.speaker import Speaker
 from tests.lab.topology import VXLAN, address
 from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
@@ -30,18 +30,18 @@ def macs(first: int, count: int) -> list[str]:
 class Watched:
     """The rows as the kernel's announcements tell them, and what became of those that had no reason to go."""
 
-    def __init__(self, sightings: Sightings, staying: set[str]) -> None:
-        self._sightings = sightings
+    def __init__(self, timer: FdbTimer, staying: set[str]) -> None:
+        self._timer = timer
         self._staying = staying
         self.changes = 0
         self.harmed: list[str] = []
 
     def look(self, within_s: float) -> None:
-        for sighting in self._sightings.take(within_s):
+        for sighting in self._timer.take(within_s):
             self.changes += 1
             if sighting.mac in self._staying and not (sighting.there and sighting.vtep == address(1)):
                 self.harmed.append(f"{sighting.mac} {'now at' if sighting.there else 'gone from'} {sighting.vtep}")
-        assert not self._sightings.overrun
+        assert not self._timer.overrun
 
     def until(self, changes: int, log: Callable[[], str]) -> None:
         """Return after so many more changes, or when there are no more to come."""
@@ -62,8 +62,8 @@ def test_killed_in_mid_convergence_fifty_times_no_valid_row_is_ever_missing(netw
     where = dict.fromkeys(staying, 1)
     remotes = {number: Instance(address(number)) for number in (1, 2)}
     vtep = Vtep(network.leaf, leaf_config(peers=[address(1)]))
-    with Speaker(network.remote, address(1)) as speaker, Sightings(network.leaf) as sightings:
-        watched = Watched(sightings, set(staying))
+    with Speaker(network.remote, address(1)) as speaker, FdbTimer(network.leaf) as timer:
+        watched = Watched(timer, set(staying))
         speaker.announce(*(remotes[1].mac(mac) for mac in staying))
         exabgp_with_relay(network.leaf, [address(1)]).start()
         for life in range(1, KILLS + 1):

@@ -45,7 +45,7 @@ def fabric(lab, exabgp, options):
 
 @BOTH
 def test_a_cleared_session_takes_its_rows_along_and_brings_the_right_ones_back(fabric):
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     behind_2 = {row for row in fabric.rows() if row[1] == address(2)}
     gone, new = macs(7, 5), macs(8, 5)
     fabric.learn(1, *gone)
@@ -58,12 +58,12 @@ def test_a_cleared_session_takes_its_rows_along_and_brings_the_right_ones_back(f
         wait_until(lambda: fabric.established()[0] > 1, 30, "a new session")
     fabric.settle()
 
-    assert witness.harm(behind_2) == []
+    assert monitor.harm(behind_2) == []
 
 
 @NEWEST
 def test_a_session_that_flaps_comes_to_rest(fabric):
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     behind_2 = {row for row in fabric.rows() if row[1] == address(2)}
 
     with Churn(fabric):
@@ -72,14 +72,14 @@ def test_a_session_that_flaps_comes_to_rest(fabric):
             wait_until(lambda times=times: fabric.established()[0] == times, 30, "a new session")
     fabric.settle()
 
-    assert witness.harm(behind_2) == []
+    assert monitor.harm(behind_2) == []
 
 
 @BOTH
 def test_rows_of_a_killed_bgpd_that_keeps_forwarding_stay_until_it_is_back(fabric):
     untouched = fabric.rows()
     here, there = macs(7, 5), macs(8, 5)
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     fabric.frrs[1].bgpd.kill()
     with Churn(fabric):
@@ -89,7 +89,7 @@ def test_rows_of_a_killed_bgpd_that_keeps_forwarding_stay_until_it_is_back(fabri
     fabric.frrs[1].start_bgpd()
     fabric.settle()
 
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @NEWEST
@@ -98,32 +98,32 @@ def test_what_a_restarted_frr_does_not_tell_again_goes_at_its_end_of_rib(fabric)
     gone, new = macs(7, 5), macs(8, 5)
     fabric.learn(1, *gone)
     fabric.settle()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     fabric.frrs[1].kill()
     fabric.forget(1, *gone)
     fabric.learn(2, *new)
     fabric.wait_rows(*new)
-    held = witness.harm((mac, address(1)) for mac in gone)
+    held = monitor.harm((mac, address(1)) for mac in gone)
     fabric.frrs[1].start()
     fabric.settle()
 
     assert held == []
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @NEWEST
 @pytest.mark.parametrize("options", [{"restarts": ""}], ids=["no-graceful-restart"])
 def test_rows_of_a_killed_bgpd_that_keeps_nothing_go_at_once(fabric):
     behind_2 = {row for row in fabric.rows() if row[1] == address(2)}
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     fabric.frrs[1].bgpd.kill()
     wait_until(lambda: fabric.rows() == behind_2, what="the end of its rows")
     fabric.frrs[1].start_bgpd()
     fabric.settle()
 
-    assert witness.harm(behind_2) == []
+    assert monitor.harm(behind_2) == []
 
 
 # ExaBGP and its relay
@@ -135,7 +135,7 @@ def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_with_their_own_peers_end
     gone, new = macs(7, 5), macs(8, 5)
     fabric.learn(1, *gone)
     fabric.settle()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     with Churn(fabric):
         fabric.exabgp.process.kill()
@@ -145,11 +145,11 @@ def test_rows_outlive_a_killed_exabgp_and_stale_ones_go_with_their_own_peers_end
         fabric.learn(2, *new)
         fabric.exabgp.start()
         fabric.wait_rows(*new)
-        held = witness.harm((mac, address(1)) for mac in gone)
+        held = monitor.harm((mac, address(1)) for mac in gone)
     fabric.settle()
 
     assert held == []
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @BOTH
@@ -158,7 +158,7 @@ def test_a_killed_relay_is_replaced_and_misses_nothing(fabric):
     gone = macs(7, 5)
     fabric.learn(1, *gone)
     fabric.settle()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     first = fabric.relay()
 
     with Churn(fabric):
@@ -168,7 +168,7 @@ def test_a_killed_relay_is_replaced_and_misses_nothing(fabric):
         wait_until(lambda: fabric.relay() != first, 15, "a new relay")
     fabric.settle()
 
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 # The daemon
@@ -180,7 +180,7 @@ def test_a_killed_daemon_learns_by_refresh_and_deletes_nothing_before_its_end(fa
     gone, new = macs(7, 5), macs(8, 5)
     fabric.learn(1, *gone)
     fabric.settle()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     with Churn(fabric):
         fabric.vtep.process.kill()
@@ -190,12 +190,12 @@ def test_a_killed_daemon_learns_by_refresh_and_deletes_nothing_before_its_end(fa
         fabric.learn(2, *new)
         fabric.vtep.start()
         fabric.wait_rows(*new)
-        held = witness.harm((mac, address(1)) for mac in gone)
+        held = monitor.harm((mac, address(1)) for mac in gone)
     fabric.settle()
 
     assert held == []
     assert fabric.established() == [1, 1]
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @NEWEST
@@ -204,7 +204,7 @@ def test_a_daemon_and_a_relay_killed_together_leave_nothing_unknown(fabric):
     gone = macs(7, 5)
     fabric.learn(1, *gone)
     fabric.settle()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     wait_until(lambda: age_s(fabric.exabgp.process.pid) > TOGETHER_S, what="an ExaBGP that is not new")
 
     fabric.vtep.process.kill()
@@ -217,14 +217,14 @@ def test_a_daemon_and_a_relay_killed_together_leave_nothing_unknown(fabric):
     fabric.settle()
 
     assert fabric.established() == [1, 1]
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @BOTH
 @pytest.mark.parametrize("options", [{"hold_s": 9, "buffer_mib": 1}], ids=["small-buffer"])
 def test_exabgp_lives_on_beside_a_halted_daemon_whose_relay_must_drop_lines(fabric):
     untouched = fabric.rows()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     # More at once would be too much news for zebra, which overlooks what it loses.
     many = macs(9, 500)
 
@@ -239,14 +239,14 @@ def test_exabgp_lives_on_beside_a_halted_daemon_whose_relay_must_drop_lines(fabr
 
     assert fabric.established() == [1, 1]
     assert "lines lost" in fabric.vtep.process.log()
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 @NEWEST
 @pytest.mark.parametrize("options", [{"hold_s": 9}], ids=["short-hold-time"])
 def test_exabgp_lives_on_beside_a_daemon_halted_for_a_minute(fabric):
     untouched = fabric.rows()
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
 
     with halted(fabric.vtep.process.pid), Churn(fabric):
         end = time.monotonic() + 60
@@ -254,7 +254,7 @@ def test_exabgp_lives_on_beside_a_daemon_halted_for_a_minute(fabric):
     fabric.settle()
 
     assert fabric.established() == [1, 1]
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []
 
 
 def age_s(pid):

@@ -84,7 +84,7 @@ def test_the_story_holds_and_says_so_in_its_last_line():
 def doctored(folder: Path, *changes: str, arguments: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
     """Run the demo after these statements about its modules."""
     script = folder / "doctored.py"
-    head = ["import sys", "from tests.lab import demo, sightings, story, vtep"]
+    head = ["import sys", "from tests.lab import demo, fdb_timing, demo_steps, vtep"]
     script.write_text("\n".join([*head, *changes, f"sys.exit(demo.main({list(arguments)!r}))"]))
     command = [sys.executable, str(script)]
     return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=90, check=False)
@@ -96,8 +96,8 @@ def test_a_story_that_does_not_hold_shows_the_logs_and_fails(tmp_path):
 
     done = doctored(
         tmp_path,
-        f"story.leaf_config = lambda **more: vtep.leaf_config(**more, vnis={other_target})",
-        "story.ROW_S = 3.0",
+        f"demo_steps.leaf_config = lambda **more: vtep.leaf_config(**more, vnis={other_target})",
+        "demo_steps.ROW_S = 3.0",
     )
 
     assert done.returncode == 1
@@ -111,8 +111,8 @@ def test_rows_that_the_kernel_told_too_fast_are_counted_in_the_table(tmp_path):
     """The listener's socket holds only a few changes, so that most are never told."""
     done = doctored(
         tmp_path,
-        "sightings.BUFFER = 2304",
-        "story.CHUNK = 3000",
+        "fdb_timing.BUFFER = 2304",
+        "demo_steps.CHUNK = 3000",
         arguments=("--macs", "3000"),
     )
 

@@ -23,7 +23,7 @@ def fabric(lab, exabgp):
 
 @BOTH
 def test_macs_come_move_and_go_as_frr_tells(fabric):
-    witness = fabric.witness()
+    monitor = fabric.monitor_fdb()
     untouched = fabric.rows()
     came = macs(7, 20)
 
@@ -38,4 +38,4 @@ def test_macs_come_move_and_go_as_frr_tells(fabric):
     assert fabric.established() == [1, 1]
     # The first daemon beside a new ExaBGP has missed nothing and need not ask: every table would come twice.
     assert [fabric.session(number)["messageStats"]["routeRefreshRecv"] for number in (1, 2)] == [0, 0]
-    assert witness.harm(untouched) == []
+    assert monitor.harm(untouched) == []

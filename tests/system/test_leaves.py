@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import overlay, probe
 from tests.lab.fabric import children, macs
+from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.leaves import Leaves
 from tests.lab.namespaces import Lab
@@ -19,7 +20,6 @@ from tests.lab.probe import Pings
 from tests.lab.topology import BRIDGE, VXLAN, address
 from tests.lab.vtep import VNI_SECTION
 from tests.lab.wait import stays, wait_until
-from tests.lab.witness import Witness
 
 __all__ = ["lab"]
 
@@ -303,7 +303,7 @@ def test_whoever_is_killed_all_is_well_again_and_new_stations_are_told(leaves, k
 def test_a_daemon_that_restarts_and_keeps_withdraws_nothing(leaves):
     one, two = leaves.leaves
     fresh = macs(7, 1)
-    witness = Witness(two.node, VXLAN, beside="underlay")
+    monitor = FdbMonitor(two.node, VXLAN, beside="underlay")
     before = len(commands(one))
 
     status = one.vtep.process.stop()
@@ -312,7 +312,7 @@ def test_a_daemon_that_restarts_and_keeps_withdraws_nothing(leaves):
     leaves.wait_tables(leaf1=leaves.macs(11, 12) | set(fresh), leaf2=leaves.macs(21, 22))
 
     assert status == 0
-    assert witness.harm((mac, one.address) for mac in leaves.macs(11, 12) | {overlay.FLOOD_MAC}) == []
+    assert monitor.harm((mac, one.address) for mac in leaves.macs(11, 12) | {overlay.FLOOD_MAC}) == []
     # What it said before it need not say again: the new station is all.
     (new,) = commands(one)[before:]
     assert f"announce evpn mac-advertisement rd 10.0.0.1:100 mac {fresh[0]} " in new

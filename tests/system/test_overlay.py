@@ -9,8 +9,8 @@ import pytest
 from tests.lab import overlay, probe
 from tests.lab.fabric import Fabric
 from tests.lab.fixtures import lab, network, skipped_if_missing
+from tests.lab.neighbor_queries import NeighborQueries, NeighborQuery
 from tests.lab.peers import EXABGP
-from tests.lab.questions import Question, Questions
 from tests.lab.speaker import Speaker
 from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, Station, address
 from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config, vni_section
@@ -34,9 +34,9 @@ def speaker(network):
 
 
 @pytest.fixture
-def questions(network):
-    with Questions(network.underlay, "to-leaf") as questions:
-        yield questions
+def queries(network):
+    with NeighborQueries(network.underlay, "to-leaf") as queries:
+        yield queries
 
 
 def start(network, **options):
@@ -77,7 +77,7 @@ def both_hosts(station):
 # Empty caches
 
 
-def test_stations_with_empty_caches_reach_each_other_by_flood_rows(network, speaker, questions):
+def test_stations_with_empty_caches_reach_each_other_by_flood_rows(network, speaker, queries):
     here, there = network.leaf_station, network.remote_station
     know_the_leaf(network.remote, here)
     start(network)
@@ -94,14 +94,14 @@ def test_stations_with_empty_caches_reach_each_other_by_flood_rows(network, spea
     assert overlay.neighbors(here.node, "eth0") == overlay.neighbors(there.node, "eth0") == {}
     assert probe.ping(here.node, there.ip) is not None
     assert probe.ping(there.node, here.ip6) is not None
-    assert questions.until(there.ip)
-    assert questions.heard[-1] == Question(VNI, there.ip, address(1))
+    assert queries.until(there.ip)
+    assert queries.heard[-1] == NeighborQuery(VNI, there.ip, address(1))
     row = f"{overlay.FLOOD_MAC} dst {address(1)} self extern_learn permanent"
     assert row in network.leaf.run("bridge", "fdb", "show", "dev", VXLAN)
     assert overlay.learnt(network.leaf, VXLAN) == set()
 
 
-def test_the_bridge_answers_for_known_hosts_and_only_unknown_ones_are_asked_for_across(network, speaker, questions):
+def test_the_bridge_answers_for_known_hosts_and_only_unknown_ones_are_asked_for_across(network, speaker, queries):
     here, there = network.leaf_station, network.remote_station
     know_the_leaf(network.remote, here)
     suppress(network)
@@ -115,15 +115,15 @@ def test_the_bridge_answers_for_known_hosts_and_only_unknown_ones_are_asked_for_
     for nobody in (NOBODY, NOBODY6):
         # Asked for after the others were: once it is heard, nothing of theirs is under way.
         probe.ping(here.node, nobody, 0.1)
-        assert questions.until(nobody)
+        assert queries.until(nobody)
 
     assert None not in crossed
-    asked = {question.wanted for question in questions.heard}
+    asked = {question.wanted for question in queries.heard}
     assert {NOBODY, NOBODY6} <= asked
     assert asked.isdisjoint({there.ip, there.ip6})
 
 
-def test_the_same_hosts_are_asked_for_across_while_nothing_is_suppressed(network, speaker, questions):
+def test_the_same_hosts_are_asked_for_across_while_nothing_is_suppressed(network, speaker, queries):
     here, there = network.leaf_station, network.remote_station
     know_the_leaf(network.remote, here)
     start(network)
@@ -131,9 +131,9 @@ def test_the_same_hosts_are_asked_for_across_while_nothing_is_suppressed(network
     wait_until(lambda: floods(network) == {address(1)}, what="the flood row")
 
     assert probe.ping(here.node, there.ip) is not None
-    assert questions.until(there.ip)
+    assert queries.until(there.ip)
     assert probe.ping(here.node, there.ip6) is not None
-    assert questions.until(there.ip6)
+    assert queries.until(there.ip6)
     assert host_rows(network) == set()
 
 
@@ -299,10 +299,10 @@ def test_the_bridge_answers_for_a_host_that_frr_announces(fabric):
 
     wait_until(lambda: host_rows(network) == both_hosts(there), 10, "the host rows")
 
-    with Questions(network.underlay, "to-leaf") as questions:
+    with NeighborQueries(network.underlay, "to-leaf") as queries:
         assert overlay.neighbors(here.node, "eth0") == {}
         assert probe.ping(here.node, there.ip) is not None
         assert probe.ping(here.node, there.ip6) is not None
         probe.ping(here.node, NOBODY, 0.1)
-        assert questions.until(NOBODY)
-    assert {question.wanted for question in questions.heard}.isdisjoint({there.ip, there.ip6})
+        assert queries.until(NOBODY)
+    assert {question.wanted for question in queries.heard}.isdisjoint({there.ip, there.ip6})

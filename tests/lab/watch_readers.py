@@ -1,6 +1,6 @@
 """Readers of Watch in a process of their own, so that their work is not the daemon's.
 
-    python -m tests.lab.watchers ADDRESS READERS STALLED
+    python -m tests.lab.watch_readers ADDRESS READERS STALLED
 
 Prints "synced" when every stream is open, and "done" with what they heard when every reader has seen the row LAST. The
 stalled ones open a stream and never read.

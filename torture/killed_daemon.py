@@ -1,4 +1,4 @@
-"""Runs the real daemon and kills it from within at a chosen place: `doomed.py PLACE TIMES vtep run ...`.
+"""Runs the real daemon and kills it from within at a chosen place: `killed_daemon.py PLACE TIMES vtep run ...`.
 
 SIGKILL at the TIMES-th passage: nothing is cleaned up and nothing is flushed, as in any other crash.
 

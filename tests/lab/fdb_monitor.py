@@ -15,7 +15,7 @@ _ROW: Final = re.compile(r"(?P<deleted>Deleted )?(?P<mac>[0-9a-f:]{17}) dev (?P<
 _DESTINATION: Final = re.compile(r" dst (\S+)")
 
 
-class Witness:
+class FdbMonitor:
     """One listener. What it is asked about has happened between its making and the question."""
 
     def __init__(self, node: Node, device: str, *, beside: str) -> None:

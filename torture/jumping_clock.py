@@ -1,4 +1,4 @@
-"""Runs the real daemon with a wall clock that jumps by up to a year, both ways: `jumping.py vtep run ...`."""
+"""Runs the real daemon with a wall clock that jumps by up to a year, both ways: `jumping_clock.py vtep run ...`."""
 
 import random
 import sys

@@ -26,7 +26,7 @@ SO_RCVBUFFORCE: Final = 33
 BUFFER: Final = 64 << 20
 
 
-class Sighting(NamedTuple):
+class FdbChange(NamedTuple):
     """A row is there now, with this VTEP, or is gone."""
 
     at: float
@@ -36,7 +36,7 @@ class Sighting(NamedTuple):
     vtep: str
 
 
-class Sightings:
+class FdbTimer:
     """One listener. What nobody asked for yet waits in the socket, and is timed when it is read."""
 
     def __init__(self, node: Node) -> None:
@@ -58,7 +58,7 @@ class Sightings:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def take(self, within_s: float) -> Iterator[Sighting]:
+    def take(self, within_s: float) -> Iterator[FdbChange]:
         """Yield what comes in this time; in none, what waits already."""
         end = time.monotonic() + within_s
         while True:
@@ -74,9 +74,9 @@ class Sightings:
                 continue
             at = time.monotonic()
             for there, mac, vtep in _tunnel_rows(datagram):
-                yield Sighting(at, there, mac, vtep)
+                yield FdbChange(at, there, mac, vtep)
 
-    def until(self, mac: str, vtep: str, deadline_s: float) -> list[Sighting]:
+    def until(self, mac: str, vtep: str, deadline_s: float) -> list[FdbChange]:
         """Return what the MAC went through until it was at the VTEP (an empty one: gone); nothing if it never was."""
         passed = []
         for sighting in self.take(deadline_s):

@@ -11,7 +11,7 @@ PROGRESS_S_TERMINAL: Final = 0.1
 PROGRESS_S_FILE: Final = 5.0
 
 
-class Teller:
+class DemoOutput:
     """One story, told from its making on."""
 
     def __init__(self, out: TextIO) -> None:

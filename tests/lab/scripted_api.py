@@ -16,7 +16,7 @@ from vtep.v1 import admin_pb2, vtep_pb2
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class Answering:
+class ScriptedApi:
     """One API at an address; `asked` has every request in order."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Answering:
 
 
 class _Methods(grpc.GenericRpcHandler):
-    def __init__(self, api: Answering) -> None:
+    def __init__(self, api: ScriptedApi) -> None:
         self._api = api
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:

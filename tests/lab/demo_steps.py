@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.lab import overlay, probe
+from tests.lab.demo_output import DemoOutput
+from tests.lab.fdb_timing import FdbTimer
 from tests.lab.namespaces import CommandFailed
 from tests.lab.peers import ExaBgp
-from tests.lab.sightings import Sightings
 from tests.lab.speaker import Speaker
-from tests.lab.telling import Teller
 from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, Topology, address
 from tests.lab.vtep import FEED, VTEP, Vtep, leaf_config
 from tests.lab.wait import wait_until
@@ -51,7 +51,7 @@ asn = 65000
 """
 
 
-class Untrue(Exception):  # noqa: N818 - what it is
+class StepFailed(Exception):  # noqa: N818 - what it is
     """Something that the story tells did not happen; the message says what, and what was seen instead."""
 
 
@@ -59,15 +59,15 @@ class Verdicts:
     """One telling, in a network that is up, with a speaker at each remote."""
 
     def __init__(
-        self, network: Topology, speakers: tuple[Speaker, Speaker], sightings: Sightings, teller: Teller
+        self, network: Topology, speakers: tuple[Speaker, Speaker], timer: FdbTimer, output: DemoOutput
     ) -> None:
         self.network = network
         self.here = network.leaf_station
         self.there = network.remote_station
         self._first, self._second = speakers
         self._at_first, self._at_second = Instance(REMOTE1), Instance(REMOTE2)
-        self._sightings = sightings
-        self._teller = teller
+        self._timer = timer
+        self._output = output
 
     def tell(self, macs: int = 0) -> str:
         """Tell all of it, with so many more MACs, and return the result's sentence."""
@@ -94,7 +94,7 @@ class Verdicts:
 
     def _nothing_before(self) -> None:
         nodes = len(self.network.lab.nodes)
-        self._teller.step(f"lab up: {nodes} network namespaces; stations know nothing of each other, learning is off")
+        self._output.step(f"lab up: {nodes} network namespaces; stations know nothing of each other, learning is off")
         self._no_ping("ping before BGP")
         # Otherwise the stations would ask again only when their second is over.
         self._forget_neighbors()
@@ -106,7 +106,7 @@ class Verdicts:
         feed = self.network.leaf.path(FEED)
         wait_until(lambda: feed.exists() or not daemon.alive, 10, "the daemon's feed socket")
         self._check(daemon.alive, "`vtep run` runs")
-        self._teller.step(f"`vtep run` is up and waits for ExaBGP at {FEED}")
+        self._output.step(f"`vtep run` is up and waits for ExaBGP at {FEED}")
         config = self.network.leaf.run(str(VTEP), "exabgp-config", "--config", "/run/vtep.toml")
         self._first.announce(self._at_first.flood(), self._at_first.mac(self.there.mac))
         self._second.announce(self._at_second.flood())
@@ -116,19 +116,19 @@ class Verdicts:
         seen_at = self._wait_row(self.there.mac, REMOTE1)
         up_at = [speaker.wait_established().established_at or 0.0 for speaker in (self._first, self._second)]
 
-        self._teller.step(
+        self._output.step(
             f"ExaBGP, configured by `vtep exabgp-config`: both sessions up {max(up_at) - started_at:.2f} s after its start"
         )
-        self._teller.step(
+        self._output.step(
             f"remote1 announces {self.there.mac}: in the kernel {seen_at - started_at:.2f} s after ExaBGP's start"
         )
-        self._teller.below([f"leaf# bridge fdb show dev {VXLAN}"])
+        self._output.below([f"leaf# bridge fdb show dev {VXLAN}"])
         self._show_rows(self.there.mac, REMOTE1)
         self._wait_floods({REMOTE1, REMOTE2})
-        self._teller.step(
+        self._output.step(
             "both remotes announce that they want broadcasts (Type-3): two flood rows, so ARP questions cross"
         )
-        self._teller.below(f"  {line}" for line in _lines_of(overlay.FLOOD_MAC, self._fdb()))
+        self._output.below(f"  {line}" for line in _lines_of(overlay.FLOOD_MAC, self._fdb()))
         return seen_at - started_at
 
     def _move(self) -> float:
@@ -137,13 +137,13 @@ class Verdicts:
         self.there.plug(self.network.remotes[1])
         asked_at = time.monotonic()
         self._second.announce(self._at_second.mac(self.there.mac, seq=1))
-        passed = self._sightings.until(self.there.mac, REMOTE2, ROW_S)
+        passed = self._timer.until(self.there.mac, REMOTE2, ROW_S)
         self._check(bool(passed), f"the row of {self.there.mac} went to {REMOTE2}")
         self._check(all(sighting.there for sighting in passed), "the row never was away during the move")
         self._first.withdraw(self._at_first.mac(self.there.mac))
 
         move_s = passed[-1].at - asked_at
-        self._teller.step(
+        self._output.step(
             f"the station moves to remote2, which announces it with sequence 1: row moved in {_ms(move_s)}"
         )
         self._show_rows(self.there.mac, REMOTE2)
@@ -159,7 +159,7 @@ class Verdicts:
         self._second.announce(self._at_second.mac(LATER_MAC))
         self._wait_row(LATER_MAC, REMOTE2)
         self._check((STICKY_MAC, REMOTE1) in self._rows(), f"the sticky {STICKY_MAC} stayed at {REMOTE1}")
-        self._teller.step(f"sticky {STICKY_MAC} of remote1, claimed by remote2 with sequence 7: stays at remote1")
+        self._output.step(f"sticky {STICKY_MAC} of remote1, claimed by remote2 with sequence 7: stays at remote1")
 
     def _many(self, count: int) -> None:
         macs = [
@@ -175,8 +175,8 @@ class Verdicts:
             self._progress(min(count, start + CHUNK), count, missing)
         seen_at = self._wait_all(missing, count)
         took_s = seen_at - asked_at
-        how = ", counted once a second" if self._sightings.overrun else ""
-        self._teller.step(
+        how = ", counted once a second" if self._timer.overrun else ""
+        self._output.step(
             f"remote1 announces {count} more: all in the kernel after {took_s:.2f} s ({count / took_s:.0f} a second{how})"
         )
 
@@ -186,7 +186,7 @@ class Verdicts:
         while missing:
             before = len(missing)
             seen_at = self._strike_out(missing, COUNT_S) or seen_at
-            if self._sightings.overrun:
+            if self._timer.overrun:
                 missing -= {mac for mac, _ in self._rows()}
                 seen_at = time.monotonic()
             if len(missing) < before:
@@ -202,14 +202,14 @@ class Verdicts:
         self._check(bool(self._half("self") and self._half("master")), f"both halves of {self.there.mac} can be seen")
         asked_at = time.monotonic()
         self._second.withdraw(self._at_second.mac(self.there.mac))
-        passed = self._sightings.until(self.there.mac, "", ROW_S)
+        passed = self._timer.until(self.there.mac, "", ROW_S)
         self._check(bool(passed), f"the row of {self.there.mac} went")
         gone_s = passed[-1].at - asked_at
         self._check(not self._half("self"), f"the tunnel's half of the row of {self.there.mac} is gone")
         self._check(not self._half("master"), f"the bridge's half of the row of {self.there.mac} is gone")
         flooded_s = probe.ping(self.here.node, self.there.ip)
         self._check(flooded_s is not None, "a ping of a MAC that is unknown again goes by the flood rows", self._fdb)
-        self._teller.step(
+        self._output.step(
             f"remote2 withdraws {self.there.mac}: both halves gone in {_ms(gone_s)}, floods still reach it"
         )
         return gone_s
@@ -218,11 +218,11 @@ class Verdicts:
         """The station is behind remote2, so the other flood row does not reach it."""
         asked_at = time.monotonic()
         self._second.withdraw(self._at_second.flood())
-        passed = self._sightings.until(overlay.FLOOD_MAC, "", ROW_S)
+        passed = self._timer.until(overlay.FLOOD_MAC, "", ROW_S)
         self._check(bool(passed), "a flood row went")
         self._wait_floods({REMOTE1})
         gone_s = passed[-1].at - asked_at
-        self._teller.step(f"remote2 withdraws its Type-3 route: its flood row gone in {_ms(gone_s)}, remote1's stays")
+        self._output.step(f"remote2 withdraws its Type-3 route: its flood row gone in {_ms(gone_s)}, remote1's stays")
         self._no_ping("ping after it")
 
     # What the steps look with
@@ -230,15 +230,15 @@ class Verdicts:
     def _ping(self, what: str) -> None:
         took_s = probe.ping(self.here.node, self.there.ip)
         self._check(took_s is not None, f"{what}: {self.there.ip} answers {self.here.ip}", self._fdb)
-        self._teller.step(f"{what}, {self.here.ip} to {self.there.ip}: answered in {_ms(took_s or 0.0)}")
+        self._output.step(f"{what}, {self.here.ip} to {self.there.ip}: answered in {_ms(took_s or 0.0)}")
 
     def _no_ping(self, what: str) -> None:
         took_s = probe.ping(self.here.node, self.there.ip, SILENCE_S)
         self._check(took_s is None, f"{what}: no answer from {self.there.ip}", self._fdb)
-        self._teller.step(f"{what}, {self.here.ip} to {self.there.ip}: no answer, as it should be")
+        self._output.step(f"{what}, {self.here.ip} to {self.there.ip}: no answer, as it should be")
 
     def _wait_row(self, mac: str, vtep: str) -> float:
-        passed = self._sightings.until(mac, vtep, ROW_S)
+        passed = self._timer.until(mac, vtep, ROW_S)
         self._check(bool(passed), f"the row of {mac} came, with dst {vtep}", self._fdb)
         return passed[-1].at
 
@@ -259,12 +259,12 @@ class Verdicts:
         # The order of the words differs between versions of iproute2.
         both = sorted(sorted(line.split()) for line in lines) == sorted(sorted(row.split()) for row in (tunnel, bridge))
         self._check(both, f"both halves of the row of {mac} are there and bear extern_learn", lambda: "\n".join(lines))
-        self._teller.below(f"  {line}" for line in lines)
+        self._output.below(f"  {line}" for line in lines)
 
     def _strike_out(self, missing: set[str], within_s: float) -> float | None:
         """Strike out what has come, and return when the last of them came; ends early when nothing is missing."""
         seen_at = None
-        for sighting in self._sightings.take(within_s):
+        for sighting in self._timer.take(within_s):
             if sighting.there and sighting.mac in missing:
                 missing.discard(sighting.mac)
                 seen_at = sighting.at
@@ -273,7 +273,7 @@ class Verdicts:
         return seen_at
 
     def _progress(self, announced: int, count: int, missing: set[str]) -> None:
-        self._teller.progress(f"announced {announced} of {count}, in the kernel {count - len(missing)}")
+        self._output.progress(f"announced {announced} of {count}, in the kernel {count - len(missing)}")
 
     def _rows(self) -> set[tuple[str, str]]:
         words = [line.split() for line in self._fdb().splitlines()]
@@ -291,7 +291,7 @@ class Verdicts:
 
     def _check(self, holds: bool, what: str, look: Callable[[], str] = str) -> None:
         if not holds:
-            raise Untrue("\n    ".join([f"this should be so: {what}", *look().splitlines()]))
+            raise StepFailed("\n    ".join([f"this should be so: {what}", *look().splitlines()]))
 
 
 def prepare(network: Topology) -> None:

@@ -1,4 +1,4 @@
-"""Clients with bad manners, in a process of their own: `python -m torture.rude unix:PATH MANNER`.
+"""Clients with bad manners, in a process of their own: `python -m torture.abusive_clients unix:PATH MANNER`.
 
 Prints `begun`, and after SIGTERM how many calls, streams or connections it made, as soon as it made any; then it waits to
 be killed.
@@ -22,7 +22,7 @@ CONNECTIONS = 4
 OPEN_AT_ONCE = 100
 
 
-class Rude:
+class AbusiveClient:
     """Everybody in this process."""
 
     def __init__(self, address: str) -> None:
@@ -93,15 +93,15 @@ class Rude:
 
 
 async def main(address: str, manner: str) -> None:
-    rude = Rude(address)
+    client = AbusiveClient(address)
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
-    working = asyncio.ensure_future(getattr(rude, manner)())
+    working = asyncio.ensure_future(getattr(client, manner)())
     await asyncio.sleep(0.5)
     print("begun", flush=True)
     await asked.wait()
-    await rude.once.wait()
-    print(rude.times, flush=True)
+    await client.once.wait()
+    print(client.times, flush=True)
     await working
     await asyncio.Event().wait()
 

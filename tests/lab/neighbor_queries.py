@@ -23,7 +23,7 @@ _INNER: Final = 14 + 20 + 8 + 8
 """Ethernet, IPv4 without options, UDP, VXLAN."""
 
 
-class Question(NamedTuple):
+class NeighborQuery(NamedTuple):
     """A copy that one VTEP was sent."""
 
     vni: int
@@ -31,12 +31,12 @@ class Question(NamedTuple):
     vtep: str
 
 
-class Questions:
+class NeighborQueries:
     """One listener, from its making on: what nobody asked for yet waits in the socket."""
 
     def __init__(self, switch: Node, port: str) -> None:
         """Hear what comes from the node that is plugged in there."""
-        self.heard: list[Question] = []
+        self.heard: list[NeighborQuery] = []
         self._socket = switch.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.bind((port, ETH_P_ALL))
 
@@ -63,14 +63,14 @@ class Questions:
         return False
 
 
-def _read(frame: bytes) -> Question | None:
+def _read(frame: bytes) -> NeighborQuery | None:
     if frame[12:14] != struct.pack("!H", ETH_P_IP) or frame[23] != socket.IPPROTO_UDP:
         return None
     if frame[36:38] != struct.pack("!H", VXLAN_PORT):
         return None
     wanted = _wanted(frame[_INNER:])
     vni = int.from_bytes(frame[_INNER - 4 : _INNER - 1])
-    return Question(vni, wanted, socket.inet_ntop(socket.AF_INET, frame[30:34])) if wanted else None
+    return NeighborQuery(vni, wanted, socket.inet_ntop(socket.AF_INET, frame[30:34])) if wanted else None
 
 
 def _wanted(inner: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Runs the real daemon on a kernel that has bad days: `unruly.py MISHAP vtep run ...`, for as long as /run/unruly exists.
+"""Runs the real daemon on a kernel that has bad days: `faulty_kernel.py MISHAP vtep run ...`, for as long as /run/unruly exists.
 
     answers   the socket of requests has a buffer of 4 KiB, so that the kernel's answers overflow it; to the daemon's end
     events    that of announcements has; to the daemon's end
