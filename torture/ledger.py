@@ -23,7 +23,7 @@ from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FdbRow
 from vtep.linux.tables.flood import FloodRow
-from vtep.reconcile.claims import Alike, Claim
+from vtep.reconcile.claims import Claim, RowGroup
 
 PLACE: Final = {"boot": "b00t", "namespace": "4:4026531840"}
 LEDGER: Final = "/run/vtep/ledger"
@@ -52,11 +52,11 @@ def _write(path: Path, records: int) -> list[int]:
         macs = [(Vni(100), Mac(bytes((2, each)) + (number // 3).to_bytes(4))) for each in range(number % 5 + 1)]
         flood = (Vni(100), Ip.parse(f"10.1.0.{number % 250}"), Vni(100))
         if number % 3 < 2:
-            ledger.claim("fdb", [Alike(macs, FdbRow(Ip.parse(f"10.0.{number % 3}.2")), number)])
+            ledger.claim("fdb", [RowGroup(macs, FdbRow(Ip.parse(f"10.0.{number % 3}.2")), number)])
         elif number % 2:
             ledger.release("fdb", macs)
         else:
-            ledger.claim("flood", [Alike([flood], FloodRow(), number)])
+            ledger.claim("flood", [RowGroup([flood], FloodRow(), number)])
         sizes.append(path.stat().st_size)
     ledger.close()
     return sizes

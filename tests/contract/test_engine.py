@@ -10,7 +10,7 @@ from tests.contract.worlds import LOCAL6, MACS, World, ip
 from vtep.addr import Ip
 from vtep.linux.wire.neighbor import NTF_SELF, Verb
 from vtep.reconcile.actor import Actor
-from vtep.reconcile.claims import Claims, alike
+from vtep.reconcile.claims import Claims, grouped
 from vtep.reconcile.compare import orphans
 from vtep.reconcile.steps import run_to_end
 
@@ -624,7 +624,7 @@ def test_a_life_later_rows_that_are_still_right_are_not_written(any_world) -> No
 def a_life_later(earlier: Leaf) -> Claims:
     """The claims as a file gives them back: nobody knows any more which of them were confirmed."""
     claims = Claims()
-    claims.claim("fdb", alike((key, claim.row, claim.rank) for key, claim in earlier.ledger.claims("fdb").items()))
+    claims.claim("fdb", grouped((key, claim.row, claim.rank) for key, claim in earlier.ledger.claims("fdb").items()))
     return claims
 
 

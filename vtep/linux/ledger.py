@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from vtep.errors import KernelError, LedgerError
-from vtep.reconcile.claims import Alike, Claim, Claims, Moment
+from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup
 from vtep.reconcile.contract import Key, Kind
 from vtep.store.sharded import ShardedDict
 
@@ -57,7 +57,7 @@ class LedgerFile:
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         return self._claims.confirmed(kind)
 
-    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+    def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         self._append(self._records(kind, _CLAIMED, rows))
         self._claims.claim(kind, rows)
 
@@ -71,7 +71,7 @@ class LedgerFile:
             if key in claims:
                 claimed[key[0]].append(key)
         # By the keys alone it is known what is released; a record takes a row as well, and any will do.
-        groups = [Alike(together, claims[together[0]].row) for together in claimed.values()]
+        groups = [RowGroup(together, claims[together[0]].row) for together in claimed.values()]
         self._append(self._records(kind, _RELEASED, groups))
         for group in groups:
             self._claims.release(kind, group.keys)
@@ -79,7 +79,7 @@ class LedgerFile:
     def close(self) -> None:
         os.close(self._file)
 
-    def _records(self, kind: str, what: int, groups: Iterable[Alike]) -> Iterator[bytes]:
+    def _records(self, kind: str, what: int, groups: Iterable[RowGroup]) -> Iterator[bytes]:
         number, packer = self._kinds[kind]
         head, length_max = _FRAMES[FORMAT]
         for group in groups:
@@ -163,7 +163,7 @@ class LedgerFile:
         kind = kinds[number]
         keys, row = kind.unpack(record[_CLAIM.size :])
         if what == _CLAIMED:
-            self._claims.claim(kind.name, [Alike(keys, row, rank)])
+            self._claims.claim(kind.name, [RowGroup(keys, row, rank)])
         else:
             self._claims.release(kind.name, keys)
 
@@ -201,12 +201,12 @@ def this_place() -> dict[str, str]:
     }
 
 
-def _made_again(claims: Mapping[Key, Claim]) -> Iterator[Alike]:
+def _made_again(claims: Mapping[Key, Claim]) -> Iterator[RowGroup]:
     """Tell which claims, made one after the other, come to these."""
     together: defaultdict[tuple[Hashable, Claim], list[Key]] = defaultdict(list)
     for key, claim in claims.items():
         together[key[0], claim].append(key)
     for (_, claim), keys in together.items():
         if claim.before is not None:
-            yield Alike(keys, claim.before, claim.rank)
-        yield Alike(keys, claim.row, claim.rank)
+            yield RowGroup(keys, claim.before, claim.rank)
+        yield RowGroup(keys, claim.row, claim.rank)

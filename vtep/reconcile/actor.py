@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
-from vtep.reconcile.claims import Alike, Moment
+from vtep.reconcile.claims import Moment, RowGroup
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
 from vtep.reconcile.contract import Key, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
@@ -148,7 +148,7 @@ class Actor:
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
             if row.seen is not None and row.key not in self.engine.ledger.claims(row.kind):
-                self.engine.ledger.claim(row.kind, [Alike([row.key], row.seen.row)])
+                self.engine.ledger.claim(row.kind, [RowGroup([row.key], row.seen.row)])
                 self.engine.ledger.confirm(row.kind, [row.key], at)
         self.survey()
 

@@ -34,7 +34,7 @@ class Claim(Struct, frozen=True, gc=False):
     """When it was first known to be there as claimed."""
 
 
-class Alike(Struct, frozen=True):
+class RowGroup(Struct, frozen=True):
     """Rows of one place that have one value and one rank."""
 
     keys: Sequence[Key]
@@ -51,7 +51,7 @@ class Ledger(Protocol):
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         """Count the rows that are there as claimed, by the first part of their keys."""
 
-    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+    def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         """Note, before they are written, that these rows are ours."""
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
@@ -74,7 +74,7 @@ class Claims:
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         return self._confirmed[kind]
 
-    def claim(self, kind: str, rows: Collection[Alike]) -> None:
+    def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         claims, confirmed = self._of(kind)
         domains = []
         for group in rows:
@@ -117,12 +117,12 @@ class Claims:
         return self._claims[kind], self._confirmed[kind]
 
 
-def alike(rows: Iterable[tuple[Key, Row, int]]) -> list[Alike]:
+def grouped(rows: Iterable[tuple[Key, Row, int]]) -> list[RowGroup]:
     """Put rows together, each with its rank."""
     found: defaultdict[tuple[Hashable, Row, int], list[Key]] = defaultdict(list)
     for key, row, rank in rows:
         found[key[0], row, rank].append(key)
-    return [Alike(keys, row, rank) for (_, row, rank), keys in found.items()]
+    return [RowGroup(keys, row, rank) for (_, row, rank), keys in found.items()]
 
 
 def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:

@@ -26,7 +26,7 @@ from msgspec import Struct
 from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
-from vtep.reconcile.claims import Alike, Claim, Ledger
+from vtep.reconcile.claims import Claim, Ledger, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.judged import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
@@ -436,7 +436,7 @@ class Engine:
             if not claim.confirmed and claim.rank > rank and not this.intent.complete:
                 return  # an earlier life knew a better reason, which may yet come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
-            self.ledger.claim(kind.name, [Alike([row.key], row.wanted, rank)])
+            self.ledger.claim(kind.name, [RowGroup([row.key], row.wanted, rank)])
         self.ledger.confirm(kind.name, [row.key], this.moment)
         self._known.mark_changed(kind, [row.key])
 

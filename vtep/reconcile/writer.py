@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.claims import Alike, alike, is_ours
+from vtep.reconcile.claims import RowGroup, grouped, is_ours
 from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
 from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
@@ -87,7 +87,7 @@ class Writer:
         """Likewise, all at once where nothing was refused."""
         ledger, removes = self._known.ledger, batch[0].verdict is Verdict.DELETE
         if not removes:
-            ledger.claim(kind.name, [Alike(lot.keys, lot.row, lot.rank) for lot in batch])
+            ledger.claim(kind.name, [RowGroup(lot.keys, lot.row, lot.rank) for lot in batch])
         changes = [change_of_lot(lot) for lot in batch]
         if refused := self._send(kind, changes, this):
             rows = [(change_of(row), row) for row in self._rows_of(kind, batch)]
@@ -163,7 +163,7 @@ class Writer:
         )
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
         # In this order, so that a claim of what is wanted remembers what is there.
-        self._known.ledger.claim(kind.name, alike(there) + alike(wanted))
+        self._known.ledger.claim(kind.name, grouped(there) + grouped(wanted))
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""

@@ -15,7 +15,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.tables.flood import FLOOD, FloodRow
 from vtep.linux.tables.neighbor import NeighborRow
-from vtep.reconcile.claims import Alike, Claim, Moment
+from vtep.reconcile.claims import Claim, Moment, RowGroup
 
 PLACE = {"boot": "b00t", "namespace": "4:4026531840"}
 A, B, C = (FdbRow(Ip.parse(f"10.0.0.{number}")) for number in (2, 3, 4))
@@ -57,26 +57,26 @@ def write(path: Path, *steps: tuple) -> list[int]:
 
 
 def test_claims_outlive_the_process_and_are_unsure_then(path: Path) -> None:
-    write(path, ("claim", [Alike([key(1)], A, 7), Alike([key(2)], B, 1 << 33)]), ("confirm", [key(1)], NOW))
+    write(path, ("claim", [RowGroup([key(1)], A, 7), RowGroup([key(2)], B, 1 << 33)]), ("confirm", [key(1)], NOW))
 
     assert claims(path) == {key(1): Claim(A, 7), key(2): Claim(B, 1 << 33)}
 
 
 def test_released_claims_are_gone(path: Path) -> None:
-    write(path, ("claim", [Alike([key(1)], A), Alike([key(2)], B)]), ("release", [key(1), key(3)]))
+    write(path, ("claim", [RowGroup([key(1)], A), RowGroup([key(2)], B)]), ("release", [key(1), key(3)]))
 
     assert claims(path) == {key(2): Claim(B, 0)}
 
 
 def test_a_change_remembers_what_was_before_it_also_after_another_opening(path: Path) -> None:
-    write(path, ("claim", [Alike([key()], A, 1)]), ("confirm", [key()], NOW), ("claim", [Alike([key()], B, 2)]))
+    write(path, ("claim", [RowGroup([key()], A, 1)]), ("confirm", [key()], NOW), ("claim", [RowGroup([key()], B, 2)]))
 
     for _ in range(3):
         assert claims(path) == {key(): Claim(B, 2, before=A)}
 
 
 def test_a_claim_that_was_released_and_made_again_has_nothing_before_it(path: Path) -> None:
-    write(path, ("claim", [Alike([key()], A, 1)]), ("release", [key()]), ("claim", [Alike([key()], B, 2)]))
+    write(path, ("claim", [RowGroup([key()], A, 1)]), ("release", [key()]), ("claim", [RowGroup([key()], B, 2)]))
 
     assert claims(path) == {key(): Claim(B, 2)}
 
@@ -84,8 +84,8 @@ def test_a_claim_that_was_released_and_made_again_has_nothing_before_it(path: Pa
 def test_kinds_are_told_apart(path: Path) -> None:
     flood = (Vni(100), Ip.parse("10.0.0.2"), Vni(100))
     ledger = LedgerFile(path, KINDS, PLACE)
-    ledger.claim("flood", [Alike([flood], FloodRow())])
-    ledger.claim("fdb", [Alike([key()], A)])
+    ledger.claim("flood", [RowGroup([flood], FloodRow())])
+    ledger.claim("fdb", [RowGroup([key()], A)])
     ledger.close()
 
     again = LedgerFile(path, KINDS, PLACE)
@@ -96,7 +96,7 @@ def test_kinds_are_told_apart(path: Path) -> None:
 
 def test_many_keys_of_one_row_come_back_and_share_its_value(path: Path) -> None:
     many = keys(*range(3000))  # more than one record takes
-    write(path, ("claim", [Alike(many, A, 7), Alike([key(1, vni=200), key(2, vni=200)], A, 7)]))
+    write(path, ("claim", [RowGroup(many, A, 7), RowGroup([key(1, vni=200), key(2, vni=200)], A, 7)]))
 
     found = claims(path)
 
@@ -107,8 +107,8 @@ def test_many_keys_of_one_row_come_back_and_share_its_value(path: Path) -> None:
 def test_what_changes_for_many_keys_at_once_is_known_of_each(path: Path) -> None:
     write(
         path,
-        ("claim", [Alike(keys(1, 2), A), Alike(keys(3, 4), B)]),
-        ("claim", [Alike(keys(1, 3, 5), C, 1)]),
+        ("claim", [RowGroup(keys(1, 2), A), RowGroup(keys(3, 4), B)]),
+        ("claim", [RowGroup(keys(1, 3, 5), C, 1)]),
         ("release", [*keys(2, 3, 9), key(1, vni=200)]),
     )
 
@@ -118,7 +118,7 @@ def test_what_changes_for_many_keys_at_once_is_known_of_each(path: Path) -> None
 
 def test_keys_of_one_row_are_released_wherever_they_are(path: Path) -> None:
     elsewhere = [key(1, vni=200), key(2, vni=200)]
-    write(path, ("claim", [Alike(keys(1, 2), A), Alike(elsewhere, B)]), ("release", [key(1), *elsewhere]))
+    write(path, ("claim", [RowGroup(keys(1, 2), A), RowGroup(elsewhere, B)]), ("release", [key(1), *elsewhere]))
 
     assert claims(path) == {key(2): Claim(A)}
 
@@ -132,7 +132,9 @@ def test_so_many_claims_and_releases_are_written_at_once(path: Path, monkeypatch
         ledger_module.os, "write", lambda file, data: written.append(len(data)) or write_all(file, data)
     )
 
-    ledger.claim("fdb", [Alike([key(number, vni)], row) for number, row in enumerate((A, B, C, D)) for vni in (1, 2)])
+    ledger.claim(
+        "fdb", [RowGroup([key(number, vni)], row) for number, row in enumerate((A, B, C, D)) for vni in (1, 2)]
+    )
     ledger.release("fdb", [key(number, vni) for number in range(4) for vni in (1, 2)])
     monkeypatch.undo()
     ledger.close()
@@ -141,8 +143,8 @@ def test_so_many_claims_and_releases_are_written_at_once(path: Path, monkeypatch
 
 
 def test_opening_makes_the_file_as_small_as_its_claims(path: Path) -> None:
-    write(path, *(("claim", [Alike([key()], row)]) for row in (A, B, C) * 50), ("release", [key()]))
-    write(path, ("claim", [Alike(keys(1, 2), A)]))
+    write(path, *(("claim", [RowGroup([key()], row)]) for row in (A, B, C) * 50), ("release", [key()]))
+    write(path, ("claim", [RowGroup(keys(1, 2), A)]))
 
     header = len(path.read_bytes().partition(b"\n")[0]) + 1
     assert path.stat().st_size - header == len(FDB.pack(keys(1, 2), A)) + 18
@@ -150,7 +152,7 @@ def test_opening_makes_the_file_as_small_as_its_claims(path: Path) -> None:
 
 
 def test_opening_puts_together_what_was_claimed_one_by_one(path: Path) -> None:
-    one_by_one = write(path, *(("claim", [Alike([key(number)], A)]) for number in range(3000)))[-1]
+    one_by_one = write(path, *(("claim", [RowGroup([key(number)], A)]) for number in range(3000)))[-1]
 
     claims(path)
 
@@ -164,7 +166,7 @@ def test_nobody_else_may_read_it(path: Path) -> None:
 
 
 def test_what_a_death_while_it_was_made_small_left_is_no_hindrance(path: Path) -> None:
-    write(path, ("claim", [Alike([key()], A)]))
+    write(path, ("claim", [RowGroup([key()], A)]))
     path.with_suffix(".new").write_bytes(b"half of someth")
 
     assert claims(path) == {key(): Claim(A)}
@@ -173,11 +175,11 @@ def test_what_a_death_while_it_was_made_small_left_is_no_hindrance(path: Path) -
 # Torn and damaged
 
 STEPS = (
-    ("claim", [Alike(keys(1, 5), A, 1)]),
-    ("claim", [Alike(keys(2, 6, 7), D, 2)]),
-    ("claim", [Alike(keys(1), B, 3)]),
+    ("claim", [RowGroup(keys(1, 5), A, 1)]),
+    ("claim", [RowGroup(keys(2, 6, 7), D, 2)]),
+    ("claim", [RowGroup(keys(1), B, 3)]),
     ("release", keys(2, 5, 7)),
-    ("claim", [Alike(keys(3, 6, 8), C, 4)]),
+    ("claim", [RowGroup(keys(3, 6, 8), C, 4)]),
 )
 
 
@@ -205,7 +207,7 @@ def test_a_torn_tail_is_gone_after_the_next_opening(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
 
     torn = LedgerFile(path, KINDS, PLACE)
-    torn.claim("fdb", [Alike([key(9)], A)])
+    torn.claim("fdb", [RowGroup([key(9)], A)])
     torn.close()
 
     assert torn.torn > 0
@@ -213,7 +215,7 @@ def test_a_torn_tail_is_gone_after_the_next_opening(path: Path) -> None:
 
 
 def test_of_a_batch_torn_within_a_record_of_many_keys_the_records_before_it_count(path: Path) -> None:
-    write(path, ("claim", [Alike(keys(1, 2), A), Alike(keys(*range(3, 103)), B)]))
+    write(path, ("claim", [RowGroup(keys(1, 2), A), RowGroup(keys(*range(3, 103)), B)]))
     path.write_bytes(path.read_bytes()[:-300])
 
     ledger = LedgerFile(path, KINDS, PLACE)
@@ -224,7 +226,7 @@ def test_of_a_batch_torn_within_a_record_of_many_keys_the_records_before_it_coun
 
 
 def test_damage_within_a_record_of_many_keys_refuses_the_file(path: Path) -> None:
-    write(path, ("claim", [Alike(keys(*range(100)), A), Alike(keys(200), B)]))
+    write(path, ("claim", [RowGroup(keys(*range(100)), A), RowGroup(keys(200), B)]))
     damaged = bytearray(path.read_bytes())
     damaged[-300] ^= 1
     path.write_bytes(damaged)
@@ -301,7 +303,7 @@ def test_an_empty_file_is_a_ledger_without_claims(path: Path) -> None:
 
 def test_a_kind_that_this_version_does_not_know_is_refused(path: Path) -> None:
     ledger = LedgerFile(path, (FDB, FLOOD), PLACE)
-    ledger.claim("flood", [Alike([(Vni(100), Ip.parse("10.0.0.2"), Vni(100))], FloodRow())])
+    ledger.claim("flood", [RowGroup([(Vni(100), Ip.parse("10.0.0.2"), Vni(100))], FloodRow())])
     ledger.close()
 
     with pytest.raises(LedgerError):
@@ -384,11 +386,11 @@ def test_a_claim_costs_as_much_in_a_large_table_as_in_an_empty_one(path: Path) -
 
     def growth(first: int) -> int:
         before = path.stat().st_size
-        ledger.claim("fdb", [Alike([key(first + number) for number in range(100)], A)])
+        ledger.claim("fdb", [RowGroup([key(first + number) for number in range(100)], A)])
         return path.stat().st_size - before
 
     small = growth(0)
-    ledger.claim("fdb", [Alike([key(number) for number in range(1000, 101_000)], A)])
+    ledger.claim("fdb", [RowGroup([key(number) for number in range(1000, 101_000)], A)])
     large = growth(200_000)
     ledger.close()
 
@@ -399,7 +401,7 @@ def test_claims_that_cannot_be_written_are_an_error_leave_the_file_whole_and_do_
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = LedgerFile(path, KINDS, PLACE)
-    ledger.claim("fdb", [Alike([key(1)], A)])
+    ledger.claim("fdb", [RowGroup([key(1)], A)])
     write_all = os.write
 
     def write_a_little(file: int, data: bytes) -> int:
@@ -409,14 +411,14 @@ def test_claims_that_cannot_be_written_are_an_error_leave_the_file_whole_and_do_
 
     monkeypatch.setattr(ledger_module.os, "write", write_a_little)
     with pytest.raises(KernelError) as caught:
-        ledger.claim("fdb", [Alike([key(2)], A)])
+        ledger.claim("fdb", [RowGroup([key(2)], A)])
     with pytest.raises(KernelError):
         ledger.release("fdb", [key(1)])
     monkeypatch.undo()
 
     assert caught.value.errno == errno.ENOSPC
     assert dict(ledger.claims("fdb")) == {key(1): Claim(A)}
-    ledger.claim("fdb", [Alike([key(3)], B)])
+    ledger.claim("fdb", [RowGroup([key(3)], B)])
     ledger.close()
     assert claims(path) == {key(1): Claim(A), key(3): Claim(B)}
 

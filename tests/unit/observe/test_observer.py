@@ -10,7 +10,7 @@ from vtep.addr import Mac, Vni
 from vtep.evpn.station import Station
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, Half, Neighbor, Verb
 from vtep.observe.source import MacQuery
-from vtep.reconcile.claims import alike
+from vtep.reconcile.claims import grouped
 
 A, B = "10.0.0.1", "10.0.0.2"
 ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))
@@ -284,7 +284,7 @@ def test_a_row_of_an_earlier_life_that_is_held_takes_nothing_from_those_installe
     with MemoryLeaf(before=rig) as next_life:
         ledger = next_life.actor.engine.ledger
         earlier = rig.actor.engine.ledger.claims("fdb")
-        ledger.claim("fdb", alike((key, claim.row, 0) for key, claim in earlier.items()))
+        ledger.claim("fdb", grouped((key, claim.row, 0) for key, claim in earlier.items()))
         next_life.step()
         announce(next_life, A, TWO)
 

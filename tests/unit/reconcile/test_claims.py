@@ -1,6 +1,6 @@
 """What becomes of a claim while it is made, confirmed, made again and released."""
 
-from vtep.reconcile.claims import Alike, Claim, Claims, Moment, alike
+from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup, grouped
 
 FIRST, LATER = Moment(1, 10.0), Moment(2, 20.0)
 
@@ -9,7 +9,7 @@ def claims(*steps) -> Claim | None:
     ledger = Claims()
     for verb, *arguments in steps:
         if verb == "claim":
-            ledger.claim("fdb", [Alike(["key"], *arguments)])
+            ledger.claim("fdb", [RowGroup(["key"], *arguments)])
         elif verb == "confirm":
             ledger.confirm("fdb", ["key"], *arguments)
         else:
@@ -42,11 +42,11 @@ def test_a_row_is_there_since_its_value_was_first_confirmed() -> None:
 
 def test_confirmed_claims_are_counted_by_place() -> None:
     ledger = Claims()
-    ledger.claim("fdb", [Alike([(1, "x"), (1, "y")], "A"), Alike([(2, "x")], "A")])
+    ledger.claim("fdb", [RowGroup([(1, "x"), (1, "y")], "A"), RowGroup([(2, "x")], "A")])
     ledger.confirm("fdb", [(1, "x"), (1, "y"), (2, "x"), (2, "x")], FIRST)
     assert dict(ledger.confirmed("fdb")) == {1: 2, 2: 1}
 
-    ledger.claim("fdb", [Alike([(1, "x")], "B")])
+    ledger.claim("fdb", [RowGroup([(1, "x")], "B")])
     ledger.release("fdb", [(2, "x"), (2, "z")])
 
     assert dict(ledger.confirmed("fdb")) == {1: 1, 2: 0}
@@ -58,19 +58,19 @@ def test_claims_alike_share_one_value_while_they_are_made_confirmed_and_changed(
     def values() -> set[int]:
         return {id(claim) for claim in ledger.claims("fdb").values()}
 
-    ledger.claim("fdb", [Alike(keys, "A")])
+    ledger.claim("fdb", [RowGroup(keys, "A")])
     assert len(values()) == 1
     ledger.confirm("fdb", keys, FIRST)
     assert len(values()) == 1
-    ledger.claim("fdb", [Alike(keys, "B")])
+    ledger.claim("fdb", [RowGroup(keys, "B")])
     assert len(values()) == 1
 
 
 def test_of_rows_claimed_together_each_remembers_what_was_before_it() -> None:
     ledger, keys = Claims(), [(1, name) for name in "wxyz"]
-    ledger.claim("fdb", [Alike(keys[:2], "A"), Alike(keys[2:3], "B", 1)])
+    ledger.claim("fdb", [RowGroup(keys[:2], "A"), RowGroup(keys[2:3], "B", 1)])
 
-    ledger.claim("fdb", [Alike(keys, "C")])
+    ledger.claim("fdb", [RowGroup(keys, "C")])
 
     before = [ledger.claims("fdb")[key].before for key in keys]
     assert before == ["A", "A", "B", None]
@@ -79,11 +79,11 @@ def test_of_rows_claimed_together_each_remembers_what_was_before_it() -> None:
 def test_rows_are_put_together_by_place_value_and_rank() -> None:
     rows = [((1, "w"), "A", 0), ((2, "w"), "A", 0), ((1, "x"), "B", 0), ((1, "y"), "A", 1), ((1, "z"), "A", 0)]
 
-    assert alike(rows) == [
-        Alike([(1, "w"), (1, "z")], "A"),
-        Alike([(2, "w")], "A"),
-        Alike([(1, "x")], "B"),
-        Alike([(1, "y")], "A", 1),
+    assert grouped(rows) == [
+        RowGroup([(1, "w"), (1, "z")], "A"),
+        RowGroup([(2, "w")], "A"),
+        RowGroup([(1, "x")], "B"),
+        RowGroup([(1, "y")], "A", 1),
     ]
 
 
@@ -93,7 +93,7 @@ def test_a_released_claim_is_gone_and_may_be_released_again() -> None:
 
 def test_kinds_have_claims_of_their_own() -> None:
     ledger = Claims()
-    ledger.claim("fdb", [Alike(["key"], "A", 1)])
+    ledger.claim("fdb", [RowGroup(["key"], "A", 1)])
 
     ledger.release("flood", ["key"])
 

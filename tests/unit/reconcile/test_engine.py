@@ -15,7 +15,7 @@ from vtep.errors import KernelError
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.wire.neighbor import Verb
-from vtep.reconcile.claims import Alike, Claim, Claims
+from vtep.reconcile.claims import Claim, Claims, RowGroup
 from vtep.reconcile.contract import Attachments, Change
 from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Engine, Scope
 from vtep.reconcile.judged import Lot, gather
@@ -387,8 +387,8 @@ def test_usual_rows_are_claimed_with_the_rank_of_each() -> None:
 def earlier_claims(row, before=None) -> Claims:
     claims = Claims()
     if before is not None:
-        claims.claim("fdb", [Alike([(VNI, M)], before, 5)])
-    claims.claim("fdb", [Alike([(VNI, M)], row, 5)])
+        claims.claim("fdb", [RowGroup([(VNI, M)], before, 5)])
+    claims.claim("fdb", [RowGroup([(VNI, M)], row, 5)])
     return claims
 
 
