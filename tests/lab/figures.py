@@ -1,7 +1,7 @@
 """A daemon's status without a daemon: figures that a test writes, behind the protocols that readers and operators use.
 
 Knows what a `Source` and `Controls` promise, and keeps it with lists. Does not know who reads. The table is small and has
-a row in every state; `macs` adds as many installed ones. `put`, `remove` and `happen` change it and tell who watches.
+a row in every state; `macs` adds as many installed ones. `put`, `remove` and `record` change it and tell who watches.
 """
 
 import asyncio
@@ -125,7 +125,7 @@ class Figures:
             del self._order[bisect_left(self._order, key)]
         self._tell(gone=keys)
 
-    def happen(self, *entries: HistoryEntry) -> None:
+    def record(self, *entries: HistoryEntry) -> None:
         self._tell(entries=[self._history.add(entry, self.now, 7) for entry in entries])
 
     def forget(self) -> None:

@@ -105,7 +105,7 @@ def test_an_empty_table_says_so_beside_the_data(calm):
 
 
 def test_events_begin_where_they_are_asked_to(daemon):
-    daemon.do(daemon.figures.happen, HistoryEntry("peer-down", peer=row(1).vtep, reason="hold timer expired"))
+    daemon.do(daemon.figures.record, HistoryEntry("peer-down", peer=row(1).vtep, reason="hold timer expired"))
     at_start = "2026-09-21T14:13:20Z"
 
     assert "hold timer expired" in vtep("events", "--since", at_start, address=daemon.address).stdout
@@ -382,7 +382,7 @@ def test_watch_tells_changes_as_json_lines(daemon, tmp_path):
         wait_until(lambda: watcher.of("mark"), deadline_s=20)
         daemon.do(daemon.figures.put, row(0x77))
         daemon.do(daemon.figures.remove, (VNI_READY, row(0x77).mac))
-        daemon.do(daemon.figures.happen, HistoryEntry("reload", text="changed"))
+        daemon.do(daemon.figures.record, HistoryEntry("reload", text="changed"))
         wait_until(lambda: watcher.of("event"), deadline_s=20)
 
         assert watcher.objects[0]["type"] == "status"
@@ -418,7 +418,7 @@ def test_watch_prints_lines_where_there_is_no_terminal(daemon, tmp_path):
         wait_until(lambda: "macs 4/9 installed" in watcher.talk, deadline_s=20)
         move = HistoryEntry("move", VNI_READY, row(2).mac, row(1).vtep)
         # The figures come before the stream begins, and only what happens from then on is told.
-        wait_until(lambda: daemon.do(daemon.figures.happen, move) or watcher.lines, deadline_s=20)
+        wait_until(lambda: daemon.do(daemon.figures.record, move) or watcher.lines, deadline_s=20)
 
         assert "move 100 02:00:00:00:00:02 10.0.0.1" in watcher.lines[0]
         assert "\x1b" not in watcher.lines[0]

@@ -57,7 +57,7 @@ def test_what_changes_is_seen_without_a_reload(browser):
         shown(browser, "#gap", "all 4 rows installed")
         source.now += 2
         source.put(row(2), row(3, "pending"))
-        source.happen(HistoryEntry("move", VNI_READY, row(2).mac, TWO, ONE, TWO, "higher-seq", "moved"))
+        source.record(HistoryEntry("move", VNI_READY, row(2).mac, TWO, ONE, TWO, "higher-seq", "moved"))
         shown(browser, "#state", "Not ready")
         shown(browser, "#events", "10.0.0.1 → 10.0.0.2")
         shown(browser, "#gap", "short of")
@@ -106,7 +106,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(browser):
     source = leaf()
     peer = replace(PEERS[1], reason=HOSTILE)
     source.become(feed=replace(source.status().feed, peers=(peer,)), why=HOSTILE, complete=False, version=HOSTILE)
-    source.happen(HistoryEntry("peer-down", peer=TWO, reason=HOSTILE, text=HOSTILE), HistoryEntry(HOSTILE))
+    source.record(HistoryEntry("peer-down", peer=TWO, reason=HOSTILE, text=HOSTILE), HistoryEntry(HOSTILE))
     source.seen_vnis = [replace(source.vnis()[0], bridge=HOSTILE, reasons=(HOSTILE,), state=HOSTILE)]
     source.put(row(3, "failed", reason=HOSTILE, alerts=(HOSTILE,), sync=Sync("failed", HOSTILE, HOSTILE)))
     with served(source) as port:

@@ -154,7 +154,7 @@ class Daemon:
             for problem in error.problems:
                 logs.event(log, logging.ERROR, "reload refused", problem=problem)
             self.observer.reload_ok = False
-            self.observer.happen(HistoryEntry("reload", reason="refused", text=str(error)))
+            self.observer.record(HistoryEntry("reload", reason="refused", text=str(error)))
             return
         for what in _needs_restart(self.config, config):
             logs.event(log, logging.WARNING, "reload leaves as it was", key=what, hint="restart to change it")
@@ -251,7 +251,7 @@ class Daemon:
                 self.leaf.receive(lines, now, replayed=replayed)
             case Attached():
                 self.observer.attached = True
-                self.observer.happen(HistoryEntry("feed-up", text=f"ExaBGP {item.exabgp_pid}"))
+                self.observer.record(HistoryEntry("exabgp-connected", text=f"ExaBGP {item.exabgp_pid}"))
                 logs.event(log, logging.INFO, "feed attached", exabgp_pid=item.exabgp_pid, complete=item.complete)
                 # Another relay of the same ExaBGP knows nothing of what that told the one before.
                 if not item.complete or item.exabgp_pid == self._exabgp_pid:
@@ -260,13 +260,13 @@ class Daemon:
                 self._advertising.attached(item)
             case Detached():
                 self.observer.attached = False
-                self.observer.happen(HistoryEntry("feed-down", text="every route is held as stale"))
+                self.observer.record(HistoryEntry("exabgp-disconnected", text="every route is held as stale"))
                 logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
                 self.leaf.rib.lose_feed(now)
                 self._advertising.detached()
             case Lost(lines=lines):
                 logs.event(log, logging.WARNING, "lines lost", lines=lines)
-                self.observer.happen(HistoryEntry("lines-lost", text=f"{lines} lines"))
+                self.observer.record(HistoryEntry("exabgp-lines-lost", text=f"{lines} lines"))
                 self.leaf.rib.lose_lines()
                 self._advertising.lost()
             case Oversized():

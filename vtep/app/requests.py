@@ -55,7 +55,7 @@ class Requests:
             rows = [row for row in found if isinstance(row.key[1], Mac)]
             if rows and not dry_run:
                 self._actor.adopt(rows)
-                self._observer.happen(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
+                self._observer.record(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
         return sorted(
             (row.key[0], row.key[1], row.seen.row.vtep if row.seen and row.seen.row else None) for row in rows
         )
@@ -65,7 +65,7 @@ class Requests:
         moved = [key for key in keys_of(intent, mac) if key in intent.moves and vni in (None, key[0])]
         self._leaf.clear_duplicates(moved)
         for key in moved:
-            self._observer.happen(HistoryEntry("cleared", vni=key[0], mac=mac))
+            self._observer.record(HistoryEntry("duplicate-cleared", vni=key[0], mac=mac))
         self._nudge()
         return len(moved)
 

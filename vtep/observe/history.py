@@ -5,7 +5,7 @@ Knows what an entry looks like, not what gives rise to one. In memory only: what
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import merge
 from typing import Final
 
@@ -16,12 +16,39 @@ from vtep.addr import Ip, Mac, Vni
 ENTRIES_MAX: Final = 10_000
 """Of moves, and of everything else."""
 
+EVENT_KINDS: Final[Mapping[str, str]] = {
+    "move": "A MAC is behind another VTEP than before, or came to or left a port of this leaf.",
+    "duplicate": "A MAC moved too often (RFC 7432 15.1); the reason says whether its row is frozen.",
+    "duplicate-cleared": "An operator cleared a duplicate MAC with `vtep clear-duplicate`.",
+    "alert": "Something that a person should look at; the reason is one of the alerts of docs/reasons.md.",
+    "contested": "Another program, or a local station, has the row that is wanted.",
+    "failed": "The kernel refused a row, and it is tried again.",
+    "suppressed": "The kernel refused a row permanently, and it is not tried again.",
+    "recovered": "A row is no longer contested, failed or suppressed.",
+    "repaired": "Another program changed a row of ours, and it was written again.",
+    "adopted": "An operator claimed orphan rows with `vtep adopt`.",
+    "peer-up": "The BGP session with a peer is established.",
+    "peer-down": "The BGP session with a peer ended; the reason is the one that ExaBGP gave.",
+    "end-of-rib": "A peer sent End-of-RIB: it has sent all its routes.",
+    "routes-complete": "Every expected peer has sent all its routes, or the time to wait is over; deletions may begin.",
+    "routes-incomplete": "Routes of an expected peer are missing again; deletions are held.",
+    "vni-ready": "The devices of a VNI are fit for its rows.",
+    "vni-not-ready": "The devices of a VNI are not fit for its rows; the text has the reasons.",
+    "kernel-readable": "The tables of the kernel can be read again.",
+    "kernel-unreadable": "The tables of the kernel could not be read; the text has the error.",
+    "exabgp-connected": "The relay of an ExaBGP connected to the feed socket; the text has the process id of ExaBGP.",
+    "exabgp-disconnected": "The relay of ExaBGP disconnected; all routes are kept as stale.",
+    "exabgp-lines-lost": "Lines of ExaBGP were lost, so that the peers are asked for their routes again.",
+    "reload": "A configuration was loaded, or refused with the reason `refused`.",
+}
+"""Every kind of event with its meaning, in the words of BGP and of the kernel. docs/json.md lists them for readers."""
+
 
 class HistoryEntry(Struct, frozen=True, gc=False):
     """Something that happened."""
 
     kind: str
-    """One of those listed beside Event in proto/vtep/v1/vtep.proto."""
+    """One of `EVENT_KINDS`."""
     vni: Vni | None = None
     mac: Mac | None = None
     vtep: Ip | None = None

@@ -88,7 +88,7 @@ class DataplaneStatus(Struct, frozen=True):
     """What is known of the kernel."""
 
     state: str = "off"
-    """on, off, or blind: the last look at the kernel failed."""
+    """on, off, or unreadable: the last look at the kernel failed."""
     why: str = "no VNI is configured"
     not_ready: Mapping[int, tuple[str, ...]] = {}
     generation: int = 0
@@ -143,7 +143,7 @@ def _problems(status: Status) -> Iterator[str]:
         yield "ExaBGP is not connected to the feed socket"
     if not status.complete:
         yield status.why
-    if dataplane.state == "blind":
+    if dataplane.state == "unreadable":
         yield f"the kernel cannot be read: {dataplane.why}"
     elif dataplane.state == "off" and (status.macs or dataplane.not_ready):
         yield f"nothing is written to the kernel: {dataplane.why}"

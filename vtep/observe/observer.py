@@ -98,12 +98,12 @@ class Observer:
         self._rows.config = config
         self.reloaded = self._clock()
         self.reload_ok = True
-        self.happen(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
+        self.record(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
 
     # What is new
 
-    def happen(self, entry: HistoryEntry) -> None:
-        """Put something down in the journal."""
+    def record(self, entry: HistoryEntry) -> None:
+        """Add an event to the history."""
         self._history.add(entry, self._clock(), self._leaf.intent.generation)
 
     def follow(self, before: Intent, intent: Intent) -> None:
@@ -111,7 +111,7 @@ class Observer:
         if intent is before:
             return
         if intent.complete != before.complete:
-            self.happen(HistoryEntry("complete" if intent.complete else "incomplete", text=intent.why))
+            self.record(HistoryEntry("routes-complete" if intent.complete else "routes-incomplete", text=intent.why))
         touched = intent.touched
         for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
             self._counts.take(key, old, row)
@@ -132,7 +132,7 @@ class Observer:
         if intent.limited is not before.limited:
             for vni, _ in intent.limited.unordered():
                 if vni not in before.limited:
-                    self.happen(HistoryEntry("alert", vni=vni, reason="limit", text=sentence("limit")))
+                    self.record(HistoryEntry("alert", vni=vni, reason="limit", text=sentence("limit")))
 
     def see(self, outcome: Outcome) -> None:
         """Take note of what a pass found."""
@@ -141,14 +141,14 @@ class Observer:
         if actor is None:
             return
         if (outcome.error is None) != (last.error is None):
-            kind = "kernel-seen" if outcome.error is None else "kernel-blind"
-            self.happen(HistoryEntry(kind, text="" if outcome.error is None else str(outcome.error)))
+            text = "" if outcome.error is None else str(outcome.error)
+            self.record(HistoryEntry("kernel-readable" if outcome.error is None else "kernel-unreadable", text=text))
         news = actor.engine.troubles.news
         while news:
             item = news.popleft()
             kind, key = item.ref
             trouble = item.trouble or Trouble(item.what, "")
-            self.happen(
+            self.record(
                 HistoryEntry(
                     item.what,
                     vni=key[0],
@@ -173,15 +173,15 @@ class Observer:
                 continue
             self._peers[peer.address] = now
             if peer.up != before[0]:
-                self.happen(HistoryEntry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
+                self.record(HistoryEntry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
             if peer.ended and not before[1]:
-                self.happen(HistoryEntry("peer-ended", peer=peer.address, text="it has told all it has"))
+                self.record(HistoryEntry("end-of-rib", peer=peer.address, text="it has sent all its routes"))
             if peer.limited and not before[2]:
-                self.happen(HistoryEntry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
+                self.record(HistoryEntry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
 
     def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
         self._counts.moves[row.vni] += 1
-        self.happen(
+        self.record(
             HistoryEntry(
                 "move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}"
             )
@@ -199,7 +199,7 @@ class Observer:
         else:
             return
         self._counts.moves[key[0]] += 1
-        self.happen(move)
+        self.record(move)
 
     def _take_alerts(self, before: Intent, intent: Intent) -> None:
         for key, alerts in intent.alerts.unordered():
@@ -208,9 +208,15 @@ class Observer:
                 continue
             for alert in alerts:
                 if alert not in known:
-                    kind = "duplicate" if alert.kind.startswith("dup-") else "alert"
-                    self.happen(
-                        HistoryEntry(kind, key[0], key[1], alert.vtep, reason=alert.kind, text=sentence(alert.kind))
+                    self.record(
+                        HistoryEntry(
+                            "duplicate" if alert.kind.startswith("dup-") else "alert",
+                            vni=key[0],
+                            mac=key[1],
+                            vtep=alert.vtep,
+                            reason=alert.kind,
+                            text=sentence(alert.kind),
+                        )
                     )
 
     def _take_readiness(self, last: Outcome, outcome: Outcome) -> None:
@@ -218,9 +224,9 @@ class Observer:
         after = {} if outcome.report is None else outcome.report.not_ready
         for vni, reasons in after.items():
             if before.get(vni) != reasons:
-                self.happen(HistoryEntry("vni-not-ready", vni=vni, text=", ".join(reasons)))
+                self.record(HistoryEntry("vni-not-ready", vni=vni, text=", ".join(reasons)))
         for vni in before.keys() - after.keys():
-            self.happen(HistoryEntry("vni-ready", vni=vni))
+            self.record(HistoryEntry("vni-ready", vni=vni))
 
     # Those who watch
 
@@ -355,7 +361,7 @@ class Observer:
         if not self.may_write:
             state, why = "off", "CAP_NET_ADMIN is missing"
         elif outcome.error is not None:
-            state, why = "blind", str(outcome.error)
+            state, why = "unreadable", str(outcome.error)
         return DataplaneStatus(
             state=state,
             why=why,

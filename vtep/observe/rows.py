@@ -98,7 +98,7 @@ class Rows:
         if not self.serves(kind, key[0]):
             return Sync(SUPPRESSED, kind.descriptor.unserved, sentence(kind.descriptor.unserved))
         error = self.last.error
-        return Sync(PENDING) if error is None else Sync(PENDING, "kernel-blind", str(error))
+        return Sync(PENDING) if error is None else Sync(PENDING, "kernel-unreadable", str(error))
 
     def known(self, kind: str, key: Key) -> Known | None:
         return None if self.actor is None else self.actor.engine.known_of(kind, key)

@@ -25,7 +25,7 @@ class Trouble(Struct, frozen=True, gc=False):
 
 NEWS_MAX: Final = 1000
 """Between two readings; of more than that nobody reads each."""
-_TOLD: Final = frozenset({"contested", "failed", "suppressed"})
+NEWS_STATES: Final = frozenset({"contested", "failed", "suppressed"})
 """The states that are news by themselves; the others are steps on the way."""
 
 
@@ -67,7 +67,7 @@ class Troubles(Mapping[RowRef, Trouble]):
             return
         self._take(ref, before, trouble)
         self._troubles[ref] = trouble
-        if trouble.state in _TOLD and (before is None or before.state != trouble.state):
+        if trouble.state in NEWS_STATES and (before is None or before.state != trouble.state):
             self.news.append(News(ref, trouble.state, trouble))
 
     def clear(self, ref: RowRef) -> None:
@@ -75,7 +75,7 @@ class Troubles(Mapping[RowRef, Trouble]):
         if before is None:
             return
         self._take(ref, before, None)
-        if before.state in _TOLD:
+        if before.state in NEWS_STATES:
             self.news.append(News(ref, "recovered", before))
 
     def counts(self) -> dict[str, int]:

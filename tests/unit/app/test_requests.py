@@ -82,7 +82,7 @@ def test_a_duplicate_that_is_cleared_begins_to_count_anew(rig):
 
     assert (cleared, rig.nudges) == (1, 1)
     assert rig.macs()[ONE].alerts == ()
-    assert [str(entry.mac) for entry in rig.events("cleared")] == [ONE]
+    assert [str(entry.mac) for entry in rig.events("duplicate-cleared")] == [ONE]
 
 
 @pytest.mark.parametrize(("mac", "vni"), [(TWO, None), (ONE, Vni(7))], ids=["another-mac", "another-vni"])
@@ -91,7 +91,7 @@ def test_clearing_what_is_no_duplicate_clears_nothing(rig, mac, vni):
     announce(rig, B, ONE, seq=2)
 
     assert rig.requests.clear_duplicate(Mac.parse(mac), vni) == 0
-    assert rig.events("cleared") == []
+    assert rig.events("duplicate-cleared") == []
 
 
 def test_a_row_that_was_refused_for_good_is_tried_again_after_a_resync(rig):

@@ -200,8 +200,8 @@ CASES = (
     Case("on-its-way", wanted("pending"), "Behind 10.0.0.1 (only-path), but pending: it is being written."),
     Case(
         "kernel-cannot-be-read",
-        wanted("pending", "kernel-blind", "rows: EINTR"),
-        "Behind 10.0.0.1 (only-path), but pending (kernel-blind): rows: EINTR.",
+        wanted("pending", "kernel-unreadable", "rows: EINTR"),
+        "Behind 10.0.0.1 (only-path), but pending (kernel-unreadable): rows: EINTR.",
     ),
     Case(
         "duplicate",

@@ -1,6 +1,13 @@
 """What happened, in two rings."""
 
-from vtep.observe.history import History, HistoryEntry
+import ast
+import re
+from pathlib import Path
+
+from vtep.observe.history import EVENT_KINDS, History, HistoryEntry
+from vtep.reconcile.report import NEWS_STATES
+
+ROOT = Path(__file__).parents[3]
 
 
 def numbers(found):
@@ -46,3 +53,41 @@ def test_what_is_older_than_asked_for_does_not_count_as_forgotten():
     assert journal.entries(after=2)[1] == 0
     assert journal.entries(after=1)[1] == 1
     assert journal.entries(since=4.5)[1] == 2
+
+
+def test_the_kinds_that_the_code_records_are_the_kinds_of_the_list():
+    assert _recorded() == set(EVENT_KINDS)
+
+
+def test_the_kinds_of_the_list_are_documented_with_their_meaning():
+    section = (ROOT / "docs" / "json.md").read_text().partition("\n## Event kinds\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", section, re.MULTILINE))
+
+    assert {kind: re.sub(r"\[(\S+)\]\(\S+\)", r"docs/\1", text) for kind, text in rows.items()} == EVENT_KINDS
+
+
+def test_the_status_page_gives_a_look_to_known_kinds_only():
+    page = (ROOT / "vtep" / "api" / "http" / "page.html").read_text()
+    looks = re.search(r"const EVENT_LOOKS = \{(.*?)\};", page, re.DOTALL)
+
+    assert looks is not None
+    assert set(re.findall(r'"?([a-z-]+)"?: "[a-z]+"', looks[1])) <= set(EVENT_KINDS)
+
+
+def _recorded() -> set[str]:
+    """Return each text that the package gives to `HistoryEntry` or to `News` of a row as the kind."""
+    found = set(NEWS_STATES)
+    for path in sorted((ROOT / "vtep").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+                continue
+            at = {"HistoryEntry": 0, "News": 1}.get(call.func.id)
+            if at is None or path.is_relative_to(ROOT / "vtep" / "local"):
+                continue
+            found |= {part.value for part in _values(call.args[at]) if isinstance(part, ast.Constant)}
+    return found
+
+
+def _values(kind: ast.expr) -> list[ast.expr]:
+    """Return what an expression may be: both sides of `a if condition else b`."""
+    return [kind.body, kind.orelse] if isinstance(kind, ast.IfExp) else [kind]

@@ -172,13 +172,13 @@ def test_a_reader_that_lagged_hears_the_events_it_missed_and_each_of_them_once()
         reader = opened()
         await reader.until(SYNCED)
 
-        source.happen(HistoryEntry("repaired"))
+        source.record(HistoryEntry("repaired"))
         heard = [event.number for event in (await reader.next()).events]
-        source.happen(HistoryEntry("reload"))
+        source.record(HistoryEntry("reload"))
         source.forget()
-        source.happen(HistoryEntry("cleared"))
+        source.record(HistoryEntry("duplicate-cleared"))
         caught_up = await reader.until(SYNCED)
-        source.happen(HistoryEntry("adopted"))
+        source.record(HistoryEntry("adopted"))
         later = await reader.next()
 
         assert heard == [4]
@@ -194,9 +194,9 @@ def test_an_event_that_happens_while_the_past_is_told_is_told_once():
         reader = opened(resume_token=tokens.resume_token("before", Cursor(0, 0)), events_since=since)
 
         told = [await reader.next()]
-        source.happen(HistoryEntry("repaired"))
+        source.record(HistoryEntry("repaired"))
         told += await reader.until(SYNCED)
-        source.happen(HistoryEntry("reload"))
+        source.record(HistoryEntry("reload"))
         while 5 not in (numbers := [event.number for response in told for event in response.events]):
             told.append(await reader.next())
 

@@ -71,7 +71,7 @@ def test_every_vni_is_told():
 def test_events_go_on_where_a_reader_left_off():
     source = leaf()
     _, first = asked(source, "/events.json")
-    source.happen(HistoryEntry("peer-down", text="gone"))
+    source.record(HistoryEntry("peer-down", text="gone"))
     _, then = asked(source, "/events.json", after=str(first["entries"][-1]["number"]))
 
     assert [entry["kind"] for entry in then["entries"]] == ["peer-down"]
@@ -80,7 +80,7 @@ def test_events_go_on_where_a_reader_left_off():
 
 def test_of_very_many_events_the_latest_are_told_and_how_many_are_not():
     source = leaf()
-    source.happen(*(HistoryEntry("move", VNI_READY, row(number).mac) for number in range(ENTRIES_MAX)))
+    source.record(*(HistoryEntry("move", VNI_READY, row(number).mac) for number in range(ENTRIES_MAX)))
 
     _, told = asked(source, "/events.json")
 
