@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.contract.worlds import LOCAL, MACS, World, render
 from vtep.addr import NO_SEGMENT, ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
-from vtep.config.file import Targets, VniConfig
+from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
 from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
 from vtep.linux.memory.kernel import Crashed

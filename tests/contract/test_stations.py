@@ -9,7 +9,7 @@ import pytest
 from tests.contract.test_rows import BOTH, CREATE, EXT, NOARP, OURS, PERMANENT, REACHABLE, REPLACE, VTEP_A, M, N, add
 from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Targets, VniConfig
+from vtep.config.model import Targets, VniConfig
 from vtep.evpn.station import Station
 from vtep.linux.wire.neighbor import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbor, Verb
 from vtep.local.stations import News

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tests.lab.figures import Figures
 from vtep.api.grpc.server import serve
-from vtep.config.file import ApiConfig
+from vtep.config.model import ApiConfig
 
 
 class Served:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
+from vtep.config.model import Config
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import Announced, EndOfRib, Event, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.mac_ip import MacIp
@@ -28,7 +29,7 @@ HOSTS = [frozenset[Ip](), frozenset({Ip.parse("172.16.0.1")})]
 
 
 @cache
-def configuration(vtep: Ip) -> config.Config:
+def configuration(vtep: Ip) -> Config:
     return config.parse(f'[node]\nvtep = "{vtep}"\n[[vni]]\nvni = {VNI}\nimport_rt = ["65000:100"]\n')
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
+from vtep.config.model import Config
 from vtep.evpn.attributes import Attributes, Election, Pmsi
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
@@ -86,7 +87,7 @@ RELOADS = (
 
 
 @functools.cache
-def configuration(toml: str = OURS) -> config.Config:
+def configuration(toml: str = OURS) -> Config:
     return config.parse(toml)
 
 

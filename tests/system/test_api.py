@@ -25,7 +25,7 @@ from tests.lab.figures import Figures, figures, row
 from tests.lab.watch_readers import LAST
 from vtep.addr import Mac, Vni
 from vtep.api.grpc.server import serve
-from vtep.config.file import ApiConfig, TlsConfig
+from vtep.config.model import ApiConfig, TlsConfig
 from vtep.errors import ConfigError
 from vtep.v1 import admin_pb2, admin_pb2_grpc, vtep_pb2_grpc
 from vtep.v1 import vtep_pb2 as pb

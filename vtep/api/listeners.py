@@ -15,7 +15,8 @@ from typing import Final
 import grpc
 from msgspec import Struct
 
-from vtep.config.file import TlsConfig, is_loopback
+from vtep.config.model import TlsConfig
+from vtep.config.values import is_loopback
 from vtep.errors import ConfigError, Problem
 
 SOCKET_PATH_MAX: Final = 107

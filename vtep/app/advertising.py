@@ -19,7 +19,7 @@ import msgspec
 
 from vtep import logs
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.errors import LedgerError
 from vtep.evpn.event import Answered
 from vtep.feed.exabgp.grammar import spell

@@ -36,7 +36,7 @@ from vtep.app import gc, notify
 from vtep.app.advertising import Advertising
 from vtep.app.requests import Requests
 from vtep.config import file as configuration
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
 from vtep.feed.exabgp.socket import Attached, Detached, Item, Lines, Lost, Oversized, Stream
 from vtep.intent import Intent, RowKey

@@ -7,7 +7,7 @@ counters say what a kernel would have been told. Knows no socket and no real ker
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.errors import StreamError
 from vtep.evpn.event import Received
 from vtep.feed.exabgp.json import decode

@@ -1,1 +1,1 @@
-"""The configuration: from TOML to values, and every problem with its place."""
+"""The configuration: `file.py` reads what a person types, `model.py` is what the program uses."""

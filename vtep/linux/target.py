@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vtep.addr import Mac, Vni
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.linux.attachment import Hosts, NotReady, Ready, answers_for_hosts, judge
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vtep.addr import Vni
-from vtep.config.file import Config, VniConfig
+from vtep.config.model import Config, VniConfig
 from vtep.errors import Problem
 from vtep.feed.exabgp.advertise import (
     DEFAULT_GATEWAY,

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.evpn.station import Station
 from vtep.intent import RowKey
 from vtep.linux.wire.address import Address

@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from vtep import logs
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.errors import KernelError
 from vtep.intent import RowKey
 from vtep.linux.wire.address import Address

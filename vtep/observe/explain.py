@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.addr import Ip
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.observe.model import (
     CONTESTED,
     FAILED,

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from vtep import __version__
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vtep.addr import Ip, Vni
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.intent import Host, Intent, RemoteMac, RowKey
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR

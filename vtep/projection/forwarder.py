@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from vtep.addr import Esi, Ip, Vni
-from vtep.config.file import SegmentConfig
+from vtep.config.model import SegmentConfig
 from vtep.evpn.attributes import Election
 from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from vtep.addr import MAX_ESI, Ip, Vni
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.evpn.attributes import ENCAP_VXLAN, Attributes
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Direct

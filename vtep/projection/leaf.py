@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Config
+from vtep.config.model import Config
 from vtep.errors import StreamError
 from vtep.evpn.event import Answered, Received
 from vtep.evpn.index import WORK_OF_RIVALS, Changed

@@ -5,7 +5,7 @@ Ethernet segment are none. A move across a moment without any route counts once 
 is a value that goes in and comes out, one for each MAC that moved within the window, and is dropped afterwards.
 """
 
-from vtep.config.file import DuplicateConfig
+from vtep.config.model import DuplicateConfig
 from vtep.intent import Alert, Direct, Moves
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
-from vtep.config.file import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig
+from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig
 
 REMEMBERED_MAX: Final = 65536
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
-from vtep.config.file import VniConfig
+from vtep.config.model import VniConfig
 from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.mac_ip import MacIp

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
-from vtep.config.file import (
+from vtep.config.bgp import BgpConfig, BgpNeighbor
+from vtep.config.file import parse, read
+from vtep.config.model import (
     ApiConfig,
-    BgpConfig,
-    BgpNeighbor,
     Config,
     DuplicateConfig,
     FeedConfig,
@@ -18,8 +18,6 @@ from vtep.config.file import (
     Targets,
     TlsConfig,
     VniConfig,
-    parse,
-    read,
 )
 from vtep.errors import ConfigError
 
@@ -270,7 +268,7 @@ SEGMENT = '[[segment]]\nesi = "00:11:22:33:44:55:66:77:88:99"\n'
 RT_VNI = VNI + 'import_rt = ["65000:7"]\n'
 
 WRONG = (
-    ("text = ", "", "no TOML"),
+    ("text = ", "", "not valid TOML"),
     ("nodes = 1", "nodes", "unknown key (hint: did you mean node?)"),
     ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment)"),
     ("[node]\nvtepp = 1", "node.vtepp", "unknown key (hint: did you mean vtep?)"),
@@ -284,17 +282,17 @@ WRONG = (
     ("[node]\nvtep = 7", "node.vtep", "Expected str | array, got int"),
     ("[node]\nvtep = ''", "node.vtep", "'' is no IP address"),
     ("[node]\nvtep = ['10.0.0.9', '224.0.0.1']", "node.vtep[1]", "224.0.0.1 cannot be a tunnel address"),
-    ("[node]\nstate_dir = 'run'", "node.state_dir", "'run' is no absolute path"),
+    ("[node]\nstate_dir = 'run'", "node.state_dir", "'run' is not an absolute path"),
     ("[node]\non_stop = 'flush'", "node.on_stop", "Invalid enum value 'flush'"),
     ("[bgp]\nrouter_id = '1.1.1.1'", "bgp.asn", "missing"),
     ("[bgp]\nasn = 1", "bgp.router_id", "missing"),
     ("[bgp]\nasn = 0\nrouter_id = '1.1.1.1'", "bgp.asn", "Expected int >= 1"),
     ("[bgp]\nasn = 4294967296\nrouter_id = '1.1.1.1'", "bgp.asn", "Expected int <= 4294967295"),
-    ("[bgp]\nasn = 1\nrouter_id = '::1'", "bgp.router_id", "::1 is no router id (an IPv4 address)"),
+    ("[bgp]\nasn = 1\nrouter_id = '::1'", "bgp.router_id", "::1 is not a router ID (an IPv4 address)"),
     ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ asn = 1 }]", "bgp.neighbor[0].address", "missing"),
     ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ address = '1.1.1.2' }]", "bgp.neighbor[0].asn", "missing"),
-    ("[feed]\nsocket = 'x'", "feed.socket", "'x' is no absolute path"),
-    ("[feed]\nsocket_mode = '0888'", "feed.socket_mode", "'0888' is no file mode (as in 0660)"),
+    ("[feed]\nsocket = 'x'", "feed.socket", "'x' is not an absolute path"),
+    ("[feed]\nsocket_mode = '0888'", "feed.socket_mode", "'0888' is not a file mode (such as 0660)"),
     ("[feed]\npeers = ['10.0.0.1', 'ten']", "feed.peers[1]", "'ten' is no IP address"),
     ("[feed]\npeers = [1]", "feed.peers", "Expected str, got int at item [0]"),
     ("[feed]\ninitial_hold_s = -1", "feed.initial_hold_s", "Expected float >= 0"),
@@ -334,8 +332,8 @@ WRONG = (
     (NODE + "segment = [{ }]", "segment[0].esi", "missing"),
     (NODE + "segment = [{ esi = '00:11' }]", "segment[0].esi", "an Ethernet segment identifier has 10 octets, not 2"),
     (NODE + "segment = [{ esi = 'es1' }]", "segment[0].esi", "'es1' is not hexadecimal"),
-    (NODE + f"segment = [{{ esi = '{'00' * 10}' }}]", "segment[0].esi", "00:00:00:00:00:00:00:00:00:00 is reserved, and no"),
-    (NODE + f"segment = [{{ esi = '{'ff' * 10}' }}]", "segment[0].esi", "is reserved, and no Ethernet segment"),
+    (NODE + f"segment = [{{ esi = '{'00' * 10}' }}]", "segment[0].esi", "00:00:00:00:00:00:00:00:00:00 is reserved and does not"),
+    (NODE + f"segment = [{{ esi = '{'ff' * 10}' }}]", "segment[0].esi", "is reserved and does not name an Ethernet segment"),
     (SEGMENT, "segment[0].vtep", "no tunnel address (hint: set node.vtep"),
     (NODE + SEGMENT + "vtep = '::1'", "segment[0].vtep", "::1 cannot be a tunnel address"),
     (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", "Invalid enum value 'hrw'"),
@@ -349,7 +347,7 @@ WRONG = (
 def test_what_is_wrong_is_told_with_its_place(text: str, path: str, what: str) -> None:
     (problem,) = problems_of(text)
 
-    assert problem.startswith(f"{path}: " if path else "no TOML")
+    assert problem.startswith(f"{path}: " if path else "not valid TOML")
     assert what in problem
 
 

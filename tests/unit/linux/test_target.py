@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Targets, VniConfig
+from vtep.config.model import Targets, VniConfig
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget

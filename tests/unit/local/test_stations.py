@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Targets, VniConfig
+from vtep.config.model import Targets, VniConfig
 from vtep.evpn.station import Station
 from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Bridge, Link, Links, Vxlan

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.file import Targets, VniConfig
+from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.wire.link import Links

@@ -3,7 +3,7 @@
 import pytest
 
 from vtep.addr import Ip
-from vtep.config.file import DuplicateConfig
+from vtep.config.model import DuplicateConfig
 from vtep.intent import Direct, Moves
 from vtep.projection import mobility
 

@@ -20,7 +20,7 @@ from vtep import logs
 from vtep.api import listeners
 from vtep.api.grpc.services import ADMIN_SERVICE, HEALTH_SERVICE, VTEP_SERVICE, AdminService, HealthService, VtepService
 from vtep.api.listeners import Address, Listener
-from vtep.config.file import ApiConfig
+from vtep.config.model import ApiConfig
 from vtep.observe.source import Controls, Source
 
 log = logging.getLogger(__name__)

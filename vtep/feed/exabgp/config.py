@@ -6,7 +6,8 @@ import sys
 from typing import Final
 
 from vtep.addr import Ip
-from vtep.config.file import BgpConfig, BgpNeighbor, Config
+from vtep.config.bgp import BgpConfig, BgpNeighbor
+from vtep.config.model import Config
 from vtep.errors import ConfigError, Problem
 
 

@@ -1,0 +1,124 @@
+"""The configuration as the program uses it: one immutable value, in which everything is parsed and every default is filled in.
+
+Knows neither TOML nor the names of the keys (`file.py`), and looks at no device: whether a bridge exists is for the kernel
+to say. A reload makes another `Config`; whoever follows the configuration compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.config.bgp import BgpConfig
+
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Targets(Struct, frozen=True):
+    """Which Route Targets a VNI imports."""
+
+    exact: frozenset[RouteTarget]
+    wildcards: frozenset[int] = frozenset()
+    """From `*:N`: any administrator with this assigned number."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Spell them as in the configuration, in order."""
+        return (*sorted(map(str, self.exact)), *(f"*:{number}" for number in sorted(self.wildcards)))
+
+
+class VniConfig(Struct, frozen=True):
+    """One VNI of this leaf."""
+
+    vni: Vni
+    vtep: Ip
+    imports: Targets
+    exports: tuple[RouteTarget, ...] = ()
+    rd: RouteDistinguisher | None = None
+    bridge: str = ""
+    vxlan: str = ""
+    site: bytes | None = None
+    tag: int = 0
+    downstream_vni: bool = False
+    flood: bool = True
+    neighbors: bool = True
+    announce: bool = True
+    gateway: bool = False
+    """The bridge's own MAC and addresses are announced as a default gateway's."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Without a bridge a VNI is shown and never programmed."""
+        return bool(self.bridge)
+
+
+class SegmentConfig(Struct, frozen=True):
+    """One Ethernet segment that this leaf has a port on."""
+
+    esi: Esi
+    vtep: Ip
+    """Under which address we stand for election."""
+    forwarding: bool = True
+    algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
+    preference: int = 32767
+    dont_preempt: bool = False
+
+
+class NodeConfig(Struct, frozen=True):
+    vteps: tuple[Ip, ...] = ()
+    state_dir: Path = Path("/run/vtep")
+    on_stop: Literal["keep", "drain"] = "keep"
+
+
+class FeedConfig(Struct, frozen=True):
+    socket: Path = Path("/run/vtep/feed.sock")
+    socket_mode: int = 0o660
+    socket_group: str = ""
+    peers: tuple[Ip, ...] = ()
+    initial_hold_s: float = 120.0
+    on_deadline: Literal["auto", "keep", "complete"] = "auto"
+    peer_down_hold_s: float = 0.0
+
+
+class DuplicateConfig(Struct, frozen=True):
+    moves: Annotated[int, Meta(ge=2, le=1000)] = 5
+    window_s: Annotated[float, Meta(ge=1, le=86400)] = 180.0
+    action: Literal["warn", "freeze"] = "warn"
+    recover_s: Seconds = 0.0
+    """0: a frozen MAC is freed only by hand."""
+
+
+class LimitConfig(Struct, frozen=True):
+    routes_per_peer: Count = 2_000_000
+    macs_per_vni: Count = 1_000_000
+
+
+class TlsConfig(Struct, frozen=True):
+    cert: str = ""
+    key: str = ""
+    client_ca: str = ""
+
+
+class ApiConfig(Struct, frozen=True):
+    listen: tuple[str, ...] = ("unix:/run/vtep/vtep.sock",)
+    admin: tuple[str, ...] = ("unix:/run/vtep/admin.sock",)
+    metrics: str = "127.0.0.1:9479"
+    tls: TlsConfig = TlsConfig()
+
+
+class Config(Struct, frozen=True):
+    node: NodeConfig = NodeConfig()
+    bgp: BgpConfig | None = None
+    feed: FeedConfig = FeedConfig()
+    duplicates: DuplicateConfig = DuplicateConfig()
+    limits: LimitConfig = LimitConfig()
+    api: ApiConfig = ApiConfig()
+    vnis: tuple[VniConfig, ...] = ()
+    segments: tuple[SegmentConfig, ...] = ()
+
+    @property
+    def own_vteps(self) -> frozenset[Ip]:
+        """All our tunnel addresses: none of them is ever a remote."""
+        return frozenset(self.node.vteps) | {vni.vtep for vni in self.vnis} | {es.vtep for es in self.segments}

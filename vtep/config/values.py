@@ -1,0 +1,136 @@
+"""Parsers: the text of one key becomes a value, or a sentence that says what is wrong with it.
+
+A parser takes a text and raises ValueError; it does not know which key it serves. `Problems` collects what the parsers
+refuse, each with the path of its key, so that one wrong value never hides another one.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, RouteTarget
+from vtep.errors import Problem
+
+T = TypeVar("T")
+
+
+class Problems:
+    """What is wrong with a file, in the order in which it was found."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def note(self, path: str, what: str, hint: str = "") -> None:
+        self.found.append(Problem(path, what, hint))
+
+    def has(self, path: str) -> bool:
+        """Tell whether this key, or one of the items of its list, has a problem."""
+        return any(problem.path == path or problem.path.startswith(f"{path}[") for problem in self.found)
+
+    def parsed(self, text: Any, path: str, parser: Callable[[Any], T]) -> T | None:
+        """Return the value of the text, or None after the problem was noted."""
+        try:
+            return parser(text)
+        except ValueError as error:
+            self.note(path, str(error))
+            return None
+
+    def required(self, value: Any, path: str, parser: Callable[[Any], T]) -> T | None:
+        """Return the value of a key that must be there; a key whose value was refused already is not missing."""
+        if value is not UNSET:
+            return self.parsed(value, path, parser)
+        if not self.has(path):
+            self.note(path, "missing")
+        return None
+
+    def each(self, texts: list[str], path: str, parser: Callable[[str], T]) -> Iterator[T]:
+        """Yield the values of the texts of a list, without the wrong ones."""
+        for item, text in numbered(path, texts):
+            value = self.parsed(text, item, parser)
+            if value is not None:
+                yield value
+
+
+def numbered(path: str, texts: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a list, each with its path; a list of one is written as if it were no list."""
+    return ((f"{path}[{index}]" if len(texts) > 1 else path, text) for index, text in enumerate(texts))
+
+
+# Addresses and identifiers
+
+
+def tunnel_address(text: str) -> Ip:
+    address = Ip.parse(text)
+    if not address.is_unicast:
+        raise ValueError(f"{text} cannot be a tunnel address")
+    return address
+
+
+def router_id(text: str) -> Ip:
+    address = Ip.parse(text)
+    if address.is_v6:
+        raise ValueError(f"{text} is not a router ID (an IPv4 address)")
+    return address
+
+
+def segment_identifier(text: str) -> Esi:
+    esi = Esi.parse(text)
+    if esi in (NO_SEGMENT, MAX_ESI):
+        raise ValueError(f"{esi} is reserved and does not name an Ethernet segment (RFC 7432 5)")
+    return esi
+
+
+def site_of_origin(text: str) -> bytes:
+    """Return the Site-of-Origin community: a Route Target but for its sub-type (RFC 4360 4 and 5)."""
+    target = RouteTarget.parse(text)
+    return target[:1] + b"\x03" + target[2:]
+
+
+def assigned_number(text: str) -> int:
+    """Return the number of a wildcard, of which the text is what follows `*:`."""
+    if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF_FFFF:
+        raise ValueError(f"'*:{text}' is not of the form *:number")
+    return int(text)
+
+
+# Files and listeners
+
+
+def file_mode(text: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError(f"{text!r} is not a file mode (such as 0660)")
+    return int(text, 8)
+
+
+def absolute_path(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} is not an absolute path")
+    return Path(text)
+
+
+def listener(text: str) -> str:
+    """Return the host of a TCP listener; of a unix socket, nothing."""
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/"):
+            raise ValueError(f"{text!r} needs an absolute path (unix:/run/vtep/vtep.sock)")
+        return ""
+    return host_of(text)
+
+
+def host_of(text: str) -> str:
+    """Return the host of `host:port`."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= 0xFFFF:
+        raise ValueError(f"{text!r} is not of the form host:port or unix:/path")
+    return host.strip("[]")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
