@@ -183,7 +183,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path):
 def test_nothing_but_the_log_is_on_stderr_even_where_grpc_has_something_to_say():
     program = """
 import asyncio, sys
-from vtep.config.file import ApiConfig
+from vtep.config.model import ApiConfig
 from vtep.errors import ConfigError
 from vtep.api.grpc.server import serve
 from tests.lab.figures import figures
