@@ -11,16 +11,18 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from tests.lab import overlay
 from tests.lab.fabric import children
 from tests.lab.namespaces import Lab, Process
+from tests.lab.peers import EXABGP
 from tests.lab.speaker import Speaker
 from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, Topology, address, introduce
 from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
-from tests.lab.wire import Instance
+from tests.lab.wire import Instance, Route
 
 STAYING: Final = 500
 MOVING: Final = 400
@@ -30,6 +32,7 @@ FOREIGN: Final = 20
 ROOM: Final = 1000
 """The device's `maxaddress`: enough for all of these."""
 OPERATORS: Final = "10.0.0.77"
+STATE: Final = "/run/state"
 RECOVERED_S_MAX: Final = 60.0
 REMOTES: Final = {number: Instance(address(number)) for number in (1, 2, 3)}
 
@@ -43,8 +46,23 @@ def macs(group: int, count: int) -> list[str]:
 class Leaf:
     """The network above with everything running, and what must hold in it."""
 
-    def __init__(self, lab: Lab, chance: random.Random, *, more: str = "") -> None:
-        self.network = Topology(lab)
+    def __init__(
+        self,
+        lab: Lab,
+        chance: random.Random,
+        *,
+        more: str = "",
+        executable: Path = EXABGP,
+        launched: bool = False,
+        reflectors: int = 1,
+        state_kib: int = 0,
+    ) -> None:
+        """Make it all, without starting it.
+
+        With `launched`, the ExaBGP of `executable` is started by `vtep exabgp`. Each reflector sends the same routes.
+        With `state_kib`, the daemon's state is in STATE, a file system of that size.
+        """
+        self.network = Topology(lab, reflectors)
         self.node = self.network.leaf
         self.chance = chance
         self.more = more
@@ -58,9 +76,18 @@ class Leaf:
         self.node.ip(f"link del dev {VXLAN}")
         self.make_device()
         self.foreign_before = self.foreign_now()
-        self.vtep = Vtep(self.node, leaf_config(peers=[address(1)], more=more))
-        self.exabgp = exabgp_with_relay(self.node, [address(1)])
-        self.speaker = Speaker(self.network.remote, address(1))
+        self._peers = [address(number) for number in range(1, reflectors + 1)]
+        self._state = f'state_dir = "{STATE}"' if state_kib else ""
+        if state_kib:
+            self.node.run("mkdir", "-m", "0700", STATE)
+            self.node.run("mount", "-t", "tmpfs", "-o", f"size={state_kib}k,mode=0700", "state", STATE)
+        self.vtep = Vtep(self.node, leaf_config(peers=self._peers, node=self._state, more=more))
+        self.exabgp = exabgp_with_relay(self.node, self._peers, executable=executable, announces=launched)
+        self.speakers = [Speaker(node, peer) for node, peer in zip(self.network.remotes, self._peers, strict=True)]
+
+    @property
+    def speaker(self) -> Speaker:
+        return self.speakers[0]
 
     @property
     def foreign(self) -> list[str]:
@@ -81,7 +108,7 @@ class Leaf:
 
     def start(self) -> None:
         """Bring everything up and wait until the kernel holds what BGP says."""
-        self.speaker.announce(REMOTES[1].flood(), *(REMOTES[1].mac(mac) for mac in self.staying))
+        self.announce(REMOTES[1].flood(), *(REMOTES[1].mac(mac) for mac in self.staying))
         self.vtep.start()
         self.exabgp.start()
         self.settle()
@@ -97,14 +124,23 @@ class Leaf:
 
     def churn(self) -> None:
         """Have some MACs come, move or go, without waiting for it."""
+        self.move({mac: self.chance.choice((0, 1, 2, 3)) for mac in self.chance.sample(sorted(self.where), AT_ONCE)})
+
+    def move(self, some: dict[str, int]) -> None:
+        """Have each of these MACs be behind its remote from now on, or nowhere (0), without waiting for it."""
         self._seq += 1
-        some = {mac: self.chance.choice((0, 1, 2, 3)) for mac in self.chance.sample(sorted(self.where), AT_ONCE)}
         before = {mac: self.where[mac] for mac in some}
         self.where |= some
-        self.speaker.announce(*(REMOTES[at].mac(mac, seq=self._seq) for mac, at in some.items() if at))
-        self.speaker.withdraw(
-            *(REMOTES[at].mac(mac) for mac, at in before.items() if at and at != some[mac]),
-        )
+        self.announce(*(REMOTES[at].mac(mac, seq=self._seq) for mac, at in some.items() if at))
+        self.withdraw(*(REMOTES[at].mac(mac) for mac, at in before.items() if at and at != some[mac]))
+
+    def announce(self, *routes: Route) -> None:
+        for speaker in self.speakers:
+            speaker.announce(*routes)
+
+    def withdraw(self, *routes: Route) -> None:
+        for speaker in self.speakers:
+            speaker.withdraw(*routes)
 
     def wanted(self) -> set[Row]:
         """Return the rows that must be there, those of others included."""
@@ -149,7 +185,7 @@ class Leaf:
     def reload(self, *, announce: bool) -> None:
         """Write a configuration that differs in something harmless."""
         vnis = VNI_SECTION + f"announce = {'true' if announce else 'false'}\n"
-        self.vtep.configure(leaf_config(peers=[address(1)], vnis=vnis, more=self.more))
+        self.vtep.configure(leaf_config(peers=self._peers, node=self._state, vnis=vnis, more=self.more))
 
     def foreign_now(self) -> str:
         """Return every field of the operator's rows, as iproute2 shows them."""
@@ -157,14 +193,15 @@ class Leaf:
         return json.dumps(rows, sort_keys=True)
 
     def close(self) -> None:
-        self.speaker.close()
+        for speaker in self.speakers:
+            speaker.close()
 
 
 @contextlib.contextmanager
-def leaf(chance: random.Random, *, more: str = "") -> Iterator[Leaf]:
-    """Make a leaf and have it run."""
+def leaf(chance: random.Random, **settings: Any) -> Iterator[Leaf]:
+    """Make a leaf with these settings and have it run."""
     with Lab() as lab:
-        made = Leaf(lab, chance, more=more)
+        made = Leaf(lab, chance, **settings)
         try:
             made.start()
             yield made

@@ -130,7 +130,7 @@ class Session(asyncio.Protocol):
 
     def _establish(self) -> None:
         self.established_at = time.monotonic()
-        self.send(self._speaker._whole_table(self.size_max))
+        self.send(self._speaker._whole_table(self.size_max) + self._speaker.hostile)
         if self._speaker.sends_end_of_rib:
             self.send(wire.end_of_rib())
 
@@ -192,6 +192,8 @@ class Speaker:
         self.answers_refresh = answers_refresh
         self.silent = False
         """No keepalives from now on: the peer's hold timer will find out."""
+        self.hostile = b""
+        """Octets that follow the table in each new session, before End-of-RIB."""
         self._table: dict[bytes, Route] = {}
         self._sessions: list[Session] = []
         self._loop = asyncio.new_event_loop()

@@ -62,12 +62,15 @@ class Vtep:
         return json.loads(self.ask(*words, "-o", "json").stdout)
 
 
-def leaf_config(*, peers: Iterable[str] = (), on_stop: str = "keep", vnis: str = VNI_SECTION, more: str = "") -> str:
+def leaf_config(
+    *, peers: Iterable[str] = (), on_stop: str = "keep", node: str = "", vnis: str = VNI_SECTION, more: str = ""
+) -> str:
     names = ", ".join(f'"{peer}"' for peer in peers)
     return f"""
 [node]
 vtep = "{address(LEAF)}"
 on_stop = "{on_stop}"
+{node}
 [feed]
 peers = [{names}]
 {more}
