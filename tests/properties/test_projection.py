@@ -17,7 +17,8 @@ from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.peer import Holds
+from vtep.evpn.rib import Rib
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, Intent, candidates_of

@@ -21,7 +21,8 @@ from vtep.evpn.event import (
     Withdrawn,
 )
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.rib import Holds, Peer, Rib
+from vtep.evpn.peer import Holds, Refresh
+from vtep.evpn.rib import AdjRibIn, Rib
 
 PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3)]
 MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]
@@ -116,9 +117,9 @@ def check_index(rib: Rib) -> None:
     assert {esi: found for esi in ESIS if (found := set(rib.index.ads_of(esi)))} == by_segment
 
 
-def check_peer(peer: Peer) -> None:
-    assert peer.up or not (peer.fresh or peer.suspect or peer.refresh)
-    assert bool(peer.refresh) == (peer.refresh_due is not None)
+def check_peer(peer: AdjRibIn) -> None:
+    assert peer.up or not (peer.fresh or peer.suspect or peer.refresh is not Refresh.IDLE)
+    assert (peer.refresh is not Refresh.IDLE) == (peer.refresh_due is not None)
 
 
 @given(holds, steps)

@@ -1,22 +1,22 @@
-"""What each peer has told and not taken back: one Adj-RIB-In a peer, and the index by MAC; and what was heard here.
+"""The routes that each peer has advertised and not withdrawn (one Adj-RIB-In for each), and the stations of this leaf.
 
-Folds events; decides what a lost session, a lost line or a new ExaBGP means for the routes already there; knows when the
-picture is complete. Time is an argument. Does not know which route is better, which VNIs exist here, or any kernel.
+The RIB takes the events of the feed one by one. It decides what a lost session, a lost line or a new ExaBGP means for the
+routes that are there, and when the picture of this leaf is complete. It asks `peer.Peer` for the state of a peer, and it
+keeps `index.Index` up to date, which is what the projection reads. Time is an argument. The RIB does not know which route is
+better, which VNIs this leaf has, or any kernel.
 
-A peer's routes live in three dictionaries, so that doubt costs nothing however many they are:
+The routes of a peer are in three dictionaries, so that making them suspect or stale costs the same however many they are:
 
-      ┌──(refresh begins)──> doubted ──────────(refresh ends)─────────────────────┐
+      ┌──(refresh begins)──> suspect ─────────(refresh ends)──────────────────────┐
       │                         │                                                 v
     fresh ──(session lost · ExaBGP gone)──> stale ──(End-of-RIB · refresh ends · deadline)──> removed
       ^                         │             │
-      └────(announced again)────┴─────────────┘
+      └──(advertised again)─────┴─────────────┘
 """
 
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final, assert_never
-
-from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.event import (
@@ -37,100 +37,38 @@ from vtep.evpn.event import (
 from vtep.evpn.index import Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
+from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 from vtep.store.sharded import ShardedDict
 
 EVERYONE: Final = None
-"""Among the peers to ask: all that ExaBGP has, known or not."""
-
-QUIET_S: Final = 10.0
-"""A peer that marks no end of a refresh (RFC 2918 has none) has ended it when it was quiet for so long after a line."""
-
-REFRESH_WAIT_S: Final = 60.0
-"""How long a peer may take to begin a refresh, and one that marks refreshes between two lines of one."""
-
-ASK_AGAIN_S: Final = 10.0
-"""Nobody is asked more often, however many lines are bad or lost."""
-
+"""Among the peers to ask for a refresh: every peer that ExaBGP has, known to us or not."""
 
 ROOM_WORTH_ASKING: Final = 10
-"""A peer over its limit is asked for everything again when this part of the limit is free, if all that was refused is not
-less: one that hovers about its limit would otherwise be asked all the time."""
+"""The share of a peer's limit that must be free before we request a refresh: one tenth. If fewer routes than that were
+refused, room for those is enough. Without this hysteresis, a peer near its limit would be refreshed continuously."""
 
 SEQS_MAX: Final = 1_000_000
-"""Sequences that are remembered; only stations that have moved have one to remember."""
+"""How many sequence numbers are remembered; only stations that have moved have one."""
 
 
-class Holds(Struct, frozen=True):
-    """How long what a peer said is kept when nobody vouches for it."""
+class AdjRibIn(Peer):
+    """A peer with its routes. Any module may read it; only `Rib` changes it."""
 
-    initial_s: float = 120.0
-    peer_down_s: float = 0.0
-    on_deadline: str = "auto"
-    expected: tuple[Ip, ...] = ()
-    """Whose End-of-RIB completes the picture; none named: every peer seen."""
-    routes_per_peer: int = 2_000_000
-
-
-class Peer:
-    """One Adj-RIB-In. Read by everybody, changed only by `Rib`."""
-
-    __slots__ = (
-        "abilities",
-        "address",
-        "asked_at",
-        "began",
-        "counter",
-        "deadline",
-        "ended",
-        "fresh",
-        "has_stale",
-        "limited",
-        "opened_at",
-        "reason",
-        "refresh",
-        "refresh_due",
-        "refresh_wanted",
-        "stale",
-        "suspect",
-        "told_at",
-        "torn",
-        "up",
-    )  # fmt: skip
+    __slots__ = ("fresh", "has_stale", "limited", "stale", "suspect")
 
     def __init__(self, address: Ip) -> None:
-        self.address = address
-        self.up = False
-        self.ended = False
-        """It has told all it has since it came up."""
-        self.reason = ""
-        """Why it is down."""
-        self.opened_at: float | None = None
-        self.told_at = -inf
-        """When it told something last: routes, or what it can do."""
-        self.abilities: PeerOpened | None = None
-        self.counter: int | None = None
+        super().__init__(address)
         self.fresh: ShardedDict[RouteKey, Route] = ShardedDict()
         self.suspect: ShardedDict[RouteKey, Route] = ShardedDict()
-        """As good as ever, but not told again since a refresh began."""
+        """As good as fresh ones, but not advertised again since a refresh began."""
         self.stale: ShardedDict[RouteKey, Route] = ShardedDict()
-        """From a session that is no more."""
+        """From a session that has ended."""
         self.has_stale = False
-        """There were some lately: whoever asks for each route need not look for it, where there are none."""
-        self.deadline: float | None = None
-        """When the stale routes go."""
-        self.torn = False
-        """Lines of this peer were lost since it was last asked to tell everything again."""
-        self.refresh_wanted = False
-        self.asked_at: float | None = None
-        self.refresh = ""
-        """Empty, `asked`, or `running`."""
-        self.began = False
-        """The peer itself marked the beginning of the running refresh."""
-        self.refresh_due: float | None = None
-        """When the refresh counts as ended or lost."""
+        """True if there were stale routes lately; spares a look-up for every route where there are none."""
         self.limited = 0
-        """Routes refused for want of room since it last began to tell all it has, and not withdrawn."""
+        """How many routes were refused because the peer is at its limit, and were not withdrawn since. The next refresh or
+        session counts them again."""
 
     def __len__(self) -> int:
         return len(self.fresh) + len(self.suspect) + len(self.stale)
@@ -142,7 +80,7 @@ class Peer:
 
 
 class Counters:
-    """What went by, for metrics and `vtep replay`."""
+    """Totals for metrics and `vtep replay`."""
 
     __slots__ = ("announced", "answers_bad", "bad_nlris", "gaps", "lines", "unknown_withdraws", "withdrawn")
 
@@ -157,13 +95,13 @@ class Counters:
 
 
 class Rib:
-    """All peers' routes. `receive` a line, `tick` the time; `index` has what to judge."""
+    """The routes of all peers. `receive` takes a line and `tick` the time; `index` says what the projection must judge."""
 
     def __init__(self, holds: Holds, now: float, *, asks: bool = True) -> None:
-        """Start empty. Where nobody can be asked (a recorded stream), a lost line is counted and nothing waits for it."""
+        """Start empty. `asks` is false for a recorded stream, where no peer can be asked: a lost line is only counted."""
         self.holds = holds
         self._asks = asks
-        self.peers: dict[Ip, Peer] = {}
+        self.peers: dict[Ip, AdjRibIn] = {}
         self.counters = Counters()
         self.complete = False
         self.why = "no peer has told its routes yet"
@@ -173,40 +111,40 @@ class Rib:
         self._ask_everyone = False
         self._everyone_asked_at: float | None = None
         self._answers_until = -inf
-        """Until then, whoever sends routes may be answering what everybody was asked."""
+        """Until then, a peer that sends routes may be answering the request that went to every peer."""
         self.index = Index()
         self.announcing: frozenset[Vni] = frozenset()
-        """Where our stations count."""
+        """The VNIs in which our stations count."""
         self._seqs: dict[tuple[Vni, Mac], int] = {}
-        """The last sequence of stations that have moved, those that are gone included."""
+        """The last sequence number of each station that has moved, including stations that are gone."""
 
     # What the projection reads
 
     def is_stale(self, route: MacIp) -> bool:
-        """Tell whether only a session that is no more vouches for this route, or nobody any more."""
+        """Return True if the route is from a session that has ended, or is about to be removed."""
         peer = self.peers.get(route.peer)
         if peer is None or (self.index.leaving and self.index.is_leaving(route)):
             return True
         return peer.has_stale and peer.stale.get(route.key) is route
 
-    # What happens
+    # The feed
 
-    def receive(self, heard: Received, now: float, *, replayed: bool = False) -> None:
-        """Fold one line. A replayed one repeats an old state: it tells what is, and proves no gap."""
+    def receive(self, received: Received, now: float, *, replayed: bool = False) -> None:
+        """Take one line. A replayed line repeats an old state, so its number does not prove that lines were lost."""
         self.counters.lines += 1
-        self.counters.bad_nlris += len(heard.bad_nlris)
-        if heard.pid is not None and heard.pid != self._speaker_pid:
+        self.counters.bad_nlris += len(received.bad_nlris)
+        if received.pid is not None and received.pid != self._speaker_pid:
             if self._speaker_pid is not None:
                 self.lose_feed(now)
-            self._speaker_pid = heard.pid
-        if heard.counter is not None and heard.peer is not None:
-            self._count(heard.peer, heard.counter, replayed)
-        for event in heard.events:
+            self._speaker_pid = received.pid
+        if received.counter is not None and received.peer is not None:
+            self._count(received.peer, received.counter, replayed)
+        for event in received.events:
             self._fold(event, now, replayed)
         self._judge_completeness(now)
 
     def lose_feed(self, now: float) -> None:
-        """Hold every route as stale: ExaBGP or the relay is gone, and no peer has done anything."""
+        """Hold every route as stale, because ExaBGP or the relay is gone and no peer has done anything."""
         self.peers = {address: peer for address, peer in self.peers.items() if peer.up or len(peer)}
         for peer in self.peers.values():
             self._lose_speaker(peer)
@@ -218,23 +156,23 @@ class Rib:
         self._judge_completeness(now)
 
     def lose_lines(self, address: Ip | None = None) -> None:
-        """Lines were lost, of one peer or of peers we may not even know: they must tell everything again."""
+        """Note that lines were lost, of one peer or of peers that we may not know: each must send all its routes again."""
         if address is None:
             self._ask_everyone = self._asks
         for peer in self.peers.values() if address is None else (self._peer(address),):
-            self._tear(peer)
+            self._lose_line(peer)
             peer.counter = None
 
     def take_refreshes(self, now: float) -> list[Ip | None]:
-        """Return whom to ask for a route refresh now, and take them as asked."""
-        wanting = [peer for peer in self.peers.values() if _wants_refresh(peer)]
-        everyone = self._ask_everyone and now >= _again(self._everyone_asked_at)
+        """Return the peers to ask for a refresh now, and note that they were asked."""
+        wanting = [peer for peer in self.peers.values() if peer.wants_refresh]
+        everyone = self._ask_everyone and now >= again(self._everyone_asked_at)
         if everyone:
             self._ask_everyone = False
             self._everyone_asked_at = now
             self._answers_until = now + REFRESH_WAIT_S
         else:
-            wanting = [peer for peer in wanting if now >= _again(peer.asked_at)]
+            wanting = [peer for peer in wanting if now >= peer.may_be_asked_at]
         for peer in wanting:
             self._ask(peer, now)
         return [EVERYONE] if everyone else [peer.address for peer in wanting]
@@ -246,50 +184,50 @@ class Rib:
         self._judge_completeness(now)
 
     def tick(self, now: float) -> None:
-        """Let time pass: what nobody vouched for in its time goes."""
+        """Act on the deadlines that have passed."""
         for peer in self.peers.values():
             if peer.refresh_due is not None and now >= peer.refresh_due:
-                self._run_out(peer)
-            if (deadline := _stale_until(peer)) is not None and now >= deadline:
+                self._expire_refresh(peer)
+            if (deadline := peer.stale_until) is not None and now >= deadline:
                 self._drop_stale(peer)
-            if self._asks and (overdue := _overdue(peer)) is not None and now >= overdue:
-                peer.refresh_wanted = True
+            if self._asks and (overdue := peer.overdue) is not None and now >= overdue:
+                peer.want_refresh()
         if not self.complete and now >= self.incomplete_since + self.holds.initial_s:
             self._deadline_passed = True
         self._judge_completeness(now)
 
     @property
     def due(self) -> float | None:
-        """When `tick` has something to do, if nothing is heard before."""
+        """When `tick` has something to do, unless a line comes before."""
         times: list[float | None] = []
         for peer in self.peers.values():
-            times += (_stale_until(peer), peer.refresh_due)
+            times += (peer.stale_until, peer.refresh_due)
             if self._asks:
-                times.append(_again(peer.asked_at) if _wants_refresh(peer) else _overdue(peer))
+                times.append(peer.may_be_asked_at if peer.wants_refresh else peer.overdue)
         if not self.complete and not self._deadline_passed:
             times.append(self.incomplete_since + self.holds.initial_s)
         if self._ask_everyone:
-            times.append(_again(self._everyone_asked_at))
+            times.append(again(self._everyone_asked_at))
         return min((time for time in times if time is not None), default=None)
 
-    # What is heard here
+    # The stations of this leaf
 
     def local_claim(self, vni: Vni, mac: Mac) -> LocalClaim | None:
         return self.index.local_claims.get(mac, {}).get(vni)
 
     def learn_station(self, station: Station, rival: int | None) -> None:
-        """Take a station that is here; `rival` is the highest sequence of the routes that say it is elsewhere."""
+        """Take a station that a bridge learned; `rival` is the highest sequence number of the routes that have it elsewhere."""
         old = self.local_claim(*station.key)
         self._put_local_claim(old, LocalClaim(station, self._seq(station, old, rival)))
 
     def change_station(self, station: Station) -> None:
-        """Take what is new about a known station, which says nothing about where its MAC is."""
+        """Take new properties of a known station. They are no evidence of where its MAC is, so its sequence number stays."""
         old = self.local_claim(*station.key)
         assert old is not None
         self._put_local_claim(old, LocalClaim(station, 0 if station.fixed else old.seq, old.lost and not station.fixed))
 
     def lose_station(self, vni: Vni, mac: Mac) -> None:
-        """A station here is elsewhere now, by a better route, until it is heard again."""
+        """Note that a better route has a station elsewhere; it counts again only after the bridge learns it again."""
         self.index.lose_local_claim(self.index.local_claims[mac][vni])
 
     def forget_station(self, vni: Vni, mac: Mac) -> None:
@@ -298,12 +236,12 @@ class Rib:
             self.index.put_local_claim(old, None)
 
     def remember(self, seqs: Mapping[tuple[Vni, Mac], int]) -> None:
-        """Take the sequences that an earlier life told."""
+        """Take the sequence numbers that the daemon advertised before it was restarted."""
         for key, seq in seqs.items():
             self._remember(key, seq)
 
     def set_advertising(self, vnis: frozenset[Vni]) -> None:
-        """The stations of these VNIs count from now on, and no others."""
+        """From now on, only the stations of these VNIs count."""
         changed, self.announcing = self.announcing ^ vnis, vnis
         if changed:
             for mac, found in self.index.local_claims.items():
@@ -311,9 +249,10 @@ class Rib:
                     self.index.mark_local_claim(mac)
 
     def _seq(self, station: Station, old: LocalClaim | None, rival: int | None) -> int:
-        """A station that comes gets past the routes that have it elsewhere (RFC 7432 15); one that is here stays as it is.
+        """Return the sequence number of a station.
 
-        Its own last sequence is the least, as with FRR: whoever remembers that one does not mistake it for an older.
+        A new station takes one more than the routes that have it elsewhere (RFC 7432 section 15); a known one keeps its own.
+        It never falls below its own last one, as in FRR: a remote VTEP that remembers that one would ignore a lower one.
         """
         if station.fixed:
             return 0
@@ -339,28 +278,23 @@ class Rib:
     def _fold(self, event: Event, now: float, replayed: bool) -> None:
         match event:
             case Announced(peer=address, routes=routes):
-                self._announce(self._talking(address, now), routes, now)
+                self._announce(self._peer_with_session(address, now), routes, now)
             case Withdrawn(peer=address, keys=keys):
-                self._withdraw(self._talking(address, now), keys, now)
+                self._withdraw(self._peer_with_session(address, now), keys, now)
             case SessionOpened(peer=address):
                 self._open(self._peer(address), now, replayed)
             case SessionClosed():
                 self._close(self._peer(event.peer), event, now)
             case PeerOpened(peer=address):
-                peer = self._peer(address)
-                peer.abilities = event
-                peer.told_at = now
+                self._peer(address).learn_abilities(event, now)
             case EndOfRib(peer=address):
-                self._end_table(self._talking(address, now))
+                self._end_table(self._peer_with_session(address, now))
             case RefreshEnded(peer=address):
-                peer = self._talking(address, now)
-                # Without its beginning it is the end of one that was asked for before us, of which we heard a part.
-                if peer.began:
+                peer = self._peer_with_session(address, now)
+                if peer.end_marker():
                     self._end_refresh(peer)
             case RefreshBegan(peer=address):
-                peer = self._talking(address, now)
-                self._begin_refresh(peer, now)
-                peer.began = True
+                self._begin_refresh(self._peer_with_session(address, now), now, marked=True)
             case SpeakerStopped():
                 self.lose_feed(now)
             case Answered(ok=ok):
@@ -368,11 +302,10 @@ class Rib:
             case _:
                 assert_never(event)
 
-    def _announce(self, peer: Peer, routes: Mapping[RouteKey, Route], now: float) -> None:
+    def _announce(self, peer: AdjRibIn, routes: Mapping[RouteKey, Route], now: float) -> None:
         self.counters.announced += len(routes)
-        peer.told_at = now
-        if peer.refresh == "running":
-            peer.refresh_due = now + _patience_s(peer)
+        peer.received_at = now
+        peer.extend_refresh(now)
         fresh, others = peer.fresh, [held for held in (peer.suspect, peer.stale) if held]
         room = self.holds.routes_per_peer - len(peer)
         for key, route in routes.items():
@@ -388,64 +321,58 @@ class Rib:
             part[key] = route
             self.index.put(key, old, route)
 
-    def _withdraw(self, peer: Peer, keys: tuple[RouteKey, ...], now: float) -> None:
+    def _withdraw(self, peer: AdjRibIn, keys: tuple[RouteKey, ...], now: float) -> None:
         self.counters.withdrawn += len(keys)
-        if peer.refresh == "running":
-            peer.refresh_due = now + _patience_s(peer)
+        peer.extend_refresh(now)
         for key in keys:
             old = peer.fresh.pop(key, None) or peer.suspect.pop(key, None) or peer.stale.pop(key, None)
             if old is not None:
                 self.index.put(key, old, None)
             elif peer.limited:
-                peer.limited -= 1  # most likely one that was refused: which ones these were is not kept
+                peer.limited -= 1  # most likely a refused route: we do not keep which routes were refused
             else:
                 self.counters.unknown_withdraws += 1
         self._want_refused(peer)
 
-    def _want_refused(self, peer: Peer) -> None:
-        """Ask for what was refused once it would fit, or a good part of it would."""
+    def _want_refused(self, peer: AdjRibIn) -> None:
+        """Request a refresh once the refused routes would fit, or a good part of them."""
         most = self.holds.routes_per_peer
-        if peer.limited and most - len(peer) >= min(peer.limited, max(1, most // ROOM_WORTH_ASKING)):
-            peer.refresh_wanted |= self._asks and _can_refresh(peer)
+        enough = min(peer.limited, max(1, most // ROOM_WORTH_ASKING))
+        if peer.limited and most - len(peer) >= enough and self._asks and peer.can_refresh:
+            peer.want_refresh()
 
-    def _talking(self, address: Ip, now: float) -> Peer:
-        """Whoever sends routes has a session, even when the line that said so was lost."""
+    def _peer_with_session(self, address: Ip, now: float) -> AdjRibIn:
+        """Return a peer that sent something. It has a session, even if the line that reported its start was lost."""
         peer = self._peer(address)
-        if not peer.up:
-            peer.up = True
-            peer.reason = ""
-            peer.opened_at = now
+        if peer.take_message(now):
             self._expect_answer(peer, now)
         return peer
 
-    def _open(self, peer: Peer, now: float, replayed: bool) -> None:
-        """Wait for the End-of-RIB of a new session; what is left of an older one is stale until then (RFC 4724 4.2).
+    def _open(self, peer: AdjRibIn, now: float, replayed: bool) -> None:
+        """Start a session: what is left of an older one is stale until End-of-RIB (RFC 4724 section 4.2).
 
-        A peer without graceful restart owes no End-of-RIB (RFC 4724 4): the end of a refresh serves instead, as it
-        does where the opening is replayed and the End-of-RIB may have gone by.
+        A replayed line may be about a session that we know, and then it is no news. If we do not know the session, we have
+        missed lines of it.
         """
         if replayed and peer.up:
-            peer.refresh_wanted = True
+            peer.want_refresh()
             return
         self._make_stale(peer)
-        self._stop_refresh(peer)
-        peer.up = True
-        peer.ended = False
-        peer.reason = ""
+        peer.open(now, replayed=replayed)
         peer.limited = 0
-        peer.opened_at = now
-        peer.refresh_wanted = replayed or (peer.abilities is not None and peer.abilities.restart_s is None)
-        peer.torn = replayed and self._asks and _can_refresh(peer)
-        peer.deadline = now + self.holds.initial_s if peer.stale else None
+        peer.stale_deadline = now + self.holds.initial_s if peer.stale else None
         if replayed:
+            if self._asks and peer.can_refresh:
+                peer.lose_line()
             self._expect_answer(peer, now)
 
-    def _expect_answer(self, peer: Peer, now: float) -> None:
-        """Everybody was asked a moment ago, and so was this peer, though we did not know that it is there."""
+    def _expect_answer(self, peer: AdjRibIn, now: float) -> None:
+        """Note that the last request to every peer went to this one as well, though we did not know of it then."""
         if now < self._answers_until and not self._ask_everyone:
             self._ask(peer, now)
 
-    def _close(self, peer: Peer, event: SessionClosed, now: float) -> None:
+    def _close(self, peer: AdjRibIn, event: SessionClosed, now: float) -> None:
+        """End a session and hold its routes as long as they may be held. A try that never became a session changes nothing."""
         peer.reason = event.reason
         if not peer.up:
             return
@@ -453,87 +380,72 @@ class Rib:
             self._lose_speaker(peer)
             self._restart_waiting(now)
             return
-        peer.up = False
-        self._stop_refresh(peer)
-        self._drop_stale(peer)  # the session before this one did not come back in time either (RFC 4724 4.2)
+        self._restore_suspect(peer)
+        peer.close()
+        self._drop_stale(peer)  # the session before this one did not come back in time either (RFC 4724 section 4.2)
         self._make_stale(peer)
-        peer.deadline = now + self._hold_s(peer, event)
-        if peer.deadline <= now:
+        peer.stale_deadline = now + peer.hold_s(self.holds, event)
+        if peer.stale_deadline <= now:
             self._drop_stale(peer)
 
-    def _end_table(self, peer: Peer) -> None:
-        """The peer has told everything: what it left out is gone, unless it is we who missed it.
+    def _lose_speaker(self, peer: AdjRibIn) -> None:
+        """Hold the routes as stale until End-of-RIB, or until the deadline of the whole picture."""
+        self._restore_suspect(peer)
+        self._make_stale(peer)
+        peer.lose_feed()
 
-        A refresh that began meanwhile does so because of a lost line, so its own end decides.
+    def _end_table(self, peer: AdjRibIn) -> None:
+        """Take End-of-RIB: the peer has sent its table, so what is still stale is gone, unless we missed lines of it.
+
+        A refresh that is under way was requested because of a lost line, so its own end decides.
         """
-        if not peer.torn and peer.refresh != "running":
-            peer.ended = True
+        if not peer.has_gap and not peer.is_refreshing:
+            peer.complete_table()
             self._drop_stale(peer)
 
-    def _begin_refresh(self, peer: Peer, now: float) -> None:
-        """Doubt every route until it comes again (RFC 7313 4); they stay as good as they were meanwhile."""
+    # A refresh
+
+    def _ask(self, peer: AdjRibIn, now: float) -> None:
+        if peer.marks_refreshes:
+            peer.request_refresh(now)
+        else:
+            self._begin_refresh(peer, now, marked=False)
+
+    def _begin_refresh(self, peer: AdjRibIn, now: float, *, marked: bool) -> None:
+        """Make every route suspect until it comes again (RFC 7313 section 4). Meanwhile it is as good as before."""
         peer.suspect = _merged(peer.suspect, peer.fresh)
         peer.fresh = ShardedDict()
-        peer.began = False
         peer.limited = 0
-        peer.refresh = "running"
-        peer.refresh_wanted = False
-        peer.torn = False
-        peer.refresh_due = now + REFRESH_WAIT_S
+        peer.begin_refresh(now, marked=marked)
 
-    def _end_refresh(self, peer: Peer) -> None:
-        """What did not come again is gone, unless a line of the refresh was lost: then the next one decides."""
-        peer.began = False
-        peer.refresh = ""
-        peer.refresh_due = None
-        if not peer.torn:
-            peer.ended = True
+    def _expire_refresh(self, peer: AdjRibIn) -> None:
+        """Take silence as the end if the peer marks none. A marked end that did not come is requested again."""
+        peer.expire_refresh()
+        if peer.marks_refreshes:
+            peer.want_refresh()
+        elif peer.abilities is None and not peer.fresh:
+            # We do not know whether this peer can refresh at all, so its silence says nothing about its routes.
+            self._restore_suspect(peer)
+            peer.stop_refresh()
+        else:
+            self._end_refresh(peer)
+
+    def _end_refresh(self, peer: AdjRibIn) -> None:
+        """Remove what did not come again, unless a line of the refresh was lost: then the next refresh decides."""
+        if not peer.has_gap:
+            peer.complete_table()
             self.index.leave(peer.address, peer.suspect)
             peer.suspect = ShardedDict()
             self._drop_stale(peer)
 
-    def _ask(self, peer: Peer, now: float) -> None:
-        peer.asked_at = now
-        if _marks_refreshes(peer):
-            peer.refresh = "asked"
-            peer.refresh_wanted = False
-            peer.refresh_due = now + REFRESH_WAIT_S
-        else:
-            self._begin_refresh(peer, now)
+    # Stale and suspect routes
 
-    # What time does
-
-    def _run_out(self, peer: Peer) -> None:
-        """Quiet is an end where none is marked. A marked one that did not come is asked for again instead."""
-        if _marks_refreshes(peer):
-            peer.refresh = ""
-            peer.refresh_due = None
-            peer.refresh_wanted = True
-        elif peer.abilities is None and not peer.fresh:
-            # Nobody knows whether it can refresh at all, so its silence says nothing about its routes.
-            self._stop_refresh(peer)
-        else:
-            self._end_refresh(peer)
-
-    def _stop_refresh(self, peer: Peer) -> None:
+    def _restore_suspect(self, peer: AdjRibIn) -> None:
         """Leave the routes as if no refresh had begun."""
-        peer.began = False
         peer.fresh = _merged(peer.suspect, peer.fresh)
         peer.suspect = ShardedDict()
-        peer.refresh = ""
-        peer.refresh_due = None
-        peer.refresh_wanted = False
-        peer.torn = False
 
-    def _hold_s(self, peer: Peer, event: SessionClosed) -> float:
-        """Graceful restart keeps routes only of a lost connection and a family the peer named (RFC 4724 4, 4.2)."""
-        able = peer.abilities
-        restart_s = able.restart_s if able and able.keeps_forwarding and event.lost else None
-        return max(self.holds.peer_down_s, restart_s or 0.0)
-
-    # Doubt
-
-    def _make_stale(self, peer: Peer) -> None:
+    def _make_stale(self, peer: AdjRibIn) -> None:
         for routes in (peer.suspect, peer.fresh):
             self.index.mark_suspect(routes)
             peer.stale = _merged(peer.stale, routes)
@@ -541,20 +453,12 @@ class Rib:
         peer.suspect = ShardedDict()
         peer.has_stale = bool(peer.stale)
 
-    def _drop_stale(self, peer: Peer) -> None:
+    def _drop_stale(self, peer: AdjRibIn) -> None:
         self.index.leave(peer.address, peer.stale)
         peer.stale = ShardedDict()
         peer.has_stale = False
-        peer.deadline = None
+        peer.stale_deadline = None
         self._want_refused(peer)
-
-    def _lose_speaker(self, peer: Peer) -> None:
-        """Stale until End-of-RIB, or until the deadline for the whole picture decides."""
-        self._stop_refresh(peer)
-        self._make_stale(peer)
-        peer.up = False
-        peer.ended = False
-        peer.deadline = None
 
     # Completeness
 
@@ -564,7 +468,7 @@ class Rib:
         self._deadline_passed = False
 
     def _judge_completeness(self, now: float) -> None:
-        """Once complete, it stays so until ExaBGP goes: a peer that goes down has told us that its routes are gone."""
+        """Complete the picture if it is. It stays complete until ExaBGP goes: a peer that goes down is no reason to wait again."""
         if self.complete:
             return
         waiting = self._waiting_for()
@@ -576,13 +480,13 @@ class Rib:
             self.why = f"waiting for End-of-RIB from {_names(waiting)}"
 
     def _completed(self, why: str, now: float) -> None:
-        """Wait no longer than this for a peer that was left behind; one that is up keeps what it said."""
+        """Set a deadline for the stale routes of each peer that has not come back."""
         self.complete = True
         self.why = why
         for peer in self.peers.values():
-            if peer.stale and peer.deadline is None and peer.refresh != "running":
-                peer.deadline = self.incomplete_since + self.holds.initial_s
-                if peer.deadline <= now:
+            if peer.stale and peer.stale_deadline is None and not peer.is_refreshing:
+                peer.stale_deadline = self.incomplete_since + self.holds.initial_s
+                if peer.stale_deadline <= now:
                     self._drop_stale(peer)
 
     def _waiting_for(self) -> list[Ip]:
@@ -594,67 +498,30 @@ class Rib:
             return any(peer.ended for peer in self.peers.values())
         return self.holds.on_deadline == "complete"
 
-    # Continuity
+    # Lost lines
 
     def _count(self, address: Ip, counter: int, replayed: bool) -> None:
         peer = self._peer(address)
         if replayed:
             return
         if peer.counter is not None and counter != peer.counter + 1:
-            self._tear(peer)
+            self._lose_line(peer)
         peer.counter = counter
 
-    def _tear(self, peer: Peer) -> None:
+    def _lose_line(self, peer: AdjRibIn) -> None:
         self.counters.gaps += 1
-        if self._asks and _can_refresh(peer):
-            peer.torn = True
-            peer.refresh_wanted = True
+        if self._asks and peer.can_refresh:
+            peer.lose_line()
 
-    def _peer(self, address: Ip) -> Peer:
+    def _peer(self, address: Ip) -> AdjRibIn:
         peer = self.peers.get(address)
         if peer is None:
-            peer = self.peers[address] = Peer(address)
+            peer = self.peers[address] = AdjRibIn(address)
         return peer
 
 
-def _marks_refreshes(peer: Peer) -> bool:
-    return peer.abilities is not None and peer.abilities.enhanced_refresh
-
-
-def _wants_refresh(peer: Peer) -> bool:
-    return peer.refresh_wanted and peer.up and not peer.refresh and _can_refresh(peer)
-
-
-def _can_refresh(peer: Peer) -> bool:
-    return peer.abilities is None or peer.abilities.refresh or peer.abilities.enhanced_refresh
-
-
-def _stale_until(peer: Peer) -> float | None:
-    """A refresh under way may still bring what is stale."""
-    if peer.deadline is None or peer.refresh_due is None:
-        return peer.deadline
-    return max(peer.deadline, peer.refresh_due)
-
-
-def _overdue(peer: Peer) -> float | None:
-    """Return when an End-of-RIB is so late that none will come, as where our ExaBGP offered no graceful restart."""
-    waits = peer.up and not peer.ended and not peer.refresh and not peer.refresh_wanted
-    if not waits or peer.opened_at is None or peer.abilities is None or not _can_refresh(peer):
-        return None
-    return max(peer.opened_at, peer.told_at) + REFRESH_WAIT_S
-
-
-def _patience_s(peer: Peer) -> float:
-    return REFRESH_WAIT_S if _marks_refreshes(peer) else QUIET_S
-
-
-def _again(asked_at: float | None) -> float:
-    """Return when to ask again."""
-    return -inf if asked_at is None else asked_at + ASK_AGAIN_S
-
-
 def _merged(older: ShardedDict[RouteKey, Route], newer: ShardedDict[RouteKey, Route]) -> ShardedDict[RouteKey, Route]:
-    """Return both as one; a key is in one of them only. The usual case costs nothing."""
+    """Return both as one; a key is in only one of them. It costs nothing if the older one is empty, as it usually is."""
     if not older:
         return newer
     for part, more in zip(older.parts, newer.parts, strict=True):

@@ -343,7 +343,7 @@ class Observer:
                     routes=len(peer),
                     stale=len(peer.stale),
                     limited=peer.limited,
-                    refresh=peer.refresh,
+                    refresh=peer.refresh.shown,
                     reason=peer.reason,
                     opened=peer.opened_at,
                 )

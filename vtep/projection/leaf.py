@@ -18,7 +18,8 @@ from vtep.config.model import Config
 from vtep.errors import StreamError
 from vtep.evpn.event import Answered, Received
 from vtep.evpn.index import WORK_OF_RIVALS, Changed
-from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.peer import Holds
+from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.json import decode
 from vtep.intent import NOTHING, Intent, RowKey

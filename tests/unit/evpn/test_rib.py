@@ -10,7 +10,8 @@ import pytest
 from tests.lab import wire
 from tests.lab.lines import Lines
 from vtep.addr import Esi, Ip, Mac, Vni
-from vtep.evpn.rib import ASK_AGAIN_S, EVERYONE, QUIET_S, REFRESH_WAIT_S, Holds, Rib
+from vtep.evpn.peer import ASK_AGAIN_S, QUIET_S, REFRESH_WAIT_S, Holds, Refresh
+from vtep.evpn.rib import EVERYONE, Rib
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.json import decode
 
@@ -680,7 +681,7 @@ def test_an_end_of_rib_after_a_gap_ends_nothing_and_loses_no_refresh() -> None:
 
     feed.end(A)
 
-    assert (feed.macs(), feed.rib.complete, feed.peer(A).refresh) == ([ONE], False, "asked")
+    assert (feed.macs(), feed.rib.complete, feed.peer(A).refresh) == ([ONE], False, Refresh.REQUESTED)
     feed.begin(A)
     feed.tell(A, TWO)
     feed.finish(A)
@@ -878,7 +879,7 @@ def test_a_session_that_is_lost_during_a_refresh_leaves_all_its_routes_stale() -
 
     feed.down(A)
 
-    assert (feed.stale(), feed.peer(A).refresh) == ([ONE, TWO], "")
+    assert (feed.stale(), feed.peer(A).refresh) == ([ONE, TWO], Refresh.IDLE)
 
 
 def test_replayed_states_prove_no_gap() -> None:

@@ -8,7 +8,8 @@ from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.rib import Holds, Rib
+from vtep.evpn.peer import Holds
+from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
 from vtep.intent import Moves, all_outcomes, in_words
 from vtep.projection.fast import judge_plain, rank
