@@ -67,7 +67,7 @@ def fetch(daemon: Ours, macs: int) -> tuple[float, int]:
     token = ""
     start = time.monotonic()
     with grpc.insecure_channel(f"unix:{daemon.leaf.path('/run/vtep/vtep.sock')}") as channel:
-        api = VtepServiceStub(channel)
+        api = VtepServiceStub(channel)  # type: ignore[no-untyped-call]
         while True:
             page = api.ListMacs(pb.ListMacsRequest(page_size=PAGE, page_token=token), timeout=60)
             rows += len(page.macs)

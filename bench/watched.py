@@ -29,7 +29,7 @@ def watch(path: Path) -> None:
         if held_s >= NOTED_S:
             notes.write(json.dumps((held_s, time.thread_time() - cpu, time.monotonic(), _named(handle))) + "\n")
 
-    asyncio.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
 
 
 def _named(handle: Any) -> str:

@@ -89,7 +89,8 @@ class AbusiveClient:
             self._did()
 
     def _stub(self) -> VtepServiceStub:
-        return VtepServiceStub(grpc.aio.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]))
+        channel = grpc.aio.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)])
+        return VtepServiceStub(channel)  # type: ignore[no-untyped-call]
 
 
 async def main(address: str, manner: str) -> None:

@@ -15,7 +15,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Final
@@ -50,7 +50,7 @@ def _small(**buffers: int) -> None:
             yield datagram
 
     Kernel.__init__ = partialmethod(init, **buffers)  # type: ignore[method-assign,assignment]
-    kernel_socket._receive = counted
+    kernel_socket._receive = counted  # type: ignore[assignment]
 
 
 def _refusing(code: int) -> None:
@@ -65,7 +65,7 @@ def _refusing(code: int) -> None:
             refused[index] = Refusal(index, refusal.errno, refusal.text, *done)
         return [refused[index] for index in sorted(refused)]
 
-    Kernel.send = some  # type: ignore[method-assign]
+    Kernel.send = some  # type: ignore[method-assign, assignment]
 
 
 def _torn() -> None:
@@ -79,7 +79,7 @@ def _torn() -> None:
             answers = [*answers, (0, answers[0][1], Answer(0, interrupted=True))]
         return answers, lost
 
-    _Connection.exchange = torn  # type: ignore[method-assign]
+    _Connection.exchange = torn  # type: ignore[method-assign, assignment]
 
 
 def _lacking() -> None:
@@ -91,7 +91,7 @@ def _lacking() -> None:
             rows = [row for row in rows if _chance.randrange(10)] + _chance.sample(rows, len(rows) // 10)
         return rows
 
-    _Connection.dump = some  # type: ignore[method-assign]
+    _Connection.dump = some  # type: ignore[method-assign, assignment]
 
 
 def _midway() -> None:
@@ -109,10 +109,10 @@ def _midway() -> None:
         more, _ = send(kernel, messages[half:], first + half)
         return refused + more, len(messages)
 
-    Kernel._send_portion = cut  # type: ignore[method-assign]
+    Kernel._send_portion = cut  # type: ignore[method-assign, assignment]
 
 
-MISHAPS: Final = {
+MISHAPS: Final[dict[str, Callable[[], None]]] = {
     "answers": partial(_small, request_buffer=SMALL),
     "events": partial(_small, event_buffer=SMALL),
     "torn": _torn,

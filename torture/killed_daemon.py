@@ -46,7 +46,7 @@ def _batch(fate: Fate) -> None:
             _die()
         return send(kernel, messages, first)
 
-    Kernel._send_portion = cut  # type: ignore[method-assign]
+    Kernel._send_portion = cut  # type: ignore[method-assign, assignment]
 
 
 def _ledger(fate: Fate) -> None:
@@ -59,7 +59,7 @@ def _ledger(fate: Fate) -> None:
             _die()
         append(ledger, [data])
 
-    LedgerFile._append = cut  # type: ignore[method-assign]
+    LedgerFile._append = cut  # type: ignore[method-assign, assignment]
 
 
 def _dump(fate: Fate) -> None:
@@ -72,7 +72,7 @@ def _dump(fate: Fate) -> None:
             _die()
         return dump(connection, operation, request, parse)
 
-    _Connection.dump = cut  # type: ignore[method-assign]
+    _Connection.dump = cut  # type: ignore[method-assign, assignment]
 
 
 def _reload(fate: Fate) -> None:
@@ -83,7 +83,7 @@ def _reload(fate: Fate) -> None:
         if fate.has_come():
             _die()
 
-    Leaf.reconfigure = cut  # type: ignore[method-assign]
+    Leaf.reconfigure = cut  # type: ignore[method-assign, assignment]
 
 
 PLACES: Final[dict[str, Callable[[Fate], None]]] = {

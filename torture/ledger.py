@@ -117,7 +117,7 @@ Damage = Callable[[bytes, random.Random], bytes | None]
 
 def _other(name: str) -> Damage:
     def damage(octets: bytes, _: random.Random) -> bytes:
-        header, _, body = octets.partition(b"\n")
+        header, _newline, body = octets.partition(b"\n")
         return json.dumps(json.loads(header) | {name: "another"}).encode() + b"\n" + body
 
     return damage

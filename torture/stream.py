@@ -59,7 +59,7 @@ def torture(events: int, drops: int, seed: int) -> Iterator[Tally]:
 def _dropping(drops: int, seed: int) -> Tally:
     """Drop a real session under ExaBGP every second, or as soon as it is there again."""
 
-    def drop(one: Leaf, _: str) -> float:
+    def drop(one: Leaf, _fault: str) -> float:
         for _ in range(drops):
             one.churn()
             one.speaker.wait_established(deadline_s=RECONNECT_S_MAX)
