@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
 
         return commands.main(words)
     except ConfigError as error:
-        for problem in error.problems:
-            _say(f"{error.source}: {problem}")
+        for text in error.texts:
+            _say(text)
         return 2
     except UnreachableError as error:
         _say(str(error))

@@ -1,7 +1,7 @@
 """Everything this program raises on purpose, by who must act.
 
     VtepError
-    ├── ConfigError       the operator, before the start: every problem with its place
+    ├── ConfigError       the operator, before the start: every problem with its line and path
     ├── StreamError       the peer or ExaBGP: count it, keep the line, go on
     │   └── RouteError      one NLRI or attribute cannot be represented; the rest of its line is fine
     ├── KernelError       the kernel refused: operation, errno, message and row
@@ -27,6 +27,8 @@ class Problem:
     path: str
     what: str
     hint: str = ""
+    line: int = 0
+    """0: no single line of the file is wrong."""
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.what}" if self.path else self.what
@@ -39,7 +41,12 @@ class ConfigError(VtepError):
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         self.source = source
         self.problems = problems
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        super().__init__("\n".join(self.texts))
+
+    @property
+    def texts(self) -> list[str]:
+        """Return a text for each problem, which begins with `FILE:LINE: `."""
+        return [f"{self.source}:{found.line or ''}".rstrip(":") + f": {found}" for found in self.problems]
 
 
 class StreamError(VtepError):

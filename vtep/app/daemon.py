@@ -151,8 +151,8 @@ class Daemon:
         try:
             config = configuration.read(self._path)
         except ConfigError as error:
-            for problem in error.problems:
-                logs.event(log, logging.ERROR, "reload refused", problem=problem)
+            for text in error.texts:
+                logs.event(log, logging.ERROR, "reload refused", problem=text)
             self.observer.reload_ok = False
             self.observer.record(HistoryEntry("reload", reason="refused", text=str(error)))
             return

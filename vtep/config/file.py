@@ -1,4 +1,4 @@
-"""The configuration file: from TOML text to one `Config`, or every problem with its path.
+"""The configuration file: from TOML text to one `Config`, or every problem with its line and path.
 
 Knows the file's own shape, which is in the `…Table` structs: their field names are the keys that a person types, and their
 defaults are what a missing key means. Takes nothing from the environment and looks at no device.
@@ -9,6 +9,7 @@ and looks at what belongs together. Only a file without any problem becomes a `C
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from vtep.addr import VNI_MAX, Ip, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import bgp as bgp_section
 from vtep.config.bgp import BgpConfig, BgpTable, derived_rd, derived_target
+from vtep.config.lines import line_of, lines_of
 from vtep.config.model import (
     ApiConfig,
     Config,
@@ -64,12 +66,16 @@ def parse(text: str, source: str = "configuration") -> Config:
     try:
         tables = msgspec.toml.decode(text)
     except msgspec.DecodeError as error:
-        raise ConfigError(source, (Problem("", f"not valid TOML: {error}"),)) from None
+        where = re.search(r"at line (\d+)", str(error))
+        problem = Problem("", f"not valid TOML: {error}", line=int(where[1]) if where else 0)
+        raise ConfigError(source, (problem,)) from None
     problems = Problems()
     file = check(_File, tables, "", problems)
     config = _build(file, problems)
     if problems.found:
-        raise ConfigError(source, tuple(sorted(problems.found, key=lambda problem: _natural(problem.path))))
+        lines = lines_of(text)
+        found = [replace(problem, line=line_of(problem.path, lines)) for problem in problems.found]
+        raise ConfigError(source, tuple(sorted(found, key=lambda problem: _natural(problem.path))))
     return config
 
 

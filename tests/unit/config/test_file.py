@@ -410,14 +410,26 @@ def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) 
         read(tmp_path / "latin")
 
 
-def test_a_file_is_named_in_front_of_each_of_its_problems(tmp_path: Path) -> None:
+def test_file_and_line_are_in_front_of_each_problem(tmp_path: Path) -> None:
     path = tmp_path / "leaf.toml"
-    path.write_text("a = 1\nb = 2\n")
+    path.write_text("a = 1\n[node]\non_stop = 'x'\n[[vni]]\nvni = 7\nimport_rt = ['1:1']\n")
 
     with pytest.raises(ConfigError) as raised:
         read(path)
 
-    assert [line.split(": ")[:2] for line in str(raised.value).splitlines()] == [[str(path), "a"], [str(path), "b"]]
+    assert [line.split(": ")[:2] for line in str(raised.value).splitlines()] == [
+        [f"{path}:1", "a"],
+        [f"{path}:3", "node.on_stop"],
+        [f"{path}:4", "vni[0].vtep"],
+    ]
+
+
+def test_the_line_of_what_is_not_toml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "leaf.toml"
+    path.write_text("[node]\non_stop = \n")
+
+    with pytest.raises(ConfigError, match=r"leaf\.toml:2: not valid TOML: "):
+        read(path)
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
