@@ -1,7 +1,13 @@
-"""The waist: which rows this leaf should have, in overlay words, as one immutable value.
+"""The waist: all rows that this leaf should have, in the words of the overlay, as one immutable value.
 
-Everything above says what BGP means; everything below says what the kernel needs; both know only this. Knows no route,
-no peer session and no kernel. `Intent.macs` is the RemoteMacTable: one row for a (VNI, MAC), iterated in that order.
+The parts before this one (`evpn`, `projection`) decide what BGP means; the parts after it (`reconcile`, `linux`, `local`)
+decide what the kernel and ExaBGP need for it. Both sides know only this module. It knows no peer session and no device.
+
+Each kind of row has a table, and beside the table the keys that changed since the intent before: a hint for a reader that
+applied that one. `Intent.macs` is the RemoteMacTable, with one row for a (VNI, MAC), iterated in that order. `Intent.own` has
+what this leaf advertises. A MAC is in one of the two, never in both.
+
+A row is a decision, and `Intent.judged` has the verdicts behind it: one for each route and each station of ours.
 """
 
 from typing import Final, TypeAlias
@@ -13,7 +19,7 @@ from vtep.store.table import Table
 
 RowKey: TypeAlias = tuple[Vni, Mac]
 FloodKey: TypeAlias = tuple[Vni, Ip, Vni]
-"""The last one is the VNI that the frames bear, which is the first one's unless the VTEP asked for another."""
+"""Our VNI, the VTEP, and the VNI in the frames, which is ours unless the VTEP asked for another."""
 HostKey: TypeAlias = tuple[Vni, Ip]
 OwnKey: TypeAlias = tuple[Vni, Mac, Ip | None]
 
@@ -23,14 +29,14 @@ class Direct(Struct, frozen=True, gc=False):
 
     vtep: Ip
     vni: Vni | None = None
-    """The encapsulation's VNI where it is not the table's own (downstream VNI)."""
+    """The VNI in the frames, if it is not the table's own (downstream VNI)."""
 
 
 Via: TypeAlias = Direct  # a nexthop group will be the other one
 
 
 class RemoteMac(Struct, frozen=True, gc=False):
-    """This MAC of this VNI is behind that VTEP, and why."""
+    """This MAC of this VNI is behind that VTEP, for this reason."""
 
     vni: Vni
     mac: Mac
@@ -38,17 +44,17 @@ class RemoteMac(Struct, frozen=True, gc=False):
     reason: str
     seq: int
     sticky: bool
-    """Sticky or a default gateway: it may not be taken from its place by a sequence."""
+    """Sticky or a default gateway: a higher sequence elsewhere does not move it."""
     stale: bool
     peer: Ip
     rd: RouteDistinguisher
     segment: Esi | None = None
-    """The Ethernet segment it is on; then it moves only when it leaves the segment."""
+    """The Ethernet segment that it is on; then it moves only when it leaves the segment."""
     notes: tuple[str, ...] = ()
 
     @property
     def location(self) -> bytes:
-        """Where it is, as far as moving is concerned."""
+        """Return what must change for the MAC to have moved: the segment, or the VTEP."""
         return self.segment or self.via.vtep
 
     @property
@@ -57,7 +63,7 @@ class RemoteMac(Struct, frozen=True, gc=False):
 
 
 class Flood(Struct, frozen=True, gc=False):
-    """Broadcasts of this VNI go to that VTEP as well."""
+    """Broadcast, unknown unicast and multicast of this VNI go to that VTEP as well."""
 
     vni: Vni
     via: Via
@@ -71,7 +77,7 @@ class Flood(Struct, frozen=True, gc=False):
 
 
 class RefusedFlood(Struct, frozen=True, gc=False):
-    """A route that asked for floods and gets none."""
+    """A Type-3 route that gives no flood row."""
 
     vni: Vni
     """The local VNI that it concerned, or 0."""
@@ -98,7 +104,7 @@ class Host(Struct, frozen=True, gc=False):
 
 
 class OwnMac(Struct, frozen=True, gc=False):
-    """This MAC of this VNI, and this host address where there is one, is behind us: our peers are told so."""
+    """This MAC of this VNI, with this host address if there is one, is behind this leaf and is advertised."""
 
     vni: Vni
     mac: Mac
@@ -113,7 +119,7 @@ class OwnMac(Struct, frozen=True, gc=False):
 
 
 class Rival(Struct, frozen=True, gc=False):
-    """A VTEP that stood for election and was not elected."""
+    """A VTEP that was a candidate for designated forwarder and lost."""
 
     vtep: Ip
     reason: str
@@ -121,13 +127,13 @@ class Rival(Struct, frozen=True, gc=False):
 
 
 class Forwarder(Struct, frozen=True, gc=False):
-    """That VTEP sends this VNI's broadcasts into this Ethernet segment of ours, and no other does."""
+    """Only that VTEP sends the broadcasts of this VNI into this Ethernet segment of ours."""
 
     segment: Esi
     vni: Vni
     vtep: Ip
     ours: bool
-    """It is this leaf."""
+    """The forwarder is this leaf."""
     reason: str
     rivals: tuple[Rival, ...] = ()
     notes: tuple[str, ...] = ()
@@ -138,7 +144,7 @@ class Forwarder(Struct, frozen=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One route that was judged for a MAC, or the station that was heard here, with what became of it."""
+    """One route of a MAC, or our own station with that MAC, with its verdict."""
 
     vni: Vni
     """The local VNI whose import it concerned, or the route's own where none matched."""
@@ -147,7 +153,7 @@ class Candidate(Struct, frozen=True, gc=False):
     verdict: str
     """won, lost or refused."""
     reason: str
-    """Why: a winner's reason, the rule by which it lost, or the refusal."""
+    """Why it won, the rule by which it lost, or why it was refused."""
     seq: int
     sticky: bool
     stale: bool
@@ -158,41 +164,41 @@ class Candidate(Struct, frozen=True, gc=False):
     label: int
     notes: tuple[str, ...] = ()
     port: str = ""
-    """Where it was heard, if it is no route but a station of ours."""
+    """The bridge port of our station; empty for a route."""
 
 
 Outcome: TypeAlias = RemoteMac | Candidate
-"""What is told of one route: a row stands for the winner's, where it says all there is to say about it."""
+"""The verdict of one route. A row stands for the winner's candidate, if it says everything that the candidate would."""
 Verdicts: TypeAlias = RemoteMac | tuple[Outcome, ...]
-"""What is told of one MAC; the row by itself where there is no more."""
+"""The verdicts of one MAC; the row itself if that is the only one."""
 
 
 class Alert(Struct, frozen=True, order=True):
-    """Something about a MAC that a person should know."""
+    """Something about a MAC that an operator should know."""
 
     kind: str
     vtep: Ip | None = None
-    """Who gives rise to it, where that is one VTEP."""
+    """The VTEP that causes it, if it is one VTEP."""
 
 
 class Moves(Struct, frozen=True, gc=False):
-    """Where a MAC was last, and when it moved lately: the memory of duplicate detection (RFC 7432 15.1)."""
+    """Where a MAC was last, and when it moved within the window: the memory of duplicate detection (RFC 7432 15.1)."""
 
     location: bytes
     times: tuple[float, ...] = ()
     duplicate_since: float | None = None
     frozen: Direct | None = None
-    """Where the row stays until it is cleared, recovers, or the MAC is gone."""
+    """Where the MAC stays until an operator clears it, its time is over, or no route offers it there."""
 
 
 class Intent(Struct, frozen=True):
     """What this leaf should have, as of one moment."""
 
     generation: int = 0
-    """Grows when the meaning changed: a row came, went or points elsewhere, what we tell our peers changed, a segment has
-    another forwarder, or the picture became complete or ceased to be."""
+    """Grows when the meaning changed: a row came, went or points elsewhere; what we advertise changed; a segment has another
+    forwarder; or the picture became complete or incomplete."""
     complete: bool = False
-    """Every peer has told all it has, or the time to wait for it is over: what is not here may be deleted."""
+    """Every expected peer has sent all it has, or the time to wait is over: what has no row here may be deleted."""
     why: str = "no peer has told its routes yet"
     macs: Table[RowKey, RemoteMac] = Table()
     judged: Table[Mac, Verdicts] = Table()
@@ -200,65 +206,64 @@ class Intent(Struct, frozen=True):
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
     moves: Table[RowKey, Moves] = Table()
     limited: Table[Vni, Table[Mac, bool]] = Table()
-    """MACs that would have a row if their VNI had room."""
+    """MACs that have no row only because their VNI is full."""
     rows_of_vni: Table[Vni, int] = Table()
     floods: Table[Ip, tuple[Flood, ...]] = Table()
-    """By VTEP; at most one for a VNI."""
+    """By endpoint; at most one for a VNI."""
     refused_floods: Table[Ip, tuple[RefusedFlood, ...]] = Table()
     hosts: Table[Ip, tuple[Host, ...]] = Table()
     """By host address; at most one for a VNI."""
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
     own: Table[OwnKey, OwnMac] = Table()
-    """What is here and not behind the tunnel; a MAC's host addresses each have a row of their own beside the MAC's. Has no
-    order, since no address comes before or after none."""
+    """What this leaf advertises: one entry for a MAC, and one more for each of its host addresses. It has no order, because a
+    key without an address cannot be compared with one that has an address."""
     own_hosts: Table[RowKey, frozenset[Ip]] = Table()
     """The host addresses of each MAC in `own`."""
     announcing: frozenset[Vni] = frozenset()
-    """VNIs that tell their peers anything: of these we want the floods as well."""
+    """VNIs in which this leaf advertises its stations: for these it advertises a Type-3 route as well."""
     touched: tuple[RowKey, ...] = ()
-    """Where a row came, went or changed in any way since the intent before, or a station lost to it: a hint for who applied
-    that one."""
+    """MACs whose row came, went or changed in any way since the intent before, or to which a station of ours has just lost."""
     touched_floods: tuple[FloodKey, ...] = ()
     touched_hosts: tuple[HostKey, ...] = ()
     own_touched: tuple[OwnKey, ...] = ()
     lost: tuple[RowKey, ...] = ()
-    """Stations that a better route beat just now."""
+    """Stations of ours that have just lost to a better route."""
     unverified: tuple[RowKey, ...] = ()
-    """Stations that were lost, and whose winner left: nobody knows whether they are still here."""
+    """Stations of ours that lost to a route which is now gone: the bridge must be read again to see whether they are here."""
     due: float | None = None
-    """When time alone changes something: a frozen MAC recovers, a window ends."""
+    """When time alone changes something next: a frozen MAC is freed, or a window ends."""
 
 
 NOTHING: Final = Intent()
 
 
-def all_outcomes(story: Verdicts | tuple[()]) -> tuple[Outcome, ...]:
-    """Return what is told, one by one."""
-    return (story,) if isinstance(story, RemoteMac) else story
+def all_outcomes(verdicts: Verdicts | tuple[()]) -> tuple[Outcome, ...]:
+    """Return the verdicts as a tuple."""
+    return (verdicts,) if isinstance(verdicts, RemoteMac) else verdicts
 
 
 def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
-    """Return everything that was judged for a MAC."""
-    return tuple(in_words(told) for told in all_outcomes(intent.judged.get(mac, ())))
+    """Return every candidate of a MAC."""
+    return tuple(in_words(outcome) for outcome in all_outcomes(intent.judged.get(mac, ())))
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
-    """Return the (VNI, MAC) pairs for which something was judged."""
-    return {(told.vni, mac) for told in all_outcomes(intent.judged.get(mac, ()))}
+    """Return the (VNI, MAC) pairs for which this MAC has candidates."""
+    return {(outcome.vni, mac) for outcome in all_outcomes(intent.judged.get(mac, ()))}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
-    """Tell whether a station was heard here and lost to the row."""
+    """Return whether there is a station of ours with this key that lost to the row."""
     vni, mac = key
     return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
 
 
-def in_words(told: Outcome) -> Candidate:
-    """Return the candidate; one that a row stands for had no host address and no segment."""
-    if isinstance(told, Candidate):
-        return told
-    row = told
+def in_words(outcome: Outcome) -> Candidate:
+    """Return the candidate; a row stands only for one without a host address and a segment."""
+    if isinstance(outcome, Candidate):
+        return outcome
+    row = outcome
     return Candidate(
         vni=row.vni,
         mac=row.mac,

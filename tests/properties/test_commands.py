@@ -59,7 +59,7 @@ commands = st.one_of(
 
 
 @given(commands)
-def test_a_command_that_was_spelled_is_read_as_the_same(command):
+def test_a_written_command_is_read_as_the_same(command):
     line = spell(command)
 
     assert parse(line) == command
@@ -68,7 +68,7 @@ def test_a_command_that_was_spelled_is_read_as_the_same(command):
 
 
 @given(commands, st.data())
-def test_a_damaged_line_is_read_or_refused_and_nothing_else(command, data):
+def test_a_damaged_line_is_read_or_refused(command, data):
     words = spell(command).split()
     at = data.draw(st.integers(0, len(words) - 1))
     words[at] = data.draw(st.text(printable, max_size=8))

@@ -56,21 +56,21 @@ octets = st.binary(max_size=80)
 
 @given(st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
-def test_arbitrary_octets_are_understood_or_refused(line):
+def test_arbitrary_octets_are_decoded_or_refused(line):
     receive(line)
     receive(b"{" + line)
 
 
 @given(values)
 @settings(max_examples=500, deadline=None)
-def test_arbitrary_json_is_understood_or_refused(value):
+def test_arbitrary_json_is_decoded_or_refused(value):
     receive(json.dumps(value).encode())
     receive(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 @given(st.sampled_from(LINES), st.data())
 @settings(max_examples=600, deadline=None)
-def test_a_damaged_real_line_is_understood_or_refused(line, data):
+def test_a_damaged_real_line_is_decoded_or_refused(line, data):
     damaged = bytearray(line)
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(damaged)))
@@ -82,7 +82,7 @@ def test_a_damaged_real_line_is_understood_or_refused(line, data):
 
 @given(st.sampled_from([line for line in LINES if line.startswith(b"{")]), st.data())
 @settings(max_examples=600, deadline=None)
-def test_a_real_line_with_a_strange_field_is_understood_or_refused(line, data):
+def test_a_real_line_with_a_strange_field_is_decoded_or_refused(line, data):
     tree = _tree(line)
     places = list(_places(tree))
     for parent, key in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
@@ -93,7 +93,7 @@ def test_a_real_line_with_a_strange_field_is_understood_or_refused(line, data):
 
 @given(st.lists(octets | st.builds(lambda code, value: bytes((code, len(value))) + value, st.integers(0, 12), octets)))
 @settings(max_examples=500, deadline=None)
-def test_arbitrary_nlri_octets_make_routes_or_complaints(raws):
+def test_arbitrary_nlri_octets_give_routes_or_bad_nlris(raws):
     receive(_line(announce={"l2vpn evpn": {"10.9.0.1": [{"raw": raw.hex()} for raw in raws]}}))
     receive(_line(withdraw={"l2vpn evpn": [{"raw": raw.hex()} for raw in raws]}))
 
@@ -101,7 +101,7 @@ def test_arbitrary_nlri_octets_make_routes_or_complaints(raws):
 @given(
     st.lists(st.integers(-1, 2**64) | st.integers(0, 2**16).map(lambda value: 0x0600_0000_0000_0000 + (value << 36)))
 )
-def test_arbitrary_communities_make_attributes_or_a_refusal(numbers):
+def test_arbitrary_communities_give_attributes_or_a_refusal(numbers):
     shared = {"extended-community": [{"value": number} for number in numbers]}
 
     receive(_line(attribute=shared, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
@@ -109,7 +109,7 @@ def test_arbitrary_communities_make_attributes_or_a_refusal(numbers):
 
 @settings(deadline=None)
 @given(st.from_regex(r"pmsi:[a-z]*:\d*:\d*(\(\d*\))?:(0x[0-9A-F]*|[0-9.]*)", fullmatch=True) | st.text())
-def test_arbitrary_pmsi_text_costs_no_route(pmsi):
+def test_an_arbitrary_pmsi_text_loses_no_route(pmsi):
     heard = decode(_line(attribute={"pmsi": pmsi}, announce={"l2vpn evpn": {"10.9.0.1": [{"raw": MAC_IP.hex()}]}}))
 
     (event,) = heard.events
@@ -149,7 +149,7 @@ def test_neither_segment_nor_labels_are_part_of_a_mac_routes_identity(rd, esi, o
 
 @given(st.binary(max_size=64))
 @settings(max_examples=500, deadline=None)
-def test_a_withdraw_has_the_identity_that_the_announcement_had(raw):
+def test_a_withdrawn_route_has_the_key_of_the_advertised_one(raw):
     shared = attributes.decode(Ip(bytes(4)), (), None, False)
 
     assert _outcome(nlri_key, raw) == _outcome(lambda octets: unpack_nlri(octets, Ip(bytes(4)), shared)[0], raw)
@@ -157,7 +157,7 @@ def test_a_withdraw_has_the_identity_that_the_announcement_had(raw):
 
 @given(st.permutations([line for line in LINES if b'"announce"' in line or b'"withdraw"' in line]))
 @settings(max_examples=5, deadline=None)
-def test_a_line_means_the_same_whenever_it_comes(lines):
+def test_a_line_decodes_the_same_at_any_time(lines):
     assert {line: decode(line) for line in lines} == {line: decode(line) for line in sorted(lines)}
 
 

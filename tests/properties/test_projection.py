@@ -1,10 +1,9 @@
-"""Whatever routes there are and in whatever order they came, the same MAC is at the same place for the same reason.
+"""Whatever routes there are, and in whatever order they came, the same MAC is at the same location for the same reason.
 
-The world is small on purpose, so that routes meet: three peers, a handful of VTEPs, MACs, segments and Route Targets.
+The values are few on purpose, so that routes meet: three peers, a handful of VTEPs, MACs, segments and Route Targets.
 """
 
 import functools
-from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from vtep.evpn.rib import Rib
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, Intent, candidates_of
-from vtep.projection import draft
 from vtep.projection.leaf import Leaf
 from vtep.projection.project import Policy, project
 
@@ -225,7 +223,7 @@ def host_rows(intent: Intent) -> set:
 
 
 def told(intent: Intent) -> object:
-    """Everything that is said of every MAC, but for the memory of moves and the order of equals."""
+    """Return every verdict of every MAC, except the memory of moves and the order of equals."""
     judged = {mac: sorted(candidates_of(intent, mac), key=repr) for mac, _ in intent.judged.unordered()}
     alerts = {
         key: found
@@ -251,7 +249,7 @@ def test_the_order_of_arrival_does_not_matter(found, random):
 
 @given(routes, st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=150)
-def test_it_does_not_matter_either_when_every_arrival_is_judged(found, random):
+def test_judging_after_each_arrival_gives_what_judging_once_gives(found, random):
     final = list({identity(route): route for route in found}.values())
     random.shuffle(final)
     rib = a_rib()
@@ -265,7 +263,7 @@ def test_it_does_not_matter_either_when_every_arrival_is_judged(found, random):
 
 @given(routes)
 @settings(deadline=None, max_examples=150)
-def test_telling_everything_again_changes_nothing(found):
+def test_advertising_everything_again_changes_nothing(found):
     final = {identity(route): route for route in found}.values()
     rib = a_rib([announced(route) for route in final])
     before = project(rib, policy(), 0.0, changed=rib.index.take_changed())
@@ -279,7 +277,7 @@ def test_telling_everything_again_changes_nothing(found):
 
 @given(histories, st.data())
 @settings(deadline=None, max_examples=200)
-def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, data):
+def test_judging_changes_gives_what_judging_everything_gives(history, data):
     rib, intent, toml = a_rib(), NOTHING, OURS
     for now, heard in enumerate(history):
         rib.receive(heard, float(now))
@@ -293,7 +291,7 @@ def test_what_changed_judged_alone_gives_what_judging_everything_gives(history, 
 
 @given(histories)
 @settings(deadline=None, max_examples=100)
-def test_what_changed_judged_a_part_at_a_time_gives_what_judging_everything_gives(history):
+def test_judging_changes_in_parts_gives_what_judging_everything_gives(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
         rib.receive(heard, float(now))
@@ -325,7 +323,7 @@ here = (
 
 
 def happen(leaf: Leaf, what: str, how: object) -> None:
-    """Let something happen at our own ports, or to the configuration."""
+    """Apply an event at our own ports, or a new configuration."""
     match what, how:
         case "heard", station:
             leaf.learn_stations([station])
@@ -341,7 +339,7 @@ def happen(leaf: Leaf, what: str, how: object) -> None:
 
 @given(st.lists(here | here | mac_routes.map(announced) | mac_routes.map(withdrawn), max_size=16), st.booleans())
 @settings(deadline=None, max_examples=150)
-def test_it_does_so_with_stations_of_our_own_among_the_routes(history, once):
+def test_judging_changes_gives_what_judging_everything_gives_with_own_stations_too(history, once):
     leaf = Leaf(configuration(), 0.0)
     leaf.set_advertising(frozenset({Vni(100), Vni(200)}))
     before = leaf.judge(0.0)
@@ -407,7 +405,7 @@ FEW = QUICK + "[limits]\nmacs_per_vni = 1\n"
 
 
 def remarks(intent: Intent) -> object:
-    """Everything in an intent that is of MACs, but for the form in which a story is kept."""
+    """Return everything about MACs in an intent, whatever the form in which verdicts are kept."""
     judged = {mac: candidates_of(intent, mac) for mac, _ in intent.judged.unordered()}
     tables = (intent.macs, intent.alerts, intent.moves, intent.rows_of_vni, intent.own, intent.own_hosts)
     notices = (intent.touched, intent.own_touched, intent.lost, intent.unverified)
@@ -416,18 +414,14 @@ def remarks(intent: Intent) -> object:
     return judged, contents, limited, [set(notice) for notice in notices], intent.due, intent.generation
 
 
-def no(*_):
-    return False
-
-
 @given(
     st.lists(usual, max_size=30),
     often([QUICK, QUICK + 'action = "freeze"\n', FEW]),
     often([1, 3]),
 )
 @settings(deadline=None, max_examples=250)
-def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
-    """Also of a MAC with a past: with stations of ours, with moves, frozen, or without room."""
+def test_the_short_path_gives_what_the_long_path_gives(history, toml, pace):
+    """Also for a MAC with a past: with stations of ours, with moves, frozen, or refused by the limit."""
     short, long = Leaf(configuration(toml), 0.0), Leaf(configuration(toml), 0.0)
     for number, event in enumerate([*USUAL_START, *history]):
         now = float(number)
@@ -441,9 +435,7 @@ def test_the_short_way_says_what_the_long_way_says(history, toml, pace):
         if number % pace:
             continue
 
-        by_short = short.judge(now)
-        with mock.patch.multiple(draft.MacDraft, judge_lone=lambda _, macs, __: macs, _judge_plainly=no):
-            by_long = long.judge(now)
+        by_short, by_long = short.judge(now), long.judge(now, short_path=False)
 
         assert remarks(by_short) == remarks(by_long)
         assert short.take_unverified() == long.take_unverified()
@@ -462,7 +454,7 @@ def test_the_generation_grows_exactly_when_the_meaning_does(history):
 
 @given(histories)
 @settings(deadline=None, max_examples=150)
-def test_what_was_touched_is_all_that_differs(history):
+def test_touched_names_exactly_the_rows_that_differ(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
         rib.receive(heard, float(now))
@@ -476,7 +468,7 @@ def test_what_was_touched_is_all_that_differs(history):
 
 @given(histories)
 @settings(deadline=None, max_examples=150)
-def test_at_every_moment_a_row_points_at_a_vtep_that_somebody_advertises(history):
+def test_a_row_always_points_at_a_vtep_of_a_route(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
         rib.receive(heard, float(now))
@@ -520,7 +512,7 @@ def test_every_route_has_its_verdicts_and_the_winner_is_the_row(history):
 
 @given(st.lists(st.tuples(mac_routes, mac_routes), min_size=1, max_size=3), st.integers(1, 3))
 @settings(deadline=None, max_examples=150)
-def test_a_full_vni_is_full_of_what_came_and_nobody_waits_beside_a_free_place(pairs, limit):
+def test_a_mac_waits_only_while_its_vni_is_full(pairs, limit):
     toml = LEAF + f"[limits]\nmacs_per_vni = {limit}\n"
     rib, intent = a_rib(), NOTHING
     for now, (first, second) in enumerate(pairs):
@@ -538,7 +530,7 @@ def test_a_full_vni_is_full_of_what_came_and_nobody_waits_beside_a_free_place(pa
 
 @given(st.lists(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=5), max_size=5), st.integers(1, 2))
 @settings(deadline=None, max_examples=300)
-def test_changes_that_come_together_leave_no_place_free_either(bursts, limit):
+def test_changes_in_one_judgement_leave_no_room_unused(bursts, limit):
     rules = policy(LEAF + f"[limits]\nmacs_per_vni = {limit}\n")
     rib, intent = a_rib(), NOTHING
     for burst in bursts:
@@ -558,7 +550,7 @@ def test_changes_that_come_together_leave_no_place_free_either(bursts, limit):
     st.lists(st.tuples(st.floats(0.001, 60), often(MACS[:2]), often(VTEPS[:3])), max_size=14), often(["warn", "freeze"])
 )
 @settings(deadline=None, max_examples=150)
-def test_when_time_has_done_its_work_it_is_due_later_or_never(moves, action):
+def test_after_a_due_time_the_next_one_is_later_or_none(moves, action):
     rules = policy(LEAF + f'[duplicates]\nmoves = 2\nwindow_s = 90.1\nrecover_s = 30.3\naction = "{action}"\n')
     rib, intent, now = a_rib(), NOTHING, 0.0
 

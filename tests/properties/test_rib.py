@@ -124,7 +124,7 @@ def check_peer(peer: AdjRibIn) -> None:
 
 @given(holds, steps)
 @settings(deadline=None, max_examples=200)
-def test_the_index_is_what_the_peers_tables_make_it(hold, history):
+def test_the_index_equals_the_peers_routes(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     for seconds, step, replayed in history:
         now += seconds
@@ -139,7 +139,7 @@ def test_the_index_is_what_the_peers_tables_make_it(hold, history):
 
 @given(holds, steps, st.sampled_from([1, 8]), st.sampled_from([1, 3, 30]))
 @settings(deadline=None, max_examples=300)
-def test_routes_that_leave_a_part_at_a_time_have_left_in_the_end_and_no_others(hold, history, work, pace):
+def test_routes_that_leave_in_parts_are_exactly_those_that_should(hold, history, work, pace):
     rib, now = Rib(hold, 0.0), 0.0
     for number, (seconds, step, replayed) in enumerate(history):
         now += seconds
@@ -160,7 +160,7 @@ def test_routes_that_leave_a_part_at_a_time_have_left_in_the_end_and_no_others(h
 
 @given(holds, steps)
 @settings(deadline=None, max_examples=200)
-def test_whatever_changes_is_told(hold, history):
+def test_every_change_is_marked(hold, history):
     def seen(rib):
         return {
             mac: {(route, rib.is_stale(route)) for route in rib.index.routes_of(mac)} | {
@@ -181,7 +181,7 @@ def test_whatever_changes_is_told(hold, history):
 
 @given(holds, steps)
 @settings(deadline=None, max_examples=150)
-def test_nobody_is_asked_twice_within_ten_seconds(hold, history):
+def test_no_peer_is_asked_twice_within_ten_seconds(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     asked_at: dict[Ip | None, float] = {}
     for seconds, step, replayed in history:
@@ -194,7 +194,7 @@ def test_nobody_is_asked_twice_within_ten_seconds(hold, history):
 
 @given(holds, steps)
 @settings(deadline=None, max_examples=150)
-def test_time_alone_works_only_when_it_is_due(hold, history):
+def test_time_changes_something_only_when_it_is_due(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     for seconds, step, replayed in history:
         now += seconds
@@ -214,7 +214,7 @@ final_routes = st.dictionaries(st.tuples(peers, often(MACS)), st.integers(0, 3),
 
 @given(steps, final_routes)
 @settings(deadline=None, max_examples=200)
-def test_after_every_peer_has_told_everything_the_routes_are_exactly_those_told_last(history, final):
+def test_after_every_end_of_rib_the_routes_are_those_advertised_last(history, final):
     """Whatever went before: a new session, all routes, End-of-RIB, and no lost line."""
     rib, now = Rib(Holds(), 0.0), 0.0
     for seconds, step, replayed in history:

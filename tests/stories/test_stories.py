@@ -44,7 +44,7 @@ BLESS = os.environ.get("VTEP_BLESS") == "1"
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_capture_means_what_it_meant(name):
+def test_a_capture_gives_its_golden_result(name):
     lines = _lines_of(name)
     run = _Run(STORIES / "leaf.toml")
     run.feed(lines)
@@ -54,7 +54,7 @@ def test_a_recorded_capture_means_what_it_meant(name):
 
 
 @pytest.mark.parametrize("name", LIVES)
-def test_a_life_goes_as_it_went(name):
+def test_a_recorded_life_gives_its_golden_result(name):
     story = STORIES / "lives" / name
     own = story / "leaf.toml"
     run = _Run(own if own.exists() else STORIES / "leaf.toml")
@@ -68,7 +68,7 @@ def test_a_life_goes_as_it_went(name):
 
 
 @pytest.mark.parametrize("untimed", [b"done", b"not a line"])
-def test_time_begins_with_the_first_line_that_tells_it(untimed):
+def test_time_starts_with_the_first_line_that_has_one(untimed):
     """A text answer before it is no reason to think that the time to wait for End-of-RIB is over."""
     run = _Run(STORIES / "leaf.toml")
 
@@ -78,7 +78,7 @@ def test_time_begins_with_the_first_line_that_tells_it(untimed):
     assert run.replay.lines == 3
 
 
-def test_no_golden_is_left_over():
+def test_every_golden_has_its_capture():
     expected = {STORIES / name / file for name in RECORDED for file in ("events.jsonl", "outcome.json")}
     for name in LIVES:
         story = STORIES / "lives" / name

@@ -1,7 +1,11 @@
-"""The RemoteMacTable's next version, while what changed of it is being judged.
+"""The projector of the MAC table: which remote MACs this leaf has rows for, and which MACs are its own.
 
-Keeps the rule that a full VNI takes no new MAC, and tells whether the meaning changed. Which route wins is decided in
-`macs`; nothing here looks at a route but to ask.
+`project_macs` judges the MACs that changed, those whose duplicate detection is due, and those that wait for room, and
+returns the next version of the table. `MacDraft` collects what is different from the previous intent, keeps the rule that a
+full VNI takes no new MAC, and notices whether the meaning changed. Most MACs take the short path of `fast.py`; the others,
+and all of them where `Inputs.short_path` is off, are judged by `mac.py`. Both give the same result.
+
+This module does not know which route is better or usable.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -12,8 +16,6 @@ from typing import Final, TypeVar
 from msgspec import structs
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.rib import Rib
 from vtep.evpn.station import LocalClaim
 from vtep.intent import (
     Candidate,
@@ -33,23 +35,39 @@ from vtep.intent import (
 from vtep.projection import mobility
 from vtep.projection.fast import judge_plain, rank, rows_alone
 from vtep.projection.mac import Before, Judgement, judge_mac
-from vtep.projection.policy import Policy
+from vtep.projection.projector import Inputs
 from vtep.store.table import Table
 
 DUE_AT_ONCE: Final = 1024
-"""Judging so many takes 10 to 20 ms."""
-_NOBODY: Final[Table[Mac, bool]] = Table()
+"""How many MACs that are due one projection judges: about 10 to 20 ms of work."""
+_NO_MACS: Final[Table[Mac, bool]] = Table()
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class MacDraft:
-    """The changes to the previous intent, while they are being found."""
+def project_macs(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
+    """Return the intent with the rows of what changed, and whether that changed its meaning."""
+    draft = MacDraft(intent, inputs)
+    todo = dict.fromkeys(draft.judge_single_routes(inputs.changed.macs), frozenset[Vni]())
+    for vni, mac in (*draft.clear(inputs.cleared), *draft.take_due()):
+        todo[mac] = todo.get(mac, frozenset()) | {vni}
+    for mac, vnis in todo.items():
+        draft.judge(mac, vnis)
+    for mac in draft.freed():
+        draft.judge(mac, frozenset())
+    return draft.apply(), draft.meaning_changed
 
-    def __init__(self, previous: Intent, policy: Policy) -> None:
+
+class MacDraft:
+    """What is different from the previous intent, while it is being worked out."""
+
+    def __init__(self, previous: Intent, inputs: Inputs) -> None:
         self.previous = previous
-        self.policy = policy
+        self.inputs = inputs
+        self.rib = inputs.rib
+        self.policy = inputs.policy
+        self.now = inputs.now
         self.macs: dict[RowKey, RemoteMac | None] = {}
         self.judged: dict[Mac, Verdicts | None] = {}
         self.alerts: dict[RowKey, tuple | None] = {}  # type: ignore[type-arg]
@@ -67,60 +85,63 @@ class MacDraft:
         self._has_past = bool(previous.moves or previous.alerts or self._has_limited or self._has_own)
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
-        """Forget how often these moved, not where they were last: going there is no move."""
+        """Forget how often these MACs moved, but not where they were last: staying there must not count as a move."""
         for key in keys:
             moves = self.previous.moves.get(key)
             if moves is not None:
                 self.moves[key] = Moves(location=moves.location)
                 yield key
 
-    def take_due(self, now: float) -> list[RowKey]:
-        """Return those that time alone changes, looking through all that moved only when there is one.
+    def take_due(self) -> list[RowKey]:
+        """Return the MACs that time alone changes. This looks through all that moved lately, but only if one is due.
 
-        After a storm of moves a million are due at about the same time, so the rest of them stay due, and come next.
+        After a storm of moves a million may be due at about the same time. Those beyond `DUE_AT_ONCE` stay due.
         """
-        if self.previous.due is None or now < self.previous.due:
+        if self.previous.due is None or self.now < self.previous.due:
             return []
-        due = list(islice(self._due_at(now), DUE_AT_ONCE))
+        due = list(islice(self._due_now(), DUE_AT_ONCE))
         self._more_due = len(due) == DUE_AT_ONCE
         return due
 
-    def _due_at(self, now: float) -> Iterator[RowKey]:
+    def _due_now(self) -> Iterator[RowKey]:
         for key, moves in self.previous.moves.unordered():
             time = mobility.due(moves, self.policy.duplicates)
-            if time is not None and now >= time:
+            if time is not None and self.now >= time:
                 yield key
 
-    def judge(self, mac: Mac, vnis: frozenset[Vni], rib: Rib, now: float) -> None:
+    def judge(self, mac: Mac, vnis: frozenset[Vni]) -> None:
         """Judge a MAC, at least in these VNIs, and note what is different now."""
-        routes = rib.index.routes_of(mac)
-        may_be_plain = mac not in rib.index.local_claims and mac not in self.judged
-        if may_be_plain and self._judge_plainly(mac, routes, vnis, rib, now):
+        if self._judge_by_short_path(mac, vnis):
             return
         vnis_before = vnis.union(vni for vni, _ in keys_of(self.previous, mac))
-        before = partial(self._before, mac)
-        self._take(mac, judge_mac(mac, rib, self.policy, vnis_before, before, now))
+        self._take(mac, judge_mac(mac, self.rib, self.policy, vnis_before, partial(self._before, mac), self.now))
 
-    def judge_lone(self, macs: Collection[Mac], rib: Rib) -> Collection[Mac]:
-        """Go the shortest way with MACs that are new or stay, where nothing is remembered of any; return the others.
+    def judge_single_routes(self, macs: Collection[Mac]) -> Collection[Mac]:
+        """Judge the MACs that have one plain route, and are new or stay where they are; return the others.
 
-        Where not all of them may have room, they are left in their order, which decides who has.
+        This shortest path is for MACs without a past, so it is taken only if no MAC of the intent has one. Where there may
+        not be room for all of them, it is not taken, because their order decides which ones get a row.
         """
-        if self._has_past or len(self.previous.macs) + len(macs) > self.policy.macs_per_vni:
+        is_full = len(self.previous.macs) + len(macs) > self.policy.macs_per_vni
+        if not self.inputs.short_path or self._has_past or is_full:
             return macs
         judged = self.judged
         others = []
-        for (mac, row), told in zip(rows_alone(macs, rib, self.policy), self.previous.judged.of(macs), strict=True):
-            old = told if isinstance(told, RemoteMac) else None
-            if row is None or old is not told or _moved(old, row):
+        known = self.previous.judged.of(macs)
+        for (mac, row), before in zip(rows_alone(macs, self.rib, self.policy), known, strict=True):
+            old = before if isinstance(before, RemoteMac) else None
+            if row is None or old is not before or _moved(old, row):
                 others.append(mac)
             elif row != old:
                 self._note_row((row.vni, mac), old, row)
                 judged[mac] = row
         return others
 
-    def _judge_plainly(self, mac: Mac, routes: tuple[MacIp, ...], vnis: frozenset[Vni], rib: Rib, now: float) -> bool:
-        """Go the short way with a MAC that is, and was, in one VNI at most; false if it is not that plain."""
+    def _judge_by_short_path(self, mac: Mac, vnis: frozenset[Vni]) -> bool:
+        """Judge a MAC that is, and was, in one VNI at most; return false if the short path is not enough for it."""
+        if not self.inputs.short_path or mac in self.rib.index.local_claims or mac in self.judged:
+            return False
+        routes = self.rib.index.routes_of(mac)
         before = self.previous.judged.get(mac)
         ranked = rank(routes, self.policy)
         if ranked:
@@ -134,30 +155,30 @@ class MacDraft:
         key = (vni, mac)
         old = None if before is None else self._row_in(before, key)
         location = self._home(key) if old is None else old.location
-        row, told = judge_plain(ranked, rib) if ranked else (None, ())
-        if not self._follow(key, location, row, now):
+        row, verdicts = judge_plain(ranked, self.rib) if ranked else (None, ())
+        if not self._follow(key, location, row):
             return False
         if old is None:
-            row, told = self._within_limit(key, old, row, told)
+            row, verdicts = self._within_limit(key, old, row, verdicts)
             self._put_own(key, None)
         if row != old:
             self._note_row(key, old, row)
-        if told != before:
-            self.judged[mac] = told or None
+        if verdicts != before:
+            self.judged[mac] = verdicts or None
         return True
 
-    def _row_in(self, story: Verdicts, key: RowKey) -> RemoteMac | None:
-        """Return the row of before, which is nearly always the first that was told."""
-        first = story if isinstance(story, RemoteMac) else story[0]
+    def _row_in(self, verdicts: Verdicts, key: RowKey) -> RemoteMac | None:
+        """Return the previous row, which is nearly always the first of the verdicts."""
+        first = verdicts if isinstance(verdicts, RemoteMac) else verdicts[0]
         return first if isinstance(first, RemoteMac) else self.previous.macs.get(key)
 
-    def _follow(self, key: RowKey, location: bytes | None, row: RemoteMac | None, now: float) -> bool:
-        """Note what is remembered of a plain MAC that was at this place; false if it is frozen, and not that plain."""
+    def _follow(self, key: RowKey, location: bytes | None, row: RemoteMac | None) -> bool:
+        """Note the moves of a MAC that was at this location; return false if it is frozen, because `mac.py` judges that."""
         known = _now(self.moves, self.previous.moves, key)
         if row is not None:
-            moves = mobility.follow(known, location, row.via.vtep, row.via, self.policy.duplicates, now)
+            moves = mobility.follow(known, location, row.via.vtep, row.via, self.policy.duplicates, self.now)
         else:
-            moves = mobility.idle(known, self.policy.duplicates, now) if known else None
+            moves = mobility.idle(known, self.policy.duplicates, self.now) if known else None
         if moves is not None and moves.frozen is not None:
             return False
         if moves != known:
@@ -171,65 +192,65 @@ class MacDraft:
         return Before(row, _now(self.moves, self.previous.moves, key), self._home(key))
 
     def _home(self, key: RowKey) -> Ip | None:
-        """Return our address where the MAC was here."""
+        """Return our own VTEP address if the MAC was behind this leaf."""
         if not (self._has_own or self.own) or _now(self.own_hosts, self.previous.own_hosts, key) is None:
             return None
         vni = self.policy.vnis.get(key[0])
         return None if vni is None else vni.vtep
 
     def _take(self, mac: Mac, judgements: dict[Vni, Judgement]) -> None:
-        story: tuple[Outcome, ...] = ()
+        verdicts: tuple[Outcome, ...] = ()
         for vni, judgement in judgements.items():
             key = (vni, mac)
             old = _now(self.macs, self.previous.macs, key)
-            row, told = self._within_limit(key, old, judgement.row, judgement.candidates)
+            row, outcomes = self._within_limit(key, old, judgement.row, judgement.candidates)
             if row != old:
                 self._note_row(key, old, row)
             if judgement.lost and row is not None and not is_lost_here(self.previous, key):
-                self.macs[key] = row  # the row may be what it was, and is above a station now
+                self.macs[key] = row  # touched even if it is equal: it must now replace a station's entry
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
             _put(self.moves, self.previous.moves, key, judgement.moves)
             self._put_own(key, judgement.own)
             self.lost += (key,) if judgement.lost else ()
             self.unverified += (key,) if judgement.unverified else ()
-            story += all_outcomes(told)
-        self.judged[mac] = story or None
+            verdicts += all_outcomes(outcomes)
+        self.judged[mac] = verdicts or None
 
     def _put_own(self, key: RowKey, local_claim: LocalClaim | None) -> None:
-        """Put what is announced of a station, or nothing, in the place of what was."""
+        """Replace what this leaf advertises for a MAC: its station and the host addresses, or nothing."""
         if local_claim is None and not (self._has_own or self.own):
             return
         before = _now(self.own_hosts, self.previous.own_hosts, key)
-        there: dict[Ip | None, OwnMac] = {}
+        rows: dict[Ip | None, OwnMac] = {}
         if local_claim is not None:
-            there = {ip: _own(local_claim, ip) for ip in (None, *local_claim.station.hosts)}
+            rows = {ip: _own(local_claim, ip) for ip in (None, *local_claim.station.hosts)}
         _put(self.own_hosts, self.previous.own_hosts, key, None if local_claim is None else local_claim.station.hosts)
-        for ip in dict.fromkeys((None, *(before or ()), *there)):
-            row = there.get(ip)
+        for ip in dict.fromkeys((None, *(before or ()), *rows)):
+            row = rows.get(ip)
             if _now(self.own, self.previous.own, (*key, ip)) != row:
                 self.own[*key, ip] = row
                 self.meaning_changed = True
 
     def _within_limit(
-        self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None, story: Verdicts | tuple[()]
+        self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None, verdicts: Verdicts | tuple[()]
     ) -> tuple[RemoteMac | None, Verdicts | tuple[()]]:
-        """A VNI that is full takes no new MAC; those it has go on."""
+        """Refuse a new MAC if its VNI is full; the MACs that have a row keep it."""
         full = row is not None and old is None and self._rows(key[0]) >= self.policy.macs_per_vni
         if full != self._is_limited(key):
             self.limited.setdefault(key[0], {})[key[1]] = full or None
-        return (None, tuple(map(_refused, all_outcomes(story)))) if full else (row, story)
+        return (None, tuple(map(_refused, all_outcomes(verdicts)))) if full else (row, verdicts)
 
     def freed(self) -> list[Mac]:
-        """Return MACs that were refused for want of room, as many as there is room for now.
+        """Return MACs that were refused because their VNI was full, as many as there is room for now.
 
-        Which ones is nobody's promise. A million may wait where a few places are free, so not even they are all looked at.
+        No order is promised. A million may wait for a few places, so this does not look at all of them.
         """
         most = self.policy.macs_per_vni
         full = {vni for vni in self.rows if self.previous.rows_of_vni.get(vni, 0) >= most} | self.limited.keys()
         return [mac for vni in full for mac in islice(self._waiting(vni), max(0, most - self._rows(vni)))]
 
     def _waiting(self, vni: Vni) -> Iterator[Mac]:
-        before, now = self.previous.limited.get(vni, _NOBODY), self.limited.get(vni, {})
+        before, now = self.previous.limited.get(vni, _NO_MACS), self.limited.get(vni, {})
         yield from (mac for mac, _ in before.unordered() if mac not in now)
         yield from (mac for mac, waits in now.items() if waits)
 
@@ -238,10 +259,10 @@ class MacDraft:
         if not (self._has_limited or self.limited):
             return False
         now = self.limited.get(vni, {})
-        return bool(now[mac]) if mac in now else mac in self.previous.limited.get(vni, _NOBODY)
+        return bool(now[mac]) if mac in now else mac in self.previous.limited.get(vni, _NO_MACS)
 
-    def apply(self, now: float) -> Intent:
-        """Return the previous intent with what was judged."""
+    def apply(self) -> Intent:
+        """Return the previous intent with all changes."""
         previous = self.previous
         moves = _changed(previous.moves, self.moves)
         return structs.replace(
@@ -258,7 +279,7 @@ class MacDraft:
             own_touched=tuple(self.own),
             lost=tuple(self.lost),
             unverified=tuple(self.unverified),
-            due=self._due(moves, now),
+            due=self._due(moves),
         )
 
     def _note_row(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
@@ -274,14 +295,14 @@ class MacDraft:
         return self.previous.rows_of_vni.get(vni, 0) if count is None else count
 
     def _limited_in(self, vni: Vni) -> Table[Mac, bool]:
-        before: Table[Mac, bool] = self.previous.limited.get(vni, _NOBODY)
+        before: Table[Mac, bool] = self.previous.limited.get(vni, _NO_MACS)
         return before.changed(self.limited[vni])
 
-    def _due(self, moves: Table[RowKey, Moves], now: float) -> float | None:
-        """Look through all moving MACs only when one of them is due, and else at those that moved just now."""
+    def _due(self, moves: Table[RowKey, Moves]) -> float | None:
+        """Return when a MAC is due next. This looks through all that moved only if one was due, and otherwise at the new ones."""
         rule = self.policy.duplicates
         known = self.previous.due
-        if known is not None and (now < known or self._more_due):
+        if known is not None and (self.now < known or self._more_due):
             times = [known, *(mobility.due(moved, rule) for moved in self.moves.values() if moved is not None)]
         else:
             times = [mobility.due(moved, rule) for _, moved in moves.unordered()]
@@ -297,13 +318,13 @@ def _own(local_claim: LocalClaim, ip: Ip | None) -> OwnMac:
     return OwnMac(station.vni, station.mac, ip, local_claim.seq, station.static, station.gateway)
 
 
-def _is_only_of(story: Verdicts, vni: Vni) -> bool:
-    return {told.vni for told in all_outcomes(story)} == {vni}
+def _is_only_of(verdicts: Verdicts, vni: Vni) -> bool:
+    return {outcome.vni for outcome in all_outcomes(verdicts)} == {vni}
 
 
-def _refused(told: Outcome) -> Candidate:
-    """Who would have won did so for nothing."""
-    candidate = in_words(told)
+def _refused(outcome: Outcome) -> Candidate:
+    """Turn a winning candidate into a refused one, because the VNI is at its limit."""
+    candidate = in_words(outcome)
     return structs.replace(candidate, verdict="refused", reason="limit") if candidate.verdict == "won" else candidate
 
 

@@ -1,9 +1,11 @@
-"""The short way for the usual MAC: no route of it bears a segment, and each may win in one and the same VNI.
+"""The short path for the usual MAC: no route of it has a segment, and each route may win in the same single VNI.
 
-Says what `macs` says of such routes, in a fraction of the time, or leaves it to `macs`: what is fixed in its place beside a
-rival, what is frozen, and places whose routes disagree. Does not know our own stations; a MAC that has one is left to
-`macs` by who asks. Nearly all that is asked of a route depends on its attributes, its label and its tag alone, and is
-found once for all routes that share them.
+It gives the result of `mac.py` in a fraction of the time, and a property test compares the two. It leaves to `mac.py` every
+MAC that is not so plain: one that is sticky or a gateway and has a rival, one that is frozen, one with a station of our own,
+and one where routes of the same VTEP disagree. Nearly everything that is asked of a route depends only on its attributes,
+its label and its tag, so it is worked out once for all routes that share those.
+
+`draft.py` is the only caller, and `Inputs.short_path` is the only switch.
 """
 
 from collections.abc import Collection, Iterator
@@ -23,7 +25,7 @@ from vtep.projection.winner import Order, route_order, rule
 
 
 class Plain(Struct, frozen=True, gc=False):
-    """What routes mean that share attributes, label and tag, if it is plain."""
+    """What routes with the same attributes, label and tag mean, if the short path can judge them."""
 
     vni: Vni
     via: Direct
@@ -36,7 +38,7 @@ Ranked: TypeAlias = tuple[Plain, MacIp]
 
 
 def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tuple[Mac, RemoteMac | None]]:
-    """Yield each MAC with its row, if it has one route, which is plain, and the row says all there is to say about it."""
+    """Yield each MAC with its row, if it has one route, and that route is plain and says no more than the row."""
     for mac, route in rib.index.lone(macs):
         plain = None if route is None or route.ip is not None else _plain(route, policy)
         if route is None or plain is None or not _may_be_remote(mac, policy):
@@ -46,7 +48,7 @@ def rows_alone(macs: Collection[Mac], rib: Rib, policy: Policy) -> Iterator[tupl
 
 
 def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
-    """Return these routes of one MAC, the best first; none at all if they need the long way."""
+    """Return these routes of one MAC, the best first; none if the short path cannot judge them."""
     ranked: list[Ranked] = []
     for route in routes:
         plain = _plain(route, policy)
@@ -68,10 +70,10 @@ def rank(routes: tuple[MacIp, ...], policy: Policy) -> list[Ranked]:
 
 
 def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Verdicts]:
-    """Return the row of what was ranked, at least one route, and what is told of each."""
-    first, speaker = ranked[0]
-    reason = _reason_alone(speaker)
-    stale = speaker_is_stale = rib.is_stale(speaker)
+    """Return the row that follows from ranked routes, at least one, and the verdict of each route."""
+    first, first_route = ranked[0]
+    reason = _reason_alone(first_route)
+    stale = first_is_stale = rib.is_stale(first_route)
     losers: list[Candidate] = []
     for plain, route in ranked[1:]:
         is_stale = rib.is_stale(route)
@@ -82,9 +84,9 @@ def judge_plain(ranked: list[Ranked], rib: Rib) -> tuple[RemoteMac, Verdicts]:
             why = rule(first.order, plain.order)
             reason = why if reason == "only-path" else reason
         losers.append(candidate_of(route, plain.vni, "lost", why, plain.notes, stale=is_stale))
-    row = _row(first, speaker, reason, stale=stale)
-    if speaker.ip is not None or stale != speaker_is_stale:
-        return row, (candidate_of(speaker, first.vni, "won", reason, first.notes, stale=speaker_is_stale), *losers)
+    row = _row(first, first_route, reason, stale=stale)
+    if first_route.ip is not None or stale != first_is_stale:
+        return row, (candidate_of(first_route, first.vni, "won", reason, first.notes, stale=first_is_stale), *losers)
     return row, (row, *losers) if losers else row
 
 
@@ -114,20 +116,20 @@ def _row(plain: Plain, route: MacIp, reason: str, *, stale: bool) -> RemoteMac:
 
 
 def _plain(route: MacIp, policy: Policy) -> Plain | None:
-    """Remembered as `imports.admissions` are."""
+    """Return what the route means, from memory as in `imports.verdicts`; None if it is not plain."""
     if route.esi != NO_SEGMENT:
         return None
     attributes = route.attributes
     question = (id(attributes), route.label, route.tag)
     known = policy.plain.get(question)
     if known is None:
-        known = (attributes, _said_plainly(route, attributes, policy))
+        known = (attributes, _plain_meaning(route, attributes, policy))
         policy.plain.put(question, known)
     plain: Plain | None = known[1]
     return plain
 
 
-def _said_plainly(route: MacIp, attributes: Attributes, policy: Policy) -> Plain | None:
+def _plain_meaning(route: MacIp, attributes: Attributes, policy: Policy) -> Plain | None:
     verdict, *more = verdicts(route, policy)
     if more or verdict.refusal or verdict.via.vni is not None:
         return None

@@ -1,7 +1,10 @@
-"""To whom the floods of a VNI go: one row for each VTEP that asked for them with a Type-3 route.
+"""The projector of the flood table: the remote VTEPs to which a VNI's broadcasts go.
 
-The endpoint is the PMSI attribute's (RFC 6514 5, RFC 8365 9), and only ingress replication has one. Judged a VTEP at a
-time. Knows no MAC; that nobody floods toward itself is a refusal like any other.
+A Type-3 route asks for them. The endpoint is the one of its PMSI attribute, and only ingress replication has one
+(RFC 6514 5, RFC 8365 9). There is one row for each VTEP of a VNI. A route that gives no row is kept with its reason; that
+includes a route whose endpoint is one of our own addresses.
+
+The topic is an endpoint. This module does not know any MAC.
 """
 
 from msgspec import structs
@@ -9,20 +12,20 @@ from msgspec import structs
 from vtep.addr import Ip, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Pmsi
 from vtep.evpn.imet import Imet
-from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib
 from vtep.intent import Direct, Flood, FloodKey, Intent, RefusedFlood
 from vtep.projection.imports import ImportVerdict, may_import
 from vtep.projection.policy import Policy
+from vtep.projection.projector import Inputs
 
 
-def project_floods(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -> tuple[Intent, bool]:
+def project_floods(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the flood rows of what changed, and whether that changed its meaning."""
     rows: dict[Ip, tuple[Flood, ...] | None] = {}
     refused: dict[Ip, tuple[RefusedFlood, ...] | None] = {}
     touched: set[FloodKey] = set()
-    for endpoint in changed.endpoints:
-        found, left_out = judge_floods(endpoint, rib, policy)
+    for endpoint in inputs.changed.endpoints:
+        found, left_out = judge_floods(endpoint, inputs.rib, inputs.policy)
         touched |= {flood.key for flood in intent.floods.get(endpoint, ())} ^ {flood.key for flood in found}
         rows[endpoint], refused[endpoint] = found or None, left_out or None
     projected = structs.replace(
@@ -35,7 +38,7 @@ def project_floods(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -
 
 
 def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, ...], tuple[RefusedFlood, ...]]:
-    """Return the flood rows toward this endpoint, and its routes that give none."""
+    """Return the flood rows to this endpoint, and its routes that give none."""
     rows: dict[Vni, Flood] = {}
     refused = []
     for imet in sorted(rib.index.imets_of(endpoint), key=_order):
@@ -54,7 +57,7 @@ def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, .
 
 
 def _verdicts(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[ImportVerdict, ...]:
-    """Where the last bits of the label are not known, the Route Target's VNI tells them."""
+    """Return what the route means to each VNI. If the label's last bits are unknown, an imported VNI supplies them."""
     label = pmsi.label
     if not pmsi.exact:
         imported = policy.imports(imet.attributes.targets)

@@ -1,14 +1,18 @@
-"""Who is the designated forwarder of an Ethernet segment of ours: one election for each VNI, the same on every VTEP.
+"""The projector of the forwarder table: the designated forwarder of each Ethernet segment of ours.
 
-    agree    all ask for one algorithm with the same capabilities, or the default is used (RFC 8584 2.2)
+There is one election for each VNI, and every VTEP of the segment computes the same result:
+
+    agree    all ask for one algorithm with the same capabilities; otherwise the default is used (RFC 8584 2.2)
     default  number V mod N of the N VTEPs by rising address, where V is the VNI (RFC 7432 8.5; RFC 9785 2 allows a VNI)
     by preference (RFC 9785 4.1), where all ask for the highest, or all for the lowest:
       1      the preference decides
-      2      Don't Preempt beats its absence; they need not agree on that (4.3)
+      2      Don't Preempt beats its absence; the VTEPs need not agree on that (4.3)
       3      the lower address wins, IPv4 before IPv6
 
-Who stands: the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards. Knows
-no MAC, and takes no time: waiting for the others before forwarding is the business of whoever applies the result.
+The candidates are the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards.
+
+The topic is a segment. This module does not know any MAC, and it does not wait: the part that applies the result must
+wait for the other VTEPs' routes before it forwards.
 """
 
 from collections.abc import Iterable
@@ -19,11 +23,11 @@ from msgspec import Struct, structs
 from vtep.addr import Esi, Ip, Vni
 from vtep.config.model import SegmentConfig
 from vtep.evpn.attributes import Election
-from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib
 from vtep.evpn.segment import Segment
 from vtep.intent import Forwarder, Intent, Rival
 from vtep.projection.policy import Policy
+from vtep.projection.projector import Inputs
 
 ALGORITHMS: Final = {"modulo": 0, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 9785 3. Absent on purpose: 1, highest random weight."""
@@ -33,14 +37,14 @@ _DEFAULT: Final = Election()
 
 
 class Member(Struct, frozen=True, gc=False):
-    """A VTEP that stands for election, with what it asks for."""
+    """A candidate of the election, with what it asks for."""
 
     vtep: Ip
     election: Election = _DEFAULT
 
     @property
     def terms(self) -> tuple[int, int]:
-        """What all must agree on: the algorithm, and the capabilities but for Don't Preempt."""
+        """Return what all must agree on: the algorithm, and the capabilities except Don't Preempt."""
         return self.election.algorithm, self.election.capabilities & ~_DONT_PREEMPT
 
     @property
@@ -48,11 +52,12 @@ class Member(Struct, frozen=True, gc=False):
         return bool(self.election.capabilities & _DONT_PREEMPT)
 
 
-def project_forwarders(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -> tuple[Intent, bool]:
+def project_forwarders(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the forwarders of what changed, and whether that changed its meaning."""
-    todo = {esi for esi in changed.segments if esi in policy.contested or esi in intent.forwarders}
+    rib, policy = inputs.rib, inputs.policy
+    todo = {esi for esi in inputs.changed.segments if esi in policy.contested or esi in intent.forwarders}
     if len(intent.forwarders) < len(policy.contested):
-        todo |= policy.contested  # at first: a segment that nobody else is on has no route to change
+        todo |= policy.contested  # at the start: a segment without other VTEPs has no route that changes
     rows: dict[Esi, tuple[Forwarder, ...] | None] = {}
     moved = False
     for esi in todo:
@@ -63,7 +68,7 @@ def project_forwarders(intent: Intent, rib: Rib, policy: Policy, changed: Change
 
 
 def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[Forwarder, ...]:
-    """Return the forwarder of each VNI on a segment where we stand for election."""
+    """Return the forwarder of each VNI on a segment where this leaf is a candidate."""
     capabilities = _DONT_PREEMPT if segment.dont_preempt else 0
     us = Member(segment.vtep, Election(ALGORITHMS[segment.algorithm], capabilities, segment.preference))
     members = [us, *_others(rib.index.members_of(segment.esi), policy)]
@@ -84,7 +89,7 @@ def elect(members: Iterable[Member], vni: int) -> tuple[Member, str, list[tuple[
 
 
 def _agreed(members: list[Member]) -> int:
-    """What we do not know cannot be agreed on with us, and is the default like any disagreement."""
+    """Return the algorithm that all ask for; the default if they disagree, or if this leaf does not know it."""
     terms = {member.terms for member in members}
     return next((algorithm for algorithm in (_HIGHEST, _LOWEST) if terms == {(algorithm, 0)}), _MODULO)
 
@@ -98,13 +103,13 @@ def _rule(algorithm: int, winner: Member, loser: Member) -> str:
 
 
 def _decisive(reasons: list[str]) -> str:
-    """The winner won by the last rule that it took: against its nearest rival."""
+    """Return the rule by which the winner beat its nearest rival."""
     order = ("lower-vtep", "dont-preempt", "preference", "modulo")
     return min(reasons, key=order.index, default="only-member")
 
 
 def _others(routes: Iterable[Segment], policy: Policy) -> list[Member]:
-    """One for each originator; of several routes a fixed one speaks, so that arrival never matters."""
+    """Return one candidate for each originator. Of several routes the first in a fixed order counts, not the first to arrive."""
     found: dict[Ip, Member] = {}
     for route in sorted(routes, key=lambda route: (route.rd, route.peer.order)):
         if not policy.refused_next_hop(route.originator):

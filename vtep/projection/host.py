@@ -1,27 +1,32 @@
-"""Which MAC has a host address: the IP table, judged apart from the MAC table (RFC 9721, RFC 9135; unverified).
+"""The projector of the host table: which MAC a host address belongs to.
 
-An address that shows up with another MAC has moved to it, while both MACs keep their rows. A route whose ARP/ND
-community says immutable keeps the address whatever the sequence (RFC 9047 3.1). An address of a station that is here is nobody
-else's: a row for it would take the place of what the bridge heard itself.
+A Type-2 route may name a host address beside its MAC. Addresses are judged apart from MACs (RFC 9721, RFC 9135; unverified):
+an address that is advertised with another MAC has moved to that MAC, while both MACs keep their rows. The order is that of
+MACs, but a route whose ARP/ND community says immutable comes before all others, whatever its sequence (RFC 9047 3.1).
+
+An address of one of our own stations gets no row: the row would replace the entry that the bridge learned itself.
+
+The topic is an address. This module does not know which MACs have rows.
 """
 
 from msgspec import structs
 
 from vtep.addr import Ip, Vni
 from vtep.evpn.attributes import HOST_IMMUTABLE, HOST_ROUTER
-from vtep.evpn.index import Changed
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
 from vtep.intent import Alert, Host, HostKey, Intent
 from vtep.projection.imports import judge
 from vtep.projection.policy import Policy
+from vtep.projection.projector import Inputs
 
 
-def project_hosts(intent: Intent, rib: Rib, policy: Policy, changed: Changed) -> tuple[Intent, bool]:
+def project_hosts(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the host rows of what changed, and whether that changed its meaning."""
+    rib, policy = inputs.rib, inputs.policy
     rows: dict[Ip, tuple[Host, ...] | None] = {}
     touched: set[HostKey] = set()
-    for ip in changed.hosts:
+    for ip in inputs.changed.hosts.union(ip for _, _, ip in intent.own_touched if ip is not None):
         at_home = {vni for vni, mac in rib.index.homes_of(ip) if (vni, mac, ip) in intent.own}
         found = tuple(host for host in judge_host(ip, rib, policy) if host.vni not in at_home)
         before = {(host.key, host.mac, host.router) for host in intent.hosts.get(ip, ())}
@@ -32,7 +37,7 @@ def project_hosts(intent: Intent, rib: Rib, policy: Policy, changed: Changed) ->
 
 
 def judge_host(ip: Ip, rib: Rib, policy: Policy) -> tuple[Host, ...]:
-    """Return the address's row in each VNI where a usable route names it."""
+    """Return the row of this address in each VNI where a usable route names it."""
     routes: dict[Vni, list[MacIp]] = {}
     for route in rib.index.routes_of_host(ip):
         for result in judge(route, policy):
@@ -57,7 +62,7 @@ def _host(vni: Vni, ip: Ip, routes: list[MacIp]) -> Host:
 
 
 def _order(route: MacIp) -> tuple[object, ...]:
-    """As for MACs, with immutable in the place of sticky."""
+    """Sort as `winner.py` sorts MACs, with immutable in the place of sticky."""
     attributes = route.attributes
     return (
         attributes.llgr_stale,

@@ -1,8 +1,10 @@
-"""Which VNIs of ours a Type-2 route concerns, and whether it may win there.
+"""Which of our VNIs a route concerns, and whether it may win there.
 
-Each route is judged by itself: no other route of the MAC matters, but for the segment's own (`segments`). All that does
-not depend on the MAC is one `ImportVerdict`, found once for all routes that share attributes, label and tag. The refusals
-are the codes of docs/reasons.md, and the first that applies, in their order, is the one told.
+Each route is judged by itself. Other routes of the MAC do not matter here; those of its segment do, later, in `segment.py`.
+Everything that does not depend on the MAC is one `ImportVerdict`, which is worked out once for all routes that share
+attributes, label and tag.
+
+A refusal is one of the codes of docs/reasons.md, in the order of that page: the first that applies is shown.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from vtep.projection.policy import Policy, is_wildcard_only
 
 
 class ImportResult(Struct, frozen=True, gc=False):
-    """A route before one of our VNIs: usable there, or refused with the reason."""
+    """A route as one of our VNIs sees it: usable, or refused with the reason."""
 
     route: MacIp
     vni: Vni
@@ -37,14 +39,14 @@ class ImportVerdict(Struct, frozen=True, gc=False):
 
 
 def judge(route: MacIp, policy: Policy) -> Iterator[ImportResult]:
-    """Yield one standing for each VNI that the route concerns; at least one."""
+    """Yield one result for each VNI that the route concerns; at least one."""
     for verdict in verdicts(route, policy):
         notes = (*verdict.notes, "reserved-esi") if route.esi == MAX_ESI else verdict.notes
         yield ImportResult(route, verdict.vni, refusal(route, verdict, policy), notes)
 
 
 def refusal(route: MacIp, verdict: ImportVerdict, policy: Policy) -> str:
-    """Return why the route may not win, or nothing; a bad MAC is told first, one of our own last."""
+    """Return why the route may not win, or nothing. A bad MAC is checked first, a MAC of our own last."""
     if not route.mac.is_usable:
         return "bad-mac"
     if verdict.refusal:
@@ -53,7 +55,10 @@ def refusal(route: MacIp, verdict: ImportVerdict, policy: Policy) -> str:
 
 
 def verdicts(route: MacIp, policy: Policy) -> tuple[ImportVerdict, ...]:
-    """Remembered by the attributes' identity, which stays theirs because they are kept beside the answer."""
+    """Return what `may_import` says of a route, from memory where possible.
+
+    The key is the identity of the attributes. It stays valid because the attributes are kept beside the answer.
+    """
     attributes = route.attributes
     question = (id(attributes), route.label, route.tag)
     known = policy.verdicts.get(question)
@@ -65,7 +70,7 @@ def verdicts(route: MacIp, policy: Policy) -> tuple[ImportVerdict, ...]:
 
 
 def may_import(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Policy) -> tuple[ImportVerdict, ...]:
-    """Return what a route that sends frames toward this address means to each VNI it concerns."""
+    """Return what a route means to each VNI that it concerns, if frames for it go to the address `toward`."""
     refusal = _unusable_anywhere(attributes, toward, label, policy)
     imported = policy.imports(attributes.targets)
     vnis = _concerned(label, policy, imported)
@@ -88,14 +93,14 @@ def _unusable_anywhere(attributes: Attributes, toward: Ip, label: int, policy: P
         return "bad-vni"
     if reason := policy.refused_next_hop(toward):
         return reason
-    # Without the community the encapsulation is what both sides were configured for (RFC 8365 5.1.3).
+    # Without the community, the encapsulation is the one that both sides were configured for (RFC 8365 5.1.3).
     if attributes.encapsulations and ENCAP_VXLAN not in attributes.encapsulations:
         return "encap"
     return ""
 
 
 def _concerned(label: int, policy: Policy, imported: frozenset[Vni]) -> tuple[int, ...]:
-    """The VNI of its label, those that take any label by Route Target, or else those whose Route Target it carries."""
+    """Return the VNI of the label and those that take any label by Route Target; if none, those whose Route Target it has."""
     if not policy.downstream:
         return (label,) if label in policy.vnis else tuple(sorted(imported))
     vnis = {vni for vni in imported if vni in policy.downstream}

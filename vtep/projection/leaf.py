@@ -130,7 +130,7 @@ class Leaf:
     def tick(self, now: float) -> None:
         self.rib.tick(now)
 
-    def judge(self, now: float, work_max: float = inf) -> Intent:
+    def judge(self, now: float, work_max: float = inf, *, short_path: bool = True) -> Intent:
         """Return the intent as of now; the work is proportional to what changed.
 
         Of what takes far more work than this only a part is judged, and the rest is left `unjudged`.
@@ -141,7 +141,9 @@ class Leaf:
         if not self._is_news(changed, now):
             return self.intent
         whole = not self.unjudged
-        self.intent = project(self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole)
+        self.intent = project(
+            self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole, short_path=short_path
+        )
         self._cleared = []
         for key in self.intent.lost:
             self.rib.lose_station(*key)

@@ -1,7 +1,16 @@
-"""One MAC: its routes judged, and our own station beside them; a winner for each VNI, and what is told of every candidate.
+"""Judge one MAC: where it is in each VNI, and the verdict of each route and of our own station.
 
-Pure: looks at this MAC's routes, its previous rows and moves, and the segments they name; the work does not grow with
-the table. Knows no generation and no kernel.
+`judge_mac` takes the MAC's routes, the stations of this leaf with that MAC, the MAC's previous rows and moves, and the
+segments that its routes name. The steps are these:
+
+1. `imports.judge` says for each route which VNIs it concerns, and whether it may win there.
+2. `_locations` groups the usable routes by where they say the MAC is.
+3. `winner.choose` picks one location. Our own station is one of them, and is ranked like a route.
+4. `mobility.follow` notes a move; if the MAC is frozen, that overrules the winner.
+5. Either the MAC is here and is advertised, or the winner becomes a row. Every candidate gets its verdict and its reason.
+
+Everything is pure, and the work does not grow with the table. This module does not know the generation or the kernel. Most
+MACs do not come here, because the short path of `fast.py` is enough for them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,16 +26,16 @@ from vtep.intent import Alert, Candidate, Moves, RemoteMac
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, judge
 from vtep.projection.policy import Policy
-from vtep.projection.segment import is_proxy, is_segment, members, received_at
+from vtep.projection.segment import is_proxy, is_segment, learned_at, members
 from vtep.projection.winner import Location, choose, here
 
 NO_RD: Final = RouteDistinguisher(8)
 
 
 Losers: TypeAlias = list[tuple[Location, str]]
-"""With the rule by which each lost."""
+"""Each with the rule by which it lost."""
 Settled: TypeAlias = tuple[Location | None, str, Losers]
-"""The winner, if there is one, and why."""
+"""The winner, if there is one; why it won; and the losers."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -35,7 +44,7 @@ class Before(Struct, frozen=True, gc=False):
     row: RemoteMac | None = None
     moves: Moves | None = None
     home: Ip | None = None
-    """Our own address, if it was here."""
+    """Our own VTEP address, if the MAC was behind this leaf."""
 
     @property
     def location(self) -> bytes | None:
@@ -50,17 +59,17 @@ class Judgement(Struct, frozen=True, gc=False):
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
     own: LocalClaim | None = None
-    """The station, if the MAC is here."""
+    """Our station, if the MAC is behind this leaf."""
     lost: bool = False
-    """There is a station, and just now it lost to a better route."""
+    """There is a station of ours, and it has just lost to a better route."""
     unverified: bool = False
-    """There is a station that lost earlier, and nobody else has the MAC now."""
+    """There is a station of ours that lost earlier, and no route offers the MAC now."""
 
 
 def judge_mac(
     mac: Mac, rib: Rib, policy: Policy, vnis_before: Iterable[Vni], before: Callable[[Vni], Before], now: float
 ) -> dict[Vni, Judgement]:
-    """Judge every route of this MAC, and its stations; also the VNIs where it was before and is no longer."""
+    """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
     local_claims = _local_claims(mac, rib)
     results: dict[Vni, list[ImportResult]] = {vni: [] for vni in (*vnis_before, *local_claims)}
     for route in rib.index.routes_of(mac):
@@ -73,7 +82,7 @@ def judge_mac(
 
 
 def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
-    """Return the highest sequence of the routes that say this MAC is elsewhere, if there are any that may win."""
+    """Return the highest sequence of the usable routes that say this MAC is elsewhere, if there are any."""
     routes = rib.index.routes_of(mac)
     results = (result for route in routes for result in judge(route, policy) if result.vni == vni)
     locations, _ = _locations(vni, [result for result in results if not result.refusal], rib, policy)
@@ -81,7 +90,7 @@ def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
 
 
 def _local_claims(mac: Mac, rib: Rib) -> dict[Vni, LocalClaim]:
-    """Return the stations that count: those of VNIs that announce."""
+    """Return the stations that count: those of VNIs that advertise."""
     found = rib.index.local_claims.get(mac)
     return {vni: local_claim for vni, local_claim in found.items() if vni in rib.announcing} if found else {}
 
@@ -105,15 +114,15 @@ def _judge_in_vni(
     contest = _contest(locations, home)
     if contest is None:
         moves = mobility.idle(before.moves, policy.duplicates, now) if before.moves else None
-        told = [] if local_claim is None else [_at_home(vni, local_claim, "lost", "taken-over", policy)]
-        return Judgement((*told, *refused), moves=moves, unverified=local_claim is not None)
+        ours = [] if local_claim is None else [_own_candidate(vni, local_claim, "lost", "taken-over", policy)]
+        return Judgement((*ours, *refused), moves=moves, unverified=local_claim is not None)
     winner, _, losers = contest
     notes = {id(result.route): result.notes for result in usable}
     moves = mobility.follow(before.moves, before.location, winner.name, winner.via, policy.duplicates, now)
     is_here = home is not None and _is_here(home, winner, moves)
     settled = contest if home is None else _settled(contest, home, is_here)
     return Judgement(
-        candidates=(*_tell_all(vni, settled, notes, rib, policy), *refused),
+        candidates=(*_candidates(vni, settled, notes, rib, policy), *refused),
         row=None if is_here else _remote_row(vni, settled, before.row, moves, notes, rib),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *mobility.alerts(moves)})),
@@ -126,7 +135,7 @@ def _judge_in_vni(
 
 
 def _contest(locations: list[Location], home: Location | None) -> tuple[Location, str, Losers] | None:
-    """Return who wins, with a station of ours among them; one that was lost may lose, but not win."""
+    """Return the winner and the losers, with our station among them. A station that lost before cannot win."""
     if home is None:
         return choose(locations) if locations else None
     contest = choose([*locations, home])
@@ -143,13 +152,13 @@ def _is_lost(home: Location) -> bool:
 
 
 def _is_here(home: Location, winner: Location, moves: Moves | None) -> bool:
-    """A frozen MAC is where it was frozen, whoever wins."""
+    """Return whether the MAC is behind this leaf; a frozen one is where it was frozen, whichever location wins."""
     frozen = mobility.frozen_at(moves)
     return winner is home if frozen is None else frozen.vtep == home.vtep
 
 
 def _settled(contest: tuple[Location, str, Losers], home: Location, is_here: bool) -> Settled:
-    """Return the contest as it is told where a freeze decides between this leaf and the others."""
+    """Return the contest as it is shown, if a freeze decides between this leaf and the others."""
     winner, _, losers = contest
     if (winner is home) == is_here:
         return contest
@@ -167,18 +176,18 @@ def _remote_row(
     notes: Mapping[int, tuple[str, ...]],
     rib: Rib,
 ) -> RemoteMac | None:
-    """Return the row of the winner, or where the MAC is frozen; there it stays though nobody else tells of it."""
+    """Return the row of the winner, or the row where the MAC is frozen."""
     winner, reason, losers = settled
     row = before if winner is None else _row(vni, winner, reason, notes, rib)
     locations = [location for location in (winner, *(loser for loser, _ in losers)) if location is not None]
     return None if row is None else _kept_where_frozen(row, before, moves, locations)
 
 
-# Places
+# Locations
 
 
 def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -> tuple[list[Location], dict[int, str]]:
-    """Return the places, and why the other routes, by identity, name none."""
+    """Return the locations, and for each route without one (by its identity) the reason."""
     grouped: dict[tuple[Esi | Ip, int], list[MacIp]] = {}
     for result in usable:
         route = result.route
@@ -189,43 +198,45 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
     for (where, label), routes in grouped.items():
         encapsulation = Vni(label) if label != vni else None
         if isinstance(where, Ip):
-            locations.append(Location(routes, where, None, encapsulation, spread=False))
+            locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
-        announcers = {route.attributes.next_hop for route in routes}
-        reachable = members(rib, policy, policy.vnis[vni], where, announcers)
+        advertisers = {route.attributes.next_hop for route in routes}
+        reachable = members(rib, policy, policy.vnis[vni], where, advertisers)
         if not reachable or where in policy.contested:
-            # A segment of ours is reached through our own port: no route changes that (RFC 7432 9.2.2).
+            # A segment of ours is reached through our own port, and no route changes that (RFC 7432 9.2.2).
             nowhere |= dict.fromkeys(map(id, routes), "local-bias" if reachable else "pending-ead")
             continue
         ours = [route for route in routes if where in policy.segments and route.attributes.next_hop in reachable]
-        heard = received_at(ours)
-        lowest = min(heard or reachable, key=lambda vtep: vtep.order)
-        locations.append(Location(routes, lowest, where, encapsulation, spread=len(reachable) > 1, heard=bool(heard)))
+        learned = learned_at(ours)
+        lowest = min(learned or reachable, key=lambda vtep: vtep.order)
+        locations.append(
+            Location(routes, lowest, where, encapsulation, multihomed=len(reachable) > 1, learned=bool(learned))
+        )
     return locations, nowhere
 
 
 def _row(vni: Vni, winner: Location, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib) -> RemoteMac:
-    speaker = winner.routes[0]
+    first_route = winner.routes[0]
     stale = all(rib.is_stale(route) for route in winner.routes)
     return RemoteMac(
         vni=vni,
-        mac=speaker.mac,
+        mac=first_route.mac,
         via=winner.via,
         reason=reason,
         seq=winner.seq,
         sticky=winner.fixed,
         stale=stale,
-        peer=speaker.peer,
-        rd=speaker.rd,
+        peer=first_route.peer,
+        rd=first_route.rd,
         segment=winner.segment,
-        notes=(*notes[id(speaker)], "stale") if stale else notes[id(speaker)],
+        notes=(*notes[id(first_route)], "stale") if stale else notes[id(first_route)],
     )
 
 
 def _kept_where_frozen(
     row: RemoteMac, before: RemoteMac | None, moves: Moves | None, locations: Iterable[Location]
 ) -> RemoteMac | None:
-    """A frozen MAC stays where its row is; one whose row is gone comes back only there."""
+    """Keep a frozen MAC where its row is; if the row is gone, it comes back only there."""
     frozen = mobility.frozen_at(moves)
     if frozen is None:
         return row
@@ -234,10 +245,10 @@ def _kept_where_frozen(
     return structs.replace(row, via=frozen, reason="dup-frozen")
 
 
-# What is told
+# The verdict of each candidate
 
 
-def _tell_all(
+def _candidates(
     vni: Vni, settled: Settled, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
 ) -> Iterable[Candidate]:
     winner, reason, losers = settled
@@ -245,27 +256,27 @@ def _tell_all(
         if location is None:
             continue
         if location.local_claim is None:
-            yield from _tell(vni, location, verdict, why, notes, rib)
+            yield from _candidates_at(vni, location, verdict, why, notes, rib)
         else:
-            yield _at_home(vni, location.local_claim, verdict, why, policy)
+            yield _own_candidate(vni, location.local_claim, verdict, why, policy)
 
 
-def _tell(
+def _candidates_at(
     vni: Vni, location: Location, verdict: str, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib
 ) -> Iterable[Candidate]:
-    """The route that speaks for the place carries its verdict; its others are there for the same place."""
+    """Yield the candidates of one location. The first route stands for it and has its verdict; the others support it."""
     for index, route in enumerate(location.routes):
         result = ImportResult(route, vni, "", notes[id(route)])
         if index == 0 or verdict == "lost":
             yield candidate(result, rib, verdict, reason)
-        elif location.heard and is_proxy(route) and route.attributes.seq == location.seq:
+        elif location.learned and is_proxy(route) and route.attributes.seq == location.seq:
             yield candidate(result, rib, "lost", "non-proxy")
         else:
             yield candidate(result, rib, "lost", "same-es" if location.segment else "total-order")
 
 
-def _at_home(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:
-    """Tell of a station as of a route: the one that we announce, or would."""
+def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:
+    """Return our station as a candidate: the route that we advertise for it, or would advertise."""
     station, configured = local_claim.station, policy.vnis[vni]
     return Candidate(
         vni=vni,
@@ -286,7 +297,7 @@ def _at_home(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, polic
 
 
 def candidate(result: ImportResult, rib: Rib, verdict: str, reason: str) -> Candidate:
-    """Return what is told of a route before one of our VNIs."""
+    """Return the candidate for a route in one of our VNIs."""
     route = result.route
     return candidate_of(route, result.vni, verdict, reason, result.notes, stale=rib.is_stale(route))
 
@@ -294,7 +305,10 @@ def candidate(result: ImportResult, rib: Rib, verdict: str, reason: str) -> Cand
 def candidate_of(
     route: MacIp, vni: Vni, verdict: str, reason: str, notes: tuple[str, ...], *, stale: bool
 ) -> Candidate:
-    """Return what is told of a route, in the order of the fields: by their names it takes twice as long."""
+    """Return the candidate for a route.
+
+    The fields are given by position, because by name it takes twice as long.
+    """
     attributes = route.attributes
     return Candidate(
         vni,
@@ -315,7 +329,7 @@ def candidate_of(
 
 
 def _conflicts(winner: Location, losers: list[tuple[Location, str]]) -> Iterable[Alert]:
-    """A sticky MAC elsewhere is against RFC 7432 15.2; many VTEPs with one gateway MAC are a common design."""
+    """Alert if a sticky MAC is offered elsewhere (RFC 7432 15.2). Several VTEPs with one gateway MAC are a common design."""
     for loser, _ in losers:
         if winner.sticky and loser.sticky:
             yield Alert("sticky-conflict", loser.vtep)

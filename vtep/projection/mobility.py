@@ -1,8 +1,11 @@
-"""Has a MAC moved too often (RFC 7432 15.1), and what then: the only part of the projection with a memory.
+"""Duplicate detection: whether a MAC has moved too often, and what follows from that (RFC 7432 15.1).
 
-Counted are changes of the place, between remote VTEPs as well, and to and from this leaf; a rising sequence without a move and a move within one
-Ethernet segment are none. A move across a moment without any route counts once the MAC is known to move. The memory
-is a value that goes in and comes out, one for each MAC that moved within the window, and is dropped afterwards.
+A move is a change of the location: between remote VTEPs, or to or from this leaf. A rising sequence without a change of
+location is not a move, and neither is a change within one Ethernet segment. A MAC that was nowhere for a moment has moved if
+it comes back elsewhere, once it is known to move.
+
+This is the only part of the projection with a memory. The memory is a value that goes in and comes out, one for each MAC
+that moved within the window, and it is dropped afterwards.
 """
 
 from vtep.config.model import DuplicateConfig
@@ -12,7 +15,7 @@ from vtep.intent import Alert, Direct, Moves
 def follow(
     moves: Moves | None, before: bytes | None, location: bytes, via: Direct, rule: DuplicateConfig, now: float
 ) -> Moves | None:
-    """Return the memory after a MAC that was at one place, if at any, was judged to be at another or still there."""
+    """Return the memory after a MAC, which was at the location `before` if it had one, was judged to be at `location`."""
     if moves is None:
         if before is None or before == location:
             return None
@@ -33,7 +36,7 @@ def follow(
 
 
 def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
-    """Return the memory of a MAC that is nowhere: kept for a window, so that its return elsewhere is a move."""
+    """Return the memory of a MAC that is nowhere: kept for a window, so that its return elsewhere counts as a move."""
     moves = _recovered(moves, rule, now)
     times = _lately(moves, rule, now)
     if not times:
@@ -51,23 +54,27 @@ def due(moves: Moves, rule: DuplicateConfig) -> float | None:
 
 
 def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...]:
-    """Return the moves of the last window, by the same sum as `due`: another might round otherwise and be due for ever."""
+    """Return the moves of the last window.
+
+    This adds the same numbers as `due`, because another formula might round differently, and the MAC would stay due.
+    """
     return tuple(time for time in moves.times if now < time + rule.window_s)
 
 
 def frozen_at(moves: Moves | None) -> Direct | None:
+    """Return where the MAC is frozen, if it is."""
     return None if moves is None else moves.frozen
 
 
 def alerts(moves: Moves | None) -> tuple[Alert, ...]:
-    """Return what a person should know of it."""
+    """Return the alerts about a MAC that moved too often."""
     if moves is None or moves.duplicate_since is None:
         return ()
     return (Alert("dup-warn" if moves.frozen is None else "dup-frozen", moves.frozen.vtep if moves.frozen else None),)
 
 
 def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:
-    """A freeze ends after its time, or when the configuration no longer freezes."""
+    """End a freeze whose time is over, or that the configuration no longer asks for."""
     if moves.frozen is None:
         return moves
     recovers = rule.recover_s and moves.duplicate_since is not None and now >= moves.duplicate_since + rule.recover_s

@@ -1,7 +1,7 @@
-"""The configuration, prepared for judging routes: what is asked for every route is answered from a dictionary.
+"""The configuration as the projection asks for it, with a memory for questions that many routes share.
 
-Knows configuration and addresses; judges nothing. One value is made at start and at each reload. A table of a million
-MACs asks few distinct questions, and a peer that asks many makes the memory start over.
+A new `Policy` is made for each new configuration, and for each new set of MACs of our own devices. Its memories are bounded
+and start empty, so an answer never outlives the configuration that it came from. This module does not know any route.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 
 class Policy:
-    """What this leaf imports, and which segments are its own."""
+    """What this leaf imports and refuses, and which segments are its own."""
 
     def __init__(self, config: Config, own_macs: frozenset[Mac] = frozenset()) -> None:
         self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
@@ -27,12 +27,12 @@ class Policy:
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
-        """Where a designated forwarder is elected, with us among those who stand."""
+        """Segments of ours whose port forwards: this leaf is a candidate for designated forwarder there."""
         self._own_vteps = config.own_vteps
         self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
-        """For `imports`: what routes with the same attributes, label and tag share."""
+        """For `imports.py`: what routes with the same attributes, label and tag share."""
         self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
-        """For `plain`: the same, of what can be said shortly."""
+        """For `fast.py`: the same, for routes that the short path can judge."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()
 
@@ -45,11 +45,11 @@ class Policy:
         return found
 
     def announcing(self, vnis: Iterable[Vni]) -> frozenset[Vni]:
-        """Return those of these VNIs that are ours and may tell of their stations."""
+        """Return those of these VNIs that are ours and may advertise their stations."""
         return frozenset(vni for vni in vnis if vni in self.vnis and self.vnis[vni].announce)
 
     def refused_next_hop(self, next_hop: Ip) -> str:
-        """Return why nothing may be sent there, or nothing."""
+        """Return why no frame may be sent to this address, or nothing."""
         reason = self._next_hops.get(next_hop)
         if reason is None:
             reason = "" if next_hop.is_unicast else "bad-nexthop"
@@ -60,16 +60,17 @@ class Policy:
 
 
 class Memory(dict[K, V]):
-    """Answers given so far; it starts over when it is full."""
+    """A dictionary of answers that forgets all of them when it is full."""
 
     def put(self, question: K, answer: V) -> None:
+        """Remember this answer."""
         if len(self) >= REMEMBERED_MAX:
             self.clear()
         self[question] = answer
 
 
 def is_wildcard_only(imports: Targets, targets: tuple[RouteTarget, ...]) -> bool:
-    """Tell whether only a `*:N` let these Route Targets in."""
+    """Return whether these Route Targets are imported by a `*:N` only."""
     return not any(target in imports.exact for target in targets)
 
 

@@ -1,29 +1,34 @@
-"""Which routes win, our own among them, and what they mean on this leaf: RIB and configuration in, an `Intent` out.
+"""Turn the RIB and the configuration into an `Intent`: which routes and stations win, and which rows follow from that.
 
-Pure and total. Given the previous intent and what changed since, the work is proportional to what changed; without
-them everything is judged anew, with the same result (duplicate detection alone remembers). Knows BGP, not the kernel.
+`project` is called with the previous intent and what changed since. It asks each projector in `PROJECTORS` for its table;
+the contract is in `projector.py`. The work is proportional to what changed. Without a list of changes everything is judged
+again, and the result is the same, because only duplicate detection (`mobility.py`) depends on what was before.
+
+This module knows the order of the projectors, and what else an intent says: its generation and whether the picture is
+complete. It does not know how any table is made, and nothing here knows the kernel.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import structs
 
-from vtep.addr import Vni
 from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib
 from vtep.intent import NOTHING, Intent, RowKey
-from vtep.projection.draft import MacDraft
+from vtep.projection.draft import project_macs
 from vtep.projection.flood import project_floods
 from vtep.projection.forwarder import project_forwarders
 from vtep.projection.host import project_hosts
 from vtep.projection.mac import highest_rival
 from vtep.projection.mobility import frozen_at
 from vtep.projection.policy import Policy
+from vtep.projection.projector import Inputs, Projector
 
-__all__ = ["Policy", "frozen_at", "highest_rival", "project"]
+__all__ = ["PROJECTORS", "Policy", "frozen_at", "highest_rival", "project"]
 
-PROJECTORS = (project_floods, project_hosts, project_forwarders)
-"""Beside the MACs': each takes an intent and returns it with its own table, and whether that changed its meaning."""
+PROJECTORS: Final[tuple[Projector, ...]] = (project_macs, project_floods, project_hosts, project_forwarders)
+"""In this order, because hosts depend on which of our own stations have won."""
 
 
 def project(
@@ -35,39 +40,32 @@ def project(
     cleared: Iterable[RowKey] = (),
     *,
     whole: bool = True,
+    short_path: bool = True,
 ) -> Intent:
-    """Judge what changed (everything, when that is not said) and return the next intent.
+    """Judge what changed, or everything if that is not given, and return the next intent.
 
-    `cleared` names duplicates that an operator has set free; `whole` tells that nothing else waits to be judged, and before
-    that the picture does not become complete.
+    `cleared` names duplicate MACs that an operator has cleared. `whole` says that nothing else waits to be judged; until
+    then the picture does not become complete. `short_path` is explained in `projector.Inputs`.
     """
     if changed is None:
         changed = _everything(rib, policy, previous)
-    draft = MacDraft(previous, policy)
-    todo = dict.fromkeys(draft.judge_lone(changed.macs, rib), frozenset[Vni]())
-    for vni, mac in (*draft.clear(cleared), *draft.take_due(now)):
-        todo[mac] = todo.get(mac, frozenset()) | {vni}
-    for mac, vnis in todo.items():
-        draft.judge(mac, vnis, rib, now)
-    for mac in draft.freed():
-        draft.judge(mac, frozenset(), rib, now)
-    intent = structs.replace(draft.apply(now), announcing=rib.announcing)
-    awaited = rib.complete and not previous.complete and not whole
-    complete, why = (False, previous.why) if awaited else (rib.complete, rib.why)
-    moved = draft.meaning_changed or (complete, rib.announcing) != (previous.complete, previous.announcing)
-    changed.hosts.update(ip for _, _, ip in intent.own_touched if ip is not None)
+    inputs = Inputs(rib, policy, changed, now, tuple(cleared), short_path)
+    must_wait = rib.complete and not previous.complete and not whole
+    complete, why = (False, previous.why) if must_wait else (rib.complete, rib.why)
+    meaning_changed = (complete, rib.announcing) != (previous.complete, previous.announcing)
+    intent = structs.replace(previous, complete=complete, why=why, announcing=rib.announcing)
     for projector in PROJECTORS:
-        intent, moved_too = projector(intent, rib, policy, changed)
-        moved |= moved_too
-    return structs.replace(intent, generation=previous.generation + moved, complete=complete, why=why)
+        intent, table_changed = projector(intent, inputs)
+        meaning_changed |= table_changed
+    return structs.replace(intent, generation=previous.generation + meaning_changed)
 
 
 def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
-    """Return all that there is, and all that there was."""
-    there = rib.index.everything()
-    there.macs.update(mac for mac, _ in previous.judged.unordered())
-    there.hosts.update(ip for ip, _ in previous.hosts.unordered())
+    """Return every topic that has routes now, or had rows or refusals before."""
+    found = rib.index.everything()
+    found.macs.update(mac for mac, _ in previous.judged.unordered())
+    found.hosts.update(ip for ip, _ in previous.hosts.unordered())
     for table in (previous.floods, previous.refused_floods):
-        there.endpoints.update(endpoint for endpoint, _ in table.unordered())
-    there.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
-    return there
+        found.endpoints.update(endpoint for endpoint, _ in table.unordered())
+    found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
+    return found

@@ -1,9 +1,9 @@
-"""Behind which VTEPs a remote Ethernet segment is.
+"""The VTEPs behind which a remote Ethernet segment is.
 
-A member is a VTEP whose Type-1 per-ES route says that the segment is up there (RFC 7432 8.2.1), and which either
-announces the MAC itself or has a Type-1 per-EVI route for the VNI (aliasing, RFC 7432 8.4). A segment in single-active
-mode is reached only through who announces the MAC. What our own port on a segment means is decided in `macs`, by
-`Policy.contested`. Knows no rows.
+A member is a VTEP whose Type-1 route per segment says that the segment is up there (RFC 7432 8.2.1), and that either
+advertises the MAC itself or has a Type-1 route per EVI for the VNI (aliasing, RFC 7432 8.4). In single-active mode, a segment
+is reached only through a VTEP that advertises the MAC. What a port of our own on a segment means is decided in `mac.py`.
+This module does not know any row.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,32 +21,33 @@ PER_ES_TAG: Final = 0xFFFF_FFFF
 
 
 def is_segment(esi: Esi) -> bool:
-    """Zero and the reserved all-ones stand for no segment (RFC 7432 9.2.2)."""
+    """Return whether this is a real segment; zero and the reserved all-ones value are not (RFC 7432 9.2.2)."""
     return esi not in (NO_SEGMENT, MAX_ESI)
 
 
-def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, announcers: Iterable[Ip]) -> frozenset[Ip]:
+def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: Iterable[Ip]) -> frozenset[Ip]:
     """Return the VTEPs through which a MAC of this segment can be reached."""
     ads = [ad for ad in rib.index.ads_of(esi) if _is_imported(ad, policy, vni)]
     up = {ad.attributes.next_hop for ad in ads if ad.tag == PER_ES_TAG}
     single_active = any(ad.attributes.single_active for ad in ads if ad.tag == PER_ES_TAG)
     aliases = {ad.attributes.next_hop for ad in ads if ad.tag == vni.tag and ad.label == vni.vni}
-    reachable = set(announcers) if single_active else set(announcers) | aliases
+    reachable = set(advertisers) if single_active else set(advertisers) | aliases
     return frozenset(up & reachable)
 
 
-def received_at(routes: Sequence[MacIp]) -> frozenset[Ip]:
-    """Return the VTEPs that heard the station, where others at the same sequence only stand in for them; else nobody.
+def learned_at(routes: Sequence[MacIp]) -> frozenset[Ip]:
+    """Return the VTEPs that learned the station, if others at its sequence are only proxies for it; otherwise none.
 
-    FRR asks this too, of routes on a segment of its own.
+    FRR does the same for routes on a segment of its own.
     """
     best = min((_rank(route) for route in routes), default=None)
     among = [route for route in routes if _rank(route) == best]
-    heard = frozenset(route.attributes.next_hop for route in among if not is_proxy(route))
-    return heard if any(route.attributes.next_hop not in heard for route in among) else frozenset()
+    learned = frozenset(route.attributes.next_hop for route in among if not is_proxy(route))
+    return learned if any(route.attributes.next_hop not in learned for route in among) else frozenset()
 
 
 def is_proxy(route: MacIp) -> bool:
+    """Return whether the VTEP advertises the MAC for another VTEP of its segment that learned it."""
     return bool(route.attributes.host_flags & HOST_PROXY)
 
 

@@ -1,19 +1,19 @@
-"""Which place wins a MAC: one total order, and the name of the rule that decided.
+"""Which location wins a MAC: one total order, and the name of the rule that decided.
 
-    place      a VTEP, or an Ethernet segment with all its VTEPs, or this leaf: moving means changing the place
-    1 stale    a place that only LLGR-stale routes vouch for loses (RFC 9494 4.3, unverified)
-    2 fixed    a sticky MAC cannot move (RFC 7432 7.7, 15.2), so it wins whatever the sequence; and so does a default
-               gateway, as with FRR: RFC 7432 10.1 gives it no rank
-    3 seq      the higher mobility sequence wins, absent is 0 (RFC 7432 15); plain unsigned 32 bits, as with FRR: that
-               section wants wraparound handled, and does not say how
+    location   a VTEP, or an Ethernet segment with all its VTEPs, or this leaf; a MAC moves when its location changes
+    1 stale    a location that only LLGR-stale routes offer loses (RFC 9494 4.3, unverified)
+    2 fixed    a sticky MAC cannot move (RFC 7432 7.7, 15.2), so it wins whatever the sequence; so does a default gateway,
+               as with FRR, because RFC 7432 10.1 gives it no rank
+    3 seq      the higher MAC Mobility sequence number wins, and absent is 0 (RFC 7432 15). Numbers are compared as plain
+               unsigned 32 bits, as with FRR: that section wants wraparound handled, and does not say how
     4 vtep     the lower VTEP address wins (RFC 7432 15), as a number, IPv4 before IPv6
-    5 total    a fixed order over what is left, so that arrival never matters
+    5 total    a fixed order over what is left, so that the order of arrival never matters
 
-Within a segment of ours whose port does not forward, a VTEP that heard the station comes before one that stands in for
-it (`non-proxy`, as with FRR); that is between the VTEPs of one place, and no place wins by it.
+Between the VTEPs of one segment of ours whose port does not forward, a VTEP that learned the station comes before a proxy
+(`non-proxy`, as with FRR). No location wins by that.
 
-LOCAL_PREF, AS path and the rest of BGP's ladder never decide a MAC. No memory: a lower sequence wins once the higher
-is gone.
+LOCAL_PREF, the AS path and the rest of BGP's decision process never decide a MAC. There is no memory: a lower sequence wins
+as soon as the higher one is gone.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from vtep.intent import Direct
 
 
 class Order(NamedTuple):
-    """What counts of a place, in the order in which it counts; the lowest wins."""
+    """What decides between locations, in the order in which it counts; the lowest wins."""
 
     llgr_stale: bool
     movable: bool
@@ -39,7 +39,7 @@ class Order(NamedTuple):
 
 
 class Location:
-    """Where a MAC may be, with the routes that say so, or the station. Lives only while one MAC is judged."""
+    """Where a MAC may be, with the routes that offer it, or with our own station. Exists only while one MAC is judged."""
 
     def __init__(
         self,
@@ -47,20 +47,20 @@ class Location:
         vtep: Ip,
         segment: Esi | None,
         encapsulation: Vni | None,
-        spread: bool,
-        heard: bool = False,
+        multihomed: bool,
+        learned: bool = False,
         local_claim: LocalClaim | None = None,
     ) -> None:
         self.vtep = vtep
-        """Where frames go: the VTEP itself, or the lowest of the segment's."""
+        """Where frames go: the VTEP itself, or the lowest one of the segment."""
         self.segment = segment
         self.encapsulation = encapsulation
-        self.spread = spread
+        self.multihomed = multihomed
         """The segment has more than one VTEP."""
-        self.heard = heard
-        """The VTEP heard the station, and was taken before one that only stands in for it."""
+        self.learned = learned
+        """The VTEP learned the station, and was preferred to a proxy."""
         self.local_claim = local_claim
-        """The station, where the place is this leaf: its route is our own, and is ranked as the others rank it."""
+        """Our station, if the location is this leaf. It is ranked by the route that we advertise, as other leaves rank it."""
         self.routes = sorted(routes, key=route_order)
         self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
         best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
@@ -80,7 +80,7 @@ class Location:
 
     @property
     def name(self) -> bytes:
-        """Where it is, as far as moving is concerned."""
+        """Return what must change for the MAC to have moved: the segment, or the VTEP."""
         return self.segment or self.vtep
 
     @property
@@ -100,19 +100,19 @@ class Location:
 
 
 def here(local_claim: LocalClaim, vtep: Ip) -> Location:
-    """Return this leaf as a place, under the address that the others will know it by."""
-    return Location([], vtep, None, None, spread=False, local_claim=local_claim)
+    """Return this leaf as a location, under the address by which other leaves know it."""
+    return Location([], vtep, None, None, multihomed=False, local_claim=local_claim)
 
 
 def choose(locations: Iterable[Location]) -> tuple[Location, str, list[tuple[Location, str]]]:
     """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
     winner, *losers = sorted(locations, key=lambda location: location.order)
-    told = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
-    return winner, told[0][1] if told else _alone(winner), told
+    lost = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
+    return winner, lost[0][1] if lost else _reason_alone(winner), lost
 
 
 def rule(winner: Order, loser: Order, *, sticky: bool = False) -> str:
-    """Return the name of the rule by which one place loses to another, which may be a sticky MAC's."""
+    """Return the name of the rule by which one location loses to another; `sticky` says that the winner is sticky."""
     if winner.llgr_stale != loser.llgr_stale:
         return "llgr-stale"
     if winner.movable != loser.movable:
@@ -124,16 +124,16 @@ def rule(winner: Order, loser: Order, *, sticky: bool = False) -> str:
     return "total-order"
 
 
-def _alone(winner: Location) -> str:
+def _reason_alone(winner: Location) -> str:
     if winner.gateway:
         return "gateway"
-    if winner.heard:
+    if winner.learned:
         return "non-proxy"
-    return "same-es" if winner.spread else "only-path"
+    return "same-es" if winner.multihomed else "only-path"
 
 
 def route_order(route: MacIp) -> tuple[object, ...]:
-    """Sort the route that speaks for its place first."""
+    """Return the sort key that puts first the route which stands for its location."""
     attributes = route.attributes
     return (
         attributes.llgr_stale,

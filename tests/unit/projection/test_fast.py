@@ -1,4 +1,4 @@
-"""What the short way of judging a MAC takes upon itself, and what it leaves to the long one."""
+"""Which MACs the short path judges, and which it leaves to the long one."""
 
 import pytest
 from msgspec import structs
@@ -85,11 +85,11 @@ def test_usual_routes_are_ranked(routes: tuple[MacIp, ...], expected: list[Ip]) 
         pytest.param((route(A), route(A, seq=1, rd=2), route(B)), id="routes of one place that disagree"),
     ],
 )
-def test_others_go_the_long_way(routes: tuple[MacIp, ...]) -> None:
+def test_routes_that_are_not_plain_are_left_to_the_long_path(routes: tuple[MacIp, ...]) -> None:
     assert vteps(*routes) == []
 
 
-def test_a_row_stands_for_its_route_where_it_says_all_there_is_to_say() -> None:
+def test_a_row_stands_for_a_route_that_says_no_more_than_the_row() -> None:
     rib = Rib(Holds(), 0.0)
     with_host = structs.replace(route(A), ip=Ip.parse("172.16.0.1"))
     rib.receive(Received((Announced(A, {one.key: one for one in (route(A), with_host)}),)), 0.0)
@@ -107,7 +107,7 @@ def test_a_row_stands_for_its_route_where_it_says_all_there_is_to_say() -> None:
     ]
 
 
-def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() -> None:
+def test_a_row_is_stale_if_all_its_routes_are_and_each_candidate_by_itself() -> None:
     rib = Rib(Holds(), 0.0)
     routes = (route(A), structs.replace(route(A), peer=B))
     for one in routes:
@@ -124,7 +124,7 @@ def test_a_place_is_stale_once_all_its_routes_are_while_each_is_told_as_it_is() 
 
 
 def rig(policy: str = LEAF) -> Leaf:
-    """Return one that heard M at a port of its own."""
+    """Return a leaf that learned M at a port of its own."""
     leaf = Leaf(config.parse(policy), 0.0)
     leaf.set_advertising(frozenset({VNI}))
     leaf.learn_stations([Station(VNI, MAC, "swp1")])
@@ -147,7 +147,7 @@ def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
     assert (len(intent.own), intent.macs[VNI, MAC].via.vtep, intent.moves[VNI, MAC]) == (0, A, Moves(A, (1.0,)))
 
 
-def test_a_station_that_left_is_not_announced_though_its_vni_went_as_well() -> None:
+def test_a_station_that_left_is_not_advertised_after_its_vni_was_removed() -> None:
     leaf = rig()
     leaf.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
     leaf.learn_stations([], [(VNI, MAC)])
@@ -155,8 +155,8 @@ def test_a_station_that_left_is_not_announced_though_its_vni_went_as_well() -> N
     assert len(leaf.judge(1.0).own) == 0
 
 
-def test_the_memory_of_a_vni_that_a_mac_has_left_ends_with_its_window() -> None:
-    """Also where the MAC is in one other VNI alone, which is the plain case."""
+def test_the_moves_in_a_vni_that_a_mac_has_left_are_forgotten_after_the_window() -> None:
+    """Also if the MAC is now in one other VNI only, which the short path judges."""
     elsewhere = route(B, vni=200, seq=1)
     leaf = Leaf(config.parse(LEAF), 0.0)
     for routes, gone in (((route(A, vni=200),), None), ((elsewhere,), route(A, vni=200)), ((route(A),), elsewhere)):

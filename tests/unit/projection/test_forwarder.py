@@ -144,7 +144,7 @@ def elected(lines: list[bytes], more: str = OURS) -> list[tuple[str, int, str, b
     return [(row["esi"], row["vni"], row["vtep"], row["ours"]) for row in segments(lines, more)]
 
 
-def test_a_segment_of_ours_is_told_with_who_lost_and_why() -> None:
+def test_the_forwarder_is_shown_with_the_losers_and_their_rules() -> None:
     lines = Lines()
 
     assert segments([lines.announce(A, tells(A)), lines.announce(B, tells(B))]) == [
@@ -160,11 +160,11 @@ def test_a_segment_of_ours_is_told_with_who_lost_and_why() -> None:
     ]
 
 
-def test_who_is_alone_on_a_segment_forwards() -> None:
+def test_the_only_vtep_of_a_segment_forwards() -> None:
     assert elected([Lines().up(A)]) == [(str(E1), 100, SELF, True)]
 
 
-def test_a_segment_that_is_not_ours_is_nothing_to_us() -> None:
+def test_there_is_no_election_on_a_segment_that_is_not_ours() -> None:
     lines = [Lines().announce(A, tells(A, esi=E2))]
 
     assert elected(lines, "") == []
@@ -177,7 +177,7 @@ def test_each_vni_has_an_election_of_its_own() -> None:
     assert elected([Lines().announce(A, tells(A))], more) == [(str(E1), 100, A, False), (str(E1), 101, SELF, True)]
 
 
-def test_a_port_that_does_not_forward_takes_no_part() -> None:
+def test_a_leaf_whose_port_does_not_forward_is_no_candidate() -> None:
     assert elected([Lines().announce(A, tells(A))], OURS + "forwarding = false\n") == []
 
 
@@ -220,11 +220,11 @@ def test_members_that_do_not_agree_are_noted(extended: tuple[bytes, ...], notes:
 
 
 @pytest.mark.parametrize("bad", [SELF, "127.0.0.1"], ids=["our own", "loopback"])
-def test_an_originator_that_cannot_be_another_leaf_does_not_stand(bad: str) -> None:
+def test_an_originator_that_cannot_be_another_leaf_is_no_candidate(bad: str) -> None:
     assert segments([Lines().announce(A, tells(bad))])[0]["others"] == []
 
 
-def test_one_vtep_that_several_tell_of_stands_once() -> None:
+def test_a_vtep_with_several_type_4_routes_is_one_candidate() -> None:
     lines = Lines()
     told = [
         lines.announce(B, tells(A, wire.df_election(HIGHEST, 9), rd="65000:2")),
@@ -254,7 +254,7 @@ def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
     assert (generations, forwarders) == ([1, 1, 1, 2], [A, A, A, SELF])
 
 
-def test_one_forwarder_that_changes_among_many_is_a_change_of_meaning() -> None:
+def test_one_changed_forwarder_among_many_changes_the_meaning() -> None:
     lines = Lines()
     leaf = Leaf(config.parse(LEAF + OURS + OURS.replace(str(E1), str(E2))), 0.0)
     generations = [leaf.judge(0.0).generation]
@@ -270,7 +270,7 @@ def test_one_forwarder_that_changes_among_many_is_a_change_of_meaning() -> None:
     assert generations == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_reload_holds_the_election_anew() -> None:
+def test_a_reload_repeats_the_election() -> None:
     leaf = Leaf(config.parse(LEAF), 0.0)
     leaf.receive([Lines().announce(A, tells(A))], 0.0)
     seen = []

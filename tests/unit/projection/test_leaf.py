@@ -107,7 +107,7 @@ def _different(one: Intent, other: Intent) -> set[RowKey]:
 MANY = [f"02:00:00:00:01:{number:02x}" for number in range(50)]
 
 
-def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
+def test_the_routes_of_forgotten_peers_leave_in_parts() -> None:
     rig = Rig()
     for peer in (A, B):
         rig.ready(peer, *MANY, restart_s=None)
@@ -125,7 +125,7 @@ def test_the_last_routes_of_peers_that_are_forgotten_leave_bit_by_bit() -> None:
     assert (left[0], left[-1], left == sorted(left, reverse=True)) == (50, 0, True)
 
 
-def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> None:
+def test_the_picture_is_complete_only_when_everything_received_is_judged() -> None:
     rig = Rig()
     rig.receive(rig.lines.opened(A, 120), rig.lines.up(A))
     many = rig.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
@@ -143,7 +143,7 @@ def test_the_picture_is_complete_only_when_all_that_was_heard_is_judged() -> Non
     assert {intent.why for intent in intents[:-1]} == {rig.applied.why}
 
 
-def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_stays_complete() -> None:
+def test_routes_of_a_lost_session_are_judged_in_parts_and_the_picture_stays_complete() -> None:
     rig = Rig()
     rig.ready(A, *MANY, restart_s=None)
     rig.leaf.receive([rig.lines.down(A)], rig.now)
@@ -161,7 +161,7 @@ def test_routes_of_a_lost_session_are_judged_a_part_at_a_time_in_a_picture_that_
 # The start
 
 
-def test_v69_rows_of_an_earlier_life_stay_until_end_of_rib() -> None:
+def test_v69_rows_of_an_earlier_run_stay_until_end_of_rib() -> None:
     old = Rig()
     old.ready(A, ONE, TWO, THREE)
 
@@ -173,7 +173,7 @@ def test_v69_rows_of_an_earlier_life_stay_until_end_of_rib() -> None:
     assert (new.rows(), new.operations()) == ([ONE, TWO, THREE], (3, 0, 0))
 
 
-def test_v70_end_of_rib_of_all_expected_peers_reaps_what_nobody_announces() -> None:
+def test_v70_end_of_rib_of_all_expected_peers_removes_rows_without_a_route() -> None:
     old = Rig()
     old.ready(A, ONE, TWO, THREE)
     new = old.restarted(LEAF + BOTH)
@@ -188,7 +188,7 @@ def test_v70_end_of_rib_of_all_expected_peers_reaps_what_nobody_announces() -> N
 @pytest.mark.parametrize(
     ("on_deadline", "rows"), [("auto", [ONE]), ("keep", [ONE]), ("complete", [])], ids=["auto", "keep", "complete"]
 )
-def test_v71_a_feed_that_stays_empty_reaps_only_if_the_deadline_says_so(on_deadline: str, rows: list[str]) -> None:
+def test_v71_an_empty_feed_removes_rows_only_if_on_deadline_says_so(on_deadline: str, rows: list[str]) -> None:
     old = Rig()
     old.ready(A, ONE)
     new = old.restarted(LEAF + ONLY_A + f'initial_hold_s = 30\non_deadline = "{on_deadline}"\n')
@@ -288,7 +288,7 @@ def test_v76_an_exabgp_that_restarts_costs_no_kernel_operation() -> None:
     assert (gone, rig.applied.complete, rig.operations()) == (False, True, before)
 
 
-def test_v76_what_is_not_announced_again_goes_at_end_of_rib() -> None:
+def test_v76_routes_not_advertised_again_go_at_end_of_rib() -> None:
     rig = Rig()
     rig.ready(A, ONE, TWO)
     rig.lines = Lines(pid=78)
@@ -311,7 +311,7 @@ def test_v78_another_next_hop_of_the_same_route_is_one_replace() -> None:
     assert (rig.operations(), [str(row.via.vtep) for row in rig.applied.macs.values()]) == ((1, 1, 0), [C])
 
 
-def test_v79_a_slow_kernel_is_told_only_the_newest() -> None:
+def test_v79_a_slow_kernel_gets_only_the_newest_state() -> None:
     rig = Rig()
     rig.ready(A, ONE)
     rig.leaf.receive([rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))], rig.now)
@@ -326,7 +326,7 @@ def test_v79_a_slow_kernel_is_told_only_the_newest() -> None:
 # Lines that cannot be read
 
 
-def test_a_line_that_cannot_be_read_is_kept_and_its_peer_asked() -> None:
+def test_an_unreadable_line_is_kept_and_its_peer_is_asked_for_a_refresh() -> None:
     rig = Rig()
     rig.ready(A, ONE)
     rig.ready(B, TWO)
@@ -341,7 +341,7 @@ def test_a_line_that_cannot_be_read_is_kept_and_its_peer_asked() -> None:
 
 
 @pytest.mark.parametrize("line", [b"{", b"\xff\xff", b'{"peer": "10.0.0.999"', b"what?"])
-def test_a_line_of_nobody_in_particular_asks_everyone(line: bytes) -> None:
+def test_an_unreadable_line_without_a_peer_asks_every_peer(line: bytes) -> None:
     rig = Rig()
     rig.ready(A, ONE)
 
@@ -350,7 +350,7 @@ def test_a_line_of_nobody_in_particular_asks_everyone(line: bytes) -> None:
     assert rig.leaf.refreshes(rig.now) == [None]
 
 
-def test_only_the_last_hundred_bad_lines_are_kept_and_only_their_heads() -> None:
+def test_the_beginnings_of_the_last_hundred_bad_lines_are_kept() -> None:
     rig = Rig()
 
     rig.receive(*(b"x" * (2000 + number) for number in range(BAD_LINES_KEPT + 5)))
@@ -360,7 +360,7 @@ def test_only_the_last_hundred_bad_lines_are_kept_and_only_their_heads() -> None
     assert {len(kept.head) for kept in rig.leaf.last_bad} == {BAD_LINE_HEAD}
 
 
-def test_a_bad_line_is_no_gap_besides() -> None:
+def test_a_bad_line_does_not_count_as_a_gap_too() -> None:
     rig = Rig()
     rig.ready(A, ONE)
     rig.receive(rig.lines.announce(A, wire.Instance(A).mac(TWO))[:-20])
@@ -374,7 +374,7 @@ def test_a_bad_line_is_no_gap_besides() -> None:
 # The intent
 
 
-def test_nothing_new_is_the_very_same_intent() -> None:
+def test_without_news_the_intent_is_the_same_object() -> None:
     rig = Rig()
     rig.ready(A, ONE)
 
@@ -383,7 +383,7 @@ def test_nothing_new_is_the_very_same_intent() -> None:
     assert rig.leaf.judge(rig.now) is rig.applied
 
 
-def test_what_the_picture_waits_for_is_news_without_a_route() -> None:
+def test_a_change_of_why_the_picture_is_incomplete_is_published() -> None:
     rig = Rig(LEAF + BOTH)
 
     rig.receive(rig.lines.up(A), rig.lines.end_of_rib(A))
@@ -402,7 +402,7 @@ def test_learning_the_same_own_macs_again_judges_nothing() -> None:
     assert rig.leaf.judge(rig.now) is learned
 
 
-def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() -> None:
+def test_a_device_that_comes_or_goes_has_only_its_own_mac_judged() -> None:
     rig = Rig()
     rig.ready(A, ONE, TWO)
     rig.receive(rig.lines.announce(A, wire.Instance(A).mac(THREE, ip="172.16.0.3")))
@@ -421,7 +421,7 @@ def test_for_a_device_that_comes_or_goes_its_own_mac_is_judged_and_no_other() ->
     assert (went.touched, went.macs, went.hosts) == (came.touched, before.macs, before.hosts)
 
 
-def test_own_macs_outlive_a_reload() -> None:
+def test_own_macs_are_kept_across_a_reload() -> None:
     rig = Rig()
     rig.ready(A, ONE)
     rig.leaf.learn_own_macs(frozenset({Mac.parse(ONE)}))
@@ -431,7 +431,7 @@ def test_own_macs_outlive_a_reload() -> None:
     assert len(rig.leaf.judge(rig.now).macs) == 0
 
 
-def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_the_same() -> None:
+def test_a_reload_with_many_macs_is_judged_in_parts_with_the_same_result() -> None:
     many = [f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(700)]
     leaves = [Rig(), Rig()]
     for rig in leaves:
@@ -459,7 +459,7 @@ def test_a_reload_with_very_many_macs_is_judged_a_part_at_a_time_and_comes_to_th
     assert (len(at_once.intent.macs), len(at_once.intent.judged), at_once.unjudged) == (0, 700, 0)
 
 
-def test_another_route_target_judges_everything_anew_without_bgp() -> None:
+def test_a_changed_route_target_judges_everything_again_without_bgp() -> None:
     rig = Rig()
     rig.ready(A, ONE)
 
@@ -472,7 +472,7 @@ def test_another_route_target_judges_everything_anew_without_bgp() -> None:
     assert (without, rig.rows()) == ([], [ONE])
 
 
-def test_clearing_what_never_moved_changes_nothing() -> None:
+def test_clearing_a_mac_that_never_moved_changes_nothing() -> None:
     rig = Rig()
     rig.ready(A, ONE)
 
@@ -481,7 +481,7 @@ def test_clearing_what_never_moved_changes_nothing() -> None:
     assert rig.leaf.judge(rig.now).generation == rig.applied.generation
 
 
-def test_the_clock_is_due_for_the_earlier_of_routes_and_rows() -> None:
+def test_due_is_the_earlier_time_of_routes_and_rows() -> None:
     rig = Rig(LEAF + "[feed]\ninitial_hold_s = 500\n")
     rig.receive(rig.lines.up(A))
     waiting_only = rig.leaf.due

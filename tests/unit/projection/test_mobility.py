@@ -26,25 +26,25 @@ def test_a_move_is_remembered_for_a_window() -> None:
     assert mobility.follow(moved, B, B, Direct(B), WARN, 105.0) is None
 
 
-def test_a_warning_that_is_over_does_not_freeze_when_the_configuration_begins_to() -> None:
+def test_a_warning_that_is_over_does_not_freeze_after_a_reload_to_freeze() -> None:
     warned = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0)
 
     assert mobility.follow(warned, B, B, Direct(B), FREEZE, 200.0) is None
 
 
-def test_a_warning_that_lasts_freezes_when_the_configuration_begins_to() -> None:
+def test_a_warning_that_lasts_freezes_after_a_reload_to_freeze() -> None:
     warned = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0)
 
     assert mobility.follow(warned, B, B, Direct(B), FREEZE, 50.0).frozen == Direct(B)
 
 
-def test_a_configuration_that_freezes_no_longer_sets_free_at_once() -> None:
+def test_a_reload_to_warn_ends_a_freeze_at_once() -> None:
     frozen = Moves(location=B, times=(1.0, 2.0), duplicate_since=2.0, frozen=Direct(B))
 
     assert mobility.follow(frozen, B, B, Direct(B), WARN, 50.0) is None
 
 
-def test_a_frozen_mac_stays_so_for_ever_without_a_time_to_recover() -> None:
+def test_without_recover_s_a_frozen_mac_stays_frozen() -> None:
     frozen = Moves(location=B, duplicate_since=2.0, frozen=Direct(B))
 
     assert mobility.due(frozen, FREEZE) is None
@@ -59,7 +59,7 @@ def test_a_mac_that_is_nowhere_is_forgotten_after_a_window_even_when_frozen() ->
 
 
 @pytest.mark.parametrize("time", [0.1, 0.7, 1_000_000.3])
-def test_what_is_due_is_done_when_it_is_due_however_the_sums_round(time: float) -> None:
+def test_rounding_does_not_keep_a_mac_due(time: float) -> None:
     rule = DuplicateConfig(moves=2, window_s=180.1)
     moved = Moves(location=B, times=(time,))
 

@@ -174,7 +174,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_station_among_routes(case: Case) -> None:
+def test_a_station_competes_with_routes(case: Case) -> None:
     intent = Rig().play(case.events)
 
     told = at_home(intent)
@@ -183,14 +183,14 @@ def test_a_station_among_routes(case: Case) -> None:
     assert tuple(alert.kind for alert in intent.alerts.get(KEY, ())) == case.alerts
 
 
-def test_a_station_is_told_with_its_port_and_as_the_route_it_is_announced_by() -> None:
+def test_a_station_is_a_candidate_with_its_port() -> None:
     told = at_home(Rig().play("+A s1 L"))
 
     assert told is not None
     assert (told.port, str(told.vtep), str(told.rd), told.label, told.seq) == ("swp1", SELF, f"{SELF}:100", 100, 2)
 
 
-def test_another_port_is_no_move() -> None:
+def test_a_change_of_the_local_port_is_not_a_move() -> None:
     rig = Rig()
     before = rig.play("+A s1 L")
 
@@ -202,7 +202,7 @@ def test_another_port_is_no_move() -> None:
     assert (told.port, after.own_touched, after.generation) == ("swp2", (), before.generation)
 
 
-def test_what_changed_about_a_station_is_no_sign_that_it_is_here() -> None:
+def test_a_changed_address_does_not_bring_back_a_lost_station() -> None:
     rig = Rig()
     lost = rig.play("L +A s1")
 
@@ -212,7 +212,7 @@ def test_what_changed_about_a_station_is_no_sign_that_it_is_here() -> None:
     assert own(rig.play("L /ip1")) == "s2 /ip1"
 
 
-def test_what_changed_about_a_station_that_is_here_is_announced() -> None:
+def test_a_changed_address_of_a_station_is_advertised() -> None:
     rig = Rig()
     rig.play("+A s1 L")
 
@@ -223,7 +223,7 @@ def test_what_changed_about_a_station_that_is_here_is_announced() -> None:
     assert (with_address, own(rig.judge())) == ("s2 /ip1", "s0 S")
 
 
-def test_what_changed_about_an_unknown_station_makes_it_known() -> None:
+def test_a_changed_address_of_an_unknown_station_makes_it_known() -> None:
     rig = Rig()
 
     rig.leaf.learn_stations([], changed=[station("/ip1")])
@@ -231,7 +231,7 @@ def test_what_changed_about_an_unknown_station_makes_it_known() -> None:
     assert own(rig.judge()) == "s0 /ip1"
 
 
-def test_what_left_and_was_heard_at_once_came_anew() -> None:
+def test_a_station_that_left_and_was_learned_at_once_counts_as_new() -> None:
     rig = Rig()
     rig.play("L +B s0")
 
@@ -240,7 +240,7 @@ def test_what_left_and_was_heard_at_once_came_anew() -> None:
     assert own(rig.judge()) == "s1"
 
 
-def test_the_sequence_of_an_earlier_life_is_the_one_to_begin_with() -> None:
+def test_a_station_starts_with_the_sequence_of_the_earlier_run() -> None:
     rig = Rig()
     rig.leaf.remember_advertised({KEY: 4})
 
@@ -248,7 +248,7 @@ def test_the_sequence_of_an_earlier_life_is_the_one_to_begin_with() -> None:
     assert own(rig.play("+A s4 -L L")) == "s5"
 
 
-def test_a_lost_station_whose_winner_left_is_looked_for_once() -> None:
+def test_a_lost_station_whose_winner_left_is_verified_once() -> None:
     rig = Rig()
 
     rig.play("L +A s1")
@@ -294,7 +294,7 @@ def test_a_station_of_a_vni_that_is_not_configured_does_not_count_until_it_is() 
     assert ([key[0] for key, _ in after.own.unordered()], set(after.announcing)) == ([300], {VNI, 300})
 
 
-def test_a_vni_that_leaves_the_configuration_announces_nothing_until_it_is_back() -> None:
+def test_a_removed_vni_advertises_nothing_until_it_is_back() -> None:
     rig = Rig()
     there = rig.play("+A s1 L /ip1")
 
@@ -307,13 +307,13 @@ def test_a_vni_that_leaves_the_configuration_announces_nothing_until_it_is_back(
     assert [set(intent.announcing) for intent in (there, without, back)] == [{VNI}, set(), {VNI}]
 
 
-def test_a_vni_that_shall_not_announce_does_not() -> None:
+def test_a_vni_with_announce_off_advertises_nothing() -> None:
     intent = Rig(LEAF + "announce = false\n").play("L +A s1")
 
     assert (own(intent), row(intent), set(intent.announcing)) == ("-", A, set())
 
 
-def test_the_leave_to_announce_is_a_change_of_meaning_even_where_nothing_was_heard() -> None:
+def test_permission_to_advertise_changes_the_meaning_without_any_station() -> None:
     rig = Rig()
     before = rig.judge()
 
@@ -324,7 +324,7 @@ def test_the_leave_to_announce_is_a_change_of_meaning_even_where_nothing_was_hea
     assert rig.judge() is after
 
 
-def test_a_route_that_was_alone_does_not_hide_a_station() -> None:
+def test_a_station_beats_a_route_that_was_alone_before() -> None:
     """A MAC's only route takes a shorter way through the judgement."""
     rig = Rig()
     for events in ("+A s1", "L", "+A s1", "+A s9"):
@@ -333,7 +333,7 @@ def test_a_route_that_was_alone_does_not_hide_a_station() -> None:
     assert (own(intent), row(intent)) == ("-", A)
 
 
-def test_a_full_vni_has_room_for_what_is_here() -> None:
+def test_a_full_vni_still_advertises_its_own_stations() -> None:
     rig = Rig(LEAF + "[limits]\nmacs_per_vni = 1\n")
     rig.leaf.receive([Lines().announce(A, wire.Instance(A).mac("02:00:00:00:00:02"))], 0.0)
 
@@ -353,7 +353,7 @@ def test_v80_moves_to_and_from_this_leaf_count() -> None:
     assert own(intent) == "s2"
 
 
-def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_announced() -> None:
+def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_advertised() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
 
     intent = rig.play("+B s0 +A s1 +B s2 L")
@@ -371,7 +371,7 @@ def test_a_frozen_row_stays_though_only_this_leaf_has_the_mac() -> None:
     assert (own(intent), row(intent), intent.macs[KEY].reason) == ("-", B, "dup-frozen")
 
 
-def test_v81_a_duplicate_that_is_frozen_here_stays_announced_as_it_was() -> None:
+def test_v81_a_duplicate_that_is_frozen_here_stays_advertised_as_it_was() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
 
     frozen = rig.play("L +A s1 L")
@@ -385,7 +385,7 @@ def test_v81_a_duplicate_that_is_frozen_here_stays_announced_as_it_was() -> None
     assert [alert.kind for alert in again.alerts[KEY]] == ["dup-frozen"]
 
 
-def test_v84_a_thaw_gives_the_mac_to_who_has_it_now() -> None:
+def test_v84_after_a_freeze_the_current_winner_has_the_mac() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     rig.play("L +A s1 L +A s9")
 
@@ -395,7 +395,7 @@ def test_v84_a_thaw_gives_the_mac_to_who_has_it_now() -> None:
     assert (own(intent), row(intent)) == ("-", A)
 
 
-def test_v83_an_operator_frees_a_station_that_was_frozen_elsewhere() -> None:
+def test_v83_an_operator_clears_a_station_that_was_frozen_elsewhere() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     rig.play("+B s0 +A s1 +B s2 L -A -B")
 
@@ -404,7 +404,7 @@ def test_v83_an_operator_frees_a_station_that_was_frozen_elsewhere() -> None:
     assert own(rig.judge()) == "s3"
 
 
-def test_a_duplicate_that_is_frozen_here_is_not_announced_anew_when_it_comes_back() -> None:
+def test_a_duplicate_frozen_here_comes_back_with_its_old_sequence() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     rig.play("L +A s1 L +A s9")
 
@@ -413,7 +413,7 @@ def test_a_duplicate_that_is_frozen_here_is_not_announced_anew_when_it_comes_bac
     assert [(own(intent), row(intent)) for intent in (without, back)] == [("-", ""), ("s2", "")]
 
 
-def test_a_mac_that_is_frozen_where_nobody_has_it_is_nowhere() -> None:
+def test_a_mac_frozen_at_a_location_without_routes_has_no_row() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     frozen = rig.play("+B s0 +A s1 +B s2")
 
@@ -453,7 +453,7 @@ class Written(Rig):
         return next((names[entry.port] for entry in self.kernel.rows([bridge]) if entry.mac == M and entry.master), "")
 
 
-def test_v47_a_better_route_takes_the_row_of_a_station_when_announcing() -> None:
+def test_v47_a_better_route_replaces_a_station_where_the_vni_advertises() -> None:
     """Before the picture is complete as well: what lost is known, and not only what came first."""
     rig = Written()
     rig.kernel.station_sends(M, "swp1")
@@ -465,7 +465,7 @@ def test_v47_a_better_route_takes_the_row_of_a_station_when_announcing() -> None
     assert (before, rig.where(), rig.leaf.intent.complete) == ("swp1", "vxlan100", False)
 
 
-def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
+def test_v47_without_advertising_an_older_route_waits_for_the_station() -> None:
     rig = Written()
     rig.play("mute")
     rig.kernel.station_sends(M, "swp1")
@@ -474,7 +474,7 @@ def test_v47_without_leave_to_announce_an_older_route_waits() -> None:
     assert rig.where() == "swp1"
 
 
-def test_v47_a_station_that_stayed_without_leave_gives_way_when_it_is_compared_and_loses() -> None:
+def test_v47_a_station_that_loses_once_advertising_is_allowed_gives_way() -> None:
     """After a start the routes are there before it is known that ExaBGP can announce, and the row need not change."""
     rig = Written()
     rig.play("mute")
@@ -487,7 +487,7 @@ def test_v47_a_station_that_stayed_without_leave_gives_way_when_it_is_compared_a
     assert (before, rig.where()) == ("swp1", "vxlan100")
 
 
-def test_v47_a_sticky_route_takes_the_row_of_a_station_once_and_does_not_fight_for_it() -> None:
+def test_v47_a_sticky_route_replaces_a_station_once() -> None:
     rig = Written()
     rig.play("+A S s0")
     found = []
@@ -499,7 +499,7 @@ def test_v47_a_sticky_route_takes_the_row_of_a_station_once_and_does_not_fight_f
     assert found == ["vxlan100", "swp1", "swp1"]
 
 
-def test_v47_that_one_route_beat_another_says_nothing_about_the_station() -> None:
+def test_v47_a_route_that_beats_another_does_not_replace_the_station() -> None:
     rig = Written()
     rig.play("mute")
     rig.kernel.station_sends(M, "swp1")

@@ -89,7 +89,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_vector(case: Case) -> None:
+def test_a_projection_vector(case: Case) -> None:
     result = play(lines_of(case.events))
 
     assert (rows(result).get(M, ""), reason_of(result)) == (case.row, case.reason)
@@ -266,7 +266,7 @@ def test_v35_a_long_lived_stale_sticky_route_loses() -> None:
     assert (rows(result), reason_of(result)) == ({M: B}, "llgr-stale")
 
 
-def test_v39_an_own_address_that_changes_judges_everything_anew() -> None:
+def test_v39_a_changed_own_address_judges_everything_again() -> None:
     from vtep.projection.leaf import Leaf
 
     ours, theirs = config.parse(LEAF), config.parse(LEAF.replace("10.0.0.99", A))
@@ -357,7 +357,7 @@ def test_v62_a_segment_with_its_own_route_is_reached() -> None:
     assert (rows(result), reason_of(result)) == ({M: A}, "only-path")
 
 
-def test_v63_two_vteps_of_a_segment_are_one_place() -> None:
+def test_v63_two_vteps_of_a_segment_are_one_location() -> None:
     lines = Lines()
 
     result = play(
@@ -383,7 +383,7 @@ def test_v64_a_vtep_that_only_aliases_the_segment_counts() -> None:
     assert (rows(result), reason_of(result)) == ({M: A}, "same-es")
 
 
-def test_a_single_active_segment_is_reached_only_through_who_announces_the_mac() -> None:
+def test_a_single_active_segment_is_reached_only_through_vteps_that_advertise_the_mac() -> None:
     lines = Lines()
     flag = (wire.esi_label(0, single_active=True),)
 
@@ -442,13 +442,13 @@ def test_v66_a_mac_on_a_segment_of_ours_is_behind_our_own_port() -> None:
     assert rows(play(events)) == {M: A}
 
 
-def test_v66_a_port_that_does_not_forward_leaves_the_mac_to_the_others() -> None:
+def test_v66_if_our_port_does_not_forward_the_mac_is_behind_the_others() -> None:
     result = play([on_segment(Lines(), A, 1)], IDLE)
 
     assert (rows(result), reason_of(result), refusals(result)) == ({M: A}, "only-path", [])
 
 
-def test_v66_a_segment_that_is_up_nowhere_else_is_told_first() -> None:
+def test_v66_pending_ead_is_shown_before_local_bias() -> None:
     result = play([Lines().announce(A, member(A).mac(M, seq=1, esi=E1))], OURS)
 
     assert (rows(result), refusals(result)) == ({}, [(A, "pending-ead")])
@@ -462,7 +462,7 @@ def test_v66_a_mac_that_left_our_segment_is_followed() -> None:
     assert (rows(result), refusals(result)) == ({M: B}, [(A, "local-bias")])
 
 
-def test_v66_a_port_that_stops_forwarding_gives_the_mac_away_without_bgp() -> None:
+def test_v66_a_port_that_stops_forwarding_gives_a_remote_row_without_bgp() -> None:
     from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(OURS), 0.0)
@@ -517,7 +517,7 @@ D = "10.0.0.20"
     ],
     ids=["ours", "not ours"],
 )
-def test_v68_each_is_told_why_it_won_or_lost(rig: str, reasons: dict[str, str]) -> None:
+def test_v68_each_candidate_has_its_reason(rig: str, reasons: dict[str, str]) -> None:
     from vtep.intent import candidates_of
     from vtep.projection.leaf import Leaf
 
@@ -532,7 +532,7 @@ def test_v68_each_is_told_why_it_won_or_lost(rig: str, reasons: dict[str, str]) 
     assert [str(one.vtep) for one in candidates if one.verdict == "won"] == [B]
 
 
-def test_v68_who_heard_the_station_and_has_left_the_segment_is_no_choice() -> None:
+def test_v68_a_vtep_that_left_the_segment_is_not_chosen() -> None:
     lines = Lines()
     events = [on_segment(lines, A, 1, proxy=True), lines.announce(B, member(B).mac(M, seq=1, esi=E1))]
 
@@ -541,7 +541,7 @@ def test_v68_who_heard_the_station_and_has_left_the_segment_is_no_choice() -> No
     assert (rows(result), reason_of(result)) == ({M: A}, "only-path")
 
 
-def test_a_segment_of_ours_is_reached_through_who_only_aliases_it() -> None:
+def test_a_segment_of_ours_is_reached_through_a_vtep_that_only_aliases_it() -> None:
     lines = Lines()
     aliasing = (member(A).ethernet_ad(E1, tag=0xFFFFFFFF), member(A).ethernet_ad(E1, tag=0, label=100))
 
@@ -570,11 +570,11 @@ def test_v80_five_moves_are_a_duplicate_that_is_followed() -> None:
     assert (rows(result), alerts(result)) == ({M: B}, ["dup-warn"])
 
 
-def test_four_moves_are_none() -> None:
+def test_four_moves_are_not_a_duplicate() -> None:
     assert alerts(play(bounce(Lines(), 4))) == []
 
 
-def test_five_moves_in_more_than_the_window_are_none() -> None:
+def test_five_moves_in_more_than_the_window_are_not_a_duplicate() -> None:
     lines = Lines()
     events = []
     for seq in range(6):
@@ -591,7 +591,7 @@ def test_v81_a_frozen_mac_stays_where_the_fifth_move_took_it() -> None:
     assert result["counters"]["replaces"] == 5
 
 
-def test_a_frozen_mac_that_everybody_withdraws_is_removed() -> None:
+def test_a_frozen_mac_without_any_route_is_removed() -> None:
     lines = Lines()
     events = bounce(lines, 6)
     events += [lines.withdraw(vtep, wire.Instance(vtep).mac(M).nlri) for vtep in (A, B)]
@@ -608,7 +608,7 @@ def test_a_frozen_mac_that_comes_back_elsewhere_waits() -> None:
     assert rows(play(events, FREEZE)) == {}
 
 
-def test_v83_an_operator_frees_a_frozen_mac_in_one_step() -> None:
+def test_v83_an_operator_clears_a_frozen_mac_in_one_step() -> None:
     from vtep.addr import Mac, Vni
     from vtep.projection.leaf import Leaf
 
@@ -625,7 +625,7 @@ def test_v83_an_operator_frees_a_frozen_mac_in_one_step() -> None:
     assert (freed.generation, freed.moves.get(key), freed.alerts.get(key)) == (frozen.generation + 1, None, None)
 
 
-def test_v84_a_frozen_mac_thaws_after_its_time() -> None:
+def test_v84_a_freeze_ends_after_recover_s() -> None:
     rig = FREEZE + "recover_s = 30\n"
     frozen_since = 5
     events = bounce(Lines(), 6)
@@ -636,12 +636,12 @@ def test_v84_a_frozen_mac_thaws_after_its_time() -> None:
     assert (alerts(before), alerts(after)) == (["dup-frozen"], [])
 
 
-def test_a_warning_ends_when_the_mac_rests_for_a_window() -> None:
+def test_a_warning_ends_when_the_mac_stays_for_a_window() -> None:
     assert alerts(play(bounce(Lines(), 5), until=179)) == ["dup-warn"]
     assert alerts(play(bounce(Lines(), 5), until=181)) == []
 
 
-def test_many_warnings_that_end_at_once_end_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_warnings_that_are_due_at_once_end_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
     from vtep.projection import draft
     from vtep.projection.leaf import Leaf
@@ -730,7 +730,7 @@ def troubles(run: Replay) -> list[str]:
     return [trouble.reason for trouble in run.engine.troubles.values()]
 
 
-def test_v32_a_static_row_on_an_access_port_is_not_taken_over() -> None:
+def test_v32_a_static_row_on_an_access_port_is_kept() -> None:
     run = leaf_with_port("h0")
     static = Neighbor(Verb.CREATE, index(run, "h0"), Mac.parse(M), NTF_MASTER, NUD_NOARP)
     assert run.kernel.send([static]) == []
@@ -755,7 +755,7 @@ def test_v34_a_gateway_mac_that_is_our_own_is_refused() -> None:
     assert ([found.reason for found in candidates_of(intent, Mac.parse(M))], len(intent.macs)) == (["self-mac"], 0)
 
 
-def test_v47_a_route_that_was_there_before_the_station_was_heard_waits() -> None:
+def test_v47_a_route_older_than_the_station_waits() -> None:
     """At the start nobody knows what is older; that a later route takes over is shown with the engine."""
     run = leaf_with_port("h0")
     run.kernel.station_sends(Mac.parse(M), "h0")
@@ -854,7 +854,7 @@ def test_v90_an_imet_makes_a_flood_row() -> None:
     assert (result["counters"]["writes"], result["generation"]) == (1, 1)
 
 
-def test_v90_its_row_goes_with_it() -> None:
+def test_v90_a_withdrawn_imet_removes_its_flood_row() -> None:
     lines, route = Lines(), wire.Instance(A).flood()
     complete = [lines.up(A), lines.announce(A, route), lines.end_of_rib(A)]
 
@@ -887,7 +887,7 @@ def test_v92_a_route_that_turns_to_ingress_replication_gets_its_row_and_loses_it
     assert (floods(there), refused_floods(there)) == ([(100, A)], [])
 
 
-def test_v94_a_mac_behind_a_vtep_that_wants_no_floods_is_a_warning() -> None:
+def test_v94_a_mac_behind_a_vtep_without_an_imet_has_its_row() -> None:
     lines = Lines()
     mac_alone = [lines.announce(A, wire.Instance(A).mac(M, seq=1))]
     both = [*mac_alone, lines.announce(A, wire.Instance(A).flood())]
@@ -955,7 +955,7 @@ def test_an_endpoint_that_changes_moves_the_row() -> None:
 
 
 @pytest.mark.parametrize("own", [SELF, "10.0.0.98"], ids=["this VNI's", "another VNI's"])
-def test_nobody_floods_toward_itself(own: str) -> None:
+def test_an_own_address_is_never_a_flood_endpoint(own: str) -> None:
     result = play([Lines().announce(A, with_pmsi(A, wire.pmsi_tunnel(100, Ip.parse(own))))])
 
     assert (floods(result), refused_floods(result)) == ([], [(100, own, "self-vtep")])
@@ -1048,7 +1048,7 @@ def test_v101_an_immutable_address_stays_whatever_the_sequence(first: int) -> No
     assert result["alerts"] == [{"vni": 100, "mac": M, "kind": "immutable", "vtep": B}]
 
 
-def test_v101_an_immutable_address_told_twice_of_one_mac_is_no_alert() -> None:
+def test_v101_two_immutable_routes_of_one_mac_give_no_alert() -> None:
     lines = Lines()
     events = [lines.announce(vtep, wire.Instance(vtep).mac(M, IP1, extended=(IMMUTABLE,))) for vtep in (A, B)]
 

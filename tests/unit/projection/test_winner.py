@@ -21,7 +21,7 @@ def route(*, seq: int = 0, rd: int = 1, label: int = 100, **attributes) -> MacIp
 
 
 def location(*routes: MacIp, encapsulation: int | None = None) -> Location:
-    return Location(list(routes), A, None, Vni(encapsulation) if encapsulation else None, spread=False)
+    return Location(list(routes), A, None, Vni(encapsulation) if encapsulation else None, multihomed=False)
 
 
 def test_one_vtep_with_two_encapsulations_has_a_fixed_order() -> None:
@@ -32,17 +32,17 @@ def test_one_vtep_with_two_encapsulations_has_a_fixed_order() -> None:
         assert (winner, reason, losers) == (low, "total-order", [(high, "total-order")])
 
 
-def test_the_sequence_of_a_place_is_the_highest_of_its_routes() -> None:
+def test_the_sequence_of_a_location_is_the_highest_of_its_routes() -> None:
     assert location(route(seq=1, rd=1), route(seq=7, rd=2)).seq == 7
 
 
-def test_a_long_lived_stale_route_lends_its_place_nothing() -> None:
+def test_a_long_lived_stale_route_does_not_count_beside_a_good_one() -> None:
     mixed = location(route(seq=9, rd=1, llgr_stale=True, sticky=True), route(seq=1, rd=2))
 
     assert (mixed.llgr_stale, mixed.fixed, mixed.seq) == (False, False, 1)
 
 
-def test_the_route_that_speaks_for_a_place_does_not_depend_on_arrival() -> None:
+def test_the_first_route_of_a_location_does_not_depend_on_arrival() -> None:
     one, two = route(rd=1), route(rd=2)
 
     assert location(two, one).routes == location(one, two).routes == [one, two]
