@@ -247,7 +247,7 @@ WAYS = (
         "wrong-route-target",
         wrong_target,
         ("REFUSED", "rt-mismatch"),
-        (f"Peer {A} told of it", "Route Targets 65000:999", "VNI 100 imports 65000:100"),
+        (f"Peer {A} advertised it", "Route Targets 65000:999", "VNI 100 imports 65000:100"),
         "Compare `import_rt`",
         right_route,
     ),
@@ -255,7 +255,7 @@ WAYS = (
         "unknown-vni",
         unknown_vni,
         ("REFUSED", "unknown-vni"),
-        (f"Peer {A} told of it", "label 555", "Route Targets 65000:555"),
+        (f"Peer {A} advertised it", "label 555", "Route Targets 65000:555"),
         "Add the VNI",
         right_route,
     ),
@@ -284,21 +284,21 @@ WAYS = (
         "static-local-mac",
         static_entry,
         ("CONTESTED", "local-static"),
-        ("a static entry on port99 has the place, and keeps it",),
+        ("a static entry on port99 has the row and keeps it",),
         "Remove the entry if the station is gone",
     ),
     Way(
         "foreign-row",
         another_hand,
         ("CONTESTED", "foreign"),
-        ("another hand's row to 10.0.0.7 has the place, and keeps it",),
+        ("a row of another program to 10.0.0.7 has the row and keeps it",),
         "Remove it if it is a leftover",
     ),
     Way(
         "peer-down",
         peer_down,
         ("UNHEARD", ""),
-        (f"Not heard: peer {B} is down (hold timer expired)",),
+        (f"Not received: peer {B} is down (hold timer expired)",),
         "Look at the BGP session",
         peer_back,
         vtep=B,
@@ -309,7 +309,7 @@ WAYS = (
         ("STALE", ""),
         (
             f"Behind {C} (only-path): installed on vxlan100",
-            f"and stale: peer {C}, which told of it, is down (closing connection)",
+            f"and stale: peer {C}, which advertised it, is down (closing connection)",
         ),
         "Wait for the peer",
         fresh_again,
@@ -551,7 +551,9 @@ def test_rows_whose_claim_was_lost_are_shown_first_and_taken_by_adopt(leaf: Leaf
     ran = leaf.ask("adopt")
     wait_until(lambda: leaf.tunnels() == {(wanted, A)}, what="the end of the orphan")
 
-    assert explanation["summary"] == f"No peer tells of it, but the kernel has an orphan row with our mark to {A}."
+    assert (
+        explanation["summary"] == f"No peer advertises it, but the kernel has an orphan row with our signature to {A}."
+    )
     assert "`vtep adopt`" in explanation["advice"]
     assert dry["rows"] == [f"100 {lost} {A}"]
     assert there_after_dry
@@ -619,7 +621,7 @@ def test_a_mac_of_this_host_is_never_taken_for_a_remote_one(shared: Leaf) -> Non
     wait_until(lambda: verdict(shared.explanation(link["address"])) == ("REFUSED", "self-mac"), what="the refusal")
 
     explanation = shared.explanation(link["address"])
-    assert "the MAC is one of this host's devices" in explanation["summary"]
+    assert "the MAC belongs to a device of this host" in explanation["summary"]
     assert explanation["advice"] == "Nothing, unless another host has the same MAC."
     shared.withdraw(A, at(A).mac(link["address"]))
 

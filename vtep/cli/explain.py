@@ -54,7 +54,7 @@ class Page:
 
     def _candidates(self, explanation: pb.Explanation) -> Iterator[str]:
         if not explanation.candidates:
-            yield self._labelled("heard", "no route for it")
+            yield self._labelled("received", "no route for it")
         for candidate in explanation.candidates:
             yield self._labelled(candidate.verdict, _route(candidate))
             if candidate.text:

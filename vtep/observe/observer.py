@@ -5,7 +5,7 @@
                                  └─> watch ──cut──> Changes ───┘
 
 Stands behind `status.source` in the daemon and keeps what can be told at once, at a cost per change: rows are put into
-words (`rows`, `explainer`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
+words (`rows`, `explain`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
 """
 
 import time
@@ -29,7 +29,7 @@ from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
-from vtep.observe.explainer import Explainer
+from vtep.observe.explain import Explainer
 from vtep.observe.figures import Figures
 from vtep.observe.history import History, HistoryEntry
 from vtep.observe.model import (

@@ -7,52 +7,52 @@ from typing import Final
 
 REASONS: Final[dict[str, tuple[str, str]]] = {
     "only-path": (
-        "One place is offered, and it is usable.",
+        "Only one usable location is advertised.",
         "Nothing.",
     ),
     "llgr-stale": (
-        "The others are long-lived stale (RFC 9494).",
-        "Look why the other peer's routes have not been refreshed.",
+        "The other routes are long-lived stale (RFC 9494).",
+        "Find out why the other peer has not refreshed its routes.",
     ),
     "sticky": (
-        "It is a sticky MAC, which cannot move, so it wins whatever the sequence (RFC 7432 7.7, 15.2).",
+        "The MAC is sticky, so it cannot move, and it wins whatever the sequence number (RFC 7432 7.7, 15.2).",
         "If there is an alert, find the station that uses this MAC elsewhere.",
     ),
     "gateway": (
-        "It is a default gateway's MAC, which counts as sticky.",
+        "The MAC belongs to a default gateway, which counts as sticky.",
         "Nothing, unless the gateway should not be there.",
     ),
     "higher-seq": (
-        "Its MAC mobility sequence is higher: the MAC moved there last.",
+        "Its MAC mobility sequence number is higher: the MAC moved there last.",
         "Nothing.",
     ),
     "lower-vtep": (
-        "The sequences are equal, and the lower VTEP address wins.",
-        "Two VTEPs claim the MAC: look for a duplicate or a loop.",
+        "The sequence numbers are equal, and the lower VTEP address wins.",
+        "Two VTEPs advertise the MAC: look for a duplicate or a loop.",
     ),
     "same-es": (
-        "One Ethernet segment behind several VTEPs; the lowest of them is used.",
+        "Several VTEPs are on one Ethernet segment, and the lowest of them is used.",
         "Nothing.",
     ),
     "non-proxy": (
-        "On a segment of ours whose port does not forward: this VTEP heard the station, and the others at its sequence stand in for it.",
+        "The MAC is on a segment of ours whose port does not forward. This VTEP learned the station; the others with its sequence number are proxies for it.",
         "Nothing.",
     ),
     "total-order": (
-        "Two routes of one place; a fixed order chose which one speaks for it.",
+        "Two routes have the same location, and a fixed order chose this one.",
         "Nothing.",
     ),
     "taken-over": (
-        "A better route came after the station was heard; it counts again when it is heard again.",
-        "Nothing: a station that is here speaks soon.",
+        "A better route arrived after the bridge learned the station. The station counts again when the bridge learns it again.",
+        "Nothing: a station that is here sends a frame soon.",
     ),
     "bad-mac": (
         "The MAC is zero, broadcast or multicast.",
-        "Look at the peer that announces it.",
+        "Look at the peer that advertises it.",
     ),
     "bad-vni": (
-        "The label is 0, which is no VNI.",
-        "Look at the peer that announces it.",
+        "The label is 0, which is not a valid VNI.",
+        "Look at the peer that advertises it.",
     ),
     "bad-nexthop": (
         "No frame can be sent to this next hop.",
@@ -63,43 +63,43 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Nothing, unless another leaf has our address.",
     ),
     "encap": (
-        "The route offers encapsulations, and VXLAN is not among them.",
+        "The route offers encapsulations, and VXLAN is not one of them.",
         "Set the peer to VXLAN.",
     ),
     "unknown-vni": (
-        "Neither its label nor its Route Targets point at a VNI of ours.",
+        "Neither its label nor its Route Targets belong to a VNI of ours.",
         "Add the VNI if it belongs here.",
     ),
     "rt-missing": (
         "It has no Route Target.",
-        "Look whether something strips communities.",
+        "Look for a router that strips communities.",
     ),
     "rt-mismatch": (
-        "Its label is a VNI of ours, and its Route Targets are not that VNI's.",
+        "Its label is a VNI of ours, but its Route Targets are not those of that VNI.",
         "Compare `import_rt` with the peer's export.",
     ),
     "vni-mismatch": (
-        "A Route Target of ours matches, and the label is another VNI.",
+        "One of its Route Targets is ours, but the label is another VNI.",
         "Use one VNI on both sides, or set `downstream_vni`.",
     ),
     "tag-mismatch": (
-        "The Ethernet tag is not the VNI's.",
-        "Set `tag`, or 0 on the peer.",
+        "The Ethernet tag is not the one of the VNI.",
+        "Set `tag`, or set 0 on the peer.",
     ),
     "soo": (
         "It carries our own Site-of-Origin.",
         "Nothing: it came from this site.",
     ),
     "self-mac": (
-        "The MAC is one of this host's devices.",
+        "The MAC belongs to a device of this host.",
         "Nothing, unless another host has the same MAC.",
     ),
     "pending-ead": (
-        "It is on an Ethernet segment whose per-segment route (Type 1) has not come from any VTEP.",
-        "Look whether the segment is up at the peer.",
+        "It is on an Ethernet segment for which no VTEP has advertised the per-segment route (Type 1).",
+        "Check whether the segment is up at the peer.",
     ),
     "local-bias": (
-        "It is on an Ethernet segment of ours, whose port forwards: the station is reached there.",
+        "It is on an Ethernet segment of ours, and our port forwards: the station is reached there.",
         "Nothing, unless `[[segment]]` names a segment that is not here.",
     ),
     "limit": (
@@ -107,19 +107,19 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Look for a MAC flood, or raise the limit.",
     ),
     "no-ir": (
-        "Its PMSI attribute is missing, unreadable, or not for ingress replication (such as PIM), so nothing says where its floods go.",
+        "Its PMSI attribute is missing, unreadable, or not for ingress replication (but for PIM, for example), so it names no endpoint for floods.",
         "Set the peer to ingress replication, also called head-end replication.",
     ),
     "only-member": (
-        "Nobody else is on the segment.",
+        "No other VTEP is on the segment.",
         "Nothing, unless another leaf should be: then look for its Type-4 route.",
     ),
     "modulo": (
-        "The default election: the VNI's remainder is its number (RFC 7432 8.5).",
+        "The default election chose it: the remainder of the VNI is its number (RFC 7432 8.5).",
         "Nothing.",
     ),
     "preference": (
-        "Its preference is the highest, or the lowest where that is asked for (RFC 9785 4.1).",
+        "Its preference is the highest, or the lowest where that is configured (RFC 9785 4.1).",
         "Nothing.",
     ),
     "dont-preempt": (
@@ -127,51 +127,51 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Nothing.",
     ),
     "election-default": (
-        "The VTEPs of a segment ask for different elections, so that the default one is held (RFC 8584 2.2).",
+        "The VTEPs of a segment ask for different elections, so the default election is used (RFC 8584 2.2).",
         "Set the same algorithm on all.",
     ),
     "encap-default": (
-        "No encapsulation community: taken as VXLAN, as configured (RFC 8365 5.1.3).",
+        "It has no encapsulation community, and counts as VXLAN, as configured (RFC 8365 5.1.3).",
         "Nothing, unless the peer means something else.",
     ),
     "first-mm": (
-        "More than one MAC mobility community: the first one counts.",
-        "Look at what adds the second.",
+        "It has more than one MAC mobility community, and the first one counts.",
+        "Find the router that adds the second.",
     ),
     "pmsi-mismatch": (
-        "The floods go to the endpoint of the PMSI attribute, and the originator of the route is another address.",
-        "Nothing where an anycast address is meant; else look at the peer.",
+        "Floods go to the endpoint of the PMSI attribute, although the originator of the route is another address.",
+        "Nothing if an anycast address is intended; otherwise look at the peer.",
     ),
     "reserved-esi": (
-        "The ESI is the reserved all-ones value, which is no segment.",
+        "The ESI is the reserved all-ones value, which is not a segment.",
         "Look at the peer.",
     ),
     "rt-wildcard": (
-        "Only a `*:N` import let it in.",
+        "Only an import of the form `*:N` matched it.",
         "Nothing.",
     ),
     "stale": (
-        "Only a session that is no more vouches for it.",
-        "Wait for the peer, or look why it does not come back.",
+        "The session that advertised it is down, and the route is kept for now.",
+        "Wait for the peer, or find out why it does not come back.",
     ),
     "sticky-violation": (
-        "A VTEP announces a MAC that is sticky or a gateway elsewhere.",
+        "A VTEP advertises a MAC that is sticky or a gateway elsewhere.",
         "Find the station at the VTEP that is named.",
     ),
     "sticky-conflict": (
-        "Two VTEPs say that the MAC is sticky there.",
+        "Two VTEPs advertise the MAC as sticky.",
         "Remove one of the two static entries.",
     ),
     "dup-warn": (
-        "The MAC moved as often as `[duplicates]` allows; the row keeps following.",
+        "The MAC moved as often as `[duplicates]` allows, and the row still follows it.",
         "Find the duplicate or the loop.",
     ),
     "immutable": (
-        "A VTEP announces, for another MAC, a host address that is immutable where it is (RFC 9047); the address stays.",
-        "Find who uses the address at the VTEP that is named.",
+        "A VTEP advertises, for another MAC, a host address that is immutable where it is (RFC 9047), and the address stays.",
+        "Find the station that uses the address at the VTEP that is named.",
     ),
     "dup-frozen": (
-        "The same, and the row stays where it was.",
+        "The MAC moved as often as `[duplicates]` allows, and the row stays where it was.",
         "Find the cause, then free the MAC.",
     ),
     "pending": (
@@ -183,67 +183,67 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Look at the error if it lasts.",
     ),
     "suppressed": (
-        "State: refused for good.",
+        "State: refused permanently.",
         "See its reason.",
     ),
     "contested": (
-        "State: somebody else has the row, and keeps it.",
-        "Decide whose it is.",
+        "State: another program, or a local station, has the row and keeps it.",
+        "Decide which of the two should have it.",
     ),
     "held": (
         "State and reason: the picture is not complete, so nothing is removed or overruled.",
-        "Wait, or look which peer sent no End-of-RIB.",
+        "Wait, or find the peer that has not sent End-of-RIB.",
     ),
     "not-ready": (
-        "The VNI's devices are not fit; the next table has the reasons.",
-        "Mend the device.",
+        "The devices of the VNI are not fit; a table below has the reasons.",
+        "Repair the device.",
     ),
     "foreign": (
-        "Another daemon's row, or a person's.",
+        "The row belongs to another program or to an operator.",
         "Remove it if it is a leftover.",
     ),
     "local-static": (
-        "A static entry of a local port.",
+        "A local port has a static entry.",
         "Remove the entry if the station is gone.",
     ),
     "local-learned": (
-        "The station was heard at a local port, and no newer route says that it left.",
+        "The bridge learned the station at a local port, and no newer route says that it left.",
         "Nothing.",
     ),
     "permanent-error": (
         "The kernel will not take this row.",
-        "Read the text: a capability or a kernel feature is missing, or the address family is another one than the device's.",
+        "Read the text: a capability or a kernel feature is missing, or the address family is not the one of the device.",
     ),
     "retrying": (
         "The kernel refused it this time.",
         "Nothing, unless it lasts.",
     ),
     "neigh-suppress-off": (
-        "The VXLAN port does not answer for hosts, so their rows would be of no use.",
-        "`bridge link set dev vxlan100 neigh_suppress on`, or `neighbors = false`.",
+        "The VXLAN port does not answer for hosts, so their rows would have no effect.",
+        "Run `bridge link set dev vxlan100 neigh_suppress on`, or set `neighbors = false`.",
     ),
     "missing": (
-        "Wanted, and not there.",
-        "See the reason beside it, or look again: it may have been on its way.",
+        "The row is wanted, and it is not there.",
+        "See the reason beside it, or compare again: it may have been on its way.",
     ),
     "different": (
-        "Ours, and not as wanted.",
-        "Look again; if it stays, see the log.",
+        "The row is ours, and it is not as wanted.",
+        "Compare again; if it stays, see the log.",
     ),
     "unwanted": (
-        "Ours, and wanted no more.",
-        "Look whether the picture is complete: nothing goes before.",
+        "The row is ours, and it is no longer wanted.",
+        "Check whether the picture is complete: until then, nothing is removed.",
     ),
     "orphan": (
-        "It bears our mark, and nobody wants or claims it.",
-        "`vtep adopt` takes it, and what is unwanted then goes.",
+        "The row bears our signature, but it is neither wanted nor claimed.",
+        "Run `vtep adopt`: it claims the row, and removes it if it is not wanted.",
     ),
     "repaired": (
-        "An event: the row was ours and not as we left it, and was written again.",
-        "Find whose hand it was if it happens often.",
+        "An event: another program changed a row of ours, and it was written again.",
+        "Find that program if it happens often.",
     ),
     "recovered": (
-        "An event: a row that was failed, suppressed or contested is so no more.",
+        "An event: a row is no longer failed, suppressed or contested.",
         "Nothing.",
     ),
     "bridge-missing": (
@@ -251,19 +251,19 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Make the bridge, or correct `bridge`.",
     ),
     "not-a-bridge": (
-        "The device is no bridge.",
+        "The device is not a bridge.",
         "Correct `bridge`.",
     ),
     "bridge-down": (
         "The bridge is down.",
-        "`ip link set` it up.",
+        "Run `ip link set dev BRIDGE up`.",
     ),
     "vlan-aware": (
-        "The bridge filters VLANs, where a MAC without a VLAN is not one row.",
-        "One bridge without VLAN filtering for each VNI.",
+        "The bridge filters VLANs, where a MAC without a VLAN is more than one row.",
+        "Use one bridge without VLAN filtering for each VNI.",
     ),
     "vlan-filtering-unreported": (
-        "The kernel did not say whether it does.",
+        "The kernel did not say whether the bridge filters VLANs.",
         "Report it with the kernel's version.",
     ),
     "vxlan-missing": (
@@ -271,19 +271,19 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Make the VXLAN device, or correct `vxlan`.",
     ),
     "not-a-vxlan": (
-        "The device is no VXLAN device.",
+        "The device is not a VXLAN device.",
         "Correct `vxlan`.",
     ),
     "device-down": (
         "The VXLAN device is down.",
-        "`ip link set` it up.",
+        "Run `ip link set dev VXLAN up`.",
     ),
     "external": (
         "The device serves many VNIs (collect metadata).",
-        "One VXLAN device for each VNI.",
+        "Use one VXLAN device for each VNI.",
     ),
     "external-unreported": (
-        "The kernel did not say whether it does.",
+        "The kernel did not say whether the device serves many VNIs.",
         "Report it with the kernel's version.",
     ),
     "wrong-vni": (
@@ -291,12 +291,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Correct `vni`, or the device.",
     ),
     "vni-unreported": (
-        "The kernel did not say which VNI it has.",
+        "The kernel did not say which VNI the device has.",
         "Report it with the kernel's version.",
     ),
     "local-address-missing": (
         "The device has no local address.",
-        "Give it `local` with our tunnel address.",
+        "Set its `local` to our tunnel address.",
     ),
     "wrong-local-address": (
         "The local address is not our tunnel address.",
@@ -304,27 +304,27 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "learning-on-device": (
         "The device learns from the tunnel, and would write rows of its own.",
-        "`nolearning`.",
+        "Set `nolearning` on the device.",
     ),
     "device-learning-unreported": (
-        "The kernel did not say whether it does.",
+        "The kernel did not say whether the device learns.",
         "Report it with the kernel's version.",
     ),
     "not-enslaved": (
         "The VXLAN device is not a port of this bridge.",
-        "`ip link set` it `master` the bridge.",
+        "Run `ip link set dev VXLAN master BRIDGE`.",
     ),
     "learning-on-port": (
         "The bridge port learns from the tunnel.",
-        "`bridge link set` it `learning off`.",
+        "Run `bridge link set dev VXLAN learning off`.",
     ),
     "port-learning-unreported": (
-        "The kernel did not say whether it does.",
+        "The kernel did not say whether the bridge port learns.",
         "Report it with the kernel's version.",
     ),
     "second-vxlan-port": (
         "The bridge has more than one VXLAN port.",
-        "One VXLAN device for each bridge.",
+        "Use one VXLAN device for each bridge.",
     ),
 }
 

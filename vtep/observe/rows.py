@@ -21,12 +21,12 @@ from vtep.reconcile.descriptor import Descriptor
 from vtep.reconcile.knowledge import Known
 
 _HOLDERS: Final = {
-    "": "an orphan row with our mark",
-    "foreign": "another hand's row",
+    "": "an orphan row with our signature",
+    "foreign": "a row of another program",
     "local-static": "a static entry",
-    "local-learned": "a station that was heard",
+    "local-learned": "a learned station",
 }
-"""Whose a row is that is not ours, as a sentence names it."""
+"""What a row that is not ours is, as a part of a sentence."""
 
 
 class Rows:

@@ -84,7 +84,7 @@ def test_a_mac_that_nobody_announces_is_told_in_a_few_lines():
         "look at the peers",
         "",
         "MAC         02:00:00:00:00:09, in no VNI",
-        "heard       no route for it",
+        "received    no route for it",
         "wanted      nothing",
         "claim       unknown",
         "kernel      unknown, not seen yet",

@@ -108,11 +108,11 @@ def test_a_station_is_explained_with_its_port_and_against_whom_it_won_or_lost(ri
     announce(rig, A, ONE, seq=2)
     lost = rig.explain(ONE)
 
-    assert won.summary == "Here, behind port swp1 (higher-seq): to be announced with sequence 2."
+    assert won.summary == "Here, on port swp1 (higher-seq): to be advertised with sequence number 2."
     assert [(one.verdict, one.port) for one in won.candidates] == [("won", "swp1"), ("lost", "")]
     assert lost.summary.startswith("Behind 10.0.0.1 (lower-vtep)")
     assert [one.text for one in lost.candidates if one.port] == [
-        "Heard here on port swp1. The sequences are equal, and 10.0.0.1 is the lower address."
+        "Learned here on port swp1. The sequence numbers are equal, and 10.0.0.1 is the lower address."
     ]
 
 
@@ -150,7 +150,7 @@ def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(rig):
     assert rig.macs()[ONE].sync.text == "a static entry on port99"
     [contested] = rig.events("contested")
     assert contested.text == "a static entry on port99"
-    assert "port99 has the place" in rig.explain(ONE).summary
+    assert "port99 has the row" in rig.explain(ONE).summary
 
 
 def test_a_refusal_is_told_with_its_number_and_its_next_try(rig):
@@ -214,7 +214,7 @@ def test_routes_that_lost_name_the_winner(rig):
 
     won, lost = rig.explain(ONE).candidates
     assert (won.verdict, str(won.vtep)) == ("won", B)
-    assert (lost.verdict, lost.text) == ("lost", f"{B} has a higher sequence: the MAC moved there later.")
+    assert (lost.verdict, lost.text) == ("lost", f"{B} has a higher sequence number: the MAC moved there later.")
 
 
 def test_a_refused_route_has_no_note_of_an_import_that_did_not_happen(rig):
@@ -228,7 +228,7 @@ def test_a_mac_that_nobody_told_of_is_explained_all_the_same(rig):
     explanation = rig.explain(ONE)
 
     assert (explanation.vni, explanation.candidates, explanation.kernel.state) == (100, (), "absent")
-    assert explanation.summary == "Not heard: no peer has told of it."
+    assert explanation.summary == "Not received: no peer advertises it."
 
 
 def test_a_mac_of_two_vnis_is_explained_in_both():
@@ -364,4 +364,4 @@ def test_a_station_that_is_here_is_no_mystery(rig):
 
     explanation = rig.explain(ONE)
     assert (explanation.kernel.state, explanation.desired) == ("foreign", None)
-    assert "it is behind a port of this leaf (a station that was heard on port99)" in explanation.summary
+    assert "it is on a port of this leaf (a learned station on port99)" in explanation.summary

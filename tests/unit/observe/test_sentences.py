@@ -1,4 +1,4 @@
-"""The sentence about one MAC: a table from what is known of it to what is said and advised."""
+"""The sentences about one MAC: a table from the facts to the summary and the advice."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from tests.lab.memory import CONFIG
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
-from vtep.observe.explain import ExplainContext, age, summarize, verdict_text
 from vtep.observe.model import (
     CandidateStatus,
     DataplaneStatus,
@@ -21,6 +20,7 @@ from vtep.observe.model import (
     Status,
     Sync,
 )
+from vtep.observe.sentences import ExplainContext, age, summarize, verdict_text
 
 VNI, MAC = Vni(100), Mac.parse("02:00:00:00:00:01")
 A, B, OURS = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2"), Ip.parse("10.0.0.99")
@@ -40,7 +40,7 @@ A_DOWN = replace(FEED, peers=(peer(A, up=False, reason="hold timer expired"), pe
 STATUS = Status(complete=True, why="every peer has told all its routes", feed=FEED, dataplane=DataplaneStatus("on", ""))
 WAITING = replace(STATUS, complete=False, why="waiting for End-of-RIB from 10.0.0.1")
 NO_RIGHT = replace(STATUS, dataplane=DataplaneStatus("off", "CAP_NET_ADMIN is missing"))
-SCENE = ExplainContext(STATUS, NOW, CONFIGURED)
+CONTEXT = ExplainContext(STATUS, NOW, CONFIGURED)
 
 
 def candidate(verdict: str, reason: str, vtep: Ip = A, *targets: str) -> CandidateStatus:
@@ -68,7 +68,7 @@ def wanted(state: str, reason: str = "", text: str = "", *, alerts: tuple[str, .
 
 
 def context(status: Status = STATUS, **fields: Any) -> ExplainContext:
-    return replace(SCENE, status=status, **fields)
+    return replace(CONTEXT, status=status, **fields)
 
 
 TWO = (candidate("won", "higher-seq", A), candidate("lost", "higher-seq", B))
@@ -80,7 +80,7 @@ class Case:
     explanation: Explanation
     summary: str
     advice: str = ""
-    context: ExplainContext = SCENE
+    context: ExplainContext = CONTEXT
 
 
 CASES = (
@@ -92,59 +92,61 @@ CASES = (
     Case(
         "stale-peer-down",
         wanted("stale"),
-        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: peer 10.0.0.1, which "
-        "told of it, is down (hold timer expired).",
-        "Wait for the peer, or look why it does not come back.",
+        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: peer "
+        "10.0.0.1, which advertised it, is down (hold timer expired).",
+        "Wait for the peer, or find out why it does not come back.",
         context(replace(STATUS, feed=A_DOWN)),
     ),
     Case(
         "stale-peer-back",
         wanted("stale"),
-        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: peer 10.0.0.1 came "
-        "back, and has not told of it again so far.",
-        "Wait for the peer, or look why it does not come back.",
+        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: peer "
+        "10.0.0.1 is back, and has not advertised it again yet.",
+        "Wait for the peer, or find out why it does not come back.",
     ),
     Case(
         "stale-no-exabgp",
         wanted("stale"),
-        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: ExaBGP is not "
-        "connected to the feed socket, and peer 10.0.0.1 told of it before.",
-        "Wait for the peer, or look why it does not come back.",
+        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago, and stale: ExaBGP is "
+        "not connected to the feed socket, and peer 10.0.0.1 advertised it before.",
+        "Wait for the peer, or find out why it does not come back.",
         context(replace(STATUS, feed=UNPLUGGED)),
     ),
     Case(
         "contested-by-a-port",
         wanted("contested", "local-static", "a static entry on port99"),
-        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on port99 has the place, and keeps it.",
-        "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev port99 master`",
+        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on port99 has the row and keeps it.",
+        "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev port99 master`.",
         context(port="port99"),
     ),
     Case(
         "contested-by-a-port-with-a-hostile-name",
         wanted("contested", "local-static", "a static entry on $(reboot)"),
-        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on $(reboot) has the place, and keeps it.",
-        "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev '$(reboot)' master`",
+        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry on $(reboot) has the row and "
+        "keeps it.",
+        "Remove the entry if the station is gone: `bridge fdb del 02:00:00:00:00:01 dev '$(reboot)' master`.",
         context(port="$(reboot)"),
     ),
     Case(
         "contested-by-a-port-without-a-name",
         wanted("contested", "local-static", "a static entry"),
-        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry has the place, and keeps it.",
+        "Behind 10.0.0.1 (only-path), but contested (local-static): a static entry has the row and keeps it.",
         "Remove the entry if the station is gone.",
     ),
     Case(
         "contested-by-a-station",
-        wanted("contested", "local-learned", "a station that was heard on port99"),
-        "Behind 10.0.0.1 (only-path), but contested (local-learned): a station that was heard on port99 has the place, "
-        "and keeps it.",
+        wanted("contested", "local-learned", "a learned station on port99"),
+        "Behind 10.0.0.1 (only-path), but contested (local-learned): a learned station on port99 has the row and "
+        "keeps it.",
         "",
         context(port="port99"),
     ),
     Case(
         "contested-by-a-row",
-        wanted("contested", "foreign", "another hand's row to 10.0.0.7"),
-        "Behind 10.0.0.1 (only-path), but contested (foreign): another hand's row to 10.0.0.7 has the place, and keeps it.",
-        "Remove it if it is a leftover: `bridge fdb del 02:00:00:00:00:01 dev vxlan100 self`",
+        wanted("contested", "foreign", "a row of another program to 10.0.0.7"),
+        "Behind 10.0.0.1 (only-path), but contested (foreign): a row of another program to 10.0.0.7 has the row "
+        "and keeps it.",
+        "Remove it if it is a leftover: `bridge fdb del 02:00:00:00:00:01 dev vxlan100 self`.",
     ),
     Case(
         "failed",
@@ -154,7 +156,7 @@ CASES = (
         "Nothing, unless it lasts.",
     ),
     Case(
-        "suppressed-for-want-of-a-right",
+        "suppressed-without-a-capability",
         wanted("suppressed", "permanent-error", "CAP_NET_ADMIN is missing", errno=1),
         "Behind 10.0.0.1 (only-path), but suppressed (permanent-error): the kernel refused it: EPERM: CAP_NET_ADMIN is "
         "missing.",
@@ -166,35 +168,35 @@ CASES = (
         wanted("suppressed", "permanent-error", "Address family not supported", errno=97),
         "Behind 10.0.0.1 (only-path), but suppressed (permanent-error): the kernel refused it: EAFNOSUPPORT: Address "
         "family not supported.",
-        "Read the text: a capability or a kernel feature is missing, or the address family is another one than the "
-        "device's. Then `vtep resync` tries again.",
+        "Read the text: a capability or a kernel feature is missing, or the address family is not the one of the "
+        "device. Then run `vtep resync`: it tries again.",
     ),
     Case(
         "unbound",
         wanted("suppressed", "unbound", "the VNI has no bridge"),
         "Behind 10.0.0.1 (only-path), but not programmed (unbound): VNI 100 has no bridge here.",
-        "Give `[[vni]]` 100 a bridge and a vxlan.",
+        "Set `bridge` and `vxlan` of `[[vni]]` 100.",
     ),
     Case(
         "device-down",
         wanted("pending", "not-ready", vni_reasons=("device-down",)),
         "Behind 10.0.0.1 (only-path), but pending: VNI 100 on bridge br100 and device vxlan100 is not ready: the VXLAN "
         "device is down (device-down).",
-        "Mend it: `ip link set dev vxlan100 up`",
+        "Run `ip link set dev vxlan100 up`.",
     ),
     Case(
         "two-things-wrong-with-a-device",
         wanted("pending", "not-ready", vni_reasons=("bridge-down", "wrong-vni")),
         "Behind 10.0.0.1 (only-path), but pending: VNI 100 on bridge br100 and device vxlan100 is not ready: the bridge is "
         "down (bridge-down); the device has another VNI (wrong-vni).",
-        "Mend it: `ip link set dev br100 up` Correct `vni`, or the device.",
+        "Run `ip link set dev br100 up`. Correct `vni`, or the device.",
     ),
     Case(
         "held",
         wanted("pending", "held"),
         "Behind 10.0.0.1 (only-path), but held: its row stays as it was until the picture is complete (waiting for "
         "End-of-RIB from 10.0.0.1).",
-        "Wait, or look which peer sent no End-of-RIB.",
+        "Wait, or find the peer that has not sent End-of-RIB.",
         context(WAITING),
     ),
     Case("on-its-way", wanted("pending"), "Behind 10.0.0.1 (only-path), but pending: it is being written."),
@@ -206,29 +208,32 @@ CASES = (
     Case(
         "duplicate",
         wanted("installed", alerts=("dup-warn",), candidates=TWO, moves=6),
-        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago. Duplicate: it moved 6 times "
-        "lately, between 10.0.0.1 and 10.0.0.2.",
-        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.2, then `vtep clear-duplicate 02:00:00:00:00:01`",
+        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago. Duplicate: it moved 6 "
+        "times recently, between 10.0.0.1 and 10.0.0.2.",
+        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.2, then run `vtep clear-duplicate "
+        "02:00:00:00:00:01`.",
     ),
     Case(
         "frozen",
         wanted("installed", alerts=("dup-frozen",), candidates=TWO, moves=6, won="dup-frozen"),
-        "Behind 10.0.0.1 (dup-frozen): installed on vxlan100 5 min ago, verified 9 s ago. Duplicate: frozen behind "
-        "10.0.0.1 after 6 moves, claimed by 10.0.0.1 and 10.0.0.2.",
-        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.2, then `vtep clear-duplicate 02:00:00:00:00:01`",
+        "Behind 10.0.0.1 (dup-frozen): installed on vxlan100 5 min ago, verified 9 s ago. Duplicate: frozen "
+        "behind 10.0.0.1 after 6 moves, advertised by 10.0.0.1 and 10.0.0.2.",
+        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.2, then run `vtep clear-duplicate "
+        "02:00:00:00:00:01`.",
     ),
     Case(
         "sticky-elsewhere",
         wanted("installed", alerts=("sticky-violation",)),
-        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago. A VTEP announces a MAC that is "
-        "sticky or a gateway elsewhere. (sticky-violation)",
+        "Behind 10.0.0.1 (only-path): installed on vxlan100 5 min ago, verified 9 s ago. A VTEP advertises a MAC "
+        "that is sticky or a gateway elsewhere. (sticky-violation)",
         "Find the station at the VTEP that is named.",
     ),
     Case(
         "wrong-target",
         unwanted(candidates=(candidate("refused", "rt-mismatch", A, "65000:999"),)),
-        "Refused (rt-mismatch): its label is a VNI of ours, and its Route Targets are not that VNI's. Peer 10.0.0.1 told "
-        "of it: next hop 10.0.0.1, label 100, Route Targets 65000:999; VNI 100 imports 65000:100.",
+        "Refused (rt-mismatch): its label is a VNI of ours, but its Route Targets are not those of that VNI. "
+        "Peer 10.0.0.1 advertised it with next hop 10.0.0.1, label 100, Route Targets 65000:999; VNI 100 imports "
+        "65000:100.",
         "Compare `import_rt` with the peer's export.",
     ),
     Case(
@@ -236,91 +241,93 @@ CASES = (
         unwanted(
             candidates=(candidate("refused", "self-vtep"), candidate("refused", "rt-missing", B)), ownership="owned"
         ),
-        "Refused (self-vtep): the next hop is one of our own tunnel addresses. Peer 10.0.0.1 told of it: next hop 10.0.0.1, "
-        "label 100, Route Targets none. Also refused (rt-missing): it has no Route Target. Peer 10.0.0.2 told of it: next "
-        "hop 10.0.0.2, label 100, Route Targets none; VNI 100 imports 65000:100. Its row is still held.",
-        "Nothing, unless another leaf has our address. Look whether something strips communities.",
+        "Refused (self-vtep): the next hop is one of our own tunnel addresses. Peer 10.0.0.1 advertised it with "
+        "next hop 10.0.0.1, label 100, Route Targets none. Also refused (rt-missing): it has no Route Target. "
+        "Peer 10.0.0.2 advertised it with next hop 10.0.0.2, label 100, Route Targets none; VNI 100 imports "
+        "65000:100. Its row is still held.",
+        "Nothing, unless another leaf has our address. Look for a router that strips communities.",
     ),
     Case(
-        "nobody-told",
+        "no-peer-advertises-it",
         unwanted(),
-        "Not heard: no peer has told of it.",
-        "Look whether the far end has learned it, and announces it.",
+        "Not received: no peer advertises it.",
+        "Check that the far end has learned it and advertises it.",
     ),
     Case(
         "peer-over-its-limit",
         unwanted(),
-        "Not heard, or passed over: told more than `routes_per_peer` allows by 10.0.0.1 (7 routes).",
+        "Not received, or refused because a peer exceeds `routes_per_peer`: 10.0.0.1 (7 routes).",
         "Look for a flood of routes, or raise `limits.routes_per_peer`.",
         context(replace(STATUS, feed=replace(STATUS.feed, peers=(peer(A, limited=7), *STATUS.feed.peers[1:])))),
     ),
     Case(
         "peer-down",
         unwanted(),
-        "Not heard: peer 10.0.0.1 is down (hold timer expired).",
-        "Look at the BGP session: its peer may be the one that tells of it.",
+        "Not received: peer 10.0.0.1 is down (hold timer expired).",
+        "Look at the BGP session: its peer may be the one that advertises the MAC.",
         context(replace(STATUS, feed=A_DOWN)),
     ),
     Case(
         "no-exabgp",
         unwanted(),
-        "Not heard: ExaBGP is not connected to the feed socket.",
-        "Look whether ExaBGP runs, and whether its process line starts vtep relay.",
+        "Not received: ExaBGP is not connected to the feed socket.",
+        "Check that ExaBGP runs, and that its configuration starts `vtep relay`.",
         context(replace(STATUS, feed=UNPLUGGED)),
     ),
-    Case("not-yet", unwanted(), "Not heard so far: waiting for End-of-RIB from 10.0.0.1.", "", context(WAITING)),
+    Case("not-yet", unwanted(), "Not received yet: waiting for End-of-RIB from 10.0.0.1.", "", context(WAITING)),
     Case(
         "withdrawn-and-held",
         unwanted(ownership="owned"),
-        "Not announced any more; its row is held until the picture is complete (waiting for End-of-RIB from 10.0.0.1).",
-        "Wait, or look which peer sent no End-of-RIB.",
+        "No longer advertised; its row is held until the picture is complete (waiting for End-of-RIB from 10.0.0.1).",
+        "Wait, or find the peer that has not sent End-of-RIB.",
         context(WAITING),
     ),
     Case(
         "a-station-of-ours",
-        unwanted(kernel=KernelRow("foreign", holder="a station that was heard on port99")),
-        "No peer tells of it: it is behind a port of this leaf (a station that was heard on port99).",
+        unwanted(kernel=KernelRow("foreign", holder="a learned station on port99")),
+        "No peer advertises it: it is on a port of this leaf (a learned station on port99).",
         "",
         context(port="port99"),
     ),
     Case(
-        "announced",
+        "advertised",
         unwanted(candidates=(station("won", "higher-seq"), candidate("lost", "higher-seq"))),
-        "Here, behind port swp1 (higher-seq): to be announced with sequence 7.",
+        "Here, on port swp1 (higher-seq): to be advertised with sequence number 7.",
     ),
     Case(
-        "announced-as-sticky",
+        "advertised-as-sticky",
         unwanted(candidates=(station("won", "sticky", sticky=True),), alerts=("sticky-violation",)),
-        "Here, behind port swp1 (sticky): to be announced as sticky. A VTEP announces a MAC that is sticky or a gateway "
-        "elsewhere. (sticky-violation)",
+        "Here, on port swp1 (sticky): to be advertised as sticky. A VTEP advertises a MAC that is sticky or a "
+        "gateway elsewhere. (sticky-violation)",
         "Find the station at the VTEP that is named.",
     ),
     Case(
-        "announced-though-frozen",
+        "advertised-though-frozen",
         unwanted(
             candidates=(station("won", "dup-frozen"), candidate("lost", "dup-frozen")), alerts=("dup-frozen",), moves=6
         ),
-        "Here, behind port swp1 (dup-frozen): to be announced with sequence 7. Duplicate: frozen here after 6 moves, "
-        "claimed by 10.0.0.1 and 10.0.0.99.",
-        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.99, then `vtep clear-duplicate 02:00:00:00:00:01`",
+        "Here, on port swp1 (dup-frozen): to be advertised with sequence number 7. Duplicate: frozen here after "
+        "6 moves, advertised by 10.0.0.1 and 10.0.0.99.",
+        "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.99, then run `vtep clear-duplicate "
+        "02:00:00:00:00:01`.",
     ),
     Case(
         "a-station-that-lost",
         unwanted(candidates=(station("lost", "taken-over"),)),
-        "Heard here on port swp1. A better route came after the station was heard; it counts again when it is heard "
-        "again. It is not announced (taken-over).",
-        "Nothing: a station that is here speaks soon.",
+        "Learned here on port swp1. A better route arrived after the bridge learned the station. The station "
+        "counts again when the bridge learns it again. It is not advertised (taken-over).",
+        "Nothing: a station that is here sends a frame soon.",
     ),
     Case(
-        "another-hands-row",
-        unwanted(kernel=KernelRow("foreign", B, "another hand's row to 10.0.0.2")),
-        "No peer tells of it, but the kernel has another hand's row to 10.0.0.2.",
+        "a-row-of-another-program",
+        unwanted(kernel=KernelRow("foreign", B, "a row of another program to 10.0.0.2")),
+        "No peer advertises it, but the kernel has a row of another program to 10.0.0.2.",
     ),
     Case(
         "orphan",
-        unwanted(kernel=KernelRow("foreign", B, "an orphan row with our mark to 10.0.0.2")),
-        "No peer tells of it, but the kernel has an orphan row with our mark to 10.0.0.2.",
-        "If nobody misses it, `vtep adopt` takes it and removes it.",
+        unwanted(kernel=KernelRow("foreign", B, "an orphan row with our signature to 10.0.0.2")),
+        "No peer advertises it, but the kernel has an orphan row with our signature to 10.0.0.2.",
+        "If it is not needed, run `vtep adopt`: it claims the row and removes it.",
         context(orphan=True),
     ),
     Case(
@@ -333,16 +340,16 @@ CASES = (
     Case(
         "a-vni-that-is-not-configured-any-more",
         unwanted(ownership="owned"),
-        "VNI 100 is not configured here. A row of it is still held until the picture is complete (waiting for End-of-RIB "
-        "from 10.0.0.1).",
+        "VNI 100 is not configured here. Its row is still held until the picture is complete (waiting for "
+        "End-of-RIB from 10.0.0.1).",
         "Add the VNI if it belongs here.",
         context(WAITING, vni=None),
     ),
     Case(
         "a-route-of-a-vni-that-is-not-configured",
         unwanted(candidates=(candidate("refused", "unknown-vni"),)),
-        "VNI 100 is not configured here. Refused (unknown-vni): neither its label nor its Route Targets point at a VNI of "
-        "ours. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route Targets none.",
+        "VNI 100 is not configured here. Refused (unknown-vni): neither its label nor its Route Targets belong "
+        "to a VNI of ours. Peer 10.0.0.1 advertised it with next hop 10.0.0.1, label 100, Route Targets none.",
         "Add the VNI if it belongs here.",
         context(vni=None),
     ),
@@ -356,9 +363,9 @@ CASES = (
     Case(
         "a-label-that-is-no-vni",
         replace(unwanted(candidates=(candidate("refused", "bad-vni"),)), vni=Vni(0)),
-        "Refused (bad-vni): the label is 0, which is no VNI. Peer 10.0.0.1 told of it: next hop 10.0.0.1, label 100, Route "
-        "Targets none.",
-        "Look at the peer that announces it.",
+        "Refused (bad-vni): the label is 0, which is not a valid VNI. Peer 10.0.0.1 advertised it with next hop "
+        "10.0.0.1, label 100, Route Targets none.",
+        "Look at the peer that advertises it.",
         context(vni=None),
     ),
 )
@@ -372,9 +379,9 @@ def test_what_is_said_of_a_mac(case):
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("higher-seq", "10.0.0.2 has a higher sequence: the MAC moved there later."),
-        ("lower-vtep", "The sequences are equal, and 10.0.0.2 is the lower address."),
-        ("total-order", "Another route of the same place speaks for it."),
+        ("higher-seq", "10.0.0.2 has a higher sequence number: the MAC moved there later."),
+        ("lower-vtep", "The sequence numbers are equal, and 10.0.0.2 is the lower address."),
+        ("total-order", "A fixed order chose another route of the same location."),
     ],
 )
 def test_a_route_that_lost_names_the_one_that_won(reason, expected):
@@ -383,12 +390,14 @@ def test_a_route_that_lost_names_the_one_that_won(reason, expected):
 
 def test_a_station_that_lost_names_its_port_and_the_winner():
     assert verdict_text("lost", "lower-vtep", A, "swp1") == (
-        "Heard here on port swp1. The sequences are equal, and 10.0.0.1 is the lower address."
+        "Learned here on port swp1. The sequence numbers are equal, and 10.0.0.1 is the lower address."
     )
 
 
 def test_a_route_that_won_has_the_rules_own_sentence():
-    assert verdict_text("won", "higher-seq", B) == "Its MAC mobility sequence is higher: the MAC moved there last."
+    assert (
+        verdict_text("won", "higher-seq", B) == "Its MAC mobility sequence number is higher: the MAC moved there last."
+    )
 
 
 @pytest.mark.parametrize(

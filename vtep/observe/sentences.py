@@ -1,0 +1,351 @@
+"""Words an explanation: one sentence says where a MAC is or where it stopped and why, another says what to do.
+
+    received ─> imported ─> won ─> VNI bound and ready ─> written ─> kept
+        │          │         │             │                 │         │
+    not received  refused  (winner)  unbound, not-ready  failed,   contested,
+                                                         pending   stale, frozen
+
+`vtep.observe.explain` gathers the facts; this module only words them and decides nothing. A sentence names the peer, the
+VTEP or the device that the operator must look at, and the command that repairs it, where there is one. Ages are counted
+up to `now`, on the clock of the times in the explanation.
+"""
+
+import errno
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip
+from vtep.config.model import VniConfig
+from vtep.observe.model import (
+    CONTESTED,
+    FAILED,
+    INSTALLED,
+    STALE,
+    SUPPRESSED,
+    CandidateStatus,
+    Explanation,
+    FeedStatus,
+    MacStatus,
+    PeerStatus,
+    Status,
+)
+from vtep.observe.reasons import advice, sentence
+
+_COMMANDS: Final = {
+    "bridge-down": "ip link set dev {bridge} up",
+    "device-down": "ip link set dev {vxlan} up",
+    "not-enslaved": "ip link set dev {vxlan} master {bridge}",
+    "learning-on-device": "ip link set dev {vxlan} type vxlan nolearning",
+    "learning-on-port": "bridge link set dev {vxlan} learning off",
+    "local-static": "bridge fdb del {mac} dev {port} master",
+    "foreign": "bridge fdb del {mac} dev {vxlan} self",
+}
+"""The command that repairs what a reason names, for reasons that have one."""
+
+_LOST: Final = {
+    "llgr-stale": "The route is long-lived stale, and the route of {winner} is not (RFC 9494).",
+    "sticky": "{winner} advertises the MAC as sticky, so sequence numbers do not count.",
+    "gateway": "{winner} advertises the MAC as a default gateway.",
+    "higher-seq": "{winner} has a higher sequence number: the MAC moved there later.",
+    "lower-vtep": "The sequence numbers are equal, and {winner} is the lower address.",
+    "same-es": "The Ethernet segment is also behind {winner}, which is used.",
+    "non-proxy": "This VTEP is a proxy for {winner}, which learned the station.",
+    "total-order": "A fixed order chose another route of the same location.",
+    "dup-frozen": "The MAC is frozen behind {winner} as a duplicate.",
+}
+
+_REASONS_MAX: Final = 3
+"""How many reasons of refusal a summary names; more of them would not help."""
+
+
+class ExplainContext(Struct, frozen=True):
+    """What a sentence may name besides the explanation itself."""
+
+    status: Status
+    now: float
+    vni: VniConfig | None = None
+    """None where no such VNI is configured."""
+    port: str = ""
+    """The bridge port that has the MAC, where the row is not ours."""
+    orphan: bool = False
+    """The row in the kernel bears our signature, but it is not claimed."""
+
+
+def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    """Return the summary and the advice."""
+    desired = explanation.desired
+    if desired is not None:
+        return _about_row(explanation, desired, context)
+    station = next((candidate for candidate in explanation.candidates if candidate.port), None)
+    if station is not None:
+        return _about_station(explanation, station)
+    refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
+    if refused:
+        return _about_refusals(explanation, refused, context)
+    if context.vni is None:
+        return _about_no_vni(explanation, context)
+    return _about_nothing(explanation, context)
+
+
+def verdict_text(verdict: str, reason: str, winner: Ip | None, port: str = "") -> str:
+    """Say why a route, or a station that the bridge learned at a port, has its verdict.
+
+    The sentence of a reason is written for the winner; a loser has one of its own that names the winner.
+    """
+    learned = f"Learned here on port {port}. " if port else ""
+    if verdict == "lost" and winner is not None and reason in _LOST:
+        return learned + _LOST[reason].format(winner=winner)
+    return learned + sentence(reason)
+
+
+def age(since: float | None, now: float) -> str:
+    """Say how long ago, in the unit that fits."""
+    if since is None:
+        return "never"
+    seconds = max(0.0, now - since)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+# A MAC that has a winner
+
+
+def _about_row(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
+    where = f"Behind {row.vtep} ({row.reason})"
+    also = _about_alerts(explanation, row.vtep, f"behind {row.vtep}", row.reason)
+    if row.sync.state in (INSTALLED, STALE):
+        there = f"{where}: {_installed(explanation, row, context)}"
+        if row.sync.state == STALE:
+            return f"{there}, and stale: {_why_stale(row, context.status.feed)}.{also}", advice("stale")
+        return f"{there}.{also}", " ".join(_advice_for_alert(alert, explanation) for alert in row.alerts[:1])
+    what, todo = _about_obstacle(explanation, row, context)
+    return f"{where}, but {what}.{also}", todo
+
+
+def _installed(explanation: Explanation, row: MacStatus, context: ExplainContext) -> str:
+    device = "" if context.vni is None else f" on {context.vni.vxlan}"
+    verified = age(explanation.kernel.seen, context.now)
+    return f"installed{device} {age(row.sync.since, context.now)}, verified {verified}"
+
+
+def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
+    if not feed.attached:
+        return f"ExaBGP is not connected to the feed socket, and peer {row.peer} advertised it before"
+    peer = next((peer for peer in feed.peers if peer.address == row.peer), None)
+    if peer is None or not peer.up:
+        reason = f" ({peer.reason})" if peer is not None and peer.reason else ""
+        return f"peer {row.peer}, which advertised it, is down{reason}"
+    return f"peer {row.peer} is back, and has not advertised it again yet"
+
+
+def _about_obstacle(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
+    """Say what keeps a row from being in the kernel as wanted, and what to do."""
+    sync = row.sync
+    reason = sync.reason
+    if sync.state == CONTESTED:
+        holder = sync.text or sentence(reason)
+        return f"contested ({reason}): {holder} has the row and keeps it", _repair(reason, explanation, context)
+    if sync.state == FAILED:
+        due = "" if sync.next_try is None else f"; next try in {max(0.0, sync.next_try - context.now):.1f} s"
+        return f"failed ({reason}): {_refused(row)}{due}", advice(reason)
+    if sync.state == SUPPRESSED:
+        return _about_suppressed(row, context)
+    if reason == "not-ready":
+        return f"pending: {_not_ready(explanation, context)}", _advice_for_vni(explanation, context)
+    if reason == "held":
+        return f"held: its row stays as it was until the picture is complete ({context.status.why})", advice("held")
+    if reason:
+        return f"pending ({reason}){f': {sync.text}' if sync.text else ''}", advice(reason)
+    return "pending: it is being written", ""
+
+
+def _about_suppressed(row: MacStatus, context: ExplainContext) -> tuple[str, str]:
+    sync, dataplane = row.sync, context.status.dataplane
+    if sync.reason == "unbound":
+        return (
+            f"not programmed (unbound): VNI {row.vni} has no bridge here",
+            f"Set `bridge` and `vxlan` of `[[vni]]` {row.vni}.",
+        )
+    text = f"suppressed ({sync.reason}): {_refused(row)}"
+    if dataplane.state == "off":
+        return text, "Give the daemon CAP_NET_ADMIN, and start it again."
+    return text, f"{advice(sync.reason)} Then run `vtep resync`: it tries again."
+
+
+def _refused(row: MacStatus) -> str:
+    """Name what the kernel answered, with the name of its errno, which can be looked up."""
+    name = errno.errorcode.get(row.sync.errno, "")
+    return "the kernel refused it: " + ": ".join(filter(None, (name, row.sync.text)))
+
+
+def _not_ready(explanation: Explanation, context: ExplainContext) -> str:
+    """Name the devices, and what is wrong with them."""
+    what = f"VNI {explanation.vni}"
+    if context.vni is not None:
+        what += f" on bridge {context.vni.bridge} and device {context.vni.vxlan}"
+    reasons = explanation.vni_reasons
+    if not reasons:
+        return f"{what} is not ready"
+    return f"{what} is not ready: " + "; ".join(f"{_clause(sentence(reason))} ({reason})" for reason in reasons)
+
+
+def _advice_for_vni(explanation: Explanation, context: ExplainContext) -> str:
+    return " ".join(filter(None, (_repair(reason, explanation, context) for reason in explanation.vni_reasons)))
+
+
+def _repair(reason: str, explanation: Explanation, context: ExplainContext) -> str:
+    """Return the advice for a reason, with its command if there is one and every name in it is known."""
+    vni = context.vni
+    names = {
+        "mac": str(explanation.mac),
+        "port": context.port,
+        "bridge": "" if vni is None else vni.bridge,
+        "vxlan": "" if vni is None else vni.vxlan,
+    }
+    template = _COMMANDS.get(reason)
+    if template is None or any(f"{{{name}}}" in template and not value for name, value in names.items()):
+        return advice(reason)
+    # A device may be called `$(reboot)`, and an operator will paste this line into a shell.
+    command = f"`{template.format(**{name: shlex.quote(value) for name, value in names.items()})}`"
+    if reason in ("local-static", "foreign"):
+        return f"{advice(reason).rstrip('.')}: {command}."
+    return f"Run {command}."
+
+
+# Alerts
+
+
+def _about_alerts(explanation: Explanation, vtep: Ip, where: str, reason: str = "") -> str:
+    """Return what to append about alerts, for a MAC that is behind `vtep`; `where` is that in words."""
+    texts = []
+    alerts = explanation.alerts
+    between = " and ".join(_vteps(explanation)) or str(vtep)
+    if reason == "dup-frozen" or "dup-frozen" in alerts:
+        texts.append(f"Duplicate: frozen {where} after {explanation.moves} moves, advertised by {between}.")
+    elif "dup-warn" in alerts:
+        texts.append(f"Duplicate: it moved {explanation.moves} times recently, between {between}.")
+    texts += [f"{sentence(alert)} ({alert})" for alert in alerts if not alert.startswith("dup-")]
+    return "".join(f" {text}" for text in texts)
+
+
+def _advice_for_alert(alert: str, explanation: Explanation) -> str:
+    if not alert.startswith("dup-"):
+        return advice(alert)
+    where = " and ".join(_vteps(explanation))
+    find = f"Find the duplicate or the loop behind {where}" if where else "Find the duplicate or the loop"
+    return f"{find}, then run `vtep clear-duplicate {explanation.mac}`."
+
+
+def _vteps(explanation: Explanation) -> list[str]:
+    """Return the VTEPs whose routes may win, the lowest first."""
+    found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
+    return [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+
+
+# A MAC that is here
+
+
+def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[str, str]:
+    is_here = station.verdict == "won"
+    also = _about_alerts(explanation, station.vtep, "here" if is_here else "elsewhere")
+    todo = " ".join(_advice_for_alert(alert, explanation) for alert in explanation.alerts[:1])
+    if not is_here:
+        return f"{station.text} It is not advertised ({station.reason}).{also}", todo or advice(station.reason)
+    how = "as sticky" if station.sticky else f"with sequence number {station.seq}"
+    return f"Here, on port {station.port} ({station.reason}): to be advertised {how}.{also}", todo
+
+
+# A MAC that has none
+
+
+def _about_refusals(
+    explanation: Explanation, refused: Sequence[CandidateStatus], context: ExplainContext
+) -> tuple[str, str]:
+    first = {candidate.reason: candidate for candidate in reversed(refused)}
+    reasons = list(dict.fromkeys(candidate.reason for candidate in refused))[:_REASONS_MAX]
+    text = " ".join(
+        f"{'Refused' if not at else 'Also refused'} ({reason}): {_clause(sentence(reason))}. "
+        f"{_offered(first[reason])}{_against(reason, context)}."
+        for at, reason in enumerate(reasons)
+    )
+    left = " Its row is still held." if explanation.ownership != "none" else ""
+    todo = " ".join(filter(None, (advice(reason) for reason in reasons)))
+    where = "" if context.vni is not None or not explanation.vni else f"{_not_configured(explanation)} "
+    return where + text + left, todo
+
+
+def _offered(candidate: CandidateStatus) -> str:
+    """Say which peer advertised it, and with what."""
+    targets = " ".join(map(str, candidate.targets)) or "none"
+    attributes = f"next hop {candidate.vtep}, label {candidate.label}, Route Targets {targets}"
+    return f"Peer {candidate.peer} advertised it with {attributes}"
+
+
+def _against(reason: str, context: ExplainContext) -> str:
+    """Say what the route was compared with, if our configuration decides that."""
+    if reason in ("rt-mismatch", "rt-missing") and context.vni is not None:
+        return f"; VNI {context.vni.vni} imports {' '.join(context.vni.imports.texts)}"
+    return ""
+
+
+def _about_no_vni(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    """Word a VNI that is not configured, or that a reload removed while the ledger still has rows of it."""
+    text, todo = _not_configured(explanation), "Add the VNI if it belongs here."
+    if explanation.ownership == "none":
+        return text, todo
+    return f"{text} Its row is still held{_until_complete(context.status)}.", todo
+
+
+def _not_configured(explanation: Explanation) -> str:
+    return f"VNI {explanation.vni} is not configured here." if explanation.vni else "No VNI is configured here."
+
+
+def _until_complete(status: Status) -> str:
+    return "" if status.complete else f" until the picture is complete ({status.why})"
+
+
+def _about_nothing(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    status, kernel = context.status, explanation.kernel
+    if explanation.ownership != "none":
+        return f"No longer advertised; its row is held{_until_complete(status)}.", advice("held")
+    if kernel.state == "foreign":
+        return _about_foreign(explanation, context)
+    if not status.feed.attached:
+        return (
+            "Not received: ExaBGP is not connected to the feed socket.",
+            "Check that ExaBGP runs, and that its configuration starts `vtep relay`.",
+        )
+    down = [_peer_down(peer) for peer in status.feed.peers if not peer.up]
+    if down:
+        look = "Look at the BGP session: its peer may be the one that advertises the MAC."
+        return f"Not received: {'; '.join(down)}.", look
+    if not status.complete:
+        return f"Not received yet: {status.why}.", ""
+    over = [f"{peer.address} ({peer.limited} routes)" for peer in status.feed.peers if peer.limited]
+    if over:
+        what = f"Not received, or refused because a peer exceeds `routes_per_peer`: {', '.join(over)}."
+        return what, "Look for a flood of routes, or raise `limits.routes_per_peer`."
+    return "Not received: no peer advertises it.", "Check that the far end has learned it and advertises it."
+
+
+def _about_foreign(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    """Word a MAC that the kernel has and no peer advertises."""
+    if context.port and context.vni is not None and context.port != context.vni.vxlan:
+        return f"No peer advertises it: it is on a port of this leaf ({explanation.kernel.holder}).", ""
+    todo = "If it is not needed, run `vtep adopt`: it claims the row and removes it." if context.orphan else ""
+    return f"No peer advertises it, but the kernel has {explanation.kernel.holder}.", todo
+
+
+def _peer_down(peer: PeerStatus) -> str:
+    return f"peer {peer.address} is down" + (f" ({peer.reason})" if peer.reason else "")
+
+
+def _clause(text: str) -> str:
+    """Return a sentence in a form that can be a part of another one."""
+    text = text.removesuffix(".")
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
