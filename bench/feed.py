@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from tests.lab import wire
-from tests.lab.lines import Lines
+from tests.lab.lines import Lines, read_lines
 from vtep.config import file as config
 from vtep.projection.leaf import Leaf
 
@@ -48,7 +48,7 @@ def table(macs: int) -> dict[str, float]:
     before = resident_kib()
     leaf = Leaf(config.parse(LEAF), 0.0)
     start = time.process_time()
-    leaf.receive(stream, 0.0)
+    leaf.receive(read_lines(stream), 0.0)
     heard = time.process_time()
     memory = resident_kib() - before
     leaf.judge(0.0)
@@ -65,7 +65,7 @@ def change(macs: int) -> float:
     """Return the median time of one MAC's move, from its line to the new intent."""
     lines = Lines()
     leaf = Leaf(config.parse(LEAF), 0.0)
-    leaf.receive(announcements(lines, PEERS[0], macs), 0.0)
+    leaf.receive(read_lines(announcements(lines, PEERS[0], macs)), 0.0)
     leaf.judge(0.0)
     gc.collect()
     gc.freeze()
@@ -73,7 +73,7 @@ def change(macs: int) -> float:
     times = []
     for move in moves:
         start = time.perf_counter()
-        leaf.receive([move], 1.0)
+        leaf.receive(read_lines([move]), 1.0)
         leaf.judge(1.0)
         times.append(time.perf_counter() - start)
     gc.unfreeze()

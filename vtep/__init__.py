@@ -6,7 +6,7 @@ The daemon keeps every peer's routes, decides behind which remote VTEP each MAC 
 The walk of a withdrawn MAC, from ExaBGP to the kernel. The name of what is passed changes only at a queue or a boundary:
 
     line      feed.exabgp.relay, feed.exabgp.socket    a line waits in a bounded queue
-    Event     feed.exabgp.json                         decode: `Withdrawn`, with the keys of the routes
+    Event     feed.exabgp.lines, feed.exabgp.json      `Withdrawn`, with the keys of the routes, if nothing was lost before it
               evpn.rib, evpn.index                     the route goes, and its MAC is marked
     Changed   projection.leaf, projection.project      the MAC is judged again: no route is left
     Intent    reconcile.actor                          the latest intent, without the row, wakes the actor

@@ -11,11 +11,9 @@ from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import (
     Announced,
-    Answered,
     EndOfRib,
     Event,
     PeerOpened,
-    Received,
     RefreshBegan,
     RefreshEnded,
     SessionClosed,
@@ -28,10 +26,11 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
+from vtep.feed.exabgp.json import Decoded
 
 
-def assert_inside_types(heard: Received) -> None:
-    assert type(heard) is Received
+def assert_inside_types(heard: Decoded) -> None:
+    assert type(heard) is Decoded
     assert heard.time is None or (type(heard.time) is float and math.isfinite(heard.time))
     assert heard.pid is None or type(heard.pid) is int
     assert heard.counter is None or type(heard.counter) is int
@@ -39,6 +38,10 @@ def assert_inside_types(heard: Received) -> None:
     assert _is_text(heard.version)
     assert all(_is_text(bad) for bad in heard.bad_nlris)
     assert type(heard.events) is tuple
+    if heard.answer is not None:
+        assert heard.events == ()
+        assert _is_text(heard.answer.text)
+        assert type(heard.answer.ok) is bool
     for event in heard.events:
         _assert_event(event)
 
@@ -67,9 +70,6 @@ def _assert_event(event: Event) -> None:
             assert _is_ip(event.peer)
             assert event.restart_s is None or 0 <= event.restart_s <= 4095
             assert type(event.keeps_forwarding) is type(event.refresh) is type(event.enhanced_refresh) is bool
-        case Answered():
-            assert _is_text(event.text)
-            assert type(event.ok) is bool
         case SpeakerStopped():
             pass
         case _:

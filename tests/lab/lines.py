@@ -6,11 +6,13 @@ tests; nothing here is proof of what ExaBGP says.
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
 from tests.lab import wire
+from vtep.evpn.event import Received, Unreadable
+from vtep.feed.exabgp.lines import LineReader
 
 EXTENDED_COMMUNITIES = 16
 COMMUNITIES = 8
@@ -18,6 +20,11 @@ PMSI = 22
 
 INGRESS_REPLICATION = 6
 TUNNELS = {4: "pim-smtree", INGRESS_REPLICATION: "ingressreplication", 7: "mldpmp2mplsp"}
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[Received | Unreadable]:
+    """Return what a feed makes of these lines, if they are all of its stream."""
+    return LineReader().read(lines)
 
 
 class Lines:

@@ -12,6 +12,7 @@ from tests.lab.lines import Lines
 from vtep.addr import Mac, Vni
 from vtep.app.requests import Requests
 from vtep.config import file as config
+from vtep.feed.exabgp.lines import LineReader
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -53,6 +54,7 @@ class MemoryLeaf:
     ) -> None:
         self.now = 1000.0
         self.lines = Lines()
+        self.reader = LineReader()
         self.config = config.parse(toml)
         self.kernel = MemoryKernel() if before is None else before.kernel
         if before is None:
@@ -81,7 +83,7 @@ class MemoryLeaf:
 
     def receive(self, *lines: bytes) -> None:
         """Take lines, and let the kernel follow."""
-        self.leaf.receive(lines, self.now)
+        self.leaf.receive(self.reader.read(lines), self.now)
         self.judge()
         self.step()
 

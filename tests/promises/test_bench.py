@@ -9,7 +9,8 @@ from bench.figures import Figure, Limit, Outcome, from_json, markdown, text, to_
 from tests.lab import wire
 from vtep.addr import Mac
 from vtep.evpn.event import Announced, EndOfRib, SessionOpened, Withdrawn
-from vtep.feed.exabgp.json import decode, nlri_key
+from vtep.evpn.nlri import nlri_key
+from vtep.feed.exabgp.json import decode
 
 MACS = range(7)
 NAMES = {Mac.parse(routes.mac(number)) for number in MACS}

@@ -84,7 +84,7 @@ class Rig:
         self.sessions[other].append(EndOfRib(self.vtep))
 
     def take(self, event: Event) -> None:
-        self.leaf.fold(Received((event,)), 0.0)
+        self.leaf.receive([Received((event,))], 0.0)
         self.judge()
 
     def owns(self, mac: Mac) -> bool:

@@ -345,7 +345,7 @@ def test_judging_changes_gives_what_judging_everything_gives_with_own_stations_t
     before = leaf.judge(0.0)
     for number, event in enumerate(history):
         if isinstance(event, Received):
-            leaf.fold(event, 0.0)
+            leaf.receive([event], 0.0)
         else:
             happen(leaf, *event)
         if once and number % 3:
@@ -427,7 +427,7 @@ def test_the_short_path_gives_what_the_long_path_gives(history, toml, pace):
         now = float(number)
         for leaf in (short, long):
             if isinstance(event, Received):
-                leaf.fold(event, now)
+                leaf.receive([event], now)
             elif event[0] == "cleared":
                 leaf.clear_duplicates(event[1])
             else:

@@ -89,7 +89,7 @@ def play(rib: Rib, step: object, now: float, replayed: bool = False) -> None:
         case ("miss", peer):
             rib.lose_lines(peer)
         case _:
-            rib.receive(Received((step,)), now, replayed=replayed)
+            rib.receive(Received((step,), replayed=replayed), now)
 
 
 def tables(rib: Rib) -> dict[tuple[Ip, bytes], object]:

@@ -190,7 +190,7 @@ def _events(lines) -> Iterator[dict]:
         except StreamError as error:
             yield {"line": number, "bad line": str(error)}
             continue
-        for event in heard.events:
+        for event in (*heard.events, *([heard.answer] if heard.answer else [])):
             for told in _told(event):
                 yield {"line": number} | told
         for bad in heard.bad_nlris:

@@ -21,9 +21,10 @@ from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
 from vtep.config.file import parse
+from vtep.evpn.event import Attached, Detached
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.advertise import MacRoute, MulticastRoute, Route, mobility
-from vtep.feed.exabgp.socket import Attached, Detached, Lines, Stream
+from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.intent import Intent
 from vtep.projection.leaf import Leaf
 
@@ -42,13 +43,13 @@ class Rig:
 
     def __init__(self, feed: Path, ledger: Path) -> None:
         self._loop = asyncio.new_event_loop()
-        self._stream = Stream(feed)
+        self._feed = ExabgpFeed(feed)
         self.leaf = Leaf(CONFIG, time.monotonic())
-        self.announcing = Advertising(CONFIG, self.leaf, self._stream, time.monotonic)
+        self.announcing = Advertising(CONFIG, self.leaf, self._feed, time.monotonic)
         self.announcing.open(ledger)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._do(self._stream.start())
+        self._do(self._feed.start())
         self._turning = asyncio.run_coroutine_threadsafe(self._turn(), self._loop)
 
     def hear(self, *stations: Station) -> None:
@@ -66,7 +67,7 @@ class Rig:
         if not self._thread.is_alive():
             return
         self._turning.cancel()
-        self._do(self._stream.stop())
+        self._do(self._feed.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -81,18 +82,17 @@ class Rig:
 
     async def _turn(self) -> None:
         while True:
-            item = await self._stream.receive()
+            messages = await self._feed.events()
             now = time.monotonic()
             self.leaf.tick(now)
-            match item:
-                case Lines(lines=lines, replayed=replayed):
-                    self.leaf.receive(lines, now, replayed=replayed)
-                case Attached():
-                    self.leaf.rib.lose_lines()
-                    self.announcing.attached(item)
-                case Detached():
-                    self.leaf.rib.lose_feed(now)
-                    self.announcing.detached()
+            self.leaf.receive(messages, now)
+            for message in messages:
+                match message:
+                    case Attached():
+                        self.leaf.rib.lose_lines()
+                        self.announcing.attached(message)
+                    case Detached():
+                        self.announcing.detached()
             self._judge()
 
     def _judge(self) -> None:

@@ -21,9 +21,10 @@ from vtep import logs
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Config
 from vtep.errors import LedgerError
-from vtep.evpn.event import Answered
+from vtep.evpn.event import Attached, Detached
+from vtep.feed.exabgp.answers import Answered
+from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.feed.exabgp.grammar import spell
-from vtep.feed.exabgp.socket import Attached, Detached, Item, Lines, Stream
 from vtep.intent import Intent
 from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
@@ -41,10 +42,10 @@ log = logging.getLogger("vtep")
 class Advertising:
     """One daemon's announcements."""
 
-    def __init__(self, config: Config, leaf: Leaf, stream: Stream, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, feed: ExabgpFeed, clock: Callable[[], float]) -> None:
         self._exports = Exports(config)
         self._leaf = leaf
-        self._stream = stream
+        self._feed = feed
         self._clock = clock
         self._advertiser = Advertiser(AdvertisedLedger(), random.random)
         self._advertiser.need(bool(self._exports.vnis), clock())
@@ -52,7 +53,7 @@ class Advertising:
         self._anew = False
         """The announcements mean something else by another configuration."""
         self._told_log = ("", "")
-        leaf.on_answer = self._receive
+        feed.on_answer = self._receive
 
     def open(self, path: Path) -> None:
         """Take what an earlier life told; a file that cannot be believed is set aside, with its reason told."""
@@ -82,8 +83,8 @@ class Advertising:
 
     # The feed
 
-    def attached(self, relay: Attached) -> None:
-        self._advertiser.attach(f"{self._boot}/{relay.exabgp_pid}/{relay.exabgp_started}", self._clock())
+    def attached(self, message: Attached) -> None:
+        self._advertiser.attach(f"{self._boot}/{message.speaker}", self._clock())
 
     def detached(self) -> None:
         self._advertiser.detach(self._clock())
@@ -105,7 +106,7 @@ class Advertising:
     def send(self, now: float) -> None:
         """Give ExaBGP what it is to have now."""
         for line in self._advertiser.lines(now):
-            self._stream.send(line)
+            self._feed.send(line)
         self._tell_log()
 
     @property
@@ -140,19 +141,16 @@ class Advertising:
             async with asyncio.timeout(most_s):
                 while advertiser.state == ABLE and not advertiser.idle:
                     self.send(self._clock())
-                    self._take(await self._stream.receive())
+                    for message in (messages := await self._feed.events()):
+                        if isinstance(message, Detached):
+                            self.detached()
+                    self._leaf.receive(messages, self._clock())
         except TimeoutError:
             pass
         left = len(advertiser.ledger.advertised)
         if told:
             level = logging.WARNING if left else logging.INFO
             logs.event(log, level, "withdrawn", routes=told - left, unanswered=left)
-
-    def _take(self, item: Item) -> None:
-        if isinstance(item, Lines):
-            self._leaf.receive(item.lines, self._clock(), replayed=item.replayed)
-        elif isinstance(item, Detached):
-            self.detached()
 
     # What may be read
 

@@ -38,7 +38,9 @@ from vtep.app.requests import Requests
 from vtep.config import file as configuration
 from vtep.config.model import Config
 from vtep.errors import ConfigError, KernelError, LedgerError, Problem
-from vtep.feed.exabgp.socket import Attached, Detached, Item, Lines, Lost, Oversized, Stream
+from vtep.evpn.event import Attached, Detached, Message, Missed, Received, Unreadable
+from vtep.feed.contract import Feed
+from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.intent import Intent, RowKey
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.socket import STATIONS, Kernel
@@ -85,12 +87,12 @@ class Daemon:
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
-        self._stream = Stream(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
-        self._advertising = Advertising(config, self.leaf, self._stream, clock)
-        self.observer.backlog = lambda: self._stream.lines_waiting
+        feed = ExabgpFeed(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
+        self._feed: Feed = feed
+        self._advertising = Advertising(config, self.leaf, feed, clock)
+        self.observer.backlog = lambda: feed.waiting
         self.observer.announcing = self._advertising.status
-        self._exabgp_pid: int | None = None
-        self._nudged = self._stream.arrived
+        self._nudged = feed.arrived
         """Set as well by whoever has news of another kind."""
         self._stopping = asyncio.Event()
         self._requests = Requests(self.leaf, self.observer, self._nudged.set, self._advertising.advertise_again)
@@ -107,7 +109,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
-        await self._stream.start()
+        await self._feed.start()
         try:
             async with (
                 self._dataplane(),
@@ -133,7 +135,7 @@ class Daemon:
                 for task in running:
                     task.cancel()
         finally:
-            await self._stream.stop()
+            await self._feed.stop()
 
     @property
     def healthy(self) -> bool:
@@ -180,16 +182,16 @@ class Daemon:
     async def _listen(self) -> None:
         """Take what comes, judge, publish; time alone is news too."""
         while True:
-            item = await self._next_item()
+            messages = await self._next_messages()
             now = self._clock()
             self.leaf.tick(now)
-            if item is not None:
-                self._take(item, now)
+            if messages is not None:
+                self._take(messages, now)
                 await self._take_what_waits(now)
             if self._target is not None:
                 self.leaf.learn_own_macs(self._target.own_macs)
             self._advertising.permit(self._is_ready)
-            self._judge(now, None if item is None else now)
+            self._judge(now, None if messages is None else now)
             for peer in self.leaf.refreshes(now):
                 self._advertising.refresh(peer)
                 logs.event(log, logging.INFO, "refresh asked", peer=peer or "all", sent=self.observer.attached)
@@ -222,57 +224,50 @@ class Daemon:
             before, intent, seen=self._actor is None or self._actor.outcomes.value.report is not None
         )
 
-    async def _next_item(self) -> Item | None:
+    async def _next_messages(self) -> list[Message] | None:
         """Return what comes next, or nothing when time or a nudge came first, or more is to be judged."""
         await asyncio.sleep(0)  # while much waits, whoever shares this loop must still get a turn
-        item = self._stream.receive_at_once()
-        if item is not None or self.leaf.unjudged:
-            return item
+        messages = self._feed.events_at_once()
+        if messages is not None or self.leaf.unjudged:
+            return messages
         due = min((time for time in (self.leaf.due, self._advertising.due) if time is not None), default=None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
                 await self._nudged.wait()
         self._nudged.clear()
-        return self._stream.receive_at_once()
+        return self._feed.events_at_once()
 
     async def _take_what_waits(self, now: float) -> None:
         """Hear more before judging, while more is there: a judgement of many MACs costs less for each of them."""
         for _ in range(ITEMS_AT_ONCE):
-            if self.leaf.unjudged >= WORK_AT_ONCE or (item := self._stream.receive_at_once()) is None:
+            if self.leaf.unjudged >= WORK_AT_ONCE or (messages := self._feed.events_at_once()) is None:
                 break
             await asyncio.sleep(0)  # whoever shares this loop gets a turn
-            self._take(item, now)
+            self._take(messages, now)
         await asyncio.sleep(0)
 
-    def _take(self, item: Item, now: float) -> None:
-        match item:
-            case Lines(lines=lines, replayed=replayed):
-                self.observer.last_line = now
-                self.leaf.receive(lines, now, replayed=replayed)
-            case Attached():
-                self.observer.attached = True
-                self.observer.record(HistoryEntry("exabgp-connected", text=f"ExaBGP {item.exabgp_pid}"))
-                logs.event(log, logging.INFO, "feed attached", exabgp_pid=item.exabgp_pid, complete=item.complete)
-                # Another relay of the same ExaBGP knows nothing of what that told the one before.
-                if not item.complete or item.exabgp_pid == self._exabgp_pid:
-                    self.leaf.rib.lose_lines()
-                self._exabgp_pid = item.exabgp_pid
-                self._advertising.attached(item)
-            case Detached():
-                self.observer.attached = False
-                self.observer.record(HistoryEntry("exabgp-disconnected", text="every route is held as stale"))
-                logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
-                self.leaf.rib.lose_feed(now)
-                self._advertising.detached()
-            case Lost(lines=lines):
-                logs.event(log, logging.WARNING, "lines lost", lines=lines)
-                self.observer.record(HistoryEntry("exabgp-lines-lost", text=f"{lines} lines"))
-                self.leaf.rib.lose_lines()
-                self._advertising.lost()
-            case Oversized():
-                self.leaf.miss(item.head, item.octets, f"a line of {item.octets} octets", now)
-            case _:
-                assert_never(item)
+    def _take(self, messages: list[Message], now: float) -> None:
+        self.leaf.receive(messages, now)
+        for message in messages:
+            match message:
+                case Received() | Unreadable():
+                    self.observer.last_line = now
+                case Attached():
+                    self.observer.attached = True
+                    self.observer.record(HistoryEntry("exabgp-connected", text=message.name))
+                    logs.event(log, logging.INFO, "feed attached", speaker=message.name, complete=message.complete)
+                    self._advertising.attached(message)
+                case Detached():
+                    self.observer.attached = False
+                    self.observer.record(HistoryEntry("exabgp-disconnected", text="every route is held as stale"))
+                    logs.event(log, logging.WARNING, "feed detached", held="every route as stale")
+                    self._advertising.detached()
+                case Missed(messages=count):
+                    logs.event(log, logging.WARNING, "lines lost", lines=count)
+                    self.observer.record(HistoryEntry("exabgp-lines-lost", text=f"{count} lines"))
+                    self._advertising.lost()
+                case _:
+                    assert_never(message)
 
     # What is announced
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from vtep.config.model import Config
-from vtep.errors import StreamError
-from vtep.evpn.event import Received
-from vtep.feed.exabgp.json import decode
+from vtep.evpn.event import Received, Unreadable
+from vtep.feed.exabgp.lines import LineReader
 from vtep.intent import Intent, RemoteMac, candidates_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
@@ -39,22 +38,20 @@ class Replay:
         self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis), Claims())
         self._applied: Intent | None = None
         self._now = 0.0
-        self._early: list[tuple[bytes, Received | StreamError]] = []
+        self._reader = LineReader()
+        self._early: list[Received | Unreadable] = []
         self.lines = 0
 
     def feed(self, line: bytes) -> None:
         """Let one line happen, at its own time. Those before the first that tells the time happen with it."""
         self.lines += 1
-        try:
-            heard: Received | StreamError = decode(line)
-        except StreamError as error:
-            heard = error
+        (message,) = self._reader.read((line,))
         if self._leaf is not None:
-            self._happen(line, heard)
+            self._happen(message)
             return
-        self._early.append((line, heard))
-        if isinstance(heard, Received) and heard.time is not None:
-            self._start(heard.time)
+        self._early.append(message)
+        if isinstance(message, Received) and message.time is not None:
+            self._start(message.time)
 
     def wait(self, seconds: float) -> None:
         """Let time go by after the last line."""
@@ -85,18 +82,16 @@ class Replay:
     def _start(self, now: float) -> Leaf:
         self._now = now
         self._leaf = leaf = Leaf(self._config, now, asks=False)
-        for line, heard in self._early:
-            self._happen(line, heard)
+        for message in self._early:
+            self._happen(message)
         self._early.clear()
         return leaf
 
-    def _happen(self, line: bytes, heard: Received | StreamError) -> None:
+    def _happen(self, message: Received | Unreadable) -> None:
         assert self._leaf is not None
-        if isinstance(heard, StreamError):
-            self._leaf.miss(line, len(line), str(heard), self._now)
-        else:
-            self._wait_until(self._now if heard.time is None else max(heard.time, self._now))
-            self._leaf.fold(heard, self._now)
+        if isinstance(message, Received):
+            self._wait_until(self._now if message.time is None else max(message.time, self._now))
+        self._leaf.receive((message,), self._now)
         self._pass()
 
     def _wait_until(self, time: float) -> None:

@@ -1,10 +1,14 @@
-"""What happened, in BGP's words: the closed union of things one line of ExaBGP can mean.
+"""What a feed may report: events in BGP's words, and the messages that carry them.
 
-Events carry values and no behaviour. `rib.Rib` folds them; who wrote the line and in which JSON is `routes.exabgp`'s
-business alone.
+An `Event` is one thing that a peer or the BGP speaker did. A `Message` is one item of the stream that a feed delivers:
+`Received` carries the events of one message that was understood, and the other kinds say that the stream began, ended or
+lost something. Both are values without behavior. `projection.leaf` takes the messages, and `evpn.rib` the events.
+
+This module knows no BGP speaker. How a speaker's output becomes messages is the business of its folder in `feed`.
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -83,15 +87,6 @@ class SpeakerStopped(Struct, frozen=True):
     """ExaBGP says that it shuts down."""
 
 
-class Answered(Struct, frozen=True):
-    """ExaBGP's answer to a command of ours."""
-
-    text: str
-    ok: bool
-    more: str = ""
-    """What it adds for people: which program it is, or why a command was refused."""
-
-
 Event: TypeAlias = (
     Announced
     | Withdrawn
@@ -102,21 +97,64 @@ Event: TypeAlias = (
     | RefreshBegan
     | RefreshEnded
     | SpeakerStopped
-    | Answered
 )
 
 
+class Continuity(Enum):
+    """How a message follows the one that was received before it."""
+
+    UNBROKEN = "unbroken"
+    """Nothing is missing between the two."""
+    GAP = "gap"
+    """Messages of this peer were lost just before this one."""
+    RESTARTED = "restarted"
+    """The BGP speaker is another process: its sessions are new, and nothing that it reported before is vouched for."""
+
+
 class Received(Struct, frozen=True):
-    """One line, understood: who wrote it, when, and what it means."""
+    """One message, understood: what happened, and whether anything was lost before it."""
 
     events: tuple[Event, ...]
     time: float | None = None
-    """ExaBGP's clock when it wrote the line."""
-    pid: int | None = None
-    """ExaBGP's process; another one means that everything began anew."""
+    """The speaker's clock when it wrote the message."""
     peer: Ip | None = None
-    counter: int | None = None
-    """Grows by one with each line of this peer; a gap is a lost line."""
-    version: str = ""
+    """The peer that the message is about; none for what the speaker says of itself."""
+    continuity: Continuity = Continuity.UNBROKEN
+    replayed: bool = False
+    """It repeats how a session was before the next message that is not replayed."""
     bad_nlris: tuple[str, ...] = ()
-    """NLRIs of this line that no route of ours can represent, each with what was wrong."""
+    """NLRIs of this message that no route of ours can represent, each with what was wrong."""
+
+
+class Unreadable(Struct, frozen=True):
+    """One message that could not be read: whatever it reported, its peer must send it again."""
+
+    head: bytes
+    octets: int
+    why: str
+    peer: Ip | None = None
+    """None where the message does not show whose it is; then every peer must send its routes again."""
+
+
+class Missed(Struct, frozen=True):
+    """So many messages were dropped here, of peers that are not known: every peer must send its routes again."""
+
+    messages: int
+
+
+class Attached(Struct, frozen=True):
+    """The stream of a BGP speaker begins."""
+
+    speaker: str
+    """Identifies the speaker's process on this machine until it boots again; two processes never have the same."""
+    name: str
+    """The speaker, for people."""
+    complete: bool
+    """Everything that this speaker has ever reported follows; otherwise every peer must send its routes again."""
+
+
+class Detached(Struct, frozen=True):
+    """The stream ends: from here on the peers' routes are not vouched for."""
+
+
+Message: TypeAlias = Received | Unreadable | Missed | Attached | Detached

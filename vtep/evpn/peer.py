@@ -174,7 +174,6 @@ class Peer:
     __slots__ = (
         "abilities",
         "address",
-        "counter",
         "gap",
         "opened_at",
         "reason",
@@ -203,8 +202,6 @@ class Peer:
         """When the refresh counts as ended or lost. Set exactly while a refresh is not idle."""
         self.stale_deadline: float | None = None
         """When the stale routes are removed; None if only End-of-RIB or the deadline of the whole picture decides."""
-        self.counter: int | None = None
-        """The number of the last line about this peer."""
 
     # What the RIB and the displays ask
 

@@ -21,7 +21,7 @@ from typing import Final, assert_never
 from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.event import (
     Announced,
-    Answered,
+    Continuity,
     EndOfRib,
     Event,
     PeerOpened,
@@ -82,7 +82,7 @@ class AdjRibIn(Peer):
 class Counters:
     """Totals for metrics and `vtep replay`."""
 
-    __slots__ = ("announced", "answers_bad", "bad_nlris", "gaps", "lines", "unknown_withdraws", "withdrawn")
+    __slots__ = ("announced", "bad_nlris", "gaps", "lines", "unknown_withdraws", "withdrawn")
 
     def __init__(self) -> None:
         self.lines = 0
@@ -91,7 +91,6 @@ class Counters:
         self.withdrawn = 0
         self.unknown_withdraws = 0
         self.gaps = 0
-        self.answers_bad = 0
 
 
 class Rib:
@@ -107,7 +106,6 @@ class Rib:
         self.why = "no peer has told its routes yet"
         self.incomplete_since = now
         self._deadline_passed = False
-        self._speaker_pid: int | None = None
         self._ask_everyone = False
         self._everyone_asked_at: float | None = None
         self._answers_until = -inf
@@ -129,18 +127,18 @@ class Rib:
 
     # The feed
 
-    def receive(self, received: Received, now: float, *, replayed: bool = False) -> None:
-        """Take one line. A replayed line repeats an old state, so its number does not prove that lines were lost."""
+    def receive(self, received: Received, now: float) -> None:
+        """Take one message."""
         self.counters.lines += 1
         self.counters.bad_nlris += len(received.bad_nlris)
-        if received.pid is not None and received.pid != self._speaker_pid:
-            if self._speaker_pid is not None:
-                self.lose_feed(now)
-            self._speaker_pid = received.pid
-        if received.counter is not None and received.peer is not None:
-            self._count(received.peer, received.counter, replayed)
+        if received.continuity is Continuity.RESTARTED:
+            self.lose_feed(now)
+        if received.peer is not None:
+            peer = self._peer(received.peer)
+            if received.continuity is Continuity.GAP:
+                self._lose_line(peer)
         for event in received.events:
-            self._fold(event, now, replayed)
+            self._fold(event, now, received.replayed)
         self._judge_completeness(now)
 
     def lose_feed(self, now: float) -> None:
@@ -148,8 +146,6 @@ class Rib:
         self.peers = {address: peer for address, peer in self.peers.items() if peer.up or len(peer)}
         for peer in self.peers.values():
             self._lose_speaker(peer)
-            peer.counter = None
-        self._speaker_pid = None
         self._ask_everyone = False
         self._answers_until = -inf
         self._restart_waiting(now)
@@ -161,7 +157,6 @@ class Rib:
             self._ask_everyone = self._asks
         for peer in self.peers.values() if address is None else (self._peer(address),):
             self._lose_line(peer)
-            peer.counter = None
 
     def take_refreshes(self, now: float) -> list[Ip | None]:
         """Return the peers to ask for a refresh now, and note that they were asked."""
@@ -297,8 +292,6 @@ class Rib:
                 self._begin_refresh(self._peer_with_session(address, now), now, marked=True)
             case SpeakerStopped():
                 self.lose_feed(now)
-            case Answered(ok=ok):
-                self.counters.answers_bad += not ok
             case _:
                 assert_never(event)
 
@@ -499,14 +492,6 @@ class Rib:
         return self.holds.on_deadline == "complete"
 
     # Lost lines
-
-    def _count(self, address: Ip, counter: int, replayed: bool) -> None:
-        peer = self._peer(address)
-        if replayed:
-            return
-        if peer.counter is not None and counter != peer.counter + 1:
-            self._lose_line(peer)
-        peer.counter = counter
 
     def _lose_line(self, peer: AdjRibIn) -> None:
         self.counters.gaps += 1

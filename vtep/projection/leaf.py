@@ -1,27 +1,24 @@
-"""Lines in, intent out: what ExaBGP says, folded into the RIB and judged against the configuration.
+"""Messages in, intent out: what a feed reports, folded into the RIB and judged against the configuration.
 
-Owns the RIB and the latest intent. Knows no socket, no kernel and no clock: the daemon brings live lines with its own
-clock, `vtep replay` brings recorded ones with theirs. A line that cannot be read is counted and kept, and nothing else
-suffers.
+Owns the RIB and the latest intent. Knows no BGP speaker, no socket, no kernel and no clock: the daemon brings live messages
+with its own clock, `vtep replay` brings recorded ones with theirs. A message that cannot be read is counted and kept, and
+no other message is affected.
 """
 
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Config
-from vtep.errors import StreamError
-from vtep.evpn.event import Answered, Received
+from vtep.evpn.event import Attached, Detached, Message, Missed, Received, Unreadable
 from vtep.evpn.index import WORK_OF_RIVALS, Changed
 from vtep.evpn.peer import Holds
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
-from vtep.feed.exabgp.json import decode
 from vtep.intent import NOTHING, Intent, RowKey
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
@@ -49,8 +46,6 @@ class Leaf:
         self.intent = NOTHING
         self.bad_lines = 0
         self.last_bad: deque[BadLine] = deque(maxlen=BAD_LINES_KEPT)
-        self.on_answer: Callable[[Answered], None] = lambda _: None
-        """Whoever has given ExaBGP commands."""
         self._policy = Policy(config)
         self._anew: Iterator[Changed] | None = None
         """What is to be judged by another configuration, and has not been yet."""
@@ -58,28 +53,28 @@ class Leaf:
         self._advertising: frozenset[Vni] = frozenset()
         self._unverified: dict[RowKey, None] = {}
 
-    def receive(self, lines: Iterable[bytes], now: float, *, replayed: bool = False) -> None:
-        """Read and fold lines that came together."""
-        for line in lines:
-            try:
-                heard = decode(line)
-            except StreamError as error:
-                self.miss(line, len(line), str(error), now)
-            else:
-                self.fold(heard, now, replayed=replayed)
+    def receive(self, messages: Iterable[Message], now: float) -> None:
+        """Fold messages that arrived together, in order."""
+        for message in messages:
+            match message:
+                case Received():
+                    self.rib.receive(message, now)
+                case Unreadable():
+                    self._keep(message, now)
+                    self.rib.lose_lines(message.peer)
+                case Missed() | Attached(complete=False):
+                    self.rib.lose_lines()
+                case Attached():
+                    pass
+                case Detached():
+                    self.rib.lose_feed(now)
+                case _:
+                    assert_never(message)
 
-    def fold(self, heard: Received, now: float, *, replayed: bool = False) -> None:
-        self.rib.receive(heard, now, replayed=replayed)
-        if heard.peer is None:
-            for event in heard.events:
-                if isinstance(event, Answered):
-                    self.on_answer(event)
-
-    def miss(self, head: bytes, octets: int, why: str, now: float) -> None:
-        """Keep a line that could not be read; whatever it said, its peer must say it again."""
+    def _keep(self, bad: Unreadable, now: float) -> None:
+        """Keep a message that could not be read, for people."""
         self.bad_lines += 1
-        self.last_bad.append(BadLine(now, why, head[:BAD_LINE_HEAD], octets))
-        self.rib.lose_lines(_peer_named_in(head))
+        self.last_bad.append(BadLine(now, bad.why, bad.head[:BAD_LINE_HEAD], bad.octets))
 
     # What is heard here
 
@@ -211,17 +206,6 @@ class Leaf:
             or self.rib.why != self.intent.why
             or (self.intent.due is not None and now >= self.intent.due)
         )
-
-
-_PEER: Final = re.compile(rb'"peer" ?: ?"([0-9A-Fa-f.:]{2,45})"')
-
-
-def _peer_named_in(head: bytes) -> Ip | None:
-    match = _PEER.search(head[:BAD_LINE_HEAD])
-    try:
-        return Ip.parse(match[1].decode()) if match else None
-    except ValueError:
-        return None
 
 
 def _holds(config: Config) -> Holds:

@@ -8,10 +8,11 @@ import pytest
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
 from vtep.config.file import parse
+from vtep.evpn.event import Attached
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.feed.exabgp.grammar import QUESTION
-from vtep.feed.exabgp.protocol import Attached
+from vtep.feed.exabgp.lines import LineReader
 from vtep.local.advertised import AdvertisedLedger
 from vtep.projection.leaf import Leaf
 
@@ -36,6 +37,7 @@ class Feed:
 
     def __init__(self):
         self.lines = []
+        self.on_answer = None
 
     def send(self, line):
         self.lines.append(line)
@@ -52,15 +54,16 @@ class Rig:
         self.feed = Feed()
         self.leaf = Leaf(parse(text), self.now)
         self.advertising = Advertising(parse(text), self.leaf, self.feed, lambda: self.now)
+        self.reader = LineReader(self.feed.on_answer)
         self.advertising.open(path)
 
     def attach(self, pid=41, started=7):
-        self.advertising.attached(Attached(1, pid, 42, 0, True, started))
+        self.advertising.attached(Attached(f"{pid}/{started}", f"ExaBGP {pid}", True))
         return self
 
     def turn(self, *lines, ready=True):
         """Take lines, judge, and return what is sent."""
-        self.leaf.receive(lines, self.now)
+        self.leaf.receive(self.reader.read(lines), self.now)
         self.advertising.permit(lambda _: ready)
         before = self.leaf.intent
         self.advertising.follow(before, self.leaf.judge(self.now), seen=True)

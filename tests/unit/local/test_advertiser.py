@@ -5,8 +5,8 @@ from collections import deque
 import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.event import Answered
 from vtep.feed.exabgp.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
+from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, parse
 from vtep.local.advertised import AdvertisedLedger
 from vtep.local.advertiser import (

@@ -270,7 +270,7 @@ def test_a_row_that_is_held_and_wanted_no_more_does_not_count_as_installed(waiti
     rig.receive(rig.lines.withdraw(A, Instance(A).mac(ONE).nlri))
     assert rig.actor.engine.troubles.counts()["held"] == 1
 
-    rig.leaf.receive([rig.lines.announce(A, Instance(A).mac(THREE))], rig.now)
+    rig.leaf.receive(rig.reader.read([rig.lines.announce(A, Instance(A).mac(THREE))]), rig.now)
     rig.judge()
 
     assert written(rig) == (2, 1, 0, 1)

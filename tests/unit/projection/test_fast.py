@@ -134,7 +134,7 @@ def rig(policy: str = LEAF) -> Leaf:
 
 def tell(leaf: Leaf, *routes: MacIp, gone: MacIp | None = None) -> None:
     told: tuple = (Announced(A, {one.key: one for one in routes}),) if routes else ()
-    leaf.fold(Received((Withdrawn(A, (gone.key,)), *told) if gone else told), 0.0)
+    leaf.receive([Received((Withdrawn(A, (gone.key,)), *told) if gone else told)], 0.0)
 
 
 def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:

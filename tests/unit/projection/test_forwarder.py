@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lab import wire
-from tests.lab.lines import Lines
+from tests.lab.lines import Lines, read_lines
 from vtep.addr import Esi, Ip
 from vtep.app.replay import replay
 from vtep.config import file as config
@@ -246,7 +246,7 @@ def test_a_member_that_leaves_is_replaced_and_the_meaning_has_changed() -> None:
         lines.announce(A, tells(A, esi=E2)),
         lines.withdraw(A, tells(A).nlri),
     ):
-        leaf.receive([line], 0.0)
+        leaf.receive(read_lines([line]), 0.0)
         intent = leaf.judge(0.0)
         generations.append(intent.generation)
         forwarders.append(str(intent.forwarders[E1][0].vtep))
@@ -259,11 +259,11 @@ def test_one_changed_forwarder_among_many_changes_the_meaning() -> None:
     leaf = Leaf(config.parse(LEAF + OURS + OURS.replace(str(E1), str(E2))), 0.0)
     generations = [leaf.judge(0.0).generation]
     for routes in ((tells(A), tells(A, esi=E2)), (tells(B), tells(B, esi=E2)), (tells(C), tells(C, esi=E2))):
-        leaf.receive([lines.announce(A, *routes)], 0.0)
+        leaf.receive(read_lines([lines.announce(A, *routes)]), 0.0)
         generations.append(leaf.judge(0.0).generation)
     # One of the two has another forwarder now, and both are judged.
     for esi in (E1, E2):
-        leaf.receive([lines.withdraw(A, tells(A, esi=esi).nlri)], 0.0)
+        leaf.receive(read_lines([lines.withdraw(A, tells(A, esi=esi).nlri)]), 0.0)
         leaf.reconfigure(leaf.config, 1.0)
         generations.append(leaf.judge(1.0).generation)
 
@@ -272,7 +272,7 @@ def test_one_changed_forwarder_among_many_changes_the_meaning() -> None:
 
 def test_a_reload_repeats_the_election() -> None:
     leaf = Leaf(config.parse(LEAF), 0.0)
-    leaf.receive([Lines().announce(A, tells(A))], 0.0)
+    leaf.receive(read_lines([Lines().announce(A, tells(A))]), 0.0)
     seen = []
     for more in ("", OURS, OURS.replace(str(E1), str(E2)), OURS + "forwarding = false\n", OURS):
         leaf.reconfigure(config.parse(LEAF + more), 1.0)

@@ -11,6 +11,7 @@ from tests.lab import wire
 from tests.lab.lines import Lines
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import file as config
+from vtep.feed.exabgp.lines import LineReader
 from vtep.intent import NOTHING, Intent, RowKey
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
@@ -40,6 +41,7 @@ class Rig:
     def __init__(self, toml: str = LEAF, before: "Leaf | None" = None) -> None:
         self.now = 0.0 if before is None else before.now
         self.lines = Lines()
+        self.reader = LineReader()
         self.leaf = Leaf(config.parse(toml), self.now)
         self.applied = NOTHING
         self._kernel = MemoryKernel() if before is None else before._kernel
@@ -52,7 +54,7 @@ class Rig:
         self._engine = Engine(KINDS, KernelTarget(self._kernel, vnis), self._claims)
 
     def receive(self, *lines: bytes) -> None:
-        self.leaf.receive(lines, self.now)
+        self.leaf.receive(self.reader.read(lines), self.now)
         self.apply()
 
     def apply(self) -> None:
@@ -111,7 +113,7 @@ def test_the_routes_of_forgotten_peers_leave_in_parts() -> None:
     rig = Rig()
     for peer in (A, B):
         rig.ready(peer, *MANY, restart_s=None)
-    rig.leaf.receive([rig.lines.down(peer) for peer in (A, B)], rig.now)
+    rig.leaf.receive(rig.reader.read([rig.lines.down(peer) for peer in (A, B)]), rig.now)
     rig.leaf.rib.lose_feed(rig.now)
 
     left, stale = [], []
@@ -129,7 +131,7 @@ def test_the_picture_is_complete_only_when_everything_received_is_judged() -> No
     rig = Rig()
     rig.receive(rig.lines.opened(A, 120), rig.lines.up(A))
     many = rig.lines.announce(A, *(wire.Instance(A).mac(mac) for mac in MANY))
-    rig.leaf.receive([many, rig.lines.end_of_rib(A)], rig.now)
+    rig.leaf.receive(rig.reader.read([many, rig.lines.end_of_rib(A)]), rig.now)
 
     intents = [rig.leaf.judge(rig.now, 10)]
     while rig.leaf.unjudged:
@@ -146,7 +148,7 @@ def test_the_picture_is_complete_only_when_everything_received_is_judged() -> No
 def test_routes_of_a_lost_session_are_judged_in_parts_and_the_picture_stays_complete() -> None:
     rig = Rig()
     rig.ready(A, *MANY, restart_s=None)
-    rig.leaf.receive([rig.lines.down(A)], rig.now)
+    rig.leaf.receive(rig.reader.read([rig.lines.down(A)]), rig.now)
 
     left = [len(MANY)]
     while rig.leaf.unjudged:
@@ -314,7 +316,7 @@ def test_v78_another_next_hop_of_the_same_route_is_one_replace() -> None:
 def test_v79_a_slow_kernel_gets_only_the_newest_state() -> None:
     rig = Rig()
     rig.ready(A, ONE)
-    rig.leaf.receive([rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))], rig.now)
+    rig.leaf.receive(rig.reader.read([rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2))]), rig.now)
     skipped = rig.leaf.judge(rig.now)
 
     rig.receive(rig.lines.announce(C, wire.Instance(C).mac(ONE, seq=3)))
@@ -378,7 +380,7 @@ def test_without_news_the_intent_is_the_same_object() -> None:
     rig = Rig()
     rig.ready(A, ONE)
 
-    rig.leaf.receive([b"done"], rig.now)
+    rig.leaf.receive(rig.reader.read([b"done"]), rig.now)
 
     assert rig.leaf.judge(rig.now) is rig.applied
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab import wire
-from tests.lab.lines import Lines
+from tests.lab.lines import Lines, read_lines
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import file as config
 from vtep.evpn.station import SEQ_MAX, Station
@@ -90,7 +90,7 @@ class Rig:
             extended=(wire.default_gateway(),) if "G" in how else (),
         )
         line = self._lines.announce(vtep, route) if sign == "+" else self._lines.withdraw(vtep, route.nlri)
-        self.leaf.receive([line], self.now)
+        self.leaf.receive(read_lines([line]), self.now)
 
 
 def station(*how: str, port: str = "swp1") -> Station:
@@ -262,7 +262,7 @@ def test_a_remote_neighbor_row_yields_to_the_address_of_a_station_and_comes_back
     rig = Rig()
     ip = Ip.parse(IPS["/ip1"])
     other = wire.Instance(A).mac("02:00:00:00:00:02", IPS["/ip1"], seq=3)
-    rig.leaf.receive([Lines().announce(A, other)], 0.0)
+    rig.leaf.receive(read_lines([Lines().announce(A, other)]), 0.0)
     remote = rig.judge()
 
     here = rig.play("L /ip1")
@@ -335,7 +335,7 @@ def test_a_station_beats_a_route_that_was_alone_before() -> None:
 
 def test_a_full_vni_still_advertises_its_own_stations() -> None:
     rig = Rig(LEAF + "[limits]\nmacs_per_vni = 1\n")
-    rig.leaf.receive([Lines().announce(A, wire.Instance(A).mac("02:00:00:00:00:02"))], 0.0)
+    rig.leaf.receive(read_lines([Lines().announce(A, wire.Instance(A).mac("02:00:00:00:00:02"))]), 0.0)
 
     assert own(rig.play("L")) == "s0"
 
@@ -505,7 +505,7 @@ def test_v47_a_route_that_beats_another_does_not_replace_the_station() -> None:
     rig.kernel.station_sends(M, "swp1")
     lines = Lines()
 
-    rig.leaf.receive([lines.announce(vtep, wire.Instance(vtep).mac(str(M))) for vtep in (A, B)], 0.0)
+    rig.leaf.receive(read_lines([lines.announce(vtep, wire.Instance(vtep).mac(str(M))) for vtep in (A, B)]), 0.0)
     intent = rig.judge()
 
     assert (row(intent), rig.where()) == (A, "swp1")

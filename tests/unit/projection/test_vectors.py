@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.lab import wire
-from tests.lab.lines import Lines
+from tests.lab.lines import Lines, read_lines
 from vtep.addr import ZERO_MAC, Esi, Ip, Mac
 from vtep.app.replay import Replay
 from vtep.config import file as config
@@ -271,7 +271,7 @@ def test_v39_a_changed_own_address_judges_everything_again() -> None:
 
     ours, theirs = config.parse(LEAF), config.parse(LEAF.replace("10.0.0.99", A))
     leaf = Leaf(ours, 0.0)
-    leaf.receive(lines_of("+A s1"), 0.0)
+    leaf.receive(read_lines(lines_of("+A s1")), 0.0)
     with_row = leaf.judge(0.0)
 
     leaf.reconfigure(theirs, 1.0)
@@ -286,7 +286,7 @@ def test_v40_a_mac_of_our_own_devices_is_refused() -> None:
     from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(LEAF), 0.0)
-    leaf.receive(lines_of("+A s1"), 0.0)
+    leaf.receive(read_lines(lines_of("+A s1")), 0.0)
     leaf.learn_own_macs(frozenset({Mac.parse(M)}))
 
     intent = leaf.judge(0.0)
@@ -330,7 +330,7 @@ def test_v60_configuring_an_unknown_vni_makes_its_row_without_bgp() -> None:
     from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(LEAF), 0.0)
-    leaf.receive([Lines().announce(A, one(vni=300, targets=("65000:300",)))], 0.0)
+    leaf.receive(read_lines([Lines().announce(A, one(vni=300, targets=("65000:300",)))]), 0.0)
     before = leaf.judge(0.0)
     leaf.reconfigure(config.parse(LEAF + '[[vni]]\nvni = 300\nimport_rt = ["65000:300"]\n'), 1.0)
 
@@ -466,7 +466,7 @@ def test_v66_a_port_that_stops_forwarding_gives_a_remote_row_without_bgp() -> No
     from vtep.projection.leaf import Leaf
 
     leaf = Leaf(config.parse(OURS), 0.0)
-    leaf.receive([on_segment(Lines(), A, 1)], 0.0)
+    leaf.receive(read_lines([on_segment(Lines(), A, 1)]), 0.0)
     counts = [len(leaf.judge(0.0).macs)]
     for rig in (IDLE, OURS):
         leaf.reconfigure(config.parse(rig), 1.0)
@@ -524,7 +524,7 @@ def test_v68_each_candidate_has_its_reason(rig: str, reasons: dict[str, str]) ->
     lines = Lines()
     told = ((A, 1, True), (B, 1, False), (C, 0, False), (D, 0, True))
     leaf = Leaf(config.parse(rig), 0.0)
-    leaf.receive([on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in told], 0.0)
+    leaf.receive(read_lines([on_segment(lines, vtep, seq, proxy=proxy) for vtep, seq, proxy in told]), 0.0)
 
     candidates = candidates_of(leaf.judge(0.0), Mac.parse(M))
 
@@ -614,7 +614,7 @@ def test_v83_an_operator_clears_a_frozen_mac_in_one_step() -> None:
 
     leaf = Leaf(config.parse(FREEZE), 0.0)
     for now, line in enumerate(bounce(Lines(), 6)):
-        leaf.receive([line], float(now))
+        leaf.receive(read_lines([line]), float(now))
         frozen = leaf.judge(float(now))
     key = (Vni(100), Mac.parse(M))
 
@@ -654,7 +654,7 @@ def test_many_warnings_that_are_due_at_once_end_in_parts(monkeypatch: pytest.Mon
     ]
     leaf = Leaf(config.parse(LEAF), 0.0)
     for line in storm:
-        leaf.receive([line], 0.0)
+        leaf.receive(read_lines([line]), 0.0)
         leaf.judge(0.0)
 
     warned, due = [], leaf.intent.due
@@ -748,7 +748,7 @@ def test_v34_a_gateway_mac_that_is_our_own_is_refused() -> None:
 
     leaf = Leaf(config.parse(LEAF), 0.0)
     leaf.learn_own_macs(frozenset({Mac.parse(M)}))
-    leaf.receive(lines_of("+A G s-"), 0.0)
+    leaf.receive(read_lines(lines_of("+A G s-")), 0.0)
 
     intent = leaf.judge(0.0)
 

@@ -10,7 +10,6 @@ import pytest
 from tests.lab import wire
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
-from vtep.evpn.event import Answered, Received
 from vtep.feed.exabgp.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
@@ -25,8 +24,9 @@ from vtep.feed.exabgp.advertise import (
     mobility,
     target,
 )
+from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.grammar import parse, spell
-from vtep.feed.exabgp.json import decode
+from vtep.feed.exabgp.json import Decoded, decode
 
 MANUAL = Path(__file__).parents[4] / "docs/exabgp-commands.md"
 RD = RouteDistinguisher.parse("10.0.0.99:100")
@@ -194,7 +194,7 @@ def test_a_bad_line_is_refused_with_what_is_wrong(line, problem):
 def test_what_is_said_before_the_answer_is_no_bad_line_to_the_daemon(answer):
     line = json.dumps({"answer": answer, "message": "vtep 0.1.0, ExaBGP 5.0.15"})
 
-    assert decode(line.encode()) == Received((Answered(answer, ok=True, more="vtep 0.1.0, ExaBGP 5.0.15"),))
+    assert decode(line.encode()) == Decoded((), answer=Answered(answer, ok=True, more="vtep 0.1.0, ExaBGP 5.0.15"))
 
 
 def test_every_example_of_the_manual_is_read_and_spelled_so():

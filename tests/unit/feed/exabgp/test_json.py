@@ -8,10 +8,8 @@ from vtep.addr import Ip, Mac
 from vtep.errors import StreamError
 from vtep.evpn.event import (
     Announced,
-    Answered,
     EndOfRib,
     PeerOpened,
-    Received,
     RefreshBegan,
     RefreshEnded,
     SessionClosed,
@@ -19,7 +17,8 @@ from vtep.evpn.event import (
     SpeakerStopped,
     Withdrawn,
 )
-from vtep.feed.exabgp.json import decode
+from vtep.feed.exabgp.answers import Answered
+from vtep.feed.exabgp.json import Decoded, decode
 
 PEER = Ip.parse("10.9.0.1")
 RD = "00010a0900010002"
@@ -58,7 +57,7 @@ def test_a_route_is_announced_with_what_the_line_says_of_its_writer():
     (route,) = event.routes.values()
     assert type(event) is Announced
     assert (event.peer, route.peer, route.attributes.next_hop) == (PEER, PEER, PEER)
-    assert heard == Received((event,), 7.5, 42, PEER, 3, "5.0.0")
+    assert heard == Decoded((event,), 7.5, 42, PEER, 3, "5.0.0")
 
 
 def test_a_withdraw_comes_before_an_announcement_of_its_line():
@@ -405,13 +404,13 @@ def test_a_refresh_that_we_ask_for_is_none_of_the_peers():
 
 @pytest.mark.parametrize("kind", ["keepalive", "negotiated", "notification", "fsm", "signal", "operational"])
 def test_a_line_without_meaning_is_counted(kind):
-    assert decode(line(kind, direction="receive")) == Received((), 7.5, 42, PEER, 3, "5.0.0")
+    assert decode(line(kind, direction="receive")) == Decoded((), 7.5, 42, PEER, 3, "5.0.0")
 
 
 def test_a_stopping_exabgp_says_so():
     stopped = {"exabgp": "5.0.0", "time": 7.5, "pid": 42, "type": "notification", "notification": "shutdown"}
 
-    assert decode(json.dumps(stopped).encode()) == Received((SpeakerStopped(),), 7.5, 42, version="5.0.0")
+    assert decode(json.dumps(stopped).encode()) == Decoded((SpeakerStopped(),), 7.5, 42, version="5.0.0")
 
 
 # Answers
@@ -432,11 +431,11 @@ def test_a_stopping_exabgp_says_so():
     ],
 )
 def test_an_answer_is_no_broken_line(octets, answer):
-    assert decode(octets) == Received((answer,))
+    assert decode(octets) == Decoded((), answer=answer)
 
 
 def test_the_empty_lines_of_an_answer_mean_nothing():
-    assert decode(b"") == decode(b" \n") == Received(())
+    assert decode(b"") == decode(b" \n") == Decoded(())
 
 
 @pytest.mark.parametrize(

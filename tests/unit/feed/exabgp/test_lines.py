@@ -1,0 +1,98 @@
+"""What a `LineReader` adds to decoded lines: whether anything was lost before each, and whose answers go where."""
+
+from tests.lab.lines import Lines
+from vtep.addr import Ip
+from vtep.evpn.event import Continuity, Received, Unreadable
+from vtep.feed.exabgp.answers import Answered
+from vtep.feed.exabgp.lines import HEAD_OCTETS, LineReader
+
+A, B = "10.0.0.1", "10.0.0.2"
+UNBROKEN, GAP, RESTARTED = Continuity.UNBROKEN, Continuity.GAP, Continuity.RESTARTED
+
+
+def continuities(reader: LineReader, *lines: bytes, replayed: bool = False) -> list[Continuity]:
+    return [message.continuity for message in reader.read(lines, replayed=replayed) if isinstance(message, Received)]
+
+
+def test_lines_in_order_are_unbroken() -> None:
+    lines = Lines()
+
+    assert continuities(LineReader(), lines.up(A), lines.up(B), lines.end_of_rib(A)) == [UNBROKEN] * 3
+
+
+def test_a_jump_of_a_peers_counter_is_a_gap_of_that_peer_alone() -> None:
+    lines, reader = Lines(), LineReader()
+    continuities(reader, lines.up(A), lines.up(B))
+    lines.lose_one(A)
+
+    assert continuities(reader, lines.end_of_rib(B), lines.end_of_rib(A), lines.end_of_rib(A)) == [
+        UNBROKEN,
+        GAP,
+        UNBROKEN,
+    ]
+
+
+def test_a_replayed_line_proves_no_gap_and_begins_no_count() -> None:
+    lines, reader = Lines(), LineReader()
+    old = lines.up(A)
+    lines.lose_one(A)
+
+    assert continuities(reader, old, replayed=True) == [UNBROKEN]
+    assert continuities(reader, lines.end_of_rib(A)) == [UNBROKEN]
+
+
+def test_another_process_restarts_the_stream_and_its_counters() -> None:
+    first, second, reader = Lines(pid=77), Lines(pid=78), LineReader()
+    continuities(reader, first.up(A), first.end_of_rib(A))
+
+    assert continuities(reader, second.up(A), second.end_of_rib(A)) == [RESTARTED, UNBROKEN]
+
+
+def test_a_stream_that_ended_cannot_be_restarted() -> None:
+    reader = LineReader()
+    continuities(reader, Lines(pid=77).up(A))
+    reader.end()
+
+    assert continuities(reader, Lines(pid=78).up(A)) == [UNBROKEN]
+
+
+def test_an_exabgp_that_says_that_it_stops_ends_its_stream() -> None:
+    lines, reader = Lines(pid=77), LineReader()
+    continuities(reader, lines.up(A), lines.shutdown())
+
+    assert continuities(reader, Lines(pid=78).up(A)) == [UNBROKEN]
+
+
+def test_a_loss_that_is_known_is_no_gap_besides() -> None:
+    lines, reader = Lines(), LineReader()
+    continuities(reader, lines.up(A), lines.up(B))
+    lines.lose_one(A)
+    lines.lose_one(B)
+
+    reader.forget(Ip.parse(A))
+    after_one = continuities(reader, lines.end_of_rib(A), lines.end_of_rib(B))
+    lines.lose_one(A)
+    reader.forget()
+
+    assert (after_one, continuities(reader, lines.end_of_rib(A))) == ([UNBROKEN, GAP], [UNBROKEN])
+
+
+def test_a_line_that_cannot_be_read_names_its_peer_and_costs_no_other() -> None:
+    lines = Lines()
+    whole = lines.end_of_rib(A)
+
+    bad, good = LineReader().read([whole[:-9] + b" " * 2 * HEAD_OCTETS, lines.up(B)])
+
+    assert isinstance(bad, Unreadable)
+    assert (bad.peer, len(bad.head), bad.octets) == (Ip.parse(A), HEAD_OCTETS, len(whole) - 9 + 2 * HEAD_OCTETS)
+    assert isinstance(good, Received)
+    assert good.peer == Ip.parse(B)
+
+
+def test_answers_go_to_whoever_gave_the_commands_and_carry_no_event() -> None:
+    answers: list[Answered] = []
+
+    messages = list(LineReader(answers.append).read([b"done", Lines().up(A), b"error"]))
+
+    assert [answer.text for answer in answers] == ["done", "error"]
+    assert [len(message.events) for message in messages if isinstance(message, Received)] == [0, 1, 0]

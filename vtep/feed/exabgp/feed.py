@@ -1,0 +1,88 @@
+"""ExaBGP as a feed: what arrives at the feed socket, as messages, and commands back to ExaBGP.
+
+    relay ──▶ Stream ──items──▶ LineReader ──messages──▶ the daemon
+      ▲                              └─────answers─────▶ on_answer
+      └────────────────── send ◀──────────────────────── the daemon
+
+`Stream` (`socket`) has the socket and the queue, `LineReader` (`lines`) the meaning of the lines; this module joins the two
+to what `feed.contract` promises. The process id of ExaBGP, its counters and the words of its answers end here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+from vtep.evpn.event import Attached, Detached, Message, Missed
+from vtep.feed.exabgp import protocol
+from vtep.feed.exabgp.answers import Answered
+from vtep.feed.exabgp.lines import LineReader
+from vtep.feed.exabgp.socket import Stream
+
+
+class ExabgpFeed:
+    """The feed of one ExaBGP, by way of its relay."""
+
+    def __init__(self, path: str | Path, *, mode: int = 0o660, group: str = "") -> None:
+        self._stream = Stream(path, mode=mode, group=group)
+        self._reader = LineReader(self._answer)
+        self._pid: int | None = None
+        """The ExaBGP that was attached last."""
+        self.on_answer: Callable[[Answered], None] = lambda _: None
+        """Takes ExaBGP's answers to commands, in order."""
+
+    async def start(self) -> None:
+        """Open the feed socket. A ConfigError says why that cannot be."""
+        await self._stream.start()
+
+    async def stop(self) -> None:
+        """Close the feed socket, after the commands under way have left or soon."""
+        await self._stream.stop()
+
+    @property
+    def arrived(self) -> asyncio.Event:
+        """Is set when something has arrived."""
+        return self._stream.arrived
+
+    async def events(self) -> list[Message]:
+        """Return the messages that arrived together; wait for them if there are none."""
+        return self._messages(await self._stream.receive())
+
+    def events_at_once(self) -> list[Message] | None:
+        """Return messages that arrived together, or None if nothing waits."""
+        item = self._stream.receive_at_once()
+        return None if item is None else self._messages(item)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have arrived and were not taken yet."""
+        return self._stream.lines_waiting
+
+    def send(self, command: str) -> bool:
+        """Send a command to ExaBGP; false when ExaBGP is not attached or does not read."""
+        return self._stream.send(command)
+
+    def _messages(self, item: protocol.Item) -> list[Message]:
+        match item:
+            case protocol.Lines(lines=lines, replayed=replayed):
+                return list(self._reader.read(lines, replayed=replayed))
+            case protocol.Attached():
+                return [self._attached(item)]
+            case protocol.Detached():
+                self._reader.end()
+                return [Detached()]
+            case protocol.Lost(lines=count):
+                self._reader.forget()
+                return [Missed(count)]
+            case protocol.Oversized(head=head, octets=octets):
+                return [self._reader.refuse(head, octets, f"a line of {octets} octets")]
+        assert_never(item)
+
+    def _attached(self, relay: protocol.Attached) -> Attached:
+        """Another relay of the same ExaBGP does not have the lines that the one before it took."""
+        again, self._pid = relay.exabgp_pid == self._pid, relay.exabgp_pid
+        speaker = f"{relay.exabgp_pid}/{relay.exabgp_started}"
+        return Attached(speaker, f"ExaBGP {relay.exabgp_pid}", relay.complete and not again)
+
+    def _answer(self, answer: Answered) -> None:
+        self.on_answer(answer)

@@ -1,0 +1,96 @@
+"""The shapes of ExaBGP's JSON lines, as far as vtep reads them.
+
+msgspec checks each line against these structs while it parses, and skips every field that is not listed here.
+`N` is the type of one NLRI: `Nlri` for the usual line, `Any` where a line has NLRIs without octets or of an odd shape, so
+that one odd NLRI does not cost the others of its line. What the values mean is the business of `json`.
+"""
+
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
+
+N = TypeVar("N")
+
+
+class Nlri(Struct, gc=False):
+    raw: str
+    path_id: str | int | None = field(name="path-information", default=None)
+
+
+class Community(Struct, gc=False):
+    value: int
+
+
+class Attribute(Struct, gc=False):
+    extended: list[Community] = field(name="extended-community", default_factory=list)
+    community: list[Any] = field(default_factory=list)
+    pmsi: str | None = None
+
+
+class AnnouncedFamilies(Struct, Generic[N], gc=False):
+    evpn: dict[str, list[N]] = field(name="l2vpn evpn", default_factory=dict)
+    """By next hop."""
+
+
+class WithdrawnFamilies(Struct, Generic[N], gc=False):
+    evpn: list[N] = field(name="l2vpn evpn", default_factory=list)
+
+
+class Update(Struct, Generic[N], gc=False):
+    attribute: Attribute | None = None
+    announce: AnnouncedFamilies[N] | None = None
+    withdraw: WithdrawnFamilies[N] | None = None
+
+
+class Family(Struct, gc=False):
+    afi: str
+    safi: str
+    subtype: str = ""
+
+
+class Message(Struct, Generic[N], gc=False):
+    update: Update[N] | None = None
+    eor: Family | None = None
+
+
+class Restart(Struct, gc=False):
+    time: int = 0
+    flags: dict[str, Any] = field(name="address-family-flags", default_factory=dict)
+
+
+class Capabilities(Struct, gc=False):
+    restart: Restart | None = field(name="64", default=None)
+    refresh: Any = field(name="2", default=None)
+    cisco_refresh: Any = field(name="128", default=None)
+    enhanced_refresh: Any = field(name="70", default=None)
+
+
+class Open(Struct, gc=False):
+    capabilities: Capabilities
+
+
+class Address(Struct, gc=False):
+    peer: str
+
+
+class Neighbor(Struct, Generic[N], gc=False):
+    address: Address
+    direction: str = ""
+    state: str = ""
+    reason: str = ""
+    message: Message[N] | None = None
+    open: Open | None = None
+    refresh: Family | None = field(name="route-refresh", default=None)
+
+
+class Line(Struct, Generic[N], gc=False):
+    type: str = ""
+    exabgp: str = ""
+    time: float | None = None
+    pid: int | None = None
+    counter: int | None = None
+    neighbor: Neighbor[N] | None = None
+    notification: Any = None
+    answer: str = ""
+    message: Any = None
+    route: Any = None

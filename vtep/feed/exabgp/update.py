@@ -1,0 +1,113 @@
+"""The events of one UPDATE in an ExaBGP line: routes that the peer advertises, routes that it withdraws, or End-of-RIB.
+
+Each NLRI is read on its own, so that one that no route of ours can represent costs none of the others: it is listed with
+what is wrong with it. A route type that vtep does not know is skipped without a word. What the path attributes mean is the
+business of `evpn.attributes`; here they are only found.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from vtep.addr import Ip
+from vtep.errors import RouteError, StreamError
+from vtep.evpn import attributes
+from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
+from vtep.evpn.nlri import Route, UnknownRouteType, nlri_key, unpack_nlri
+from vtep.feed.exabgp.octets import octets_of
+from vtep.feed.exabgp.shapes import Attribute, Neighbor, Nlri
+
+ONLY_PACKETS: Final = "ExaBGP shows its messages undecoded: set `parsed` in the `receive` block of its `api` section"
+
+
+def read_update(neighbor: Neighbor[Nlri] | Neighbor[Any], peer: Ip) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """Return the events of an UPDATE, and its NLRIs that cannot be read, each with what is wrong."""
+    message = neighbor.message
+    if message and message.eor:
+        is_ours = (message.eor.afi, message.eor.safi) == ("l2vpn", "evpn")
+        return ((EndOfRib(peer),) if is_ours else ()), ()
+    if message is None or message.update is None:
+        raise StreamError(ONLY_PACKETS)
+    update = message.update
+    events: tuple[Event, ...] = ()
+    bad: list[str] = []
+    # ExaBGP does not show the order inside a message. A route in both parts counts as announced (RFC 4271 4.3).
+    if update.withdraw and (keys := _withdrawn(update.withdraw.evpn, bad)):
+        events += (Withdrawn(peer, keys),)
+    if update.announce and (routes := _announced(peer, update.announce.evpn, update.attribute or Attribute(), bad)):
+        events += (Announced(peer, routes),)
+    return events, tuple(bad)
+
+
+def _withdrawn(nlris: Iterable[Any], bad: list[str]) -> tuple[RouteKey, ...]:
+    keys = []
+    for nlri in nlris:
+        try:
+            raw, path_id = octets_of(nlri)
+            keys.append(nlri_key(raw) + path_id)
+        except UnknownRouteType:
+            continue
+        except RouteError as error:
+            bad.append(_complaint(nlri, error))
+    return tuple(keys)
+
+
+def _announced(
+    peer: Ip, by_next_hop: dict[str, list[Any]], attribute: Attribute, bad: list[str]
+) -> dict[RouteKey, Route]:
+    """Decode the routes of all next hops; one that is listed under two keeps the better."""
+    next_hops, unreadable = _next_hops(by_next_hop)
+    bad += [_complaint(nlri, f"{text[:40]!r} is no next hop") for text in unreadable for nlri in by_next_hop[text]]
+    routes: dict[RouteKey, Route] = {}
+    for next_hop, text in next_hops:
+        shared = _attributes(next_hop, attribute)
+        for nlri in by_next_hop[text]:
+            try:
+                raw, path_id = octets_of(nlri)
+                key, route = unpack_nlri(raw, peer, shared)
+                routes[key + path_id] = route
+            except UnknownRouteType:
+                continue
+            except RouteError as error:
+                bad.append(_complaint(nlri, error))
+    return routes
+
+
+def _next_hops(by_next_hop: dict[str, list[Any]]) -> tuple[list[tuple[Ip, str]], list[str]]:
+    """Return the readable next hops, link-local ones first, and the unreadable ones.
+
+    A 32-octet next hop (RFC 2545 3) is shown as every route twice, under the global and under the link-local address.
+    Only the global one can be another machine's tunnel address, so it comes last and stays.
+    """
+    readable, unreadable = [], []
+    for text in by_next_hop:
+        try:
+            readable.append((Ip.parse(text), text))
+        except ValueError:
+            unreadable.append(text)
+    readable.sort(key=lambda entry: not _is_link_local(entry[0]))
+    return readable, unreadable
+
+
+def _is_link_local(address: Ip) -> bool:
+    return address.is_v6 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
+    communities = tuple([community.value for community in attribute.extended])
+    try:
+        return attributes.decode(next_hop, communities, attribute.pmsi, _is_llgr_stale(attribute.community))
+    except OverflowError:
+        raise StreamError("an extended community that is no 64-bit number") from None
+
+
+def _is_llgr_stale(communities: list[Any]) -> bool:
+    """Both versions print a community as two numbers, `[65535, 6]`; LLGR_STALE has no name in either."""
+    return any(community in _LLGR_STALE for community in communities)
+
+
+_LLGR_STALE: Final = ([0xFFFF, 6], "65535:6")
+
+
+def _complaint(nlri: Any, problem: object) -> str:
+    raw = nlri.raw if type(nlri) is Nlri else nlri.get("raw") if isinstance(nlri, dict) else None
+    return f"{str(raw)[:80]}: {problem}" if raw else str(problem)
