@@ -1,55 +1,92 @@
-"""The claims on disk: an append-only journal, so that a claim costs the same in a table of a million.
+"""The file of claims: which rows in the kernel are ours, for the next life of the daemon.
 
-    header   one line of JSON: format, boot id, network namespace
-    record   crc32 4 · length 2 · its complement 2 · kind 1 · what 1 · rank 8 · packed row with its keys
+    record   kind 1 · what 1 · rank 8 · packed row with its keys
 
-A record names many keys of one row at one place, and counts whole or not at all: none of its rows is written before it
-is. In format 1, which is read as well, a length has one octet and a record one key.
+A record names many keys of one row in one VNI, and counts whole or not at all: none of its rows is written to the kernel
+before the record is. A claim costs the same in a table of a million, since it is appended (`store.journal`). The file is
+tied to a boot and a network namespace, since rows outlive neither. In format 1, which is read as well, a length has one
+octet and a record one key.
 
-Tied to a boot and a namespace, since rows outlive neither. Written without fsync: what must survive is the death of the
-process, and after the death of the machine no row is left to own. A torn tail is dropped, since it is what a death in
-mid-write leaves; any other damage refuses the file. Compacted when it is opened. Knows kinds only by name.
+**When the file cannot be written**, the kernel must still follow the routes:
+
+- A removal needs no claim. The file keeps the claim, which then covers a row that is gone, and that does no harm.
+- A change of a row whose key has a claim in the file is made. Before that, the file is marked as behind. A file with this
+  mark says which keys have rows of ours, and not which rows: a next life takes each claim in it for any row of ours that
+  it finds at the key.
+- A row whose key has no claim in the file is refused: after a crash nobody could tell that it is ours.
+
+Knows kinds only by name.
 """
 
-import json
-import os
 import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final
 
-from vtep.errors import KernelError, LedgerError
-from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup
+from vtep.errors import LedgerError
+from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup, Unclaimed
 from vtep.reconcile.contract import Key, Kind
+from vtep.store.journal import Damaged, Journal, JournalStatus, Octets, Slice
 from vtep.store.sharded import ShardedDict
 
-FORMAT: Final = 2
+FORMATS: Final = {1: Octets("<IBB", 0xFF), 2: Octets("<IHH", 0xFFFF)}
 KEYS_MAX: Final = 1024
 """In one record: no kind takes more than 32 octets for a key, and the length is below 65,536."""
-_Frame: TypeAlias = tuple[struct.Struct, int]
-"""Checksum, length and its complement; and the greatest length."""
-_FRAMES: Final[dict[int, _Frame]] = {1: (struct.Struct("<IBB"), 0xFF), FORMAT: (struct.Struct("<IHH"), 0xFFFF)}
+SLICE: Final = 512
+"""Claims that a compaction copies at once, in a millisecond or two."""
+ADVICE: Final = (
+    "remove the file to start with no claims (rows that are still wanted are then adopted, the others only reported)"
+)
 _CLAIM: Final = struct.Struct("<BBQ")  # kind, what, rank
 _CLAIMED: Final = 0
 _RELEASED: Final = 1
+_CLAIMED_ANY: Final = 2
+"""As a claim, and any row of ours may be there."""
 
 
 class LedgerFile:
     """A ledger that outlives its process."""
 
-    def __init__(self, path: Path, kinds: Sequence[Kind], place: Mapping[str, str]) -> None:
-        """Open or make the file; `place` names the boot and the namespace whose rows it is about."""
+    def __init__(self, path: Path, kinds: Sequence[Kind], place: Mapping[str, str], *, afresh: bool = False) -> None:
+        """Open or make the file; `place` names the boot and the namespace whose rows it is about.
+
+        An OSError says why there can be no file, and a LedgerError why the one that is there must not be used; with
+        `afresh` what it says is ignored.
+        """
         self._path = path
         self._kinds = {kind.name: (index, kind) for index, kind in enumerate(kinds)}
+        self._in_order = tuple(kinds)
         self._place = place
         self._claims = Claims()
-        self.torn = 0
+        self._outlived: defaultdict[str, set[Key]] = defaultdict(set)
+        """Released keys whose release could not be written: the file still has their claims."""
+        self._journal = Journal(path, FORMATS, self, ADVICE)
+        try:
+            if not afresh:
+                self._journal.load()
+            if self._journal.behind:
+                self._claims.cover_any()
+        except BaseException:
+            self._journal.close()
+            raise
+        self._journal.open()
+
+    @property
+    def torn(self) -> int:
         """Octets of an unfinished record at the end that were dropped."""
-        if path.exists():
-            self._load(path.read_bytes(), list(kinds))
-        self._file = self._compact()
+        return self._journal.torn
+
+    def status(self) -> JournalStatus:
+        return self._journal.status()
+
+    def tend(self) -> None:
+        """Do a piece of a compaction that is due; call it often."""
+        self._journal.tend()
+
+    def close(self) -> None:
+        self._journal.close()
 
     def claims(self, kind: str) -> ShardedDict[Key, Claim]:
         return self._claims.claims(kind)
@@ -57,9 +94,34 @@ class LedgerFile:
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         return self._claims.confirmed(kind)
 
-    def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
-        self._append(self._records(kind, _CLAIMED, rows))
+    def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
+        try:
+            self._journal.append(self._records(kind, _CLAIMED, rows))
+        except OSError as error:
+            return self._claim_unwritten(kind, rows, error)
         self._claims.claim(kind, rows)
+        if outlived := self._outlived.get(kind):
+            outlived.difference_update(key for group in rows for key in group.keys)
+        return None
+
+    def _claim_unwritten(self, kind: str, rows: Collection[RowGroup], error: OSError) -> Unclaimed:
+        """Claim where the file has a claim of the key already."""
+        claims, outlived = self._claims.claims(kind), self._outlived[kind]
+        covered, refused = [], set[Key]()
+        for group in rows:
+            keys = []
+            for key in group.keys:
+                if key in claims or key in outlived:
+                    keys.append(key)
+                else:
+                    refused.add(key)
+            if keys:
+                covered.append(RowGroup(keys, group.row, group.rank))
+        if covered:
+            self._journal.fall_behind()
+            self._claims.claim(kind, covered)
+            outlived.difference_update(key for group in covered for key in group.keys)
+        return Unclaimed(refused, error.errno or 0, f"{self._path}: {error.strerror or error}")
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         self._claims.confirm(kind, keys, at)
@@ -70,126 +132,74 @@ class LedgerFile:
         for key in keys:
             if key in claims:
                 claimed[key[0]].append(key)
-        # By the keys alone it is known what is released; a record takes a row as well, and any will do.
+        # The keys alone say what is released; a record has a row as well, and any will do.
         groups = [RowGroup(together, claims[together[0]].row) for together in claimed.values()]
-        self._append(self._records(kind, _RELEASED, groups))
+        try:
+            self._journal.append(self._records(kind, _RELEASED, groups))
+        except OSError:
+            self._journal.fall_behind()
+            self._outlived[kind].update(key for group in groups for key in group.keys)
         for group in groups:
             self._claims.release(kind, group.keys)
 
-    def close(self) -> None:
-        os.close(self._file)
-
     def _records(self, kind: str, what: int, groups: Iterable[RowGroup]) -> Iterator[bytes]:
         number, packer = self._kinds[kind]
-        head, length_max = _FRAMES[FORMAT]
         for group in groups:
             for first in range(0, len(group.keys), KEYS_MAX):
                 keys = group.keys[first : first + KEYS_MAX]
-                body = _CLAIM.pack(number, what, group.rank) + packer.pack(keys, group.row)
-                yield head.pack(zlib.crc32(body), len(body), len(body) ^ length_max) + body
+                yield _CLAIM.pack(number, what, group.rank) + packer.pack(keys, group.row)
 
-    def _append(self, records: Iterable[bytes]) -> None:
-        """Write all of it or nothing; what cannot be claimed must not be written to the kernel either."""
-        data = b"".join(records)
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            raise KernelError("claim", error.errno or 0, os.strerror(error.errno or 0), str(self._path)) from error
-        self._size += written
+    # What the journal asks
 
-    # Reading
+    def header(self) -> Mapping[str, str]:
+        return self._place
 
-    def _load(self, data: bytes, kinds: list[Kind]) -> None:
-        header, newline, body = data.partition(b"\n")
-        if not newline and any(self._header(known).startswith(header) for known in _FRAMES):
-            self.torn = len(data)
-            return
-        frame = self._frame_below(header)
-        offset = 0
-        while offset < len(body):
-            end = self._record_end(body, offset, frame)
-            if end is None:
-                self.torn = len(body) - offset
-                return
-            self._replay(body[offset + frame[0].size : end], kinds)
-            offset = end
-
-    def _frame_below(self, header: bytes) -> _Frame:
-        """Return what the records below this header are framed in."""
-        for known, frame in _FRAMES.items():
-            if header + b"\n" == self._header(known):
-                return frame
-        try:
-            found = json.loads(header)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise self._damaged("its first line is no header")
-        if found.get("format") not in _FRAMES:
-            raise self._damaged(f"its format is {found.get('format')}, ours {FORMAT}")
+    def accept(self, header: Mapping[str, Any]) -> None:
         for name, value in self._place.items():
-            if found.get(name) != value:
+            if header.get(name) != value:
                 raise LedgerError(
-                    f"{self._path}: it is about another {name} ({found.get(name)}, this is {value}), where none of its rows "
-                    f"exist; remove the file to start with no claims"
+                    f"{self._path}: it is about another {name} ({header.get(name)}, this is {value}), where none of its "
+                    f"rows exist; remove the file to start with no claims"
                 )
-        raise self._damaged("its first line is not as it was written")
 
-    def _record_end(self, body: bytes, offset: int, frame: _Frame) -> int | None:
-        """Return where the record ends, or nothing if the file ends within it."""
-        head, length_max = frame
-        if offset + head.size > len(body):
-            return None
-        checksum, length, complement = head.unpack_from(body, offset)
-        end: int = offset + head.size + length
-        # Else a damaged length would pass for a torn tail, and all records behind it would go.
-        if length != complement ^ length_max or length <= _CLAIM.size:
-            raise self._damaged(f"the record at octet {offset} has a length of {length}")
-        if end > len(body):
-            return None
-        if zlib.crc32(body[offset + head.size : end]) != checksum:
-            if end == len(body):
-                return None
-            raise self._damaged(f"the record at octet {offset} does not match its checksum")
-        return end
-
-    def _replay(self, record: bytes, kinds: list[Kind]) -> None:
+    def replay(self, record: bytes) -> None:
+        if len(record) <= _CLAIM.size:
+            raise Damaged(f"a record has a length of {len(record)}")
         number, what, rank = _CLAIM.unpack_from(record)
-        if number >= len(kinds):
-            raise self._damaged(f"it has rows of a kind numbered {number}, which this version does not know")
-        kind = kinds[number]
+        if number >= len(self._in_order):
+            raise Damaged(f"it has rows of a kind numbered {number}, which this version does not know")
+        kind = self._in_order[number]
         keys, row = kind.unpack(record[_CLAIM.size :])
-        if what == _CLAIMED:
-            self._claims.claim(kind.name, [RowGroup(keys, row, rank)])
-        else:
+        if what == _RELEASED:
             self._claims.release(kind.name, keys)
+            return
+        self._claims.claim(kind.name, [RowGroup(keys, row, rank)])
+        if what == _CLAIMED_ANY:
+            self._claims.cover_any(kind.name, keys)
 
-    def _damaged(self, what: str) -> LedgerError:
-        return LedgerError(
-            f"{self._path}: damaged: {what}; remove the file to start with no claims "
-            f"(rows that are still wanted are then adopted, the others only reported)"
-        )
+    def count(self) -> int:
+        return sum(len(self._claims.claims(name)) for name in self._kinds)
 
-    # Writing
-
-    def _compact(self) -> int:
-        """Write what counts into a new file and put it in place of the old one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._file, self._size = file, 0
-        self._append([self._header(FORMAT)])
+    def slices(self) -> Iterator[Slice]:
         for name in self._kinds:
-            for part in self._claims.claims(name).parts:
-                self._append(self._records(name, _CLAIMED, _made_again(part)))
-        fresh.replace(self._path)
-        return file
+            claims = self._claims.claims(name)
+            for part in claims.parts:
+                keys = iter(list(part))
+                while some := list(islice(keys, SLICE)):
+                    there = {key: part[key] for key in some if key in part}
+                    yield list(self._spelled(name, there))
+        self._outlived.clear()  # the copy, which takes the file's place now, does not have them
 
-    def _header(self, number: int) -> bytes:
-        return json.dumps({"format": number, **self._place}).encode() + b"\n"
+    def _spelled(self, kind: str, claims: Mapping[Key, Claim]) -> Iterator[bytes]:
+        """Yield the records that, one after the other, come to these claims."""
+        together: defaultdict[tuple[Hashable, Claim], list[Key]] = defaultdict(list)
+        for key, claim in claims.items():
+            together[key[0], claim].append(key)
+        for (_, claim), keys in together.items():
+            if claim.before is not None:
+                yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.before, claim.rank)])
+            what = _CLAIMED_ANY if claim.any_row else _CLAIMED
+            yield from self._records(kind, what, [RowGroup(keys, claim.row, claim.rank)])
 
 
 def this_place() -> dict[str, str]:
@@ -199,14 +209,3 @@ def this_place() -> dict[str, str]:
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
         "namespace": f"{namespace.st_dev}:{namespace.st_ino}",
     }
-
-
-def _made_again(claims: Mapping[Key, Claim]) -> Iterator[RowGroup]:
-    """Tell which claims, made one after the other, come to these."""
-    together: defaultdict[tuple[Hashable, Claim], list[Key]] = defaultdict(list)
-    for key, claim in claims.items():
-        together[key[0], claim].append(key)
-    for (_, claim), keys in together.items():
-        if claim.before is not None:
-            yield RowGroup(keys, claim.before, claim.rank)
-        yield RowGroup(keys, claim.row, claim.rank)

@@ -1,17 +1,22 @@
-"""What an ExaBGP was told to announce, on disk: nobody can read it back from ExaBGP, and a daemon may be killed at any time.
+"""The file of advertised routes: what an ExaBGP was sent by this leaf, for the next life of the daemon.
 
-    header   one line of JSON: format, and which ExaBGP
-    record   crc32 of the rest, a space, then a JSON list: what happened, and the announcement or the route that it is about
+Nothing can be read back from ExaBGP, and a daemon may be killed at any time. So each command is noted before it is sent,
+and again when ExaBGP has answered (`store.journal`). The header names the ExaBGP process: another one was sent nothing.
 
-Written before a command is sent, and again when ExaBGP has answered. Without fsync, as the claims: what must survive is the
-death of this process, and ExaBGP forgets everything when the machine dies. A torn tail is dropped, any other damage refuses the
-file. Knows no socket and decides nothing.
+    record   a JSON list: what happened, and the announcement or the route that it is about
+
+**When the file cannot be written**, peers must still learn what changes:
+
+- A withdrawal is sent: it needs no note, since the file keeps a route that is gone, and that does no harm.
+- Another announcement of a route that the file has is sent. Before that, the file is marked as behind. A next life relies
+  on no announcement in such a file, and sends every route again.
+- A route that the file does not have waits: after a crash nobody could withdraw it.
+
+Knows no socket and decides nothing.
 """
 
-import json
-import os
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +24,6 @@ import msgspec
 from msgspec import Struct
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.errors import LedgerError
 from vtep.feed.exabgp.advertise import (
     Announcement,
     Command,
@@ -32,12 +36,17 @@ from vtep.feed.exabgp.advertise import (
     Route,
     Withdrawal,
 )
+from vtep.store.journal import Damaged, Journal, JournalStatus, Lines, Slice
 
-FORMAT: Final = 1
-NOBODY: Final = ""
-"""In place of an ExaBGP, while none has come yet."""
-RECORDS_MIN: Final = 10_000
-"""A file is written anew when it has so many records, and more than four for each route."""
+FORMATS: Final = {1: Lines()}
+NOT_CONNECTED: Final = ""
+"""In place of an ExaBGP, while none has connected yet."""
+SLICE: Final = 256
+"""Routes that a compaction copies at once, in a millisecond or two."""
+ADVICE: Final = (
+    "without it every route is advertised again, and a route that an earlier life advertised and that is no longer wanted "
+    "stays until ExaBGP is restarted"
+)
 _ASKED, _WITHDRAWN, _SURE, _GONE = 0, 1, 2, 3
 
 
@@ -50,104 +59,130 @@ class AdvertisedRoute(Struct, frozen=True, gc=False):
 
 
 class AdvertisedLedger:
-    """Everything that one ExaBGP may be announcing because of us."""
+    """Everything that one ExaBGP may be advertising because of us."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Open or make the file; without a path nothing outlives the process."""
-        self._path = path
-        self._told: dict[Route, AdvertisedRoute] = {}
-        self._file: int | None = None
-        self._size = 0
-        self._records = 0
-        self.exabgp = NOBODY
+    def __init__(self, path: Path | None = None, *, afresh: bool = False) -> None:
+        """Open or make the file; without a path nothing outlives the process. With `afresh` what it says is ignored."""
+        self._advertised: dict[Route, AdvertisedRoute] = {}
+        self._outlived: set[Route] = set()
+        """Routes that are gone, which could not be noted: the file still has them."""
+        self._journal: Journal | None = None
+        self.exabgp = NOT_CONNECTED
         self.sure = 0
-        """Routes that ExaBGP is known to announce."""
+        """Routes that ExaBGP is known to advertise."""
         self.torn = 0
         """Octets of an unfinished record at the end that were dropped."""
         if path is not None:
-            if path.exists():
-                self._load(path.read_bytes())
-            self._rewrite()
+            self._journal = journal = Journal(path, FORMATS, self, ADVICE)
+            try:
+                if not afresh:
+                    journal.load()
+            except BaseException:
+                journal.close()
+                raise
+            self.torn = journal.torn
+            if journal.behind:
+                for route in tuple(self._advertised):
+                    self.mark_suspect(route)
+            journal.open()
 
     @property
     def advertised(self) -> Mapping[Route, AdvertisedRoute]:
-        return self._told
+        return self._advertised
+
+    def status(self) -> JournalStatus:
+        return JournalStatus() if self._journal is None else self._journal.status()
+
+    def tend(self) -> None:
+        """Do a piece of a compaction that is due; call it often."""
+        if self._journal is not None:
+            self._journal.tend()
 
     def begin(self, exabgp: str) -> None:
-        """Another ExaBGP: it was told nothing. An OSError leaves everything as it was."""
-        before = self.exabgp, self._told, self.sure
-        self.exabgp, self._told, self.sure = exabgp, {}, 0
+        """Begin with another ExaBGP, which was sent nothing. An OSError leaves everything as it was."""
+        before = self.exabgp, self._advertised, self.sure
+        self.exabgp, self._advertised, self.sure = exabgp, {}, 0
         try:
-            self._rewrite()
+            if self._journal is not None:
+                self._journal.rewrite()
         except OSError:
-            self.exabgp, self._told, self.sure = before
+            self.exabgp, self._advertised, self.sure = before
             raise
 
-    def ask(self, commands: Iterable[Command]) -> None:
-        """Note, before they are sent, what ExaBGP is asked. An OSError leaves everything as it was."""
-        commands = list(commands)
-        self._append(_asked(command) for command in commands)
+    def ask(self, commands: Sequence[Command]) -> OSError | None:
+        """Note, before they are sent, what ExaBGP is asked.
+
+        An error says why the file could not be written. Then only those commands are noted, and may be sent, that are
+        `covered`.
+        """
+        error = self._append(_asked(command) for command in commands)
         for command in commands:
+            if error is not None and not self.covers(command.route):
+                continue
             if isinstance(command, Withdrawal):
                 self.mark_suspect(command.route)
             else:
                 self._put(command.route, AdvertisedRoute(command, sure=False))
-        self._shrink()
+        return error
+
+    def covers(self, route: Route) -> bool:
+        """Tell whether the file has the route, so that a next life knows that ExaBGP may advertise it."""
+        return route in self._advertised or route in self._outlived
 
     def mark_suspect(self, route: Route) -> None:
-        """Nobody knows, while this process lives, whether ExaBGP announces this as it was asked."""
-        old = self._told.get(route)
+        """Nobody knows, while this process lives, whether ExaBGP advertises this as it was asked."""
+        old = self._advertised.get(route)
         if old is not None and old.sure:
             self._put(route, AdvertisedRoute(old.announcement, sure=False))
 
     def confirm(self, route: Route) -> None:
         """ExaBGP has done what it was asked last about a route."""
-        advertised = self._told[route]
+        advertised = self._advertised[route]
         self._append([_about(_SURE, route)])
         self._put(route, AdvertisedRoute(advertised.announcement, sure=True))
 
     def forget(self, route: Route) -> None:
-        """ExaBGP announces nothing about this route because of us."""
-        self._append([_about(_GONE, route)])
+        """ExaBGP advertises nothing about this route because of us."""
+        if self._append([_about(_GONE, route)]) is not None:
+            self._outlived.add(route)
         self._remove(route)
 
     def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _append(self, records: Iterable[bytes]) -> OSError | None:
+        if self._journal is None:
+            return None
+        try:
+            self._journal.append(records)
+        except OSError as error:
+            self._journal.fall_behind()
+            return error
+        return None
 
     def _put(self, route: Route, advertised: AdvertisedRoute) -> None:
-        old = self._told.get(route)
+        old = self._advertised.get(route)
         self.sure += advertised.sure - (old is not None and old.sure)
-        self._told[route] = advertised
+        self._advertised[route] = advertised
+        self._outlived.discard(route)
 
     def _remove(self, route: Route) -> None:
-        old = self._told.pop(route, None)
+        old = self._advertised.pop(route, None)
         self.sure -= old is not None and old.sure
 
-    # Reading
+    # What the journal asks
 
-    def _load(self, data: bytes) -> None:
-        header, newline, body = data.partition(b"\n")
-        if not newline:
-            self.torn = len(data)
-            return
-        self._read_header(header)
-        *lines, tail = body.split(b"\n")
-        for line in lines:
-            self._replay(_unframed(line))
-        self.torn = len(tail)
+    def header(self) -> Mapping[str, str]:
+        return {"exabgp": self.exabgp}
 
-    def _read_header(self, header: bytes) -> None:
-        try:
-            found = json.loads(header)
-            form, self.exabgp = found["format"], str(found["exabgp"])
-        except (ValueError, KeyError, TypeError):
-            raise self._damaged("its first line is no header") from None
-        if form != FORMAT:
-            raise self._damaged(f"its format is {form}, ours {FORMAT}")
+    def accept(self, header: Mapping[str, Any]) -> None:
+        if "exabgp" not in header:
+            raise Damaged("its first line is not a header")
+        self.exabgp = str(header["exabgp"])
 
-    def _replay(self, record: bytes) -> None:
+    def replay(self, record: bytes) -> None:
         try:
             what, fields = _decode(record)
             if what == _ASKED:
@@ -155,63 +190,29 @@ class AdvertisedLedger:
                 self._put(announcement.route, AdvertisedRoute(announcement, sure=False))
                 return
             route = _route(fields)
-            if what == _SURE:
-                self._put(route, AdvertisedRoute(self._told[route].announcement, sure=True))
-            elif what == _GONE:
-                self._remove(route)
-            else:
-                self.mark_suspect(route)
         except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(f"a record cannot be read: {error}") from None
+            raise Damaged(f"a record cannot be read: {error}") from None
+        if what == _GONE:
+            self._remove(route)
+        elif what != _SURE:
+            self.mark_suspect(route)
+        elif (told := self._advertised.get(route)) is not None:  # a compaction may copy the route itself later
+            self._put(route, AdvertisedRoute(told.announcement, sure=True))
 
-    def _damaged(self, what: str) -> LedgerError:
-        return LedgerError(
-            f"{self._path}: damaged: {what}; without it everything is announced anew, and what an earlier life announced and "
-            f"nobody wants now stays until ExaBGP is started anew"
-        )
+    def count(self) -> int:
+        return len(self._advertised)
 
-    # Writing
+    def slices(self) -> Iterator[Slice]:
+        routes = iter(list(self._advertised))
+        while some := list(islice(routes, SLICE)):
+            yield [record for route in some if route in self._advertised for record in self._spelled(route)]
+        self._outlived.clear()  # the copy, which takes the file's place now, does not have them
 
-    def _append(self, records: Iterable[bytes]) -> None:
-        """Write all of it or nothing: what cannot be noted must not be asked either."""
-        if self._file is None:
-            return
-        lines = [_framed(record) for record in records]
-        data = b"".join(lines)
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise
-        self._size += written
-        self._records += len(lines)
-
-    def _shrink(self) -> None:
-        if self._records > RECORDS_MIN and self._records > 4 * len(self._told):
-            self._rewrite()
-
-    def _rewrite(self) -> None:
-        """Write what counts into a new file and put it in place of the old one."""
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        header = json.dumps({"format": FORMAT, "exabgp": self.exabgp}).encode() + b"\n"
-        lines = [_framed(record) for record in self._all()]
-        fresh.write_bytes(header + b"".join(lines))
-        fresh.chmod(0o600)
-        file = os.open(fresh, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        fresh.replace(self._path)
-        self.close()
-        self._file, self._size, self._records = file, self._path.stat().st_size, len(lines)
-
-    def _all(self) -> Iterator[bytes]:
-        for route, advertised in self._told.items():
-            yield _asked(advertised.announcement)
-            if advertised.sure:
-                yield _about(_SURE, route)
+    def _spelled(self, route: Route) -> Iterator[bytes]:
+        advertised = self._advertised[route]
+        yield _asked(advertised.announcement)
+        if advertised.sure:
+            yield _about(_SURE, route)
 
 
 # A record: a list of what happened, and of the fields of what it is about; octets are base64.
@@ -286,16 +287,6 @@ def _announcement(fields: _Fields) -> Announcement:
         return Multicast(route, next_hop, Pmsi(label, Ip.unpack(fields.endpoint)), communities)
     label2 = None if fields.label2 is None else Vni(fields.label2)
     return MacAdvertisement(route, next_hop, label, label2, Esi.unpack(fields.esi), communities)
-
-
-def _framed(record: bytes) -> bytes:
-    return b"%08x %s\n" % (zlib.crc32(record), record)
-
-
-def _unframed(line: bytes) -> bytes:
-    """Return the record of a line, which is none where the checksum does not match."""
-    checksum, _, record = line.partition(b" ")
-    return record if checksum == b"%08x" % zlib.crc32(record) else b""
 
 
 def sequences(advertised: Mapping[Route, AdvertisedRoute]) -> Iterator[tuple[Vni, Mac, int]]:

@@ -122,6 +122,8 @@ class Advertiser:
         self._bare = (0, 0)
         """While asking, errors that nobody explained, and all final answers that may be refreshes' or the question's."""
         self._ledger_retry: float | None = None
+        self._unnoted: list[Route] = []
+        """They wait until then, because the ledger could not be written."""
 
     # What is wanted
 
@@ -270,20 +272,24 @@ class Advertiser:
     @property
     def ready(self) -> bool:
         """Lines could be sent at once."""
-        room = self.state == ABLE and len(self._asked) < self.window and self._ledger_retry is None
+        room = self.state == ABLE and len(self._asked) < self.window and self.ledger.exabgp == self._exabgp
         return bool(self._lines or (self._queue and room))
 
     def _take_time(self, now: float) -> None:
         if self._asked and now >= self._progress + ANSWER_S_MAX:
             self._ask(SILENT, now)
+        if self._ledger_retry is not None and now >= self._ledger_retry:
+            self._ledger_retry, self.why = None, ""
+            for route in self._unnoted:
+                self._put(route)
+            self._unnoted.clear()
         while self._retries and self._retries[0][0] <= now:
             self._put(heappop(self._retries)[2])
 
     def _next_commands(self, now: float) -> list[Asked]:
         """Take from the queue what may be sent, and note it before it is."""
-        if self._ledger_retry is not None and now < self._ledger_retry:
-            return []
-        self._begin(now)
+        if self._ledger_retry is None:
+            self._begin(now)
         if self.ledger.exabgp != self._exabgp:
             return []
         asked: list[Asked] = []
@@ -316,20 +322,19 @@ class Advertiser:
         return command
 
     def _noted(self, asked: list[Asked], now: float) -> list[Asked]:
-        try:
-            self.ledger.ask(one.command for one in asked if one.command is not None)
-        except OSError as error:
+        """Note what is to be asked, and return what may be: where that fails, only what the file has already."""
+        error = self.ledger.ask([one.command for one in asked if one.command is not None])
+        if error is not None:
             self._cannot_note(error, now)
             for one in asked:
-                self._put(one.route)
-            return []
-        if self._ledger_retry is not None:
-            self._ledger_retry, self.why = None, ""
+                if one.route is not None and not self.ledger.covers(one.route):
+                    self._unnoted.append(one.route)
+            asked = [one for one in asked if one.route is None or self.ledger.covers(one.route)]
         self._under_way.update(one.route for one in asked if one.route is not None)
         return asked
 
     def _cannot_note(self, error: OSError, now: float) -> None:
-        self.why = f"{error.strerror or error}: what is told cannot be noted"
+        self.why = self.ledger.status().trouble or error.strerror or str(error)
         self._ledger_retry = now + LEDGER_RETRY_S
 
     def _put(self, route: Route | None) -> None:
@@ -409,15 +414,12 @@ class Advertiser:
             self._refuse(asked, route, refusal, now)
         else:
             self.refused.pop(route, None)
-        try:
-            if refusal is None and isinstance(asked.command, Withdrawal):
-                self.ledger.forget(route)
-            elif refusal is None:
-                self.ledger.confirm(route)
-            elif not asked.was_there:
-                self.ledger.forget(route)
-        except OSError as error:  # unsure it stays, and is told again
-            self._cannot_note(error, now)
+        if refusal is None and isinstance(asked.command, Withdrawal):
+            self.ledger.forget(route)
+        elif refusal is None:
+            self.ledger.confirm(route)
+        elif not asked.was_there:
+            self.ledger.forget(route)
         self._put(route)
 
     def _refuse(self, asked: Asked, route: Route, refusal: str, now: float) -> None:

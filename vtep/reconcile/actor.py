@@ -147,8 +147,9 @@ class Actor:
         """Take these rows as ours: the next pass removes what is not wanted."""
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
-            if row.seen is not None and row.key not in self.engine.ledger.claims(row.kind):
-                self.engine.ledger.claim(row.kind, [RowGroup([row.key], row.seen.row)])
+            if row.seen is None or row.key in self.engine.ledger.claims(row.kind):
+                continue
+            if self.engine.ledger.claim(row.kind, [RowGroup([row.key], row.seen.row)]) is None:
                 self.engine.ledger.confirm(row.kind, [row.key], at)
         self.survey()
 

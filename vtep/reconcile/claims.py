@@ -6,9 +6,11 @@ unconfirmed: it covers only the two values that we may have left there, the new 
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vtep.reconcile.contract import Key, Row, Seen
 from vtep.store.sharded import ShardedDict
@@ -32,6 +34,8 @@ class Claim(Struct, frozen=True, gc=False):
     confirmed: bool = False
     since: Moment | None = None
     """When it was first known to be there as claimed."""
+    any_row: bool = False
+    """Until it is confirmed it covers any row of ours at its key, since the ledger could not note every change."""
 
 
 class RowGroup(Struct, frozen=True):
@@ -40,6 +44,15 @@ class RowGroup(Struct, frozen=True):
     keys: Sequence[Key]
     row: Row
     rank: int = 0
+
+
+class Unclaimed(Struct, frozen=True):
+    """Keys that could not be claimed, because the ledger could not be written. Nothing may be written there."""
+
+    keys: AbstractSet[Key]
+    errno: int
+    text: str
+    """Which file, and why."""
 
 
 class Ledger(Protocol):
@@ -51,8 +64,8 @@ class Ledger(Protocol):
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         """Count the rows that are there as claimed, by the first part of their keys."""
 
-    def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
-        """Note, before they are written, that these rows are ours."""
+    def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
+        """Note, before they are written, that these rows are ours; return those of which that could not be noted."""
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         """These rows are there as claimed."""
@@ -89,6 +102,12 @@ class Claims:
                 if old is not None and old.confirmed:
                     domains.append(key[0])
         confirmed.subtract(Counter(domains))
+
+    def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
+        """Have these claims, or all, cover any row of ours at their keys."""
+        for claims in self._claims.values() if kind is None else (self._claims[kind],):
+            for key in list(claims) if keys is None else keys:
+                claims[key] = replace(claims[key], any_row=True)
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
@@ -129,7 +148,8 @@ def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:
     if old is None:
         return Claim(row, rank)
     same = old.row == row
-    return Claim(row, rank, old.before if same else old.row, since=old.since if same else None)
+    before, since = (old.before, old.since) if same else (old.row, None)
+    return Claim(row, rank, before, since=since, any_row=old.any_row)
 
 
 def is_ours(claim: Claim | None, seen: Seen) -> bool:
@@ -138,4 +158,9 @@ def is_ours(claim: Claim | None, seen: Seen) -> bool:
         return True
     if claim is None or not (seen.marked or seen.listed):
         return False
-    return claim.confirmed or seen.row is None or seen.row in (claim.row, claim.before)
+    return seen.row is None or covers(claim, seen.row)
+
+
+def covers(claim: Claim, row: Row) -> bool:
+    """Tell whether a row of ours at this key, which is marked, is one that the claim is about."""
+    return claim.confirmed or claim.any_row or row in (claim.row, claim.before)

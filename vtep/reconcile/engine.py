@@ -436,7 +436,11 @@ class Engine:
             if not claim.confirmed and claim.rank > rank and not this.intent.complete:
                 return  # an earlier life knew a better reason, which may yet come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
-            self.ledger.claim(kind.name, [RowGroup([row.key], row.wanted, rank)])
+            unclaimed = self.ledger.claim(kind.name, [RowGroup([row.key], row.wanted, rank)])
+            if unclaimed is not None and unclaimed.keys:
+                trouble = Trouble("failed", "state-dir", unclaimed.text, unclaimed.errno)
+                self.troubles.note((kind.name, row.key), trouble)
+                return
         self.ledger.confirm(kind.name, [row.key], this.moment)
         self._known.mark_changed(kind, [row.key])
 

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.intent import Intent
-from vtep.reconcile.claims import Claim, Moment
+from vtep.reconcile.claims import Claim, Moment, covers
 from vtep.reconcile.contract import Attachments, Change, Key, Row, Seen
 from vtep.reconcile.steps import parts
 from vtep.reconcile.verdict import Verdict
@@ -123,4 +123,4 @@ def take_over(wanted: Row, seen: Seen, claim: Claim | None) -> Verdict:
 
 
 def _is_claimed(row: Row | None, claim: Claim) -> bool:
-    return row is not None and (claim.confirmed or row in (claim.row, claim.before))
+    return row is not None and covers(claim, row)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.claims import RowGroup, grouped, is_ours
+from vtep.reconcile.claims import RowGroup, Unclaimed, grouped, is_ours
 from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
 from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
@@ -80,14 +80,33 @@ class Writer:
 
     def _write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and take note of each outcome."""
-        self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
+        unclaimed = self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
+        if unclaimed is not None:
+            batch = self._put_off(kind, batch, unclaimed, this)
         self._take_note(kind, batch, self._send(kind, [change for change, _ in batch], this), this)
+
+    def _put_off(
+        self, kind: Kind, batch: list[tuple[Change, Judged]], unclaimed: Unclaimed, this: Pass
+    ) -> list[tuple[Change, Judged]]:
+        """Try the rows that could not be claimed again later, without asking the kernel, and return the others."""
+        others = []
+        for change, row in batch:
+            if row.key not in unclaimed.keys:
+                others.append((change, row))
+                continue
+            ref, code, text = (kind.name, row.key), unclaimed.errno, unclaimed.text
+            refused = self._known.backlog.refuse(
+                ref, operation(row), code, text, Class.UNCLAIMED, this.now, self._chance()
+            )
+            self._known.troubles.note(ref, trouble_of(refused, unwanted=False))
+        return others
 
     def _write_alike(self, kind: Kind, batch: Sequence[Lot], this: Pass) -> None:
         """Likewise, all at once where nothing was refused."""
         ledger, removes = self._known.ledger, batch[0].verdict is Verdict.DELETE
-        if not removes:
-            ledger.claim(kind.name, [RowGroup(lot.keys, lot.row, lot.rank) for lot in batch])
+        if not removes and ledger.claim(kind.name, [RowGroup(lot.keys, lot.row, lot.rank) for lot in batch]):
+            self._write(kind, [(change_of(row), row) for row in self._rows_of(kind, batch)], this)
+            return
         changes = [change_of_lot(lot) for lot in batch]
         if refused := self._send(kind, changes, this):
             rows = [(change_of(row), row) for row in self._rows_of(kind, batch)]
@@ -147,7 +166,7 @@ class Writer:
                 this.full[kind.name, kind.domain(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
-    def _claim(self, kind: Kind, rows: Sequence[Judged]) -> None:
+    def _claim(self, kind: Kind, rows: Sequence[Judged]) -> Unclaimed | None:
         """Claim what is about to be written, over what is there.
 
         A claim covers its row and the one before. After a write whose outcome is unknown, or another's hand on our row,
@@ -163,7 +182,7 @@ class Writer:
         )
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
         # In this order, so that a claim of what is wanted remembers what is there.
-        self._known.ledger.claim(kind.name, grouped(there) + grouped(wanted))
+        return self._known.ledger.claim(kind.name, grouped(there) + grouped(wanted))
 
     def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""
@@ -228,6 +247,8 @@ def trouble_of(refused: Refused, *, unwanted: bool) -> Trouble:
     if refused.kind is Class.PERMANENT:
         said = ": ".join(filter(None, (text, explain(code))))
         return Trouble("suppressed", "permanent-error", said, code, unwanted=unwanted)
+    if refused.kind is Class.UNCLAIMED:
+        return Trouble("failed", "state-dir", text, code, due)
     if refused.kind is Class.CONTESTED:
         return Trouble("contested", "foreign", text, code, due)
     return Trouble("failed", "retrying", text, code, due, unwanted)

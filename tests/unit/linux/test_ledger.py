@@ -3,19 +3,25 @@
 import contextlib
 import errno
 import os
+import random
+import resource
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.errors import KernelError, LedgerError
-from vtep.linux import ledger as ledger_module
+from vtep.errors import LedgerError
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.tables.flood import FLOOD, FloodRow
 from vtep.linux.tables.neighbor import NeighborRow
-from vtep.reconcile.claims import Claim, Moment, RowGroup
+from vtep.reconcile.claims import Claim, Moment, RowGroup, Unclaimed, is_ours
+from vtep.reconcile.contract import Seen
+from vtep.store import journal
 
 PLACE = {"boot": "b00t", "namespace": "4:4026531840"}
 A, B, C = (FdbRow(Ip.parse(f"10.0.0.{number}")) for number in (2, 3, 4))
@@ -43,6 +49,17 @@ def claims(path: Path) -> dict:
 
 
 NOW = Moment(1, 2.0)
+
+
+def tended_later(ledger: LedgerFile) -> int:
+    """Let time pass until a compaction may be tried again, and tend the file until it is done; count the calls."""
+    ledger._journal._clock = lambda: time.monotonic() + journal.RETRY_S
+    calls = 0
+    while ledger.status().trouble:
+        ledger.tend()
+        calls += 1
+        assert calls < 100
+    return calls
 
 
 def write(path: Path, *steps: tuple) -> list[int]:
@@ -127,10 +144,8 @@ def test_so_many_claims_and_releases_are_written_at_once(path: Path, monkeypatch
     """A write for each row would take longer than all else that is done about it."""
     ledger = LedgerFile(path, KINDS, PLACE)
     written: list[int] = []
-    write_all = os.write
-    monkeypatch.setattr(
-        ledger_module.os, "write", lambda file, data: written.append(len(data)) or write_all(file, data)
-    )
+    write_all = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: written.append(len(data)) or write_all(file, data, at))
 
     ledger.claim(
         "fdb", [RowGroup([key(number, vni)], row) for number, row in enumerate((A, B, C, D)) for vni in (1, 2)]
@@ -397,30 +412,172 @@ def test_a_claim_costs_as_much_in_a_large_table_as_in_an_empty_one(path: Path) -
     assert small == large
 
 
-def test_claims_that_cannot_be_written_are_an_error_leave_the_file_whole_and_do_not_count(
+def test_a_new_row_that_cannot_be_claimed_is_named_and_the_file_stays_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = LedgerFile(path, KINDS, PLACE)
     ledger.claim("fdb", [RowGroup([key(1)], A)])
-    write_all = os.write
+    before = path.read_bytes()
+    write_all = os.pwrite
 
-    def write_a_little(file: int, data: bytes) -> int:
+    def write_a_little(file: int, data: bytes, at: int) -> int:
         if len(data) < 20:
             raise OSError(errno.ENOSPC, "full")
-        return write_all(file, data[:20])
+        return write_all(file, data[:20], at)
 
-    monkeypatch.setattr(ledger_module.os, "write", write_a_little)
-    with pytest.raises(KernelError) as caught:
-        ledger.claim("fdb", [RowGroup([key(2)], A)])
-    with pytest.raises(KernelError):
-        ledger.release("fdb", [key(1)])
+    monkeypatch.setattr(os, "pwrite", write_a_little)
+    unclaimed = ledger.claim("fdb", [RowGroup([key(2)], A)])
     monkeypatch.undo()
 
-    assert caught.value.errno == errno.ENOSPC
+    assert unclaimed == Unclaimed({key(2)}, errno.ENOSPC, f"{path}: full")
     assert dict(ledger.claims("fdb")) == {key(1): Claim(A)}
+    assert path.read_bytes() == before
     ledger.claim("fdb", [RowGroup([key(3)], B)])
     ledger.close()
     assert claims(path) == {key(1): Claim(A), key(3): Claim(B)}
+
+
+# A full disk, as the kernel has it: no file grows beyond its header
+
+
+@contextlib.contextmanager
+def full_disk(path: Path) -> Iterator[None]:
+    """Let no file grow beyond the header, which can be written in place."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(path.read_bytes().partition(b"\n")[0]) + 1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_disk_moves_and_removals_go_on_and_nothing_new_is_claimed(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [RowGroup(keys(1, 2), A)])
+    ledger.confirm("fdb", keys(1, 2), NOW)
+    with full_disk(path):
+        unclaimed = ledger.claim("fdb", [RowGroup(keys(1, 3), B)])
+        ledger.release("fdb", keys(2))
+
+        assert unclaimed is not None
+        assert (unclaimed.keys, unclaimed.errno) == ({key(3)}, errno.EFBIG)
+        assert dict(ledger.claims("fdb")) == {key(1): Claim(B, before=A)}
+        assert ledger.status().trouble == f"{path} cannot be written: File too large"
+
+        again = ledger.claim("fdb", [RowGroup(keys(2), C)])
+        assert again is not None
+        assert again.keys == set(), "the file has a claim of it all the while"
+    ledger.close()
+
+
+def test_after_a_crash_on_a_full_disk_a_claim_covers_any_row_of_ours_until_it_is_confirmed(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [RowGroup(keys(1, 2), A)])
+    ledger.confirm("fdb", keys(1, 2), NOW)
+    with full_disk(path):
+        ledger.claim("fdb", [RowGroup(keys(1), B)])
+        ledger.close()
+        still_full = LedgerFile(path, KINDS, PLACE)
+        still_full.close()
+        assert still_full.status().trouble == f"{path} cannot be compacted: File too large"
+
+    for _ in range(2):  # as it was left, and as it is compacted
+        ledger = LedgerFile(path, KINDS, PLACE)
+        assert dict(ledger.claims("fdb")) == dict.fromkeys(keys(1, 2), Claim(A, any_row=True))
+        assert is_ours(ledger.claims("fdb")[key(1)], Seen(B, marked=True))
+        assert not is_ours(ledger.claims("fdb")[key(1)], Seen(B, marked=False))
+        ledger.close()
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [RowGroup(keys(1), C)])
+    assert ledger.claims("fdb")[key(1)] == Claim(C, before=A, any_row=True)
+    ledger.confirm("fdb", keys(1, 2), NOW)
+    assert not is_ours(replace(ledger.claims("fdb")[key(1)], confirmed=False), Seen(B, marked=True))
+    ledger.close()
+
+
+def test_when_there_is_room_again_the_file_says_all_by_itself(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [RowGroup(keys(1, 2, 3), A)])
+    with full_disk(path):
+        ledger.claim("fdb", [RowGroup(keys(1), B)])
+        ledger.release("fdb", keys(2))
+    tended_later(ledger)
+
+    assert ledger.status().trouble == ""
+    ledger.close()
+    assert claims(path) == {key(1): Claim(B, before=A), key(3): Claim(A)}
+
+
+def test_a_start_that_cannot_compact_goes_on_with_the_file_as_it_is(path: Path) -> None:
+    sizes = write(path, *(("claim", [RowGroup(keys(number), row)]) for number, row in ((1, A), (2, B), (3, C))))
+    os.truncate(path, sizes[-1] - 10)
+    with full_disk(path):
+        ledger = LedgerFile(path, KINDS, PLACE)
+        assert dict(ledger.claims("fdb")) == {key(1): Claim(A), key(2): Claim(B)}
+        assert ledger.torn == sizes[-1] - sizes[-2] - 10
+    ledger.claim("fdb", [RowGroup(keys(3), C)])
+    assert path.stat().st_size == sizes[-1]
+    ledger.close()
+
+    assert claims(path) == {key(1): Claim(A), key(2): Claim(B), key(3): Claim(C)}
+
+
+def test_a_start_without_any_room_claims_nothing_until_there_is_some(path: Path) -> None:
+    path.parent.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        ledger = LedgerFile(path, KINDS, PLACE)
+        unclaimed = ledger.claim("fdb", [RowGroup(keys(1), A)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert unclaimed is not None
+    assert unclaimed.keys == {key(1)}
+    tended_later(ledger)
+
+    assert ledger.claim("fdb", [RowGroup(keys(1), A)]) is None
+    ledger.close()
+    assert claims(path) == {key(1): Claim(A)}
+
+
+def test_the_ledger_of_a_mac_that_moves_all_day_stays_small(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    sizes = []
+    for number in range(20_000):
+        ledger.claim("fdb", [RowGroup([key(1)], (A, B)[number % 2])])
+        ledger.release("fdb", [key(1)])
+        sizes.append(path.stat().st_size)
+
+    assert max(sizes) < journal.OCTETS_MIN + 1000
+    assert ledger.status().octets == sizes[-1]
+    assert not path.with_suffix(".new").exists()
+    ledger.close()
+
+
+def test_a_large_ledger_is_compacted_while_it_changes_and_says_the_same_whenever_it_ends(path: Path) -> None:
+    """Each opening of a copy of the file, at any moment of the compaction, must find what was claimed then."""
+    chance = random.Random(1)
+    ledger = LedgerFile(path, KINDS, PLACE)
+    ledger.claim("fdb", [RowGroup(keys(*range(5000)), A)])
+    ledger.confirm("fdb", keys(*range(5000)), NOW)
+    compactions, last = 0, 0
+    for number in range(16_000):
+        some = key(chance.randrange(5000))
+        if number % 3:
+            ledger.claim("fdb", [RowGroup([some], chance.choice((A, B, C, D)), number)])
+        else:
+            ledger.release("fdb", [some])
+        size = path.stat().st_size
+        compactions += size < last
+        if size < last or number % 1600 == 0:
+            copy = path.with_name("copy")
+            copy.write_bytes(path.read_bytes())
+            found = {name: (claim.row, claim.rank) for name, claim in claims(copy).items()}
+            assert found == {name: (claim.row, claim.rank) for name, claim in ledger.claims("fdb").items()}
+        last = size
+    ledger.close()
+
+    assert compactions > 1
 
 
 def test_a_place_is_this_boot_and_this_namespace() -> None:

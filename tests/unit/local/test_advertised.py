@@ -20,6 +20,7 @@ from vtep.feed.exabgp.advertise import (
 )
 from vtep.local import advertised
 from vtep.local.advertised import AdvertisedLedger, AdvertisedRoute, sequences
+from vtep.store import journal
 
 RD = RouteDistinguisher.parse("10.0.0.99:100")
 VTEP = Ip.parse("10.0.0.99")
@@ -110,7 +111,7 @@ def test_a_torn_tail_is_dropped_and_nothing_else(path):
 def test_a_file_that_ends_in_its_header_is_torn(path):
     path.write_bytes(b'{"format": 1, "exa')
 
-    assert (AdvertisedLedger(path).advertised, AdvertisedLedger(path).exabgp) == ({}, advertised.NOBODY)
+    assert (AdvertisedLedger(path).advertised, AdvertisedLedger(path).exabgp) == ({}, advertised.NOT_CONNECTED)
 
 
 @pytest.mark.parametrize("damage", [b"x", b"\n", b""], ids=["another octet", "a line's end", "nothing"])
@@ -136,20 +137,20 @@ def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
     ledger = AdvertisedLedger(path)
     ledger.ask([PLAIN])
     before = path.read_bytes()
-    write = os.write
+    write = os.pwrite
     written_so_far = []
 
-    def half(file, data):
+    def half(file, data, offset):
         if written_so_far:
             raise OSError(28, "No space left on device")
-        written_so_far.append(write(file, data[:9]))
+        written_so_far.append(write(file, data[:9], offset))
         return 9
 
-    monkeypatch.setattr(os, "write", half)
-    with pytest.raises(OSError, match="No space"):
-        ledger.ask([FULL])
+    monkeypatch.setattr(os, "pwrite", half)
+    error = ledger.ask([FULL])
     monkeypatch.undo()
 
+    assert "No space" in str(error)
     assert path.read_bytes() == before
     assert set(ledger.advertised) == {PLAIN.route}
 
@@ -162,7 +163,7 @@ def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_bytes", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="No space"):
         ledger.begin("elsewhere")
     monkeypatch.undo()
@@ -173,14 +174,14 @@ def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path
 
 
 def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
-    monkeypatch.setattr(advertised, "RECORDS_MIN", 100)
+    monkeypatch.setattr(journal, "OCTETS_MIN", 10_000)
     ledger = AdvertisedLedger(path)
     for seq in range(1000):
         changed = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(seq),))
         ledger.ask([changed])
         ledger.confirm(PLAIN.route)
 
-    assert path.read_bytes().count(b"\n") <= 102
+    assert path.stat().st_size <= 10_000 + 500
     assert AdvertisedLedger(path).advertised == {PLAIN.route: AdvertisedRoute(changed, True)}
 
 
