@@ -218,6 +218,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The kernel refused it this time.",
         "Nothing, unless it lasts.",
     ),
+    "state-dir": (
+        "The row was not written, because its claim cannot be written below `state_dir`; the kernel was not asked.",
+        "Make room on the filesystem of `state_dir`; the text names the file and the error. The row follows by itself.",
+    ),
     "neigh-suppress-off": (
         "The VXLAN port does not answer for hosts, so their rows would have no effect.",
         "Run `bridge link set dev vxlan100 neigh_suppress on`, or set `neighbors = false`.",
