@@ -5,7 +5,7 @@ permanent    not again until the change itself, its device, or the operator chan
 full         no new row at this place for the rest of the pass, then as transient
 contested    somebody else has the row
 gone         a deletion of what is not there: done
-unclaimed    the ledger could not be written, and the kernel was not asked; as transient
+state-dir    the ledger could not be written, and the kernel was not asked; as transient
 """
 
 import enum
@@ -29,7 +29,7 @@ class Class(enum.Enum):
     FULL = "full"
     CONTESTED = "contested"
     GONE = "gone"
-    UNCLAIMED = "unclaimed"
+    UNCLAIMED = "state-dir"
 
 
 _PERMANENT: Final = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT})
