@@ -1,8 +1,10 @@
-"""The names EVPN gives to things: MAC, IP, VNI, Route Distinguisher, Route Target, Ethernet Segment.
+"""The identifiers of EVPN: MAC, IP, VNI, Route Distinguisher, Route Target, Ethernet Segment Identifier.
 
-Each type is its own wire form (`bytes`, or `int` for a VNI), so that comparing, hashing and storing a million of them
-costs what bytes cost. `parse` reads a person's text, `unpack` reads octets; both refuse what is not such a thing, and
-afterwards nobody validates again. Does not know where a name came from or what it is used for.
+Each type is its own wire form (`bytes`, or `int` for a VNI), so comparing, hashing and storing a million of them costs as
+much as bytes do. `parse` reads text that a person wrote, and `unpack` reads octets from the wire. Both raise ValueError for
+anything else, so no other module has to validate a value of these types again.
+
+This module does not know where an identifier came from or what it is used for.
 """
 
 import ipaddress
@@ -14,7 +16,7 @@ VNI_MAX: Final = (1 << 24) - 1
 
 
 class Mac(bytes):
-    """Six octets. Any usual notation is read; lower-case colon form is printed."""
+    """A MAC address: six octets. It is read in any usual notation and printed in lower-case colon form."""
 
     __slots__ = ()
 
@@ -22,7 +24,7 @@ class Mac(bytes):
     def parse(cls, text: str) -> "Mac":
         digits = _mac_digits(text.strip())
         if digits is None:
-            raise ValueError(f"{text!r} is no MAC address (six octets, as in 02:00:00:00:00:01)")
+            raise ValueError(f"{text!r} is not a valid MAC address (six octets, as in 02:00:00:00:00:01)")
         return cls(bytes.fromhex(digits))
 
     @classmethod
@@ -33,7 +35,7 @@ class Mac(bytes):
 
     @property
     def is_usable(self) -> bool:
-        """True for what a station can have: neither zero nor multicast (broadcast is a multicast)."""
+        """True if a station can have it: it is neither zero nor multicast (broadcast is a multicast address)."""
         return not self[0] & 1 and self != ZERO_MAC
 
     def __str__(self) -> str:
@@ -82,12 +84,12 @@ class Ip(bytes):
 
     @property
     def mapped(self) -> bytes:
-        """Always 16 octets, which `unpack` reads: an IPv4 address as an IPv4-mapped one."""
+        """The address in 16 octets, which `unpack` reads; an IPv4 address becomes an IPv4-mapped one."""
         return _V4_MAPPED + self if len(self) == 4 else self
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """Sorts as a number, IPv4 before IPv6."""
+        """A key that sorts addresses as numbers, IPv4 before IPv6."""
         return (len(self), self)
 
     @property
@@ -96,7 +98,7 @@ class Ip(bytes):
 
     @property
     def is_unicast(self) -> bool:
-        """True for what can be another machine's address: not unspecified, loopback, multicast, broadcast, link-local."""
+        """True if another machine can have it: not unspecified, loopback, multicast, broadcast or link-local."""
         address = ipaddress.ip_address(bytes(self))
         return not (
             address.is_unspecified
@@ -122,7 +124,7 @@ def _parse_ip(text: str) -> Ip:
     try:
         return Ip.unpack(ipaddress.ip_address(text.strip()).packed)
     except ValueError:
-        raise ValueError(f"{text!r} is no IP address") from None
+        raise ValueError(f"{text!r} is not a valid IP address") from None
 
 
 @lru_cache(maxsize=16384)
@@ -131,18 +133,18 @@ def _ip_text(octets: bytes) -> str:
 
 
 class Vni(int):
-    """A VXLAN network identifier: 24 bits. Zero can be represented and is refused where it would be used."""
+    """A VXLAN Network Identifier: 24 bits. Zero can be represented; the modules that use a VNI refuse it."""
 
     __slots__ = ()
 
     def __new__(cls, value: int) -> Self:
         if not 0 <= value <= VNI_MAX:
-            raise ValueError(f"{value} is no VNI (0 to {VNI_MAX})")
+            raise ValueError(f"{value} is not a valid VNI (0 to {VNI_MAX})")
         return super().__new__(cls, value)
 
 
 class RouteDistinguisher(bytes):
-    """Eight octets (RFC 4364 4.2). Types 0 and 2 can print alike, so only the octets are ever compared."""
+    """Eight octets (RFC 4364 4.2). Two of types 0 and 2 can print alike, so only the octets are compared."""
 
     __slots__ = ()
 
@@ -174,7 +176,7 @@ class RouteTarget(bytes):
 
     @classmethod
     def parse(cls, text: str) -> "RouteTarget":
-        """Read `65000:100`, `4200000001:7` or `10.0.0.1:5`; a trailing L (`65000L:100`) asks for the 4-octet form."""
+        """Read `65000:100`, `4200000001:7` or `10.0.0.1:5`; a trailing L (`65000L:100`) selects the 4-octet form."""
         administrator, assigned = _split_pair(text)
         kind, octets = _pack_pair(administrator, assigned)
         return cls(bytes((kind, 2)) + octets)
@@ -187,7 +189,7 @@ class RouteTarget(bytes):
 
     @property
     def assigned(self) -> int:
-        """The number behind the colon."""
+        """The number after the colon."""
         return int.from_bytes(self[4:] if self[0] & 0x3F == 0 else self[6:])
 
     def __str__(self) -> str:
@@ -220,7 +222,7 @@ class Esi(bytes):
 
 
 NO_SEGMENT: Final = Esi(10)
-MAX_ESI: Final = Esi(b"\xff" * 10)  # reserved: judged as if there were no segment (RFC 7432 9.2.2)
+MAX_ESI: Final = Esi(b"\xff" * 10)  # reserved: treated as if there were no segment (RFC 7432 9.2.2)
 
 
 def _hex(text: str) -> bytes:
@@ -243,12 +245,12 @@ def _pack_pair(administrator: str, assigned: int) -> tuple[int, bytes]:
         try:
             octets = ipaddress.IPv4Address(administrator).packed
         except ValueError:
-            raise ValueError(f"{administrator!r} is no IPv4 address") from None
+            raise ValueError(f"{administrator!r} is not a valid IPv4 address") from None
         return 1, octets + _number(assigned, 2)
     four_octets = administrator.endswith("L")
     digits = administrator.removesuffix("L")
     if not digits.isascii() or not digits.isdigit():
-        raise ValueError(f"{administrator!r} is no AS number")
+        raise ValueError(f"{administrator!r} is not a valid AS number")
     number = int(digits)
     if number > 0xFFFF or four_octets:
         return 2, _number(number, 4) + _number(assigned, 2)
@@ -262,7 +264,7 @@ def _number(value: int, octets: int) -> bytes:
 
 
 def _pair_text(kind: int, octets: bytes) -> str:
-    """Print the pair, or nothing for a type that has no usual notation."""
+    """Return the pair as text, or "" for a type that has no usual notation."""
     if kind == 0:
         return f"{int.from_bytes(octets[:2])}:{int.from_bytes(octets[2:])}"
     if kind == 1:

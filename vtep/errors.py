@@ -1,16 +1,22 @@
-"""Everything this program raises on purpose, by who must act.
+"""The errors that this program raises on purpose, arranged by who must act.
 
     VtepError
-    ├── ConfigError       the operator, before the start: every problem with its line and path
-    ├── StreamError       the peer or ExaBGP: count it, keep the line, go on
-    │   └── RouteError      one NLRI or attribute cannot be represented; the rest of its line is fine
-    ├── KernelError       the kernel refused: operation, errno, message and row
-    ├── LedgerError       the claims on disk cannot be trusted: the operator decides
-    ├── UsageError        the words of a command or of a client's request
-    ├── UnreachableError  the daemon that a command asks is not there, or refuses
-    └── Bug               us: crash
+    │   the operator, in the configuration
+    ├── ConfigError         the file is refused; the error lists every problem with its line and path
+    │   the operator, on this host
+    ├── KernelError         the kernel refused a request; the error has the operation, errno, message and row
+    ├── LedgerError         the claims on disk cannot be trusted; the operator decides what to keep
+    │   the peer, or ExaBGP
+    ├── StreamError         a line cannot be understood; it is counted and kept, and the next line is read
+    │   └── RouteError        one NLRI or attribute cannot be represented; the rest of its line is used
+    │   the client
+    ├── UsageError          a command or a request is not valid as typed
+    ├── UnreachableError    the daemon that a command asks does not answer, or refuses
+    │   the programmer
+    └── Bug                 a promise inside this program is broken; the daemon crashes
 
-Knows nothing about who raises what when. An errno becomes a class of behaviour in `reconcile.retry`, never by text.
+This module does not know which part raises an error, or what the caller does about it. `reconcile.retry` decides by errno,
+never by text, what follows a KernelError.
 """
 
 from dataclasses import dataclass
@@ -20,9 +26,12 @@ class VtepError(Exception):
     """Any error that this program raises on purpose."""
 
 
+# The operator, in the configuration
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file, where it is, and what to do about it."""
+    """One problem in a file: its path, what is wrong, and what to do."""
 
     path: str
     what: str
@@ -36,7 +45,7 @@ class Problem:
 
 
 class ConfigError(VtepError):
-    """A configuration that is refused, with all its problems and not just the first."""
+    """A configuration is refused; the error has all its problems, not only the first."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         self.source = source
@@ -49,16 +58,11 @@ class ConfigError(VtepError):
         return [f"{self.source}:{found.line or ''}".rstrip(":") + f": {found}" for found in self.problems]
 
 
-class StreamError(VtepError):
-    """Something from ExaBGP that cannot be understood."""
-
-
-class RouteError(StreamError):
-    """One NLRI or attribute that no value of ours can represent."""
+# The operator, on this host
 
 
 class KernelError(VtepError):
-    """What the kernel said no to. The errno decides what happens next; the message is for people."""
+    """The kernel refused a request. The errno decides what happens next; the message is for people."""
 
     def __init__(self, operation: str, errno: int, message: str = "", row: str = "") -> None:
         self.operation = operation
@@ -69,16 +73,33 @@ class KernelError(VtepError):
 
 
 class LedgerError(VtepError):
-    """A ledger that must not be believed: damaged, of another boot, or of another namespace."""
+    """A ledger cannot be trusted: it is damaged, or of another boot or network namespace."""
+
+
+# The peer, or ExaBGP
+
+
+class StreamError(VtepError):
+    """A line of ExaBGP cannot be understood."""
+
+
+class RouteError(StreamError):
+    """One NLRI or attribute cannot be represented by any value of this program."""
+
+
+# The client
 
 
 class UsageError(VtepError):
-    """A request that makes no sense as typed."""
+    """A command or a request is not valid as typed."""
 
 
 class UnreachableError(VtepError):
-    """A daemon that does not answer, or does not want to."""
+    """The daemon does not answer, or refuses the request."""
 
 
-class Bug(VtepError):  # noqa: N818 - the house's word for it
-    """A broken promise inside this program."""
+# The programmer
+
+
+class Bug(VtepError):  # noqa: N818 - a bug is more than an error
+    """A promise inside this program is broken."""

@@ -199,7 +199,7 @@ class Intent(Struct, frozen=True):
     forwarder; or the picture became complete or incomplete."""
     complete: bool = False
     """Every expected peer has sent all it has, or the time to wait is over: what has no row here may be deleted."""
-    why: str = "no peer has told its routes yet"
+    why: str = "no peer has sent its routes yet"
     macs: Table[RowKey, RemoteMac] = Table()
     judged: Table[Mac, Verdicts] = Table()
     """Every candidate of a MAC with its verdict."""

@@ -1,7 +1,10 @@
-"""How this program speaks while it runs: events with fields, one line each.
+"""The log: events with fields, one line for each event, on stderr.
 
-JSON where stderr is no terminal, plain text where it is, and the journal's priority prefix where stderr is the journal.
-A string that came from outside is escaped, so that no peer can write a terminal's control sequences or a second line.
+The lines are JSON, or plain text if stderr is a terminal. If stderr is the journal of systemd, each line starts with the
+priority that the journal reads. Every string is escaped, because a peer chooses some of them: none may contain a terminal's
+control sequence or start a second line.
+
+This module knows no event by name; each caller names its own. Importing it changes nothing: a program calls `set_up`.
 """
 
 import json
@@ -16,7 +19,7 @@ _PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, loggi
 
 
 def set_up(level: str = "info") -> None:
-    """Send this process's log to stderr. Called by a program, never by an import."""
+    """Send the log of this process to stderr. Programs call this; no import does."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         TextFormatter() if sys.stderr.isatty() else JsonFormatter(journal="JOURNAL_STREAM" in os.environ)
@@ -28,46 +31,46 @@ def set_up(level: str = "info") -> None:
 
 
 def event(log: logging.Logger, level: int, name: str, /, **fields: Any) -> None:
-    """Log one event: what happened, and its fields."""
+    """Log one event with its fields."""
     if log.isEnabledFor(level):
         log.log(level, name, extra={"fields": fields})
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what ends this process, in place of the interpreter, which would print its words as they are."""
+    """Log the exception that ends this process. The interpreter itself would print its text unescaped."""
     logging.getLogger("vtep").critical("crashed", exc_info=(kind, error, trace))
 
 
 def escaped(text: str) -> str:
-    """Return the text with everything spelled out that would act on a terminal or begin another line."""
+    """Return the text with every character escaped that would act on a terminal or start another line."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object for each event."""
 
     def __init__(self, *, journal: bool = False) -> None:
         super().__init__()
-        self._history = journal
+        self._to_journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {"ts": _timestamp(record), "level": record.levelname.lower(), "event": record.getMessage()}
         entry |= {name: _plain(value) for name, value in _fields(record).items()}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>" if self._history else ""
+        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>" if self._to_journal else ""
         return prefix + json.dumps(entry)
 
 
 class TextFormatter(logging.Formatter):
-    """`12:00:00.000 info  feed attached exabgp_pid=7`."""
+    """One line of text for each event, such as `12:00:00.000 info  exabgp-connected exabgp_pid=7`."""
 
     def format(self, record: logging.LogRecord) -> str:
         words = [_timestamp(record)[11:23], f"{record.levelname.lower():<7}", escaped(record.getMessage())]
         words += [f"{name}={_quoted(_plain(value))}" for name, value in _fields(record).items()]
         text = " ".join(words)
         trace = self.formatException(record.exc_info).split("\n") if record.exc_info else ()
-        # Indented, so that no line of an exception's text looks like one of the log.
+        # A traceback is indented, so that no line of an exception's text looks like a line of the log.
         return "\n".join((text, *(f"  {escaped(line)}" for line in trace)))
 
 

@@ -272,7 +272,7 @@ def test_a_bad_command_is_an_error_that_says_why_and_harms_nothing(network, leaf
         assert session.established
         reasons = re.findall(r'"answer": "refused", "message": "([^"]*)', "\n".join(leaf.recorder.text()))
         assert len(reasons) == len(bad) - 1  # the last is none of ours
-        assert reasons[3] == "label: 16777216 is no VNI (0 to 16777215)"
+        assert reasons[3] == "label: 16777216 is not a valid VNI (0 to 16777215)"
         assert reasons[6] == "no neighbor matches"
         assert f"command refused: {reasons[3]}" in process.log()
 

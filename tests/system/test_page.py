@@ -98,7 +98,7 @@ def test_the_keyboard_alone_reaches_the_explanation_of_a_mac_in_the_events(brows
 def test_what_is_no_mac_is_answered_in_words(browser):
     with served(leaf()) as port:
         browser.go(f"http://127.0.0.1:{port}/#mac=nonsense")
-        shown(browser, "#explain", "is no MAC address")
+        shown(browser, "#explain", "is not a valid MAC address")
         shown(browser, "#state", "Not ready")
 
 

@@ -22,7 +22,7 @@ def test_any_usual_notation_of_a_mac_is_read_and_one_is_printed(text: str) -> No
      "020a.0000.001", "020a0000000", "02:0a:00:00:00:01x", "٠٢:00:00:00:00:01"],
 )  # fmt: skip
 def test_what_is_no_mac_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no MAC address"):
+    with pytest.raises(ValueError, match="is not a valid MAC address"):
         Mac.parse(text)
 
 
@@ -54,7 +54,7 @@ def test_any_address_can_be_written_in_16_octets(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.256", "10.0.0.01", "::1::", "1", "10.0.0.1/32", "leaf1"])
 def test_what_is_no_ip_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no IP address"):
+    with pytest.raises(ValueError, match="is not a valid IP address"):
         Ip.parse(text)
 
 
@@ -91,7 +91,7 @@ def test_what_can_be_another_machine_is_unicast(text: str) -> None:
 def test_a_vni_has_24_bits() -> None:
     assert (Vni(0), Vni(VNI_MAX)) == (0, 0xFFFFFF)
     for wrong in (-1, 1 << 24):
-        with pytest.raises(ValueError, match="is no VNI"):
+        with pytest.raises(ValueError, match="is not a valid VNI"):
             Vni(wrong)
 
 

@@ -49,4 +49,4 @@ def test_the_place_of_a_mac_is_its_segment_if_it_has_one() -> None:
 
 
 def test_nothing_is_incomplete_and_says_why() -> None:
-    assert (NOTHING.generation, NOTHING.complete, NOTHING.why) == (0, False, "no peer has told its routes yet")
+    assert (NOTHING.generation, NOTHING.complete, NOTHING.why) == (0, False, "no peer has sent its routes yet")

@@ -1,7 +1,8 @@
-"""What the path attributes of one UPDATE say, as far as EVPN forwarding cares.
+"""The path attributes of one UPDATE that matter for EVPN forwarding.
 
-Read from the numeric value of each extended community, never from ExaBGP's wording. LOCAL_PREF, AS path and the rest of
-the BGP ladder are not here on purpose: they never decide a MAC (RFC 7432 15). Knows no NLRI and judges nothing.
+Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF, the AS path and the
+rest of BGP's route selection are left out on purpose, because they never decide where a MAC is (RFC 7432 15). This module
+knows no NLRI, and it does not decide whether a route is usable.
 """
 
 import re
@@ -22,59 +23,59 @@ HOST_IMMUTABLE: Final = 0x08
 
 
 class Pmsi(Struct, frozen=True, gc=False):
-    """The PMSI tunnel attribute (RFC 6514 5): how to reach everybody behind a Type-3 route."""
+    """The PMSI tunnel attribute (RFC 6514 5): how floods reach the originator of a Type-3 route."""
 
     tunnel_type: int
     flags: int
     label: int
-    """The raw 24-bit value, which is a VNI where the encapsulation is VXLAN (RFC 8365 5.1.3)."""
+    """The raw 24-bit value, which is a VNI if the encapsulation is VXLAN (RFC 8365 5.1.3)."""
     endpoint: Ip | None
-    """Only for ingress replication."""
+    """Known for ingress replication only."""
     exact: bool = True
-    """False: the speaker showed only the upper 20 bits of the label, and the lower four read as zero."""
+    """False if the speaker showed only the upper 20 bits of the label; the lower four then read as zero."""
 
     def is_labelled(self, vni: int) -> bool:
-        """True when the label is that VNI, as far as the label is known."""
+        """Return True if the label is that VNI, as far as the label is known."""
         return self.label == vni if self.exact else self.label >> 4 == vni >> 4
 
 
 class Election(Struct, frozen=True, gc=False):
-    """The DF Election community: how its sender wants the designated forwarder to be found (RFC 8584 2.2, RFC 9785 3)."""
+    """The DF Election community: how its sender elects the designated forwarder (RFC 8584 2.2, RFC 9785 3)."""
 
     algorithm: int = 0
     capabilities: int = 0
-    """The bitmap as it came: 0x8000 Don't Preempt, 0x4000 AC-influenced."""
+    """The bitmap as received: 0x8000 Don't Preempt, 0x4000 AC-influenced."""
     preference: int = 0
-    """Means something to the two algorithms by preference only."""
+    """Used by the two algorithms by preference only."""
 
 
 class Attributes(Struct, frozen=True, gc=False):
-    """One value for all routes of an UPDATE; equal communities give the same object."""
+    """One value for all routes of an UPDATE; equal communities usually give the same object."""
 
     next_hop: Ip
     targets: tuple[RouteTarget, ...] = ()
     encapsulations: tuple[int, ...] = ()
     seq: int = 0
-    """MAC mobility sequence; absent counts as 0 (RFC 7432 15). Of several the first is read, as with FRR."""
+    """The MAC mobility sequence number; no community counts as 0 (RFC 7432 15). The first of several counts, as in FRR."""
     sticky: bool = False
     gateway: bool = False
     """The default gateway community (RFC 7432 10.1)."""
     mobility_count: int = 0
     """How many MAC mobility communities there were; more than one is an anomaly worth a note."""
     sites: tuple[bytes, ...] = ()
-    """Site-of-Origin communities (RFC 4360 5), each with all its eight octets: a Route Target's, but subtype 3."""
+    """The Site-of-Origin communities (RFC 4360 5), all eight octets of each: as a Route Target, but of subtype 3."""
     router_mac: Mac | None = None
     single_active: bool = False
     """The flag of the ESI label community (RFC 7432 7.5)."""
     esi_label: int | None = None
     es_import: Mac | None = None
     host_flags: int = 0
-    """The flags octet of the ARP/ND community as it came (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable.
+    """The flags octet of the ARP/ND community as received (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable.
 
-    With FRR 0x04 is proxy: the sender stands in for another VTEP of the segment, which heard the station.
+    In FRR, 0x04 is the proxy flag: the sender advertises a station that another VTEP of the segment learned.
     """
     election: Election | None = None
-    """Absent as well where the community comes more than once: that asks for the default (RFC 8584 2.2)."""
+    """None also if the community comes more than once, which selects the default (RFC 8584 2.2)."""
     llgr_stale: bool = False
     pmsi: Pmsi | None = None
 
@@ -82,8 +83,8 @@ class Attributes(Struct, frozen=True, gc=False):
 LLGR_STALE: Final = 0xFFFF0006
 """The community that marks a long-lived stale route (RFC 9494 3.2, unverified)."""
 
-# Type and subtype of each extended community that is read.
-_TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668; 0x40 is none, see _decode
+# The type and subtype of each extended community that is read.
+_TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668; not with 0x40, see _decode
 _SITES: Final = (b"\x00\x03", b"\x01\x03", b"\x02\x03")  # RFC 4360 5
 _ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
 _GATEWAY: Final = b"\x03\x0d"  # RFC 7432 7.8
@@ -96,9 +97,10 @@ _ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
 
 
 def decode(next_hop: Ip, communities: tuple[int, ...], pmsi: str | None, llgr_stale: bool) -> Attributes:
-    """Read the extended communities, each a 64-bit number. Equal attributes give the very same object.
+    """Decode the extended communities, each a 64-bit number. Equal attributes give the same object.
 
-    A peer that sends a great many communities gets a new object each time: what it chooses must not fill our memory.
+    An UPDATE with very many communities is an exception: it gets a new object each time, because a cache of what a peer
+    chooses must not fill our memory.
     """
     tunnel = parse_pmsi(pmsi) if pmsi else None
     read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
@@ -110,10 +112,10 @@ _COMMUNITIES_KEPT_MAX: Final = 64
 
 @lru_cache(maxsize=16384)
 def _decode(next_hop: Ip, communities: tuple[int, ...], pmsi: Pmsi | None, llgr_stale: bool) -> Attributes:
-    """Read what counts. Of a community that may come once the first does, as RFC 9135 8.1 and RFC 9047 3.2 want it.
+    """Decode the communities that matter. Of one that may come only once, the first counts (RFC 9135 8.1, RFC 9047 3.2).
 
-    A Route Target with the non-transitive bit (0x40) is none: RFC 4360 4 has only the transitive types, no such subtype
-    is registered, and an import policy that compares octets, as every speaker's does, never matches it.
+    A community with the non-transitive bit (0x40) is not a Route Target. RFC 4360 4 has only the transitive types, no such
+    subtype is registered, and an import policy that compares octets, as every speaker has, never matches it.
     """
     by_kind: dict[bytes, list[bytes]] = {}
     for octets in dict.fromkeys(value.to_bytes(8) for value in communities):
@@ -154,7 +156,7 @@ def _mac(octets: bytes | None) -> Mac | None:
 
 
 def _election(found: list[int]) -> Election | None:
-    """Read the only one; its reserved octets are ignored (RFC 8584 2.2, RFC 9785 3)."""
+    """Decode the community if there is exactly one. Its reserved octets are ignored (RFC 8584 2.2, RFC 9785 3)."""
     if len(found) != 1:
         return None
     octets = found[0].to_bytes(8)
@@ -176,14 +178,14 @@ _TUNNEL_TYPES: Final = {
     "ingressreplication": PMSI_INGRESS_REPLICATION,
     "mldpmp2mplsp": 7,
 }
-"""ExaBGP's names for the types of RFC 6514 5, without their spaces; any other type prints as `unknown`."""
+"""ExaBGP's names for the tunnel types of RFC 6514 5, without spaces. It prints any other type as `unknown`."""
 
 
 def parse_pmsi(text: str) -> Pmsi | None:
-    """Read `pmsi:type:flags:label20(raw24):endpoint`; nothing for what cannot be read, since the routes count anyway.
+    """Parse `pmsi:type:flags:label20(raw24):endpoint`. Return None if that is impossible: the routes count anyway.
 
-    The raw label is left out where it is zero, and where ExaBGP has no class for the tunnel: that is every type but
-    ingress replication to an IPv4 endpoint, an IPv6 endpoint included, which prints as hexadecimal.
+    ExaBGP leaves out the raw label if it is zero, and if it has no class for the tunnel. It has one only for ingress
+    replication to an IPv4 endpoint; it prints an IPv6 endpoint as hexadecimal.
     """
     match = _PMSI.fullmatch(text)
     if match is None or match[1] not in _TUNNEL_TYPES:

@@ -6,7 +6,7 @@
     +--------+-------+------+-------+
       key                   |
 
-The key is the RD, the ESI and the tag (RFC 7432 7.1). Does not know what a segment is used for.
+The key is the RD, the ESI and the tag (RFC 7432 7.1). This module does not know what a segment is used for.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ CODE: Final = 1
 
 
 class EthernetAd(Struct, frozen=True, gc=False):
-    """A peer says: I am attached to this Ethernet segment."""
+    """The originator is attached to this Ethernet segment."""
 
     peer: Ip
     attributes: Attributes
@@ -30,7 +30,7 @@ class EthernetAd(Struct, frozen=True, gc=False):
     esi: Esi
     tag: int
     label: int
-    """The raw 24 bits; zero in a route per segment, whose label is in the ESI label community."""
+    """The raw 24 bits; zero in a route per segment, which has its label in the ESI label community."""
 
 
 def key(raw: bytes) -> RouteKey:

@@ -1,4 +1,4 @@
-"""What a feed may report: events in BGP's words, and the messages that carry them.
+"""What a feed may report: events in the words of BGP, and the messages that carry them.
 
 An `Event` is one thing that a peer or the BGP speaker did. A `Message` is one item of the stream that a feed delivers:
 `Received` carries the events of one message that was understood, and the other kinds say that the stream began, ended or
@@ -19,72 +19,72 @@ if TYPE_CHECKING:
     from vtep.evpn.nlri import Route
 
 RouteKey: TypeAlias = bytes
-"""The one identity of a route within its peer: the type's number, then the octets that its RFC calls the key."""
+"""The identity of a route within its peer: the number of the route type, then the octets that its RFC calls the key."""
 
 
 class Announced(Struct, frozen=True):
-    """Routes that the peer has now; each replaces the one of the same key."""
+    """The peer advertised routes; each replaces the one of the same key."""
 
     peer: Ip
     routes: "Mapping[RouteKey, Route]"
 
 
 class Withdrawn(Struct, frozen=True):
-    """Routes that the peer has no longer."""
+    """The peer withdrew routes."""
 
     peer: Ip
     keys: tuple[RouteKey, ...]
 
 
 class SessionOpened(Struct, frozen=True):
-    """BGP with the peer is up."""
+    """The BGP session with the peer is established."""
 
     peer: Ip
 
 
 class SessionClosed(Struct, frozen=True):
-    """BGP with the peer is not up: it was lost, or a try to set it up came to nothing."""
+    """The BGP session with the peer is down: it was lost, or an attempt to establish it failed."""
 
     peer: Ip
     reason: str
     lost: bool
-    """The TCP connection was lost, without a NOTIFICATION: what graceful restart is for (RFC 4724 4)."""
+    """The TCP connection was lost without a NOTIFICATION, which is the case for graceful restart (RFC 4724 4)."""
     speaker_stops: bool = False
-    """ExaBGP itself shuts down; the peer has done nothing."""
+    """ExaBGP itself shuts down, and the peer has done nothing."""
 
 
 class PeerOpened(Struct, frozen=True):
-    """The peer's OPEN: what it can do."""
+    """The peer sent its OPEN message, which says what it can do."""
 
     peer: Ip
     restart_s: int | None
-    """The restart time when it offered graceful restart, else nothing."""
+    """The restart time if it offered graceful restart, otherwise None."""
     keeps_forwarding: bool
-    """It listed l2vpn evpn among the families whose routes may be kept."""
+    """True if it listed l2vpn evpn among the families whose routes may be kept."""
     refresh: bool
     enhanced_refresh: bool
 
 
 class EndOfRib(Struct, frozen=True):
-    """The peer has sent all it had when the session came up (RFC 4724 2)."""
+    """The peer has sent all the routes it had when the session was established (RFC 4724 2)."""
 
     peer: Ip
 
 
 class RefreshBegan(Struct, frozen=True):
-    """The peer starts to send everything again (RFC 7313 4)."""
+    """The peer starts to send all its routes again (RFC 7313 4)."""
 
     peer: Ip
 
 
 class RefreshEnded(Struct, frozen=True):
-    """The peer has sent everything again: what did not come is gone."""
+    """The peer has sent all its routes again; a route that did not come is gone (RFC 7313 4)."""
 
     peer: Ip
 
 
 class SpeakerStopped(Struct, frozen=True):
-    """ExaBGP says that it shuts down."""
+    """ExaBGP reported that it shuts down."""
 
 
 Event: TypeAlias = (
@@ -108,11 +108,11 @@ class Continuity(Enum):
     GAP = "gap"
     """Messages of this peer were lost just before this one."""
     RESTARTED = "restarted"
-    """The BGP speaker is another process: its sessions are new, and nothing that it reported before is vouched for."""
+    """The BGP speaker is another process: its sessions are new, and nothing that it reported before is confirmed."""
 
 
 class Received(Struct, frozen=True):
-    """One message, understood: what happened, and whether anything was lost before it."""
+    """One decoded message: what happened, and whether anything was lost before it."""
 
     events: tuple[Event, ...]
     time: float | None = None
@@ -123,7 +123,7 @@ class Received(Struct, frozen=True):
     replayed: bool = False
     """It repeats how a session was before the next message that is not replayed."""
     bad_nlris: tuple[str, ...] = ()
-    """NLRIs of this message that no route of ours can represent, each with what was wrong."""
+    """The NLRIs of this message that could not be decoded, each with what was wrong."""
 
 
 class Unreadable(Struct, frozen=True):
@@ -154,7 +154,7 @@ class Attached(Struct, frozen=True):
 
 
 class Detached(Struct, frozen=True):
-    """The stream ends: from here on the peers' routes are not vouched for."""
+    """The stream ends: from here on the peers' routes are not confirmed."""
 
 
 Message: TypeAlias = Received | Unreadable | Missed | Attached | Detached

@@ -1,4 +1,4 @@
-"""Route type 3, inclusive multicast Ethernet tag (RFC 7432 7.3): who wants this broadcast domain's floods.
+"""Route type 3, inclusive multicast Ethernet tag (RFC 7432 7.3): which VTEPs want the floods of a broadcast domain.
 
      0        8      12   13
     +--------+------+----+-----------------+
@@ -6,7 +6,7 @@
     +--------+------+----+-----------------+
       key                                  |
 
-All of it is the key (RFC 7432 7.3). Where to send the floods is in the PMSI attribute, not here.
+The whole NLRI is the key (RFC 7432 7.3). Where to send the floods is in the PMSI tunnel attribute, not here.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ _LENGTHS: Final = {32: 19, 128: 31}
 
 
 class Imet(Struct, frozen=True, gc=False):
-    """A peer says: send me what is flooded."""
+    """The originator wants a copy of every flooded frame."""
 
     peer: Ip
     attributes: Attributes
@@ -34,7 +34,7 @@ class Imet(Struct, frozen=True, gc=False):
 
 def key(raw: bytes) -> RouteKey:
     if len(raw) < 15 or _LENGTHS.get(raw[14]) != len(raw) or raw[1] != len(raw) - 2:
-        raise RouteError(f"{len(raw)} octets are no inclusive multicast NLRI with an IPv4 or IPv6 originator")
+        raise RouteError(f"{len(raw)} octets are not an inclusive multicast NLRI with an IPv4 or IPv6 originator")
     return b"\x03" + raw[2:]
 
 

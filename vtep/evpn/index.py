@@ -1,14 +1,15 @@
-"""The routes of all peers by what the projection asks for, and what of it changed since it asked last.
+"""The routes of all peers, found by what the projection asks for, and what changed since it asked last.
 
-    MAC          its Type-2 routes, MAC-only and with a host address alike
+    MAC          its Type-2 routes, with and without a host address
     host         the Type-2 routes that name this address
     endpoint     the Type-3 routes whose floods go there
     segment      its Type-1 routes, its Type-4 routes, and the MACs that are on it
 
-and the stations that were heard here, by MAC and by host address.
+The stations of this leaf are found by MAC and by host address.
 
-Knows which route has which key; whether it is still good is the RIB's business. Where very many leave or are doubted at
-once, that is done a part at a time, when it is asked what changed: as if they had left one after another.
+The index knows which route has which key. The RIB knows whether a route is stale. When very many routes leave or become
+stale at once, the index handles a slice of them each time the projection asks what changed, so the event loop is not blocked.
+The result is the same as if they had left one after another.
 """
 
 from collections import Counter, deque
@@ -34,7 +35,7 @@ R = TypeVar("R")
 
 
 class Changed:
-    """What is to be judged again."""
+    """The MACs, hosts, endpoints and segments that the projection must judge again."""
 
     __slots__ = ("endpoints", "hosts", "macs", "segments")
 
@@ -54,14 +55,14 @@ class Changed:
         return bool(self.macs or self.hosts or self.endpoints or self.segments)
 
     def add(self, other: "Changed") -> None:
-        """Take in what else is to be judged."""
+        """Add everything of another one."""
         self.macs |= other.macs
         self.hosts |= other.hosts
         self.endpoints |= other.endpoints
         self.segments |= other.segments
 
     def take(self, share: float) -> "Changed":
-        """Take out this share of the MACs and of the hosts, and all of the others, which are few."""
+        """Remove and return this share of the MACs and of the hosts, and all endpoints and segments, which are few."""
         part = Changed(endpoints=self.endpoints, segments=self.segments)
         part.macs.update(self.macs.pop() for _ in range(ceil(share * len(self.macs))))
         part.hosts.update(self.hosts.pop() for _ in range(ceil(share * len(self.hosts))))
@@ -70,33 +71,33 @@ class Changed:
 
 
 class Index:
-    """Filled by the RIB, read by the projection."""
+    """The RIB fills it, and the projection reads it."""
 
     def __init__(self) -> None:
         self.local_claims: dict[Mac, dict[Vni, LocalClaim]] = {}
-        """The stations that are here."""
+        """The stations of this leaf."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
         self._macs: ShardedDict[Mac, MacIp | tuple[MacIp, ...]] = ShardedDict()
-        """Nearly every MAC has one route, and a million tuples around it are 60 MiB."""
+        """Nearly every MAC has one route; a tuple around each of a million routes would take 60 MiB."""
         self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
         self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
         self._segments: dict[Esi, set[Mac]] = {}
         self._members: dict[Esi, tuple[Segment, ...]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
         self.routes: Counter[type[Route]] = Counter()
-        """How many there are, by type; those that leave are, until they have left."""
+        """How many routes there are of each type, including those that are leaving."""
         self._changed = Changed()
         self._work = 0
-        """What judging all of that will take, roughly, in MACs that have one route."""
+        """The estimated work of judging `_changed`, in MACs with one route."""
         self.leaving: dict[Ip, list[ShardedDict[RouteKey, Route]]] = {}
-        """What nobody vouches for any more, by peer."""
-        self._suspect: deque[dict[RouteKey, Route]] = deque()
-        """The same routes mean something else, and their MACs are not among what changed yet."""
+        """Routes that are to be removed, by peer."""
+        self._became_stale: deque[dict[RouteKey, Route]] = deque()
+        """Routes that became stale and whose MACs are not yet in `_changed`."""
 
     @property
     def work(self) -> int:
-        """What judging all that changed will take, roughly, in MACs that have one route."""
-        waiting = chain(chain.from_iterable(self.leaving.values()), self._suspect)
+        """The estimated work of judging all that changed, in MACs with one route."""
+        waiting = chain(chain.from_iterable(self.leaving.values()), self._became_stale)
         return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
@@ -104,7 +105,7 @@ class Index:
         return (found,) if isinstance(found, MacIp) else found
 
     def lone(self, macs: Collection[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
-        """Yield each of them with its route, if it has one only and no station."""
+        """Yield each MAC with its route if it has exactly one route and no station, and with None otherwise."""
         local_claims = self.local_claims
         for mac, found in zip(macs, self._macs.of(macs), strict=True):
             yield mac, found if isinstance(found, MacIp) and mac not in local_claims else None
@@ -113,7 +114,7 @@ class Index:
         return self._hosts.get(ip, ())
 
     def homes_of(self, ip: Ip) -> Iterable[tuple[Vni, Mac]]:
-        """Return the VNI and MAC of each station that has this host address."""
+        """Return the VNI and MAC of each station of this leaf that has this host address."""
         return self._homes.get(ip, ())
 
     def imets_of(self, endpoint: Ip) -> tuple[Imet, ...]:
@@ -127,14 +128,14 @@ class Index:
         return self._members.get(segment, ())
 
     def everything(self) -> Changed:
-        """Return all that there is to judge."""
+        """Return everything that can be judged."""
         self._drain_leaving(inf)
         return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, self._members)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
-        """Yield all that there is to judge, so many MACs or hosts at a time; what is few comes first.
+        """Yield everything that can be judged, at most so many MACs or hosts at a time. Endpoints and segments come first.
 
-        What comes or goes meanwhile may be missing: it is among what changed.
+        A MAC or host that comes or goes meanwhile may be missing: it is in what changed.
         """
         yield Changed(endpoints=self._endpoints, segments=self._members)
         macs = chain(chain.from_iterable(list(part) for part in self._macs.parts), list(self.local_claims))
@@ -145,13 +146,13 @@ class Index:
             yield part
 
     def take_changed(self, work_max: float = inf) -> Changed:
-        """Return what changed since the last call, or as much of it as takes twice this work at most."""
+        """Return what changed since the last call, but at most twice as much as this work."""
         room = work_max / WORK_OF_RIVALS
         self._drain_leaving(room)
-        while self._suspect and not self.leaving and room > 0:
-            suspect = self._suspect.popleft()
-            self._mark(route.mac for route in suspect.values() if isinstance(route, MacIp))
-            room -= len(suspect)
+        while self._became_stale and not self.leaving and room > 0:
+            routes = self._became_stale.popleft()
+            self._mark(route.mac for route in routes.values() if isinstance(route, MacIp))
+            room -= len(routes)
         if self._work > 2 * work_max:
             part = self._changed.take(work_max / self._work)
             self._work = self._work - int(work_max) if self._changed else 0
@@ -160,23 +161,23 @@ class Index:
         self._work = 0
         return changed
 
-    def mark_suspect(self, routes: ShardedDict[RouteKey, Route]) -> None:
-        """These routes are the same and mean something else: they are stale now. Those that leave first are not judged twice."""
-        self._suspect += filter(None, routes.parts)
+    def mark_stale(self, routes: ShardedDict[RouteKey, Route]) -> None:
+        """Note that these routes became stale, so their MACs must be judged again, unless the routes leave before that."""
+        self._became_stale += filter(None, routes.parts)
 
     def leave(self, peer: Ip, routes: ShardedDict[RouteKey, Route]) -> None:
-        """Take over these routes of a peer, to let go of them."""
+        """Take these routes of a peer, and remove them slice by slice."""
         if routes:
             self.leaving.setdefault(peer, []).append(routes)
 
     def mark_macs(self, macs: Iterable[Mac]) -> None:
-        """Whether these can be remote is otherwise, and so is what hosts have them for."""
+        """Mark these MACs and the hosts of their routes as changed, because their eligibility as remote MACs has changed."""
         known = [mac for mac in macs if mac in self._macs]
         self._mark(known)
         self._changed.hosts.update(route.ip for mac in known for route in self.routes_of(mac) if route.ip is not None)
 
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
-        """Put a route in the place of another; a key belongs to one type of route."""
+        """Replace a route by another; None stands for no route. Both have the same key, so they are of the same type."""
         if old is None and new is not None:
             old = self._reclaim(new.peer, key) if self.leaving else None
             self.routes[type(new)] += old is None
@@ -193,7 +194,7 @@ class Index:
             self._put_member(either, cast("Segment | None", old), cast("Segment | None", new))
 
     def put_local_claim(self, old: LocalClaim | None, new: LocalClaim | None) -> None:
-        """Put a station in the place of another; both are of the same MAC and VNI."""
+        """Replace a station by another of the same MAC and VNI; None stands for no station."""
         either = new or old
         assert either is not None
         vni, mac = key = either.station.key
@@ -213,12 +214,12 @@ class Index:
         self.mark_local_claim(mac)
 
     def lose_local_claim(self, local_claim: LocalClaim) -> None:
-        """Note what was judged of a station: nothing is to be judged again for it."""
+        """Note that the projection judged a station as lost. This is a result, so it marks nothing as changed."""
         vni, mac = local_claim.station.key
         self.local_claims[mac][vni] = structs.replace(local_claim, lost=True)
 
     def mark_local_claim(self, mac: Mac) -> None:
-        """Whether its station counts may have changed."""
+        """Mark a MAC as changed, because its station may count differently."""
         self._changed.macs.add(mac)
         self._work += WORK_OF_RIVALS
 
@@ -226,7 +227,7 @@ class Index:
         return any(leaving.get(route.key) is route for leaving in self.leaving.get(route.peer, ()))
 
     def _reclaim(self, peer: Ip, key: RouteKey) -> Route | None:
-        """Return the route that was about to leave, if it was."""
+        """Return the route of this key that is leaving, if there is one, and keep it from being removed."""
         for leaving in self.leaving.get(peer, ()):
             found: Route | None = leaving.pop(key)
             if found is not None:
@@ -234,7 +235,7 @@ class Index:
         return None
 
     def _drain_leaving(self, most: float) -> None:
-        """Let go of so many of the routes that leave."""
+        """Remove at most so many of the leaving routes."""
         for peer, leaving in list(self.leaving.items()):
             for part in chain.from_iterable(routes.parts for routes in leaving):
                 while part and most > 0:
@@ -285,7 +286,7 @@ class Index:
             del self._segments[segment]
 
     def _put_imet(self, old: Imet | None, new: Imet | None) -> None:
-        """The endpoint is no part of the key, so that a new version may be about another one."""
+        """Replace a Type-3 route. The endpoint is not part of its key, so the new version may name another one."""
         for endpoint in {_endpoint(imet) for imet in (old, new) if imet is not None}:
             there = new if new is not None and _endpoint(new) == endpoint else None
             _replaced(self._endpoints, endpoint, old, there)
@@ -307,12 +308,12 @@ class Index:
 
 
 WORK_OF_RIVALS: Final = 4
-"""Several places to choose from, or a past to compare with, take so many times as long (measured: 5 to 10 us to 3 where the
-projection has a short way, as for nearly all; the long way takes 12 to 39)."""
+"""The work of a MAC with several locations or with a history, compared with a MAC with one route. Measured: 5 to 10 us
+against 3 us on the short path that nearly all MACs take; the long path takes 12 to 39 us."""
 
 
 def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | None) -> tuple[R, ...]:
-    """Put a route in the place of another, and return all that are there now."""
+    """Replace a route by another, and return all routes that are there now."""
     before = table.get(key, ())
     after = before if old is None else tuple(route for route in before if route is not old)
     if new is not None:
@@ -325,6 +326,6 @@ def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | Non
 
 
 def _endpoint(imet: Imet) -> Ip:
-    """Return where its floods go; a route that names no such place is kept under its next hop."""
+    """Return the endpoint of its floods, or its next hop if it names no endpoint."""
     pmsi = imet.attributes.pmsi
     return imet.attributes.next_hop if pmsi is None or pmsi.endpoint is None else pmsi.endpoint

@@ -6,8 +6,8 @@
     +--------+-------+------+----+-------+----+--------------+--------+---------+
       key    |       | key                                   |
 
-The key is the RD, the tag, both lengths, the MAC and the IP (RFC 7432 7.2): not the ESI and not the labels, so that a
-withdraw whose labels are zero hits its route. Labels are the raw 24 bits: with VXLAN a VNI (RFC 8365 5.1.3).
+The key is the RD, the tag, both lengths, the MAC and the IP (RFC 7432 7.2). The ESI and the labels are not part of it, so a
+withdraw with labels of zero finds its route. A label is the raw 24 bits, which is a VNI with VXLAN (RFC 8365 5.1.3).
 """
 
 from functools import lru_cache
@@ -25,7 +25,7 @@ _IP_LENGTHS: Final = {0: 0, 32: 4, 128: 16}
 
 
 class MacIp(Struct, frozen=True, gc=False):
-    """A peer says: this MAC, and perhaps this host address, is behind my tunnel address."""
+    """The next hop reaches this MAC, and perhaps this host address, by itself or over this segment."""
 
     peer: Ip
     attributes: Attributes
@@ -39,7 +39,7 @@ class MacIp(Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> RouteKey:
-        """The identity, made anew. An IPv4-mapped host and a path identifier (RFC 7911) are only in the one heard."""
+        """The key, computed again. An IPv4-mapped host and a path identifier (RFC 7911) are only in the received key."""
         ip = self.ip or b""
         return b"\x02" + self.rd + self.tag.to_bytes(4) + b"\x30" + self.mac + bytes((8 * len(ip),)) + ip
 
@@ -67,15 +67,15 @@ def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, MacI
 
 
 def _host(octets: bytes) -> Ip | None:
-    """IPv4, the usual one, needs none of the care that `Ip.unpack` takes."""
+    """Return the host address, if there is one. IPv4 is the usual case and needs no check."""
     return Ip(octets) if len(octets) == 4 else Ip.unpack(octets) if octets else None
 
 
-# Many MACs share few of these: reading them once takes a third off a long line, and one object for each saves memory
-# in a RIB of a million routes. Bounded, since a peer chooses the values.
+# Many MACs share a few of these values. Decoding each once makes a long line a third faster, and one object for each saves
+# memory in a RIB of a million routes. The caches are bounded, because a peer chooses the values.
 @lru_cache(maxsize=16384)
 def _head(octets: bytes) -> tuple[bytes, RouteDistinguisher, Esi, int]:
-    """Read all before the MAC: the key's beginning, the RD, the ESI and the tag."""
+    """Decode the fields before the MAC: the beginning of the key, the RD, the ESI and the tag."""
     return b"\x02" + octets[:8] + octets[18:], _rd(octets[:8]), _esi(octets[8:18]), int.from_bytes(octets[18:])
 
 
@@ -84,14 +84,14 @@ _esi = lru_cache(maxsize=16384)(Esi)
 
 
 def _ip_end(raw: bytes) -> int:
-    """Return where the IP ends and the labels begin, after checking every length of the NLRI."""
+    """Check every length of the NLRI, and return the offset at which the IP ends and the labels begin."""
     if len(raw) < 35:
         raise RouteError(f"a MAC/IP NLRI has at least 35 octets, not {len(raw)}")
     if raw[24] != 48:
-        raise RouteError(f"the MAC length is {raw[24]}, and only 48 bits are a MAC (RFC 7432 9.2.1)")
+        raise RouteError(f"the MAC length is {raw[24]}; only 48 bits are valid (RFC 7432 9.2.1)")
     ip_octets = _IP_LENGTHS.get(raw[31])
     if ip_octets is None:
-        raise RouteError(f"the IP length is {raw[31]}, and only 0, 32 and 128 bits are known (RFC 7432 9.2.1)")
+        raise RouteError(f"the IP length is {raw[31]}; only 0, 32 and 128 bits are valid (RFC 7432 9.2.1)")
     end = 32 + ip_octets
     if len(raw) not in (end + 3, end + 6) or raw[1] != len(raw) - 2:
         raise RouteError(f"the NLRI has {len(raw)} octets and says {raw[1] + 2}, expected {end + 3} or {end + 6}")

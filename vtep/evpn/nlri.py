@@ -1,7 +1,7 @@
-"""What a peer said: EVPN routes as values, one module for each route type, and the one NLRI decoder.
+"""The NLRI decoder: octets to a route, by route type (RFC 7432 7).
 
-Knows the wire format of an NLRI (RFC 7432 7) and which types there are. Does not know ExaBGP, and judges nothing: what
-can be represented is decoded, whether it is usable is decided elsewhere.
+Each route type has a module of its own with its value, its key and its decoder. This module lists them and picks one by the
+first octet. It does not know ExaBGP, and it does not decide whether a route is usable: it decodes whatever can be represented.
 """
 
 from typing import Final, Protocol, TypeAlias
@@ -21,35 +21,35 @@ Route: TypeAlias = EthernetAd | MacIp | Imet | Segment | IpPrefix
 
 
 class RouteType(Protocol):
-    """What each route type's module offers."""
+    """What the module of each route type offers."""
 
     @property
     def CODE(self) -> int: ...  # noqa: N802 - a module's constant
 
     def key(self, raw: bytes) -> RouteKey:
-        """Return the route's identity, for a withdraw."""
+        """Return the key of a route that is withdrawn."""
 
     def unpack(self, raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, Route]:
-        """Return the route with its identity, for an announcement."""
+        """Return the key and the value of a route that is advertised."""
 
 
 ROUTE_TYPES: Final[tuple[RouteType, ...]] = (ead, mac_ip, imet, segment, prefix)
-"""In order of type number."""
+"""In the order of their numbers."""
 
 _BY_CODE: Final = {route_type.CODE: route_type for route_type in ROUTE_TYPES}
 
 
-class UnknownRouteType(RouteError):  # noqa: N818 - a fact about a route, no fault
-    """A type that we do not decode. Such a route is passed over and costs nothing (RFC 7606 5.4)."""
+class UnknownRouteType(RouteError):  # noqa: N818 - it is not a fault of the route
+    """A route of a type that we do not decode. It is ignored and costs nothing (RFC 7606 5.4)."""
 
 
 def unpack_nlri(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, Route]:
-    """Decode a whole NLRI: type, length, value."""
+    """Decode one whole NLRI: type, length, value."""
     return _route_type(raw).unpack(raw, peer, attributes)
 
 
 def nlri_key(raw: bytes) -> RouteKey:
-    """Return only the identity, which is all that a withdraw has to say."""
+    """Return only the key, which is all that a withdraw needs."""
     return _route_type(raw).key(raw)
 
 

@@ -6,8 +6,8 @@
     +--------+-------+------+----+-------------+-------------+-------+
       key    |       | key                     |
 
-The key is the RD, the tag, the prefix length and the prefix (RFC 9136 3.1); the total length alone says which address
-family it is. Does not know any routing table.
+The key is the RD, the tag, the prefix length and the prefix (RFC 9136 3.1). Only the total length says which address family
+it is. This module does not know any routing table.
 """
 
 from typing import Final
@@ -24,14 +24,14 @@ _IP_OCTETS: Final = {36: 4, 60: 16}
 
 
 class IpPrefix(Struct, frozen=True, gc=False):
-    """A peer says: this prefix is behind me, or behind this gateway or segment."""
+    """The originator reaches this prefix, by itself or through this gateway or segment."""
 
     peer: Ip
     attributes: Attributes
     rd: RouteDistinguisher
     tag: int
     network: bytes
-    """The 4 or 16 octets as they came: an IPv4-mapped IPv6 prefix stays IPv6, for its length counts IPv6 bits."""
+    """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits."""
     length: int
     label: int
     gateway: Ip | None = None

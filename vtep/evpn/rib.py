@@ -103,7 +103,7 @@ class Rib:
         self.peers: dict[Ip, AdjRibIn] = {}
         self.counters = Counters()
         self.complete = False
-        self.why = "no peer has told its routes yet"
+        self.why = "no peer has sent its routes yet"
         self.incomplete_since = now
         self._deadline_passed = False
         self._ask_everyone = False
@@ -440,7 +440,7 @@ class Rib:
 
     def _make_stale(self, peer: AdjRibIn) -> None:
         for routes in (peer.suspect, peer.fresh):
-            self.index.mark_suspect(routes)
+            self.index.mark_stale(routes)
             peer.stale = _merged(peer.stale, routes)
         peer.fresh = ShardedDict()
         peer.suspect = ShardedDict()
@@ -466,7 +466,7 @@ class Rib:
             return
         waiting = self._waiting_for()
         if not waiting and (self.holds.expected or self.peers):
-            self._completed("every peer has told all its routes", now)
+            self._completed("every peer has sent all its routes", now)
         elif self._deadline_passed and self._accepts_deadline():
             self._completed(f"{self.holds.initial_s:g} s have passed without End-of-RIB from {_names(waiting)}", now)
         else:

@@ -1,4 +1,4 @@
-"""Route type 4, Ethernet segment (RFC 7432 7.4): who takes part in the election of the designated forwarder.
+"""Route type 4, Ethernet segment (RFC 7432 7.4): which VTEPs take part in electing the designated forwarder.
 
      0        8       18   19
     +--------+-------+----+-----------------+
@@ -6,7 +6,7 @@
     +--------+-------+----+-----------------+
       key                                   |
 
-All of it is the key (RFC 7432 7.4). Does not know who wins the election.
+The whole NLRI is the key (RFC 7432 7.4). This module does not know which VTEP wins the election.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ _LENGTHS: Final = {32: 25, 128: 37}
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """A peer says: I have a port on this Ethernet segment."""
+    """The originator has a port on this Ethernet segment."""
 
     peer: Ip
     attributes: Attributes
@@ -34,7 +34,7 @@ class Segment(Struct, frozen=True, gc=False):
 
 def key(raw: bytes) -> RouteKey:
     if len(raw) < 21 or _LENGTHS.get(raw[20]) != len(raw) or raw[1] != len(raw) - 2:
-        raise RouteError(f"{len(raw)} octets are no Ethernet segment NLRI with an IPv4 or IPv6 originator")
+        raise RouteError(f"{len(raw)} octets are not an Ethernet segment NLRI with an IPv4 or IPv6 originator")
     return b"\x04" + raw[2:]
 
 

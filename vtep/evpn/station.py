@@ -1,6 +1,6 @@
-"""What was heard on this leaf's own ports: one MAC of one VNI, with its host addresses.
+"""A station of this leaf: one MAC of one VNI behind an access port, with its host addresses.
 
-Values only. Does not know how a bridge learns, which routes there are, or what is announced.
+This module has values only. It does not know how a bridge learns, which routes there are, or what is advertised.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 
 SEQ_MAX: Final = 0xFFFF_FFFF
-"""Of the MAC mobility community (RFC 7432 7.7)."""
+"""The highest sequence number of the MAC mobility community (RFC 7432 7.7)."""
 
 
 class Station(Struct, frozen=True, gc=False):
@@ -19,11 +19,11 @@ class Station(Struct, frozen=True, gc=False):
     vni: Vni
     mac: Mac
     port: str
-    """The port's name, for people: a change of it is no move for EVPN."""
+    """The name of the port, for people. A station that changes its port has not moved in the sense of EVPN."""
     static: bool = False
-    """An operator's entry: it may not move (RFC 7432 15.2)."""
+    """True for an entry that an operator made: it must not move (RFC 7432 15.2)."""
     gateway: bool = False
-    """The bridge itself, which routes for the others."""
+    """True for the bridge itself, which is the gateway of the other stations."""
     hosts: frozenset[Ip] = frozenset()
 
     @property
@@ -32,15 +32,15 @@ class Station(Struct, frozen=True, gc=False):
 
     @property
     def fixed(self) -> bool:
-        """It has no sequence and is at its place for as long as it is there, whoever else says otherwise."""
+        """True if it has no sequence number: no route can take its MAC while it is in the bridge."""
         return self.static or self.gateway
 
 
 class LocalClaim(Struct, frozen=True, gc=False):
-    """A station that is here, and how strong our claim to it is."""
+    """A station of ours with its sequence number, which decides how well it competes with routes."""
 
     station: Station
     seq: int = 0
-    """What it is announced with, while it is."""
+    """The sequence number with which it is advertised."""
     lost: bool = False
-    """A better route came after it was heard: only being heard again brings it back."""
+    """True if a better route came after the bridge learned it. It counts again after the bridge learns it again."""

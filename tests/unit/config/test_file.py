@@ -280,7 +280,7 @@ WRONG = (
     ("node = 1979-05-27", "node", "expected a table, got date"),
     ("[vni]\nvni = 1", "vni", "expected tables, got a table (hint: write [[vni]])"),
     ("[node]\nvtep = 7", "node.vtep", "Expected str | array, got int"),
-    ("[node]\nvtep = ''", "node.vtep", "'' is no IP address"),
+    ("[node]\nvtep = ''", "node.vtep", "'' is not a valid IP address"),
     ("[node]\nvtep = ['10.0.0.9', '224.0.0.1']", "node.vtep[1]", "224.0.0.1 cannot be a tunnel address"),
     ("[node]\nstate_dir = 'run'", "node.state_dir", "'run' is not an absolute path"),
     ("[node]\non_stop = 'flush'", "node.on_stop", "Invalid enum value 'flush'"),
@@ -293,7 +293,7 @@ WRONG = (
     ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ address = '1.1.1.2' }]", "bgp.neighbor[0].asn", "missing"),
     ("[feed]\nsocket = 'x'", "feed.socket", "'x' is not an absolute path"),
     ("[feed]\nsocket_mode = '0888'", "feed.socket_mode", "'0888' is not a file mode (such as 0660)"),
-    ("[feed]\npeers = ['10.0.0.1', 'ten']", "feed.peers[1]", "'ten' is no IP address"),
+    ("[feed]\npeers = ['10.0.0.1', 'ten']", "feed.peers[1]", "'ten' is not a valid IP address"),
     ("[feed]\npeers = [1]", "feed.peers", "Expected str, got int at item [0]"),
     ("[feed]\ninitial_hold_s = -1", "feed.initial_hold_s", "Expected float >= 0"),
     ("[feed]\non_deadline = 'never'", "feed.on_deadline", "Invalid enum value 'never'"),
@@ -394,7 +394,7 @@ def test_a_vni_of_ten_comes_after_a_vni_of_two() -> None:
 
 
 def test_a_wrong_tunnel_address_is_told_once_and_not_again_for_each_vni() -> None:
-    assert problems_of(RT_VNI.replace("10.0.0.99", "x")) == ["node.vtep: 'x' is no IP address"]
+    assert problems_of(RT_VNI.replace("10.0.0.99", "x")) == ["node.vtep: 'x' is not a valid IP address"]
 
 
 def test_what_is_no_table_at_all_is_told_first() -> None:

@@ -97,7 +97,7 @@ def test_routes_that_mean_something_else_are_work(index: Index) -> None:
     index.put(KEY, None, mac())
     index.take_changed()
 
-    index.mark_suspect(told(mac()))
+    index.mark_stale(told(mac()))
 
     assert index.work > 0
 
@@ -120,7 +120,7 @@ def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_pa
     for number in range(10_000):
         routes[number.to_bytes(6)] = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100)
 
-    index.mark_suspect(routes)
+    index.mark_stale(routes)
     left = [index.work]
     while index.work:
         assert not index.take_changed(4000)
@@ -132,7 +132,7 @@ def test_very_many_routes_that_are_stale_and_name_no_mac_are_walked_through_a_pa
 def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Index) -> None:
     macs, routes = a_hundred_judged(index)
 
-    index.mark_suspect(routes)
+    index.mark_stale(routes)
     index.leave(PEER, routes)
     judged = list[Mac]()
     while index.work:
@@ -144,7 +144,7 @@ def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Inde
 def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_all(index: Index) -> None:
     macs = [Mac(number.to_bytes(6)) for number in range(10_000)]
 
-    index.mark_suspect(told(*(replace(mac(), mac=one) for one in macs)))
+    index.mark_stale(told(*(replace(mac(), mac=one) for one in macs)))
     named = [index.take_changed(1).macs]
     named_so_far = len(index._changed.macs)
     while index.work:
@@ -263,7 +263,7 @@ def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
 
 
 def test_what_is_stale_is_judged_again(index: Index) -> None:
-    index.mark_suspect(told(mac(IP1), imet(), ad()))
+    index.mark_stale(told(mac(IP1), imet(), ad()))
 
     assert changed(index) == ({M}, set(), set())
 

@@ -288,7 +288,7 @@ def test_the_picture_is_complete_when_every_expected_peer_has_told_all() -> None
     feed.ready(B)
 
     assert before == (False, f"waiting for End-of-RIB from {B}")
-    assert (feed.rib.complete, feed.rib.why) == (True, "every peer has told all its routes")
+    assert (feed.rib.complete, feed.rib.why) == (True, "every peer has sent all its routes")
 
 
 def test_without_expected_peers_every_peer_seen_counts() -> None:

@@ -37,7 +37,7 @@ def peer(address: Ip, **fields: Any) -> PeerStatus:
 FEED = FeedStatus(attached=True, peers=(peer(A), peer(B)))
 UNPLUGGED = replace(FEED, attached=False)
 A_DOWN = replace(FEED, peers=(peer(A, up=False, reason="hold timer expired"), peer(B)))
-STATUS = Status(complete=True, why="every peer has told all its routes", feed=FEED, dataplane=DataplaneStatus("on", ""))
+STATUS = Status(complete=True, why="every peer has sent all its routes", feed=FEED, dataplane=DataplaneStatus("on", ""))
 WAITING = replace(STATUS, complete=False, why="waiting for End-of-RIB from 10.0.0.1")
 NO_RIGHT = replace(STATUS, dataplane=DataplaneStatus("off", "CAP_NET_ADMIN is missing"))
 CONTEXT = ExplainContext(STATUS, NOW, CONFIGURED)

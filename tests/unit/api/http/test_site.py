@@ -101,8 +101,8 @@ def test_a_mac_is_explained_in_any_usual_notation(text):
 @pytest.mark.parametrize(
     ("path", "query", "complaint"),
     [
-        ("/explain.json", {}, "no MAC address"),
-        ("/explain.json", {"mac": "<b>"}, "no MAC address"),
+        ("/explain.json", {}, "not a valid MAC address"),
+        ("/explain.json", {"mac": "<b>"}, "not a valid MAC address"),
         ("/explain.json", {"mac": "02:00:00:00:00:03", "vni": "99999999"}, "vni is no number"),
         ("/events.json", {"after": "-1"}, "after is no number"),
         ("/events.json", {"after": "9" * 5000}, "after is no number"),

@@ -174,7 +174,10 @@ MAC_WORDS = "rd 1:1 mac 02:00:00:00:00:99 label 100 next-hop 10.0.0.99"
         ),
         ("announce evpn mac-advertisement rd 1:1 mac x label y next-hop z", "mac: .*; next-hop: .*; label: "),
         ("announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 next-hop 10.0.0.99", "not 0"),
-        ("announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 16777216 next-hop 10.0.0.99", "no VNI"),
+        (
+            "announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 16777216 next-hop 10.0.0.99",
+            "not a valid VNI",
+        ),
         ("announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 1 next-hop 0.0.0.0", "is no next hop"),
         (
             "announce evpn mac-advertisement rd 1:1 mac 01:00:00:00:00:99 label 1 next-hop 10.0.0.9",
