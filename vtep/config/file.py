@@ -1,12 +1,11 @@
 """The configuration file: from TOML text to one `Config`, or every problem with its line and path.
 
-Knows the file's own shape, which is in the `…Table` structs: their field names are the keys that a person types, and their
-defaults are what a missing key means. Takes nothing from the environment and looks at no device.
+Knows the file's own shape, which is in the `…Table` structs: their field names are the keys that a person types, and
+their defaults are what a missing key means. Takes nothing from the environment and looks at no device.
 
-The text is read in two steps. `shape.check` compares each table with its struct, key by key: an unknown key or a value of the
-wrong type is noted and keeps its default, so that it hides no other problem. `_build` then makes values out of the texts
-and looks at what belongs together. Only a file without any problem becomes a `Config`.
-"""
+The text is read in two steps. `shape.check` compares each table with its struct, key by key: an unknown key or a value
+of the wrong type is noted and keeps its default, so that it hides no other problem. `_build` then makes values out of
+the texts and looks at what belongs together. Only a file without any problem becomes a `Config`."""
 
 import re
 from dataclasses import replace

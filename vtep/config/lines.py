@@ -1,8 +1,8 @@
 """Finds the line of each key in a TOML text, so that a problem can say where it is.
 
-A decoder says what a text means and forgets where it stood. This module reads only the structure of the text, which is headers,
-keys and brackets, and remembers the line of each path, as in `vni[0].import_rt[1]`. It expects a text that the decoder has
-accepted. Knows no key by name.
+A decoder says what a text means and forgets where it stood. This module reads only the structure of the text, which is
+headers, keys and brackets, and remembers the line of each path, as in `vni[0].import_rt[1]`. It expects a text that the
+decoder has accepted. Knows no key by name.
 
     [[vni]]                              vni[0]               line 1
     vni = 100                            vni[0].vni           line 2

@@ -1,8 +1,8 @@
-"""The configuration as the program uses it: one immutable value, in which everything is parsed and every default is filled in.
+"""The configuration as the program uses it: one immutable value, in which everything is parsed and every default is
+filled in.
 
-Knows neither TOML nor the names of the keys (`file.py`), and looks at no device: whether a bridge exists is for the kernel
-to say. A reload makes another `Config`; whoever follows the configuration compares the two.
-"""
+Knows neither TOML nor the names of the keys (`file.py`), and looks at no device: whether a bridge exists is for the
+kernel to say. A reload makes another `Config`; whoever follows the configuration compares the two."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -138,7 +138,7 @@ class Index:
         A MAC or host that comes or goes meanwhile may be missing: it is in what changed.
         """
         yield Changed(endpoints=self._endpoints, segments=self._members)
-        macs = chain(chain.from_iterable(list(part) for part in self._macs.parts), list(self.local_claims))
+        macs = chain(chain.from_iterable(list(part) for part in self._macs.shards), list(self.local_claims))
         while part := Changed(macs=islice(macs, most)):
             yield part
         hosts = iter(list(self._hosts))
@@ -163,7 +163,7 @@ class Index:
 
     def mark_stale(self, routes: ShardedDict[RouteKey, Route]) -> None:
         """Note that these routes became stale, so their MACs must be judged again, unless the routes leave before that."""
-        self._became_stale += filter(None, routes.parts)
+        self._became_stale += filter(None, routes.shards)
 
     def leave(self, peer: Ip, routes: ShardedDict[RouteKey, Route]) -> None:
         """Take these routes of a peer, and remove them slice by slice."""
@@ -237,7 +237,7 @@ class Index:
     def _drain_leaving(self, most: float) -> None:
         """Remove at most so many of the leaving routes."""
         for peer, leaving in list(self.leaving.items()):
-            for part in chain.from_iterable(routes.parts for routes in leaving):
+            for part in chain.from_iterable(routes.shards for routes in leaving):
                 while part and most > 0:
                     key, route = part.popitem()
                     self.put(key, route, None)
@@ -252,7 +252,7 @@ class Index:
 
     def _put_mac_ip(self, either: MacIp, old: MacIp | None, new: MacIp | None) -> None:
         mac, ip = either.mac, either.ip
-        macs = self._macs.part(mac)
+        macs = self._macs.shard(mac)
         if new is not None and mac not in macs:
             macs[mac] = new
             self._work += 1 if ip is None else WORK_OF_RIVALS

@@ -75,7 +75,7 @@ class AdjRibIn(Peer):
 
     def routes(self) -> Iterator[Route]:
         for held in (self.fresh, self.suspect, self.stale):
-            for part in held.parts:
+            for part in held.shards:
                 yield from part.values()
 
 
@@ -302,7 +302,7 @@ class Rib:
         fresh, others = peer.fresh, [held for held in (peer.suspect, peer.stale) if held]
         room = self.holds.routes_per_peer - len(peer)
         for key, route in routes.items():
-            part = fresh.part(key)
+            part = fresh.shard(key)
             old = part.get(key)
             for held in others:
                 old = old or held.pop(key)
@@ -509,7 +509,7 @@ def _merged(older: ShardedDict[RouteKey, Route], newer: ShardedDict[RouteKey, Ro
     """Return both as one; a key is in only one of them. It costs nothing if the older one is empty, as it usually is."""
     if not older:
         return newer
-    for part, more in zip(older.parts, newer.parts, strict=True):
+    for part, more in zip(older.shards, newer.shards, strict=True):
         part.update(more)
     return older
 

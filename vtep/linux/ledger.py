@@ -183,7 +183,7 @@ class LedgerFile:
     def slices(self) -> Iterator[Slice]:
         for name in self._kinds:
             claims = self._claims.claims(name)
-            for part in claims.parts:
+            for part in claims.shards:
                 keys = iter(list(part))
                 while some := list(islice(keys, SLICE)):
                     there = {key: part[key] for key in some if key in part}

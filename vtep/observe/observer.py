@@ -2,7 +2,7 @@
 
     listener ──intent──> follow ─┬─> census, tables, journal ──┐
     actor ──outcome, news──> see ┘                             ├──> Source (readers)
-                                 └─> watch ──cut──> Changes ───┘
+                                 └─> watch ──cut──> Ring ──────┘
 
 Stands behind `status.source` in the daemon and keeps what can be told at once, at a cost per change: rows are put into
 words (`rows`, `explain`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.

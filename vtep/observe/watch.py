@@ -12,7 +12,7 @@ from vtep.observe.history import History
 from vtep.observe.rows import Rows
 from vtep.observe.source import Batch
 from vtep.reconcile.report import Troubles
-from vtep.store.ring import Changes
+from vtep.store.ring import Ring
 
 WANTED_S: Final = 60.0
 
@@ -23,7 +23,7 @@ class Watch:
     def __init__(self, rows: Rows, journal: History) -> None:
         self._rows = rows
         self._history = journal
-        self._changes: Changes[Batch] = Changes()
+        self._ring: Ring[Batch] = Ring()
         self._wanted_until = 0.0
         """Somebody read the revision lately, and will ask for what came after it."""
         self._dirty: set[RowKey] = set()
@@ -32,24 +32,24 @@ class Watch:
 
     @property
     def collecting(self) -> bool:
-        return self._changes.readers > 0 or self._rows.clock() < self._wanted_until
+        return self._ring.readers > 0 or self._rows.clock() < self._wanted_until
 
     def take(self, touched: Collection[RowKey]) -> None:
         """Take note of rows that the intent tells otherwise."""
         if self.collecting:
             self._dirty.update(touched)
         elif touched:
-            self._changes.skip()
+            self._ring.skip()
 
     @property
     def revision(self) -> int:
         self._wanted_until = self._rows.clock() + WANTED_S
         self._request_rows()
-        return self._changes.revision
+        return self._ring.revision
 
     def batches(self, after: int) -> AsyncIterator[Batch | None]:
         self._request_rows()
-        return self._changes.after(after)
+        return self._ring.after(after)
 
     def cut(self) -> None:
         """Put what is new into a batch, if anybody wants it."""
@@ -76,7 +76,7 @@ class Watch:
                 macs.append(self._rows.mac(row, intent))
         self._dirty.clear()
         self._sent = self._history.number
-        self._changes.put(Batch(self._changes.revision + 1, macs, gone, entries))
+        self._ring.put(Batch(self._ring.revision + 1, macs, gone, entries))
 
     def _request_rows(self) -> None:
         if self._troubles is not None and self._troubles.changed_rows is None:

@@ -187,7 +187,7 @@ class Actor:
         for name in (kind.name for kind in self.engine.kinds):
             claims = ledger.claims(name)
             if len(claims) > sum(ledger.confirmed(name).values()):
-                for claimed in claims.parts:
+                for claimed in claims.shards:
                     self._touched[name].add(key for key, claim in claimed.items() if not claim.confirmed)
                     await asyncio.sleep(0)
 

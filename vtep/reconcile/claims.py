@@ -94,7 +94,7 @@ class Claims:
             last: Claim | None = None
             fresh = Claim(group.row, group.rank)
             for key in group.keys:
-                part = claims.part(key)
+                part = claims.shard(key)
                 old = part.get(key)
                 if old is not last:
                     last, fresh = old, _instead_of(old, group.row, group.rank)
@@ -114,7 +114,7 @@ class Claims:
         last = now = Claim(None)
         domains = []
         for key in keys:
-            part = claims.part(key)
+            part = claims.shard(key)
             claim = part[key]
             if claim is not last:
                 last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
@@ -127,7 +127,7 @@ class Claims:
         claims, confirmed = self._of(kind)
         domains = []
         for key in keys:
-            old = claims.part(key).pop(key, None)
+            old = claims.shard(key).pop(key, None)
             if old is not None and old.confirmed:
                 domains.append(key[0])
         confirmed.subtract(Counter(domains))

@@ -277,7 +277,7 @@ class Engine:
         claims, seen = self.ledger.claims(kind.name), picture or {}
         rest = named | self._known.foreign[kind.name].keys()
         yield from parts(seen, SWEPT_MAX)
-        for looked_through in chain.from_iterable(parts(list(part), ROWS_MAX) for part in claims.parts):
+        for looked_through in chain.from_iterable(parts(list(part), ROWS_MAX) for part in claims.shards):
             yield from parts_or_none([key for key in looked_through if key not in seen], SWEPT_MAX)
         for looked_through in parts(kind.wanted(lambda: self._intent), ROWS_MAX):
             found = [key for key in looked_through if key not in seen and key not in claims]

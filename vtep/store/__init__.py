@@ -1,1 +1,1 @@
-"""Containers that know nothing of networks: tables, queues, the latest value, batches, histograms."""
+"""Containers that know nothing of networks: tables, sharded dictionaries, the latest value, batches, histograms."""

@@ -1,4 +1,4 @@
-"""How long things took, as counts by upper bound. Knows neither a clock nor what was timed."""
+"""Counts durations by upper bound, as a Prometheus histogram does. Has no clock, and does not know what was timed."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ class Distribution(Struct, frozen=True):
 
     bounds: tuple[float, ...] = SECONDS
     counts: tuple[int, ...] = (0,) * (len(SECONDS) + 1)
-    """One for each bound, of what is above the bound before and not above this one; the last is of what is above all."""
+    """One count for each bound: the values up to this bound and above the one before. The last counts those above all
+    bounds."""
     sum: float = 0.0
 
     @property
@@ -25,19 +26,19 @@ class Distribution(Struct, frozen=True):
 
 
 class Histogram:
-    """Counts what it is told, at a cost that does not depend on how much that was."""
+    """Counts values; its size does not depend on how many there were."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
     def __init__(self, bounds: Sequence[float] = SECONDS) -> None:
         if not bounds or any(lower >= upper for lower, upper in pairwise(bounds)):
-            raise ValueError(f"bounds have to rise: {bounds}")
+            raise ValueError(f"bounds must rise: {bounds}")
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Count a value, or several that are the same: many rows of one message took equally long."""
+        """Count a value once, or several times: all rows of one message took equally long."""
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
 

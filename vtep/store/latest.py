@@ -1,6 +1,6 @@
-"""A place for the latest value of something. Readers take it or wait for a better one; the writer waits for nobody.
+"""A cell with the latest value of something: readers take the value or wait for the next one.
 
-Values in between may be skipped. Knows nothing about what it holds.
+The writer does not wait for readers, and a reader may miss values in between. Knows nothing about the value.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class Latest(Generic[T]):
         return self._value
 
     def publish(self, value: T) -> None:
-        """Put a value in place of the last one and wake everybody who waits."""
+        """Replace the value and wake every waiting reader; the same object again wakes none."""
         if value is self._value:
             return
         self._value = value
@@ -35,7 +35,7 @@ class Latest(Generic[T]):
         return self._value
 
     async def wait(self, wanted: Callable[[T], bool]) -> T:
-        """Return the first value of this kind, which may be the present one."""
+        """Return the first value that meets the condition; the present value counts."""
         while not wanted(self._value):
             await self._changed.wait()
         return self._value

@@ -1,11 +1,13 @@
-"""News in numbered batches for those who watch: a ring that everybody reads at a pace of their own.
+"""Numbered batches of changes in a bounded ring, which every reader reads at its own pace.
 
-    stirred keys ──(cut, at most every 100 ms)──> batch 17 │ batch 18 │ batch 19
+    changed keys ──(cut, at most every 100 ms)──> batch 17 │ batch 18 │ batch 19
                                                      ▲                    ▲
-                                              a slow reader         everybody else
+                                              a slow reader         the other readers
 
-The writer waits for nobody and keeps nothing for anybody: who is slower than the ring is long has to begin anew. Rows
-that change twice between two cuts are told once. For one event loop. Knows no row, and does not cut by itself.
+The writer does not wait for readers and keeps nothing for one of them. A reader that falls behind the oldest batch is
+told so, and must read everything again. A row that changes twice between two cuts is in one batch, once.
+
+For one event loop. Knows nothing about rows, and does not decide when a batch is cut.
 """
 
 import asyncio
@@ -14,11 +16,11 @@ from collections.abc import AsyncIterator
 from typing import Final, Generic, Protocol, TypeVar
 
 ROWS_MAX: Final = 100_000
-"""Remembered, over all batches."""
+"""Kept in all batches together."""
 
 
 class Numbered(Protocol):
-    """What a batch has to tell of itself."""
+    """What the ring must know about a batch."""
 
     @property
     def revision(self) -> int: ...
@@ -29,12 +31,12 @@ class Numbered(Protocol):
 B = TypeVar("B", bound=Numbered)
 
 
-class Changes(Generic[B]):
+class Ring(Generic[B]):
     """The latest batches."""
 
     def __init__(self, rows_max: int = ROWS_MAX) -> None:
         self.readers = 0
-        """How many are reading now."""
+        """How many readers there are now."""
         self.revision = 0
         """Of the latest batch."""
         self._rows_max = rows_max
@@ -43,7 +45,7 @@ class Changes(Generic[B]):
         self._more = asyncio.Event()
 
     def put(self, batch: B) -> None:
-        """Put the next batch at the end, and forget the oldest ones where they are too many."""
+        """Append a batch; drop the oldest batches while there are too many rows. The latest batch is never dropped."""
         assert batch.revision == self.revision + 1
         self.revision = batch.revision
         self._batches.append(batch)
@@ -54,13 +56,14 @@ class Changes(Generic[B]):
         more.set()
 
     def skip(self) -> None:
-        """Nobody reads: what is there is of no use, and who comes back later has missed something."""
+        """Drop all batches because there is no reader; one that comes back later learns that it missed something."""
         self.revision += 1
         self._batches.clear()
         self._rows = 0
 
     async def after(self, revision: int) -> AsyncIterator[B | None]:
-        """Yield the batches after this one, for ever; None where some are missing, and then those after the latest."""
+        """Yield the batches after this one, without end. Yield None if some are missing, then those after the
+        latest."""
         self.readers += 1
         try:
             while True:

@@ -1,8 +1,11 @@
-"""A dictionary in parts, so that it takes long neither to grow nor to let go of. Does not know what it holds.
+"""A dictionary split into 64 shards, so that neither resizing nor freeing it blocks the event loop.
 
-A dictionary that is full is copied into a larger one at once, and one that goes takes leave of each of its keys: a tenth of
-a second each and more where it holds half a million things. Parts are small, and full at different times. Who changes many
-keys takes the part of each, and saves a call.
+A full dictionary copies all its keys when it grows, and frees every key and value at once when it is deleted. With half
+a million entries, each takes a tenth of a second or more. A shard is small, and the shards do not grow at the same
+moment.
+
+It behaves like a dictionary without an order. A caller that changes the same key several times takes its shard once
+(`shard`), which saves a call. Knows nothing about its keys and values.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -11,67 +14,66 @@ from typing import Any, Final, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-PARTS: Final = 64
+SHARDS: Final = 64
 DROPPED_MAX: Final = 2048
+"""Freeing an entry takes one or two microseconds, where nothing else refers to it."""
 _SHIFT: Final = 58
-"""A part is found by the highest bits of the hash, since a dictionary finds its keys by the lowest."""
+"""The highest bits of the hash choose the shard, because a dictionary places its keys by the lowest bits."""
 
 
 class ShardedDict(MutableMapping[K, V]):
-    """In no order."""
-
-    __slots__ = ("parts",)
+    __slots__ = ("shards",)
 
     def __init__(self) -> None:
-        self.parts: list[dict[K, V]] = [{} for _ in range(PARTS)]
+        self.shards: list[dict[K, V]] = [{} for _ in range(SHARDS)]
 
-    def part(self, key: K) -> dict[K, V]:
-        """Return the dictionary in which this key is, or would be."""
-        return self.parts[hash(key) >> _SHIFT & PARTS - 1]
+    def shard(self, key: K) -> dict[K, V]:
+        """Return the dictionary to which this key belongs."""
+        return self.shards[hash(key) >> _SHIFT & SHARDS - 1]
 
     def __getitem__(self, key: K) -> V:
-        return self.parts[hash(key) >> _SHIFT & PARTS - 1][key]
+        return self.shards[hash(key) >> _SHIFT & SHARDS - 1][key]
 
     def __setitem__(self, key: K, value: V) -> None:
-        self.parts[hash(key) >> _SHIFT & PARTS - 1][key] = value
+        self.shards[hash(key) >> _SHIFT & SHARDS - 1][key] = value
 
     def __delitem__(self, key: K) -> None:
-        del self.parts[hash(key) >> _SHIFT & PARTS - 1][key]
+        del self.shards[hash(key) >> _SHIFT & SHARDS - 1][key]
 
     def __iter__(self) -> Iterator[K]:
-        for part in self.parts:
-            yield from part
+        for shard in self.shards:
+            yield from shard
 
     def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        return sum(map(len, self.shards))
 
     def __bool__(self) -> bool:
-        return any(self.parts)
+        return any(self.shards)
 
-    # What MutableMapping makes of the above would raise and catch for every absent key.
+    # MutableMapping makes these from __getitem__, and would raise and catch a KeyError for every absent key.
 
     def __contains__(self, key: object) -> bool:
-        return key in self.parts[hash(key) >> _SHIFT & PARTS - 1]
+        return key in self.shards[hash(key) >> _SHIFT & SHARDS - 1]
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return self.parts[hash(key) >> _SHIFT & PARTS - 1].get(key, default)
+        return self.shards[hash(key) >> _SHIFT & SHARDS - 1].get(key, default)
 
     def of(self, keys: Iterable[K]) -> list[V | None]:
-        """Return what each of these keys has, or None: a call for each would cost as much again."""
-        parts = self.parts
-        return [parts[hash(key) >> _SHIFT & PARTS - 1].get(key) for key in keys]
+        """Return the value of each of these keys, or None; a call for each key would double the cost."""
+        shards = self.shards
+        return [shards[hash(key) >> _SHIFT & SHARDS - 1].get(key) for key in keys]
 
     def pop(self, key: Any, default: Any = None) -> Any:
-        """Return what was there, or the default."""
-        return self.parts[hash(key) >> _SHIFT & PARTS - 1].pop(key, default)
+        """Remove a key and return its value; return the default if the key is absent."""
+        return self.shards[hash(key) >> _SHIFT & SHARDS - 1].pop(key, default)
 
     def drop(self) -> Iterator[None]:
-        """Let go of all, some thousands at a time: what nobody else has takes a microsecond or two to go."""
-        gone = 0
-        for part in self.parts:
-            while part:
-                part.popitem()
-                gone += 1
-                if gone == DROPPED_MAX:
-                    gone = 0
+        """Remove everything, and yield after each 2,048 entries, so that the caller can let the event loop run."""
+        dropped = 0
+        for shard in self.shards:
+            while shard:
+                shard.popitem()
+                dropped += 1
+                if dropped == DROPPED_MAX:
+                    dropped = 0
                     yield

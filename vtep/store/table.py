@@ -1,14 +1,15 @@
-"""A mapping that never changes: `changed` returns the next version, at a cost of what changed, whatever the size.
+"""A persistent mapping: a version never changes, and `changed` returns the next version at the cost of the change
+alone.
 
     latest version ─────────────┐
                                 v
     older version ───> 64 shards, by the key's hash: dictionaries that change in place
-      └─ what of it has changed since
+      └─ the values that have changed since
 
-Only the latest version is as its shards are. An older one that somebody still holds is given what it loses before that is
-overwritten, and looks there first; one that nobody holds costs nothing. For one thread. Does not know what it holds.
-docs/decisions/0003 compares the roads not taken.
-"""
+All versions share the shards, which have the values of the latest version. An older version also has the values that
+were overwritten since, and looks there first. `changed` hands them to each older version that is still referenced; a
+version that is not costs nothing. For one thread. Knows nothing about its keys and values. docs/decisions/0003 compares
+the alternatives."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log2
@@ -19,31 +20,34 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _SHARDS: Final = 64
-"""A dictionary of a million keys holds the loop for too long when it grows, and so would a look at all of it."""
+"""One dictionary of a million keys would block the event loop when it grows, and so would a walk through all of it."""
 _SHIFT: Final = 48
-"""Dictionaries look at the lowest bits of a hash: keys of one shard that had these in common would be in each other's way."""
+"""The shard is chosen by bits that a dictionary does not use: keys of one shard with equal low bits would collide in
+it."""
 _MASK: Final = 1023
 _SHARD_OF: Final = bytes(int(_SHARDS * log2(1 + bits / (_MASK + 1))) for bits in range(_MASK + 1))
-"""By bits of the hash. The largest shard is twice as large as the smallest, and between them are all sizes: shards of one size
-are copied into larger ones at the same time, which holds the loop as long as one large dictionary would."""
+"""The shard for each value of the bits. The largest shard is twice as large as the smallest, with all sizes between
+them: shards of one size would all grow at the same time, and block the event loop for as long as one large dictionary
+does."""
 
 _Shard: TypeAlias = dict[Any, Any]
 _NO_SHARDS: Final[tuple[_Shard, ...]] = ({},) * _SHARDS
 
 
 class Table(Mapping[K, V], Generic[K, V]):
-    """A version of the mapping. Iterates in the keys' order."""
+    """One version of the mapping. Iterates in the order of the keys."""
 
     __slots__ = ("__weakref__", "_lost", "_older", "_shards", "_size")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
-        """Hold these items; a key that comes twice is refused, since one of the two would be lost."""
+        """Take these items; refuse a key that comes twice, because one of its values would be lost."""
         self._shards = _NO_SHARDS
         self._size = 0
         self._lost: dict[int, _Shard] = {}
-        """What the keys had here that have something else now, by shard; None is what was not there."""
+        """By shard: the values in this version of the keys that have another value now; None for a key that is not in
+        this version."""
         self._older: list[ref[Table[K, V]]] | None = []
-        """The versions before this one, if it is the latest; None if not: then there is one that knows them."""
+        """The versions before this one, if this is the latest. None if it is not: the latest one has them."""
         changes: dict[K, V | None] = {}
         for key, value in items:
             if key in changes:
@@ -57,10 +61,10 @@ class Table(Mapping[K, V], Generic[K, V]):
         if not changes:
             return self
         if self._older is None:
-            return Table(self.unordered()).changed(changes)  # rare: somebody went on from here before
+            return Table(self.unordered()).changed(changes)  # rare: another version was already made from this one
         version: Table[K, V] = Table()
         if not self._size:
-            version._shards = tuple([{} for _ in range(_SHARDS)])  # what nothing was made of stays nothing
+            version._shards = tuple([{} for _ in range(_SHARDS)])  # the empty version keeps its own empty shards
             version._size, _ = _write(version._shards, changes)
             return version
         older = [held for known in self._older if (held := known()) is not None]
@@ -73,19 +77,19 @@ class Table(Mapping[K, V], Generic[K, V]):
         return version
 
     def _lose(self, was: Mapping[int, _Shard]) -> None:
-        """Take what these keys had in the latest version, but for those that had something else here."""
-        for number, part in was.items():
+        """Take the values that the latest version lost, except for the keys that already had another value here."""
+        for number, former in was.items():
             lost = self._lost.setdefault(number, {})
-            for key, value in part.items():
+            for key, value in former.items():
                 lost.setdefault(key, value)
 
     def unordered(self) -> Iterator[tuple[K, V]]:
-        """Yield every item in no order, for readers who need none and would not pay for sorting."""
+        """Yield every item without an order, for readers that do not need one and need not pay for sorting."""
         for number in range(_SHARDS):
-            yield from self._part(number)
+            yield from self._items(number)
 
-    def _part(self, number: int) -> list[tuple[K, V]]:
-        """Return the items of a shard, which may change before the first of them is looked at."""
+    def _items(self, number: int) -> list[tuple[K, V]]:
+        """Return the items of a shard as a list, because the shard may change while the caller looks at them."""
         shard, lost = self._shards[number], self._lost.get(number)
         if not lost:
             return list(shard.items())
@@ -97,7 +101,7 @@ class Table(Mapping[K, V], Generic[K, V]):
             raise KeyError(key)
         return value
 
-    # What Mapping makes of __getitem__ would raise and catch for every absent key.
+    # Mapping makes these from __getitem__, and would raise and catch a KeyError for every absent key.
 
     def get(self, key: Any, default: Any = None) -> Any:
         number = _SHARD_OF[hash(key) >> _SHIFT & _MASK]
@@ -109,7 +113,7 @@ class Table(Mapping[K, V], Generic[K, V]):
         return self._shards[number].get(key, default)
 
     def of(self, keys: Iterable[K]) -> list[V | None]:
-        """Return what each of these keys has, or None: a call for each would cost as much again."""
+        """Return the value of each of these keys, or None; a call for each key would double the cost."""
         if self._lost:
             return [self.get(key) for key in keys]
         shards = self._shards
@@ -132,27 +136,28 @@ class Table(Mapping[K, V], Generic[K, V]):
 
 
 def walk(latest: Callable[[], Table[K, V]]) -> Iterator[tuple[K, V]]:
-    """Yield, in no order, what the latest version has, while newer ones are made: once what is in all of them.
+    """Yield the items of the latest version, without an order, while newer versions are made; an item of all versions
+    comes once.
 
-    For who takes long, and would else hold a version that is given all it loses, and has to let go of that at once.
-    """
+    A slow reader that held one version would keep everything which that version loses meanwhile, and free it all at
+    once."""
     for number in range(_SHARDS):
-        yield from latest()._part(number)
+        yield from latest()._items(number)
 
 
 def _write(shards: tuple[_Shard, ...], changes: Mapping[Any, Any]) -> tuple[int, dict[int, _Shard]]:
-    """Change the shards; return by how much they grew, and what the keys had before, by shard."""
+    """Change the shards; return by how much they grew, and the former values of the keys, by shard."""
     grown = 0
     was: dict[int, _Shard] = {}
     for key, value in changes.items():
         number = _SHARD_OF[hash(key) >> _SHIFT & _MASK]
         shard = shards[number]
         old = shard.get(key)
-        part = was.get(number)
-        if part is None:
+        former = was.get(number)
+        if former is None:
             was[number] = {key: old}
         else:
-            part[key] = old
+            former[key] = old
         if value is not None:
             shard[key] = value
             grown += old is None

@@ -14,7 +14,7 @@ def test_a_value_counts_below_the_first_bound_that_is_not_below_it():
     assert histogram.snapshot().counts == (2, 2, 1)
 
 
-def test_several_equal_values_are_told_at_once():
+def test_several_equal_values_are_counted_in_one_call():
     histogram = Histogram((1.0,))
 
     histogram.observe(0.5, times=3)
@@ -35,8 +35,8 @@ def test_a_snapshot_does_not_change_afterwards():
 
 
 @pytest.mark.parametrize("bounds", [(), (2.0, 1.0), (1.0, 1.0)], ids=["none", "falling", "equal"])
-def test_bounds_have_to_rise(bounds):
-    with pytest.raises(ValueError, match="have to rise"):
+def test_bounds_must_rise(bounds):
+    with pytest.raises(ValueError, match="must rise"):
         Histogram(bounds)
 
 

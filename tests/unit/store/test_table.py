@@ -33,7 +33,7 @@ def test_every_version_is_what_a_dictionary_would_be_and_stays_so(history: list[
 
 @given(st.lists(changes, min_size=1, max_size=8), st.data())
 def test_a_version_may_be_read_while_newer_ones_are_made(history: list[dict], data: st.DataObject) -> None:
-    """Somebody walks through it in pieces, and in between it is changed again and again."""
+    """A reader walks through it in pieces, and the table is changed between them."""
     table, content = Table(), {}
     for change in history:
         table, content = table.changed(change), settled(content, change)
@@ -48,7 +48,7 @@ def test_a_version_may_be_read_while_newer_ones_are_made(history: list[dict], da
 
 
 @given(st.lists(changes, min_size=1, max_size=4))
-def test_many_keys_are_asked_for_in_one_go(history: list[dict]) -> None:
+def test_many_keys_are_looked_up_in_one_call(history: list[dict]) -> None:
     keys = {key for change in history for key in change}
     versions, contents = [Table()], [{}]
     for change in history:
@@ -78,7 +78,7 @@ def test_the_latest_version_may_be_walked_through_while_newer_ones_are_made(hist
     assert set(found) <= once
 
 
-def test_who_walks_through_the_latest_version_holds_none() -> None:
+def test_a_walk_through_the_latest_version_keeps_none_alive() -> None:
     table = Table((number, number) for number in range(1000))
     is_held = weakref.ref(table)
     walking = walk(lambda: table)
@@ -107,7 +107,7 @@ def test_several_versions_may_be_made_of_one(first: dict, ways: list[dict]) -> N
     assert versions == [settled(content, way) for way in ways]
 
 
-def test_what_is_not_there_is_not_there() -> None:
+def test_an_absent_key_is_absent() -> None:
     table = Table([(1, "one")])
 
     assert (table.get(2), 1 in table, 2 in table) == (None, True, False)
@@ -124,7 +124,7 @@ def test_a_table_shows_its_content() -> None:
     assert repr(Table([(2, "two"), (1, "one")])) == "Table({1: 'one', 2: 'two'})"
 
 
-def test_taking_away_what_is_not_there_changes_nothing() -> None:
+def test_removing_an_absent_key_changes_nothing() -> None:
     table = Table([(1, "one")])
 
     assert table.changed({2: None}) == table
@@ -138,7 +138,7 @@ def test_a_change_copies_nothing() -> None:
     assert all(mine is theirs for mine, theirs in zip(table._shards, changed._shards, strict=True))
 
 
-def test_what_is_made_of_nothing_leaves_nothing_as_it_was() -> None:
+def test_versions_of_the_empty_table_leave_it_empty() -> None:
     nothing = Table()
 
     one, other = nothing.changed({1: "one"}), nothing.changed({2: "two"})
@@ -155,7 +155,7 @@ def test_an_older_version_keeps_only_what_changed_since() -> None:
     assert (newer._lost, len(older), len(newer)) == ({}, 10_000, 10_000)
 
 
-def test_a_version_that_nobody_holds_is_given_nothing() -> None:
+def test_a_version_without_a_reference_keeps_nothing() -> None:
     table = Table([(1, "one")])
     held = table.changed({1: "uno"})
     table = held.changed({1: "un"})
