@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.lab.wait import PATIENCE
+
 _HOLDER: Final = r"""
 read -r shown _ </proc/self/stat
 [ "$shown" = $$ ] || { echo "/proc is that of another pid namespace"; exit; }
@@ -82,7 +84,7 @@ class Process:
 
     def wait(self, deadline_s: float = 10.0) -> int:
         """Return the exit status (a negative signal number when a signal ended it)."""
-        return self.popen.wait(deadline_s)
+        return self.popen.wait(deadline_s * PATIENCE)
 
     def stop(self, deadline_s: float = 10.0) -> int:
         """Ask it to end; if it does not, end it."""
@@ -119,7 +121,7 @@ class Node:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, for those whose status is an answer."""
         return subprocess.run(
-            self._inside(argv), input=stdin, capture_output=True, text=True, timeout=deadline_s, check=False
+            self._inside(argv), input=stdin, capture_output=True, text=True, timeout=deadline_s * PATIENCE, check=False
         )
 
     def ip(self, *commands: str) -> None:
@@ -175,7 +177,7 @@ class Node:
 
     def _wait_gone(self) -> None:
         assert self._holder.stdout is not None
-        self._holder.wait(10)
+        self._holder.wait(10 * PATIENCE)
         self._holder.stdout.close()
         for process in self._processes:
             process.wait()

@@ -1,5 +1,6 @@
 """Waits until something is true, and says what it saw when it never became true. Knows nothing of what it waits for."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -9,6 +10,8 @@ T = TypeVar("T")
 PAUSE_S_FIRST: Final = 0.001
 PAUSE_S_MAX: Final = 0.05
 SAMPLES: Final = 5
+PATIENCE: Final = float(os.environ.get("VTEP_LAB_PATIENCE", "1"))
+"""By which every deadline is multiplied, where the lab's kernel is itself a slow process."""
 
 
 class NeverHappened(AssertionError):  # noqa: N818 - reads as what it says
@@ -20,6 +23,7 @@ def wait_until(look: Callable[[], T], deadline_s: float = 5.0, what: str = "") -
 
     A look that raises saw nothing: not yet true, and not a failure before the deadline.
     """
+    deadline_s *= PATIENCE
     end = time.monotonic() + deadline_s
     pause_s = PAUSE_S_FIRST
     while True:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("setup", "demo", "test", "interop", "story", "bless", "bench", "torture", "check", "proto", "lock")
+COMMANDS = ("setup", "demo", "lab", "test", "interop", "story", "bless", "bench", "torture", "check", "proto", "lock")
 
 
 @pytest.fixture
@@ -90,6 +90,24 @@ def test_a_word_too_many_is_refused_before_anything_is_made(copy):
     assert result.returncode == 2
     assert "--fast" in result.stderr
     assert not (copy / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lab",), "name the command to run in the lab"),
+        (("lab", "--kernel", "6.1"), "name the command to run in the lab"),
+        (("test", "--kernel"), "--kernel needs a name: 6.1, 6.12 or newest"),
+        (("test", "--kernels=6.1"), "--kernel needs a name: 6.1, 6.12 or newest"),
+    ],
+)
+def test_a_lab_without_a_command_or_a_kernel_is_a_usage_error(copy, words, said):
+    stand_in_venv(copy)
+
+    result = run(copy, *words)
+
+    assert result.returncode == 2
+    assert said in result.stderr
 
 
 def test_an_index_that_cannot_be_reached_is_explained_and_its_password_kept_back(copy):
