@@ -110,12 +110,14 @@ class Mishaps:
 class Leaf:
     """One daemon's life on a world."""
 
-    def __init__(self, world: World, ledger: Ledger | None = None, intent: Intent | None = None) -> None:
+    def __init__(
+        self, world: World, ledger: Ledger | None = None, intent: Intent | None = None, *, bulk: bool = True
+    ) -> None:
         self.world = world
         self.kernel = Mishaps(world.kernel)
         self.target = KernelTarget(self.kernel, [vni()])
         self.ledger = Claims() if ledger is None else ledger
-        self.engine = Engine(KINDS, self.target, self.ledger)
+        self.engine = Engine(KINDS, self.target, self.ledger, bulk=bulk)
         self.intent = intent or Intent()
         self.now = 1000.0
         self.forget_touched()

@@ -5,7 +5,7 @@ unconfirmed: it covers only the two values that we may have left there, the new 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -39,9 +39,9 @@ class Claim(Struct, frozen=True, gc=False):
 
 
 class RowGroup(Struct, frozen=True):
-    """Rows of one place that have one value and one rank."""
+    """Rows of one VNI that have one value and one rank."""
 
-    keys: Sequence[Key]
+    keys: list[Key]
     row: Row
     rank: int = 0
 

@@ -26,9 +26,10 @@ from msgspec import Struct
 from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
+from vtep.reconcile.bulk import Bulk
 from vtep.reconcile.claims import Claim, Ledger, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
-from vtep.reconcile.judged import Judged, Lot, Pass, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.judged import Judged, Pass, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
@@ -68,8 +69,15 @@ class Engine:
     """Makes a target equal to an intent, one pass at a time; a small one may be made within a sweep."""
 
     def __init__(
-        self, kinds: Sequence[Kind], target: Target, ledger: Ledger, chance: Callable[[], float] = lambda: 0.5
+        self,
+        kinds: Sequence[Kind],
+        target: Target,
+        ledger: Ledger,
+        chance: Callable[[], float] = lambda: 0.5,
+        *,
+        bulk: bool = True,
     ) -> None:
+        """Make an engine; without `bulk` it handles each row by itself, which gives the same result and costs more."""
         self.kinds = kinds
         self.target = target
         self.ledger = ledger
@@ -77,6 +85,7 @@ class Engine:
         self.backlog = self._known.backlog
         self.troubles = self._known.troubles
         self._writer = Writer(target, self._known, chance)
+        self._is_bulk = bulk
         self._passes = 0
         self._intent = Intent()
         """The latest: a sweep judges by it, and not by the one with which it began."""
@@ -171,41 +180,37 @@ class Engine:
     # A small pass: all is judged, then written
 
     def _pass(self, scope: Scope, this: Pass) -> Steps[None]:
-        todo: dict[Kind, tuple[Iterable[Lot], list[Judged]]] = {}
+        todo: dict[Kind, tuple[Bulk, list[Judged]]] = {}
         for kind in self.kinds:
             touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
             if (overtaken := self._overtaken.get(kind.name)) is not None:
                 for key in chain(touched, hinted):
                     overtaken[key] = None
             todo[kind] = yield from self._judged(kind, touched, hinted, this)
-        for kind, (lots, rows) in todo.items():
-            yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is not None], this)
+        for kind, (bulk, rows) in todo.items():
+            yield from bulk.write(self._writer)
             yield from self._writer.carry_out(kind, _writes(rows), this)
-        for kind, (lots, rows) in reversed(todo.items()):
-            yield from self._writer.carry_out_alike(kind, [lot for lot in lots if lot.row is None], this)
+        for kind, (bulk, rows) in reversed(todo.items()):
+            yield from bulk.remove(self._writer)
             yield from self._writer.carry_out(kind, _removals(rows), this)
 
-    def _judged(
-        self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass
-    ) -> Steps[tuple[Iterable[Lot], list[Judged]]]:
-        """Return the usual rows and the others that need a write, having dealt with those that need none."""
-        lots: dict[Hashable, Lot] = {}
+    def _judged(self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass) -> Steps[tuple[Bulk, list[Judged]]]:
+        """Return the plain rows and the others that need a write, having dealt with those that need none."""
+        bulk = Bulk(kind, self._known, this)
         rows: list[Judged] = []
         suspect: list[Key] = []
         if readable(kind):
             suspect += hinted
         for part in parts(touched - hinted if readable(kind) else touched | hinted, ROWS_MAX):
-            sure = part
-            if readable(kind):
-                others = self._usual(kind, part, lots, this)
-                sure = [key for key in others if self._known.is_sure(kind, key)]
-                suspect += set(others).difference(sure)
+            others = bulk.take(part) if self._is_bulk else part
+            sure = [key for key in others if not readable(kind) or self._known.is_sure(kind, key)]
+            suspect += set(others).difference(sure)
             rows += self._sift(kind, sure, self._presumed(kind, sure, this), touched, this)
             yield None
         for part in parts(suspect, LOOKUPS_MAX // 2):
             rows += self._sift(kind, part, self._writer.look(kind, part, this.attachments), touched, this)
             yield None
-        return lots.values(), rows
+        return bulk, rows
 
     def _presumed(self, kind: Kind, keys: Sequence[Key], this: Pass) -> Mapping[Key, Seen | None]:
         unwanted = () if readable(kind) else {key for key in keys if self._wanted(kind, key, this) is None}
@@ -320,36 +325,6 @@ class Engine:
             for key, wish in zip(keys, asked(kind, this.intent, keys), strict=True)
         )
         return [row for row in judged if self._settle(kind, row, this)]
-
-    def _usual(self, kind: Kind, keys: Sequence[Key], lots: dict[Hashable, Lot], this: Pass) -> list[Key]:
-        """Put the usual rows into lots, where nothing is amiss anywhere, and return the other keys.
-
-        They come, move and go as `_judge` and `_settle` have it of a row of which nothing is known but a confirmed claim,
-        or nothing at all.
-        """
-        if self._known.is_amiss:
-            return list(keys)
-        claims, foreign = self.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
-        usable, complete = this.attachments.ready.keys() - this.attachments.unconfigured, this.intent.complete
-        others: list[Key] = []
-        for key, (wanted, rank), claim in zip(keys, asked(kind, this.intent, keys), claims, strict=True):
-            domain, verdict = kind.domain(key), None
-            if domain not in usable or key in foreign:
-                pass
-            elif claim is None:
-                verdict = None if wanted is None else Verdict.CREATE
-            elif claim.confirmed and wanted is None:
-                verdict = Verdict.DELETE if complete else None
-            elif claim.confirmed and claim.row != wanted:
-                verdict = Verdict.REPLACE
-            if verdict is None:
-                others.append(key)
-                continue
-            name = (verdict, domain, id(wanted), rank)
-            if (lot := lots.get(name)) is None:
-                lot = lots[name] = Lot(verdict, wanted, rank, [])
-            lot.keys.append(key)
-        return others
 
     def _wanted(self, kind: Kind, key: Key, this: Pass) -> Row | None:
         return None if kind.domain(key) in this.attachments.unconfigured else kind.wanted_at(this.intent, key)

@@ -3,15 +3,13 @@
 Values, and what follows from them alone. Does not know what was known before the pass, and writes nothing.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Final
+from collections.abc import Hashable
 
 from msgspec import Struct
 
 from vtep.intent import Intent
 from vtep.reconcile.claims import Claim, Moment, covers
 from vtep.reconcile.contract import Attachments, Change, Key, Row, Seen
-from vtep.reconcile.steps import parts
 from vtep.reconcile.verdict import Verdict
 
 
@@ -25,15 +23,6 @@ class Judged(Struct, frozen=True, gc=False):
     verdict: Verdict | None
     rank: int = 0
     """Of what is wanted."""
-
-
-class Lot(Struct, frozen=True):
-    """Usual rows of one place that become alike: nothing is known of them but a confirmed claim, or nothing at all."""
-
-    verdict: Verdict
-    row: Row | None
-    rank: int
-    keys: list[Key]
 
 
 class Pass:
@@ -67,35 +56,13 @@ class Pass:
         return repair
 
 
-def gather(lots: Iterable[Lot], most: int) -> Iterator[list[Lot]]:
-    """Cut lots, and put them together, so that so many keys at most are together."""
-    together: list[Lot] = []
-    room = most
-    for lot in lots:
-        for keys in parts(lot.keys, most):
-            if len(keys) > room:
-                yield together
-                together, room = [], most
-            together.append(Lot(lot.verdict, lot.row, lot.rank, keys))
-            room -= len(keys)
-    if together:
-        yield together
-
-
 def change_of(row: Judged) -> Change:
     if row.verdict in (Verdict.CONTESTED, Verdict.FORGET):
         return Change("shed", (row.key,), None)
     assert row.verdict is not None
     if row.verdict is Verdict.DELETE:
         return Change("delete", (row.key,), row.seen.row if row.seen is not None else None)
-    return Change(_VERBS[row.verdict], (row.key,), row.wanted)
-
-
-def change_of_lot(lot: Lot) -> Change:
-    return Change(_VERBS[lot.verdict], lot.keys, lot.row)
-
-
-_VERBS: Final = {Verdict.CREATE: "create", Verdict.REPLACE: "replace", Verdict.DELETE: "delete"}
+    return Change(row.verdict.value, (row.key,), row.wanted)
 
 
 def operation(row: Judged) -> Hashable:

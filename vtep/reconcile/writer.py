@@ -1,23 +1,24 @@
 """Carries out what was judged: claims first, then messages, then what became of each. Decides nothing about a row.
 
-rows ─> changes ─> sorted ─> batches ─┬─> claim ─> send ─┬─> confirm or release
-lots of usual rows ─────────> batches ─┘                  └─> refused: told, tried again later, and taken back where half
-                                                              of it was done
+    rows ─> changes ─> sorted ─> batches ─> claim ─> send ─┬─> confirm or release
+                                                           └─> refused: noted, tried again later, and undone where half
+                                                               of it was done
+
+`bulk` makes batches of its own, and calls `send`, `take_note` and `take_note_of_all` by itself.
 """
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.claims import RowGroup, Unclaimed, grouped, is_ours
+from vtep.reconcile.claims import Unclaimed, grouped, is_ours
 from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
-from vtep.reconcile.judged import Judged, Lot, Pass, change_of, change_of_lot, gather, is_unwanted, operation
+from vtep.reconcile.judged import Judged, Pass, change_of, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.report import News, Trouble
 from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
-from vtep.reconcile.verdict import Verdict
 
 MESSAGES_MAX: Final = 128
 """In one send. So many rows hold the caller for about a millisecond, be they one message each or two."""
@@ -54,80 +55,28 @@ class Writer:
         for part in parts(changes, SORTED_MAX):
             part.sort(key=lambda pair: kind.order(pair[0]))
             for batch in parts(part, MESSAGES_MAX // 2):
-                self._write(kind, self._with_room(kind, batch, this), this)
+                self.write(kind, self._with_room(kind, batch, this), this)
                 yield None
 
-    def carry_out_alike(self, kind: Kind, lots: Iterable[Lot], this: Pass) -> Steps[None]:
-        """Carry out usual rows, all of which are to be there, or all to be gone."""
-        for batch in gather(lots, MESSAGES_MAX):
-            if this.full:
-                yield from self.carry_out(kind, self._rows_of(kind, batch), this)
-                continue
-            self._write_alike(kind, batch, this)
-            yield None
-
-    def _with_room(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
-        """Refuse new rows of places that are full, and return the rest."""
-        if not this.full:
-            return batch
-        room = []
-        for change, row in batch:
-            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.domain(row.key)))):
-                self._refuse(kind, change, row, *refusal, this)
-            else:
-                room.append((change, row))
-        return room
-
-    def _write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
+    def write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and take note of each outcome."""
         unclaimed = self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
         if unclaimed is not None:
             batch = self._put_off(kind, batch, unclaimed, this)
-        self._take_note(kind, batch, self._send(kind, [change for change, _ in batch], this), this)
+        self.take_note(kind, batch, self.send(kind, [change for change, _ in batch], this), this)
 
-    def _put_off(
-        self, kind: Kind, batch: list[tuple[Change, Judged]], unclaimed: Unclaimed, this: Pass
-    ) -> list[tuple[Change, Judged]]:
-        """Try the rows that could not be claimed again later, without asking the kernel, and return the others."""
-        others = []
-        for change, row in batch:
-            if row.key not in unclaimed.keys:
-                others.append((change, row))
-                continue
-            ref, code, text = (kind.name, row.key), unclaimed.errno, unclaimed.text
-            refused = self._known.backlog.refuse(
-                ref, operation(row), code, text, Class.UNCLAIMED, this.now, self._chance()
-            )
-            self._known.troubles.note(ref, trouble_of(refused, unwanted=False))
-        return others
+    def send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
+        """Return errno and text for each row that the target refused to change."""
+        messages, owner = spelled_in_turns(kind, changes, this.attachments)
+        refused: dict[int, tuple[int, str]] = {}
+        for refusal in self._target.send(messages) if messages else ():
+            index = owner[refusal.index]
+            # Of two halves, one that is not there tells nothing of the other.
+            if index not in refused or refused[index][0] == errno.ENOENT:
+                refused[index] = (refusal.errno, refusal.text)
+        return refused
 
-    def _write_alike(self, kind: Kind, batch: Sequence[Lot], this: Pass) -> None:
-        """Likewise, all at once where nothing was refused."""
-        ledger, removes = self._known.ledger, batch[0].verdict is Verdict.DELETE
-        if not removes and ledger.claim(kind.name, [RowGroup(lot.keys, lot.row, lot.rank) for lot in batch]):
-            self._write(kind, [(change_of(row), row) for row in self._rows_of(kind, batch)], this)
-            return
-        changes = [change_of_lot(lot) for lot in batch]
-        if refused := self._send(kind, changes, this):
-            rows = [(change_of(row), row) for row in self._rows_of(kind, batch)]
-            self._take_note(kind, rows, refused, this)
-            return
-        for change in changes:
-            self.written += len(change.keys)
-            self.changes[change.verb, "ok"] += len(change.keys)
-            this.count(change.verb, len(change.keys))
-        keys = [key for lot in batch for key in lot.keys]
-        if removes:
-            ledger.release(kind.name, keys)
-        else:
-            ledger.confirm(kind.name, keys, this.moment)
-        self._known.mark_changed(kind, keys)
-
-    def _rows_of(self, kind: Kind, lots: Iterable[Lot]) -> list[Judged]:
-        claims = self._known.ledger.claims(kind.name)
-        return [Judged(key, lot.row, None, claims.get(key), lot.verdict, lot.rank) for lot in lots for key in lot.keys]
-
-    def _take_note(
+    def take_note(
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
     ) -> None:
         """Take note of what became of each change."""
@@ -166,6 +115,45 @@ class Writer:
                 this.full[kind.name, kind.domain(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
+    def take_note_of_all(self, kind: Kind, verb: str, keys: Sequence[Key], this: Pass) -> None:
+        """Take note that one change was made at each of these keys, where nothing was amiss before."""
+        self.written += len(keys)
+        self.changes[verb, "ok"] += len(keys)
+        this.count(verb, len(keys))
+        if verb == "delete":
+            self._known.ledger.release(kind.name, keys)
+        else:
+            self._known.ledger.confirm(kind.name, keys, this.moment)
+        self._known.mark_changed(kind, keys)
+
+    def _with_room(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
+        """Refuse new rows of places that are full, and return the rest."""
+        if not this.full:
+            return batch
+        room = []
+        for change, row in batch:
+            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.domain(row.key)))):
+                self._refuse(kind, change, row, *refusal, this)
+            else:
+                room.append((change, row))
+        return room
+
+    def _put_off(
+        self, kind: Kind, batch: list[tuple[Change, Judged]], unclaimed: Unclaimed, this: Pass
+    ) -> list[tuple[Change, Judged]]:
+        """Try the rows that could not be claimed again later, without asking the kernel, and return the others."""
+        others = []
+        for change, row in batch:
+            if row.key not in unclaimed.keys:
+                others.append((change, row))
+                continue
+            ref, code, text = (kind.name, row.key), unclaimed.errno, unclaimed.text
+            refused = self._known.backlog.refuse(
+                ref, operation(row), code, text, Class.UNCLAIMED, this.now, self._chance()
+            )
+            self._known.troubles.note(ref, trouble_of(refused, unwanted=False))
+        return others
+
     def _claim(self, kind: Kind, rows: Sequence[Judged]) -> Unclaimed | None:
         """Claim what is about to be written, over what is there.
 
@@ -183,17 +171,6 @@ class Writer:
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
         # In this order, so that a claim of what is wanted remembers what is there.
         return self._known.ledger.claim(kind.name, grouped(there) + grouped(wanted))
-
-    def _send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
-        """Return errno and text for each row that the target refused to change."""
-        messages, owner = spelled_in_turns(kind, changes, this.attachments)
-        refused: dict[int, tuple[int, str]] = {}
-        for refusal in self._target.send(messages) if messages else ():
-            index = owner[refusal.index]
-            # Of two halves, one that is not there tells nothing of the other.
-            if index not in refused or refused[index][0] == errno.ENOENT:
-                refused[index] = (refusal.errno, refusal.text)
-        return refused
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
         known, ref = self._known, (kind.name, row.key)
@@ -217,7 +194,7 @@ class Writer:
         keys = [key for change in changes for key in change.keys]
         seen = self.look(kind, keys, this.attachments)
         left = [Change("undo", (key,), None) for key in keys if key in seen and seen[key].residue]
-        self._send(kind, left, this)
+        self.send(kind, left, this)
 
 
 def spelled_in_turns(

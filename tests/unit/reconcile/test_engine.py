@@ -18,9 +18,7 @@ from vtep.linux.wire.neighbor import Verb
 from vtep.reconcile.claims import Claim, Claims, RowGroup
 from vtep.reconcile.contract import Attachments, Change
 from vtep.reconcile.engine import ROWS_MAX, SWEPT_MAX, Engine, Scope
-from vtep.reconcile.judged import Lot, gather
 from vtep.reconcile.steps import run_to_end
-from vtep.reconcile.verdict import Verdict
 from vtep.reconcile.writer import spelled_in_turns
 
 
@@ -667,17 +665,6 @@ def test_a_refused_takeover_of_a_stations_row_is_tried_again(leaf: Leaf) -> None
     leaf.pass_()
 
     assert leaf.rows() == written("m", A)
-
-
-def test_lots_are_cut_and_put_together_so_that_so_many_keys_are_together() -> None:
-    lots = [Lot(Verdict.CREATE, row, 0, list(keys)) for row, keys in (("A", "abcdefg"), ("B", "h"), ("C", "ijk"))]
-
-    batches = [[(lot.row, "".join(lot.keys)) for lot in batch] for batch in gather(lots, 4)]
-
-    assert batches == [[("A", "abcd")], [("A", "efg"), ("B", "h")], [("C", "ijk")]]
-    one_too_many = [*lots[:1], Lot(Verdict.CREATE, "D", 0, ["l", "m"])]
-    assert [len(batch) for batch in gather(one_too_many, 4)] == [1, 1, 1]
-    assert list(gather([], 4)) == []
 
 
 def test_messages_alike_stand_together_and_those_of_one_change_in_their_order() -> None:
