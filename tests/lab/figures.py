@@ -176,6 +176,7 @@ class Figures:
                 passes=3,
                 troubles=troubles,
                 converged=not troubles,
+                settled=not troubles.get(PENDING),
                 audited=self.now - 10,
                 repaired=2,
                 orphans=1,

@@ -56,7 +56,11 @@ def _state(status: Status) -> Iterator[Metric]:
     build = InfoMetricFamily("vtep_build", "Which program this is")
     build.add_metric((), {"version": status.version, "python": platform.python_version()})
     yield build
-    yield _gauge("vtep_ready", "1 if every peer has told all it has and the kernel is equal to it", status.ready)
+    yield _gauge(
+        "vtep_ready",
+        "1 if every peer has told all it has and the kernel has every row that it does not refuse",
+        status.ready,
+    )
     yield _gauge("vtep_complete", "1 if every peer has told all it has, or the time to wait is over", status.complete)
     yield _gauge("vtep_generation", "Generation of the intent", status.generation)
     yield _gauge(

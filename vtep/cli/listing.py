@@ -53,7 +53,7 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
 
 
 def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool) -> list[str]:
-    """Say whether it is ready, and what keeps it from that."""
+    """Say whether it is ready, and what a person should mend."""
     state = "ready" if status.ready else "not ready"
     problems = [wrapped(problem, columns, "  - ", "    ") for problem in status.problems]
     return [f"vtep {plain(status.version)}, {painted(state, state) if colours else state}", *problems]

@@ -141,7 +141,7 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_health(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     health = _command(
         commands, "health", "health:health", "ready or not, for scripts and containers",
-        "Ready is: every peer has told all it has, and the kernel is equal to it. Says why when it is not.",
+        "Ready is: every peer has told all it has, and the kernel has every row that it does not refuse. Says why when it is not.",
         "vtep health --wait 30",
         exits="exit codes: 0 ready, 1 not ready, 2 usage, 3 unreachable or refused",
     )  # fmt: skip

@@ -97,6 +97,9 @@ class DataplaneStatus(Struct, frozen=True):
     troubles: Mapping[str, int] = {}
     """Rows that are not as wanted, by state."""
     converged: bool = False
+    """Every row is as wanted."""
+    settled: bool = False
+    """Every row is as wanted, or was refused."""
     audited: float | None = None
     """When every row of ours was last looked at."""
     overruns: int = 0
@@ -125,15 +128,20 @@ class Status(Struct, frozen=True):
 
     @property
     def ready(self) -> bool:
-        """The picture is complete and the kernel is equal to it, or there is no kernel to equal."""
+        """The picture is complete and the kernel has it, or there is no kernel to have it.
+
+        A row that the kernel refuses is a problem and never makes the leaf not ready: all others forward. A leaf that may not
+        write at all is ready only if the kernel has every row.
+        """
         dataplane = self.dataplane
         if dataplane.state == "off" and not dataplane.not_ready and not self.macs:
             return self.complete
-        return self.complete and dataplane.converged and dataplane.generation == self.generation
+        has_rows = dataplane.converged if dataplane.state == "off" else dataplane.settled
+        return self.complete and has_rows and dataplane.generation == self.generation
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Say in a sentence each what keeps it from being ready."""
+        """Say in a sentence each what a person should mend; it may be ready all the same."""
         return tuple(_problems(self))
 
 

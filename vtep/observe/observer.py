@@ -370,6 +370,7 @@ class Observer:
             passes=0 if report is None else report.number,
             troubles=actor.engine.troubles.counts(),
             converged=report is not None and report.converged,
+            settled=report is not None and report.settled,
             audited=actor.audited,
             overruns=self.overruns,
             repaired=sum(actor.engine.repairs.values()),

@@ -146,4 +146,9 @@ class Report(Struct, frozen=True):
     @property
     def converged(self) -> bool:
         """Nothing is left to do, and a further pass would send nothing."""
-        return not (self.failed or self.pending or self.suppressed or self.waiting)
+        return self.settled and not (self.failed or self.suppressed)
+
+    @property
+    def settled(self) -> bool:
+        """Everything was done that can be done: every row that is not as wanted was refused, or is another program's."""
+        return not (self.pending or self.waiting)
