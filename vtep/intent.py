@@ -211,6 +211,9 @@ class Intent(Struct, frozen=True):
     floods: Table[Ip, tuple[Flood, ...]] = Table()
     """By endpoint; at most one for a VNI."""
     refused_floods: Table[Ip, tuple[RefusedFlood, ...]] = Table()
+    floods_of_vni: Table[Vni, int] = Table()
+    waiting_floods: Table[Vni, Table[Ip, bool]] = Table()
+    """Endpoints that have no row only because their VNI is full."""
     hosts: Table[Ip, tuple[Host, ...]] = Table()
     """By host address; at most one for a VNI."""
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()

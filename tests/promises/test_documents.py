@@ -40,6 +40,7 @@ OTHER_WORDS = {
 LEAF = """
 [node]
 vtep = "10.0.0.99"
+vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"]
 [[vni]]
 vni = 100
 import_rt = ["65000:100"]
@@ -82,7 +83,8 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
         {"mac": "02:00:00:00:00:01"},
         {"label": 5000},
         {"next_hop": "10.0.0.99"},
-        {"next_hop": "10.0.0.1"},
+        {"next_hop": "192.0.2.1"},
+        {"next_hop": "2001:db8::1"},
         {"encapsulations": ()},
         {"label": 100},
         {"targets": ("65000:999",)},
@@ -90,6 +92,7 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
         {"label": 100},
         {"tag": 0},
         {"sites": ()},
+        {"next_hop": "10.0.0.1"},
     )
 
     told, route = [], {"sites": (policy.vnis[100].site,)}

@@ -44,7 +44,7 @@ REASONS = {
     "refused": {
         "malformed", "bad-mac", "bad-vni", "bad-nexthop", "self-vtep", "encap", "unknown-vni", "rt-missing",
         "rt-mismatch", "vni-mismatch", "tag-mismatch", "soo", "self-mac", "reserved-esi", "pending-ead", "local-bias",
-        "limit",
+        "limit", "family-mismatch",
     },
     "lost": {
         "higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order", "dup-frozen", "non-proxy",
@@ -65,6 +65,7 @@ vtep = "10.0.0.98"
 import_rt = ["65000:200"]
 [[vni]]
 vni = 400
+vtep = "2001:db8::97"
 import_rt = ["65000:400"]
 downstream_vni = true
 """
@@ -526,6 +527,34 @@ def test_a_mac_waits_only_while_its_vni_is_full(pairs, limit):
             assert rows <= limit
             assert rows == intent.rows_of_vni.get(vni, 0)
             assert not waiting or rows == limit
+
+
+@given(st.lists(st.tuples(imets, st.booleans()), max_size=24), st.integers(1, 2), st.integers(1, 4))
+@settings(deadline=None, max_examples=150)
+def test_an_endpoint_waits_only_while_its_vni_is_full_and_rows_never_give_way(events, limit, pace):
+    toml = LEAF + f"[limits]\nvteps_per_vni = {limit}\n"
+    rib, intent = a_rib(), NOTHING
+    for number, (route, comes) in enumerate(events):
+        rib.receive(announced(route) if comes else withdrawn(route), 0.0)
+        if number % pace:
+            continue
+        before, intent = intent, project(rib, policy(toml), 0.0, intent, rib.index.take_changed())
+
+        unlimited = {(vni, vtep) for vni, vtep, _ in flood_keys(project(rib, policy(LEAF), 0.0))}
+        rows = {(vni, vtep) for vni, vtep, _ in flood_keys(intent)}
+        waiting = {(vni, vtep) for vni, found in intent.waiting_floods.unordered() for vtep, _ in found.unordered()}
+        told = {
+            (row.vni, row.vtep)
+            for _, found in intent.refused_floods.unordered()
+            for row in found
+            if row.reason == "vtep-limit"
+        }
+        assert (rows | waiting, rows & waiting, told) == (unlimited, set(), waiting)
+        assert {(vni, vtep) for vni, vtep, _ in flood_keys(before)} & unlimited <= rows
+        for vni in (100, 200, 400):
+            count = sum(key[0] == vni for key in rows)
+            assert count == intent.floods_of_vni.get(vni, 0)
+            assert count == min(limit, sum(key[0] == vni for key in unlimited))
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=5), max_size=5), st.integers(1, 2))

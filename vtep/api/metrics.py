@@ -129,6 +129,12 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
     yield _gauges("vtep_duplicate_macs", "MACs that move too often", ("vni",), duplicates)
     limited = _summed(((label(vni.vni),), vni.limited) for vni in vnis)
     yield _gauges("vtep_macs_over_limit", "MACs without a row for macs_per_vni", ("vni",), limited)
+    waiting = _summed(((label(vni.vni),), vni.vteps_limited) for vni in vnis)
+    yield _gauges("vtep_vteps_over_limit", "VTEPs without a flood row for vteps_per_vni", ("vni",), waiting)
+    used: dict[tuple[str, ...], float] = {}
+    for vni in vnis:
+        used[label(vni.vni),] = max(vni.vteps_used, used.get((label(vni.vni),), 0.0))
+    yield _gauges("vtep_vteps_limit_used_ratio", "Flood rows by vteps_per_vni", ("vni",), used)
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
     yield _counter("vtep_mac_moves", "MACs that came to be behind another VTEP", moves, ("vni",))
 

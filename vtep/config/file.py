@@ -42,6 +42,7 @@ from vtep.config.values import (
     is_loopback,
     listener,
     numbered,
+    prefix,
     segment_identifier,
     site_of_origin,
     tunnel_address,
@@ -83,6 +84,7 @@ def parse(text: str, source: str = "configuration") -> Config:
 
 class _NodeTable(Struct):
     vtep: str | list[str] = []
+    vtep_prefixes: list[str] = []
     state_dir: str = "/run/vtep"
     on_stop: Literal["keep", "drain"] = "keep"
 
@@ -163,7 +165,10 @@ def _node(table: _NodeTable, problems: Problems) -> NodeConfig:
     texts = [table.vtep] if isinstance(table.vtep, str) else table.vtep
     vteps = tuple(problems.each(texts, "node.vtep", tunnel_address))
     return NodeConfig(
-        vteps, problems.parsed(table.state_dir, "node.state_dir", absolute_path) or Path("/"), table.on_stop
+        vteps=vteps,
+        vtep_prefixes=tuple(problems.each(table.vtep_prefixes, "node.vtep_prefixes", prefix)),
+        state_dir=problems.parsed(table.state_dir, "node.state_dir", absolute_path) or Path("/"),
+        on_stop=table.on_stop,
     )
 
 

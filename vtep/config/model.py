@@ -4,8 +4,9 @@ filled in.
 Knows neither TOML nor the names of the keys (`file.py`), and looks at no device: whether a bridge exists is for the
 kernel to say. A reload makes another `Config`; whoever follows the configuration compares the two."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -14,6 +15,7 @@ from vtep.config.bgp import BgpConfig
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Prefix: TypeAlias = IPv4Network | IPv6Network
 
 
 class Targets(Struct, frozen=True):
@@ -53,6 +55,10 @@ class VniConfig(Struct, frozen=True):
         """Without a bridge a VNI is shown and never programmed."""
         return bool(self.bridge)
 
+    def reaches(self, vtep: Ip) -> bool:
+        """Return whether the VXLAN device can send to this address: it must be of the family of its own address."""
+        return vtep.is_v6 == self.vtep.is_v6
+
 
 class SegmentConfig(Struct, frozen=True):
     """One Ethernet segment that this leaf has a port on."""
@@ -70,6 +76,8 @@ class NodeConfig(Struct, frozen=True):
     vteps: tuple[Ip, ...] = ()
     state_dir: Path = Path("/run/vtep")
     on_stop: Literal["keep", "drain"] = "keep"
+    vtep_prefixes: tuple[Prefix, ...] = ()
+    """Where remote VTEPs may be; none named: anywhere."""
 
 
 class FeedConfig(Struct, frozen=True):
@@ -93,6 +101,8 @@ class DuplicateConfig(Struct, frozen=True):
 class LimitConfig(Struct, frozen=True):
     routes_per_peer: Count = 2_000_000
     macs_per_vni: Count = 1_000_000
+    vteps_per_vni: Count = 1024
+    """Flood rows: each copy of a broadcast is one more packet."""
 
 
 class TlsConfig(Struct, frozen=True):

@@ -6,7 +6,7 @@ refuse, each with the path of its key, so that one wrong value never hides anoth
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +68,13 @@ def tunnel_address(text: str) -> Ip:
     if not address.is_unicast:
         raise ValueError(f"{text} cannot be a tunnel address")
     return address
+
+
+def prefix(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an IP prefix (such as 10.0.0.0/24): {error}") from None
 
 
 def router_id(text: str) -> Ip:

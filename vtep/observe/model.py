@@ -245,6 +245,10 @@ class VniStatus(Struct, frozen=True):
     duplicates: int
     limited: int = 0
     """MACs that have no row because the VNI is full."""
+    vteps_limited: int = 0
+    """VTEPs that have no flood row because the VNI is full."""
+    vteps_used: float = 0.0
+    """Flood rows as a share of `limits.vteps_per_vni`."""
 
 
 class CandidateStatus(Struct, frozen=True):

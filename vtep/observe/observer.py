@@ -51,6 +51,7 @@ from vtep.observe.rows import Rows
 from vtep.observe.source import Batch, MacQuery, Page
 from vtep.observe.tables import Tables
 from vtep.observe.watch import Watch
+from vtep.projection.flood import limit_warning
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.contract import Kind
@@ -133,6 +134,19 @@ class Observer:
             for vni, _ in intent.limited.unordered():
                 if vni not in before.limited:
                     self.record(HistoryEntry("alert", vni=vni, reason="limit", text=sentence("limit")))
+        if intent.floods_of_vni is not before.floods_of_vni or intent.waiting_floods is not before.waiting_floods:
+            self._take_flood_limits(before, intent)
+
+    def _take_flood_limits(self, before: Intent, intent: Intent) -> None:
+        """Record an alert when a VNI comes near its limit of VTEPs, and when VTEPs first wait for room."""
+        limit = self._rows.config.limits.vteps_per_vni
+        for vni, rows in intent.floods_of_vni.unordered():
+            code = limit_warning(rows, limit)
+            if code and not limit_warning(before.floods_of_vni.get(vni, 0), limit):
+                self.record(HistoryEntry("alert", vni=vni, reason=code, text=sentence(code)))
+        for vni, _ in intent.waiting_floods.unordered():
+            if vni not in before.waiting_floods:
+                self.record(HistoryEntry("alert", vni=vni, reason="vtep-limit", text=sentence("vtep-limit")))
 
     def see(self, outcome: Outcome) -> None:
         """Take note of what a pass found."""

@@ -62,6 +62,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The next hop is one of our own tunnel addresses.",
         "Nothing, unless another leaf has our address.",
     ),
+    "unlisted-vtep": (
+        "The next hop or the endpoint is in none of `node.vtep_prefixes`.",
+        "Find out who advertises it, or add its prefix.",
+    ),
     "encap": (
         "The route offers encapsulations, and VXLAN is not one of them.",
         "Set the peer to VXLAN.",
@@ -90,6 +94,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "It carries our own Site-of-Origin.",
         "Nothing: it came from this site.",
     ),
+    "family-mismatch": (
+        "The next hop or the endpoint is IPv6 and our VTEP address for the VNI is IPv4, or the other way round; the VXLAN device cannot send there.",
+        "Use one address family for all VTEPs of the VNI; `vni.vtep` chooses ours.",
+    ),
     "self-mac": (
         "The MAC belongs to a device of this host.",
         "Nothing, unless another host has the same MAC.",
@@ -105,6 +113,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "limit": (
         "The VNI has as many MACs as `macs_per_vni` allows.",
         "Look for a MAC flood, or raise the limit.",
+    ),
+    "vtep-limit": (
+        "The VNI has as many flood rows as `limits.vteps_per_vni` allows.",
+        "Find out who advertises so many VTEPs, or raise the limit.",
+    ),
+    "near-vtep-limit": (
+        "The VNI has 80 % or more of the flood rows that `limits.vteps_per_vni` allows.",
+        "Find out who advertises so many VTEPs, or raise the limit before it is reached.",
     ),
     "no-ir": (
         "Its PMSI attribute is missing, unreadable, or not for ingress replication (but for PIM, for example), so it names no endpoint for floods.",

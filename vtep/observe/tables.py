@@ -11,13 +11,14 @@ from itertools import takewhile
 from typing import Final
 
 from vtep.addr import Mac, Vni
-from vtep.intent import Alert, HostKey, RowKey
+from vtep.intent import Alert, HostKey, Intent, RowKey
 from vtep.linux.tables.flood import FLOOD
 from vtep.observe.counts import RowCounts
 from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
 from vtep.observe.roster import Roster
 from vtep.observe.rows import Rows
 from vtep.observe.source import MacQuery, Page
+from vtep.projection.flood import limit_warning
 from vtep.store.table import walk
 
 SCANNED_MAX: Final = 5000
@@ -78,7 +79,7 @@ class Tables:
                 vtep=vni.vtep,
                 state=self._rows.vni_state(vni.vni),
                 reasons=self._rows.reasons(vni.vni),
-                notes=self._notes(vni.vni, limited := len(intent.limited.get(vni.vni, ()))),
+                notes=self._notes(vni.vni, intent),
                 import_rt=vni.imports.texts,
                 export_rt=tuple(map(str, vni.exports)),
                 macs=self._counts.macs_at(vni.vni, intent),
@@ -86,15 +87,23 @@ class Tables:
                 vteps=len({vtep for number, vtep in self._counts.vteps(intent) if number == vni.vni}),
                 neighbors=self._counts.hosts_of(vni.vni),
                 duplicates=duplicates[vni.vni],
-                limited=limited,
+                limited=len(intent.limited.get(vni.vni, ())),
+                vteps_limited=len(intent.waiting_floods.get(vni.vni, ())),
+                vteps_used=intent.floods_of_vni.get(vni.vni, 0) / self._rows.config.limits.vteps_per_vni,
             )
             for vni in self._rows.config.vnis
         ]
 
-    def _notes(self, vni: Vni, limited: int) -> tuple[str, ...]:
-        report = self._rows.last.report
-        notes = () if report is None else report.notes.get(vni, ())
-        return (*notes, f"limit: {limited} MACs have no row") if limited else notes
+    def _notes(self, vni: Vni, intent: Intent) -> tuple[str, ...]:
+        report, limits = self._rows.last.report, self._rows.config.limits
+        notes = [] if report is None else [*report.notes.get(vni, ())]
+        if limited := len(intent.limited.get(vni, ())):
+            notes.append(f"limit: {limited} MACs have no row")
+        if waiting := len(intent.waiting_floods.get(vni, ())):
+            notes.append(f"vtep-limit: {waiting} VTEPs have no flood row")
+        elif warning := limit_warning(rows := intent.floods_of_vni.get(vni, 0), limits.vteps_per_vni):
+            notes.append(f"{warning}: {rows} flood rows of {limits.vteps_per_vni} (limits.vteps_per_vni)")
+        return tuple(notes)
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         intent = self._rows.intent

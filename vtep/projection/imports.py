@@ -80,7 +80,7 @@ def may_import(attributes: Attributes, toward: Ip, label: int, tag: int, policy:
     return tuple(
         ImportVerdict(
             vni.vni,
-            refusal or _refused_here(attributes, label, tag, vni, vni.vni in imported),
+            refusal or _refused_here(attributes, toward, label, tag, vni, vni.vni in imported),
             _notes(attributes, vni if vni.vni in imported else None),
             Direct(toward, Vni(label) if label != vni.vni else None),
         )
@@ -109,7 +109,7 @@ def _concerned(label: int, policy: Policy, imported: frozenset[Vni]) -> tuple[in
     return tuple(sorted(vnis or imported))
 
 
-def _refused_here(attributes: Attributes, label: int, tag: int, vni: VniConfig, imported: bool) -> str:
+def _refused_here(attributes: Attributes, toward: Ip, label: int, tag: int, vni: VniConfig, imported: bool) -> str:
     if not attributes.targets:
         return "rt-missing"
     if not imported:
@@ -120,7 +120,8 @@ def _refused_here(attributes: Attributes, label: int, tag: int, vni: VniConfig, 
         return "tag-mismatch"
     if vni.site is not None and vni.site in attributes.sites:
         return "soo"
-    return ""
+    # A VXLAN device takes rows of its own address family only (EAFNOSUPPORT, drivers/net/vxlan: vxlan_fdb_add).
+    return "" if vni.reaches(toward) else "family-mismatch"
 
 
 def _notes(attributes: Attributes, vni: VniConfig | None) -> tuple[str, ...]:

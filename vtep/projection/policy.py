@@ -5,6 +5,7 @@ and start empty, so an answer never outlives the configuration that it came from
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
@@ -24,11 +25,13 @@ class Policy:
         self.own_macs = own_macs
         self.duplicates: DuplicateConfig = config.duplicates
         self.macs_per_vni = config.limits.macs_per_vni
+        self.vteps_per_vni = config.limits.vteps_per_vni
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
         """Segments of ours whose port forwards: this leaf is a candidate for designated forwarder there."""
         self._own_vteps = config.own_vteps
+        self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `imports.py`: what routes with the same attributes, label and tag share."""
         self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
@@ -52,11 +55,19 @@ class Policy:
         """Return why no frame may be sent to this address, or nothing."""
         reason = self._next_hops.get(next_hop)
         if reason is None:
-            reason = "" if next_hop.is_unicast else "bad-nexthop"
-            if next_hop in self._own_vteps:
-                reason = "self-vtep"
+            reason = self._judge_next_hop(next_hop)
             self._next_hops.put(next_hop, reason)
         return reason
+
+    def _judge_next_hop(self, next_hop: Ip) -> str:
+        if next_hop in self._own_vteps:
+            return "self-vtep"
+        if not next_hop.is_unicast:
+            return "bad-nexthop"
+        address = ip_address(bytes(next_hop))
+        if self._vtep_prefixes and not any(address in prefix for prefix in self._vtep_prefixes):
+            return "unlisted-vtep"
+        return ""
 
 
 class Memory(dict[K, V]):

@@ -58,4 +58,8 @@ def _rank(route: MacIp) -> tuple[bool, bool, int]:
 
 def _is_imported(ad: EthernetAd, policy: Policy, vni: VniConfig) -> bool:
     attributes = ad.attributes
-    return not policy.refused_next_hop(attributes.next_hop) and vni.vni in policy.imports(attributes.targets)
+    return (
+        vni.reaches(attributes.next_hop)
+        and not policy.refused_next_hop(attributes.next_hop)
+        and vni.vni in policy.imports(attributes.targets)
+    )

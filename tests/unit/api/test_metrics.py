@@ -24,6 +24,8 @@ LABELS = {
     "vtep_rows": {"kind", "state"},
     "vtep_macs": {"vni", "state"},
     "vtep_macs_over_limit": {"vni"},
+    "vtep_vteps_over_limit": {"vni"},
+    "vtep_vteps_limit_used_ratio": {"vni"},
     "vtep_remote_vteps": {"vni"},
     "vtep_neighbors": {"vni", "family"},
     "vtep_vnis": {"state"},

@@ -1,5 +1,6 @@
 """The configuration file: every key, what is left out, and every way to get it wrong, told all at once with its place."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ REFERENCE = """
 vtep = "10.0.0.99"              # our tunnel address; a list is allowed (IPv4 and IPv6)
 state_dir = "/run/vtep"         # ledger and sockets
 on_stop = "keep"                # keep or drain
+vtep_prefixes = []              # next hops and endpoints must be in one of these
 
 [bgp]
 asn = 65000
@@ -52,6 +54,7 @@ recover_s = 0
 [limits]
 routes_per_peer = 2000000
 macs_per_vni = 1000000
+vteps_per_vni = 1024
 
 [api]
 listen = ["unix:/run/vtep/vtep.sock"]
@@ -77,6 +80,7 @@ gateway = false
 """
 
 SELF = Ip.parse("10.0.0.99")
+PREFIXES = (ip_network("10.0.0.0/24"), ip_network("2001:db8::/64"))
 RT = RouteTarget.parse("65000:100")
 
 
@@ -130,7 +134,8 @@ def test_nothing_at_all_is_a_configuration() -> None:
 def test_every_key_changes_what_it_names() -> None:
     found = parse(
         """
-        node = { vtep = ["10.0.0.99", "2001:db8::99"], state_dir = "/var/lib/vtep", on_stop = "drain" }
+        node = { vtep = ["10.0.0.99", "2001:db8::99"], state_dir = "/var/lib/vtep", on_stop = "drain", \
+vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
         [feed]
         socket = "/tmp/feed"
         socket_mode = "600"
@@ -147,6 +152,7 @@ def test_every_key_changes_what_it_names() -> None:
         [limits]
         routes_per_peer = 7
         macs_per_vni = 8
+        vteps_per_vni = 9
         [api]
         listen = ["unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"]
         admin = []
@@ -169,12 +175,12 @@ def test_every_key_changes_what_it_names() -> None:
 
     exact = (RouteTarget.parse("4200000001:7"), RouteTarget.parse("10.0.0.1:5"))
     assert found == Config(
-        node=NodeConfig((SELF, Ip.parse("2001:db8::99")), Path("/var/lib/vtep"), "drain"),
+        node=NodeConfig((SELF, Ip.parse("2001:db8::99")), Path("/var/lib/vtep"), "drain", PREFIXES),
         feed=FeedConfig(
             Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0
         ),
         duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
-        limits=LimitConfig(7, 8),
+        limits=LimitConfig(7, 8, 9),
         api=ApiConfig(
             ("unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"), (), "", TlsConfig("c", "k", "a")
         ),
@@ -304,6 +310,9 @@ WRONG = (
     ("[duplicates]\nrecover_s = -1", "duplicates.recover_s", "Expected float >= 0"),
     ("[limits]\nroutes_per_peer = 0", "limits.routes_per_peer", "Expected int >= 1"),
     ("[limits]\nmacs_per_vni = 0", "limits.macs_per_vni", "Expected int >= 1"),
+    ("[limits]\nvteps_per_vni = 0", "limits.vteps_per_vni", "Expected int >= 1"),
+    ("[node]\nvtep_prefixes = ['10.0.0.1/24']", "node.vtep_prefixes", "is not an IP prefix (such as 10.0.0.0/24)"),
+    ("[node]\nvtep_prefixes = ['::/0', 'leaf']", "node.vtep_prefixes[1]", "is not an IP prefix"),
     ("[api]\nlisten = ['unix:vtep.sock']", "api.listen", "needs an absolute path"),
     ("[api]\nlisten = ['unix:/a', '0.0.0.0:1']", "api.listen[1]", "0.0.0.0:1 can be reached from outside"),
     ("[api]\nadmin = ['leaf.example:1']", "api.admin", "can be reached from outside (hint: set api.tls, or use unix:)"),

@@ -140,6 +140,25 @@ def test_a_limit_that_is_reached_is_an_alert_once_and_a_note_of_its_vni():
         assert (vni.limited, "limit: 1 MACs have no row" in vni.notes, peer.limited) == (1, True, 2)
 
 
+def test_a_vni_near_its_limit_of_vteps_and_one_at_it_are_alerts_once_and_a_note():
+    with MemoryLeaf(f"{CONFIG}[limits]\nvteps_per_vni = 5\n") as rig:
+        rig.come_up(A)
+        notes = []
+        for number in (1, 2, 3, 4, 5, 6, 7):
+            vtep = f"10.0.0.{number}"
+            rig.receive(rig.lines.announce(A, Instance(vtep).flood()))
+            [vni] = rig.observer.vnis()
+            notes.append([note for note in vni.notes if "vtep-limit" in note])
+
+        alerts = [(entry.vni, entry.reason) for entry in rig.events("alert")]
+
+        assert alerts == [(100, "near-vtep-limit"), (100, "vtep-limit")]
+        assert notes[:3] == [[], [], []]
+        assert notes[3] == ["near-vtep-limit: 4 flood rows of 5 (limits.vteps_per_vni)"]
+        assert notes[6] == ["vtep-limit: 2 VTEPs have no flood row"]
+        assert (vni.vteps_limited, vni.vteps_used) == (2, 1.0)
+
+
 def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(rig):
     port = rig.kernel.add_port("port99", "br100")
     rig.kernel.send([Neighbor(Verb.CREATE, port, Mac.parse(ONE), NTF_MASTER, NUD_NOARP)])

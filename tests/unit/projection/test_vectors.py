@@ -44,6 +44,7 @@ vxlan = "vxlan200"
 vtep = "10.0.0.98"
 import_rt = ["65000:200"]
 """
+LEAF_V6 = LEAF.replace("10.0.0.99", "2001:db8::99").replace("10.0.0.98", "2001:db8::98")
 
 
 @dataclass(frozen=True)
@@ -209,20 +210,89 @@ def test_v06_ipv6_next_hops_compare_as_numbers() -> None:
     ten = wire.Instance("2001:db8::10", rd="65000:1").mac(M, seq=1)
     nine = wire.Instance("2001:db8::9", rd="65000:2").mac(M, seq=1)
 
-    result = play([lines.announce(A, ten), lines.announce(B, nine)])
+    result = play([lines.announce(A, ten), lines.announce(B, nine)], LEAF_V6)
 
     assert (rows(result), reason_of(result)) == ({M: "2001:db8::9"}, "lower-vtep")
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_v07_ipv4_comes_before_ipv6_in_either_order_of_arrival(first: int) -> None:
-    lines = Lines()
-    routes = [wire.Instance("2001:db8::9", rd="65000:1").mac(M, seq=1), wire.Instance(C).mac(M, seq=1)]
+@pytest.mark.parametrize("rig", [0, 1], ids=["an IPv4 device", "an IPv6 device"])
+def test_v07_a_next_hop_of_the_other_family_never_wins(first: int, rig: int) -> None:
+    """A VXLAN device takes rows of its own address family only, so the higher sequence must not count either."""
+    lines, far = Lines(), "2001:db8::9"
+    seqs = [(1, 2), (2, 1)][rig]
+    routes = [wire.Instance(far, rd="65000:1").mac(M, seq=seqs[1]), wire.Instance(C).mac(M, seq=seqs[0])]
     peers = [A, B]
 
-    result = play([lines.announce(peers[at], routes[at]) for at in (first, 1 - first)])
+    result = play([lines.announce(peers[at], routes[at]) for at in (first, 1 - first)], (LEAF, LEAF_V6)[rig])
 
-    assert (rows(result), reason_of(result)) == ({M: C}, "lower-vtep")
+    used, refused = [(C, far), (far, C)][rig]
+    assert (rows(result), reason_of(result)) == ({M: used}, "only-path")
+    assert refusals(result) == [(refused, "family-mismatch")]
+
+
+def test_a_member_of_a_segment_with_the_other_family_is_not_used() -> None:
+    lines = Lines()
+    far = wire.Instance("2001:db8::1", rd="65000:1")
+    near = wire.Instance(A)
+    segment = [one.ethernet_ad(E1, tag=0xFFFFFFFF) for one in (far, near)]
+    events = [lines.announce(A, *segment, far.ethernet_ad(E1, tag=0, label=100), near.mac(M, seq=1, esi=E1))]
+
+    v4 = play(events)
+    only_far = play([lines.announce(B, segment[0], far.mac(M, seq=1, esi=E1))])
+
+    assert (rows(v4), reason_of(v4)) == ({M: A}, "only-path")
+    assert rows(only_far) == {}
+
+
+def test_a_flood_endpoint_of_the_other_family_is_refused() -> None:
+    result = play([Lines().announce(A, wire.Instance("2001:db8::1", rd="65000:1").flood())])
+
+    assert (floods(result), refused_floods(result)) == ([], [(100, "2001:db8::1", "family-mismatch")])
+
+
+PREFIXES = LEAF.replace("[node]", '[node]\nvtep_prefixes = ["10.0.0.0/29", "2001:db8::/64"]')
+
+
+def test_a_next_hop_or_an_endpoint_outside_vtep_prefixes_is_refused() -> None:
+    lines = Lines()
+    inside, outside = wire.Instance(A), wire.Instance(C)
+
+    routes = (inside.mac(M), inside.flood(), outside.mac(M, seq=9), outside.flood())
+    result = play([lines.announce(A, route) for route in routes], PREFIXES)
+
+    assert (rows(result), floods(result)) == ({M: A}, [(100, A)])
+    assert (refusals(result), refused_floods(result)) == ([(C, "unlisted-vtep")], [(100, C, "unlisted-vtep")])
+
+
+FEW_VTEPS = LEAF + "[limits]\nvteps_per_vni = 2\n"
+
+
+def flood_of(vtep: str, vni: int = 100) -> wire.Route:
+    return wire.Instance(vtep, vni=vni, targets=(f"65000:{vni}",)).flood()
+
+
+def test_a_full_vni_takes_no_new_vtep_and_the_ones_with_rows_stay() -> None:
+    lines, low, high, third = Lines(), "10.0.0.3", "10.0.0.7", "10.0.0.1"
+    start = [lines.up(A), lines.announce(A, flood_of(high)), lines.announce(A, flood_of(low))]
+    more = [lines.announce(A, flood_of(third, vni)) for vni in (100, 200)]
+
+    result = play([*start, *more], FEW_VTEPS)
+
+    assert sorted(floods(result)) == [(100, low), (100, high), (200, third)]
+    assert refused_floods(result) == [(100, third, "vtep-limit")]
+    assert (result["counters"]["writes"], result["counters"]["deletes"]) == (3, 0)
+
+
+def test_a_vtep_that_waited_gets_its_row_when_another_one_leaves() -> None:
+    lines, vteps = Lines(), ["10.0.0.3", "10.0.0.7", "10.0.0.5", "10.0.0.1"]
+    start = [lines.up(A), *(lines.announce(A, flood_of(vtep)) for vtep in vteps), lines.end_of_rib(A)]
+
+    one = play([*start, lines.withdraw(A, flood_of(vteps[0]).nlri)], FEW_VTEPS)
+    two = play([*start, lines.withdraw(A, flood_of(vteps[3]).nlri, flood_of(vteps[0]).nlri)], FEW_VTEPS)
+
+    assert (floods(one), refused_floods(one)) == ([(100, vteps[3]), (100, vteps[1])], [(100, vteps[2], "vtep-limit")])
+    assert (floods(two), refused_floods(two)) == ([(100, vteps[2]), (100, vteps[1])], [])
 
 
 def test_v14_a_loser_that_comes_and_goes_leaves_the_generation() -> None:

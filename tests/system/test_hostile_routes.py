@@ -1,0 +1,89 @@
+"""What one peer's routes cannot do to the rows of a leaf: made-up VTEPs, a next hop of the other address family.
+
+docs/security.md has a row for each of these.
+"""
+
+from tests.lab import overlay
+from tests.lab.feeder import Feeder
+from tests.lab.fixtures import lab, network
+from tests.lab.lines import Lines
+from tests.lab.topology import VXLAN, address
+from tests.lab.vtep import Vtep, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+
+__all__ = ["lab", "network"]
+
+MAC, OTHER_MAC = "02:00:00:00:01:01", "02:00:00:00:01:02"
+PEER = address(1)
+REMOTE = Instance(PEER)
+MADE_UP = [f"10.66.{number >> 8}.{number & 255}" for number in range(1, 301)]
+
+
+def started(network, **options) -> Vtep:
+    vtep = Vtep(network.leaf, leaf_config(**options))
+    vtep.start()
+    wait_until(lambda: '"started"' in vtep.process.log(), 20, "its start")
+    return vtep
+
+
+def alerts(vtep) -> list[tuple]:
+    events = vtep.told("events")["events"]
+    return [(event["vni"], event["reason"]) for event in events if event["kind"] == "alert"]
+
+
+def test_made_up_vteps_stop_at_the_limit_and_the_real_one_keeps_its_row(network):
+    vtep, lines = started(network, more="[limits]\nvteps_per_vni = 5\n"), Lines()
+
+    with Feeder(network.leaf) as feeder:
+        feeder.say(lines.opened(PEER, 120), lines.up(PEER), lines.announce(PEER, REMOTE.flood()))
+        feeder.say(lines.end_of_rib(PEER))
+        wait_until(lambda: overlay.floods(network.leaf, VXLAN) == {PEER}, what="the row of the real VTEP")
+        feeder.say(*(lines.announce(PEER, Instance(made_up).flood()) for made_up in MADE_UP))
+        feeder.say(lines.announce(PEER, REMOTE.mac(MAC)))
+        wait_until(lambda: (MAC, PEER) in overlay.tunnels(network.leaf, VXLAN), 20, "what was said after them")
+        flooded = overlay.floods(network.leaf, VXLAN)
+        [vni] = vtep.told("vnis")["vnis"]
+        feeder.say(*(lines.withdraw(PEER, Instance(made_up).flood().nlri) for made_up in MADE_UP))
+        wait_until(lambda: overlay.floods(network.leaf, VXLAN) == {PEER}, 20, "the made-up ones to go")
+
+    assert (len(flooded), PEER in flooded) == (5, True)
+    assert "vtep-limit: 296 VTEPs have no flood row" in vni["notes"]
+    assert alerts(vtep) == [(100, "near-vtep-limit"), (100, "vtep-limit")]
+
+
+def test_only_addresses_in_vtep_prefixes_get_rows(network):
+    vtep, lines = started(network, node='vtep_prefixes = ["10.0.0.0/24"]'), Lines()
+    stranger = Instance(MADE_UP[0])
+
+    with Feeder(network.leaf) as feeder:
+        feeder.say(lines.up(PEER), lines.announce(PEER, stranger.flood()), lines.announce(PEER, REMOTE.flood()))
+        feeder.say(lines.announce(PEER, stranger.mac(MAC, seq=9)), lines.announce(PEER, REMOTE.mac(MAC)))
+        wait_until(lambda: (MAC, PEER) in overlay.tunnels(network.leaf, VXLAN), what="the row of the real VTEP")
+        candidates = vtep.told("explain", MAC)["explanations"][0]["candidates"]
+
+    assert overlay.floods(network.leaf, VXLAN) == {PEER}
+    assert [(one["verdict"], one["reason"]) for one in candidates] == [
+        ("won", "only-path"),
+        ("refused", "unlisted-vtep"),
+    ]
+
+
+def test_a_next_hop_of_the_other_family_neither_wins_nor_makes_the_leaf_not_ready(network):
+    vtep, lines = started(network), Lines()
+    far = Instance("2001:db8::66", rd="65000:66")
+
+    with Feeder(network.leaf) as feeder:
+        feeder.say(lines.opened(PEER, 120), lines.up(PEER), lines.announce(PEER, REMOTE.mac(MAC)))
+        feeder.say(lines.announce(PEER, far.mac(MAC, seq=9)), lines.announce(PEER, far.mac(OTHER_MAC)))
+        feeder.say(lines.announce(PEER, far.flood()), lines.announce(PEER, REMOTE.flood()), lines.end_of_rib(PEER))
+        wait_until(lambda: overlay.floods(network.leaf, VXLAN) == {PEER}, what="the flood row of the usable VTEP")
+        health = vtep.ask("health", "--wait", "10")
+        candidates = vtep.told("explain", MAC)["explanations"][0]["candidates"]
+
+    assert overlay.tunnels(network.leaf, VXLAN) == {(MAC, PEER), (overlay.FLOOD_MAC, PEER)}
+    assert health.returncode == 0
+    assert [(one["verdict"], one["reason"]) for one in candidates] == [
+        ("won", "only-path"),
+        ("refused", "family-mismatch"),
+    ]
