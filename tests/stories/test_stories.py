@@ -1,6 +1,7 @@
 """What real ExaBGPs wrote, and what became of it: every golden here was read by a person before it was kept.
 
     <version>/<capture>/           one recorded capture: events.jsonl and outcome.json
+                                   (in leaf.toml, or in leaf-v6.toml for captures of IPv6 next hops)
     lives/<name>/story.txt         captures and waits, one a line, in one life: NN-outcome.json after each
     lives/<name>/leaf.toml         the leaf's configuration where it is not the common one beside this file
 
@@ -46,7 +47,7 @@ BLESS = os.environ.get("VTEP_BLESS") == "1"
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_capture_gives_its_golden_result(name):
     lines = _lines_of(name)
-    run = _Run(STORIES / "leaf.toml")
+    run = _Run(STORIES / ("leaf-v6.toml" if "ipv6-nexthop" in name else "leaf.toml"))
     run.feed(lines)
 
     assert_golden(STORIES / name / "events.jsonl", _jsonl(_events(lines)))
