@@ -70,7 +70,9 @@ def with_vtep(macs: int) -> dict[str, float]:
         exabgp = exabgp_with_relay(leaf, [SPEAKER])
         pid = exabgp.start().pid
         speaker.wait_established(deadline_s=30)
-        wait_until(lambda: "feed attached" in daemon.log() and "pass" in daemon.log(), 10, "an attached feed")
+        wait_until(
+            lambda: "exabgp connected" in daemon.log() and "rows written" in daemon.log(), 10, "an attached feed"
+        )
         (relay,) = children(pid)
         before, ours, start = machine.cpu_s(pid), machine.cpu_s(relay, daemon.pid), time.monotonic()
         speaker.send(told)

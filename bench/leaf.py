@@ -50,7 +50,7 @@ class Ours:
         self.feeder = Feeder(leaf)
         self.rows = Rows(leaf)
         self.feeder.say(self.told.opening())
-        wait_until(lambda: "pass" in self.process.log(), 20, "the first pass")
+        wait_until(lambda: "rows written" in self.process.log(), 20, "the first pass")
 
     def say(self, lines: Iterable[bytes]) -> None:
         """Feed the lines as fast as they are taken."""

@@ -164,7 +164,7 @@ def _life(one: Leaf, damage: Damage, said: str) -> float:
     def told() -> str:
         return process.log()[len(before) :]
 
-    wait_until(lambda: "picture complete" in told(), 30, "the whole picture")
+    wait_until(lambda: "routes complete" in told(), 30, "the whole picture")
     assert said in told(), f"nobody said {said!r}"
     assert said or "ledger refused" not in told(), "a ledger without damage was refused"
     wait_until(lambda: one.wanted() <= one.rows() | one.moved(), 30, "the rows that are wanted")

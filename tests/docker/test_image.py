@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.containers import DEVICES, IMAGE, MAC, ROW, container, docker, fed, needs_engine, shared, wait_started
 from tests.lab.wait import wait_until
-from vtep.app.daemon import CAP_NET_ADMIN
+from vtep.app.kernel_task import CAP_NET_ADMIN
 
 __all__ = ["container", "shared"]
 
@@ -124,7 +124,7 @@ def test_exabgp_of_the_image_feeds_the_daemon_without_any_capability(container, 
         network=f"container:{leaf.name}",
     )  # fmt: skip
 
-    wait_until(lambda: '"feed attached"' in leaf.log(), 10, "ExaBGP's relay")
+    wait_until(lambda: '"exabgp connected"' in leaf.log(), 10, "ExaBGP's relay")
     effective = exabgp.run("grep", "CapEff", "/proc/1/status").split()[1]
     assert int(effective, 16) == 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.containers import DEVICES, IMAGE, MAC, ROW, Container, container, docker, fed, needs_engine, shared
 from tests.lab.wait import wait_until
-from vtep.app.daemon import CAP_NET_ADMIN
+from vtep.app.kernel_task import CAP_NET_ADMIN
 
 __all__ = ["container", "shared"]
 
@@ -53,7 +53,7 @@ def state(machine: Container, name: str) -> str:
 @pytest.mark.timeout(180)
 def test_both_units_do_their_work_in_their_sandboxes_and_the_watchdog_ends_a_daemon_that_hangs(machine):
     wait_until(lambda: state(machine, "SubState") == "running", 20, "the daemon to tell that it is ready")
-    wait_until(lambda: "feed attached" in journal(machine), 20, "ExaBGP's relay")
+    wait_until(lambda: "exabgp connected" in journal(machine), 20, "ExaBGP's relay")
     wait_until(lambda: state(machine, "StatusText").startswith("not ready, 0 remote MACs; waiting"), 10, "the status")
     first = state(machine, "MainPID")
     assert capabilities(machine, first) == 1 << CAP_NET_ADMIN

@@ -43,7 +43,7 @@ class Scene:
     def begin(self) -> None:
         """Wait for the lab's first picture; later, for the same."""
         if self._found is None:
-            wait_until(lambda: '"picture complete"' in self.log(), 30, "a complete picture")
+            wait_until(lambda: '"routes complete"' in self.log(), 30, "a complete picture")
             if self.peer.startswith("FRR"):
                 # FRR announces its VNIs unasked, and a fresh lab has nothing but their floods.
                 wait_until_it_stays(lambda: all(self.floods(vxlan) for vxlan in self.vxlans), 15, "flood rows")
@@ -144,7 +144,7 @@ class Scene:
         log = self.log()
         self.end_vtep(signal.SIGTERM)
         self.start_vtep(config)
-        wait_until(lambda: '"picture complete"' in self.log_since(log), 20, "a complete picture")
+        wait_until(lambda: '"routes complete"' in self.log_since(log), 20, "a complete picture")
 
     # What the leaf says of itself
 

@@ -77,7 +77,7 @@ def test_a_killed_daemon_does_not_take_its_announcements_along(scene):
     scene.end_vtep(signal.SIGKILL)
     assert not scene.leaf.runs(VTEP_PID)
     scene.start_vtep()
-    wait_until(lambda: '"picture complete"' in scene.log_since(log), 20, "a complete picture")
+    wait_until(lambda: '"routes complete"' in scene.log_since(log), 20, "a complete picture")
 
     assert rows(scene, "leaf2") == {(MAC, LEAF)}
     silence(scene)

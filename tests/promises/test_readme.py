@@ -124,7 +124,7 @@ def test_five_minutes_lead_to_a_working_pair():
 
         assert {("02:00:00:00:00:01", "10.0.0.1")} == overlay.tunnels(leaf, "vxlan100")
         assert "ok, 1 VNIs (1 bound to a bridge)" in log.read_text()
-        assert '"event": "feed attached"' in log.read_text()
+        assert '"event": "exabgp connected"' in log.read_text()
         assert len(leaf.run("sh", "-c", look).splitlines()) == 2
 
 
@@ -208,7 +208,7 @@ def test_every_event_is_documented():
         logged |= set(re.findall(r"log\.warning\(\"([a-z ]+?)(?= \w+=)", source))
     logged |= {f"row {state}" for state in ("contested", "failed", "suppressed")}
 
-    assert "feed attached" in logged
+    assert "exabgp connected" in logged
     assert "feed connection refused" in logged
     assert sorted(event for event in logged if f"| `{event}` |" not in OPERATING) == []
 

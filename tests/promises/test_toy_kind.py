@@ -19,7 +19,7 @@ from vtep import logs
 from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.api.grpc import messages
 from vtep.api.metrics import Metrics
-from vtep.app import daemon
+from vtep.app import pass_log
 from vtep.intent import Intent
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -220,7 +220,7 @@ def test_the_log_names_its_key(rig, caplog):
     rig.actor.survey()
     rig.wait_for(rig.actor.step())
 
-    daemon.log_refused_rows(rig.actor.engine)
+    pass_log.log_refused_rows(rig.actor.engine)
 
     fields = [record.fields for record in caplog.records if record.name == logs.__name__ or record.name == "vtep"]
     assert {key: str(fields[0][key]) for key in ("kind", "vni", "tower")} == {

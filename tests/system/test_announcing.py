@@ -78,9 +78,7 @@ def test_plain_exabgp_is_told_nothing_and_that_is_said(network, speaker, executa
     exabgp_of(network, executable, announces=False).start()
     speaker.wait_established()
 
-    wait_until(
-        lambda: "announcing nothing: this ExaBGP was not started by vtep exabgp" in vtep.process.log(), 10, "the log"
-    )
+    wait_until(lambda: "this ExaBGP was not started by vtep exabgp" in vtep.process.log(), 10, "the log")
     status = vtep.told("status")["announcing"]
     assert (status["state"], status["reason"]) == ("unable", "this ExaBGP was not started by vtep exabgp")
     assert "this ExaBGP was not started by vtep exabgp" in vtep.ask("status").stdout
@@ -98,7 +96,7 @@ def test_a_vni_without_a_route_distinguisher_is_left_out_and_that_is_said(networ
 
     [left_out] = vtep.told("status")["announcing"]["left_out"]
     assert left_out == "VNI 100 announces nothing without one (rd)"
-    assert "vni announces nothing" in vtep.process.log()
+    assert "vni advertises nothing" in vtep.process.log()
     assert vtep.told("status")["announcing"]["state"] == "idle"
 
 

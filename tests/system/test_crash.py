@@ -46,11 +46,11 @@ class Watched:
     def until(self, changes: int, log: Callable[[], str]) -> None:
         """Return after so many more changes, or when there are no more to come."""
         wanted = self.changes + changes
-        completed = log().count("picture complete")
+        completed = log().count("routes complete")
 
         def come() -> bool:
             self.look(0.01)
-            return self.changes >= wanted or log().count("picture complete") > completed
+            return self.changes >= wanted or log().count("routes complete") > completed
 
         wait_until(come, 30, f"{changes} more changes, or all there are")
 

@@ -238,7 +238,7 @@ def test_exabgp_lives_on_beside_a_halted_daemon_whose_relay_must_drop_lines(fabr
     fabric.settle()
 
     assert fabric.established() == [1, 1]
-    assert "lines lost" in fabric.vtep.process.log()
+    assert "exabgp lines lost" in fabric.vtep.process.log()
     assert monitor.harm(untouched) == []
 
 

@@ -103,7 +103,7 @@ def test_a_story_that_does_not_hold_shows_the_logs_and_fails(tmp_path):
     assert done.returncode == 1
     assert "this should be so: the row of 02:00:00:00:00:01 came, with dst 10.0.0.1" in done.stdout
     assert "the last lines of leaf/vtep.log" in done.stdout
-    assert '"feed attached"' in done.stdout
+    assert '"exabgp connected"' in done.stdout
     assert done.stdout.splitlines()[-1] == "result: FAILED, see above"
 
 

@@ -123,7 +123,7 @@ def test_devices_of_others_come_and_go_without_a_look_at_every_row(network):
         told = vtep.told("status")["dataplane"]
         return told["passes"], datetime.fromisoformat(told["audited"])
 
-    wait_until(lambda: '"pass"' in vtep.process.log(), what="the first pass")
+    wait_until(lambda: '"rows written"' in vtep.process.log(), what="the first pass")
     passes, audited = looked()
 
     network.leaf.ip("link add tap0 type veth peer name tap1", "link set tap0 up", "link del tap0")
@@ -139,7 +139,7 @@ def test_a_reload_adds_a_vni_without_a_word_from_bgp(network, speaker):
     vtep.start()
     exabgp_with_relay(network.leaf, [address(1)]).start()
     speaker.announce(REMOTE.mac("02:00:00:00:01:01"))
-    wait_until(lambda: "feed attached" in vtep.process.log(), what="the feed")
+    wait_until(lambda: "exabgp connected" in vtep.process.log(), what="the feed")
 
     vtep.configure(leaf_config())
     vtep.process.signal(signal.SIGHUP)
@@ -174,7 +174,7 @@ def test_without_a_vni_no_netlink_socket_is_opened(network, speaker):
     vtep = Vtep(network.leaf, leaf_config(vnis=""))
     process = vtep.start()
     exabgp_with_relay(network.leaf, [address(1)]).start()
-    wait_until(lambda: "feed attached" in process.log(), what="the feed")
+    wait_until(lambda: "exabgp connected" in process.log(), what="the feed")
 
     descriptors = network.leaf.run("sh", "-c", f"readlink /proc/{process.pid}/fd/*")
     sockets = set(re.findall(r"socket:\[(\d+)\]", descriptors))

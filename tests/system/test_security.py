@@ -19,7 +19,7 @@ from tests.lab.topology import BRIDGE, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
-from vtep.app.daemon import CAP_NET_ADMIN
+from vtep.app.kernel_task import CAP_NET_ADMIN
 from vtep.v1 import admin_pb2, admin_pb2_grpc, vtep_pb2, vtep_pb2_grpc
 
 __all__ = ["lab", "network"]

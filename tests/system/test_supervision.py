@@ -10,7 +10,8 @@ from tests.lab.fixtures import lab, network
 from tests.lab.topology import VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
-from vtep.app.daemon import STALLED_S_MAX, Daemon
+from vtep.app.daemon import Daemon
+from vtep.app.kernel_task import STALLED_S_MAX, KernelTask
 from vtep.config import file as config
 
 __all__ = ["lab", "network"]
@@ -87,7 +88,8 @@ def test_what_only_an_operator_can_mend_is_healthy_and_is_told(network, supervis
 )
 def test_a_daemon_whose_passes_do_not_get_on_is_not_healthy(tmp_path, stalled_s, healthy):
     daemon = Daemon(config.parse(leaf_config()), tmp_path / "vtep.toml")
-    daemon._actor = SimpleNamespace(stalled_s=stalled_s)
+    daemon._kernel = object.__new__(KernelTask)
+    daemon._kernel.actor = SimpleNamespace(stalled_s=stalled_s)
 
     assert daemon.healthy is healthy
 

@@ -1,17 +1,17 @@
-"""What this leaf announces, in a running daemon: from the intent to ExaBGP, and from ExaBGP's answers to who may announce.
+"""What this leaf advertises, in a running daemon: from the intent to ExaBGP, and from ExaBGP's answers back.
 
-    intent ──▶ Exports ──announcements──▶ Announcer ──lines──▶ feed
-                                            │   ▲
-           which VNIs may announce ◀────────┘   └──answers──── feed
+    intent ──▶ Exports ──routes──▶ Advertiser ──commands──▶ feed ──▶ ExaBGP
+                                    │    ▲
+        which VNIs may advertise ◀──┘    └──answers──────── feed
 
-Joins the parts and tells the log. Does not know what an answer means (`speaker.announcer`), nor what a station is announced as
-(`local.announce`).
-"""
+Joins these parts and logs what they report. Knows neither what an answer means (`local.advertiser`) nor which route a
+station becomes (`local.exports`)."""
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +34,14 @@ from vtep.observe.model import AnnouncingStatus
 from vtep.projection.leaf import Leaf
 
 REFUSALS_LOGGED: Final = 10
-"""At a time; the status tells how many there are."""
+"""At a time; the status has how many there are."""
+WITHDRAW_S_MAX: Final = 4.0
 
 log = logging.getLogger("vtep")
 
 
 class Advertising:
-    """One daemon's announcements."""
+    """The routes that one daemon advertises."""
 
     def __init__(self, config: Config, leaf: Leaf, feed: ExabgpFeed, clock: Callable[[], float]) -> None:
         self._exports = Exports(config)
@@ -50,27 +51,39 @@ class Advertising:
         self._advertiser = Advertiser(AdvertisedLedger(), random.random)
         self._advertiser.need(bool(self._exports.vnis), clock())
         self._boot = this_place()["boot"]
-        self._anew = False
-        """The announcements mean something else by another configuration."""
-        self._told_log = ("", "")
+        self._reconfigured = False
+        """The configuration changed, so every route must be compared with what is advertised."""
+        self._logged = ("", "")
+        """The state that was logged last, and why."""
         feed.on_answer = self._receive
 
+    @contextlib.asynccontextmanager
+    async def opened(self, config: Callable[[], Config]) -> AsyncIterator[None]:
+        """Remember what is advertised while within; at the end, withdraw it where the configuration says so."""
+        self.open(config().node.state_dir / "announced")
+        try:
+            yield
+            if config().node.on_stop == "drain":
+                await self.withdraw(WITHDRAW_S_MAX)
+        finally:
+            self.close()
+
     def open(self, path: Path) -> None:
-        """Take what an earlier life told; a file that cannot be believed is set aside, with its reason told."""
+        """Read what an earlier daemon advertised; set a file aside that cannot be trusted, and log why."""
         try:
             ledger = AdvertisedLedger(path)
         except LedgerError as error:
             aside = path.with_name(f"{path.name}.refused")
             path.replace(aside)
-            logs.event(log, logging.ERROR, "announcements of an earlier life unknown", why=error, kept=aside)
+            logs.event(log, logging.ERROR, "advertised routes unknown", why=error, kept=aside)
             ledger = AdvertisedLedger(path)
         if ledger.torn:
-            logs.event(log, logging.WARNING, "ledger had a torn tail", octets=ledger.torn)
+            logs.event(log, logging.WARNING, "ledger cut short", octets=ledger.torn)
         self._advertiser.ledger = ledger
         self._leaf.remember_advertised(_highest(ledger))
         for problem in self._exports.left_out:
             logs.event(
-                log, logging.INFO, "vni announces nothing", key=problem.path, why=problem.what, hint=problem.hint
+                log, logging.INFO, "vni advertises nothing", key=problem.path, why=problem.what, hint=problem.hint
             )
 
     def close(self) -> None:
@@ -79,7 +92,7 @@ class Advertising:
     def reconfigure(self, config: Config) -> None:
         self._exports = Exports(config)
         self._advertiser.need(bool(self._exports.vnis), self._clock())
-        self._anew = True
+        self._reconfigured = True
 
     # The feed
 
@@ -90,7 +103,7 @@ class Advertising:
         self._advertiser.detach(self._clock())
 
     def lost(self) -> None:
-        """Lines are missing, and answers may be among them."""
+        """Lines of ExaBGP are missing, and answers may be among them."""
         self._advertiser.lose(self._clock())
 
     def _receive(self, answer: Answered) -> None:
@@ -100,14 +113,14 @@ class Advertising:
         self._advertiser.refresh(peer)
 
     def advertise_again(self) -> None:
-        """Tell ExaBGP everything once more."""
+        """Send ExaBGP every route again."""
         self._advertiser.advertise_again()
 
     def send(self, now: float) -> None:
-        """Give ExaBGP what it is to have now."""
+        """Send ExaBGP the commands that are due now."""
         for line in self._advertiser.lines(now):
             self._feed.send(line)
-        self._tell_log()
+        self._log_state()
 
     @property
     def due(self) -> float | None:
@@ -116,15 +129,16 @@ class Advertising:
     # The intent
 
     def permit(self, is_ready: Callable[[Vni], bool]) -> None:
-        """Say, before it is judged, where our stations count now."""
+        """Set, before the next judgement, the VNIs whose stations count: those that are ready, if ExaBGP can
+        advertise."""
         vnis = filter(is_ready, self._exports.vnis) if self._advertiser.can else ()
         self._leaf.set_advertising(frozenset(vnis))
 
     def follow(self, before: Intent, intent: Intent, *, seen: bool) -> None:
-        """Want what an intent wants, each once and in order; `seen` tells that the kernel was read."""
-        if self._anew:
+        """Take an intent; each must come once and in order. `seen` says that the kernel was read since the start."""
+        if self._reconfigured:
             self._advertiser.want_only(self._exports.everything(intent))
-            self._anew = False
+            self._reconfigured = False
         elif intent is not before:
             self._advertiser.want(self._exports.changes(before, intent))
         if seen and intent.complete and self._advertiser.can and not self._advertiser.may_withdraw:
@@ -133,9 +147,9 @@ class Advertising:
     # The end
 
     async def withdraw(self, most_s: float) -> None:
-        """Take everything back, and wait so long for ExaBGP to have done it."""
+        """Withdraw every route, and wait for ExaBGP's answers until the time is over."""
         advertiser = self._advertiser
-        told = len(advertiser.ledger.advertised)
+        before = len(advertiser.ledger.advertised)
         advertiser.end()
         try:
             async with asyncio.timeout(most_s):
@@ -148,9 +162,9 @@ class Advertising:
         except TimeoutError:
             pass
         left = len(advertiser.ledger.advertised)
-        if told:
+        if before:
             level = logging.WARNING if left else logging.INFO
-            logs.event(log, level, "withdrawn", routes=told - left, unanswered=left)
+            logs.event(log, level, "routes withdrawn", routes=before - left, unanswered=left)
 
     # What may be read
 
@@ -158,24 +172,24 @@ class Advertising:
         left_out = tuple(f"{problem.what} ({problem.path.rpartition('.')[2]})" for problem in self._exports.left_out)
         return AnnouncingStatus(**msgspec.structs.asdict(self._advertiser.status()), left_out=left_out)
 
-    def _tell_log(self) -> None:
+    def _log_state(self) -> None:
         advertiser = self._advertiser
         for refused in advertiser.news[:REFUSALS_LOGGED]:
-            logs.event(log, logging.WARNING, "announcement refused", command=spell(refused.command), why=refused.text)
+            logs.event(log, logging.WARNING, "advertisement refused", command=spell(refused.command), why=refused.text)
         advertiser.news.clear()
-        told, self._told_log = self._told_log, (advertiser.state, advertiser.why)
-        if told == self._told_log:
+        before, self._logged = self._logged, (advertiser.state, advertiser.why)
+        if before == self._logged:
             return
         if advertiser.state == UNABLE:
-            logs.event(log, logging.WARNING, f"announcing nothing: {advertiser.why}")
+            logs.event(log, logging.WARNING, "not advertising", why=advertiser.why)
         elif advertiser.why and advertiser.state != IDLE:
-            logs.event(log, logging.WARNING, "announcing waits", why=advertiser.why)
+            logs.event(log, logging.WARNING, "advertising waits", why=advertiser.why)
         elif advertiser.state == ABLE:
-            logs.event(log, logging.INFO, "announcing", vnis=len(self._exports.vnis))
+            logs.event(log, logging.INFO, "advertising", vnis=len(self._exports.vnis))
 
 
 def _highest(ledger: AdvertisedLedger) -> dict[tuple[Vni, Mac], int]:
-    """Return the highest sequence that each MAC was announced with."""
+    """Return the highest sequence number with which each MAC was advertised."""
     highest: dict[tuple[Vni, Mac], int] = {}
     for vni, mac, seq in sequences(ledger.advertised):
         highest[vni, mac] = max(seq, highest.get((vni, mac), 0))

@@ -83,9 +83,9 @@ _EXABGP = "Prints a configuration with which ExaBGP peers with [[bgp.neighbor]] 
 
 
 def _run(options: argparse.Namespace) -> int:
-    from vtep.app import daemon
+    from vtep.app import process
 
-    return daemon.run(options.config)
+    return process.run(options.config)
 
 
 def _replay(options: argparse.Namespace) -> int:

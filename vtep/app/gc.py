@@ -1,9 +1,9 @@
-"""When Python's collector of cycles looks at objects: often at those that are new, so that no look takes long; never again.
+"""When Python's collector of cycles looks at objects: often at those that are new, so that no look takes long; never
+again.
 
-It counts those that came less those that went. In a drain nearly as many go as come, so it would look at nothing until a
-hundred thousand keys and more wait for their rows to be removed, and then at all of them at once. So rows that changed are
-counted as well, and whoever has a moment makes it look. Does not know what the objects are.
-"""
+It counts those that came less those that went. In a drain nearly as many go as come, so it would look at nothing until
+a hundred thousand keys and more wait for their rows to be removed, and then at all of them at once. So rows that
+changed are counted as well, and whoever has a moment makes it look. Does not know what the objects are."""
 
 import gc
 from typing import Final

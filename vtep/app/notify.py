@@ -45,7 +45,8 @@ class Notifier:
 
 
 async def attend(notifier: Notifier, status: Callable[[], str], healthy: Callable[[], bool]) -> None:
-    """Tell the supervisor that we serve, then how it goes whenever that changed, and feed its watchdog while healthy."""
+    """Tell the supervisor that we serve, then how it goes whenever that changed, and feed its watchdog while
+    healthy."""
     notifier.tell(READY=1)
     told = None
     while True:

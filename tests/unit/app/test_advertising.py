@@ -145,7 +145,7 @@ def test_a_ledger_that_cannot_be_believed_is_set_aside_and_told(path, caplog):
 
     assert path.with_name("announced.refused").read_text() == "what\n"
     assert json.loads(path.read_text())["exabgp"].endswith("/41/7")
-    assert "announcements of an earlier life unknown" in caplog.text
+    assert "advertised routes unknown" in caplog.text
     assert rig.turn() == [QUESTION]
 
 
@@ -155,7 +155,8 @@ def test_the_log_says_once_what_keeps_this_leaf_from_announcing(rig, caplog):
     for _ in range(3):
         rig.turn(b"error")
 
-    assert caplog.text.count("announcing nothing: this ExaBGP was not started by vtep exabgp") == 1
+    told = [record.fields["why"] for record in caplog.records if record.message == "not advertising"]
+    assert told == ["this ExaBGP was not started by vtep exabgp"]
     assert rig.advertising.status().why == "this ExaBGP was not started by vtep exabgp"
 
 
@@ -165,7 +166,7 @@ def test_the_log_says_which_command_was_refused_and_why(rig, caplog):
 
     rig.turn(b'{"answer": "refused", "message": "no neighbor matches"}', b"error")
 
-    [record] = [record for record in caplog.records if record.message == "announcement refused"]
+    [record] = [record for record in caplog.records if record.message == "advertisement refused"]
     assert record.fields["why"] == "no neighbor matches"
     assert record.fields["command"].startswith("announce evpn multicast rd 10.0.0.99:100")
 
@@ -175,6 +176,6 @@ def test_a_vni_that_lacks_something_is_named_in_the_log_and_in_the_status(path, 
 
     rig = Rig(path, TEXT.replace("vni = 100", "vni = 70000")).attach()
 
-    assert "vni announces nothing" in caplog.text
+    assert "vni advertises nothing" in caplog.text
     assert rig.advertising.status().left_out == ("VNI 70000 announces nothing without one (rd)",)
     assert rig.turn() == []

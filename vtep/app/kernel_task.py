@@ -1,0 +1,172 @@
+"""The tasks at the kernel's side: open it, follow its events, keep it equal to the intent, say what each pass found.
+
+    intent ──follow──▶ actor ──messages──▶ kernel
+                        │ ▲                  │
+              outcomes  │ └──────hints───────┘ events
+                        ▼
+                      report ──▶ log, observer, and the next round of the feed task
+
+Exists only where the configuration has a bound VNI; otherwise no netlink socket is opened and no file of claims either.
+Knows devices and routes by what the parts below say of them: the actor decides when to look, the engine what to write.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from vtep import logs
+from vtep.addr import ZERO_MAC, Mac, Vni
+from vtep.app import pass_log
+from vtep.app.drain import drain
+from vtep.app.requests import Requests
+from vtep.config.model import Config
+from vtep.errors import ConfigError, LedgerError, Problem
+from vtep.intent import Intent, RowKey
+from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.socket import Kernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.observe.observer import Observer
+from vtep.reconcile.actor import Actor
+from vtep.reconcile.claims import Claim
+from vtep.reconcile.engine import Engine
+
+STALLED_S_MAX: Final = 30.0
+"""Longer than any step of a pass takes, the dump of a full table included."""
+CAP_NET_ADMIN: Final = 12
+
+log = logging.getLogger("vtep")
+
+
+class KernelTask:
+    """The kernel of this leaf, with the claims and the actor that keeps it."""
+
+    def __init__(self, kernel: Kernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
+        self.target = KernelTarget(kernel, config.vnis, clock)
+        self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
+        self._kernel = kernel
+        self._ledger = ledger
+        self._config = config
+        self._applied = True
+        """The target knows the latest configuration."""
+
+    @property
+    def claims(self) -> Mapping[RowKey, Claim]:
+        """The rows in the forwarding table that are ours."""
+        return self._ledger.claims(KINDS[0].name)
+
+    @property
+    def own_macs(self) -> frozenset[Mac]:
+        """The MACs of the bridges and devices themselves."""
+        return self.target.own_macs
+
+    @property
+    def was_read(self) -> bool:
+        """Whether a pass has read the kernel since the start."""
+        return self.actor.outcomes.value.report is not None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a pass makes no progress, or the kernel could not be read, for so long that a restart may help."""
+        return self.actor.stalled_s >= STALLED_S_MAX
+
+    def is_ready(self, vni: Vni) -> bool:
+        return self.actor.engine.is_ready(vni)
+
+    def reconfigure(self, config: Config) -> None:
+        self._config = config
+        self._applied = False
+
+    def follow(self, intent: Intent, received_at: float | None, *, judged_all: bool) -> None:
+        """Take the latest intent. The target takes a new configuration only after everything was judged by it.
+
+        Otherwise a row of an earlier daemon, in a VNI that is new here, would be removed and then written again.
+        """
+        self.actor.offer(intent, received_at)
+        if judged_all and not self._applied:
+            self._applied = True
+            self.target.reconfigure(self._config.vnis)
+            self.actor.survey()
+
+    def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
+        drain(self.actor.engine, self._ledger, intent, clock)
+
+    async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
+        """Log what each pass found, and tell the observer, until cancelled."""
+        last = self.actor.outcomes.value
+        while True:
+            outcome = await self.actor.outcomes.next()
+            pass_log.log_refused_rows(self.actor.engine)
+            pass_log.log_outcome(last, outcome)
+            observer.see(outcome)
+            last = outcome
+            nudge()
+
+    def take_hints(self, observer: Observer) -> None:
+        """Read the kernel's events: they say where to look. Flood rows cannot be looked up one by one, only dumped."""
+        hints = self._kernel.drain()
+        observer.overruns += hints.overrun
+        bounced = self.target.holds(hints.bounced)
+        if hints.overrun or bounced or any(mac == ZERO_MAC for _, mac in hints.keys):
+            self.actor.survey()
+            return
+        if hints.links_changed:
+            self.actor.look_around()
+        if hints.keys:
+            news, gone = self.target.keys_of(hints.keys - hints.gone), self.target.keys_of(hints.gone)
+            self.actor.hint({KINDS[0].name: news}, {KINDS[0].name: gone})
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    config: Config, source: Path, observer: Observer, requests: Requests, clock: Callable[[], float]
+) -> AsyncIterator[KernelTask | None]:
+    """Open the kernel and the claims; None if no VNI is bound. `source` is the file that the configuration came
+    from."""
+    if not is_bound(config):
+        yield None
+        return
+    with Kernel() as kernel, contextlib.closing(open_ledger(config.node.state_dir, source)) as ledger:
+        task = KernelTask(kernel, ledger, config, clock)
+        observer.attach(task.actor, task.target, task.target.message_s)
+        observer.may_write = may_administer()
+        requests.attach(task.actor)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(kernel.events_fileno(), task.take_hints, observer)
+        try:
+            yield task
+        finally:
+            loop.remove_reader(kernel.events_fileno())
+
+
+def is_bound(config: Config) -> bool:
+    """Whether there is anything to write to the kernel."""
+    return any(vni.is_bound for vni in config.vnis)
+
+
+def open_ledger(state_dir: Path, source: Path) -> LedgerFile:
+    """Read the claims of an earlier daemon; set a file aside that cannot be trusted, and log why."""
+    path = state_dir / "ledger"
+    try:
+        ledger = LedgerFile(path, KINDS, this_place())
+    except LedgerError as error:
+        aside = path.with_name("ledger.refused")
+        path.replace(aside)
+        logs.event(log, logging.ERROR, "ledger refused", why=error, kept=aside)
+        ledger = LedgerFile(path, KINDS, this_place())
+    except OSError as error:
+        raise ConfigError(str(source), (Problem("node.state_dir", f"{path.parent}: {error.strerror}"),)) from None
+    if ledger.torn:
+        logs.event(log, logging.WARNING, "ledger cut short", octets=ledger.torn)
+    return ledger
+
+
+def may_administer() -> bool:
+    """Tell whether this process may write to the kernel's tables."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as lines:  # noqa: PTH123
+        held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return bool(int(held, 16) >> CAP_NET_ADMIN & 1)

@@ -1,0 +1,47 @@
+"""Taking a changed configuration while the daemon runs.
+
+A file with a problem changes nothing: the old configuration stays in force, and the log and the status say so. What can
+only change at a start is logged as such. Knows which settings those are, and nothing about how the parts apply the
+others."""
+
+import logging
+from pathlib import Path
+
+from vtep import logs
+from vtep.config import file
+from vtep.config.model import Config
+from vtep.errors import ConfigError
+from vtep.observe.history import HistoryEntry
+from vtep.observe.observer import Observer
+
+log = logging.getLogger("vtep")
+
+
+def read(path: Path, current: Config, observer: Observer) -> Config | None:
+    """Return the configuration of the file as it is now; None if it is refused."""
+    try:
+        config = file.read(path)
+    except ConfigError as error:
+        for text in error.texts:
+            logs.event(log, logging.ERROR, "reload refused", problem=text)
+        observer.reload_ok = False
+        observer.record(HistoryEntry("reload", reason="refused", text=str(error)))
+        return None
+    for key in needs_restart(current, config):
+        logs.event(log, logging.WARNING, "reload needs a restart", key=key, hint="restart to change it")
+    return config
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """Return the keys that changed and take effect only at a start."""
+    fixed = (
+        ("feed.socket", old.feed.socket, new.feed.socket),
+        ("feed.socket_mode", old.feed.socket_mode, new.feed.socket_mode),
+        ("feed.socket_group", old.feed.socket_group, new.feed.socket_group),
+        ("node.state_dir", old.node.state_dir, new.node.state_dir),
+        ("api", old.api, new.api),
+    )
+    changed = [name for name, before, after in fixed if before != after]
+    if any(vni.is_bound for vni in new.vnis) and not any(vni.is_bound for vni in old.vnis):
+        changed.append("vni (the first one with a bridge)")
+    return changed
