@@ -52,14 +52,23 @@ class Lines:
         message = {"eor": {"afi": "l2vpn", "safi": "evpn"}}
         return self._neighbor("update", peer, {"direction": "receive", "message": message})
 
-    def opened(self, peer: str, restart_s: int | None = None, refresh: bool = True, enhanced: bool = True) -> bytes:
+    def opened(
+        self,
+        peer: str,
+        restart_s: int | None = None,
+        refresh: bool = True,
+        enhanced: bool = True,
+        *,
+        forwarding: bool = True,
+    ) -> bytes:
+        """Return an OPEN; `forwarding` is the Forwarding State bit, which ExaBGP shows as "restart"."""
         capabilities: dict[str, Any] = {"1": {"name": "multiprotocol", "families": ["l2vpn/evpn"]}}
         if refresh:
             capabilities["2"] = {"name": "route-refresh", "variant": "RFC"}
         if enhanced:
             capabilities["70"] = {"name": "enhanced-route-refresh"}
         if restart_s is not None:
-            flags = {"l2vpn/evpn": ["restart"]}
+            flags = {"l2vpn/evpn": ["restart"] if forwarding else []}
             capabilities["64"] = {"name": "graceful restart", "time": restart_s, "address-family-flags": flags}
         return self._neighbor("open", peer, {"direction": "receive", "open": {"capabilities": capabilities}})
 

@@ -97,6 +97,7 @@ class _FeedTable(Struct):
     initial_hold_s: Seconds = 120.0
     on_deadline: Literal["auto", "keep", "complete"] = "auto"
     peer_down_hold_s: Seconds = 0.0
+    restart_hold_max_s: Seconds = 600.0
 
 
 class _ApiTable(Struct):
@@ -181,6 +182,7 @@ def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
         initial_hold_s=table.initial_hold_s,
         on_deadline=table.on_deadline,
         peer_down_hold_s=table.peer_down_hold_s,
+        restart_hold_max_s=table.restart_hold_max_s,
     )
 
 

@@ -88,6 +88,7 @@ class FeedConfig(Struct, frozen=True):
     initial_hold_s: float = 120.0
     on_deadline: Literal["auto", "keep", "complete"] = "auto"
     peer_down_hold_s: float = 0.0
+    restart_hold_max_s: float = 600.0
 
 
 class DuplicateConfig(Struct, frozen=True):

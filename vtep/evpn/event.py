@@ -50,7 +50,11 @@ class SessionClosed(Struct, frozen=True):
     lost: bool
     """The TCP connection was lost without a NOTIFICATION, which is the case for graceful restart (RFC 4724 4)."""
     speaker_stops: bool = False
-    """ExaBGP itself shuts down, and the peer has done nothing."""
+    """The BGP speaker itself shuts down, and the peer has done nothing."""
+    notification_sent: tuple[int, int] | None = None
+    """The code and subcode of the NOTIFICATION by which our side ended the session."""
+    speaker_failed: bool = False
+    """The BGP speaker ended the session because of an error of its own, without a NOTIFICATION."""
 
 
 class PeerOpened(Struct, frozen=True):
@@ -63,6 +67,8 @@ class PeerOpened(Struct, frozen=True):
     """True if it listed l2vpn evpn among the families whose routes may be kept."""
     refresh: bool
     enhanced_refresh: bool
+    preserved_forwarding: bool = False
+    """The Forwarding State bit of l2vpn evpn: it kept forwarding while it restarted (RFC 4724 3)."""
 
 
 class EndOfRib(Struct, frozen=True):

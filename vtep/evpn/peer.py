@@ -56,6 +56,10 @@ refresh, so a line lost meanwhile must be remembered.
 - LOST: lines were lost and a refresh is wanted. CLOSING: the refresh that will bring them again was requested.
 - While the gap is LOST or CLOSING, neither End-of-RIB nor the end of a refresh removes anything.
 
+**Hold.** The routes of a session that ended are stale. `Hold` says why they are kept: graceful restart, the configuration, our
+own restart, or a reset by our side. In the last case a message was bad and the routes before it were not. So they are kept
+until the peer has sent its whole table, or for a bounded time that further resets do not extend.
+
 Example: a line is lost (gap LOST). The RIB requests a refresh (refresh REQUESTED, gap CLOSING). The peer marks the beginning
 (refresh MARKED, gap NONE), and every route becomes suspect until it comes again. Another line is lost (gap LOST). The end marker
 comes (refresh IDLE): because of the gap no route is removed, and the RIB requests the next refresh.
@@ -157,11 +161,65 @@ def follow(table: Transitions[State], state: State, event: str) -> State:
     return after
 
 
+class Hold(Enum):
+    """Why the stale routes of a peer are kept."""
+
+    NONE = "none"
+    """There is no reason any more, or there never was one."""
+    FEED_LOST = "feed-lost"
+    """ExaBGP or the relay is gone, and the peer has done nothing."""
+    GRACEFUL_RESTART = "graceful-restart"
+    """The peer lost its connection and had offered graceful restart (RFC 4724)."""
+    PEER_DOWN = "peer-down"
+    """The configuration keeps the routes of any peer for a while."""
+    RESET = "reset"
+    """Our side ended the session because of a message that it could not read."""
+
+
+OUR_ERRORS: Final = (1, 3, 7)
+"""The codes of NOTIFICATION for a message that the receiver could not read: header, UPDATE, ROUTE-REFRESH (RFC 4271 4.5, RFC
+7313 5). The message was bad, and not the routes that came before it, so they are kept, in the spirit of RFC 8538."""
+
+ERROR_NAMES: Final = {
+    (1, 1): "Connection Not Synchronized",
+    (1, 2): "Bad Message Length",
+    (1, 3): "Bad Message Type",
+    (3, 1): "Malformed Attribute List",
+    (3, 2): "Unrecognized Well-known Attribute",
+    (3, 3): "Missing Well-known Attribute",
+    (3, 4): "Attribute Flags Error",
+    (3, 5): "Attribute Length Error",
+    (3, 6): "Invalid ORIGIN Attribute",
+    (3, 8): "Invalid NEXT_HOP Attribute",
+    (3, 9): "Optional Attribute Error",
+    (3, 10): "Invalid Network Field",
+    (3, 11): "Malformed AS_PATH",
+    (7, 1): "Invalid Message Length",
+}
+_MESSAGES: Final = {1: "a message with a bad header", 3: "an UPDATE", 7: "a ROUTE-REFRESH"}
+
+
+class Reset(Struct, frozen=True):
+    """Our side ended the session of a peer because of a message that it could not read, perhaps several times."""
+
+    what: str
+    """Which kind of message, and what was wrong with it."""
+    times: int
+    deadline: float
+    """When the routes from before the first of these resets are removed, if the peer does not send its whole table."""
+
+    def __str__(self) -> str:
+        times = "once" if self.times == 1 else f"{self.times} times"
+        return f"this side ended the session {times} because of {self.what}"
+
+
 class Holds(Struct, frozen=True):
     """How long the routes of a peer are kept without a session that confirms them, and how many there may be."""
 
     initial_s: float = 120.0
     peer_down_s: float = 0.0
+    restart_max_s: float = 600.0
+    """The longest time for a peer that restarts or that our side reset; a peer may ask for up to 4,095 s (RFC 4724 3)."""
     on_deadline: str = "auto"
     expected: tuple[Ip, ...] = ()
     """The peers whose End-of-RIB completes the picture; if none is named, every peer that was seen."""
@@ -175,12 +233,14 @@ class Peer:
         "abilities",
         "address",
         "gap",
+        "hold",
         "opened_at",
         "reason",
         "received_at",
         "refresh",
         "refresh_due",
         "requested_at",
+        "reset",
         "session",
         "stale_deadline",
     )
@@ -202,6 +262,9 @@ class Peer:
         """When the refresh counts as ended or lost. Set exactly while a refresh is not idle."""
         self.stale_deadline: float | None = None
         """When the stale routes are removed; None if only End-of-RIB or the deadline of the whole picture decides."""
+        self.hold = Hold.NONE
+        self.reset: Reset | None = None
+        """Set from a reset by our side until the peer has sent its whole table."""
 
     # What the RIB and the displays ask
 
@@ -214,6 +277,11 @@ class Peer:
     def ended(self) -> bool:
         """True if the peer has sent its whole table since ExaBGP started and since its session started."""
         return self.session is Session.LOADED or self.session is Session.CLOSED
+
+    @property
+    def why(self) -> str:
+        """Why there is no session, and why our side ended the last one."""
+        return "; ".join(filter(None, ("" if self.reset is None else str(self.reset), self.reason)))
 
     @property
     def has_gap(self) -> bool:
@@ -301,20 +369,60 @@ class Peer:
         self.session = follow(SESSION, self.session, "feed-lost")
         self.stop_refresh()
         self.stale_deadline = None
+        self.hold = Hold.FEED_LOST
+        self.reset = None
 
     def complete_table(self) -> None:
         """Note that the peer has sent its whole table."""
         self.session = follow(SESSION, self.session, "whole")
+        self.reset = None
 
-    def hold_s(self, holds: Holds, closed: SessionClosed) -> float:
-        """Return how long the routes of the session that just closed are kept.
+    # How long stale routes are kept
 
-        Graceful restart keeps them only if the connection was lost without a NOTIFICATION, and only for a family that the
-        peer named (RFC 4724 sections 4 and 4.2).
+    @property
+    def lost_forwarding(self) -> bool:
+        """True if the peer restarted and says that it did not keep forwarding: its stale routes lead nowhere.
+
+        The last OPEN tells. A peer that no longer offers graceful restart for the family counts as well (RFC 4724 4.2).
         """
         able = self.abilities
+        preserved = able is not None and able.keeps_forwarding and able.preserved_forwarding
+        return self.hold is Hold.GRACEFUL_RESTART and not preserved
+
+    def keeps_stale(self, closed: SessionClosed, now: float) -> bool:
+        """Return True if the routes that an earlier session left survive the end of this one.
+
+        Graceful restart allows one restart at a time (RFC 4724 4.2). Resets by our side are different: a peer that sends the
+        same bad message in every session would otherwise lose, at the second reset, all routes that come after that message.
+        """
+        return self.reset is not None and now < self.reset.deadline and _is_our_error(closed)
+
+    def hold_stale(self, holds: Holds, closed: SessionClosed, now: float) -> None:
+        """Decide how long the routes of the session that just closed are kept, and why."""
+        if _is_our_error(closed):
+            self._hold_after_reset(holds, closed, now)
+            return
+        able = self.abilities
+        # Graceful restart is for a connection that was lost without a NOTIFICATION, and for families that the peer named
+        # (RFC 4724 4 and 4.2).
         restart_s = able.restart_s if able and able.keeps_forwarding and closed.lost else None
-        return max(holds.peer_down_s, restart_s or 0.0)
+        self.hold = Hold.PEER_DOWN if restart_s is None else Hold.GRACEFUL_RESTART
+        self.stale_deadline = now + max(holds.peer_down_s, min(restart_s or 0.0, holds.restart_max_s))
+        self.reset = None
+
+    def _hold_after_reset(self, holds: Holds, closed: SessionClosed, now: float) -> None:
+        """Keep the routes until the peer has sent its table; further resets do not move the deadline."""
+        before, deadline = self.reset, now + max(holds.peer_down_s, holds.restart_max_s)
+        if before is not None and now < before.deadline:
+            deadline = before.deadline
+        self.reset = Reset(_what(closed), 1 if before is None else before.times + 1, deadline)
+        self.hold = Hold.RESET
+        self.stale_deadline = deadline
+
+    def drop_stale(self) -> None:
+        """Note that the peer has no stale routes any more."""
+        self.stale_deadline = None
+        self.hold = Hold.NONE
 
     # The refresh and the gap
 
@@ -368,3 +476,16 @@ class Peer:
 def again(requested_at: float | None) -> float:
     """Return when the next request is allowed after one at this time."""
     return -inf if requested_at is None else requested_at + ASK_AGAIN_S
+
+
+def _is_our_error(closed: SessionClosed) -> bool:
+    sent = closed.notification_sent
+    return closed.speaker_failed or (sent is not None and sent[0] in OUR_ERRORS)
+
+
+def _what(closed: SessionClosed) -> str:
+    sent = closed.notification_sent
+    if sent is None:
+        return "a message on which its BGP speaker failed"
+    name = ERROR_NAMES.get(sent, "")
+    return f"{_MESSAGES[sent[0]]} that it could not read: NOTIFICATION {sent[0]}/{sent[1]}{f', {name}' if name else ''}"

@@ -353,6 +353,8 @@ class Rib:
         self._make_stale(peer)
         peer.open(now, replayed=replayed)
         peer.limited = 0
+        if peer.lost_forwarding:
+            self._drop_stale(peer)
         peer.stale_deadline = now + self.holds.initial_s if peer.stale else None
         if replayed:
             if self._asks and peer.can_refresh:
@@ -375,10 +377,11 @@ class Rib:
             return
         self._restore_suspect(peer)
         peer.close()
-        self._drop_stale(peer)  # the session before this one did not come back in time either (RFC 4724 section 4.2)
+        if not peer.keeps_stale(event, now):
+            self._drop_stale(peer)
         self._make_stale(peer)
-        peer.stale_deadline = now + peer.hold_s(self.holds, event)
-        if peer.stale_deadline <= now:
+        peer.hold_stale(self.holds, event, now)
+        if peer.stale_deadline is not None and peer.stale_deadline <= now:
             self._drop_stale(peer)
 
     def _lose_speaker(self, peer: AdjRibIn) -> None:
@@ -450,7 +453,7 @@ class Rib:
         self.index.leave(peer.address, peer.stale)
         peer.stale = ShardedDict()
         peer.has_stale = False
-        peer.stale_deadline = None
+        peer.drop_stale()
         self._want_refused(peer)
 
     # Completeness

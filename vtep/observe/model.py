@@ -27,8 +27,10 @@ class PeerStatus(Struct, frozen=True):
     limited: int
     refresh: str
     reason: str
-    """Why it is down."""
+    """Why it is down, and why our side ended its last session."""
     opened: float | None = None
+    reset: str = ""
+    """Why our side ended the session of a peer whose routes are kept for that."""
 
 
 class FeedStatus(Struct, frozen=True):
@@ -151,6 +153,9 @@ def _problems(status: Status) -> Iterator[str]:
         yield "ExaBGP is not connected to the feed socket"
     if not status.complete:
         yield status.why
+    for peer in feed.peers:
+        if peer.reset:
+            yield f"peer {peer.address}: {peer.reset}; routes that it does not send again are kept as stale for a while"
     if dataplane.state == "unreadable":
         yield f"the kernel cannot be read: {dataplane.why}"
     elif dataplane.state == "off" and (status.macs or dataplane.not_ready):

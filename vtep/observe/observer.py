@@ -88,7 +88,7 @@ class Observer:
         self._explainer = Explainer(self._rows)
         self._comparer = Comparer(self._rows)
         self._message_s = Histogram()
-        self._peers: dict[Ip, tuple[bool, bool, bool]] = {}
+        self._peers: dict[Ip, tuple[bool, bool, bool, bool]] = {}
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """There is a kernel to tell of."""
@@ -181,8 +181,8 @@ class Observer:
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
         for peer in self._leaf.rib.peers.values():
-            now = (peer.up, peer.ended, peer.limited > 0)
-            before = self._peers.get(peer.address, (False, False, False))
+            now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None)
+            before = self._peers.get(peer.address, (False, False, False, False))
             if now == before:
                 continue
             self._peers[peer.address] = now
@@ -192,6 +192,8 @@ class Observer:
                 self.record(HistoryEntry("end-of-rib", peer=peer.address, text="it has sent all its routes"))
             if peer.limited and not before[2]:
                 self.record(HistoryEntry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
+            if peer.reset is not None and not before[3]:
+                self.record(HistoryEntry("alert", peer=peer.address, reason="session-reset", text=str(peer.reset)))
 
     def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
         self._counts.moves[row.vni] += 1
@@ -358,8 +360,9 @@ class Observer:
                     stale=len(peer.stale),
                     limited=peer.limited,
                     refresh=peer.refresh.shown,
-                    reason=peer.reason,
+                    reason=peer.why,
                     opened=peer.opened_at,
+                    reset="" if peer.reset is None else str(peer.reset),
                 )
                 for peer in sorted(rib.peers.values(), key=lambda peer: peer.address.order)
             ),

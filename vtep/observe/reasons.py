@@ -178,6 +178,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Two VTEPs advertise the MAC as sticky.",
         "Remove one of the two static entries.",
     ),
+    "session-reset": (
+        "Our side ended the session with a peer, because it could not read a message of the peer. The routes are kept as stale until the peer sends End-of-RIB, or for `feed.restart_hold_max_s`.",
+        "Find the router that originates the bad route: the log of ExaBGP has the message. The peer sends it again in each session.",
+    ),
     "dup-warn": (
         "The MAC moved as often as `[duplicates]` allows, and the row still follows it.",
         "Find the duplicate or the loop.",

@@ -213,6 +213,7 @@ def _holds(config: Config) -> Holds:
     return Holds(
         initial_s=feed.initial_hold_s,
         peer_down_s=feed.peer_down_hold_s,
+        restart_max_s=feed.restart_hold_max_s,
         on_deadline=feed.on_deadline,
         expected=feed.peers,
         routes_per_peer=config.limits.routes_per_peer,

@@ -44,6 +44,7 @@ peers = ["10.0.0.1"]
 initial_hold_s = 120
 on_deadline = "auto"
 peer_down_hold_s = 0
+restart_hold_max_s = 600
 
 [duplicates]
 moves = 5
@@ -144,6 +145,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
         initial_hold_s = 1.5
         on_deadline = "keep"
         peer_down_hold_s = 30
+        restart_hold_max_s = 90
         [duplicates]
         moves = 3
         window_s = 60
@@ -177,7 +179,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
     assert found == Config(
         node=NodeConfig((SELF, Ip.parse("2001:db8::99")), Path("/var/lib/vtep"), "drain", PREFIXES),
         feed=FeedConfig(
-            Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0
+            Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0, 90.0
         ),
         duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
         limits=LimitConfig(7, 8, 9),
@@ -304,6 +306,7 @@ WRONG = (
     ("[feed]\ninitial_hold_s = -1", "feed.initial_hold_s", "Expected float >= 0"),
     ("[feed]\non_deadline = 'never'", "feed.on_deadline", "Invalid enum value 'never'"),
     ("[feed]\npeer_down_hold_s = '3'", "feed.peer_down_hold_s", "Expected float, got str"),
+    ("[feed]\nrestart_hold_max_s = -1", "feed.restart_hold_max_s", "Expected float >= 0"),
     ("[duplicates]\nmoves = 1", "duplicates.moves", "Expected int >= 2"),
     ("[duplicates]\nwindow_s = 0", "duplicates.window_s", "Expected float >= 1"),
     ("[duplicates]\naction = 'drop'", "duplicates.action", "Invalid enum value 'drop'"),

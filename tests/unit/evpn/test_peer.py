@@ -145,4 +145,4 @@ def test_the_status_shows_the_words_it_always_had() -> None:
 
 
 def test_the_holds_of_a_configuration_that_says_nothing() -> None:
-    assert Holds() == Holds(120.0, 0.0, "auto", (), 2_000_000)
+    assert Holds() == Holds(120.0, 0.0, 600.0, "auto", (), 2_000_000)

@@ -11,7 +11,7 @@ from tests.lab import wire
 from tests.lab.lines import Lines
 from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.evpn.event import Received
-from vtep.evpn.peer import ASK_AGAIN_S, QUIET_S, REFRESH_WAIT_S, Holds, Refresh
+from vtep.evpn.peer import ASK_AGAIN_S, QUIET_S, REFRESH_WAIT_S, Hold, Holds, Refresh
 from vtep.evpn.rib import EVERYONE, Rib
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.lines import LineReader
@@ -45,8 +45,17 @@ class Feed:
         self.now = end
         self.rib.tick(end)
 
-    def up(self, peer: str, *, restart_s: int | None = 120, refresh: bool = True, enhanced: bool = True) -> None:
-        self.receive(self.lines.opened(peer, restart_s, refresh, enhanced), self.lines.up(peer))
+    def up(
+        self,
+        peer: str,
+        *,
+        restart_s: int | None = 120,
+        refresh: bool = True,
+        enhanced: bool = True,
+        forwarding: bool = True,
+    ) -> None:
+        opened = self.lines.opened(peer, restart_s, refresh, enhanced, forwarding=forwarding)
+        self.receive(opened, self.lines.up(peer))
 
     def down(self, peer: str, reason: str = "closing connection") -> None:
         self.receive(self.lines.down(peer, reason))
@@ -460,6 +469,172 @@ def test_a_peer_that_is_back_but_never_ends_loses_its_stale_routes_after_the_ini
     feed.wait(1)
 
     assert (before, feed.macs()) == ([ONE, TWO], [TWO])
+
+
+def test_the_restart_time_of_a_peer_is_capped() -> None:
+    feed = Feed(restart_max_s=600)
+    feed.ready(A, ONE, restart_s=4095)
+    feed.down(A)
+
+    feed.wait(599)
+    before = feed.macs()
+    feed.wait(1)
+
+    assert (before, feed.macs()) == ([ONE], [])
+
+
+def test_a_cap_of_zero_takes_the_routes_of_a_lost_peer_at_once() -> None:
+    feed = Feed(restart_max_s=0)
+    feed.ready(A, ONE, restart_s=120)
+
+    feed.down(A)
+
+    assert feed.macs() == []
+
+
+def test_a_peer_that_comes_back_without_its_forwarding_state_loses_its_stale_routes_at_once() -> None:
+    """RFC 4724 4.2: the bit is not set, so nothing was preserved and frames to the old rows are lost."""
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A)
+    held = feed.stale()
+
+    feed.up(A, forwarding=False)
+
+    assert (held, feed.macs()) == ([ONE, TWO], [])
+
+
+def test_a_peer_that_comes_back_without_graceful_restart_loses_its_stale_routes_at_once() -> None:
+    """RFC 4724 4.2: the capability is not received in the new session."""
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.down(A)
+
+    feed.up(A, restart_s=None)
+
+    assert feed.macs() == []
+
+
+def test_the_forwarding_bit_says_nothing_about_routes_that_our_own_restart_left() -> None:
+    """The peer did not restart: it was our ExaBGP."""
+    feed = Feed()
+    feed.ready(A, ONE, forwarding=False)
+    feed.rib.lose_feed(feed.now)
+
+    feed.up(A, forwarding=False)
+
+    assert feed.stale() == [ONE]
+
+
+# Our side ends the session
+
+UNREADABLE = [
+    "notification sent (1,2)",
+    "notification sent (3,1)",
+    "notification sent (7,1)",
+    "peer reset, message (notification sent (3,5)) error(UPDATE message error / Attribute Length Error / 30)",
+    "",
+    "peer reset, message () error()",
+]
+
+
+@pytest.mark.parametrize("reason", UNREADABLE)
+def test_a_session_that_our_side_ended_for_a_bad_message_leaves_its_routes_stale(reason: str) -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, restart_s=None)
+
+    feed.down(A, reason)
+
+    assert (feed.stale(), feed.peer(A).hold) == ([ONE, TWO], Hold.RESET)
+
+
+@pytest.mark.parametrize(
+    "reason", ["notification sent (4,0)", "notification sent (6,4)", "notification received (3,1)"]
+)
+def test_a_session_that_ended_for_another_reason_does_not(reason: str) -> None:
+    feed = Feed()
+    feed.ready(A, ONE, restart_s=None)
+
+    feed.down(A, reason)
+
+    assert (feed.macs(), feed.peer(A).reset) == ([], None)
+
+
+def test_a_peer_that_sends_the_bad_message_in_every_session_keeps_the_routes_behind_it() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, THREE)
+    for _ in range(20):
+        feed.down(A, "notification sent (3,1)")
+        feed.wait(5)
+        feed.up(A)
+        feed.tell(A, ONE)
+        feed.wait(1)
+
+    assert feed.macs() == [ONE, TWO, THREE]
+    assert feed.peer(A).reset.times == 20
+
+
+def test_the_hold_after_resets_ends_though_the_resets_go_on() -> None:
+    feed = Feed(restart_max_s=600)
+    feed.ready(A, ONE, TWO)
+    while feed.now < 700:
+        feed.down(A, "notification sent (3,1)")
+        feed.wait(5)
+        feed.up(A)
+        feed.tell(A, ONE)
+        feed.wait(5)
+
+    assert feed.macs() == [ONE]
+
+
+def test_end_of_rib_after_a_reset_ends_the_hold_and_the_alert() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A, "notification sent (3,1)")
+    feed.up(A)
+    feed.tell(A, ONE)
+    during = str(feed.peer(A).reset)
+
+    feed.end(A)
+
+    assert during == (
+        "this side ended the session once because of an UPDATE that it could not read: NOTIFICATION 3/1, Malformed Attribute List"
+    )
+    assert (feed.macs(), feed.stale(), feed.peer(A).reset, feed.peer(A).hold) == ([ONE], [], None, Hold.NONE)
+
+
+def test_a_peer_that_never_comes_back_after_a_reset_loses_its_routes_when_the_hold_ends() -> None:
+    feed = Feed(restart_max_s=600)
+    feed.ready(A, ONE)
+    feed.down(A, "notification sent (3,9)")
+
+    feed.wait(599)
+    before = feed.stale()
+    feed.wait(1)
+
+    assert (before, feed.macs()) == ([ONE], [])
+
+
+def test_a_peer_that_leaves_by_itself_after_a_reset_takes_its_routes_along() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.down(A, "notification sent (3,1)")
+    feed.up(A)
+    feed.tell(A, ONE)
+
+    feed.down(A, "notification received (6,2)")
+
+    assert (feed.macs(), feed.peer(A).reset) == ([], None)
+
+
+def test_a_reset_holds_the_routes_of_its_own_peer_only() -> None:
+    feed = Feed()
+    feed.ready(A, ONE)
+    feed.ready(B, TWO)
+
+    feed.down(A, "notification sent (3,1)")
+
+    assert (feed.stale(), feed.macs()) == ([ONE], [ONE, TWO])
 
 
 def test_tries_that_come_to_nothing_change_nothing() -> None:

@@ -127,6 +127,20 @@ def test_peers_are_in_the_journal_once_for_each_change(rig):
     ]
 
 
+def test_a_session_that_our_side_reset_is_a_problem_that_names_the_reason_until_end_of_rib(rig):
+    announce(rig, A, ONE)
+    rig.receive(rig.lines.down(A, "notification sent (3,5)"))
+    [alert] = rig.events("alert")
+    status = rig.observer.status()
+    rig.receive(rig.lines.opened(A, 120), rig.lines.up(A), rig.lines.end_of_rib(A))
+
+    why = "this side ended the session once because of an UPDATE that it could not read: NOTIFICATION 3/5, Attribute Length Error"
+    assert (str(alert.peer), alert.reason, alert.text) == (A, "session-reset", why)
+    assert f"peer {A}: {why}; routes that it does not send again are kept as stale for a while" in status.problems
+    assert (status.feed.peers[0].stale, status.feed.peers[0].reason) == (1, f"{why}; notification sent (3,5)")
+    assert not any("this side" in problem for problem in rig.observer.status().problems)
+
+
 def test_a_limit_that_is_reached_is_an_alert_once_and_a_note_of_its_vni():
     with MemoryLeaf(f"{CONFIG}[limits]\nmacs_per_vni = 1\nroutes_per_peer = 2\n") as rig:
         rig.come_up(A)

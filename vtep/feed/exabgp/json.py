@@ -165,8 +165,17 @@ def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
         case "connected":
             return ()
         case "down":
-            lost = _LOST.match(neighbor.reason) is not None
-            return (SessionClosed(peer, neighbor.reason, lost, _SPEAKER_STOPS.match(neighbor.reason) is not None),)
+            reason = neighbor.reason
+            sent = None if _PEER_LEFT.search(reason) else _SENT.match(reason)
+            closed = SessionClosed(
+                peer,
+                reason,
+                lost=_LOST.match(reason) is not None,
+                speaker_stops=_SPEAKER_STOPS.match(reason) is not None,
+                notification_sent=None if sent is None else (int(sent[1]), int(sent[2])),
+                speaker_failed=_FAILED.fullmatch(reason) is not None,
+            )
+            return (closed,)
     raise StreamError(f"a session in the unknown state {neighbor.state[:40]!r}")
 
 
@@ -175,6 +184,11 @@ def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
 # beginning is looked at, for what is in `error(...)` may be the peer's own words.
 _LOST: Final = re.compile(r"(peer reset, message \()?(closing connection|process problem)")
 _SPEAKER_STOPS: Final = re.compile(r"stop, message [(\[]shutting down|(peer reset, message \()?process problem")
+_SENT: Final = re.compile(r"(?:peer reset, message \()?notification sent \(([0-9]{1,3}),([0-9]{1,3})\)", re.ASCII)
+# 4.2 answers so to a NOTIFICATION of the peer (type 3) whose text it cannot decode: it is the peer that ended the session.
+_PEER_LEFT: Final = re.compile(r'notification sent \(1,0\).* can not decode update message of type "3"')
+# An exception that ExaBGP does not expect, as in decoding a message, ends the session without a NOTIFICATION or a reason.
+_FAILED: Final = re.compile(r"|peer reset, message \(\) error\(\)")
 
 
 def _open_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
@@ -190,11 +204,17 @@ def _open_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
         keeps_forwarding=restart is not None and "l2vpn/evpn" in restart.flags,
         refresh=can.refresh is not None or can.cisco_refresh is not None,
         enhanced_refresh=can.enhanced_refresh is not None,
+        # ExaBGP shows the Forwarding State bit of a family as "restart" (its capability/graceful.py, 4.2 and 5.0).
+        preserved_forwarding=restart is not None and "restart" in _words(restart.flags.get("l2vpn/evpn")),
     )
     return (opened,)
 
 
 _RESTART_S_MAX: Final = 0xFFF  # 12 bits (RFC 4724 3)
+
+
+def _words(flags: Any) -> list[Any]:
+    return flags if isinstance(flags, list) else []
 
 
 def _refresh_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:

@@ -321,9 +321,38 @@ OWN_WORDS = "Cease / Administrative Shutdown / closing connection"
     ],
 )
 def test_only_a_lost_connection_is_lost_and_only_a_stopping_exabgp_stops(reason, lost, speaker_stops):
-    closed = SessionClosed(PEER, reason, lost, speaker_stops)
+    (closed,) = decode(line("state", state="down", reason=reason)).events
 
-    assert decode(line("state", state="down", reason=reason)).events == (closed,)
+    assert (closed.peer, closed.reason, closed.lost, closed.speaker_stops) == (PEER, reason, lost, speaker_stops)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent", "failed"),
+    [
+        ("notification sent (3,1)", (3, 1), False),
+        (
+            "peer reset, message (notification sent (3,5)) error(UPDATE message error / Attribute Length Error)",
+            (3, 5),
+            False,
+        ),
+        ("notification received (3,1)", None, False),
+        ("peer reset, message (notification received (6,2)) error(notification sent (3,1))", None, False),
+        ("closing connection", None, False),
+        (
+            'peer reset, message (notification sent (1,0)) error(x / x / can not decode update message of type "3")',
+            None,
+            False,
+        ),
+        ("", None, True),
+        ("peer reset, message () error()", None, True),
+        ("peer reset, message (closing connection) error()", None, False),
+    ],
+)
+def test_a_closed_session_tells_which_notification_our_side_sent(reason, sent, failed):
+    """A peer's own words cannot pass for a NOTIFICATION of ours: only the beginning is read."""
+    (closed,) = decode(line("state", state="down", reason=reason)).events
+
+    assert (closed.notification_sent, closed.speaker_failed) == (sent, failed)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +385,7 @@ def test_a_session_closes_whatever_its_reason_breaks_in_the_json(reason):
         ({"64": {"time": 120, "address-family-flags": {}}}, PeerOpened(PEER, 120, False, False, False)),
         (
             {"64": {"time": 0, "address-family-flags": {"l2vpn/evpn": ["restart"]}}},
-            PeerOpened(PEER, 0, True, False, False),
+            PeerOpened(PEER, 0, True, False, False, preserved_forwarding=True),
         ),
         (
             {"64": {"time": 120, "address-family-flags": {"ipv4/unicast": ["restart"]}}},
