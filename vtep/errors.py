@@ -6,6 +6,7 @@
     │   the operator, on this host
     ├── KernelError         the kernel refused a request; the error has the operation, errno, message and row
     ├── LedgerError         the claims on disk cannot be trusted; the operator decides what to keep
+    ├── StateError          `state_dir` cannot be used at this moment; a later start may succeed
     │   the peer, or ExaBGP
     ├── StreamError         a line cannot be understood; it is counted and kept, and the next line is read
     │   └── RouteError        one NLRI or attribute cannot be represented; the rest of its line is used
@@ -74,6 +75,10 @@ class KernelError(VtepError):
 
 class LedgerError(VtepError):
     """A ledger cannot be trusted: it is damaged, or of another boot or network namespace."""
+
+
+class StateError(VtepError):
+    """`state_dir` cannot be used at this moment: another daemon holds it, or the file system refuses."""
 
 
 # The peer, or ExaBGP

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from vtep.observe.figures import Figures
-from vtep.observe.model import AnnouncingStatus, Counts, Status, VniStatus
+from vtep.observe.model import AnnouncingStatus, Counts, StateFile, Status, VniStatus
 from vtep.observe.source import Source
 from vtep.store.histogram import Distribution
 
@@ -48,6 +48,7 @@ class Metrics(Collector):
         yield from _feed(status, figures, self._source.wall)
         yield from _announcing(status.announcing, self._source.wall)
         yield from _dataplane(status, figures)
+        yield from _state_files(status.state_files)
         yield from _tables(status, vnis, figures)
         yield from _configuration(figures, self._source.wall)
 
@@ -106,6 +107,15 @@ def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:
     yield _counter("vtep_drift_repaired", "Rows of ours put back after somebody else's hand", repaired, ("kind",))
     yield _gauge("vtep_orphan_rows", "Rows with our mark that nobody wants and nobody claims", dataplane.orphans)
     yield _counter("vtep_netlink_overruns", "Times the kernel told more than was read", {(): dataplane.overruns})
+
+
+def _state_files(files: Sequence[StateFile]) -> Iterator[Metric]:
+    octets: _Samples = {(file.name,): float(file.octets) for file in files}
+    yield _gauges("vtep_ledger_octets", "Size of a file below state_dir", ("file",), octets)
+    records: _Samples = {(file.name,): float(file.records) for file in files}
+    yield _gauges("vtep_ledger_records", "Records in a file below state_dir", ("file",), records)
+    written: _Samples = {(file.name,): float(not file.trouble) for file in files}
+    yield _gauges("vtep_ledger_writable", "1 if a file below state_dir can be written", ("file",), written)
 
 
 def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iterator[Metric]:

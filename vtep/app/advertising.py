@@ -12,15 +12,14 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from vtep import logs
 from vtep.addr import Ip, Mac, Vni
+from vtep.app.state import StateDirectory
 from vtep.config.model import Config
-from vtep.errors import LedgerError
 from vtep.evpn.event import Attached, Detached
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.feed import ExabgpFeed
@@ -58,9 +57,9 @@ class Advertising:
         feed.on_answer = self._receive
 
     @contextlib.asynccontextmanager
-    async def opened(self, config: Callable[[], Config]) -> AsyncIterator[None]:
+    async def opened(self, config: Callable[[], Config], state: StateDirectory) -> AsyncIterator[None]:
         """Remember what is advertised while within; at the end, withdraw it where the configuration says so."""
-        self.open(config().node.state_dir / "announced")
+        self.open(state)
         try:
             yield
             if config().node.on_stop == "drain":
@@ -68,18 +67,11 @@ class Advertising:
         finally:
             self.close()
 
-    def open(self, path: Path) -> None:
-        """Read what an earlier daemon advertised; set a file aside that cannot be trusted, and log why."""
-        try:
-            ledger = AdvertisedLedger(path)
-        except LedgerError as error:
-            aside = path.with_name(f"{path.name}.refused")
-            path.replace(aside)
-            logs.event(log, logging.ERROR, "advertised routes unknown", why=error, kept=aside)
-            ledger = AdvertisedLedger(path)
-        if ledger.torn:
-            logs.event(log, logging.WARNING, "ledger cut short", octets=ledger.torn)
-        self._advertiser.ledger = ledger
+    def open(self, state: StateDirectory) -> None:
+        """Read what an earlier daemon advertised."""
+        self._advertiser.ledger = ledger = state.open(
+            "announced", lambda path, afresh: AdvertisedLedger(path, afresh=afresh), "advertised routes unknown"
+        )
         self._leaf.remember_advertised(_highest(ledger))
         for problem in self._exports.left_out:
             logs.event(

@@ -40,6 +40,7 @@ from vtep.app.advertising import Advertising
 from vtep.app.feed_task import FeedTask
 from vtep.app.kernel_task import KernelTask
 from vtep.app.requests import Requests
+from vtep.app.state import StateDirectory
 from vtep.app.station_task import StationTask
 from vtep.config.model import Config
 from vtep.feed.exabgp.feed import ExabgpFeed
@@ -69,18 +70,24 @@ class Daemon:
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
         self.observer.announcing = self._advertising.status
+        self._state = StateDirectory(config.node.state_dir, clock)
+        self.observer.state_files = self._state.status
 
     async def run(self) -> None:
-        """Serve until asked to stop; a ConfigError or KernelError says why it could not begin."""
+        """Serve until asked to stop; a ConfigError, StateError or KernelError says why it could not begin."""
+        with self._state.held() if kernel_task.is_bound(self.config) else contextlib.nullcontext():
+            await self._serve()
+
+    async def _serve(self) -> None:
         await self._feed.start()
         try:
             async with contextlib.AsyncExitStack() as parts:
                 kernel = await parts.enter_async_context(
-                    kernel_task.opened(self.config, self._path, self.observer, self._requests, self._clock)
+                    kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
                 )
                 if kernel is not None:
                     parts.enter_context(self._drained_at_the_end(kernel))
-                    await parts.enter_async_context(self._advertising.opened(lambda: self.config))
+                    await parts.enter_async_context(self._advertising.opened(lambda: self.config, self._state))
                 self._kernel = self._feed_task.kernel = kernel
                 self._stations = self._feed_task.stations = await parts.enter_async_context(
                     station_task.opened(self.config, self.leaf, kernel, self._feed_task.nudge, self._clock)
@@ -97,6 +104,7 @@ class Daemon:
             running = [
                 tasks.create_task(self._feed_task.run(), name="feed"),
                 tasks.create_task(readers.publish(self.observer), name="publish"),
+                tasks.create_task(self._state.run(), name="state"),
             ]
             if self._kernel is not None:
                 report = self._kernel.report(self.observer, self._feed_task.nudge)

@@ -15,16 +15,14 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import Final
 
-from vtep import logs
 from vtep.addr import ZERO_MAC, Mac, Vni
 from vtep.app import pass_log
 from vtep.app.drain import drain
 from vtep.app.requests import Requests
+from vtep.app.state import StateDirectory
 from vtep.config.model import Config
-from vtep.errors import ConfigError, LedgerError, Problem
 from vtep.intent import Intent, RowKey
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.socket import Kernel
@@ -123,14 +121,13 @@ class KernelTask:
 
 @contextlib.asynccontextmanager
 async def opened(
-    config: Config, source: Path, observer: Observer, requests: Requests, clock: Callable[[], float]
+    config: Config, state: StateDirectory, observer: Observer, requests: Requests, clock: Callable[[], float]
 ) -> AsyncIterator[KernelTask | None]:
-    """Open the kernel and the claims; None if no VNI is bound. `source` is the file that the configuration came
-    from."""
+    """Open the kernel and the claims; None if no VNI is bound."""
     if not is_bound(config):
         yield None
         return
-    with Kernel() as kernel, contextlib.closing(open_ledger(config.node.state_dir, source)) as ledger:
+    with Kernel() as kernel, contextlib.closing(open_ledger(state)) as ledger:
         task = KernelTask(kernel, ledger, config, clock)
         observer.attach(task.actor, task.target, task.target.message_s)
         observer.may_write = may_administer()
@@ -148,21 +145,10 @@ def is_bound(config: Config) -> bool:
     return any(vni.is_bound for vni in config.vnis)
 
 
-def open_ledger(state_dir: Path, source: Path) -> LedgerFile:
-    """Read the claims of an earlier daemon; set a file aside that cannot be trusted, and log why."""
-    path = state_dir / "ledger"
-    try:
-        ledger = LedgerFile(path, KINDS, this_place())
-    except LedgerError as error:
-        aside = path.with_name("ledger.refused")
-        path.replace(aside)
-        logs.event(log, logging.ERROR, "ledger refused", why=error, kept=aside)
-        ledger = LedgerFile(path, KINDS, this_place())
-    except OSError as error:
-        raise ConfigError(str(source), (Problem("node.state_dir", f"{path.parent}: {error.strerror}"),)) from None
-    if ledger.torn:
-        logs.event(log, logging.WARNING, "ledger cut short", octets=ledger.torn)
-    return ledger
+def open_ledger(state: StateDirectory) -> LedgerFile:
+    """Read the claims of an earlier daemon."""
+    here = this_place()
+    return state.open("ledger", lambda path, afresh: LedgerFile(path, KINDS, here, afresh=afresh), "ledger refused")
 
 
 def may_administer() -> bool:

@@ -109,6 +109,17 @@ class DataplaneStatus(Struct, frozen=True):
     orphans: int = 0
 
 
+class StateFile(Struct, frozen=True):
+    """A file below `state_dir`: the claims, or the routes that ExaBGP was sent."""
+
+    name: str
+    """ledger or announced."""
+    octets: int = 0
+    records: int = 0
+    trouble: str = ""
+    """Which file cannot be written or compacted, and why."""
+
+
 class Status(Struct, frozen=True):
     """Everything at one moment."""
 
@@ -121,6 +132,7 @@ class Status(Struct, frozen=True):
     feed: FeedStatus = FeedStatus()
     announcing: AnnouncingStatus = AnnouncingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
+    state_files: tuple[StateFile, ...] = ()
     kinds: Mapping[str, Counts] = {}
     """By the kind's name for readers: mac, flood, neighbor."""
     admin: tuple[str, ...] = ()
@@ -160,6 +172,9 @@ def _problems(status: Status) -> Iterator[str]:
         yield f"the kernel cannot be read: {dataplane.why}"
     elif dataplane.state == "off" and (status.macs or dataplane.not_ready):
         yield f"nothing is written to the kernel: {dataplane.why}"
+    for file in status.state_files:
+        if file.trouble:
+            yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`"
     for vni, reasons in sorted(dataplane.not_ready.items()):
         yield f"VNI {vni} is not ready: {', '.join(reasons)}"
     for state in (PENDING, FAILED, SUPPRESSED, CONTESTED):

@@ -42,6 +42,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     PeerStatus,
+    StateFile,
     Status,
     VniStatus,
     VtepStatus,
@@ -72,6 +73,7 @@ class Observer:
         """ExaBGP is connected."""
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AnnouncingStatus] = AnnouncingStatus
+        self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
         self.may_write = True
         self.overruns = 0
         self.last_line: float | None = None
@@ -281,6 +283,7 @@ class Observer:
             feed=self._feed(),
             announcing=self.announcing(),
             dataplane=self._dataplane(),
+            state_files=self.state_files(),
             kinds=self._counts.kinds(intent),
             admin=self._rows.config.api.admin,
             events=self._history.number,

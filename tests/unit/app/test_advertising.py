@@ -7,6 +7,7 @@ import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
+from vtep.app.state import StateDirectory
 from vtep.config.file import parse
 from vtep.evpn.event import Attached
 from vtep.evpn.station import Station
@@ -55,7 +56,7 @@ class Rig:
         self.leaf = Leaf(parse(text), self.now)
         self.advertising = Advertising(parse(text), self.leaf, self.feed, lambda: self.now)
         self.reader = LineReader(self.feed.on_answer)
-        self.advertising.open(path)
+        self.advertising.open(StateDirectory(path.parent, lambda: self.now))
 
     def attach(self, pid=41, started=7):
         self.advertising.attached(Attached(f"{pid}/{started}", f"ExaBGP {pid}", True))

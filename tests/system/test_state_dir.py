@@ -1,0 +1,102 @@
+"""A daemon whose `state_dir` is full, read-only, taken or tampered with: a real one, on a real tmpfs of 64 KiB."""
+
+import contextlib
+
+import pytest
+
+from tests.lab import overlay
+from tests.lab.fixtures import lab, network
+from tests.lab.speaker import Speaker
+from tests.lab.topology import VXLAN, address
+from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+
+__all__ = ["lab", "network"]
+
+pytestmark = [pytest.mark.root_netns, pytest.mark.timeout(200)]
+
+STATE = "/run/state"
+AT = {number: Instance(address(number)) for number in (1, 2)}
+MOVING, GOING, STAYING, LATE = (f"02:00:00:00:01:{number:02x}" for number in range(4))
+FILLERS = [f"02:00:00:00:02:{number:02x}" for number in range(64)]
+
+
+@pytest.fixture
+def leaf(network):
+    """A leaf whose state_dir is a disk of its own, and three MACs behind remote 1."""
+    network.leaf.run("mkdir", "-p", STATE)
+    network.leaf.run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "state", STATE)
+    vtep = Vtep(network.leaf, leaf_config(peers=[address(1)], node=f'state_dir = "{STATE}"'))
+    vtep.start()
+    with Speaker(network.remote, address(1)) as speaker:
+        vtep.speaker = speaker
+        speaker.announce(*(AT[1].mac(mac) for mac in (MOVING, GOING, STAYING)))
+        exabgp_with_relay(network.leaf, [address(1)]).start()
+        wait_rows(vtep, {(mac, address(1)) for mac in (MOVING, GOING, STAYING)})
+        yield vtep
+    vtep.process.kill()
+
+
+def rows(leaf):
+    return {row for row in overlay.tunnels(leaf.node, VXLAN) if row[0] not in FILLERS}
+
+
+def wait_rows(leaf, wanted):
+    wait_until(lambda: rows(leaf) == wanted, 30, f"the rows {wanted}")
+
+
+def problems(leaf):
+    return " ".join(leaf.told("status")["problems"])
+
+
+def fill(leaf):
+    """Leave no free page on the disk, and no room for a record in the page of the ledger."""
+    leaf.speaker.announce(*(AT[1].mac(mac) for mac in FILLERS))
+    wait_until(lambda: len(overlay.tunnels(leaf.node, VXLAN)) == 3 + len(FILLERS), 30, "the rows that will move")
+    with contextlib.suppress(OSError), leaf.node.path(f"{STATE}/fill").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    # Each move is a record of its own, and those of one write are written whole or not at all.
+    for turn, count in enumerate((64, 64, *[16] * 4, *[4] * 4, *[1] * 4)):
+        there, before = AT[2 - turn % 2], AT[1 + turn % 2]
+        moves = FILLERS[:count]
+        leaf.speaker.announce(*(there.mac(mac, seq=100 * turn + n) for n, mac in enumerate(moves, 1)))
+        leaf.speaker.withdraw(*(before.mac(mac) for mac in moves))
+        wanted = {(mac, there.vtep) for mac in moves}
+        wait_until(lambda wanted=wanted: wanted <= overlay.tunnels(leaf.node, VXLAN), 30, f"{count} moves")
+
+
+def test_on_a_full_disk_moves_and_removals_reach_the_kernel_and_new_rows_wait_for_it(leaf):
+    fill(leaf)
+    leaf.speaker.announce(AT[2].mac(MOVING, seq=1), AT[1].mac(LATE))
+    leaf.speaker.withdraw(AT[1].mac(MOVING), AT[1].mac(GOING))
+    wait_rows(leaf, {(MOVING, address(2)), (STAYING, address(1))})
+
+    sync = {mac["mac"]: mac["sync"] for mac in leaf.told("macs")["macs"]}[LATE]
+    assert (sync["state"], sync["reason"]) == ("FAILED", "state-dir")
+    assert f"{STATE}/ledger" in sync["error"]
+    assert f"{STATE}/ledger cannot be" in problems(leaf)
+    assert "No space left on device" in problems(leaf)
+    assert "kernel" not in problems(leaf)
+    assert "state file not written" in leaf.process.log()
+
+    leaf.node.path(f"{STATE}/fill").unlink()
+    wait_rows(leaf, {(MOVING, address(2)), (STAYING, address(1)), (LATE, address(1))})
+    wait_until(lambda: problems(leaf) == "", 20, "a status without problems")
+    assert "state file written again" in leaf.process.log()
+
+
+def test_a_start_on_a_full_disk_goes_on_with_the_file_as_it_is_and_owns_what_moved_meanwhile(leaf):
+    fill(leaf)
+    leaf.speaker.announce(AT[2].mac(MOVING, seq=1))
+    wait_rows(leaf, {(MOVING, address(2)), (STAYING, address(1)), (GOING, address(1))})
+    leaf.process.kill()
+
+    leaf.speaker.withdraw(AT[2].mac(MOVING), AT[1].mac(MOVING))
+    leaf.speaker.announce(AT[2].mac(STAYING, seq=500))
+    leaf.start()
+
+    wait_rows(leaf, {(STAYING, address(2)), (GOING, address(1))})
+    assert "cannot be" in problems(leaf)
+    assert leaf.process.alive
