@@ -12,11 +12,15 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from tests.contract.test_rows import BOTH, CREATE, EXT, OURS, VTEP_A, M, add
 from tests.contract.worlds import LOCAL, ip
+from vtep.addr import Vni
+from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
-from vtep.linux.attachment import Ready, judge
+from vtep.linux.attachment import CONDITIONS, HOST_CONDITIONS, Hosts, NotReady, Ready, Subject, judge, survey
 from vtep.linux.socket import Kernel
 from vtep.linux.wire.link import request_links
 from vtep.linux.wire.neighbor import RTM_NEWLINK, Answer, Half, Neighbor, split
+
+CONFIG = VniConfig(Vni(100), LOCAL, Targets(frozenset()), bridge="br0", vxlan="vx0")
 
 
 def test_iproute2_calls_the_standard_rows_extern_learn(real_world) -> None:
@@ -111,9 +115,71 @@ def as_ours_reads(link) -> dict:
 
 def test_the_devices_are_ready_in_both_worlds(any_world) -> None:
     with any_world() as world:
-        verdict = judge(100, "br0", "vx0", LOCAL, world.kernel.links())
+        verdict = judge(CONFIG, world.kernel.links())
 
         assert Ready(100, world.index("br0"), world.index("vx0")) == verdict
+
+
+BREAKS = {
+    "bridge-missing": ("link del br0",),
+    "bridge-down": ("link set br0 down",),
+    "vlan-aware": ("link set br0 type bridge vlan_filtering 1",),
+    "vxlan-missing": ("link del vx0",),
+    "device-down": ("link set vx0 down",),
+    "external": ("link del vx0", "link add vx0 type vxlan external dstport 4789 nolearning"),
+    "wrong-vni": ("link del vx0", "link add vx0 type vxlan id 101 local 10.0.0.1 dstport 4789 nolearning"),
+    "local-address-missing": ("link del vx0", "link add vx0 type vxlan id 100 dstport 4789 nolearning"),
+    "wrong-local-address": ("link set vx0 type vxlan local 10.0.0.9",),
+    "learning-on-device": ("link set vx0 type vxlan learning",),
+    "not-enslaved": ("link set vx0 nomaster",),
+    "learning-on-port": ("link set vx0 type bridge_slave learning on",),
+    "second-vxlan-port": (
+        "link add vx9 type vxlan id 109 local 10.0.0.1 dstport 4789 nolearning",
+        "link set vx9 master br0",
+    ),
+}
+UNBREAKABLE = {
+    "not-a-bridge",
+    "not-a-vxlan",
+    *(condition.code for condition in CONDITIONS if condition.code.endswith("-unreported")),
+}
+"""For these no command helps: the configuration names another device, or the kernel is too old."""
+
+
+def test_every_condition_that_a_command_mends_is_tried() -> None:
+    assert {condition.code for condition in CONDITIONS} == BREAKS.keys() | UNBREAKABLE
+
+
+@pytest.mark.parametrize("code", BREAKS)
+def test_the_commands_that_a_fault_names_mend_it(real_world, code: str) -> None:
+    """One fault can hide others, as a device that is missing is no port either: so the commands are run until all are mended."""
+    with real_world() as world:
+        bridge = world.kernel.links().by_name["br0"].bridge
+        if code == "vlan-aware" and bridge and bridge.default_pvid is None:
+            pytest.skip("this kernel has no VLAN filtering")
+        ip(*BREAKS[code])
+        found = judge(CONFIG, world.kernel.links())
+        assert isinstance(found, NotReady)
+        assert code in found.reasons
+
+        tries = 0
+        while isinstance(found := judge(CONFIG, world.kernel.links()), NotReady):
+            tries += 1
+            assert tries < 5, found
+            for command in (command for fault in found.faults for command in fault.mend.split("; ")):
+                subprocess.run(command.split(), check=False, capture_output=True)
+
+        assert found == Ready(100, world.index("br0"), world.index("vx0"))
+
+
+def test_the_command_for_the_hosts_of_a_vni_mends_as_well(real_world) -> None:
+    with real_world() as world:
+        assert Hosts(100) not in survey([CONFIG], world.kernel.links()).ready
+        (condition,) = HOST_CONDITIONS
+
+        subprocess.run(condition.mend(Subject.of(CONFIG, world.kernel.links())).split(), check=True)
+
+        assert Hosts(100) in survey([CONFIG], world.kernel.links()).ready
 
 
 def test_a_dump_of_a_bridge_that_is_gone_is_an_error_and_not_an_empty_picture(any_world) -> None:

@@ -99,7 +99,7 @@ class KernelTask:
         while True:
             outcome = await self.actor.outcomes.next()
             pass_log.log_refused_rows(self.actor.engine)
-            pass_log.log_outcome(last, outcome)
+            pass_log.log_outcome(last, outcome, self.target.faults)
             observer.see(outcome)
             last = outcome
             nudge()

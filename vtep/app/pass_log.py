@@ -4,10 +4,13 @@ Logs changes and not states, so that a row which is refused again and again is o
 are made."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from vtep import logs
+from vtep.addr import Vni
+from vtep.linux.attachment import Fault
 from vtep.reconcile.actor import Outcome
 from vtep.reconcile.engine import Engine
 from vtep.reconcile.report import Report
@@ -20,8 +23,8 @@ _COUNTS: Final = ("generation", "created", "replaced", "deleted", "adopted", "re
 log = logging.getLogger("vtep")
 
 
-def log_outcome(last: Outcome, outcome: Outcome) -> None:
-    """Log what differs from the outcome before."""
+def log_outcome(last: Outcome, outcome: Outcome, faults: Mapping[Vni, Sequence[Fault]] = {}) -> None:
+    """Log what differs from the outcome before. The faults say what the VNIs that are not ready lack."""
     if outcome.error is not None:
         logs.event(log, logging.ERROR, "kernel unreadable", why=outcome.error)
         return
@@ -31,7 +34,9 @@ def log_outcome(last: Outcome, outcome: Outcome) -> None:
     before = last.report or Report(0, 0)
     for vni, reasons in sorted(report.not_ready.items()):
         if before.not_ready.get(vni) != reasons:
-            logs.event(log, logging.WARNING, "vni not ready", vni=vni, reasons=reasons)
+            why = "; ".join(fault.text for fault in faults.get(vni, ()))
+            hint = "; ".join(fault.mend for fault in faults.get(vni, ()))
+            logs.event(log, logging.WARNING, "vni not ready", vni=vni, reasons=reasons, why=why, hint=hint)
     for vni in sorted(before.not_ready.keys() - report.not_ready.keys()):
         logs.event(log, logging.INFO, "vni ready", vni=vni)
     for vni, notes in sorted(report.notes.items()):

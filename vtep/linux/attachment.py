@@ -1,113 +1,586 @@
-"""Whether a VNI's devices are fit to hold rows, with every reason why not.
+"""How a VNI is attached to the devices of this host: the only module that knows bridges and ports.
 
-Judges one picture of the links. Does not take it, remembers nothing, and does not know what is done about a reason.
-An attribute that the kernel did not report counts against the device: rows on a port that learns are not ours to keep.
+Everything above this module speaks of VNIs, and everything below it speaks of interface indexes. This module joins the two.
+It answers three questions, and the other modules ask them in these words:
+
+1. Which devices has this VNI?                 `Ready`: it makes the messages and the lookups for a row of the VNI
+2. To which VNI does this entry belong?        `Attached.vni_of` for an entry, `Attached.vni_of_port` for an event
+3. Is the VNI ready, and if not, why?          `judge`, with `CONDITIONS`
+
+It reads one picture of the links (`Links`) and the configured names. It does not take the picture, it remembers nothing, and
+it does not decide what is done about a device that is not ready.
+
+**The devices.** A VNI has a bridge, and the bridge has one VXLAN device as a port. A remote MAC is two entries, in two tables:
+
+    bridge row   in the table of the bridge: "this MAC is behind the VXLAN port"     entry.master = bridge, entry.port = port
+    VXLAN row    in the table of the VXLAN device: "this MAC is at that VTEP"        NTF_SELF,              entry.port = port
+    host row     in the neighbor table: "this address has that MAC"                  family AF_INET(6),     entry.port = bridge
+
+So the kind of the entry decides which device leads to the VNI: `vni_of` looks at the family, then at NTF_SELF, and takes the
+index from there. A kind of row only says what is in its own part of the key (a MAC, a VTEP, an address).
+
+An *event* is different from an entry. It names a port and a MAC, and it may concern the VNI although the port is not its
+VXLAN port: a station that moves to an access port takes the bridge row with it. So `vni_of_port` knows every port of the
+bridge, while `vni_of` knows the VXLAN port alone. They are two maps and must stay two.
+
+**Domains.** A MAC needs the VXLAN port and its bridge. The neighbor rows of a VNI need more: the port must answer for remote
+hosts (`neigh_suppress on`), otherwise the rows would be of no use. So each VNI has two domains, the VNI itself and `Hosts` of
+it, and a row is written only if its domain is in `Attached`. A VNI can be ready while its `Hosts` are absent. A VNI that is
+not ready is not ready in both.
+
+**Readiness.** `CONDITIONS` is a table. Each row has a code, which is public and stays (docs/reasons.md), the devices that must
+be there for the question to make sense, the question, a sentence that names what is there and what is needed, and the command
+that mends it. `judge` reports every condition that is broken, in the order of the table, so that an operator mends them all
+at once. A value that the kernel did not report counts as broken, because a row on a port that learns is not safe.
+
+**Stations.** The watcher of local stations asks for more than readiness: it listens to a bridge whether or not the VXLAN
+device is ready, and on every port. `Access` is the answer for it, with maps of its own (`Events`).
+
+**What grows here.** On a VLAN-aware bridge, and with one VXLAN device for many VNIs, a bridge row is found by (bridge, VLAN),
+a VXLAN row by (device, source VNI), and a host row by the VLAN's own device (the SVI). The three questions stay. `Ready` gets
+the VLAN, the source VNI and the SVI, and puts them into its messages and lookups; the maps of `Attached` get wider keys; each
+way to attach a VNI gets its own tuple of conditions. An entry of a VNI that is not ours, on a device that is shared, has no
+VNI here, and so no kind ever sees it.
 """
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import Ip
-from vtep.linux.wire.link import Link, Links
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.model import VniConfig
+from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, NTF_SELF, Entry, Half, Neighbor, Verb
+from vtep.reconcile.contract import Attachments
+
+Lookup: TypeAlias = tuple[int, Mac, Half]
+"""What to ask the kernel in order to read one half of a MAC's row."""
+
+
+# Which devices has this VNI
 
 
 class Ready(Struct, frozen=True):
+    """The devices of a VNI that is ready. It makes the messages and the lookups that name them."""
+
     vni: int
     bridge: int
     port: int
-    """The VXLAN device's index."""
+    """The index of the VXLAN device."""
     notes: tuple[str, ...] = ()
     """What works but deserves a look."""
     remote: Ip | None = None
     """The VTEP that the VXLAN device floods to by its own configuration."""
 
+    def fdb_message(
+        self,
+        verb: Verb,
+        mac: Mac,
+        flags: int,
+        state: int,
+        dst: Ip | None = None,
+        vni: int | None = None,
+        also: tuple[Mac, ...] = (),
+    ) -> Neighbor:
+        """Return the message that writes or deletes the row of a MAC: both halves, or those that the flags name."""
+        return Neighbor(verb, self.port, mac, flags, state, dst, vni, also=also)
+
+    def host_message(self, verb: Verb, ip: Ip, mac: Mac, flags: int, state: int, protocol: int) -> Neighbor:
+        """Return the message that writes or deletes the neighbor row of a host address."""
+        family = AF_INET6 if ip.is_v6 else AF_INET
+        return Neighbor(verb, self.bridge, mac, flags, state, family=family, ip=ip, protocol=protocol)
+
+    def lookups(self, mac: Mac) -> tuple[Lookup, Lookup]:
+        """Return what to ask for both halves of a MAC's row."""
+        return (self.port, mac, Half.BRIDGE), (self.port, mac, Half.VXLAN)
+
+    def is_into_tunnel(self, bridge_row: Entry) -> bool:
+        """Tell whether the bridge forwards by this row to the VTEPs of the VNI, and not to a port of this host."""
+        return bridge_row.port == self.port
+
 
 class Hosts(Struct, frozen=True, order=True):
-    """The place of a VNI's neighbor rows, which its bridge has and which need more than its VXLAN port."""
+    """The domain of a VNI's neighbor rows, which need more than its MACs do."""
 
     vni: int
+
+
+def domains(vni: Vni) -> tuple[Hashable, ...]:
+    """Return every domain of a VNI."""
+    return (vni, Hosts(vni))
+
+
+# To which VNI does this entry belong
+
+
+class Attached(dict[Hashable, Ready]):
+    """Every domain that is ready, with its devices; and the way back, from a device to the VNI."""
+
+    def __init__(self, ready: Mapping[Hashable, Ready] = {}, links: Links | None = None) -> None:
+        super().__init__(ready)
+        by_vni = {vni: devices for vni, devices in ready.items() if isinstance(vni, Vni)}
+        answering = {Vni(hosts.vni): devices for hosts, devices in ready.items() if isinstance(hosts, Hosts)}
+        self.devices = frozenset(index for found in by_vni.values() for index in (found.bridge, found.port))
+        """The devices that have rows of ours."""
+        self.bridges = sorted({found.bridge for found in by_vni.values()})
+        """A dump of these shows every bridge row and every VXLAN row."""
+        self.host_devices = sorted({found.bridge for found in answering.values()})
+        """A dump of these shows every neighbor row."""
+        self._vni_of_bridge = {found.bridge: vni for vni, found in by_vni.items()}
+        self._vni_of_tunnel = {found.port: vni for vni, found in by_vni.items()}
+        self._vni_of_host_device = {found.bridge: vni for vni, found in answering.items()}
+        self._vni_of_port = {
+            port.index: vni
+            for bridge, vni in self._vni_of_bridge.items()
+            for port in (() if links is None else links.ports_of(bridge))
+        }
+
+    def vni_of(self, entry: Entry) -> Vni | None:
+        """Return the VNI of an entry of the FDB or of the neighbor table, or None if it concerns none that is ready."""
+        if entry.family != AF_BRIDGE:
+            return self._vni_of_host_device.get(entry.port)
+        if entry.vlan:
+            # On a bridge without VLAN filtering, rows with a VLAN are copies for the ports' default VLAN. The bridge
+            # forwards by the row without one.
+            return None
+        if entry.flags & NTF_SELF:
+            return self._vni_of_tunnel.get(entry.port)
+        return self._vni_of_bridge.get(entry.master or 0)
+
+    def vni_of_port(self, port: int) -> Vni | None:
+        """Return the VNI that an event at this port may concern: any port of its bridge."""
+        return self._vni_of_port.get(port)
+
+
+def attached(attachments: Attachments) -> Attached:
+    """Return what is ready, with the way back from its devices."""
+    ready = attachments.ready
+    return ready if isinstance(ready, Attached) else Attached(ready)
+
+
+# Is the VNI ready, and if not, why
+
+
+class Fault(Struct, frozen=True):
+    """One condition that a VNI's devices do not meet."""
+
+    code: str
+    """Public: docs/reasons.md explains it."""
+    text: str
+    """What is there, and what is needed."""
+    mend: str
+    """The command that mends it, or what to change in the configuration where no command can."""
 
 
 class NotReady(Struct, frozen=True):
     vni: int
-    reasons: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The codes of the faults."""
+        return tuple(fault.code for fault in self.faults)
 
 
 Readiness: TypeAlias = Ready | NotReady
 
 
-def judge(vni: int, bridge_name: str, vxlan_name: str, local: Ip | None, links: Links) -> Readiness:
-    """Say whether rows of the VNI can be written; without a local address to expect, any will do."""
-    bridge, port = links.by_name.get(bridge_name), links.by_name.get(vxlan_name)
-    reasons = (*_against_bridge(bridge), *_against_vxlan(port, vni, local), *_against_pair(bridge, port, links))
-    if reasons or bridge is None or port is None:
-        return NotReady(vni, reasons)
-    remote = port.vxlan.remote if port.vxlan else None
-    return Ready(vni, bridge.index, port.index, tuple(_notes(bridge, port)), remote)
+class Subject(Struct, frozen=True):
+    """What is judged: a VNI as configured, and its devices as the picture has them.
+
+    A device that is missing, or is of another kind, has a value here all the same, in which nothing is reported. So a
+    condition can be asked of it without asking first whether it is there.
+    """
+
+    vni: VniConfig
+    links: Links
+    bridge: Link
+    bridge_data: Bridge
+    device: Link
+    """The VXLAN device."""
+    vxlan: Vxlan
+    port: BridgePort
+    """The VXLAN device as a port of its bridge."""
+
+    @classmethod
+    def of(cls, vni: VniConfig, links: Links) -> "Subject":
+        bridge = links.by_name.get(vni.bridge, _NO_LINK)
+        device = links.by_name.get(vni.vxlan, _NO_LINK)
+        return cls(
+            vni,
+            links,
+            bridge,
+            bridge.bridge or _NO_BRIDGE,
+            device,
+            device.vxlan or _NO_VXLAN,
+            device.bridge_port or _NO_PORT,
+        )
+
+    @property
+    def vxlan_ports(self) -> list[Link]:
+        """The VXLAN devices that are ports of the bridge."""
+        return [port for port in self.links.ports_of(self.bridge.index) if port.kind == "vxlan"]
 
 
-def answers_for_hosts(vxlan_name: str, links: Links) -> bool:
-    """Tell whether the bridge answers for remote hosts: only then do neighbor rows save a flood."""
-    port = links.by_name.get(vxlan_name)
-    return port is not None and port.bridge_port is not None and port.bridge_port.neigh_suppress is True
+_NO_LINK: Final = Link(0, "")
+_NO_BRIDGE: Final = Bridge()
+_NO_VXLAN: Final = Vxlan()
+_NO_PORT: Final = BridgePort()
 
 
-def _against_bridge(link: Link | None) -> Iterator[str]:
-    if link is None:
-        yield "bridge-missing"
-    elif link.bridge is None:
-        yield "not-a-bridge"
-    else:
-        if not link.up:
-            yield "bridge-down"
-        yield from _against_flag(link.bridge.vlan_filtering, "vlan-aware", "vlan-filtering-unreported")
+def _always(_: Subject) -> bool:
+    return True
 
 
-def _against_vxlan(link: Link | None, vni: int, local: Ip | None) -> Iterator[str]:
-    if link is None:
-        yield "vxlan-missing"
-    elif link.vxlan is None:
-        yield "not-a-vxlan"
-    else:
-        vxlan = link.vxlan
-        if not link.up:
-            yield "device-down"
-        yield from _against_flag(vxlan.external, "external", "external-unreported")
-        if vxlan.vni != vni:
-            yield "vni-unreported" if vxlan.vni is None else "wrong-vni"
-        if vxlan.local is None:
-            yield "local-address-missing"
-        elif local is not None and vxlan.local != local:
-            yield "wrong-local-address"
-        yield from _against_flag(vxlan.learning, "learning-on-device", "device-learning-unreported")
+def _the_bridge_is_there(it: Subject) -> bool:
+    return it.bridge is not _NO_LINK
 
 
-def _against_pair(bridge: Link | None, port: Link | None, links: Links) -> Iterator[str]:
-    if port is None or port.vxlan is None:
-        return
-    if port.master is None or bridge is None or port.master != bridge.index:
-        yield "not-enslaved"
-        return
-    learning = port.bridge_port.learning if port.bridge_port else None
-    yield from _against_flag(learning, "learning-on-port", "port-learning-unreported")
-    if sum(other.kind == "vxlan" for other in links.ports_of(bridge.index)) > 1:
-        yield "second-vxlan-port"
+def _it_is_a_bridge(it: Subject) -> bool:
+    return it.bridge_data is not _NO_BRIDGE
 
 
-def _against_flag(value: bool | None, reason: str, unreported: str) -> Iterator[str]:
-    if value is None:
-        yield unreported
-    elif value:
-        yield reason
+def _the_device_is_there(it: Subject) -> bool:
+    return it.device is not _NO_LINK
 
 
-def _notes(bridge: Link, port: Link) -> Iterator[str]:
-    if bridge.mtu is not None and port.mtu is not None and port.mtu < bridge.mtu:
-        yield f"mtu: {port.name} carries {port.mtu}, {bridge.name} {bridge.mtu}"
-    if bridge.bridge and bridge.bridge.default_pvid:
+def _it_is_a_vxlan(it: Subject) -> bool:
+    return it.vxlan is not _NO_VXLAN
+
+
+def _it_is_a_port(it: Subject) -> bool:
+    """The VXLAN device is a port of the bridge that is configured."""
+    return _it_is_a_vxlan(it) and _the_bridge_is_there(it) and it.device.master == it.bridge.index
+
+
+class Condition(Struct, frozen=True):
+    """One thing that must be so, and what to say and to do if it is not."""
+
+    code: str
+    needs: Callable[[Subject], bool]
+    """Whether the devices that the question is about are there."""
+    broken: Callable[[Subject], bool]
+    says: Callable[[Subject], str]
+    mend: Callable[[Subject], str]
+
+
+def _must_be_off(
+    code: str,
+    unreported: str,
+    needs: Callable[[Subject], bool],
+    value: Callable[[Subject], bool | None],
+    what: Callable[[Subject], str],
+    mend: Callable[[Subject], str],
+) -> tuple[Condition, Condition]:
+    """Return the two conditions of a flag: that it is off, and that the kernel says so."""
+    return (
+        Condition(code, needs, lambda it: value(it) is True, lambda it: f"{what(it)} is on, and must be off", mend),
+        Condition(
+            unreported,
+            needs,
+            lambda it: value(it) is None,
+            lambda it: f"the kernel did not report whether {what(it)} is on, and it must be off",
+            lambda _: "report this with the output of: uname -r",
+        ),
+    )
+
+
+def _make_vxlan(it: Subject) -> str:
+    return f"ip link add {it.vni.vxlan} type vxlan id {it.vni.vni} local {it.vni.vtep} dstport 4789 nolearning"
+
+
+def _make_vxlan_again(it: Subject) -> str:
+    return f"ip link del {it.vni.vxlan}; {_make_vxlan(it)}"
+
+
+def _type_of(link: Link) -> str:
+    return f"a device of type {link.kind}" if link.kind else "a physical device"
+
+
+def _name_of_master(it: Subject) -> str:
+    if it.device.master is None:
+        return "no bridge"
+    master = it.links.by_index.get(it.device.master)
+    return f"device {it.device.master}" if master is None else master.name
+
+
+CONDITIONS: Final[tuple[Condition, ...]] = (
+    Condition(
+        "bridge-missing",
+        _always,
+        lambda it: it.bridge is _NO_LINK,
+        lambda it: f"there is no device {it.vni.bridge}, and VNI {it.vni.vni} needs it as its bridge",
+        lambda it: f"ip link add {it.vni.bridge} type bridge",
+    ),
+    Condition(
+        "not-a-bridge",
+        _the_bridge_is_there,
+        lambda it: it.bridge_data is _NO_BRIDGE,
+        lambda it: f"{it.bridge.name} is {_type_of(it.bridge)}, and must be a bridge",
+        lambda it: f"set `bridge` of VNI {it.vni.vni} to the name of a bridge",
+    ),
+    Condition(
+        "bridge-down",
+        _it_is_a_bridge,
+        lambda it: not it.bridge.up,
+        lambda it: f"{it.bridge.name} is down, and must be up",
+        lambda it: f"ip link set dev {it.bridge.name} up",
+    ),
+    *_must_be_off(
+        "vlan-aware",
+        "vlan-filtering-unreported",
+        _it_is_a_bridge,
+        lambda it: it.bridge_data.vlan_filtering,
+        lambda it: f"vlan_filtering of {it.bridge.name}",
+        lambda it: f"ip link set dev {it.bridge.name} type bridge vlan_filtering 0",
+    ),
+    Condition(
+        "vxlan-missing",
+        _always,
+        lambda it: it.device is _NO_LINK,
+        lambda it: f"there is no device {it.vni.vxlan}, and VNI {it.vni.vni} needs it as its VXLAN device",
+        _make_vxlan,
+    ),
+    Condition(
+        "not-a-vxlan",
+        _the_device_is_there,
+        lambda it: it.vxlan is _NO_VXLAN,
+        lambda it: f"{it.device.name} is {_type_of(it.device)}, and must be a VXLAN device",
+        lambda it: f"set `vxlan` of VNI {it.vni.vni} to the name of a VXLAN device",
+    ),
+    Condition(
+        "device-down",
+        _it_is_a_vxlan,
+        lambda it: not it.device.up,
+        lambda it: f"{it.device.name} is down, and must be up",
+        lambda it: f"ip link set dev {it.device.name} up",
+    ),
+    *_must_be_off(
+        "external",
+        "external-unreported",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.external,
+        lambda it: f"external of {it.device.name}",
+        _make_vxlan_again,  # the kernel refuses to change it
+    ),
+    Condition(
+        "vni-unreported",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.vni is None,
+        lambda it: f"the kernel did not report the VNI of {it.device.name}, and it must be {it.vni.vni}",
+        lambda _: "report this with the output of: uname -r",
+    ),
+    Condition(
+        "wrong-vni",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.vni not in (None, it.vni.vni),
+        lambda it: f"{it.device.name} has VNI {it.vxlan.vni}, and must have VNI {it.vni.vni}",
+        _make_vxlan_again,  # the kernel refuses to change it
+    ),
+    Condition(
+        "local-address-missing",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.local is None,
+        lambda it: f"{it.device.name} has no local address, and must have {it.vni.vtep}",
+        lambda it: f"ip link set dev {it.device.name} type vxlan id {it.vni.vni} local {it.vni.vtep}",
+    ),
+    Condition(
+        "wrong-local-address",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.local not in (None, it.vni.vtep),
+        lambda it: f"{it.device.name} has the local address {it.vxlan.local}, and must have {it.vni.vtep}",
+        lambda it: f"ip link set dev {it.device.name} type vxlan id {it.vni.vni} local {it.vni.vtep}",
+    ),
+    *_must_be_off(
+        "learning-on-device",
+        "device-learning-unreported",
+        _it_is_a_vxlan,
+        lambda it: it.vxlan.learning,
+        lambda it: f"learning of the VXLAN device {it.device.name}",
+        lambda it: f"ip link set dev {it.device.name} type vxlan id {it.vni.vni} nolearning",
+    ),
+    Condition(
+        "not-enslaved",
+        _it_is_a_vxlan,
+        lambda it: not _it_is_a_port(it),
+        lambda it: f"{it.device.name} is a port of {_name_of_master(it)}, and must be a port of {it.vni.bridge}",
+        lambda it: f"ip link set dev {it.device.name} master {it.vni.bridge}",
+    ),
+    *_must_be_off(
+        "learning-on-port",
+        "port-learning-unreported",
+        _it_is_a_port,
+        lambda it: it.port.learning,
+        lambda it: f"learning of the bridge port {it.device.name}",
+        lambda it: f"bridge link set dev {it.device.name} learning off",
+    ),
+    Condition(
+        "second-vxlan-port",
+        _it_is_a_port,
+        lambda it: len(it.vxlan_ports) > 1,
+        lambda it: f"{it.bridge.name} has the VXLAN ports {_names(it.vxlan_ports)}, and must have {it.vni.vxlan} alone",
+        lambda it: "; ".join(
+            f"ip link set dev {port.name} nomaster" for port in it.vxlan_ports if port.index != it.device.index
+        ),
+    ),
+)
+"""What must be so for a VNI with a bridge and a VXLAN device of its own."""
+
+
+HOST_CONDITIONS: Final[tuple[Condition, ...]] = (
+    Condition(
+        "neigh-suppress-off",
+        _it_is_a_port,
+        lambda it: it.port.neigh_suppress is not True,
+        lambda it: f"neigh_suppress is off on {it.device.name}: remote hosts get no neighbor rows",
+        lambda it: f"bridge link set dev {it.device.name} neigh_suppress on",
+    ),
+)
+"""What must be so, beyond that, for its neighbor rows: only a port that answers for remote hosts saves a flood by them."""
+
+
+def judge(vni: VniConfig, links: Links) -> Readiness:
+    """Say whether rows of the VNI can be written, and if not, every reason why."""
+    return _judge(Subject.of(vni, links))
+
+
+def _judge(it: Subject) -> Readiness:
+    if faults := tuple(_broken(CONDITIONS, it)):
+        return NotReady(it.vni.vni, faults)
+    return Ready(it.vni.vni, it.bridge.index, it.device.index, tuple(_notes(it)), it.vxlan.remote)
+
+
+def _broken(conditions: Iterable[Condition], it: Subject) -> Iterator[Fault]:
+    for condition in conditions:
+        if condition.needs(it) and condition.broken(it):
+            yield Fault(condition.code, condition.says(it), condition.mend(it))
+
+
+def _notes(it: Subject) -> Iterator[str]:
+    """Yield what works but deserves a look."""
+    bridge, device = it.bridge, it.device
+    if bridge.mtu is not None and device.mtu is not None and device.mtu < bridge.mtu:
+        yield f"mtu: {device.name} carries {device.mtu}, {bridge.name} {bridge.mtu}"
+    if it.bridge_data.default_pvid:
         yield (
-            f"default-pvid: {bridge.name} gives its ports VLAN {bridge.bridge.default_pvid}, "
+            f"default-pvid: {bridge.name} gives its ports VLAN {it.bridge_data.default_pvid}, "
             "which doubles every bridge row (set vlan_default_pvid 0)"
         )
+
+
+def _names(links: Iterable[Link]) -> str:
+    return " and ".join(sorted(link.name for link in links))
+
+
+class Survey(Struct, frozen=True):
+    """The answers for all VNIs, from one picture of the links."""
+
+    ready: Attached
+    not_ready: Mapping[Vni, NotReady]
+    notes: Mapping[Vni, tuple[str, ...]]
+
+
+def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
+    """Judge every VNI, and its hosts."""
+    ready: dict[Hashable, Ready] = {}
+    not_ready: dict[Vni, NotReady] = {}
+    notes: dict[Vni, tuple[str, ...]] = {}
+    for vni in vnis:
+        it = Subject.of(vni, links)
+        found = _judge(it)
+        if isinstance(found, NotReady):
+            not_ready[vni.vni] = found
+            continue
+        ready[vni.vni] = found
+        faults = tuple(_broken(HOST_CONDITIONS, it))
+        if not faults:
+            ready[Hosts(vni.vni)] = found
+        if told := (*found.notes, *(fault.text for fault in faults if vni.neighbors)):
+            notes[vni.vni] = told
+    return Survey(Attached(ready, links), not_ready, notes)
+
+
+# Where are the stations of this VNI
+
+
+class Access(Struct, frozen=True):
+    """Where the bridge learns the stations of one VNI, whether or not its VXLAN device is ready."""
+
+    vni: Vni
+    bridge: int
+    ports: Mapping[int, str]
+    """The names of the access ports."""
+    others: frozenset[int]
+    """The VXLAN devices on the bridge and the bridge itself: an event there may concern a station, a row there never is one."""
+    devices: frozenset[int]
+    """The devices whose neighbor rows say which host has which MAC: the bridge, and the VLAN devices on it."""
+
+    @property
+    def reader(self) -> int | None:
+        """A port by which the bridge can be asked for its row of a MAC: the VXLAN port if there is one, as it seldom leaves."""
+        tunnels = self.others - {self.bridge}
+        return min(tunnels or self.ports, default=None)
+
+    def lookup(self, mac: Mac) -> Lookup | None:
+        """Return what to ask for the bridge row of a MAC; None if the bridge has no port."""
+        return None if (reader := self.reader) is None else (reader, mac, Half.BRIDGE)
+
+    def port_of(self, row: Entry) -> str | None:
+        """Return the access port of a bridge row of this VNI, or None for every other entry."""
+        if row.family != AF_BRIDGE or row.flags & NTF_SELF or row.master != self.bridge or row.vlan:
+            return None
+        return self.ports.get(row.port)
+
+
+def access(vni: VniConfig, links: Links) -> Access | None:
+    """Return where the stations of a VNI are learned; nowhere if it has no bridge that can be followed."""
+    bridge = links.by_name.get(vni.bridge)
+    if bridge is None or bridge.bridge is None or bridge.bridge.vlan_filtering:
+        return None
+    ports = links.ports_of(bridge.index)
+    tunnels = frozenset(port.index for port in ports if port.kind == "vxlan")
+    return Access(
+        vni=vni.vni,
+        bridge=bridge.index,
+        ports={port.index: port.name for port in ports if port.index not in tunnels},
+        others=tunnels | {bridge.index},
+        devices=frozenset((bridge.index, *(link.index for link in links.vlans_on(bridge.index)))),
+    )
+
+
+class Gateway(Struct, frozen=True):
+    """What this host has itself on the bridge of a VNI, by which it routes for the stations."""
+
+    mac: Mac
+    device: str
+    hosts: frozenset[Ip]
+
+
+def gateway(at: Access, links: Links, addresses: Mapping[int, set[Ip]]) -> Gateway | None:
+    """Return the bridge's own MAC, and the addresses that the bridge, or a VLAN device on it, has with that MAC."""
+    mac = links.by_index[at.bridge].mac
+    if mac is None or not mac.is_usable:
+        return None
+    same = [index for index in at.devices if links.by_index[index].mac == mac]
+    hosts = frozenset(ip for index in same for ip in addresses.get(index, ()))
+    return Gateway(mac, links.by_index[at.bridge].name, hosts) if hosts else None
+
+
+class Events:
+    """To which VNI an event of a bridge belongs, for one who follows stations."""
+
+    def __init__(self, accesses: Iterable[Access] = ()) -> None:
+        self._vni_of_port: dict[int, Vni] = {}
+        self._vni_of_host_device: dict[int, Vni] = {}
+        for at in accesses:
+            self._vni_of_port |= dict.fromkeys((*at.ports, *at.others), at.vni)
+            self._vni_of_host_device |= dict.fromkeys(at.devices, at.vni)
+
+    def vni_of_port(self, port: int) -> Vni | None:
+        """Return the VNI of an event in the table of a bridge."""
+        return self._vni_of_port.get(port)
+
+    def vni_of_host_device(self, device: int) -> Vni | None:
+        """Return the VNI of an event in the neighbor table."""
+        return self._vni_of_host_device.get(device)

@@ -3,18 +3,16 @@
 Joins a kernel (real, or in memory) with the configured device names. Knows no row of ours and no verdict.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.linux.attachment import Hosts, NotReady, Ready, answers_for_hosts, judge
+from vtep.linux.attachment import Attached, Fault, Lookup, attached, domains, survey
 from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal
+from vtep.linux.wire.neighbor import Entry, Neighbor, Refusal
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
-
-Lookup = tuple[int, Mac, Half]
 
 
 class KernelRows(Protocol):
@@ -25,13 +23,6 @@ class KernelRows(Protocol):
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
     def send(self, messages: Sequence[Neighbor]) -> list[Refusal]: ...
-
-
-def _notes(vni: VniConfig, ready: Mapping[Hashable, Ready]) -> tuple[str, ...]:
-    notes = ready[vni.vni].notes
-    if vni.neighbors and Hosts(vni.vni) not in ready:
-        return (*notes, f"neigh_suppress is off on {vni.vxlan}: remote hosts get no neighbor rows")
-    return notes
 
 
 class KernelTarget:
@@ -46,10 +37,10 @@ class KernelTarget:
         self._given_up: frozenset[Vni] = frozenset()
         self.own_macs: frozenset[Mac] = frozenset()
         """Of all devices, as of the last look at them."""
-        self._vni_of_port: dict[int, Vni] = {}
+        self.faults: Mapping[Vni, tuple[Fault, ...]] = {}
+        """What the VNIs that are not ready lack, in sentences, as of the last look at the devices."""
         self._names: dict[int, str] = {}
-        self._holding: frozenset[int] = frozenset()
-        """Devices whose rows are ours to keep."""
+        self._attached = Attached()
 
     def reconfigure(self, vnis: Sequence[VniConfig]) -> None:
         """Take other VNIs; one that left, or lost its bridge, stays a place, so that its rows can be removed."""
@@ -61,30 +52,17 @@ class KernelTarget:
 
     def attachments(self) -> Attachments:
         links = self.kernel.links()
-        self._names = {link.index: link.name for link in links.by_name.values()}
-        self.own_macs = frozenset(link.mac for link in links.by_name.values() if link.mac is not None and any(link.mac))
-        judged = {vni.vni: judge(vni.vni, vni.bridge, vni.vxlan, vni.vtep, links) for vni in self._vnis}
-        self._holding = frozenset(
-            device for result in judged.values() if isinstance(result, Ready) for device in (result.bridge, result.port)
-        )
-        vni_of_bridge = {result.bridge: vni for vni, result in judged.items() if isinstance(result, Ready)}
-        self._vni_of_port = {
-            link.index: vni_of_bridge[link.master] for link in links.by_name.values() if link.master in vni_of_bridge
-        }
-        ready: dict[Hashable, Ready] = {vni: result for vni, result in judged.items() if isinstance(result, Ready)}
-        for vni in self._vnis:
-            if vni.vni in ready and answers_for_hosts(vni.vxlan, links):
-                ready[Hosts(vni.vni)] = ready[vni.vni]
+        self._names = {link.index: link.name for link in links}
+        self.own_macs = frozenset(link.mac for link in links if link.mac is not None and any(link.mac))
+        found = survey(self._vnis, links)
+        self._attached = found.ready
+        not_ready = {vni: why for vni, why in found.not_ready.items() if vni not in self._given_up}
+        self.faults = {vni: why.faults for vni, why in not_ready.items()}
         return Attachments(
-            ready=ready,
-            not_ready={
-                domain: result.reasons
-                for vni, result in judged.items()
-                if isinstance(result, NotReady) and vni not in self._given_up
-                for domain in (vni, Hosts(vni))
-            },
-            unconfigured=self._given_up | {Hosts(vni) for vni in self._given_up},
-            notes={vni.vni: notes for vni in self._vnis if vni.vni in ready and (notes := _notes(vni, ready))},
+            ready=found.ready,
+            not_ready={domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)},
+            unconfigured=frozenset(domain for vni in self._given_up for domain in domains(vni)),
+            notes=found.notes,
         )
 
     def name_of(self, index: int) -> str:
@@ -93,16 +71,15 @@ class KernelTarget:
 
     def holds(self, devices: Iterable[int]) -> bool:
         """Tell whether rows of ours are on any of these devices, as of the last look at them."""
-        return not self._holding.isdisjoint(devices)
+        return not self._attached.devices.isdisjoint(devices)
 
     def keys_of(self, hinted: Iterable[tuple[int, Mac]]) -> set[tuple[Vni, Mac]]:
-        """Return the rows that events at these (port, MAC) may be about: whose bridge the port is on."""
-        return {(vni, mac) for port, mac in hinted if (vni := self._vni_of_port.get(port)) is not None}
+        """Return the rows that events at these (port, MAC) may be about."""
+        return {(vni, mac) for port, mac in hinted if (vni := self._attached.vni_of_port(port)) is not None}
 
     def entries(self, attachments: Attachments) -> list[Entry]:
-        bridges = sorted({ready.bridge for ready in attachments.ready.values()})
-        answering = sorted({ready.bridge for domain, ready in attachments.ready.items() if isinstance(domain, Hosts)})
-        return self.kernel.rows(bridges) + self.kernel.neighbors(answering)
+        ready = attached(attachments)
+        return self.kernel.rows(ready.bridges) + self.kernel.neighbors(ready.host_devices)
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)

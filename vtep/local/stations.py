@@ -11,7 +11,7 @@ Never stations: rows that somebody wrote as EXT_LEARNED, rows with a VLAN (copie
 of the ports themselves (PERMANENT), whatever is on a VXLAN port, multicast.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -21,12 +21,12 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.evpn.station import Station
 from vtep.intent import RowKey
+from vtep.linux import attachment
 from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Link, Links
+from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import (
     AF_BRIDGE,
     NTF_EXT_LEARNED,
-    NTF_SELF,
     NTF_STICKY,
     NUD_DELAY,
     NUD_NOARP,
@@ -46,28 +46,14 @@ HostRow: TypeAlias = tuple[Vni, int, Ip]
 """A neighbor row: the address, and the device of this VNI that it is on."""
 
 
-class Access(Struct, frozen=True):
+class Access(attachment.Access, frozen=True):
     """Where the stations of one VNI are heard."""
 
-    vni: Vni
-    bridge: int
-    ports: Mapping[int, str]
-    """The access ports' names."""
-    others: frozenset[int]
-    """The bridge's other ports, of which rows tell what is no station: VXLAN devices, and the bridge itself."""
-    devices: frozenset[int]
-    """Whose neighbor rows say which host has which MAC: the bridge, and the VLAN devices on it."""
     gateway: Station | None = None
 
     def is_like(self, other: "Access | None") -> bool:
         """Tell whether the same rows are looked at; the gateway's are none."""
         return other is not None and structs.replace(other, gateway=self.gateway) == self
-
-    @property
-    def reader(self) -> int | None:
-        """A port by which the bridge can be asked for its row of a MAC; the VXLAN port, which seldom leaves."""
-        tunnels = self.others - {self.bridge}
-        return min(tunnels or self.ports, default=None)
 
 
 class Location(Struct, frozen=True, gc=False):
@@ -96,9 +82,10 @@ def accesses(vnis: Iterable[VniConfig], links: Links, addresses: Iterable[Addres
             own.setdefault(address.device, set()).add(address.ip)
     found = {}
     for vni in vnis:
-        bridge = links.by_name.get(vni.bridge) if is_learnt(vni) else None
-        if bridge is not None and bridge.bridge is not None and not bridge.bridge.vlan_filtering:
-            found[vni.vni] = _access(vni, bridge, links, own)
+        at = attachment.access(vni, links) if is_learnt(vni) else None
+        if at is not None:
+            gateway = _gateway(attachment.gateway(at, links, own), at.vni) if vni.gateway else None
+            found[at.vni] = Access(**structs.asdict(at), gateway=gateway)
     return found
 
 
@@ -111,15 +98,13 @@ def location_of(row: Entry | None, access: Access) -> Location | None:
     """Return where a station is that has this row, or nothing where there is no station."""
     if (
         row is None
-        or row.family != AF_BRIDGE
-        or row.port not in access.ports
-        or row.flags & (NTF_EXT_LEARNED | NTF_SELF)
+        or (port := access.port_of(row)) is None
+        or row.flags & NTF_EXT_LEARNED
         or row.state & NUD_PERMANENT
-        or row.vlan
         or not row.mac.is_usable
     ):
         return None
-    return Location(access.ports[row.port], bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
+    return Location(port, bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
 
 
 def host_mac(row: Entry | None) -> Mac | None:
@@ -263,24 +248,6 @@ def _take(keys: dict[RowKey, None], most: int) -> Iterator[RowKey]:
         yield key
 
 
-def _access(vni: VniConfig, bridge: Link, links: Links, own: Mapping[int, set[Ip]]) -> Access:
-    ports = links.ports_of(bridge.index)
-    tunnels = frozenset(port.index for port in ports if port.kind == "vxlan")
-    upper = [link for link in links if link.kind == "vlan" and link.below == bridge.index]
-    return Access(
-        vni=vni.vni,
-        bridge=bridge.index,
-        ports={port.index: port.name for port in ports if port.index not in tunnels},
-        others=tunnels | {bridge.index},
-        devices=frozenset((bridge.index, *(link.index for link in upper))),
-        gateway=_gateway(vni, [bridge, *upper], own) if vni.gateway else None,
-    )
-
-
-def _gateway(vni: VniConfig, devices: Sequence[Link], own: Mapping[int, set[Ip]]) -> Station | None:
-    """The bridge routes for its stations by the addresses that it, or a VLAN device on it, has with its MAC."""
-    bridge = devices[0]
-    if bridge.mac is None or not bridge.mac.is_usable:
-        return None
-    hosts = frozenset(ip for link in devices if link.mac == bridge.mac for ip in own.get(link.index, ()))
-    return Station(vni.vni, bridge.mac, bridge.name, gateway=True, hosts=hosts) if hosts else None
+def _gateway(found: attachment.Gateway | None, vni: Vni) -> Station | None:
+    """The bridge routes for its stations by the addresses that it has with its MAC."""
+    return None if found is None else Station(vni, found.mac, found.device, gateway=True, hosts=found.hosts)

@@ -17,13 +17,14 @@ from math import inf
 from typing import Final, Protocol, TypeVar
 
 from vtep import logs
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Vni
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
 from vtep.intent import RowKey
+from vtep.linux.attachment import Events, Lookup
 from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Entry, Half, Hints
+from vtep.linux.wire.neighbor import Entry, Hints
 from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, location_of
 from vtep.reconcile.actor import elsewhere
 
@@ -49,7 +50,7 @@ class KernelReader(Protocol):
     def addresses(self) -> list[Address]: ...
     def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]: ...
     def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
-    def get_many(self, keys: Sequence[tuple[int, Mac, Half]]) -> list[Entry | None]: ...
+    def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]: ...
     def drain(self, most: int) -> Hints: ...
     def events_fileno(self) -> int: ...
@@ -77,8 +78,7 @@ class LocalStationWatcher:
         self._stations = Stations()
         self._vnis = tuple(vnis)
         self._accesses: Mapping[Vni, Access] = {}
-        self._vni_of_port: Mapping[int, Vni] = {}
-        self._vni_of_device: Mapping[int, Vni] = {}
+        self._events = Events()
         self._suspect = True
         """Devices or their addresses may have changed."""
         self._to_survey: set[Vni] = set()
@@ -185,10 +185,10 @@ class LocalStationWatcher:
             self._mark_suspect()
             logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
         for port, mac in hints.keys:
-            if (vni := self._vni_of_port.get(port)) is not None and mac.is_usable:
+            if (vni := self._events.vni_of_port(port)) is not None and mac.is_usable:
                 self._rows[vni, mac] = True
         for device, ip in hints.hosts:
-            if (vni := self._vni_of_device.get(device)) is not None:
+            if (vni := self._events.vni_of_host_device(device)) is not None:
                 self._hosts[vni, device, ip] = None
 
     # Devices
@@ -207,8 +207,7 @@ class LocalStationWatcher:
         self._to_survey |= {vni for vni, access in found.items() if not access.is_like(before.get(vni))}
         for vni, access in found.items():
             self._stations.see_gateway(vni, access.gateway)
-        self._vni_of_port = {port: vni for vni, access in found.items() for port in (*access.ports, *access.others)}
-        self._vni_of_device = {device: vni for vni, access in found.items() for device in access.devices}
+        self._events = Events(found.values())
 
     # Everything
 
@@ -251,9 +250,7 @@ class LocalStationWatcher:
 
     def _read_rows(self, ear: KernelReader) -> None:
         taken = [(key, self._rows.pop(key)) for key in list(islice(self._rows, AT_ONCE))]
-        lookups = {
-            key: (reader, key[1], Half.BRIDGE) for key, _ in taken if (reader := self._reader(key[0])) is not None
-        }
+        lookups = {key: lookup for key, _ in taken if (lookup := self._lookup(key)) is not None}
         found = dict(zip(lookups, ear.get_many(list(lookups.values())), strict=True))
         for key, happened in taken:
             row = found.get(key)
@@ -263,9 +260,9 @@ class LocalStationWatcher:
             else:
                 self._stations.see(key, location)
 
-    def _reader(self, vni: Vni) -> int | None:
-        access = self._accesses.get(vni)
-        return None if access is None else access.reader
+    def _lookup(self, key: RowKey) -> Lookup | None:
+        access = self._accesses.get(key[0])
+        return None if access is None else access.lookup(key[1])
 
     def _read_hosts(self, ear: KernelReader) -> None:
         keys = list(islice(self._hosts, AT_ONCE))
@@ -297,7 +294,7 @@ def _dump(ear: KernelReader, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni
     for _ in range(DUMPS_MAX):
         before = len(rows)
         for access in surveyed:
-            found = (row for row in ear.rows((), access.ports) if row.master == access.bridge)
+            found = (row for row in ear.rows((), access.ports) if access.port_of(row) is not None)
             rows.update(((access.vni, row.mac), (access.vni, row)) for row in found)
         if len(rows) == before:
             break

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
-from vtep.addr import Ip
-from vtep.linux.attachment import NotReady, Ready, judge
+from vtep.addr import Ip, Vni
+from vtep.config.model import Targets, VniConfig
+from vtep.linux.attachment import CONDITIONS, NotReady, Ready, judge
 from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
 
 LOCAL, ELSEWHERE = Ip.parse("10.0.0.99"), Ip.parse("10.0.0.98")
+CONFIG = VniConfig(Vni(100), LOCAL, Targets(frozenset()), bridge="br100", vxlan="vxlan100")
 BRIDGE = Link(2, "br100", "bridge", up=True, mtu=1500, bridge=Bridge(vlan_filtering=False, default_pvid=0))
 PORT = BridgePort(learning=False, neigh_suppress=False, isolated=False, state=3)
 TUNNEL = Vxlan(100, LOCAL, learning=False, external=False, udp_port=4789)
@@ -75,23 +77,69 @@ CASES = (
 def test_not_ready_because(case: Case) -> None:
     links = Links.of(link for link in (case.bridge, case.vxlan, *case.others) if link)
 
-    assert NotReady(100, case.reasons) == judge(100, "br100", "vxlan100", LOCAL, links)
+    verdict = judge(CONFIG, links)
+
+    assert isinstance(verdict, NotReady)
+    assert (verdict.vni, verdict.reasons) == (100, case.reasons)
+
+
+def test_every_condition_has_a_case() -> None:
+    assert {condition.code for condition in CONDITIONS} == {reason for case in CASES for reason in case.reasons}
+
+
+# fmt: off
+SENTENCES = {
+    "no bridge": ("there is no device br100, and VNI 100 needs it as its bridge", "ip link add br100 type bridge"),
+    "no VXLAN device": ("there is no device vxlan100, and VNI 100 needs it as its VXLAN device",
+                        "ip link add vxlan100 type vxlan id 100 local 10.0.0.99 dstport 4789 nolearning"),
+    "the bridge is none": ("br100 is a physical device, and must be a bridge", "set `bridge` of VNI 100 to the name of a bridge"),
+    "the VXLAN device is none": ("vxlan100 is a device of type veth, and must be a VXLAN device",
+                                 "set `vxlan` of VNI 100 to the name of a VXLAN device"),
+    "no master": ("vxlan100 is a port of no bridge, and must be a port of br100", "ip link set dev vxlan100 master br100"),
+    "another master": ("vxlan100 is a port of device 77, and must be a port of br100", "ip link set dev vxlan100 master br100"),
+    "another VNI": ("vxlan100 has VNI 101, and must have VNI 100",
+                    "ip link del vxlan100; ip link add vxlan100 type vxlan id 100 local 10.0.0.99 dstport 4789 nolearning"),
+    "VNI not reported": ("the kernel did not report the VNI of vxlan100, and it must be 100",
+                         "report this with the output of: uname -r"),
+    "no local address": ("vxlan100 has no local address, and must have 10.0.0.99",
+                         "ip link set dev vxlan100 type vxlan id 100 local 10.0.0.99"),
+    "another local address": ("vxlan100 has the local address 10.0.0.98, and must have 10.0.0.99",
+                              "ip link set dev vxlan100 type vxlan id 100 local 10.0.0.99"),
+    "the device learns": ("learning of the VXLAN device vxlan100 is on, and must be off",
+                          "ip link set dev vxlan100 type vxlan id 100 nolearning"),
+    "the port learns": ("learning of the bridge port vxlan100 is on, and must be off",
+                        "bridge link set dev vxlan100 learning off"),
+    "port learning not reported": ("the kernel did not report whether learning of the bridge port vxlan100 is on, and it must be off",
+                                   "report this with the output of: uname -r"),
+    "one device for many VNIs": ("external of vxlan100 is on, and must be off",
+                                 "ip link del vxlan100; ip link add vxlan100 type vxlan id 100 local 10.0.0.99 dstport 4789 nolearning"),
+    "two VXLAN ports": ("br100 has the VXLAN ports vxlan100 and vxlan200, and must have vxlan100 alone",
+                        "ip link set dev vxlan200 nomaster"),
+    "VXLAN down": ("vxlan100 is down, and must be up", "ip link set dev vxlan100 up"),
+    "bridge down": ("br100 is down, and must be up", "ip link set dev br100 up"),
+    "VLAN-aware": ("vlan_filtering of br100 is on, and must be off", "ip link set dev br100 type bridge vlan_filtering 0"),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_fault_says_what_is_there_what_is_needed_and_what_mends_it(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+
+    verdict = judge(CONFIG, Links.of(link for link in (case.bridge, case.vxlan, *case.others) if link))
+
+    assert isinstance(verdict, NotReady)
+    assert SENTENCES[name] in [(fault.text, fault.mend) for fault in verdict.faults]
 
 
 def test_ready_names_both_devices() -> None:
-    assert Ready(100, 2, 3) == judge(100, "br100", "vxlan100", LOCAL, Links.of([BRIDGE, VXLAN, ACCESS]))
-
-
-def test_any_local_address_will_do_where_none_is_expected() -> None:
-    links = Links.of([BRIDGE, vxlan(local=ELSEWHERE)])
-
-    assert Ready(100, 2, 3) == judge(100, "br100", "vxlan100", None, links)
+    assert Ready(100, 2, 3) == judge(CONFIG, Links.of([BRIDGE, VXLAN, ACCESS]))
 
 
 def test_a_vxlan_port_of_another_bridge_is_no_second_port() -> None:
     links = Links.of([BRIDGE, VXLAN, replace(VXLAN, index=5, name="vxlan200", master=6)])
 
-    assert isinstance(judge(100, "br100", "vxlan100", LOCAL, links), Ready)
+    assert isinstance(judge(CONFIG, links), Ready)
 
 
 @pytest.mark.parametrize(("bridge_link", "vxlan_link", "words"), [
@@ -100,7 +148,7 @@ def test_a_vxlan_port_of_another_bridge_is_no_second_port() -> None:
     (bridge(default_pvid=None), VXLAN, ()),
 ])  # fmt: skip
 def test_ready_with_a_note(bridge_link: Link, vxlan_link: Link, words: tuple[str, ...]) -> None:
-    verdict = judge(100, "br100", "vxlan100", LOCAL, Links.of([bridge_link, vxlan_link]))
+    verdict = judge(CONFIG, Links.of([bridge_link, vxlan_link]))
 
     assert isinstance(verdict, Ready)
     assert words == tuple(note.split()[0] for note in verdict.notes)

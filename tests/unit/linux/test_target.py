@@ -49,6 +49,8 @@ def test_the_ground_is_the_bound_vnis_whose_devices_are_fit(kernel: MemoryKernel
     down, missing = ("device-down",), ("bridge-missing", "vxlan-missing")
     assert attachments.not_ready == {200: down, Hosts(200): down, 300: missing, Hosts(300): missing}
     assert attachments.unconfigured == frozenset()
+    assert [fault.text for fault in target.faults[Vni(200)]] == ["vx200 is down, and must be up"]
+    assert target.faults.keys() == {200, 300}
 
 
 def test_the_ground_is_looked_up_afresh(kernel: MemoryKernel) -> None:

@@ -17,7 +17,9 @@ from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
+from vtep.linux.attachment import Ready, attached
 from vtep.linux.wire.neighbor import (
+    AF_BRIDGE,
     NTF_EXT_LEARNED,
     NTF_MASTER,
     NTF_SELF,
@@ -26,7 +28,6 @@ from vtep.linux.wire.neighbor import (
     NUD_PERMANENT,
     NUD_REACHABLE,
     Entry,
-    Half,
     Neighbor,
     Verb,
 )
@@ -81,39 +82,29 @@ class _Fdb:
         return key[0]
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[RowKey, Seen]:
-        vni_of_port: dict[int, Vni] = {
-            ready.port: vni for vni, ready in attachments.ready.items() if isinstance(vni, Vni)
-        }
-        vni_of_bridge: dict[int, Vni] = {
-            ready.bridge: vni for vni, ready in attachments.ready.items() if isinstance(vni, Vni)
-        }
+        ready = attached(attachments)
         halves: dict[RowKey, list[Entry | None]] = {}
         for entry in entries:
-            # The bridge forwards by its rows without a VLAN; those with one are copies for the ports' default VLAN.
-            if entry.mac == ZERO_MAC or entry.is_address_list or entry.vlan:
+            if entry.family != AF_BRIDGE or entry.mac == ZERO_MAC or entry.is_address_list:
                 continue
-            index = 1 if entry.flags & NTF_SELF else 0
-            vni = vni_of_port.get(entry.port) if index else vni_of_bridge.get(entry.master or 0)
+            vni = ready.vni_of(entry)
             if vni is not None:
-                halves.setdefault((vni, entry.mac), [None, None])[index] = entry
-        return {
-            key: _merge(bridge_row, vxlan_row, attachments.ready[key[0]].port)
-            for key, (bridge_row, vxlan_row) in halves.items()
-        }
+                halves.setdefault((vni, entry.mac), [None, None])[bool(entry.flags & NTF_SELF)] = entry
+        return {key: _merge(bridge_row, vxlan_row, ready[key[0]]) for key, (bridge_row, vxlan_row) in halves.items()}
 
     def lookups(self, key: RowKey, attachments: Attachments) -> Sequence[Any]:
-        port = attachments.ready[key[0]].port
-        return ((port, key[1], Half.BRIDGE), (port, key[1], Half.VXLAN))
+        return attached(attachments)[key[0]].lookups(key[1])
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
-        port = attachments.ready[change.keys[0][0]].port
+        devices = attached(attachments)[change.keys[0][0]]
         # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
         first, *rest = [mac for _, mac in change.keys]
         also = tuple(rest)
         if halves := _DELETED.get(change.verb):
-            return [[Neighbor(Verb.DELETE, port, first, half, 0, also=also)] for half in halves]
+            return [[devices.fdb_message(Verb.DELETE, first, half, 0, also=also)] for half in halves]
         row = change.row
-        return ([Neighbor(_VERBS[change.verb], port, first, _BOTH, _STATE, row.vtep, row.vni, also=also)],)
+        verb = _VERBS[change.verb]
+        return ([devices.fdb_message(verb, first, _BOTH, _STATE, row.vtep, row.vni, also)],)
 
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row
@@ -154,12 +145,12 @@ def _row_towards(via: Direct) -> FdbRow:
     return FdbRow(via.vtep, via.vni)
 
 
-def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> Seen:
+def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) -> Seen:
     """Read the two halves as one row. Whoever holds either half decides whether it can be ours."""
     foreign_below = _vxlan_holder(vxlan_row)
     row = None if foreign_below else _read(vxlan_row)
-    has_bridge_half = bridge_row is not None and bridge_row.port == port
-    bridge_holder = _bridge_holder(bridge_row, port)
+    has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
+    bridge_holder = _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
     return Seen(
         row=row,
         marked=not (foreign_below or bridge_holder),
@@ -177,10 +168,10 @@ def _read(vxlan_row: Entry | None) -> FdbRow | None:
     return FdbRow(vxlan_row.dst, vni, vxlan_row.udp_port, vxlan_row.via)
 
 
-def _bridge_holder(row: Entry | None, port: int) -> str:
+def _bridge_holder(row: Entry | None, *, into_tunnel: bool) -> str:
     if row is None:
         return ""
-    if row.port == port:
+    if into_tunnel:
         # A static row of an operator's keeps its state when an EXT_LEARNED write takes it over (kernel 6.18).
         return "" if row.flags & NTF_EXT_LEARNED and row.state == NUD_REACHABLE else "foreign"
     if row.state & (NUD_PERMANENT | NUD_NOARP) or row.flags & NTF_STICKY:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.intent import FloodKey, Intent
+from vtep.linux.attachment import attached
 from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Entry, Neighbor, Verb
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
@@ -50,16 +51,16 @@ class _Flood:
         return key[0]
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[FloodKey, Seen]:
-        vni_of_port: dict[int, Vni] = {
-            attachments.ready[vni].port: vni for vni in attachments.ready if isinstance(vni, Vni)
-        }
+        ready = attached(attachments)
         seen: dict[FloodKey, Seen] = {}
         for entry in entries:
-            vni = vni_of_port.get(entry.port)
-            if vni is None or entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
+            if entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
                 continue  # what leaves by another port or device is another row than any of ours
+            vni = ready.vni_of(entry)
+            if vni is None:
+                continue
             key = (vni, entry.dst, Vni(entry.vni or vni))
-            if key == (vni, attachments.ready[vni].remote, vni):
+            if key == (vni, ready[vni].remote, vni):
                 # The device's own row takes our mark when we append to it, and is not ours (kernel 6.18).
                 seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
                 continue
@@ -90,6 +91,4 @@ FLOOD: Final = _Flood()
 def _spelled(verb: Verb, key: FloodKey, attachments: Attachments) -> Neighbor:
     vni, vtep, encapsulation = key
     other = None if encapsulation == vni else encapsulation
-    return Neighbor(
-        verb, attachments.ready[vni].port, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, dst=vtep, vni=other
-    )
+    return attached(attachments)[vni].fdb_message(verb, ZERO_MAC, NTF_SELF | NTF_EXT_LEARNED, _STATE, vtep, other)

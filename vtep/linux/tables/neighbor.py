@@ -12,11 +12,9 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Host, HostKey, Intent
-from vtep.linux.attachment import Hosts
+from vtep.linux.attachment import Hosts, attached
 from vtep.linux.wire.neighbor import (
     AF_BRIDGE,
-    AF_INET,
-    AF_INET6,
     NTF_EXT_LEARNED,
     NTF_ROUTER,
     NUD_NOARP,
@@ -57,15 +55,13 @@ class _Neighbor:
         return Hosts(key[0])
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[HostKey, Seen]:
-        vni_of_bridge: dict[int, Vni] = {
-            attachments.ready[domain].bridge: Vni(domain.vni)
-            for domain in attachments.ready
-            if isinstance(domain, Hosts)
-        }
+        ready = attached(attachments)
         seen: dict[HostKey, Seen] = {}
         for entry in entries:
-            vni = vni_of_bridge.get(entry.port)
-            if entry.family == AF_BRIDGE or entry.ip is None or vni is None:
+            if entry.family == AF_BRIDGE or entry.ip is None:
+                continue
+            vni = ready.vni_of(entry)
+            if vni is None:
                 continue
             if entry.state & (NUD_NOARP | NUD_PERMANENT):
                 ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
@@ -95,16 +91,8 @@ NEIGHBOR: Final = _Neighbor()
 
 def _spelled(verb: Verb, key: HostKey, row: NeighborRow, attachments: Attachments) -> Neighbor:
     vni, ip = key
-    return Neighbor(
-        verb,
-        attachments.ready[Hosts(vni)].bridge,
-        row.mac,
-        NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0),
-        NUD_NOARP,
-        family=AF_INET6 if ip.is_v6 else AF_INET,
-        ip=ip,
-        protocol=RTPROT_VTEP,
-    )
+    flags = NTF_EXT_LEARNED | (NTF_ROUTER if row.router else 0)
+    return attached(attachments)[Hosts(vni)].host_message(verb, ip, row.mac, flags, NUD_NOARP, RTPROT_VTEP)
 
 
 def _row(host: Host) -> NeighborRow:

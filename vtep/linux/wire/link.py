@@ -9,7 +9,7 @@ the picture is taken anew for every pass. The tests hold this reading against th
 
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -92,17 +92,33 @@ class Links(Struct, frozen=True):
 
     by_name: Mapping[str, Link]
     by_index: Mapping[int, Link]
+    by_master: Mapping[int, Sequence[Link]]
+    by_vlan_parent: Mapping[int, Sequence[Link]]
 
     @classmethod
     def of(cls, links: Iterable[Link]) -> "Links":
+        """Sort the devices once: a leaf with many VNIs asks for the ports of every bridge."""
         found = tuple(links)
-        return cls({link.name: link for link in found}, {link.index: link for link in found})
+        by_master: dict[int, list[Link]] = {}
+        by_vlan_parent: dict[int, list[Link]] = {}
+        for link in found:
+            if link.master is not None:
+                by_master.setdefault(link.master, []).append(link)
+            if link.kind == "vlan" and link.below is not None:
+                by_vlan_parent.setdefault(link.below, []).append(link)
+        by_name = {link.name: link for link in found}
+        return cls(by_name, {link.index: link for link in found}, by_master, by_vlan_parent)
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self.by_index.values())
 
-    def ports_of(self, bridge: int) -> tuple[Link, ...]:
-        return tuple(link for link in self if link.master == bridge)
+    def ports_of(self, bridge: int) -> Sequence[Link]:
+        """Return the ports of a bridge."""
+        return self.by_master.get(bridge, ())
+
+    def vlans_on(self, device: int) -> Sequence[Link]:
+        """Return the VLAN devices that are made on a device."""
+        return self.by_vlan_parent.get(device, ())
 
 
 def request_links(seq: int) -> bytes:
