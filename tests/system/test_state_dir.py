@@ -8,7 +8,7 @@ from tests.lab import overlay
 from tests.lab.fixtures import lab, network
 from tests.lab.speaker import Speaker
 from tests.lab.topology import VXLAN, address
-from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
+from tests.lab.vtep import VTEP, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 
@@ -100,3 +100,38 @@ def test_a_start_on_a_full_disk_goes_on_with_the_file_as_it_is_and_owns_what_mov
     wait_rows(leaf, {(STAYING, address(2)), (GOING, address(1))})
     assert "cannot be" in problems(leaf)
     assert leaf.process.alive
+
+
+def test_a_second_daemon_with_the_same_state_dir_is_refused_and_told_the_pid_of_the_first(leaf):
+    second = leaf_config(peers=[address(1)], node=f'state_dir = "{STATE}"', more='socket = "/run/second/feed.sock"')
+    leaf.node.write("/run/second.toml", second + '[api]\nlisten = ["unix:/run/second/vtep.sock"]\nadmin = []\n')
+
+    refused = leaf.node.attempt(str(VTEP), "run", "--config", "/run/second.toml")
+
+    assert refused.returncode == 1, "a supervisor may try again when the first one has ended"
+    assert f"{STATE}: the daemon with pid {leaf.process.pid} uses this directory" in refused.stderr
+    assert overlay.tunnels(leaf.node, VXLAN) == {(mac, address(1)) for mac in (MOVING, GOING, STAYING)}
+    leaf.process.kill()
+    leaf.start()
+    wait_until(
+        lambda: leaf.process.log().count("routes complete") == 2, 30, "a start after a crash, which left no lock"
+    )
+
+
+def test_a_ledger_that_a_local_user_planted_is_set_aside_and_a_link_in_its_place_is_not_followed(leaf):
+    leaf.process.kill()
+    ledger = leaf.node.path(f"{STATE}/ledger")
+    victim = leaf.node.path("/run/victim")
+    victim.write_text("precious")
+    leaf.node.path(f"{STATE}/ledger.new").symlink_to("/run/victim")
+    ledger.rename(ledger.with_name("true"))
+    ledger.symlink_to(f"{STATE}/true")
+    leaf.node.path(STATE).chmod(0o777)
+    leaf.start()
+    wait_until(lambda: leaf.process.log().count("routes complete") == 2, 30, "the whole picture")
+
+    assert victim.read_text() == "precious"
+    assert "not trusted: it is a symbolic link" in leaf.process.log()
+    assert f"chmod go-w {STATE}" in leaf.process.log()
+    assert not ledger.is_symlink()
+    wait_rows(leaf, {(mac, address(1)) for mac in (MOVING, GOING, STAYING)})

@@ -24,6 +24,7 @@ class Directory:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._lock_error = ""
 
     def lock(self) -> None:
         """Keep other processes away until this one ends; raise StateError with the pid of the one that has it."""
@@ -35,6 +36,8 @@ class Directory:
             raise StateError(
                 f"{self.path}: {holder} uses this directory; stop that one first, or set another node.state_dir"
             ) from None
+        except OSError as error:
+            self._lock_error = error.strerror or str(error)
 
     def _holder(self) -> int:
         """Return the pid that holds the lock; 0 if it cannot be seen from here."""
@@ -50,9 +53,11 @@ class Directory:
         return max((int(words[4]) for words in of_device if words[1] == "FLOCK"), default=0)
 
     def dangers(self) -> list[str]:
-        """Say how other users could change what is in the directory, and how to prevent that."""
+        """Say how other processes or users could change what is in the directory, and how to prevent that."""
         found = os.fstat(self._descriptor)
         dangers = []
+        if self._lock_error:
+            dangers.append(f"{self.path} cannot be locked ({self._lock_error}): start no second daemon with it")
         if found.st_uid not in (0, os.geteuid()):
             dangers.append(
                 f"{self.path} belongs to user {_name(found.st_uid)}, who can remove its files; "

@@ -207,6 +207,8 @@ class Journal:
         self._file: _File | None = None
         self._copy: _File | None = None
         self._slices: Iterator[Slice] = iter(())
+        self._copied = 0
+        """Octets that the compaction has written, without what was appended meanwhile."""
         self._entry_octets: float = ENTRY_OCTETS
         self._retry_at = clock()
         self._append_error: OSError | None = None
@@ -394,7 +396,7 @@ class Journal:
             os.unlink(self._fresh, dir_fd=self._directory)  # of a life that ended within a compaction
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
         self._copy = _File(os.open(self._fresh, flags, 0o600, dir_fd=self._directory))
-        self._slices = self._content.slices()
+        self._slices, self._copied = self._content.slices(), 0
         self._copy.write([self._spell(self._format)])
         self._copy.records = 0
 
@@ -402,14 +404,16 @@ class Journal:
         assert self._copy is not None
         found = next(self._slices, None)
         if found is not None:
-            self._copy.write([self._frame.pack(record) for record in found])
+            chunks = [self._frame.pack(record) for record in found]
+            self._copy.write(chunks)
+            self._copied += sum(map(len, chunks))
             return
         os.rename(self._fresh, self._path.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         if self._file is not None:
             self._file.close()
         self._file, self._copy = self._copy, None
         if (count := self._content.count()) >= MEASURED_MIN:
-            self._entry_octets = self._file.octets / count
+            self._entry_octets = self._copied / count
         self._append_error = self._compact_error = None
         self.behind = False
 
