@@ -23,7 +23,7 @@ from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbor, R
 from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.report import Trouble
-from vtep.reconcile.steps import run_to_end
+from vtep.reconcile.steps import Steps, run_to_end
 from vtep.store.table import Table
 
 VNI = Vni(100)
@@ -163,6 +163,12 @@ class Leaf:
         for kind, key in self.engine.backlog.due(self.now, 1000):
             hinted[kind].add(key)
         return self._run(survey=hints.overrun or self.target.holds(hints.bounced), hinted=hinted)
+
+    def pieces(self, scope: str) -> Steps[Report]:
+        """Return the pieces of a small pass or of a survey."""
+        touched = self._touched
+        self.forget_touched()
+        return self.engine.run(self.intent, self.now, Scope(touched=touched, survey=scope == "survey"))
 
     def wanted_and_surveyed(self, wanted: Wanted, *, complete: bool = True) -> Report:
         self.want(wanted, complete=complete)

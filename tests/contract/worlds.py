@@ -67,6 +67,12 @@ class MemoryWorld(World):
     def delete_link(self, name: str) -> None:
         self.memory.delete_link(name)
 
+    def replace_vxlan(self, vni: int, *, joins: bool = True) -> None:
+        """Make the VXLAN device again, with its name, its index and another VNI."""
+        index = self.index("vx0")
+        self.memory.delete_link("vx0")
+        self.memory.add_vxlan("vx0", vni, LOCAL, "br0" if joins else None, MACS["vx0"], index=index)
+
     def add_address(self, name: str, address: Ip) -> None:
         self.memory.add_address(name, address)
 
@@ -113,6 +119,18 @@ class NamespaceWorld(World):
 
     def delete_link(self, name: str) -> None:
         ip(f"link del {name}")
+
+    def replace_vxlan(self, vni: int, *, joins: bool = True) -> None:
+        index = self.index("vx0")
+        ip(
+            "link del vx0",
+            f"link add vx0 index {index} address {MACS['vx0']} type vxlan id {vni} local {LOCAL} dstport 4789 nolearning",
+            "link set vx0 addrgenmode none",
+            *(("link set vx0 master br0", "link set vx0 type bridge_slave learning off") if joins else ()),
+            "link set vx0 up",
+        )
+        if joins:
+            self._wait_until_forwarding("vx0")
 
     def add_address(self, name: str, address: Ip) -> None:
         ip(f"addr add {address}/24 dev {name}")

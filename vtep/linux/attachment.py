@@ -123,8 +123,10 @@ class Attached(dict[Hashable, Ready]):
         answering = {Vni(hosts.vni): devices for hosts, devices in ready.items() if isinstance(hosts, Hosts)}
         self.devices = frozenset(index for found in by_vni.values() for index in (found.bridge, found.port))
         """The devices that have rows of ours."""
-        self.bridges = sorted({found.bridge for found in by_vni.values()})
+        self.bridges = sorted({found.bridge for found in by_vni.values() if found.bridge})
         """A dump of these shows every bridge row and every VXLAN row."""
+        self.alone = sorted({found.port for found in by_vni.values() if not found.bridge})
+        """VXLAN devices in no bridge, which only `replaced` has: a dump of one shows its VXLAN rows."""
         self.host_devices = sorted({found.bridge for found in answering.values()})
         """A dump of these shows every neighbor row."""
         self._vni_of_bridge = {found.bridge: vni for vni, found in by_vni.items()}
@@ -479,6 +481,8 @@ class Survey(Struct, frozen=True):
     ready: Attached
     not_ready: Mapping[Vni, NotReady]
     notes: Mapping[Vni, tuple[str, ...]]
+    replaced: Attached
+    """VNIs whose VXLAN device has the right name and is another device, with that device."""
 
 
 def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
@@ -486,11 +490,15 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
     ready: dict[Hashable, Ready] = {}
     not_ready: dict[Vni, NotReady] = {}
     notes: dict[Vni, tuple[str, ...]] = {}
+    replaced: dict[Hashable, Ready] = {}
     for vni in vnis:
         it = Subject.of(vni, links)
         found = _judge(it)
         if isinstance(found, NotReady):
             not_ready[vni.vni] = found
+            # The VNI of a device never changes (vxlan_changelink refuses it), so this one was made in its place.
+            if it.vxlan.vni not in (None, vni.vni):
+                replaced[vni.vni] = Ready(vni.vni, it.device.master or 0, it.device.index)
             continue
         ready[vni.vni] = found
         faults = tuple(_broken(HOST_CONDITIONS, it))
@@ -498,7 +506,7 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
             ready[Hosts(vni.vni)] = found
         if told := (*found.notes, *(fault.text for fault in faults if vni.neighbors)):
             notes[vni.vni] = told
-    return Survey(Attached(ready, links), not_ready, notes)
+    return Survey(Attached(ready, links), not_ready, notes, Attached(replaced))
 
 
 # Where are the stations of this VNI

@@ -63,6 +63,7 @@ class KernelTarget:
             not_ready={domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)},
             unconfigured=frozenset(domain for vni in self._given_up for domain in domains(vni)),
             notes=found.notes,
+            replaced=found.replaced,
         )
 
     def name_of(self, index: int) -> str:
@@ -79,7 +80,7 @@ class KernelTarget:
 
     def entries(self, attachments: Attachments) -> list[Entry]:
         ready = attached(attachments)
-        return self.kernel.rows(ready.bridges) + self.kernel.neighbors(ready.host_devices)
+        return self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)

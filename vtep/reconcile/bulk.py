@@ -98,7 +98,8 @@ class Bulk:
         for verdict in verdicts:
             for groups in batched(self._groups[verdict].values(), MESSAGES_MAX):
                 batch = Batch(verdict, groups)
-                if self._this.full:
+                writer.check_devices(self._this)
+                if self._this.full or self._this.left:
                     yield from writer.carry_out(self._kind, self._one_by_one(batch), self._this)
                     continue
                 self._write(writer, batch)

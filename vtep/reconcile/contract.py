@@ -56,6 +56,9 @@ class Attachments(Struct, frozen=True):
     """Places that are configured no more: whatever the intent says, nothing is wanted there."""
     notes: Mapping[Any, tuple[str, ...]] = {}
     """What works at a place and deserves a look all the same."""
+    replaced: Mapping[Any, Any] = {}
+    """Domains that are not ready because another device has the place of theirs, with what the target needs to write there:
+    a pass that was under way may have left rows of ours on it."""
 
 
 class Change(Struct, frozen=True):

@@ -29,7 +29,7 @@ from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk
 from vtep.reconcile.claims import Claim, Ledger, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
-from vtep.reconcile.judged import Judged, Pass, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.judged import Judged, Pass, is_astray, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
@@ -107,10 +107,13 @@ class Engine:
             self._sweeping.intent = intent  # else it holds on to what is past until its next part
         number = self._passes
         try:
-            if scope.survey or scope.audit or self._writer.attachments_suspect or not self._known.surveyed:
+            sweeps = scope.survey or scope.audit or not self._known.surveyed
+            if looked_up := sweeps or self._writer.attachments_suspect:
                 self._look_up_attachments()
             this = Pass(intent, self._attachments, now)
             del intent  # a sweep takes long, and holds on to no table of the past
+            if looked_up and self._attachments.replaced:
+                yield from self._leave_replaced(this)
             survey = scope.survey or not self._known.surveyed
             if survey or scope.audit:
                 yield from self._sweep(scope, this, by_dump=survey)
@@ -148,7 +151,7 @@ class Engine:
 
     def suspect_attachments(self) -> None:
         """Devices changed: the next pass looks where rows can be written, and surveys what that concerns."""
-        self._writer.attachments_suspect = True
+        self._writer.attachments_suspect = self._writer.devices_changed = True
 
     def is_ready(self, domain: Hashable) -> bool:
         """Tell whether rows can be written at a place, as of the last look."""
@@ -170,12 +173,34 @@ class Engine:
     def _look_up_attachments(self) -> None:
         """Where a place changed, what was known of it is void, and a change refused there is worth a try."""
         before, self._attachments = self._attachments, self.target.attachments()
-        self._writer.attachments_suspect = False
+        self._writer.attachments_suspect = self._writer.devices_changed = False
         domains = before.ready.keys() | self._attachments.ready.keys()
         changed = {domain for domain in domains if before.ready.get(domain) != self._attachments.ready.get(domain)}
         self._known.surveyed &= not changed
         kinds = {kind.name: kind for kind in self.kinds}
         self.backlog.rearm(lambda row: kinds[row[0]].domain(row[1]) in changed)
+
+    def _leave_replaced(self, this: Pass) -> Steps[None]:
+        """Remove our rows from devices that were put in the place of ours, and release their claims.
+
+        A pass that was under way wrote them there. They are not rows of their VNI, so they go whether the picture is complete
+        or not; a row that is not exactly as it was claimed stays, because another program may have written it.
+        """
+        there = Pass(this.intent, Attachments(this.attachments.replaced, {}), this.now)
+        entries = yield lambda: self.target.entries(there.attachments)
+        for kind in reversed(self.kinds):
+            picture = yield partial(kind.recognise, entries, there.attachments)
+            claims = self.ledger.claims(kind.name)
+            for part in parts(picture.items(), ROWS_MAX):
+                rows = [
+                    Judged(key, None, seen, claim, Verdict.DELETE if seen.whole else Verdict.FORGET)
+                    for key, seen in part
+                    if seen.marked and is_astray(seen.row, claim := claims.get(key))
+                ]
+                yield from self._writer.carry_out(kind, rows, there)
+                yield None
+        this.deleted += there.deleted
+        this.shed += there.shed
 
     # A small pass: all is judged, then written
 
@@ -233,7 +258,7 @@ class Engine:
                     yield from self._writer.carry_out(kind, _removals(rows), this)
         if self._sweeps == number:
             overtaken, self._overtaken = self._overtaken, {}
-            self._known.surveyed |= by_dump
+            self._known.surveyed |= by_dump and not this.left
             self._known.suspect &= not by_dump
             for keys in overtaken.values():
                 yield from keys.drop()

@@ -31,6 +31,8 @@ class Pass:
     def __init__(self, intent: Intent, attachments: Attachments, now: float) -> None:
         self.attachments = attachments
         self.now = now
+        self.left: frozenset[Hashable] = frozenset()
+        """Domains whose devices changed while the pass writes: it writes no further row there."""
         self.full: dict[tuple[str, Hashable], tuple[int, str]] = {}
         """Kinds and places that take no new row for the rest of the pass, with errno and text of who said so."""
         self.created = self.replaced = self.deleted = self.shed = self.adopted = 0
@@ -68,6 +70,11 @@ def change_of(row: Judged) -> Change:
 def operation(row: Judged) -> Hashable:
     """Name the exact change: another verb or value is another operation, and is not held up by this one."""
     return (row.verdict, row.wanted)
+
+
+def is_astray(row: Row | None, claim: Claim | None) -> bool:
+    """Tell whether a row on a device that is not ours to write to is exactly one that we claimed for that device's place."""
+    return claim is not None and row is not None and row in (claim.row, claim.before)
 
 
 def is_left_over(row: Judged) -> bool:

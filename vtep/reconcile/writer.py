@@ -38,6 +38,8 @@ class Writer:
         """Rows that were put back so far, by kind."""
         self.attachments_suspect = True
         """A refusal was one that a change of devices explains."""
+        self.devices_changed = False
+        """A device changed since the attachments were looked up."""
         self._target = target
         self._known = known
         self._chance = chance
@@ -55,8 +57,20 @@ class Writer:
         for part in parts(changes, SORTED_MAX):
             part.sort(key=lambda pair: kind.order(pair[0]))
             for batch in parts(part, MESSAGES_MAX // 2):
-                self.write(kind, self._with_room(kind, batch, this), this)
+                self.check_devices(this)
+                self.write(kind, self._writable(kind, batch, this), this)
                 yield None
+
+    def check_devices(self, this: Pass) -> None:
+        """If devices changed since the last batch, leave the domains whose device is not what it was.
+
+        The kernel knows a device by its index, and would take the rest of the pass for one that has the index by now.
+        """
+        if not self.devices_changed:
+            return
+        self.devices_changed = False
+        now, before = self._target.attachments().ready, this.attachments.ready
+        this.left |= {domain for domain, device in before.items() if now.get(domain) != device}
 
     def write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and take note of each outcome."""
@@ -126,17 +140,20 @@ class Writer:
             self._known.ledger.confirm(kind.name, keys, this.moment)
         self._known.mark_changed(kind, keys)
 
-    def _with_room(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
-        """Refuse new rows of places that are full, and return the rest."""
-        if not this.full:
+    def _writable(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
+        """Leave out rows of domains that were left, refuse new rows of domains that are full, and return the rest."""
+        if not (this.full or this.left):
             return batch
-        room = []
+        writable = []
         for change, row in batch:
-            if change.verb == "create" and (refusal := this.full.get((kind.name, kind.domain(row.key)))):
+            domain = kind.domain(row.key)
+            if domain in this.left:
+                self._known.surveyed = False  # only a survey knows which rows were left out
+            elif change.verb == "create" and (refusal := this.full.get((kind.name, domain))):
                 self._refuse(kind, change, row, *refusal, this)
             else:
-                room.append((change, row))
-        return room
+                writable.append((change, row))
+        return writable
 
     def _put_off(
         self, kind: Kind, batch: list[tuple[Change, Judged]], unclaimed: Unclaimed, this: Pass

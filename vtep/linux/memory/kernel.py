@@ -186,9 +186,10 @@ class MemoryKernel:
         mac: Mac | None = None,
         *,
         max_addresses: int = 0,
+        index: int = 0,
     ) -> int:
         vxlan = Vxlan(vni, local, learning=False, external=False, udp_port=4789)
-        index = self._add(Link(0, name, "vxlan", mac=mac, vxlan=vxlan))
+        index = self._add(Link(index, name, "vxlan", mac=mac, vxlan=vxlan))
         self._tunnels[index] = {}
         self._room[index] = max_addresses
         self.set_master(name, master)
@@ -527,8 +528,9 @@ class MemoryKernel:
     # Looking up
 
     def _add(self, link: Link) -> int:
-        """Indexes are never used twice."""
-        self._last_index = index = self._last_index + 1
+        """An index is never used twice, unless a device asks for it, as `ip link add NAME index N` does."""
+        self._last_index += not link.index
+        index = link.index or self._last_index
         mac = link.mac or Mac(b"\x02\xfe" + index.to_bytes(4))
         self._links[index] = msgspec.structs.replace(link, index=index, up=True, mac=mac, mtu=1500)
         self._bounced.add(index)
