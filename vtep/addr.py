@@ -109,6 +109,13 @@ class Ip(bytes):
             or self == b"\xff\xff\xff\xff"
         )  # fmt: skip
 
+    @property
+    def is_host(self) -> bool:
+        """True for what an interface of a host can have: not unspecified, loopback, multicast or broadcast."""
+        if len(self) == 4:
+            return self[0] not in (0, 127) and not 224 <= self[0] < 240 and self != b"\xff\xff\xff\xff"
+        return self[0] != 0xFF and int.from_bytes(self) > 1
+
     def __str__(self) -> str:
         return _ip_text(self)
 

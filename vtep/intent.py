@@ -103,6 +103,17 @@ class Host(Struct, frozen=True, gc=False):
         return (self.vni, self.ip)
 
 
+class RefusedHost(Struct, frozen=True, gc=False):
+    """A Type-2 route whose host address gives no row, while its MAC may have one."""
+
+    vni: Vni
+    ip: Ip
+    mac: Mac
+    reason: str
+    peer: Ip
+    rd: RouteDistinguisher
+
+
 class OwnMac(Struct, frozen=True, gc=False):
     """This MAC of this VNI, with this host address if there is one, is behind this leaf and is advertised."""
 
@@ -216,6 +227,7 @@ class Intent(Struct, frozen=True):
     """Endpoints that have no row only because their VNI is full."""
     hosts: Table[Ip, tuple[Host, ...]] = Table()
     """By host address; at most one for a VNI."""
+    refused_hosts: Table[Ip, tuple[RefusedHost, ...]] = Table()
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
     own: Table[OwnKey, OwnMac] = Table()
@@ -254,6 +266,13 @@ def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which this MAC has candidates."""
     return {(outcome.vni, mac) for outcome in all_outcomes(intent.judged.get(mac, ()))}
+
+
+def host_refusal(intent: Intent, candidate: "Candidate") -> str:
+    """Return why the host address of a candidate gives no row, or nothing."""
+    found = () if candidate.ip is None else intent.refused_hosts.get(candidate.ip, ())
+    wanted = (candidate.vni, candidate.mac, candidate.peer, candidate.rd)
+    return next((one.reason for one in found if (one.vni, one.mac, one.peer, one.rd) == wanted), "")
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:

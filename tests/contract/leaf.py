@@ -18,6 +18,7 @@ from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
+from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbor, Refusal, Verb, singly
 from vtep.reconcile.claims import Claims, Ledger
@@ -66,6 +67,9 @@ class Mishaps:
     def links(self) -> Links:
         self._see()
         return self.kernel.links()
+
+    def addresses(self) -> list[Address]:
+        return self.kernel.addresses()
 
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]:
         self._see()

@@ -3,11 +3,13 @@
 docs/security.md has a row for each of these.
 """
 
+import json
+
 from tests.lab import overlay
 from tests.lab.feeder import Feeder
 from tests.lab.fixtures import lab, network
 from tests.lab.lines import Lines
-from tests.lab.topology import VXLAN, address
+from tests.lab.topology import BRIDGE, LEAF, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
@@ -87,3 +89,42 @@ def test_a_next_hop_of_the_other_family_neither_wins_nor_makes_the_leaf_not_read
         ("won", "only-path"),
         ("refused", "family-mismatch"),
     ]
+
+
+BAD_HOSTS = ["0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255", "::1", "ff02::1", "ff02::5"]
+GATEWAY, BROADCAST, HOST = "172.16.0.254", "172.16.0.255", "172.16.0.77"
+
+
+def neighbors(network) -> set[str]:
+    """Return the addresses of our neighbor rows on the bridge."""
+    shown = network.leaf.run("ip", "-j", "neigh", "show", "dev", BRIDGE, "proto", "229")
+    return {row["dst"] for row in json.loads(shown or "[]")}
+
+
+def test_addresses_that_no_remote_host_can_have_never_become_neighbor_rows(network):
+    """Otherwise the leaf's own packets to 224.0.0.5 leave as unicast to whom the route names."""
+    network.leaf.ip(f"link set dev {VXLAN} type bridge_slave neigh_suppress on", f"addr add {GATEWAY}/24 dev {BRIDGE}")
+    vtep, lines = started(network), Lines()
+
+    with Feeder(network.leaf) as feeder:
+        feeder.say(lines.opened(PEER, 120), lines.up(PEER))
+        for ip in (*BAD_HOSTS, address(LEAF), GATEWAY, BROADCAST, HOST):
+            feeder.say(lines.announce(PEER, REMOTE.mac(MAC, ip)))
+        feeder.say(lines.end_of_rib(PEER))
+        wait_until(lambda: neighbors(network) == {HOST}, what="the one address that a host can have")
+        candidates = vtep.told("explain", MAC)["explanations"][0]["candidates"]
+
+        network.leaf.ip(f"addr del {GATEWAY}/24 dev {BRIDGE}")
+        wait_until(lambda: neighbors(network) == {HOST, GATEWAY, BROADCAST}, what="the address that the bridge gave up")
+        network.leaf.ip(f"addr add {HOST}/32 dev {BRIDGE}")
+        wait_until(
+            lambda: neighbors(network) == {GATEWAY, BROADCAST}, what="the row of an address that is ours now to go"
+        )
+
+    notes = {one["ip"]: [note for note in one["notes"] if note.endswith("-host")] for one in candidates}
+    assert notes == {
+        **{ip: ["bad-host"] for ip in BAD_HOSTS},
+        **{ip: ["gateway-host"] for ip in (GATEWAY, BROADCAST)},
+        address(LEAF): ["self-host"],
+        HOST: [],
+    }

@@ -133,6 +133,26 @@ def test_a_host_that_moves_here_is_announced_with_the_next_sequence_and_lost_whe
     assert leaf.communities(route(mac)) == mobility(7)
 
 
+def test_a_host_that_comes_home_is_advertised_with_its_address_again(leaf):
+    """Our neighbor row for the remote's losing route kept the kernel from learning the address of its own station."""
+    leaf.node.ip(
+        f"link set dev {VXLAN} type bridge_slave neigh_suppress on",
+        f"addr add {GATEWAY}/24 dev {BRIDGE}",
+    )
+    mac, ip = leaf.station.mac, leaf.station.ip
+    leaf.start()
+    leaf.speaker.announce(Instance(address(1)).mac(mac, ip, seq=4))
+    wait_until(lambda: overlay.neighbors(leaf.node, BRIDGE).get(ip) == mac, 15, "the remote host's neighbor row")
+
+    def is_advertised() -> bool:
+        assert probe.ping(leaf.station.node, GATEWAY) is not None
+        return {route(mac), route(mac, ip)} <= set(leaf.heard())
+
+    wait_until(is_advertised, 10, "the MAC with its address")
+    assert leaf.communities(route(mac, ip)) == mobility(5)
+    assert "proto 229" not in leaf.node.run("ip", "neigh", "show", "dev", BRIDGE)
+
+
 @pytest.mark.parametrize(("announce", "sockets"), [("true", 6), ("false", 3)])
 def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
     """Three netlink sockets for the rows that we write; three more for what bridges learn."""

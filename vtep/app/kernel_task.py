@@ -23,7 +23,7 @@ from vtep.app.drain import drain
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
-from vtep.intent import Intent, RowKey
+from vtep.intent import HostKey, Intent, RowKey
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.socket import Kernel
 from vtep.linux.tables.all import KINDS
@@ -61,6 +61,11 @@ class KernelTask:
     def own_macs(self) -> frozenset[Mac]:
         """The MACs of the bridges and devices themselves."""
         return self.target.own_macs
+
+    @property
+    def own_hosts(self) -> frozenset[HostKey]:
+        """The addresses of the bridges, by VNI."""
+        return self.target.own_hosts
 
     @property
     def was_read(self) -> bool:
@@ -112,7 +117,7 @@ class KernelTask:
         if hints.overrun or bounced or any(mac == ZERO_MAC for _, mac in hints.keys):
             self.actor.survey()
             return
-        if hints.links_changed:
+        if hints.links_changed or hints.addresses_changed:
             self.actor.look_around()
         if hints.keys:
             news, gone = self.target.keys_of(hints.keys - hints.gone), self.target.keys_of(hints.gone)

@@ -150,6 +150,10 @@ def summary(intent: Intent) -> dict[str, Any]:
             {"vni": host.vni, "ip": str(host.ip), "mac": str(host.mac), "router": host.router}
             for host in sorted(_flat(intent.hosts), key=lambda host: (host.vni, host.ip.order))
         ],
+        "refused_hosts": [
+            {"vni": host.vni, "ip": str(host.ip), "mac": str(host.mac), "reason": host.reason}
+            for host in sorted(_flat(intent.refused_hosts), key=lambda host: (host.vni, host.ip.order, host.mac))
+        ],
         "segments": [
             {
                 "esi": str(row.segment),

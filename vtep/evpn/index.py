@@ -176,6 +176,10 @@ class Index:
         self._mark(known)
         self._changed.hosts.update(route.ip for mac in known for route in self.routes_of(mac) if route.ip is not None)
 
+    def mark_hosts(self, hosts: Iterable[Ip]) -> None:
+        """Mark these host addresses as changed, because whether a remote host can have them has changed."""
+        self._changed.hosts.update(ip for ip in hosts if ip in self._hosts)
+
     def put(self, key: RouteKey, old: Route | None, new: Route | None) -> None:
         """Replace a route by another; None stands for no route. Both have the same key, so they are of the same type."""
         if old is None and new is not None:

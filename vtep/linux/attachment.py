@@ -50,6 +50,8 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
+from vtep.intent import HostKey
+from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
 from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, NTF_SELF, Entry, Half, Neighbor, Verb
 from vtep.reconcile.contract import Attachments
@@ -573,6 +575,16 @@ def gateway(at: Access, links: Links, addresses: Mapping[int, set[Ip]]) -> Gatew
     same = [index for index in at.devices if links.by_index[index].mac == mac]
     hosts = frozenset(ip for index in same for ip in addresses.get(index, ()))
     return Gateway(mac, links.by_index[at.bridge].name, hosts) if hosts else None
+
+
+def own_hosts(vnis: Iterable[VniConfig], links: Links, addresses: Iterable[Address]) -> Iterator[HostKey]:
+    """Yield the addresses of each VNI's bridge and of the devices on it, and the broadcast addresses of their networks."""
+    vni_of_bridge = {link.index: vni.vni for vni in vnis if (link := links.by_name.get(vni.bridge)) is not None}
+    for address in addresses:
+        link = links.by_index.get(address.device)
+        vni = None if link is None else vni_of_bridge.get(link.index, vni_of_bridge.get(link.below or 0))
+        if vni is not None:
+            yield from ((vni, ip) for ip in (address.ip, address.broadcast) if ip is not None)
 
 
 class Events:

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
-from vtep.linux.wire.address import Address, parse_address, request_addresses
+from vtep.linux.wire.address import Address, device_of_address, parse_address, request_addresses
 from vtep.linux.wire.link import Link, Links, device_bounced, parse_link, request_links
 from vtep.linux.wire.neighbor import (
     AF_BRIDGE,
@@ -108,7 +108,7 @@ _DROP: Final = (_RETURN, 0, 0, 0)
 _PASS: Final = (_RETURN, 0, 0, 0xFFFFFFFF)
 
 ROWS: Final = Subscription(
-    (RTNLGRP_NEIGH, RTNLGRP_LINK),
+    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
     (
         _LOAD_TYPE,
         (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
@@ -254,6 +254,9 @@ class Kernel:
                 kinds.add(kind)
                 if kind in (RTM_NEWLINK, RTM_DELLINK):
                     bounced.update(device_bounced(datagram, kind, start))
+                elif kind == RTM_DELADDR:
+                    # With its last IPv4 address a device loses its IPv4 neighbor rows (net/ipv4/arp.c: arp_ifdown).
+                    bounced.add(device_of_address(datagram, start))
             for kind, _, entry in parse_neighbors(datagram):
                 if not isinstance(entry, Entry) or entry.is_address_list:
                     continue

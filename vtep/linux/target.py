@@ -8,7 +8,9 @@ from typing import Protocol
 
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.linux.attachment import Attached, Fault, Lookup, attached, domains, survey
+from vtep.intent import HostKey
+from vtep.linux.attachment import Attached, Fault, Lookup, attached, domains, own_hosts, survey
+from vtep.linux.wire.address import Address
 from vtep.linux.wire.link import Links
 from vtep.linux.wire.neighbor import Entry, Neighbor, Refusal
 from vtep.reconcile.contract import Attachments
@@ -19,6 +21,7 @@ class KernelRows(Protocol):
     """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common."""
 
     def links(self) -> Links: ...
+    def addresses(self) -> list[Address]: ...
     def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
@@ -37,6 +40,8 @@ class KernelTarget:
         self._given_up: frozenset[Vni] = frozenset()
         self.own_macs: frozenset[Mac] = frozenset()
         """Of all devices, as of the last look at them."""
+        self.own_hosts: frozenset[HostKey] = frozenset()
+        """Addresses that no remote host of a VNI can have, because its bridge has them; as of the last look."""
         self.faults: Mapping[Vni, tuple[Fault, ...]] = {}
         """What the VNIs that are not ready lack, in sentences, as of the last look at the devices."""
         self._names: dict[int, str] = {}
@@ -54,6 +59,7 @@ class KernelTarget:
         links = self.kernel.links()
         self._names = {link.index: link.name for link in links}
         self.own_macs = frozenset(link.mac for link in links if link.mac is not None and any(link.mac))
+        self.own_hosts = frozenset(own_hosts(self._vnis, links, self.kernel.addresses()))
         found = survey(self._vnis, links)
         self._attached = found.ready
         not_ready = {vni: why for vni, why in found.not_ready.items() if vni not in self._given_up}

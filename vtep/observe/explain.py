@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import structs
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.intent import Candidate, Intent, RowKey, candidates_of, keys_of
+from vtep.intent import Candidate, Intent, RowKey, candidates_of, host_refusal, keys_of
 from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CandidateStatus, Explanation, KernelRow, Status
 from vtep.observe.rows import Rows, destination
@@ -94,6 +94,7 @@ class Explainer:
             ),
             (),
         )
+        refusal = host_refusal(self._rows.intent, candidate)
         return CandidateStatus(
             vni=candidate.vni,
             vtep=candidate.vtep,
@@ -109,7 +110,7 @@ class Explainer:
             segment=candidate.esi,
             label=candidate.label,
             targets=targets,
-            notes=candidate.notes,
+            notes=(*candidate.notes, refusal) if refusal else candidate.notes,
             port=candidate.port,
         )
 

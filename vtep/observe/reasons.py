@@ -122,6 +122,26 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VNI has 80 % or more of the flood rows that `limits.vteps_per_vni` allows.",
         "Find out who advertises so many VTEPs, or raise the limit before it is reached.",
     ),
+    "bad-host": (
+        "The host address is unspecified, loopback, multicast or broadcast, so no host can have it.",
+        "Find the VTEP that advertises it.",
+    ),
+    "self-host": (
+        "The host address is one of our tunnel addresses.",
+        "Find the VTEP that advertises it, or the host that uses it.",
+    ),
+    "gateway-host": (
+        "The host address is an address of the VNI's own bridge, or the broadcast address of its network.",
+        "Nothing where all leaves have the same gateway address; otherwise find the host that uses it.",
+    ),
+    "local-host": (
+        "A station of this leaf has the host address.",
+        "Nothing, unless two machines use it.",
+    ),
+    "local-mac": (
+        "The MAC of the host address is a station of this leaf.",
+        "Nothing: the bridge learns the address from the station itself.",
+    ),
     "no-ir": (
         "Its PMSI attribute is missing, unreadable, or not for ingress replication (but for PIM, for example), so it names no endpoint for floods.",
         "Set the peer to ingress replication, also called head-end replication.",

@@ -19,7 +19,7 @@ from vtep.evpn.index import WORK_OF_RIVALS, Changed
 from vtep.evpn.peer import Holds
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
-from vtep.intent import NOTHING, Intent, RowKey
+from vtep.intent import NOTHING, HostKey, Intent, RowKey
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
 BAD_LINES_KEPT: Final = 100
@@ -149,7 +149,7 @@ class Leaf:
         """Judge everything anew by another configuration, bit by bit; the peers need not say anything again."""
         self.config = config
         self.rib.reconfigure(_holds(config), now)
-        self._policy = Policy(config, self._policy.own_macs)
+        self._policy = Policy(config, self._policy.own_macs, self._policy.own_hosts)
         self.set_advertising(self._advertising)
         self._anew = self._everything()
 
@@ -157,8 +157,15 @@ class Leaf:
         """Our own devices' MACs are never remote. Devices come and go all the time, and nobody else's MAC is judged for that."""
         before = self._policy.own_macs
         if macs != before:
-            self._policy = Policy(self.config, macs)
+            self._policy = Policy(self.config, macs, self._policy.own_hosts)
             self.rib.index.mark_macs(macs ^ before)
+
+    def learn_own_hosts(self, hosts: frozenset[HostKey]) -> None:
+        """Take the addresses of our bridges, which no remote host can have in their VNI."""
+        before = self._policy.own_hosts
+        if hosts != before:
+            self._policy = Policy(self.config, self._policy.own_macs, hosts)
+            self.rib.index.mark_hosts(ip for _, ip in hosts ^ before)
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         self._cleared += keys

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
 from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig
+from vtep.intent import HostKey
 
 REMEMBERED_MAX: Final = 65536
 
@@ -20,9 +21,13 @@ V = TypeVar("V")
 class Policy:
     """What this leaf imports and refuses, and which segments are its own."""
 
-    def __init__(self, config: Config, own_macs: frozenset[Mac] = frozenset()) -> None:
+    def __init__(
+        self, config: Config, own_macs: frozenset[Mac] = frozenset(), own_hosts: frozenset[HostKey] = frozenset()
+    ) -> None:
         self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
         self.own_macs = own_macs
+        self.own_hosts = own_hosts
+        """Addresses of the bridges of our VNIs, and of the devices on them."""
         self.duplicates: DuplicateConfig = config.duplicates
         self.macs_per_vni = config.limits.macs_per_vni
         self.vteps_per_vni = config.limits.vteps_per_vni
@@ -58,6 +63,14 @@ class Policy:
             reason = self._judge_next_hop(next_hop)
             self._next_hops.put(next_hop, reason)
         return reason
+
+    def refused_host(self, vni: Vni, ip: Ip) -> str:
+        """Return why this address cannot be a remote host's, or nothing."""
+        if not ip.is_host:
+            return "bad-host"
+        if ip in self._own_vteps:
+            return "self-host"
+        return "gateway-host" if (vni, ip) in self.own_hosts else ""
 
     def _judge_next_hop(self, next_hop: Ip) -> str:
         if next_hop in self._own_vteps:

@@ -64,8 +64,9 @@ def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
     """Return every topic that has routes now, or had rows or refusals before."""
     found = rib.index.everything()
     found.macs.update(mac for mac, _ in previous.judged.unordered())
-    found.hosts.update(ip for ip, _ in previous.hosts.unordered())
-    for table in (previous.floods, previous.refused_floods):
-        found.endpoints.update(endpoint for endpoint, _ in table.unordered())
+    for hosts in (previous.hosts, previous.refused_hosts):
+        found.hosts.update(ip for ip, _ in hosts.unordered())
+    for floods in (previous.floods, previous.refused_floods):
+        found.endpoints.update(endpoint for endpoint, _ in floods.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     return found

@@ -103,6 +103,20 @@ def test_the_macs_of_all_devices_are_known(kernel: MemoryKernel) -> None:
     assert len(target.own_macs) == 6
 
 
+def test_the_addresses_of_each_bridge_and_of_the_devices_on_it_are_known(kernel: MemoryKernel) -> None:
+    here, there, vlan = (Ip.parse(f"172.16.{number}.1") for number in (1, 2, 3))
+    kernel.add_vlan("br100.7", "br100")
+    kernel.add_address("br100", here, 24)
+    kernel.add_address("br200", there)
+    kernel.add_address("br100.7", vlan, 32)
+    kernel.add_address("h100", Ip.parse("172.16.4.1"))
+    target = KernelTarget(kernel, [vni(100)])
+
+    target.attachments()
+
+    assert target.own_hosts == {(100, here), (100, Ip.parse("172.16.1.255")), (100, vlan)}
+
+
 def test_an_event_is_about_the_vni_on_whose_bridge_its_port_is(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100), vni(200)])
     target.attachments()

@@ -273,6 +273,31 @@ def test_a_remote_neighbor_row_yields_to_the_address_of_a_station_and_comes_back
     assert (here.touched_hosts, here.generation > remote.generation) == ((key,), True)
 
 
+def test_a_remote_neighbor_row_goes_at_once_when_our_station_wins_the_mac() -> None:
+    """The row keeps the kernel from learning the host's address, so the address was not advertised again."""
+    rig, ip = Rig(), Ip.parse(IPS["/ip1"])
+
+    away, home, known, gone = (rig.play(events) for events in ("+A s1 /ip1", "L", "L /ip1", "+A s9 /ip1"))
+
+    assert [tuple(str(host.mac) for host in intent.hosts.get(ip, ())) for intent in (away, home, known, gone)] == [
+        (str(M),), (), (), (str(M),),
+    ]  # fmt: skip
+    assert [own(intent) for intent in (home, known)] == ["s2", "s2 /ip1"]
+    assert (VNI, ip) in home.touched_hosts
+    assert [refused.reason for refused in home.refused_hosts[ip]] == ["local-mac"]
+
+
+def test_an_address_that_moved_to_another_remote_mac_keeps_its_row_when_our_station_wins_the_old_mac() -> None:
+    rig, ip = Rig(), Ip.parse(IPS["/ip1"])
+    lines, other = Lines(), "02:00:00:00:00:02"
+
+    rig.play("+A s1 /ip1")
+    rig.leaf.receive(read_lines([lines.announce(B, wire.Instance(B).mac(other, IPS["/ip1"]))]), 0.0)
+    intent = rig.play("L")
+
+    assert [str(host.mac) for host in intent.hosts[ip]] == [other]
+
+
 def test_a_remote_neighbor_row_does_not_yield_to_a_station_that_lost() -> None:
     rig = Rig()
 

@@ -1146,6 +1146,63 @@ def test_a_refused_route_gives_no_neighbor() -> None:
     assert neighbors(result) == []
 
 
+def refused_hosts(result: dict[str, Any]) -> list[tuple[int, str, str, str]]:
+    return [(row["vni"], row["ip"], row["mac"], row["reason"]) for row in result["refused_hosts"]]
+
+
+@pytest.mark.parametrize(
+    ("ip", "reason"),
+    [
+        *(
+            (ip, "bad-host")
+            for ip in ("0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "239.255.0.1", "255.255.255.255")
+        ),
+        *((ip, "bad-host") for ip in ("::", "::1", "ff02::1", "ff02::1:ff00:1", "ff0e::1")),
+        *((ip, "self-host") for ip in (SELF, "10.0.0.98")),
+    ],
+)
+def test_an_address_that_no_remote_host_can_have_gives_no_neighbor(ip: str, reason: str) -> None:
+    result = play([Lines().announce(A, wire.Instance(A).mac(M, ip))])
+
+    assert (rows(result), neighbors(result)) == ({M: A}, [])
+    assert refused_hosts(result) == [(100, ip, M, reason)]
+
+
+@pytest.mark.parametrize("ip", ["172.16.0.255", "169.254.0.1", "fe80::1", "240.0.0.1", "fd00::1"])
+def test_an_address_that_a_host_can_have_gives_its_neighbor(ip: str) -> None:
+    result = play([Lines().announce(A, wire.Instance(A).mac(M, ip))])
+
+    assert (neighbors(result), refused_hosts(result)) == ([(100, ip, M)], [])
+
+
+def test_an_address_of_the_bridge_gives_no_neighbor_while_the_bridge_has_it() -> None:
+    from vtep.addr import Vni
+    from vtep.projection.leaf import Leaf
+
+    leaf, lines, gateway = Leaf(config.parse(LEAF), 0.0), Lines(), Ip.parse(IP1)
+    other = wire.Instance(A, vni=200, targets=("65000:200",)).mac(M2, IP1)
+    seen = []
+    for own in ({(Vni(100), gateway)}, set()):
+        leaf.learn_own_hosts(frozenset(own))
+        if not seen:
+            routes = [lines.announce(A, route) for route in (wire.Instance(A).mac(M, IP1), other)]
+            leaf.receive(read_lines(routes), 0.0)
+        intent = leaf.judge(0.0)
+        seen.append(
+            (
+                [host.vni for host in intent.hosts.get(gateway, ())],
+                [(host.vni, host.reason) for host in intent.refused_hosts.get(gateway, ())],
+            )
+        )
+
+    assert seen == [([200], [(100, "gateway-host")]), ([100, 200], [])]
+    leaf.learn_own_hosts(frozenset({(Vni(100), gateway)}))
+    leaf.reconfigure(leaf.config, 1.0)
+    while not leaf.is_anew:
+        intent = leaf.judge(1.0)
+    assert [host.vni for host in intent.hosts.get(gateway, ())] == [200]
+
+
 def test_one_address_in_two_vnis_is_two_neighbors() -> None:
     lines = Lines()
     other = wire.Instance(B, vni=200, targets=("65000:200",)).mac(M2, IP1)

@@ -202,8 +202,8 @@ class MemoryKernel:
         parent = self._named(below)
         return self._add(Link(0, name, "vlan", below=parent.index, mac=parent.mac))
 
-    def add_address(self, name: str, ip: Ip) -> None:
-        self._addresses.append(Address(self._named(name).index, ip))
+    def add_address(self, name: str, ip: Ip, prefix: int | None = None) -> None:
+        self._addresses.append(Address(self._named(name).index, ip, prefix=prefix))
         self._addresses_changed = True
 
     def add_port(self, name: str, master: str | None = None, mac: Mac | None = None) -> int:

@@ -23,7 +23,16 @@ class Address(Struct, frozen=True, gc=False):
     device: int
     ip: Ip
     usable: bool = True
-    """Nobody else was found to have it (RFC 4862 5.4)."""
+    """No other host was found to have it (RFC 4862 5.4)."""
+    prefix: int | None = None
+    """The length of its network's prefix."""
+
+    @property
+    def broadcast(self) -> Ip | None:
+        """The broadcast address of its network, if that has one: IPv4, and room for more than two addresses."""
+        if self.prefix is None or self.ip.is_v6 or self.prefix > 30:
+            return None
+        return Ip((int.from_bytes(self.ip) | (1 << (32 - self.prefix)) - 1).to_bytes(4))
 
 
 def request_addresses(seq: int) -> bytes:
@@ -33,7 +42,7 @@ def request_addresses(seq: int) -> bytes:
 
 def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
     """Read the body of one RTM_NEWADDR; on a point-to-point device IFA_ADDRESS is the other side's."""
-    flags, device = _IFADDR.unpack_from(datagram, start)
+    prefix, flags, device = _IFADDR.unpack_from(datagram, start)
     found = attributes(datagram, start + _IFADDR.size, end)
     octets = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
     if octets is None or len(octets) not in (4, 16):
@@ -41,7 +50,13 @@ def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
     if IFA_FLAGS in found:
         (flags,) = struct.unpack("=I", found[IFA_FLAGS])
     suspect = flags & IFA_F_DADFAILED or (flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC)
-    return Address(device, Ip.unpack(octets), usable=not suspect)
+    return Address(device, Ip.unpack(octets), usable=not suspect, prefix=prefix)
 
 
-_IFADDR: Final = struct.Struct("=2xBxi")
+def device_of_address(datagram: bytes, start: int) -> int:
+    """Return whose address the body of an RTM_NEWADDR or RTM_DELADDR is about."""
+    device: int = _IFADDR.unpack_from(datagram, start)[2]
+    return device
+
+
+_IFADDR: Final = struct.Struct("=xBBxi")

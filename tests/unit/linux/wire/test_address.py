@@ -20,12 +20,15 @@ def parsed(*attributes: tuple[int, bytes], flags: int = 0) -> Address | None:
 
 
 CASES = {
-    "an IPv4 address": (parsed((ADDRESS, IP1), (LOCAL, IP1)), Address(7, IP1)),
-    "our end of a point-to-point device": (parsed((ADDRESS, IP2), (LOCAL, IP1)), Address(7, IP1)),
-    "an IPv6 address": (parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", PERMANENT))), Address(7, IP6)),
-    "being tried": (parsed((ADDRESS, IP6), flags=TENTATIVE), Address(7, IP6, usable=False)),
-    "tried and used meanwhile": (parsed((ADDRESS, IP6), flags=TENTATIVE | OPTIMISTIC), Address(7, IP6)),
-    "somebody else's": (parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", FAILED))), Address(7, IP6, usable=False)),
+    "an IPv4 address": (parsed((ADDRESS, IP1), (LOCAL, IP1)), Address(7, IP1, prefix=24)),
+    "our end of a point-to-point device": (parsed((ADDRESS, IP2), (LOCAL, IP1)), Address(7, IP1, prefix=24)),
+    "an IPv6 address": (parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", PERMANENT))), Address(7, IP6, prefix=24)),
+    "being tried": (parsed((ADDRESS, IP6), flags=TENTATIVE), Address(7, IP6, usable=False, prefix=24)),
+    "tried and used meanwhile": (parsed((ADDRESS, IP6), flags=TENTATIVE | OPTIMISTIC), Address(7, IP6, prefix=24)),
+    "somebody else's": (
+        parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", FAILED))),
+        Address(7, IP6, usable=False, prefix=24),
+    ),
     "nothing": (parsed(), None),
     "of another length": (parsed((ADDRESS, bytes(6))), None),
 }
@@ -36,6 +39,14 @@ def test_read_as(what: str) -> None:
     found, expected = CASES[what]
 
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("prefix", "broadcast"), [(24, "172.16.0.255"), (30, "172.16.0.3"), (31, None), (32, None), (8, "172.255.255.255")]
+)
+def test_the_broadcast_address_of_a_network(prefix: int, broadcast: str | None) -> None:
+    assert Address(7, IP1, prefix=prefix).broadcast == (Ip.parse(broadcast) if broadcast else None)
+    assert Address(7, IP6, prefix=prefix).broadcast is None
 
 
 def test_all_devices_are_asked_for() -> None:
