@@ -27,7 +27,7 @@ from exabgp.version import release
 
 from vtep import __version__
 from vtep.errors import UsageError
-from vtep.feed.exabgp import grammar
+from vtep.feed.exabgp import damping, grammar
 from vtep.feed.exabgp.advertise import Command, Multicast, Withdrawal
 
 EVPN: Final = (AFI.l2vpn, SAFI.evpn)
@@ -63,6 +63,7 @@ def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
     register(grammar.ANNOUNCE)(_inject)
     register(grammar.WITHDRAW)(_inject)
     register(grammar.QUESTION)(_inject)
+    damping.register()
 
 
 def _inject(api: Any, reactor: Any, service: str, line: str, _use_json: bool = False) -> bool:
