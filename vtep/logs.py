@@ -46,6 +46,39 @@ def escaped(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+class LineLimit:
+    """At most so many lines of one kind in a period; the others are counted, so that a later line can say how many."""
+
+    def __init__(self, most: int, period_s: float) -> None:
+        self._most = most
+        self._period_s = period_s
+        self._ends: float | None = None
+        self._logged = 0
+        self._left_out = 0
+
+    @property
+    def due(self) -> float | None:
+        """When the period ends in which lines were left out."""
+        return self._ends if self._left_out else None
+
+    def allows(self, now: float) -> bool:
+        """Tell whether one more line may be logged; if not, count it."""
+        if self._ends is None or now >= self._ends:
+            self._ends, self._logged = now + self._period_s, 0
+        self._logged += 1
+        if self._logged <= self._most:
+            return True
+        self._left_out += 1
+        return False
+
+    def take_left_out(self, now: float | None = None) -> int:
+        """Return how many lines were left out, once; with a time, only after the period has ended."""
+        if now is not None and self._ends is not None and now < self._ends:
+            return 0
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object for each event."""
 

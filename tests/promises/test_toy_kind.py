@@ -19,11 +19,12 @@ from vtep import logs
 from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.api.grpc import messages
 from vtep.api.metrics import Metrics
-from vtep.app import pass_log
+from vtep.app.pass_log import PassLog
 from vtep.intent import Intent
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import Entry
+from vtep.reconcile.actor import Outcome
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
@@ -220,7 +221,7 @@ def test_the_log_names_its_key(rig, caplog):
     rig.actor.survey()
     rig.wait_for(rig.actor.step())
 
-    pass_log.log_refused_rows(rig.actor.engine)
+    PassLog(rig.actor.engine, lambda: rig.now).see(Outcome(), rig.actor.outcomes.value)
 
     fields = [record.fields for record in caplog.records if record.name == logs.__name__ or record.name == "vtep"]
     assert {key: str(fields[0][key]) for key in ("kind", "vni", "tower")} == {

@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from vtep.addr import ZERO_MAC, Mac, Vni
-from vtep.app import pass_log
 from vtep.app.drain import drain
+from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
@@ -47,6 +47,7 @@ class KernelTask:
         self.target = KernelTarget(kernel, config.vnis, clock)
         self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
         self._kernel = kernel
+        self._clock = clock
         self._ledger = ledger
         self._config = config
         self._applied = True
@@ -100,11 +101,15 @@ class KernelTask:
 
     async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
         """Log what each pass found, and tell the observer, until cancelled."""
-        last = self.actor.outcomes.value
+        last, lines = self.actor.outcomes.value, PassLog(self.actor.engine, self._clock)
         while True:
-            outcome = await self.actor.outcomes.next()
-            pass_log.log_refused_rows(self.actor.engine)
-            pass_log.log_outcome(last, outcome, self.target.faults)
+            try:
+                async with asyncio.timeout(None if lines.due is None else max(0.0, lines.due - self._clock())):
+                    outcome = await self.actor.outcomes.next()
+            except TimeoutError:
+                lines.flush()
+                continue
+            lines.see(last, outcome, self.target.faults)
             observer.see(outcome)
             last = outcome
             nudge()
