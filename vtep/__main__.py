@@ -6,7 +6,7 @@ Each command imports only what it needs, so that `vtep --help` starts at once.
 import os
 import sys
 
-from vtep.errors import ConfigError, StateError, UnreachableError, VtepError
+from vtep.errors import ConfigError, HostError, KernelError, LedgerError, StateError, UnreachableError, VtepError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     except UnreachableError as error:
         _say(str(error))
         return 3
-    except StateError as error:
+    except (HostError, KernelError, LedgerError, StateError) as error:
         _say(str(error))
-        return 1  # a supervisor tries again
+        return 1  # this host is in the way, and not the file: a supervisor tries again
     except VtepError as error:
         _say(str(error))
         return 2

@@ -4,6 +4,8 @@
     │   the operator, in the configuration
     ├── ConfigError         the file is refused; the error lists every problem with its line and path
     │   the operator, on this host
+    ├── HostError           a port, socket, group or directory is in the way; it may go away while the file stays the same
+    │   └── OccupiedError     another daemon has it
     ├── KernelError         the kernel refused a request; the error has the operation, errno, message and row
     ├── LedgerError         the claims on disk cannot be trusted; the operator decides what to keep
     ├── StateError          `state_dir` cannot be used at this moment; a later start may succeed
@@ -60,6 +62,21 @@ class ConfigError(VtepError):
 
 
 # The operator, on this host
+
+
+class HostError(VtepError):
+    """Something on this host is in the way: a port that is taken, a group that does not exist, a directory without space.
+
+    The same configuration may work later, so the daemon tries again, or its supervisor starts it again.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
+
+
+class OccupiedError(HostError):
+    """Another daemon has what this one needs."""
 
 
 class KernelError(VtepError):

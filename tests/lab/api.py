@@ -5,14 +5,31 @@ Knows how to start and end it, and how to reach into its event loop. Does not kn
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from tests.lab.figures import Figures
-from vtep.api.grpc.server import serve
+from vtep.api.grpc.server import servers
+from vtep.app.doors import Doors
 from vtep.config.model import ApiConfig
+from vtep.observe.source import Controls, Source
+
+
+class ClosedError(Exception):
+    """An address could not be opened."""
+
+
+@asynccontextmanager
+async def serve(api: ApiConfig, source: Source, controls: Controls) -> AsyncIterator[None]:
+    """Serve at all addresses while within; a ClosedError says which ones could not be opened, and why."""
+    doors = Doors()
+    async with doors.kept_open(servers(api, source, controls)):
+        if doors.troubles:
+            raise ClosedError("; ".join(doors.troubles.values()))
+        yield
 
 
 class Served:

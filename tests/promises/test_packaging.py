@@ -49,6 +49,17 @@ def test_the_daemons_unit_exposes_little():
     ran("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MOST}", unit)
 
 
+def test_a_daemon_is_started_again_unless_its_configuration_is_wrong():
+    unit = (PACKAGING / "systemd/vtep.service").read_text()
+
+    assert re.findall(r"^(Restart\w*|StartLimit\w*)=(.*)$", unit, re.MULTILINE) == [
+        ("StartLimitIntervalSec", "0"),
+        ("Restart", "on-failure"),
+        ("RestartSec", "1"),
+        ("RestartPreventExitStatus", "2"),
+    ]
+
+
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not here")
 def test_the_daemons_user_is_in_the_group_that_may_feed_routes(tmp_path):
     (tmp_path / "etc").mkdir()

@@ -1,4 +1,4 @@
-"""Where the API listens: addresses to sockets, or a `ConfigError` that says what is in the way.
+"""Where the API listens: addresses to sockets, or a `HostError` that says what is in the way.
 
 Knows sockets, files and certificates. Does not know what is served there.
 """
@@ -17,10 +17,8 @@ from msgspec import Struct
 
 from vtep.config.model import TlsConfig
 from vtep.config.values import is_loopback
-from vtep.errors import ConfigError, Problem
+from vtep.errors import HostError, Problem
 
-SOCKET_PATH_MAX: Final = 107
-"""Octets: unix(7)."""
 SOCKET_UMASK: Final = 0o117
 """Makes a socket 0660: for the daemon's user and group."""
 
@@ -56,19 +54,20 @@ class Listener(Struct, frozen=True):
                 path.unlink()
 
 
-def listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials | None) -> Listener:
-    """Open an address. In plain where only this machine reaches it, and with client certificates elsewhere."""
+def listen(server: grpc.aio.Server, address: Address, tls: TlsConfig) -> Listener:
+    """Open an address: in plain if only this machine reaches it, otherwise with client certificates."""
     path = address.path
     if path is not None:
         _make_room(path, address)
-    elif not address.is_local and credentials is None:
+    elif not address.is_local and not tls.cert:
         raise refusal(address, "it can be reached from outside", "set api.tls, or use unix:")
+    secure = None if address.is_local else credentials(tls)
     before = os.umask(SOCKET_UMASK)  # gRPC makes the socket within the call, with the rights that the umask leaves
     try:
-        if address.is_local or credentials is None:
+        if secure is None:
             server.add_insecure_port(address.text)
         else:
-            server.add_secure_port(address.text, credentials)
+            server.add_secure_port(address.text, secure)
     except RuntimeError:  # gRPC does not say why
         hint = "is it another program's, or not an address of this machine? See `ss -ltnp` and `ip address`"
         raise refusal(address, "cannot listen there", hint) from None
@@ -77,20 +76,18 @@ def listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCr
     return Listener(address, _identity(path) if path else None)
 
 
-def credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
-    """Read the three files, or none where none is named. Clients need a certificate of `client_ca`."""
+def credentials(tls: TlsConfig) -> grpc.ServerCredentials:
+    """Read the three files, without which the configuration has no such address. Clients need a certificate of `client_ca`."""
     # For the whole life of the server, and not `grpc.dynamic_ssl_server_credentials`: when that takes a new certificate, gRPC
     # frees what a handshake in another thread may be using (its issue 36693, and seen with 1.85.1). Whoever connects often
     # enough meanwhile, without any certificate, ends the daemon.
-    if not tls.cert:
-        return None
     problems = [
         Problem(f"api.tls.{name}", f"{path}: {trouble}", "it is read as the daemon's user, at the start")
         for name, path in (("cert", tls.cert), ("key", tls.key), ("client_ca", tls.client_ca))
         if (trouble := _unreadable(path))
     ]
     if problems:
-        raise ConfigError("configuration", tuple(problems))
+        raise HostError(*problems)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(tls.cert, tls.key, password=lambda: "")
@@ -111,14 +108,12 @@ def addresses(texts: Sequence[str], place: str) -> list[Address]:
     return [Address(text, f"{place}[{index}]" if len(texts) > 1 else place) for index, text in enumerate(texts)]
 
 
-def refusal(address: Address, what: str, hint: str = "") -> ConfigError:
-    return ConfigError("configuration", (Problem(address.place, f"{address.text}: {what}", hint),))
+def refusal(address: Address, what: str, hint: str = "") -> HostError:
+    return HostError(Problem(address.place, f"{address.text}: {what}", hint))
 
 
 def _make_room(path: Path, address: Address) -> None:
     """Remove what a dead daemon left there. gRPC would remove a living one's socket as well."""
-    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
-        raise refusal(address, f"a socket's path has {SOCKET_PATH_MAX} octets at most", "choose a shorter one")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         status = path.lstat()
@@ -161,8 +156,8 @@ def _unreadable(path: str) -> str:
     return ""
 
 
-def _bad_tls(name: str, what: str, hint: str) -> ConfigError:
-    return ConfigError("configuration", (Problem(f"api.tls.{name}", what, hint),))
+def _bad_tls(name: str, what: str, hint: str) -> HostError:
+    return HostError(Problem(f"api.tls.{name}", what, hint))
 
 
 def _said(error: ssl.SSLError) -> str:

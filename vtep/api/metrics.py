@@ -49,6 +49,8 @@ class Metrics(Collector):
         yield from _announcing(status.announcing, self._source.wall)
         yield from _dataplane(status, figures)
         yield from _state_files(status.state_files)
+        closed = "Addresses of the configuration at which the daemon cannot listen"
+        yield _gauge("vtep_listeners_closed", closed, len(status.closed))
         yield from _tables(status, vnis, figures)
         yield from _configuration(figures, self._source.wall)
 

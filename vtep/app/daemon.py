@@ -17,6 +17,8 @@
     actor, report   kernel_task    keeps the kernel equal to the intent; logs what each pass found
     stations        station_task   follows what the bridges learn
     publish         readers        cuts changes into batches for those who watch
+    state           state          compacts the files of claims and of advertised routes
+    doors           doors          listens where that was not possible at the start
 
 Each task owns its state. Two things join them: queues inward, and cells with the latest value outward (`store.latest`).
 One TaskGroup holds all tasks, and the failure of one ends the daemon: rows stay, and the supervisor starts it again.
@@ -37,7 +39,8 @@ from pathlib import Path
 from vtep import logs
 from vtep.app import kernel_task, readers, reload, station_task
 from vtep.app.advertising import Advertising
-from vtep.app.feed_task import FeedTask
+from vtep.app.doors import Doors
+from vtep.app.feed_task import FeedDoor, FeedTask
 from vtep.app.kernel_task import KernelTask
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
@@ -72,32 +75,30 @@ class Daemon:
         self.observer.announcing = self._advertising.status
         self._state = StateDirectory(config.node.state_dir, clock)
         self.observer.state_files = self._state.status
+        self._doors = Doors()
+        self.observer.closed = self._doors.troubles
 
     async def run(self) -> None:
-        """Serve until asked to stop; a ConfigError, StateError or KernelError says why it could not begin."""
+        """Serve until asked to stop; a HostError, StateError or KernelError says why it could not begin."""
         with self._state.held() if kernel_task.is_bound(self.config) else contextlib.nullcontext():
             await self._serve()
 
     async def _serve(self) -> None:
-        await self._feed.start()
-        try:
-            async with contextlib.AsyncExitStack() as parts:
-                kernel = await parts.enter_async_context(
-                    kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
-                )
-                if kernel is not None:
-                    parts.enter_context(self._drained_at_the_end(kernel))
-                    await parts.enter_async_context(self._advertising.opened(lambda: self.config, self._state))
-                self._kernel = self._feed_task.kernel = kernel
-                self._stations = self._feed_task.stations = await parts.enter_async_context(
-                    station_task.opened(self.config, self.leaf, kernel, self._feed_task.nudge, self._clock)
-                )
-                await parts.enter_async_context(
-                    readers.opened(self.config.api, self.observer, self._requests, self._path)
-                )
-                await self._run_tasks()
-        finally:
-            await self._feed.stop()
+        async with contextlib.AsyncExitStack() as parts:
+            await parts.enter_async_context(self._doors.kept_open([FeedDoor(self._feed)]))
+            kernel = await parts.enter_async_context(
+                kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
+            )
+            if kernel is not None:
+                parts.enter_context(self._drained_at_the_end(kernel))
+                await parts.enter_async_context(self._advertising.opened(lambda: self.config, self._state))
+            self._kernel = self._feed_task.kernel = kernel
+            self._stations = self._feed_task.stations = await parts.enter_async_context(
+                station_task.opened(self.config, self.leaf, kernel, self._feed_task.nudge, self._clock)
+            )
+            api = readers.doors(self.config.api, self.observer, self._requests)
+            await parts.enter_async_context(self._doors.kept_open(api))
+            await self._run_tasks()
 
     async def _run_tasks(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -105,6 +106,7 @@ class Daemon:
                 tasks.create_task(self._feed_task.run(), name="feed"),
                 tasks.create_task(readers.publish(self.observer), name="publish"),
                 tasks.create_task(self._state.run(), name="state"),
+                tasks.create_task(self._doors.run(), name="doors"),
             ]
             if self._kernel is not None:
                 report = self._kernel.report(self.observer, self._feed_task.nudge)

@@ -34,6 +34,16 @@ ITEMS_AT_ONCE: Final = 64
 log = logging.getLogger("vtep")
 
 
+class FeedDoor:
+    """Where the BGP speaker attaches."""
+
+    key = "feed.socket"
+
+    def __init__(self, feed: Feed) -> None:
+        self.open = feed.start
+        self.close = feed.stop
+
+
 class FeedTask:
     """Messages in, intents out."""
 

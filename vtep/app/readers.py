@@ -1,16 +1,15 @@
 """Where the daemon can be asked: the gRPC API, and the HTTP listener with metrics, probes and the status page.
 
-Opens and closes the listeners, and cuts what changed into batches for those who watch. Answers nothing itself.
+Says which addresses those are, and cuts what changed into batches for those who watch. Answers nothing itself.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 from vtep.api.grpc import server as grpc
 from vtep.api.http import site
+from vtep.api.http.server import Server
+from vtep.app.doors import Door
 from vtep.app.requests import Requests
 from vtep.config.model import ApiConfig
 from vtep.observe.observer import Observer
@@ -18,16 +17,12 @@ from vtep.observe.observer import Observer
 PUBLISH_S: Final = 0.1
 
 
-@contextlib.asynccontextmanager
-async def opened(api: ApiConfig, observer: Observer, requests: Requests, source: Path) -> AsyncIterator[None]:
-    """Listen while within. `source` is the file that the configuration came from."""
-    async with contextlib.AsyncExitStack() as held:
-        if api.listen or api.admin:
-            await held.enter_async_context(grpc.serve(api, observer, requests))
-        if api.metrics:
-            server = await site.start(api.metrics, site.Site(observer), str(source))
-            held.push_async_callback(server.stop)
-        yield
+def doors(api: ApiConfig, observer: Observer, requests: Requests) -> list[Door]:
+    """Return the addresses that the configuration names."""
+    named: list[Door] = [*grpc.servers(api, observer, requests)]
+    if api.metrics:
+        named.append(_HttpDoor(api.metrics, observer))
+    return named
 
 
 async def publish(observer: Observer) -> None:
@@ -35,3 +30,19 @@ async def publish(observer: Observer) -> None:
     while True:
         await asyncio.sleep(PUBLISH_S)
         observer.cut()
+
+
+class _HttpDoor:
+    key = "api.metrics"
+
+    def __init__(self, address: str, observer: Observer) -> None:
+        self._address = address
+        self._site = site.Site(observer)
+        self._server: Server | None = None
+
+    async def open(self) -> None:
+        self._server = await site.start(self._address, self._site)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await self._server.stop()

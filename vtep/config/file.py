@@ -45,6 +45,7 @@ from vtep.config.values import (
     prefix,
     segment_identifier,
     site_of_origin,
+    socket_path,
     tunnel_address,
 )
 from vtep.errors import ConfigError, Problem
@@ -175,7 +176,7 @@ def _node(table: _NodeTable, problems: Problems) -> NodeConfig:
 
 def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
     return FeedConfig(
-        socket=problems.parsed(table.socket, "feed.socket", absolute_path) or Path("/"),
+        socket=problems.parsed(table.socket, "feed.socket", _feed_socket) or Path("/"),
         socket_mode=problems.parsed(table.socket_mode, "feed.socket_mode", file_mode) or 0o660,
         socket_group=table.socket_group,
         peers=tuple(problems.each(table.peers, "feed.peers", Ip.parse)),
@@ -184,6 +185,10 @@ def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
         peer_down_hold_s=table.peer_down_hold_s,
         restart_hold_max_s=table.restart_hold_max_s,
     )
+
+
+def _feed_socket(text: str) -> Path:
+    return socket_path(text, ".new")  # the feed makes it under this name, and renames it when it listens
 
 
 def _api(table: _ApiTable, problems: Problems) -> ApiConfig:

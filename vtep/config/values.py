@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import UNSET
 
@@ -16,6 +16,9 @@ from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, RouteTarget
 from vtep.errors import Problem
 
 T = TypeVar("T")
+
+SOCKET_PATH_MAX: Final = 107
+"""Octets: unix(7)."""
 
 
 class Problems:
@@ -113,6 +116,14 @@ def file_mode(text: str) -> int:
     return int(text, 8)
 
 
+def socket_path(text: str, more: str = "") -> Path:
+    """Return the path of a unix socket, which the kernel limits in length (unix(7)); `more` is what is appended to it."""
+    path, most = absolute_path(text), SOCKET_PATH_MAX - len(more)
+    if len(text.encode()) > most:
+        raise ValueError(f"a socket's path has {most} octets at most; choose a shorter one")
+    return path
+
+
 def absolute_path(text: str) -> Path:
     if not text.startswith("/"):
         raise ValueError(f"{text!r} is not an absolute path")
@@ -124,6 +135,7 @@ def listener(text: str) -> str:
     if text.startswith("unix:"):
         if not text.startswith("unix:/"):
             raise ValueError(f"{text!r} needs an absolute path (unix:/run/vtep/vtep.sock)")
+        socket_path(text.removeprefix("unix:"))
         return ""
     return host_of(text)
 

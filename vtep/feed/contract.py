@@ -36,7 +36,7 @@ class Feed(Protocol):
     """One BGP speaker, as the daemon sees it."""
 
     async def start(self) -> None:
-        """Make it possible for the speaker to attach. A ConfigError says why that cannot be."""
+        """Make it possible for the speaker to attach. A HostError says why that cannot be."""
 
     async def stop(self) -> None:
         """Let the speaker go, after what was sent has left or soon."""

@@ -133,6 +133,8 @@ class Status(Struct, frozen=True):
     announcing: AnnouncingStatus = AnnouncingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
     state_files: tuple[StateFile, ...] = ()
+    closed: tuple[str, ...] = ()
+    """Addresses of the configuration at which the daemon cannot listen, each with what is in the way."""
     kinds: Mapping[str, Counts] = {}
     """By the kind's name for readers: mac, flood, neighbor."""
     admin: tuple[str, ...] = ()
@@ -175,6 +177,8 @@ def _problems(status: Status) -> Iterator[str]:
     for file in status.state_files:
         if file.trouble:
             yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`"
+    for trouble in status.closed:
+        yield f"the daemon cannot listen: {trouble}; it is tried again"
     for vni, reasons in sorted(dataplane.not_ready.items()):
         yield f"VNI {vni} is not ready: {', '.join(reasons)}"
     for state in (PENDING, FAILED, SUPPRESSED, CONTESTED):

@@ -11,7 +11,7 @@ words (`rows`, `explain`) when somebody asks for them. Decides nothing and write
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -74,6 +74,8 @@ class Observer:
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AnnouncingStatus] = AnnouncingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
+        self.closed: Mapping[str, str] = {}
+        """Why the daemon cannot listen at an address, by its key in the configuration."""
         self.may_write = True
         self.overruns = 0
         self.last_line: float | None = None
@@ -284,6 +286,7 @@ class Observer:
             announcing=self.announcing(),
             dataplane=self._dataplane(),
             state_files=self.state_files(),
+            closed=tuple(self.closed.values()),
             kinds=self._counts.kinds(intent),
             admin=self._rows.config.api.admin,
             events=self._history.number,

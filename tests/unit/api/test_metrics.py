@@ -37,6 +37,7 @@ LABELS = {
     "vtep_drift_repaired_total": {"kind"},
     "vtep_foreign_rows": {"vni"},
     "vtep_orphan_rows": set(),
+    "vtep_listeners_closed": set(),
     "vtep_ledger_octets": {"file"},
     "vtep_ledger_records": {"file"},
     "vtep_ledger_writable": {"file"},

@@ -300,6 +300,8 @@ WRONG = (
     ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ asn = 1 }]", "bgp.neighbor[0].address", "missing"),
     ("[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\nneighbor = [{ address = '1.1.1.2' }]", "bgp.neighbor[0].asn", "missing"),
     ("[feed]\nsocket = 'x'", "feed.socket", "'x' is not an absolute path"),
+    (f"[feed]\nsocket = '/{'x' * 103}'", "feed.socket", "a socket's path has 103 octets at most; choose a shorter one"),
+    (f"[api]\nlisten = ['unix:/{'x' * 107}']", "api.listen", "a socket's path has 107 octets at most"),
     ("[feed]\nsocket_mode = '0888'", "feed.socket_mode", "'0888' is not a file mode (such as 0660)"),
     ("[feed]\npeers = ['10.0.0.1', 'ten']", "feed.peers[1]", "'ten' is not a valid IP address"),
     ("[feed]\npeers = [1]", "feed.peers", "Expected str, got int at item [0]"),

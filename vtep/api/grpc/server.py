@@ -3,14 +3,12 @@
     listen  ── VtepService ─────────────────┬── health, and reflection where only this machine can ask
     admin   ── VtepService + AdminService ──┘
 
-An address in both lists has both. Each combination is a gRPC server of its own, since a server serves everything
-everywhere it listens. Knows no call.
+An address in both lists has both. Each address is a gRPC server of its own: one that cannot listen does not keep the others
+from it, and can be tried again. Knows no call.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import grpc
@@ -20,14 +18,14 @@ from vtep import logs
 from vtep.api import listeners
 from vtep.api.grpc.services import ADMIN_SERVICE, HEALTH_SERVICE, VTEP_SERVICE, AdminService, HealthService, VtepService
 from vtep.api.listeners import Address, Listener
-from vtep.config.model import ApiConfig
+from vtep.config.model import ApiConfig, TlsConfig
 from vtep.observe.source import Controls, Source
 
 log = logging.getLogger(__name__)
 
 GRACE_S: Final = 1.0
 CALLS_MAX: Final = 500
-"""At a time, of each server."""
+"""At a time, at each address."""
 
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # else a second daemon would share a TCP port instead of being refused
@@ -42,47 +40,69 @@ OPTIONS: Final = (
 )
 
 
-@asynccontextmanager
-async def serve(api: ApiConfig, source: Source, controls: Controls) -> AsyncIterator[None]:
-    """Serve while within. A `ConfigError` says why that cannot be; then nothing is left open."""
-    ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    readers = VtepService(source, ending).handler
-    health = HealthService(source, ending).handler
-    admin = AdminService(controls).handler
-    credentials = listeners.credentials(api.tls)
-    servers: list[grpc.aio.Server] = []
-    open_at: list[Listener] = []
-    try:
-        for (is_admin, is_local), addresses in _grouped(api).items():
-            handlers = [readers, health, admin] if is_admin else [readers, health]
-            server = grpc.aio.server(handlers=handlers, options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
-            servers.append(server)
-            if is_local:
-                _reflect(server, is_admin=is_admin)
-            for address in addresses:
-                open_at.append(listeners.listen(server, address, credentials))  # noqa: PERF401 - one by one, for the end
+class GrpcServer:
+    """The API at one address. The services are those of all addresses, so that their bounds hold for all together."""
+
+    def __init__(self, address: Address, services: "_Services", *, is_admin: bool) -> None:
+        self.key = address.place
+        self._address = address
+        self._services = services
+        self._is_admin = is_admin
+        self._server: grpc.aio.Server | None = None
+        self._listener: Listener | None = None
+
+    async def open(self) -> None:
+        """Listen; a HostError says what is in the way, and then nothing is left open."""
+        readers, health, admin = self._services.handlers
+        handlers = [readers, health, admin] if self._is_admin else [readers, health]
+        server = grpc.aio.server(handlers=handlers, options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
+        try:
+            if self._address.is_local:
+                _reflect(server, is_admin=self._is_admin)
+            self._listener = listeners.listen(server, self._address, self._services.tls)
             await server.start()
-        for listener in open_at:
-            logs.event(log, logging.INFO, "api listens", address=listener.address.text)
-        yield
-    finally:
-        ending.set_result(None)
-        await asyncio.gather(*(server.stop(GRACE_S) for server in servers))
-        for listener in open_at:
-            listener.remove()
+        except BaseException:
+            await server.stop(0)
+            raise
+        self._server = server
+        logs.event(log, logging.INFO, "api listens", address=self._address.text)
+
+    async def close(self) -> None:
+        """Stop answering, at all addresses: streams end now, and other calls within the time of grace."""
+        self._services.end()
+        if self._server is not None:
+            await self._server.stop(GRACE_S)
+        if self._listener is not None:
+            self._listener.remove()
 
 
-def _grouped(api: ApiConfig) -> dict[tuple[bool, bool], list[Address]]:
-    """Return the addresses by what is served there: the admin service, and only to this machine."""
+class _Services:
+    """What is served, at whichever addresses."""
+
+    def __init__(self, tls: TlsConfig, source: Source, controls: Controls) -> None:
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tls = tls
+        self.handlers = (
+            VtepService(source, self._ending).handler,
+            HealthService(source, self._ending).handler,
+            AdminService(controls).handler,
+        )
+
+    def end(self) -> None:
+        if not self._ending.done():
+            self._ending.set_result(None)
+
+
+def servers(api: ApiConfig, source: Source, controls: Controls) -> list[GrpcServer]:
+    """Return a server for each address of the configuration; none is open yet."""
+    services = _Services(api.tls, source, controls)
     admin = listeners.addresses(api.admin, "api.admin")
     known = {address.text for address in admin}
-    grouped: dict[tuple[bool, bool], list[Address]] = {}
-    for address in admin:
-        grouped.setdefault((True, address.is_local), []).append(address)
-    for address in listeners.addresses(api.listen, "api.listen"):
-        if address.text not in known:
-            grouped.setdefault((False, address.is_local), []).append(address)
-    return grouped
+    readers = [address for address in listeners.addresses(api.listen, "api.listen") if address.text not in known]
+    return [
+        *(GrpcServer(address, services, is_admin=True) for address in admin),
+        *(GrpcServer(address, services, is_admin=False) for address in readers),
+    ]
 
 
 def _reflect(server: grpc.aio.Server, *, is_admin: bool) -> None:

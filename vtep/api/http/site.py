@@ -6,7 +6,9 @@ else. Knows HTTP only as requests and responses.
 
 import base64
 import hashlib
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -20,7 +22,7 @@ from vtep.addr import VNI_MAX, Mac, Vni
 from vtep.api import metrics
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
-from vtep.errors import ConfigError, Problem
+from vtep.errors import HostError, Problem
 from vtep.observe.model import Counts
 from vtep.observe.source import Source
 
@@ -131,8 +133,8 @@ class Site:
         return self._source.wall(value) if field in _TIMES and value is not None else value
 
 
-async def start(address: str, site: Site, file: str = "configuration") -> Server:
-    """Serve the site at `host:port`; a ConfigError says why it cannot be served there."""
+async def start(address: str, site: Site) -> Server:
+    """Serve the site at `host:port`; a HostError says why it cannot be served there."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     server = Server(site.answer, own_names() | {host})
@@ -140,7 +142,9 @@ async def start(address: str, site: Site, file: str = "configuration") -> Server
         await server.start(host, int(port))
     except OSError as error:
         hint = 'use another address, end what listens there, or set metrics = "" to do without'
-        raise ConfigError(file, (Problem("api.metrics", f"{address}: {error.strerror or error}", hint),)) from None
+        # asyncio puts its own words around those of the system.
+        what = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise HostError(Problem("api.metrics", f"{address}: {what}", hint)) from None
     return server
 
 

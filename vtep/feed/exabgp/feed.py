@@ -32,7 +32,7 @@ class ExabgpFeed:
         """Takes ExaBGP's answers to commands, in order."""
 
     async def start(self) -> None:
-        """Open the feed socket. A ConfigError says why that cannot be."""
+        """Open the feed socket. A HostError says why that cannot be."""
         await self._stream.start()
 
     async def stop(self) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from vtep import logs
-from vtep.errors import Bug, ConfigError, Problem, StreamError
+from vtep.errors import Bug, HostError, OccupiedError, Problem, StreamError
 from vtep.feed.exabgp.protocol import Attached, Detached, Item, Lines, Lost, Oversized, Reader
 
 __all__ = ["Attached", "Detached", "Item", "Lines", "Lost", "Oversized", "Stream"]
@@ -54,7 +54,7 @@ class Stream:
         self._file: tuple[int, int] | None = None
 
     async def start(self) -> None:
-        """Open the socket. A ConfigError says why that cannot be."""
+        """Open the socket. A HostError says why that cannot be."""
         _make_parent(self._path)
         _refuse_unless_free(self._path)
         bound, new = _bind(self._path, self._mode, self._group)
@@ -209,7 +209,8 @@ def _refuse_unless_free(path: Path) -> None:
             pass  # so many callers wait that there must be somebody they wait for
         except OSError as error:
             raise _refusal(path, f"cannot tell whether another daemon uses it: {error.strerror or error}") from None
-    raise _refusal(path, "another daemon listens there", "stop it, or give each daemon its own [feed] socket")
+    hint = "stop it, or give each daemon its own [feed] socket"
+    raise OccupiedError(Problem("feed.socket", f"{path}: another daemon listens there", hint))
 
 
 def _bind(path: Path, mode: int, group: str) -> tuple[socket.socket, Path]:
@@ -242,5 +243,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _refusal(path: Path, what: str, hint: str = "") -> ConfigError:
-    return ConfigError(str(path), (Problem("feed.socket", what, hint),))
+def _refusal(path: Path, what: str, hint: str = "") -> HostError:
+    return HostError(Problem("feed.socket", f"{path}: {what}", hint))

@@ -12,7 +12,7 @@ from tests.lab.figures import VNI_READY, row
 from tests.lab.served import leaf, served
 from vtep.api.http.server import Request
 from vtep.api.http.site import ENTRIES_MAX, STUCK_S, Site, start
-from vtep.errors import ConfigError
+from vtep.errors import HostError
 from vtep.observe.history import HistoryEntry
 
 
@@ -159,10 +159,10 @@ def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
 
-        with pytest.raises(ConfigError) as refused:
-            asyncio.run(start(address, site(leaf()), "vtep.toml"))
+        with pytest.raises(HostError) as refused:
+            asyncio.run(start(address, site(leaf())))
 
-    assert f"vtep.toml: api.metrics: {address}: " in str(refused.value)
+    assert f"api.metrics: {address}: " in str(refused.value)
     assert 'metrics = ""' in str(refused.value)
 
 

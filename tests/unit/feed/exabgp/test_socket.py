@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vtep.errors import Bug, ConfigError
+from vtep.errors import Bug, HostError
 from vtep.feed.exabgp.socket import BATCHES_MAX, Attached, Detached, Lines, Stream
 
 HELLO = b'{"relay": "hello", "version": 1, "exabgp_pid": 41, "relay_pid": %d, "dropped": 0, "complete": true}\n'
@@ -87,7 +87,7 @@ async def test_a_newer_relay_takes_the_place_of_an_older_one(stream, path):
 async def test_one_who_only_looks_disturbs_nobody(stream, path):
     with await connect(path, HELLO % 42) as relay:
         assert await receive(stream) == attached()
-        with pytest.raises(ConfigError):
+        with pytest.raises(HostError):
             await Stream(path).start()
         with await connect(path, b"GET / HTTP/1.1\n") as stranger:
             assert await hear(stranger) == b""
@@ -261,7 +261,7 @@ def test_a_socket_that_cannot_be_made_is_refused_with_the_reason_and_leaves_noth
     prepare(path)
     before = set(path.parent.iterdir())
 
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(HostError) as refusal:
         asyncio.run(Stream(path, **options).start())
 
     assert says in str(refusal.value)
@@ -269,7 +269,7 @@ def test_a_socket_that_cannot_be_made_is_refused_with_the_reason_and_leaves_noth
 
 
 def test_a_path_too_long_for_a_socket_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(HostError) as refusal:
         asyncio.run(Stream(tmp_path / ("x" * 120)).start())
 
     assert "too long" in str(refusal.value)
@@ -284,7 +284,7 @@ def test_a_second_daemon_is_refused_and_told_so(path):
         finally:
             await stream.stop()
 
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(HostError) as refusal:
         asyncio.run(story())
 
     assert "another daemon listens there" in str(refusal.value)
