@@ -17,6 +17,7 @@ from vtep import logs
 from vtep.app import gc, notify
 from vtep.app.daemon import Daemon
 from vtep.app.kernel_task import is_bound, may_administer
+from vtep.app.loop_errors import LoopErrors
 from vtep.config import file
 from vtep.config.model import Config
 from vtep.observe.model import Status
@@ -36,6 +37,7 @@ def run(path: Path) -> int:
 
 
 async def _run(config: Config, path: Path) -> int:
+    asyncio.get_running_loop().set_exception_handler(LoopErrors(time.monotonic))
     daemon = Daemon(config, path)
     if is_bound(config) and not may_administer():
         hint = "routes are kept, nothing is written"
