@@ -16,7 +16,7 @@ from bench.leaf import nodes
 from bench.routes import NEW, OLD, mac
 from tests.lab.topology import VNI, VXLAN
 from vtep.addr import Ip, Mac, Vni
-from vtep.linux.socket import Kernel
+from vtep.linux.kernel import Kernel
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.wire.neighbor import Neighbor
 from vtep.reconcile.contract import Attachments, Change

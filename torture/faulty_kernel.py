@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtep.__main__ import main
+from vtep.linux import events as kernel_events
 from vtep.linux import socket as kernel_socket
-from vtep.linux.socket import Kernel, _Connection
-from vtep.linux.wire.neighbor import Answer, Refusal, singly
+from vtep.linux.kernel import Kernel
+from vtep.linux.socket import Connection
+from vtep.linux.wire.batch import singly
+from vtep.linux.wire.neighbor import Refusal
+from vtep.linux.wire.tlv import Answer
 
 LASTS: Final = Path("/run/unruly")
 COUNT: Final = Path("/run/mishaps")
@@ -41,7 +45,7 @@ def _befalls(one_in: int) -> bool:
 
 
 def _small(**buffers: int) -> None:
-    init, receive = Kernel.__init__, kernel_socket._receive
+    init, receive = Kernel.__init__, kernel_socket.receive
 
     def counted(*arguments: Any) -> Iterator[bytes | None]:
         for datagram in receive(*arguments):
@@ -50,7 +54,7 @@ def _small(**buffers: int) -> None:
             yield datagram
 
     Kernel.__init__ = partialmethod(init, **buffers)  # type: ignore[method-assign,assignment]
-    kernel_socket._receive = counted  # type: ignore[assignment]
+    kernel_socket.receive = kernel_events.receive = counted  # type: ignore[assignment,attr-defined]
 
 
 def _refusing(code: int) -> None:
@@ -69,9 +73,9 @@ def _refusing(code: int) -> None:
 
 
 def _torn() -> None:
-    exchange = _Connection.exchange
+    exchange = Connection.exchange
 
-    def torn(connection: _Connection, operation: str, request: bytes, parse: Any) -> Any:
+    def torn(connection: Connection, operation: str, request: bytes, parse: Any) -> Any:
         answers, lost = exchange(connection, operation, request, parse)
         if operation not in ("send", "get") and _befalls(2):
             if _chance.random() < 0.5:
@@ -79,19 +83,19 @@ def _torn() -> None:
             answers = [*answers, (0, answers[0][1], Answer(0, interrupted=True))]
         return answers, lost
 
-    _Connection.exchange = torn  # type: ignore[method-assign, assignment]
+    Connection.exchange = torn  # type: ignore[method-assign, assignment]
 
 
 def _lacking() -> None:
-    dump = _Connection.dump
+    dump = Connection.dump
 
-    def some(connection: _Connection, operation: str, request: Any, parse: Any) -> Any:
+    def some(connection: Connection, operation: str, request: Any, parse: Any) -> Any:
         rows: list[Any] = dump(connection, operation, request, parse)
         if operation == "rows" and _befalls(2):
             rows = [row for row in rows if _chance.randrange(10)] + _chance.sample(rows, len(rows) // 10)
         return rows
 
-    _Connection.dump = some  # type: ignore[method-assign, assignment]
+    Connection.dump = some  # type: ignore[method-assign, assignment]
 
 
 def _midway() -> None:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vtep.__main__ import main
-from vtep.linux.socket import Kernel, _Connection
-from vtep.linux.wire.neighbor import singly
+from vtep.linux.kernel import Kernel
+from vtep.linux.socket import Connection
+from vtep.linux.wire.batch import singly
 from vtep.projection.leaf import Leaf
 
 
@@ -62,16 +63,16 @@ def _ledger(fate: Fate) -> None:
 
 
 def _dump(fate: Fate) -> None:
-    dump = _Connection.dump
+    dump = Connection.dump
 
-    def cut(connection: _Connection, operation: str, request: Any, parse: Any) -> Any:
+    def cut(connection: Connection, operation: str, request: Any, parse: Any) -> Any:
         if fate.has_come():
             connection.socket.send(request(connection.take_seqs(1)))
             connection.socket.recv(1 << 15)
             _die()
         return dump(connection, operation, request, parse)
 
-    _Connection.dump = cut  # type: ignore[method-assign, assignment]
+    Connection.dump = cut  # type: ignore[method-assign, assignment]
 
 
 def _reload(fate: Fate) -> None:

@@ -12,7 +12,7 @@ The walk of a withdrawn MAC, from ExaBGP to the kernel. The name of what is pass
     Intent    reconcile.actor                          the latest intent, without the row, wakes the actor
     Work      reconcile.waiting, reconcile.engine      the key waits for a pass, which reads the row and judges it
               reconcile.verdict, linux.tables.fdb      DELETE, spelled as two entries
-    Message   linux.wire.neighbor, linux.socket        two RTM_DELNEIGH, and the kernel's answers
+    Message   linux.wire.neighbor, linux.kernel        two RTM_DELNEIGH, and the kernel's answers
               linux.ledger, reconcile.report           the claim is released, and the pass reports
 
 docs/ARCHITECTURE.md has the drawings, the glossary, and a table of where each behavior is handled.

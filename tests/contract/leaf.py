@@ -15,12 +15,13 @@ from vtep.addr import NO_SEGMENT, ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
 from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
+from vtep.linux.devices import Address, Links
+from vtep.linux.events import Hints
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Hints, Neighbor, Refusal, Verb, singly
+from vtep.linux.wire.batch import singly
+from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Neighbor, Refusal, Verb
 from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.report import Trouble

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import socket
 import struct
 import subprocess
 import threading
@@ -16,9 +15,10 @@ from vtep.addr import Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
 from vtep.linux.attachment import CONDITIONS, HOST_CONDITIONS, Hosts, NotReady, Ready, Subject, judge, survey
-from vtep.linux.socket import Kernel
-from vtep.linux.wire.link import request_links
-from vtep.linux.wire.neighbor import RTM_NEWLINK, Answer, Half, Neighbor, split
+from vtep.linux.kernel import Kernel
+from vtep.linux.wire.link import RTM_NEWLINK, request_links
+from vtep.linux.wire.neighbor import Half, Neighbor
+from vtep.linux.wire.tlv import Answer, split
 
 CONFIG = VniConfig(Vni(100), LOCAL, Targets(frozenset()), bridge="br0", vxlan="vx0")
 
@@ -243,4 +243,4 @@ def test_a_closed_kernel_raises_instead_of_answering(real_world) -> None:
 def test_the_sockets_are_not_inherited_by_programs(real_world) -> None:
     with real_world() as world:
         assert not world.kernel._requests.socket.get_inheritable()
-        assert not socket.socket.get_inheritable(world.kernel._events)
+        assert not world.kernel._events.socket.get_inheritable()

@@ -8,7 +8,8 @@ from tests.contract.test_rows import delete, flood
 from tests.contract.worlds import World, ip, render
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.intent import Host
-from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, Neighbor, Verb
+from vtep.linux.wire.neighbor import Neighbor, Verb
+from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.claims import Claims
 from vtep.store.table import Table
 

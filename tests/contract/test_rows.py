@@ -7,7 +7,8 @@ import pytest
 
 from tests.contract.worlds import LOCAL6, MACS, World, render, render_refusals
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
 CREATE, REPLACE, APPEND, DELETE = Verb.CREATE, Verb.REPLACE, Verb.APPEND, Verb.DELETE
 USE_NOTHING, SELF, MASTER, BOTH, EXT, STICKY = 0, 0x02, 0x04, 0x06, 0x10, 0x40

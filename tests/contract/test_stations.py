@@ -11,7 +11,8 @@ from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.evpn.station import Station
-from vtep.linux.wire.neighbor import AF_INET, NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbor, Verb
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_MASTER, NTF_STICKY, RTPROT_VTEP, Neighbor, Verb
+from vtep.linux.wire.tlv import AF_INET
 from vtep.local.stations import News
 from vtep.local.watcher import AT_ONCE, AUDIT_S, SURVEY_EVERY, LocalStationWatcher
 

@@ -18,9 +18,11 @@ from contextlib import contextmanager
 import msgspec
 
 from vtep.addr import Ip, Mac
+from vtep.linux.events import STATIONS
+from vtep.linux.kernel import Kernel
 from vtep.linux.memory.kernel import MemoryKernel
-from vtep.linux.socket import STATIONS, Kernel
-from vtep.linux.wire.neighbor import AF_BRIDGE, Entry, Half, Neighbor, Refusal, Verb
+from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal, Verb
+from vtep.linux.wire.tlv import AF_BRIDGE
 
 CLONE_NEWNET = 0x40000000
 LOCAL = Ip.parse("10.0.0.1")

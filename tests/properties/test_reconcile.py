@@ -4,7 +4,7 @@ from hypothesis import settings
 
 from tests.contract.histories import Histories
 from tests.contract.worlds import LOCAL, MACS, memory_world
-from vtep.linux.wire.link import BridgePort
+from vtep.linux.devices import BridgePort
 
 
 class MemoryHistories(Histories):

@@ -26,16 +26,8 @@ from vtep.errors import StreamError
 from vtep.evpn.event import Announced, Withdrawn
 from vtep.feed.exabgp.json import decode
 from vtep.intent import candidates_of
-from vtep.linux.wire.neighbor import (
-    NTF_EXT_LEARNED,
-    NTF_MASTER,
-    NTF_SELF,
-    NUD_NOARP,
-    NUD_PERMANENT,
-    Neighbor,
-    Verb,
-    singly,
-)
+from vtep.linux.wire.batch import singly
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, Neighbor, Verb
 
 STORIES = Path(__file__).parent
 CAPTURES = STORIES.parent / "captures"

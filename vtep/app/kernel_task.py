@@ -24,8 +24,8 @@ from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
 from vtep.intent import HostKey, Intent, RowKey
+from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
-from vtep.linux.socket import Kernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.observe.observer import Observer

@@ -13,7 +13,8 @@ from vtep.app.kernel_task import KernelTask
 from vtep.config.model import Config
 from vtep.errors import KernelError
 from vtep.intent import RowKey
-from vtep.linux.socket import STATIONS, Kernel
+from vtep.linux.events import STATIONS
+from vtep.linux.kernel import Kernel
 from vtep.local.stations import News
 from vtep.local.watcher import LocalStationWatcher
 from vtep.projection.leaf import Leaf

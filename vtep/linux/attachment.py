@@ -51,14 +51,10 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.intent import HostKey
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
-from vtep.linux.wire.neighbor import AF_BRIDGE, AF_INET, AF_INET6, NTF_SELF, Entry, Half, Neighbor, Verb
+from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.wire.neighbor import NTF_SELF, Entry, Half, Lookup, Neighbor, Verb
+from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.contract import Attachments
-
-Lookup: TypeAlias = tuple[int, Mac, Half]
-"""What to ask the kernel in order to read one half of a MAC's row."""
-
 
 # Which devices has this VNI
 

@@ -9,10 +9,9 @@ from typing import Protocol
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.intent import HostKey
-from vtep.linux.attachment import Attached, Fault, Lookup, attached, domains, own_hosts, survey
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Entry, Neighbor, Refusal
+from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts, survey
+from vtep.linux.devices import Address, Links
+from vtep.linux.wire.neighbor import Entry, Lookup, Neighbor, Refusal
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
 

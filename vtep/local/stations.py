@@ -22,10 +22,8 @@ from vtep.config.model import VniConfig
 from vtep.evpn.station import Station
 from vtep.intent import RowKey
 from vtep.linux import attachment
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Links
+from vtep.linux.devices import Address, Links
 from vtep.linux.wire.neighbor import (
-    AF_BRIDGE,
     NTF_EXT_LEARNED,
     NTF_STICKY,
     NUD_DELAY,
@@ -37,6 +35,7 @@ from vtep.linux.wire.neighbor import (
     RTPROT_VTEP,
     Entry,
 )
+from vtep.linux.wire.tlv import AF_BRIDGE
 
 _KNOWN: Final = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT
 """States of a neighbor row whose MAC is believed; what is asked for (INCOMPLETE) or gave no answer (FAILED) is not."""

@@ -21,10 +21,10 @@ from vtep.addr import Ip, Vni
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
 from vtep.intent import RowKey
-from vtep.linux.attachment import Events, Lookup
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Entry, Hints
+from vtep.linux.attachment import Events
+from vtep.linux.devices import Address, Links
+from vtep.linux.events import Hints
+from vtep.linux.wire.neighbor import Entry, Lookup
 from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, location_of
 from vtep.reconcile.actor import elsewhere
 

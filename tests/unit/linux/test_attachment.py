@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from vtep.addr import Ip, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.linux.attachment import CONDITIONS, NotReady, Ready, judge
-from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.devices import Bridge, BridgePort, Link, Links, Vxlan
 
 LOCAL, ELSEWHERE = Ip.parse("10.0.0.99"), Ip.parse("10.0.0.98")
 CONFIG = VniConfig(Vni(100), LOCAL, Targets(frozenset()), bridge="br100", vxlan="vxlan100")

@@ -9,8 +9,10 @@ import pytest
 
 from vtep.addr import Mac
 from vtep.errors import KernelError
+from vtep.linux import events
 from vtep.linux import socket as edge
-from vtep.linux.socket import DUMP_TRIES, Kernel
+from vtep.linux.kernel import Kernel
+from vtep.linux.socket import DUMP_TRIES
 from vtep.linux.wire.neighbor import Half, Neighbor, Verb
 
 MAC = Mac.parse("02:00:00:00:00:01")
@@ -172,22 +174,22 @@ def test_sending_nothing_asks_nothing(scripted) -> None:
 
 def test_the_kernels_numbers_are_these() -> None:
     """The group is 3; the legacy bit mask 4 would subscribe to something else and lose everything in silence."""
-    assert (edge.RTNLGRP_LINK, edge.RTNLGRP_NEIGH) == (1, 3)
+    assert (events.RTNLGRP_LINK, events.RTNLGRP_NEIGH) == (1, 3)
     assert (edge.SOL_NETLINK, edge.NETLINK_ADD_MEMBERSHIP) == (270, 1)
     assert (edge.NETLINK_CAP_ACK, edge.NETLINK_EXT_ACK, edge.NETLINK_GET_STRICT_CHK) == (10, 11, 12)
-    assert (edge.SO_ATTACH_FILTER, edge.SO_RCVBUFFORCE) == (26, 33)
+    assert (events.SO_ATTACH_FILTER, edge.SO_RCVBUFFORCE) == (26, 33)
 
 
 def test_events_read_while_another_thread_reads_a_dump_do_not_get_into_it(scripted) -> None:
     kernel = scripted(lambda _, seq: [row(seq) + done(seq)])
-    dumps, events = kernel._dumps.socket, Script(lambda *_: [])
+    dumps, queue = kernel._dumps.socket, Script(lambda *_: [])
     kernel._events.close()
-    kernel._events = events
+    kernel._events.socket = queue
     fill = dumps.recv_into
 
     def fill_and_be_overtaken(buffer: memoryview, size: int, flags: int) -> int:
         length = fill(buffer, size, flags)
-        events.queue = [bytes(300)]
+        queue.queue = [bytes(300)]
         kernel.drain()
         return length
 

@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.evpn.station import Station
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Bridge, Link, Links, Vxlan
-from vtep.linux.wire.neighbor import AF_INET, AF_INET6, Entry
+from vtep.linux.devices import Address, Bridge, Link, Links, Vxlan
+from vtep.linux.wire.neighbor import Entry
+from vtep.linux.wire.tlv import AF_INET, AF_INET6
 from vtep.local.stations import Access, Location, Stations, accesses, host_mac, location_of
 
 VNI = Vni(100)

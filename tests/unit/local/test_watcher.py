@@ -12,9 +12,9 @@ import pytest
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
+from vtep.linux.devices import Links
+from vtep.linux.events import Hints
 from vtep.linux.memory.kernel import MemoryKernel
-from vtep.linux.wire.link import Links
-from vtep.linux.wire.neighbor import Hints
 from vtep.local.stations import News
 from vtep.local.watcher import AUDIT_S, LocalStationWatcher
 

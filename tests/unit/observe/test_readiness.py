@@ -8,7 +8,8 @@ import pytest
 from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import Refusal, Verb, singly
+from vtep.linux.wire.batch import singly
+from vtep.linux.wire.neighbor import Refusal, Verb
 
 A, ONE, TWO = "10.0.0.1", "02:00:00:00:00:01", "02:00:00:00:00:02"
 

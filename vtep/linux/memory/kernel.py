@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.errors import KernelError
-from vtep.linux.wire.address import Address
-from vtep.linux.wire.link import Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.events import Hints
+from vtep.linux.wire.batch import singly
 from vtep.linux.wire.neighbor import (
-    AF_BRIDGE,
     NTF_EXT_LEARNED,
     NTF_MASTER,
     NTF_SELF,
@@ -34,12 +34,11 @@ from vtep.linux.wire.neighbor import (
     NUD_REACHABLE,
     Entry,
     Half,
-    Hints,
     Neighbor,
     Refusal,
     Verb,
-    singly,
 )
+from vtep.linux.wire.tlv import AF_BRIDGE
 
 
 class Crashed(Exception):  # noqa: N818 - what happened, not what went wrong

@@ -19,7 +19,6 @@ from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.linux.attachment import Ready, attached
 from vtep.linux.wire.neighbor import (
-    AF_BRIDGE,
     NTF_EXT_LEARNED,
     NTF_MASTER,
     NTF_SELF,
@@ -31,6 +30,7 @@ from vtep.linux.wire.neighbor import (
     Neighbor,
     Verb,
 )
+from vtep.linux.wire.tlv import AF_BRIDGE
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk

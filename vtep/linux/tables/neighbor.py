@@ -14,7 +14,6 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Host, HostKey, Intent
 from vtep.linux.attachment import Hosts, attached
 from vtep.linux.wire.neighbor import (
-    AF_BRIDGE,
     NTF_EXT_LEARNED,
     NTF_ROUTER,
     NUD_NOARP,
@@ -24,6 +23,7 @@ from vtep.linux.wire.neighbor import (
     Neighbor,
     Verb,
 )
+from vtep.linux.wire.tlv import AF_BRIDGE
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk

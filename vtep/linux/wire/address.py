@@ -1,15 +1,30 @@
-"""The addresses of this machine's own devices, as the kernel lists them.
+"""Messages about the addresses of this host's own devices: how all of them are asked for, and how one is read.
 
-Knows the octets of RTM_NEWADDR. Does not know a socket, or what an address is wanted for.
+Knows the octets of RTM_NEWADDR. The value is in `vtep/linux/devices.py`.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Struct
-
 from vtep.addr import Ip
-from vtep.linux.wire.neighbor import NLM_F_DUMP, NLM_F_REQUEST, RTM_GETADDR, attributes
+from vtep.linux.devices import Address
+from vtep.linux.wire.tlv import (
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    Answer,
+    attributes,
+    message,
+    parse_answer,
+    split,
+)
+
+RTM_NEWADDR: Final = 20
+RTM_DELADDR: Final = 21
+RTM_GETADDR: Final = 22
 
 IFA_ADDRESS: Final = 1
 IFA_LOCAL: Final = 2
@@ -19,25 +34,21 @@ IFA_F_OPTIMISTIC: Final = 0x04
 IFA_F_TENTATIVE: Final = 0x40
 
 
-class Address(Struct, frozen=True, gc=False):
-    device: int
-    ip: Ip
-    usable: bool = True
-    """No other host was found to have it (RFC 4862 5.4)."""
-    prefix: int | None = None
-    """The length of its network's prefix."""
-
-    @property
-    def broadcast(self) -> Ip | None:
-        """The broadcast address of its network, if that has one: IPv4, and room for more than two addresses."""
-        if self.prefix is None or self.ip.is_v6 or self.prefix > 30:
-            return None
-        return Ip((int.from_bytes(self.ip) | (1 << (32 - self.prefix)) - 1).to_bytes(4))
-
-
 def request_addresses(seq: int) -> bytes:
     """Ask for all addresses of all devices."""
-    return struct.pack("=IHHII", 24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, seq, 0) + bytes(_IFADDR.size)
+    return message(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, seq, bytes(_IFADDR.size))
+
+
+def parse_addresses(datagram: bytes) -> Iterator[tuple[int, int, Address | Answer]]:
+    """Yield (type, sequence number, address or answer) for each message."""
+    for kind, flags, seq, start, end in split(datagram):
+        if flags & NLM_F_DUMP_INTR:
+            yield kind, seq, Answer(0, interrupted=True)
+        if kind == RTM_NEWADDR:
+            if (address := parse_address(datagram, start, end)) is not None:
+                yield kind, seq, address
+        elif kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, seq, parse_answer(datagram, kind, flags, start, end)
 
 
 def parse_address(datagram: bytes, start: int, end: int) -> Address | None:

@@ -6,7 +6,8 @@ import pytest
 
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
-from vtep.linux.wire.neighbor import AF_INET, Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.tlv import AF_INET
 
 M, N = Mac.parse("02:00:00:00:00:0a"), Mac.parse("02:00:00:00:00:0b")
 A, B = Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3")

@@ -6,17 +6,8 @@ from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.tables.neighbor import NEIGHBOR, NeighborRow
-from vtep.linux.wire.neighbor import (
-    AF_BRIDGE,
-    AF_INET,
-    AF_INET6,
-    NTF_EXT_LEARNED,
-    NTF_ROUTER,
-    RTPROT_VTEP,
-    Entry,
-    Neighbor,
-    Verb,
-)
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_ROUTER, RTPROT_VTEP, Entry, Neighbor, Verb
+from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.contract import Attachments, Change, Seen, asked, contest, readable
 from vtep.store.table import Table
 

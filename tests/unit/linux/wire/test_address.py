@@ -5,7 +5,8 @@ import struct
 import pytest
 
 from vtep.addr import Ip
-from vtep.linux.wire.address import Address, parse_address, request_addresses
+from vtep.linux.devices import Address
+from vtep.linux.wire.address import parse_address, request_addresses
 
 IP1, IP2 = Ip.parse("172.16.0.1"), Ip.parse("172.16.0.2")
 IP6 = Ip.parse("2001:db8::1")

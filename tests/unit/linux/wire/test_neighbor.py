@@ -9,22 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtep.addr import Ip, Mac
-from vtep.linux.wire import neighbor as messages
-from vtep.linux.wire.neighbor import (
-    AF_INET,
-    NLM_F_ACK,
-    Answer,
-    Entry,
-    Half,
-    Neighbor,
-    Verb,
-    pack,
-    parse_neighbors,
-    portions,
-    request_row,
-    singly,
-    split,
-)
+from vtep.linux.wire import neighbor
+from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Verb, encode, parse_neighbors, request_row
+from vtep.linux.wire.tlv import AF_INET, Answer, split
 
 VTEP, OTHER, VTEP_6 = Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3"), Ip.parse("fd00::2")
 MAC = Mac.parse("02:aa:00:00:00:01")
@@ -36,19 +23,11 @@ def ours(mac: Mac = MAC, dst: Ip | None = VTEP, verb: Verb = Verb.REPLACE, flags
 
 
 def test_the_standard_message_is_these_48_octets() -> None:
-    first = pack([ours(), ours(MACS[0])], 7).datagram[:48]
+    first = encode(ours(), 7, acknowledged=False)
 
     assert (
         "30000000 1c00 0105 07000000 0000000007000000 03000000 c000 16 000a000200 02aa00000001 000008000100 0a000002"
     ).replace(" ", "") == first.hex()
-
-
-def test_only_the_last_message_asks_for_an_acknowledgement() -> None:
-    batch = pack([ours(mac) for mac in MACS], 1)
-
-    asked = [bool(flags & NLM_F_ACK) for _, flags, *_ in split(batch.datagram)]
-
-    assert asked == [False] * 8 + [True]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +42,14 @@ def test_only_the_last_message_asks_for_an_acknowledgement() -> None:
     ids=["IPv4 VTEP", "IPv6 VTEP", "VNI", "delete", "host address with its protocol"],
 )
 def test_a_message_has_this_size(message: Neighbor, size: int) -> None:
-    assert size == len(pack([message], 1).datagram)
+    assert size == len(encode(message, 1, acknowledged=True))
 
 
 @pytest.mark.parametrize(("verb", "kind", "flags"), [
     (Verb.CREATE, 28, 0x605), (Verb.REPLACE, 28, 0x505), (Verb.APPEND, 28, 0xC05), (Verb.DELETE, 29, 0x005),
 ])  # fmt: skip
 def test_a_verb_is_a_type_and_flags(verb: Verb, kind: int, flags: int) -> None:
-    ((found_kind, found_flags, *_),) = split(pack([ours(verb=verb)], 1).datagram)
+    ((found_kind, found_flags, *_),) = split(encode(ours(verb=verb), 1, acknowledged=True))
 
     assert (kind, flags) == (found_kind, found_flags)
 
@@ -79,48 +58,6 @@ def test_a_row_is_asked_for_by_device_half_and_mac() -> None:
     assert ("28000000 1e00 0100 05000000 0000000007000000 03000000 0000 04 000a000200 02aa00000001 0000").replace(
         " ", ""
     ) == request_row(3, MAC, Half.BRIDGE, 5).hex()
-
-
-neighbors = st.builds(
-    ours,
-    mac=st.sampled_from(MACS),
-    dst=st.sampled_from([None, VTEP, OTHER, VTEP_6]),
-    verb=st.sampled_from(Verb),
-    flags=st.sampled_from([0x16, 0x02]),
-    vni=st.sampled_from([None, 200]),
-    also=st.lists(st.sampled_from(MACS), max_size=12).map(tuple),
-)
-
-
-@given(st.lists(neighbors, min_size=1, max_size=40), st.integers(1, 1 << 31))
-def test_what_was_packed_is_parsed_in_order_and_each_answer_finds_its_message(sent: list[Neighbor], seq: int) -> None:
-    batch = pack(sent, seq)
-
-    found = list(parse_neighbors(batch.datagram))
-
-    alone = list(singly(sent))
-    assert [(m.port, m.mac, m.flags, m.state, m.dst, m.vni) for m in alone] == [
-        (row.port, row.mac, row.flags, row.state, row.dst, row.vni) for _, _, row in found
-    ]
-    assert [(place, m.flags) for place, m in enumerate(alone)] == [batch.find(seq, row.mac) for _, seq, row in found]
-    assert batch.barrier == found[-1][1]
-    assert batch.count == len(alone)
-
-
-@given(st.lists(neighbors, max_size=20), st.integers(1, 30))
-def test_portions_are_full_but_the_last_and_lose_no_message(sent: list[Neighbor], most: int) -> None:
-    cut = [list(singly(portion)) for portion in portions(sent, most)]
-
-    assert list(singly(sent)) == [message for portion in cut for message in portion]
-    assert all(len(portion) == most for portion in cut[:-1])
-    assert all(1 <= len(portion) <= most for portion in cut[-1:])
-
-
-def test_many_alike_are_the_octets_of_each() -> None:
-    together = ours(MACS[0], also=tuple(MACS[1:]))
-
-    assert [message.mac for message in singly([together])] == MACS
-    assert pack([together], 7) == pack([ours(mac) for mac in MACS], 7)
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -176,11 +113,13 @@ def refused(code: int, request: bytes, flags: int = 0, said: bytes = b"") -> byt
     return struct.pack("=IHHII", 16 + len(body), 2, flags, 9, 0) + body
 
 
+REQUEST = encode(ours(), 9, acknowledged=True)
+
 ANSWERS = {
-    "success": (refused(0, pack([ours()], 9).datagram[:16], 0x100), Answer(0)),
-    "an errno": (refused(17, pack([ours()], 9).datagram), Answer(17, "", 0x16, MAC)),
-    "an errno with words": (refused(22, pack([ours()], 9).datagram, 0x200, attribute(1, b"no\0")), Answer(22, "no", 0x16, MAC)),
-    "success with words": (refused(0, pack([ours()], 9).datagram[:16], 0x300, attribute(1, b"hm\0")), Answer(0, "hm")),
+    "success": (refused(0, REQUEST[:16], 0x100), Answer(0)),
+    "an errno": (refused(17, REQUEST), Answer(17, "", 0x16, MAC)),
+    "an errno with words": (refused(22, REQUEST, 0x200, attribute(1, b"no\0")), Answer(22, "no", 0x16, MAC)),
+    "success with words": (refused(0, REQUEST[:16], 0x300, attribute(1, b"hm\0")), Answer(0, "hm")),
     "the end of a dump": (struct.pack("=IHHIIi", 20, 3, 2, 9, 0, 0), Answer(0)),
     "the end of a dump without a code": (struct.pack("=IHHII", 16, 3, 2, 9, 0), Answer(0)),
     "a refused dump": (struct.pack("=IHHIIi", 20, 3, 2, 9, 0, -22), Answer(22)),
@@ -217,10 +156,7 @@ def test_any_octets_are_parsed_without_an_error(octets: bytes) -> None:
 
 
 UAPI = """
-    AF_INET 2 AF_BRIDGE 7 AF_INET6 10
-    NLMSG_ERROR 2 NLMSG_DONE 3 NLM_F_REQUEST 1 NLM_F_ACK 4 NLM_F_DUMP_INTR 16 NLM_F_CAPPED 256 NLM_F_ACK_TLVS 512
-    NLM_F_REPLACE 256 NLM_F_EXCL 512 NLM_F_DUMP 768 NLM_F_CREATE 1024 NLM_F_APPEND 2048 NLMSGERR_ATTR_MSG 1
-    RTM_NEWLINK 16 RTM_DELLINK 17 RTM_GETLINK 18 RTM_NEWADDR 20 RTM_DELADDR 21 RTM_GETADDR 22 RTM_NEWNEIGH 28 RTM_DELNEIGH 29 RTM_GETNEIGH 30
+    RTM_NEWNEIGH 28 RTM_DELNEIGH 29 RTM_GETNEIGH 30
     NUD_REACHABLE 2 NUD_STALE 4 NUD_DELAY 8 NUD_PROBE 16 NUD_NOARP 64 NUD_PERMANENT 128
     NTF_SELF 2 NTF_MASTER 4 NTF_EXT_LEARNED 16 NTF_STICKY 64 NTF_ROUTER 128
     NDA_DST 1 NDA_LLADDR 2 NDA_CACHEINFO 3 NDA_VLAN 5 NDA_PORT 6 NDA_VNI 7 NDA_IFINDEX 8 NDA_MASTER 9 NDA_SRC_VNI 11
@@ -230,9 +166,9 @@ UAPI = """
 
 def test_the_kernels_numbers_are_these() -> None:
     expected = {name: int(value) for name, value in re.findall(r"(\w+) (\d+)", UAPI)}
-    named = {name: value for name, value in vars(messages).items() if name.isupper() and isinstance(value, int)}
 
-    assert expected == {name: value for name, value in named.items() if not name.startswith("_")}
+    assert expected == {name: getattr(neighbor, name) for name in expected}
+    assert {name for name in vars(neighbor) if name.startswith(("RTM_", "NUD_", "NTF_", "NDA_"))} <= expected.keys()
 
 
 def test_rows_are_parsed_at_a_few_microseconds_each() -> None:

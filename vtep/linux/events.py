@@ -1,0 +1,190 @@
+"""The kernel's events: which of them are wanted, and what they say may have changed.
+
+Knows the multicast groups of rtnetlink and the filter that the kernel applies. An event is only a hint: it names a key, and
+its reader reads the row back, because by then the row may be different again.
+
+The filter, a program of classic BPF, drops in the kernel what is of no interest. Most events are echoes of our own writes,
+two for each MAC, and without the filter they would fill the queue and wake the daemon for nothing. When the queue overflows,
+the kernel says so (ENOBUFS) and not what was lost: `Hints.overrun`, after which the reader must look at everything.
+"""
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip, Mac
+from vtep.linux.socket import (
+    NETLINK_ADD_MEMBERSHIP,
+    RECEIVE_SIZE,
+    SOL_NETLINK,
+    failure,
+    open_netlink,
+    receive,
+    size_receive_buffer,
+)
+from vtep.linux.wire.address import RTM_DELADDR, RTM_NEWADDR, device_of_address
+from vtep.linux.wire.link import RTM_DELLINK, RTM_NEWLINK, device_bounced
+from vtep.linux.wire.neighbor import (
+    NTF_EXT_LEARNED,
+    NTF_SELF,
+    RTM_DELNEIGH,
+    RTM_NEWNEIGH,
+    Entry,
+    parse_neighbors,
+)
+from vtep.linux.wire.tlv import AF_BRIDGE, split
+
+SO_ATTACH_FILTER: Final = 26
+RTNLGRP_LINK: Final = 1
+RTNLGRP_NEIGH: Final = 3
+RTNLGRP_IPV4_IFADDR: Final = 5
+RTNLGRP_IPV6_IFADDR: Final = 9
+
+EVENT_BUFFER: Final = 8 << 20
+"""832 octets an event: 10,000 of them."""
+EVENTS_PER_DRAIN: Final = 1 << 11
+"""Takes ten milliseconds; the rest waits for the next turn."""
+
+
+class Hints(Struct, frozen=True):
+    """What may have changed; the values are to be read back."""
+
+    keys: frozenset[tuple[int, Mac]] = frozenset()
+    """Port and MAC of FDB rows."""
+    gone: frozenset[tuple[int, Mac]] = frozenset()
+    """Those of them of which only deletions were announced."""
+    hosts: frozenset[tuple[int, Ip]] = frozenset()
+    """Device and address of ARP and ND rows."""
+    links_changed: bool = False
+    bounced: frozenset[int] = frozenset()
+    """Devices that came or went, went up or down, or left a bridge: rows may have gone with that, and not all of them tell."""
+    addresses_changed: bool = False
+    """Of this machine's own devices."""
+    overrun: bool = False
+    """Events were lost: anything may have changed."""
+
+
+class Subscription(Struct, frozen=True):
+    """Which events are heard: groups, and a program of classic BPF that drops the rest in the kernel."""
+
+    groups: tuple[int, ...]
+    program: tuple[tuple[int, int, int, int], ...]
+
+
+# linux/bpf_common.h: BPF_LD|BPF_H|BPF_ABS and so on. Half words are loaded as big-endian.
+_LOAD_HALF: Final = 0x28
+_LOAD_BYTE: Final = 0x30
+_JUMP_IF_EQUAL: Final = 0x15
+_JUMP_IF_SET: Final = 0x45
+_RETURN: Final = 0x06
+_LOAD_TYPE: Final = (_LOAD_HALF, 0, 0, 4)
+_LOAD_FAMILY: Final = (_LOAD_BYTE, 0, 0, 16)
+_LOAD_FLAGS: Final = (_LOAD_BYTE, 0, 0, 26)
+_DROP: Final = (_RETURN, 0, 0, 0)
+_PASS: Final = (_RETURN, 0, 0, 0xFFFFFFFF)
+
+ROWS: Final = Subscription(
+    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
+    (
+        _LOAD_TYPE,
+        (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
+        _LOAD_FAMILY,
+        (_JUMP_IF_EQUAL, 0, 3, AF_BRIDGE),
+        _LOAD_FLAGS,
+        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED),
+        _DROP,
+        _PASS,
+    ),
+)
+"""Without RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED: our own writes, two events a MAC, else all news.
+
+What remains: deletes, local learning and roaming, and rows that lost the mark, whoever wrote them.
+"""
+
+STATIONS: Final = Subscription(
+    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
+    (
+        _LOAD_TYPE,
+        (_JUMP_IF_EQUAL, 1, 0, socket.htons(RTM_NEWNEIGH)),
+        (_JUMP_IF_EQUAL, 0, 3, socket.htons(RTM_DELNEIGH)),
+        _LOAD_FLAGS,
+        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED | NTF_SELF),
+        _DROP,
+        _PASS,
+    ),
+)
+"""Without what somebody wrote (EXT_LEARNED) and without the rows of VXLAN devices (SELF), whether they come or go.
+
+What remains: what bridges learn, move and forget, an operator's entries, ARP and ND; devices and their addresses.
+"""
+
+
+class EventQueue:
+    """One socket that receives events."""
+
+    def __init__(self, subscription: Subscription, buffer: int = EVENT_BUFFER) -> None:
+        self.socket = open_netlink()
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+        try:
+            size_receive_buffer(self.socket, buffer)
+            _attach(self.socket, subscription.program)
+            self.socket.bind((0, 0))
+            for group in subscription.groups:
+                self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        except OSError as error:
+            self.close()
+            raise failure("open", error) from error
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def fileno(self) -> int:
+        """Readable when `drain` has something."""
+        return self.socket.fileno()
+
+    def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
+        """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
+        news: set[tuple[int, Mac]] = set()
+        gone: set[tuple[int, Mac]] = set()
+        hosts: set[tuple[int, Ip]] = set()
+        kinds: set[int] = set()
+        bounced: set[int] = set()
+        overrun = False
+        for datagram in islice(receive("events", self.socket, self._buffer), most):
+            if datagram is None:
+                overrun = True
+                continue
+            for kind, _, _, start, _ in split(datagram):
+                kinds.add(kind)
+                if kind in (RTM_NEWLINK, RTM_DELLINK):
+                    bounced.update(device_bounced(datagram, kind, start))
+                elif kind == RTM_DELADDR:
+                    # With its last IPv4 address a device loses its IPv4 neighbor rows (net/ipv4/arp.c: arp_ifdown).
+                    bounced.add(device_of_address(datagram, start))
+            for kind, _, entry in parse_neighbors(datagram):
+                if not isinstance(entry, Entry) or entry.is_address_list:
+                    continue
+                if entry.family == AF_BRIDGE:
+                    (gone if kind == RTM_DELNEIGH else news).add((entry.port, entry.mac))
+                elif entry.ip is not None:
+                    hosts.add((entry.port, entry.ip))
+        return Hints(
+            frozenset(news | gone),
+            frozenset(gone - news),
+            frozenset(hosts),
+            links_changed=not kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
+            bounced=frozenset(bounced),
+            addresses_changed=not kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
+            overrun=overrun,
+        )
+
+
+def _attach(events: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    code = ctypes.create_string_buffer(packed, len(packed))  # must live until the kernel has copied it
+    events.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))

@@ -1,0 +1,221 @@
+"""The kernel's tables over rtnetlink: send rows, dump them, read them back, take pictures of the devices, receive events.
+
+Knows which request goes to which socket. Does not know whose a row is or what should be there.
+
+    requests   writes, and single rows that are read back; one user, and one request at a time
+    dumps      a socket of its own, because a dump of many rows takes long and must not delay a write
+    events     what changed: of rows and links (`ROWS`), or of stations (`STATIONS`)
+"""
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Final, Self, TypeVar
+
+from vtep.addr import Ip, Mac
+from vtep.errors import KernelError
+from vtep.linux.devices import Address, Links
+from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
+from vtep.linux.socket import REQUEST_BUFFER, Connection
+from vtep.linux.wire.address import parse_addresses, request_addresses
+from vtep.linux.wire.batch import pack, portions
+from vtep.linux.wire.link import parse_links, request_links
+from vtep.linux.wire.neighbor import (
+    NTF_MASTER,
+    NTF_SELF,
+    Entry,
+    Half,
+    Lookup,
+    Neighbor,
+    Parsed,
+    Refusal,
+    parse_neighbors,
+    request_host,
+    request_neighbors,
+    request_row,
+    request_rows,
+)
+from vtep.linux.wire.tlv import Answer
+
+MESSAGES_PER_SEND: Final = 128
+"""From 64 to 128 is best: 256 and more make new VXLAN rows up to seven times slower (per-CPU allocation, 6.18)."""
+GETS_PER_SEND: Final = 64
+"""Each answer takes 5 KiB of the receive buffer, which an unprivileged user cannot make larger than 416 KiB."""
+
+K = TypeVar("K")
+
+
+class Kernel:
+    """The FDB of the network namespace in which this was made.
+
+    For one thread at a time; `drain` may be another's, and so may `rows` and `neighbors`, one of them at a time.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription | None = None,
+        *,
+        request_buffer: int = REQUEST_BUFFER,
+        event_buffer: int = EVENT_BUFFER,
+    ) -> None:
+        with contextlib.ExitStack() as opened:
+            self._events = opened.enter_context(contextlib.closing(EventQueue(subscription or ROWS, event_buffer)))
+            self._requests = opened.enter_context(contextlib.closing(Connection(request_buffer)))
+            self._dumps = opened.enter_context(contextlib.closing(Connection(request_buffer)))
+            opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for queue in (self._requests, self._dumps, self._events):
+            queue.close()
+
+    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
+        """Carry the messages out in order and return the refused ones; the others succeeded.
+
+        ENOBUFS in a refusal: the kernel's answer was lost (or it had no memory), read the row back.
+        """
+        refusals: list[Refusal] = []
+        first = 0
+        for portion in portions(messages, MESSAGES_PER_SEND):
+            found, count = self._send_portion(portion, first)
+            refusals += found
+            first += count
+        return refusals
+
+    def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]:
+        """Dump both halves of the rows of whole bridges, and of single ports.
+
+        While others write, a dump can show a row twice or miss one that is there (6.1 to 6.18), and nothing marks it:
+        what it lacks is to be confirmed by `get`.
+        """
+        found: list[Entry] = []
+        for bridge in bridges:
+            found += self._dumps.dump("rows", partial(request_rows, bridge=bridge), _parse_entries)
+        for port in ports:
+            found += self._dumps.dump("rows", partial(request_rows, port=port), _parse_entries)
+        return found
+
+    def neighbors(self, devices: Iterable[int]) -> list[Entry]:
+        """Dump the ARP and ND rows of the devices."""
+        found: list[Entry] = []
+        for device in devices:
+            found += self._dumps.dump("neighbors", partial(request_neighbors, device=device), _parse_entries)
+        return found
+
+    def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
+        """Read one row back. The bridge half is the bridge's row for the MAC on whatever port it is now.
+
+        Of a zero MAC's VTEPs only the first is returned: those need `rows`.
+        """
+        return self.get_many(((port, mac, half),))[0]
+
+    def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
+        """Read rows back, in the order asked."""
+        return self._get_all(keys, _request_row, _name_of_row)
+
+    def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
+        """Read ARP and ND rows back, by device and address, in the order asked."""
+        return self._get_all(keys, _request_host, _name_of_host)
+
+    def links(self) -> Links:
+        """Take a picture of all devices."""
+        return Links.of(self._requests.dump("links", request_links, parse_links))
+
+    def addresses(self) -> list[Address]:
+        """Take a picture of the addresses of all devices."""
+        return self._requests.dump("addresses", request_addresses, parse_addresses)
+
+    def events_fileno(self) -> int:
+        """Readable when `drain` has something."""
+        return self._events.fileno()
+
+    def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
+        """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
+        return self._events.drain(most)
+
+    def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:
+        """Return the refusals, and how many messages there were."""
+        batch = pack(messages, self._requests.take_seqs(MESSAGES_PER_SEND))
+        answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbors)
+        refused: dict[int, Refusal] = {}
+        acknowledged = False
+        for _, seq, answer in answers:
+            if not isinstance(answer, Answer) or not batch.seq <= seq <= batch.barrier:
+                continue
+            acknowledged |= seq == batch.barrier
+            if answer.errno and answer.mac is not None:
+                index, flags = batch.find(seq, answer.mac)
+                refused[index] = _refusal(flags, first + index, answer)
+        if lost or not acknowledged:
+            for index in range(batch.count):
+                refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
+        return [refused[index] for index in sorted(refused)], batch.count
+
+    def _get_all(
+        self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
+    ) -> list[Entry | None]:
+        found: list[Entry | None] = []
+        size = GETS_PER_SEND
+        while len(found) < len(keys):
+            answered = self._get_part(keys[len(found) : len(found) + size], request, name)
+            if not answered and size == 1:
+                raise KernelError("get", errno.ENOBUFS, "the answer to one request does not fit the receive buffer")
+            size = size if answered else size // 2
+            found += answered
+        return found
+
+    def _get_part(
+        self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
+    ) -> list[Entry | None]:
+        """Return the rows up to the first whose answer was lost."""
+        seq = self._requests.take_seqs(len(keys))
+        wanted = b"".join(request(key, seq + place) for place, key in enumerate(keys))
+        answers = {seq: answer for _, seq, answer in self._requests.exchange("get", wanted, parse_neighbors)[0]}
+        found: list[Entry | None] = []
+        for place, key in enumerate(keys):
+            answer = answers.get(seq + place)
+            if answer is None:
+                break
+            if isinstance(answer, Answer) and answer.errno not in _ABSENT:
+                raise KernelError("get", answer.errno, answer.text, name(key))
+            found.append(answer if isinstance(answer, Entry) else None)
+        return found
+
+
+# A row of a device that is gone is gone with it.
+_ABSENT: Final = (errno.ENOENT, errno.ENODEV)
+
+
+def _refusal(asked: int, index: int, answer: Answer) -> Refusal:
+    done = asked & ~answer.flags
+    return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
+
+
+def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
+    for kind, seq, row in parse_neighbors(datagram):
+        if not (isinstance(row, Entry) and row.is_address_list):
+            yield kind, seq, row
+
+
+def _request_row(key: Lookup, seq: int) -> bytes:
+    return request_row(*key, seq)
+
+
+def _request_host(key: tuple[int, Ip], seq: int) -> bytes:
+    return request_host(*key, seq)
+
+
+def _name_of_row(key: Lookup) -> str:
+    port, mac, half = key
+    return f"{mac} on device {port}, {half.name.lower()} half"
+
+
+def _name_of_host(key: tuple[int, Ip]) -> str:
+    device, ip = key
+    return f"{ip} on device {device}"
