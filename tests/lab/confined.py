@@ -1,6 +1,6 @@
-"""Runs a program as the unit of packaging/ confines the daemon: `python confined.py COMMAND...`.
+"""Runs a program as a unit of packaging/ confines it: `python confined.py UNIT COMMAND...`.
 
-Read from the unit itself: its capability, its system calls (by the names of systemd-analyze(1) and the numbers of this
+Read from the unit itself: its capabilities, its system calls (by the names of systemd-analyze(1) and the numbers of this
 machine's headers), its address families, no namespaces, no new privileges, no memory both writable and executable. What
 systemd does with mounts and users is not part of it; tests/docker has the real thing.
 
@@ -24,7 +24,9 @@ from typing import Final
 
 WANTED: Final = "VTEP_LAB_CONFINED"
 """Set in the environment, it confines every daemon that `tests.lab.vtep` starts."""
-UNIT: Final = Path(__file__).parents[2] / "packaging" / "systemd" / "vtep.service"
+UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
+DAEMON: Final = "vtep.service"
+NOBODY: Final = 65534
 
 MACHINE: Final = platform.machine()
 _HEADERS: Final = {
@@ -52,19 +54,30 @@ def is_wanted() -> bool:
 
 @cache
 def prefix() -> tuple[str, ...]:
-    """Return what to put before a command; Missing says why the unit cannot be followed here."""
+    """Return what to put before the daemon's command; Missing says why its unit cannot be followed here."""
+    capabilities = "".join(f",+{name.removeprefix('CAP_').lower()}" for name in _words(DAEMON, "CapabilityBoundingSet"))
+    rights = ("setpriv", f"--bounding-set=-all{capabilities}", "--inh-caps=-all", "--no-new-privs")
+    return (*rights, *_filtered(DAEMON))
+
+
+@cache
+def exabgp_prefix() -> tuple[str, ...]:
+    """Return the same for ExaBGP: as a user that is not root, by the names of a user namespace, with no capability."""
+    user = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
+    return (*user, "setpriv", "--inh-caps=-all", "--no-new-privs", *_filtered("exabgp.service"))
+
+
+def _filtered(unit: str) -> tuple[str, ...]:
     from tests.lab.namespaces import Missing
 
     try:
-        program()
+        program(unit)
     except (OSError, KeyError, subprocess.SubprocessError) as error:
         raise Missing(f"the unit's system calls cannot be worked out here: {error!r}") from None
-    capabilities = "".join(f",+{name.removeprefix('CAP_').lower()}" for name in _words("CapabilityBoundingSet"))
-    rights = ("setpriv", f"--bounding-set=-all{capabilities}", "--inh-caps=-all", "--no-new-privs")
-    return (*rights, sys.executable, str(Path(__file__).resolve()))
+    return sys.executable, str(Path(__file__).resolve()), unit
 
 
-def program() -> bytes:
+def program(unit: str) -> bytes:
     """Return the filter as classic BPF."""
     machine, header = _HEADERS[MACHINE]
     numbers = {name: int(text) for name, text in re.findall(r"#define __NR_(\w+)\s+(\d+)", Path(header).read_text())}
@@ -73,28 +86,28 @@ def program() -> bytes:
         (_IF_EQUAL, 1, 0, machine),
         (_RETURN, 0, 0, _REFUSE | errno.EPERM),
         (_LOAD, 0, 0, _NUMBER),
-        *_when(numbers["socket"], _families()),
+        *_when(numbers["socket"], _families(unit)),
         *_when(numbers["clone"], _no_namespace()),
         *_when(numbers["clone3"], [(_RETURN, 0, 0, _REFUSE | errno.ENOSYS)]),
     ]
-    for name in sorted(allowed() & numbers.keys()):
+    for name in sorted(allowed(unit) & numbers.keys()):
         steps += _when(numbers[name], [(_RETURN, 0, 0, _ALLOW)])
     steps.append((_RETURN, 0, 0, _REFUSE | errno.EPERM))
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
-def allowed() -> set[str]:
+def allowed(unit: str) -> set[str]:
     """Return the names of the system calls that the unit leaves, its later lines taking from or adding to the earlier."""
     names = set(_sets()["@default"])  # systemd.exec(5): always on a list of what is allowed
-    for line in _lines("SystemCallFilter"):
+    for line in _lines(unit, "SystemCallFilter"):
         some = {call for word in line.lstrip("~").split() for call in _expanded(word)}
         names = names - some if line.startswith("~") else names | some
     return names - _REFUSED_ELSEWHERE
 
 
-def _families() -> list[_Step]:
+def _families(unit: str) -> list[_Step]:
     steps: list[_Step] = [(_LOAD, 0, 0, _FIRST_ARGUMENT)]
-    for family in _words("RestrictAddressFamilies"):
+    for family in _words(unit, "RestrictAddressFamilies"):
         steps += [(_IF_EQUAL, 0, 1, _FAMILIES[family]), (_RETURN, 0, 0, _ALLOW)]
     return [*steps, (_RETURN, 0, 0, _REFUSE | errno.EAFNOSUPPORT)]
 
@@ -129,18 +142,18 @@ def _sets() -> dict[str, list[str]]:
     return sets
 
 
-def _words(key: str) -> list[str]:
-    return [word for line in _lines(key) for word in line.split()]
+def _words(unit: str, key: str) -> list[str]:
+    return [word for line in _lines(unit, key) for word in line.split()]
 
 
-def _lines(key: str) -> list[str]:
-    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+def _lines(unit: str, key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", (UNITS / unit).read_text(), re.MULTILINE)
 
 
-def _confine() -> None:
+def _confine(unit: str) -> None:
     """Confine this process for good, whatever it becomes."""
     libc = ctypes.CDLL(None, use_errno=True)
-    octets = program()
+    octets = program(unit)
     code = ctypes.create_string_buffer(octets, len(octets))
     described = ctypes.create_string_buffer(struct.pack("@HP", len(octets) // 8, ctypes.addressof(code)))
     libc.prctl(_PR_SET_MDWE, _PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)  # Linux 6.3 and later; older ones go without
@@ -149,5 +162,5 @@ def _confine() -> None:
 
 
 if __name__ == "__main__":
-    _confine()
-    os.execvp(sys.argv[1], sys.argv[1:])
+    _confine(sys.argv[1])
+    os.execvp(sys.argv[2], sys.argv[2:])

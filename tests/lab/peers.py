@@ -55,9 +55,10 @@ class ExaBgp:
         """Write the configuration; a running ExaBGP reads it at SIGUSR1."""
         self.node.write(self.config_path, config)
 
-    def start(self) -> Process:
-        """Start it, or start it again."""
-        self.process = self.node.start(*self._command, self.config_path, env=self._env, log="/run/log/exabgp.log")
+    def start(self, *wrapper: str) -> Process:
+        """Start it, or start it again; a wrapper comes before the command, to take rights away for example."""
+        command = (*wrapper, *self._command, self.config_path)
+        self.process = self.node.start(*command, env=self._env, log="/run/log/exabgp.log")
         return self.process
 
 

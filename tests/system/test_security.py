@@ -15,8 +15,10 @@ from tests.lab import confined, overlay
 from tests.lab.feeder import Feeder
 from tests.lab.fixtures import lab, network, skipped_if_missing
 from tests.lab.lines import Lines
+from tests.lab.peers import EXABGP, EXABGP_4_2
+from tests.lab.speaker import Speaker
 from tests.lab.topology import BRIDGE, VXLAN, address
-from tests.lab.vtep import Vtep, leaf_config
+from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.app.kernel_task import CAP_NET_ADMIN
@@ -98,6 +100,27 @@ def test_what_the_unit_refuses_is_refused(network):
     said = network.leaf.run(*prefix, "python3", "-c", FORBIDDEN.replace("{clone}", numbers[confined.MACHINE]))
 
     assert said.split() == ["1", "1", "1", "97", "38", "1", "0"]
+
+
+@pytest.mark.parametrize("executable", [EXABGP, EXABGP_4_2], ids=["5.0", "4.2"])
+def test_exabgp_and_the_relay_do_their_work_without_any_capability_as_their_unit_confines_them(network, executable):
+    with skipped_if_missing():
+        prefix = confined.exabgp_prefix()
+    vtep = started(network)
+    with Speaker(network.remote, PEER) as speaker:
+        exabgp = exabgp_with_relay(network.leaf, [PEER], executable=executable, announces=True)
+        exabgp.start(*prefix)
+        speaker.announce(REMOTE.mac(MAC))
+        wait_until(lambda: rows(network) == {(MAC, PEER)}, 20, "the row")
+
+        (relay,) = Path(f"/proc/{exabgp.process.pid}/task/{exabgp.process.pid}/children").read_text().split()
+        for pid in (exabgp.process.pid, relay):
+            held = dict(
+                line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+            )
+            assert [int(held[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [0] * 4
+            assert (held["NoNewPrivs"], held["Seccomp"]) == ("1", "2")
+    assert vtep.process.alive
 
 
 # Who may open what
