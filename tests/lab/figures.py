@@ -29,6 +29,7 @@ from vtep.observe.model import (
     DataplaneStatus,
     Difference,
     Explanation,
+    Explanations,
     FeedStatus,
     KernelRow,
     MacStatus,
@@ -241,14 +242,20 @@ class Figures:
         rows = [self._hosts[key] for key in keys[:most] if vni in {None, key[0]}]
         return Page(rows, keys[most - 1] if len(keys) > most else None, len(self._hosts), 7)
 
-    def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]:
+    async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         rows = [row for row in self._rows.values() if row.mac == mac and vni in {None, row.vni}]
         if rows:
-            return [_explained(row) for row in rows]
-        return [_REFUSED] if mac == REFUSED_MAC and vni in {None, VNI_READY} else [_unheard(mac, vni)]
+            return Explanations(tuple(_explained(row) for row in rows))
+        is_refused = mac == REFUSED_MAC and vni in {None, VNI_READY}
+        return Explanations((_REFUSED if is_refused else _unheard(mac, vni),))
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
-        return self._history.entries(after=after, since=since)
+    def entries(
+        self, *, after: int = 0, since: float | None = None, latest: int | None = None
+    ) -> tuple[Sequence[HistoryEntry], int]:
+        return self._history.entries(after=after, since=since, latest=latest)
+
+    def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
+        return self._history.entries_of(mac)
 
     async def diff(self, vni: Vni | None) -> Comparison:
         differences = tuple(found for found in self.comparison.differences if vni in {None, found.vni})

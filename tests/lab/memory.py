@@ -116,7 +116,8 @@ class MemoryLeaf:
         self.kernel.send([Neighbor(Verb.DELETE, self.port("vxlan100"), Mac.parse(mac), NTF_SELF, 0)])
 
     def explain(self, mac: str, vni: int | None = None) -> Explanation:
-        [explanation] = self.observer.explain(Mac.parse(mac), None if vni is None else Vni(vni))
+        answer = self.wait_for(self.observer.explain(Mac.parse(mac), None if vni is None else Vni(vni)))
+        [explanation] = answer.explanations
         return explanation
 
     def macs(self) -> dict[str, MacStatus]:

@@ -12,7 +12,7 @@ from typing import Final
 from vtep.cli import values
 from vtep.cli.dial import client
 from vtep.cli.listing import event_text, state_name
-from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, until, width, wrapped
+from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, say, until, width, wrapped
 from vtep.v1 import vtep_pb2 as pb
 
 LABEL: Final = 12
@@ -28,6 +28,8 @@ def explain(options: argparse.Namespace) -> int:
         return 0
     page = Page(width(sys.stdout), time.time(), colours=has_colours(sys.stdout))
     print("\n\n".join("\n".join(page.lines(explanation)) for explanation in answer.explanations))
+    if answer.left_out:
+        say(f"{answer.left_out} more VNIs have this MAC; name one with --vni")
     return 0
 
 
@@ -62,6 +64,8 @@ class Page:
             yield self._labelled("", _origin(candidate))
             if candidate.route_targets:
                 yield self._labelled("", "route targets " + " ".join(candidate.route_targets))
+        if explanation.candidates_left_out:
+            yield self._labelled("", f"{explanation.candidates_left_out} more candidates are not shown")
 
     def _rows(self, explanation: pb.Explanation) -> Iterator[str]:
         if explanation.HasField("desired"):

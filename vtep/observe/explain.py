@@ -2,22 +2,86 @@
 
 `vtep.observe.sentences` words the result. Reads the intent, the routes and the last pass as they are at this moment.
 Decides nothing, and keeps nothing from one question to the next.
+
+Any client may ask, and a peer decides how many routes a MAC has. So each route is looked at once or twice, in slices
+between which the event loop has its turns, and an answer is bounded: the first candidates of the first VNIs, with a count
+of the others.
+
+    outcomes of the MAC ── slices ──> candidates by VNI, cut ──> Route Targets of those ──> one Explanation for each VNI
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from vtep.addr import Ip, Mac, Vni
-from vtep.intent import Candidate, Intent, RowKey, candidates_of, host_refusal, keys_of
+from vtep.addr import Ip, Mac, RouteTarget, Vni
+from vtep.evpn.mac_ip import MacIp
+from vtep.intent import Candidate, Intent, Outcome, RowKey, all_outcomes, in_words
 from vtep.linux.tables.fdb import FDB
-from vtep.observe.model import CandidateStatus, Explanation, KernelRow, Status
-from vtep.observe.rows import Rows, destination
+from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
+from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
+from vtep.observe.turns import Turns
 from vtep.reconcile.knowledge import Known
 
+CANDIDATES_MAX: Final = 200
+"""How many candidates one explanation shows; an operator does not read more."""
+VNIS_MAX: Final = 20
+"""How many VNIs one answer explains; an operator who wants another one names it."""
+ROUTES_A_TURN: Final = 250
+"""How many routes are looked at before the event loop has its turns: about a millisecond of work."""
+
 _VERDICTS: Final = ("won", "lost", "refused")
+
+_RouteName: TypeAlias = tuple[Any, Any, Ip | None]
+"""Peer, RD and host address: what a candidate and its route have in common."""
+
+
+class Beside(Struct, frozen=True):
+    """What is shown of candidates beside their verdicts."""
+
+    targets: Mapping[_RouteName, tuple[RouteTarget, ...]]
+    host_refusals: Mapping[tuple[Vni, _RouteName], str]
+    """Why the host address of a candidate gives no row."""
+
+
+class Candidates:
+    """The candidates of one MAC by VNI: the first of each VNI, and how many there are."""
+
+    def __init__(self, configured: frozenset[Vni]) -> None:
+        self.vnis: set[Vni] = set()
+        """The VNIs of all candidates."""
+        self._configured = configured
+        self._first: dict[Vni | None, list[Candidate]] = {}
+        """By configured VNI; under None those whose VNI is not configured here, which concern every VNI."""
+        self._counts: Counter[Vni | None] = Counter()
+
+    def take(self, outcomes: Sequence[Outcome]) -> None:
+        for candidate in map(in_words, outcomes):
+            self.vnis.add(candidate.vni)
+            group = candidate.vni if candidate.vni in self._configured else None
+            self._counts[group] += 1
+            first = self._first.setdefault(group, [])
+            first.append(candidate)
+            if len(first) >= 2 * CANDIDATES_MAX:
+                self._first[group] = _first(first)
+
+    def of(self, vni: Vni) -> tuple[list[Candidate], int]:
+        """Return the first candidates for a VNI, and how many more there are."""
+        groups = {vni, None} if vni in self._configured else {None}
+        found = _first([candidate for group in groups for candidate in self._first.get(group, ())])
+        return found, sum(self._counts[group] for group in groups) - len(found)
+
+
+def _first(candidates: list[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=_rank)[:CANDIDATES_MAX]
+
+
+def _rank(candidate: Candidate) -> tuple[Any, ...]:
+    """Order candidates for a reader: the winner, our own station, those that lost, those that were refused."""
+    return _VERDICTS.index(candidate.verdict), not candidate.port, candidate.vtep.order, candidate.rd
 
 
 class Explainer:
@@ -25,18 +89,75 @@ class Explainer:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self._turns = Turns()
 
-    def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Sequence[Explanation]:
-        rows, intent, now = self._rows, self._rows.intent, self._rows.clock()
-        known = {key[0] for key in keys_of(intent, mac)} | {
-            number.vni for number in rows.config.vnis if rows.is_known((number.vni, mac))
-        }
-        wanted = sorted(known if vni is None else {vni})
-        if not wanted:
-            wanted = sorted(number.vni for number in rows.config.vnis)[:1] or [Vni(0)]
-        return [self._explanation((number, mac), intent, status, now) for number in wanted]
+    async def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Explanations:
+        intent, now = self._rows.intent, self._rows.clock()
+        candidates = Candidates(frozenset(found.vni for found in self._rows.config.vnis))
+        for part in _slices(all_outcomes(intent.judged.get(mac, ()))):
+            await self._turns.take(candidates.take, part)
+        vnis = [vni] if vni is not None else await self._turns.take(self._vnis, mac, candidates.vnis)
+        shown = {number: candidates.of(number) for number in vnis[:VNIS_MAX]}
+        everyone = [one for found, _ in shown.values() for one in found]
+        beside = Beside(await self._targets(mac, everyone), await self._host_refusals(mac, everyone, intent))
+        explanations = []
+        for number, (found, left_out) in shown.items():
+            explanations.append(
+                await self._turns.take(self._explanation, (number, mac), intent, status, now, found, beside, left_out)
+            )
+        return Explanations(tuple(explanations), len(vnis) - len(shown))
 
-    def _explanation(self, key: RowKey, intent: Intent, status: Status, now: float) -> Explanation:
+    def _vnis(self, mac: Mac, of_candidates: set[Vni]) -> list[Vni]:
+        """Return the VNIs in which something is known of the MAC, the configured ones first; or the first of all."""
+        configured = [found.vni for found in self._rows.config.vnis]
+        known = of_candidates | {vni for vni in configured if self._rows.is_known((vni, mac))}
+        if not known:
+            return sorted(configured)[:1] or [Vni(0)]
+        return [*sorted(known.intersection(configured)), *sorted(known.difference(configured))]
+
+    async def _targets(self, mac: Mac, candidates: Sequence[Candidate]) -> dict[_RouteName, tuple[RouteTarget, ...]]:
+        """Return the Route Targets of the routes of these candidates."""
+        wanted = set(map(_name, candidates))
+        found: dict[_RouteName, tuple[RouteTarget, ...]] = {}
+
+        def look(routes: Sequence[MacIp]) -> None:
+            for route in routes:
+                name = _name(route)
+                if name in wanted:
+                    found.setdefault(name, route.attributes.targets)
+
+        for part in _slices(self._rows.leaf.rib.index.routes_of(mac)):
+            await self._turns.take(look, part)
+        return found
+
+    async def _host_refusals(
+        self, mac: Mac, candidates: Sequence[Candidate], intent: Intent
+    ) -> dict[tuple[Vni, _RouteName], str]:
+        """Return why the host addresses of these candidates give no rows, of those that give none."""
+        wanted = {(candidate.vni, _name(candidate)) for candidate in candidates}
+        found: dict[tuple[Vni, _RouteName], str] = {}
+
+        def look(refusals: Sequence[Any], ip: Ip) -> None:
+            for refused in refusals:
+                name = (refused.vni, (refused.peer, refused.rd, ip))
+                if refused.mac == mac and name in wanted:
+                    found.setdefault(name, refused.reason)
+
+        for ip in {candidate.ip for candidate in candidates if candidate.ip is not None}:
+            for part in _slices(intent.refused_hosts.get(ip, ())):
+                await self._turns.take(look, part, ip)
+        return found
+
+    def _explanation(
+        self,
+        key: RowKey,
+        intent: Intent,
+        status: Status,
+        now: float,
+        candidates: Sequence[Candidate],
+        beside: Beside,
+        left_out: int,
+    ) -> Explanation:
         rows = self._rows
         vni, mac = key
         row = intent.macs.get(key)
@@ -49,12 +170,13 @@ class Explainer:
             mac=mac,
             summary="",
             advice="",
-            candidates=self._candidates(key, intent),
+            candidates=_worded(candidates, beside),
+            candidates_left_out=left_out,
             desired=None if row is None else rows.mac(row, intent),
             ownership=ownership,
             owned_since=claim.since.time if claim is not None and claim.since is not None else None,
             kernel=self._kernel_row(known),
-            alerts=tuple(alert.kind for alert in intent.alerts.get(key, ())),
+            alerts=alert_kinds(intent.alerts.get(key, ())),
             moves=0 if moves is None else len(moves.times),
             duplicate_since=None if moves is None else moves.duplicate_since,
             vni_state=rows.vni_state(vni),
@@ -71,47 +193,6 @@ class Explainer:
             vni=next((vni for vni in self._rows.config.vnis if vni.vni == key[0]), None),
             port=self._rows.port_of(foreign),
             orphan=foreign is not None and foreign.marked and foreign.whole,
-        )
-
-    def _candidates(self, key: RowKey, intent: Intent) -> tuple[CandidateStatus, ...]:
-        """Return the routes for this VNI, and those whose VNI is not configured here."""
-        ours = {vni.vni for vni in self._rows.config.vnis}
-        found = [
-            candidate
-            for candidate in candidates_of(intent, key[1])
-            if candidate.vni == key[0] or candidate.vni not in ours
-        ]
-        found.sort(key=lambda candidate: (_VERDICTS.index(candidate.verdict), candidate.vtep.order, candidate.rd))
-        winner = next((candidate.vtep for candidate in found if candidate.verdict == "won"), None)
-        return tuple(self._candidate(candidate, winner) for candidate in found)
-
-    def _candidate(self, candidate: Candidate, winner: Ip | None) -> CandidateStatus:
-        targets = next(
-            (
-                route.attributes.targets
-                for route in self._rows.leaf.rib.index.routes_of(candidate.mac)
-                if (route.peer, route.rd, route.ip) == (candidate.peer, candidate.rd, candidate.ip)
-            ),
-            (),
-        )
-        refusal = host_refusal(self._rows.intent, candidate)
-        return CandidateStatus(
-            vni=candidate.vni,
-            vtep=candidate.vtep,
-            verdict=candidate.verdict,
-            reason=candidate.reason,
-            text=verdict_text(candidate.verdict, candidate.reason, winner, candidate.port),
-            seq=candidate.seq,
-            sticky=candidate.sticky,
-            stale=candidate.stale,
-            peer=candidate.peer,
-            rd=candidate.rd,
-            ip=candidate.ip,
-            segment=candidate.esi,
-            label=candidate.label,
-            targets=targets,
-            notes=(*candidate.notes, refusal) if refusal else candidate.notes,
-            port=candidate.port,
         )
 
     def _kernel_row(self, known: Known | None) -> KernelRow:
@@ -131,3 +212,38 @@ class Explainer:
         if known.claim is not None or not known.surveyed:
             return KernelRow("unknown")
         return KernelRow("absent", seen=actor.audited)
+
+
+def _name(route: Candidate | MacIp) -> _RouteName:
+    return route.peer, route.rd, route.ip
+
+
+def _worded(candidates: Sequence[Candidate], beside: Beside) -> tuple[CandidateStatus, ...]:
+    winner = next((candidate.vtep for candidate in candidates if candidate.verdict == "won"), None)
+    return tuple(_candidate(candidate, winner, beside) for candidate in candidates)
+
+
+def _candidate(candidate: Candidate, winner: Ip | None, beside: Beside) -> CandidateStatus:
+    refusal = beside.host_refusals.get((candidate.vni, _name(candidate)), "")
+    return CandidateStatus(
+        vni=candidate.vni,
+        vtep=candidate.vtep,
+        verdict=candidate.verdict,
+        reason=candidate.reason,
+        text=verdict_text(candidate.verdict, candidate.reason, winner, candidate.port),
+        seq=candidate.seq,
+        sticky=candidate.sticky,
+        stale=candidate.stale,
+        peer=candidate.peer,
+        rd=candidate.rd,
+        ip=candidate.ip,
+        segment=candidate.esi,
+        label=candidate.label,
+        targets=beside.targets.get(_name(candidate), ()),
+        notes=(*candidate.notes, refusal) if refusal else candidate.notes,
+        port=candidate.port,
+    )
+
+
+def _slices(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (found[start : start + ROUTES_A_TURN] for start in range(0, len(found), ROUTES_A_TURN))

@@ -6,7 +6,8 @@ Knows what an entry looks like, not what gives rise to one. In memory only: what
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from heapq import merge
+from itertools import chain
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from vtep.addr import Ip, Mac, Vni
 
 ENTRIES_MAX: Final = 10_000
 """Of moves, and of everything else."""
+
+_NUMBER: Final = attrgetter("number")
 
 EVENT_KINDS: Final[Mapping[str, str]] = {
     "move": "A MAC is behind another VTEP than before, or came to or left a port of this leaf.",
@@ -89,19 +92,29 @@ class History:
         (self._moves if entry.kind == "move" else self._rest).append(numbered)
         return numbered
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[list[HistoryEntry], int]:
-        """Return the entries later than that in order, and how many of them are forgotten."""
-        found = list(merge(_later(self._moves, after), _later(self._rest, after), key=lambda entry: entry.number))
+    def entries(
+        self, *, after: int = 0, since: float | None = None, latest: int | None = None
+    ) -> tuple[list[HistoryEntry], int]:
+        """Return the entries later than that in order, or the latest of them, and how many of them are missing."""
+        # Two runs in order: sorting them merges them, many times faster than heapq.merge.
+        found = sorted((*_later(self._moves, after, latest), *_later(self._rest, after, latest)), key=_NUMBER)
+        if latest is not None:
+            found = found[-latest:]
         forgotten = self.number - after - len(found)
         if since is not None:
             found = [entry for entry in found if entry.time > since]
         return found, forgotten
 
+    def entries_of(self, mac: Mac) -> list[HistoryEntry]:
+        """Return the entries about a MAC in order."""
+        rings = ([entry for entry in ring if entry.mac == mac] for ring in (self._moves, self._rest))
+        return sorted(chain.from_iterable(rings), key=_NUMBER)
 
-def _later(ring: deque[HistoryEntry], after: int) -> Sequence[HistoryEntry]:
-    later = []
+
+def _later(ring: deque[HistoryEntry], after: int, latest: int | None) -> Sequence[HistoryEntry]:
+    later: list[HistoryEntry] = []
     for entry in reversed(ring):
-        if entry.number <= after:
+        if entry.number <= after or len(later) == latest:
             break
         later.append(entry)
     return later[::-1]

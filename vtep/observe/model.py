@@ -326,6 +326,16 @@ class Explanation(Struct, frozen=True):
     vni_state: str = "unknown"
     """As of a VNI's status; unknown also where no such VNI is configured."""
     vni_reasons: tuple[str, ...] = ()
+    candidates_left_out: int = 0
+    """How many more candidates there are than are shown."""
+
+
+class Explanations(Struct, frozen=True):
+    """A MAC in each VNI where something is known of it."""
+
+    explanations: tuple[Explanation, ...]
+    left_out: int = 0
+    """In how many more VNIs something is known of it."""
 
 
 class Difference(Struct, frozen=True):

@@ -23,7 +23,7 @@ from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import HostKey, Intent, RemoteMac, RowKey
+from vtep.intent import Alert, HostKey, Intent, RemoteMac, RowKey
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
@@ -37,7 +37,7 @@ from vtep.observe.model import (
     AnnouncingStatus,
     Comparison,
     DataplaneStatus,
-    Explanation,
+    Explanations,
     FeedStatus,
     MacStatus,
     NeighborStatus,
@@ -61,6 +61,8 @@ from vtep.store.histogram import Histogram
 
 _ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment: "segment", IpPrefix: "prefix"}
 
+ALERTS_AT_ONCE: Final = 10
+"""How many alerts about one MAC are recorded at a time."""
 OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those beyond are passed over."
 
 
@@ -224,20 +226,25 @@ class Observer:
     def _take_alerts(self, before: Intent, intent: Intent) -> None:
         for key, alerts in intent.alerts.unordered():
             known = before.alerts.get(key, ())
-            if alerts is known:
-                continue
-            for alert in alerts:
-                if alert not in known:
-                    self.record(
-                        HistoryEntry(
-                            "duplicate" if alert.kind.startswith("dup-") else "alert",
-                            vni=key[0],
-                            mac=key[1],
-                            vtep=alert.vtep,
-                            reason=alert.kind,
-                            text=sentence(alert.kind),
-                        )
-                    )
+            if alerts is not known:
+                seen = set(known)
+                self._record_alerts(key, [alert for alert in alerts if alert not in seen])
+
+    def _record_alerts(self, key: RowKey, alerts: Sequence[Alert]) -> None:
+        """Record alerts about a MAC. Of very many the last one counts the others, so that they push out no other event."""
+        left_out = len(alerts) - ALERTS_AT_ONCE
+        for number, alert in enumerate(alerts[:ALERTS_AT_ONCE], 1):
+            more = f" And {left_out} more VTEPs." if left_out > 0 and number == ALERTS_AT_ONCE else ""
+            self.record(
+                HistoryEntry(
+                    "duplicate" if alert.kind.startswith("dup-") else "alert",
+                    vni=key[0],
+                    mac=key[1],
+                    vtep=alert.vtep,
+                    reason=alert.kind,
+                    text=sentence(alert.kind) + more,
+                )
+            )
 
     def _take_readiness(self, last: Outcome, outcome: Outcome) -> None:
         before = {} if last.report is None else last.report.not_ready
@@ -292,8 +299,13 @@ class Observer:
             events=self._history.number,
         )
 
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
-        return self._history.entries(after=after, since=since)
+    def entries(
+        self, *, after: int = 0, since: float | None = None, latest: int | None = None
+    ) -> tuple[Sequence[HistoryEntry], int]:
+        return self._history.entries(after=after, since=since, latest=latest)
+
+    def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
+        return self._history.entries_of(mac)
 
     async def prepare(self) -> None:
         await self._tables.prepare()
@@ -313,8 +325,8 @@ class Observer:
     async def diff(self, vni: Vni | None) -> Comparison:
         return await self._comparer.diff(vni)
 
-    def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]:
-        return self._explainer.explain(mac, vni, self.status())
+    async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
+        return await self._explainer.explain(mac, vni, self.status())
 
     # Figures
 

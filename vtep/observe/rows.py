@@ -3,12 +3,13 @@
 Reads what the listener and the actor hold anyway. Follows nothing, counts nothing, and knows nobody who asks.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
-from vtep.intent import Host, Intent, RemoteMac, RowKey
+from vtep.intent import Alert, Host, Intent, RemoteMac, RowKey
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.target import KernelTarget
@@ -63,7 +64,7 @@ class Rows:
             rd=row.rd,
             segment=row.segment,
             notes=row.notes,
-            alerts=tuple(alert.kind for alert in intent.alerts.get(key, ())),
+            alerts=alert_kinds(intent.alerts.get(key, ())),
             sync=self.sync(FDB, key, intent, stale=row.stale),
         )
 
@@ -75,7 +76,7 @@ class Rows:
             router=host.router,
             peer=host.peer,
             rd=host.rd,
-            alerts=tuple(alert.kind for alert in host.alerts),
+            alerts=alert_kinds(host.alerts),
             sync=self.sync(NEIGHBOR, host.key, self.intent),
         )
 
@@ -157,6 +158,16 @@ class Rows:
         """Tell whether a VNI that is ready has rows of this kind: their domain may ask for more than the VNI does."""
         actor = self.actor
         return actor is not None and (actor.engine.is_ready(kind.domain((vni,))) or not actor.engine.is_ready(vni))
+
+
+def alert_kinds(alerts: Sequence[Alert]) -> tuple[str, ...]:
+    """Return each kind of alert once. Alerts are sorted, and there may be thousands: one for each VTEP at fault."""
+    kinds = []
+    at = 0
+    while at < len(alerts):
+        kinds.append(alerts[at].kind)
+        at = bisect_right(alerts, kinds[-1], at, key=lambda alert: alert.kind)
+    return tuple(kinds)
 
 
 def destination(seen: Seen) -> Any:

@@ -60,6 +60,9 @@ _LOST: Final = {
 _REASONS_MAX: Final = 3
 """How many reasons of refusal a summary names; more of them would not help."""
 
+_VTEPS_MAX: Final = 4
+"""How many VTEPs a sentence names."""
+
 
 class ExplainContext(Struct, frozen=True):
     """What a sentence may name besides the explanation itself."""
@@ -224,7 +227,7 @@ def _about_alerts(explanation: Explanation, vtep: Ip, where: str, reason: str = 
     """Return what to append about alerts, for a MAC that is behind `vtep`; `where` is that in words."""
     texts = []
     alerts = explanation.alerts
-    between = " and ".join(_vteps(explanation)) or str(vtep)
+    between = _vteps(explanation) or str(vtep)
     if reason == "dup-frozen" or "dup-frozen" in alerts:
         texts.append(f"Duplicate: frozen {where} after {explanation.moves} moves, advertised by {between}.")
     elif "dup-warn" in alerts:
@@ -236,15 +239,18 @@ def _about_alerts(explanation: Explanation, vtep: Ip, where: str, reason: str = 
 def _advice_for_alert(alert: str, explanation: Explanation) -> str:
     if not alert.startswith("dup-"):
         return advice(alert)
-    where = " and ".join(_vteps(explanation))
+    where = _vteps(explanation)
     find = f"Find the duplicate or the loop behind {where}" if where else "Find the duplicate or the loop"
     return f"{find}, then run `vtep clear-duplicate {explanation.mac}`."
 
 
-def _vteps(explanation: Explanation) -> list[str]:
-    """Return the VTEPs whose routes may win, the lowest first."""
+def _vteps(explanation: Explanation) -> str:
+    """Name the VTEPs whose routes may win, the lowest first; of very many only the first."""
     found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
-    return [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+    names = [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
+    if len(names) > _VTEPS_MAX:
+        names[_VTEPS_MAX:] = [f"{len(names) - _VTEPS_MAX + explanation.candidates_left_out} more"]
+    return " and ".join(names)
 
 
 # A MAC that is here

@@ -13,7 +13,7 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.intent import HostKey, RowKey
 from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import Comparison, Explanation, MacStatus, NeighborStatus, Status, VniStatus, VtepStatus
+from vtep.observe.model import Comparison, Explanations, MacStatus, NeighborStatus, Status, VniStatus, VtepStatus
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -73,9 +73,16 @@ class Source(Protocol):
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
-    def explain(self, mac: Mac, vni: Vni | None) -> Sequence[Explanation]: ...
-    def entries(self, *, after: int = 0, since: float | None = None) -> tuple[Sequence[HistoryEntry], int]:
-        """Return what happened later than that, and how much of it is forgotten."""
+    async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
+        """Explain a MAC in one VNI, or wherever something is known of it, in slices of a millisecond."""
+
+    def entries(
+        self, *, after: int = 0, since: float | None = None, latest: int | None = None
+    ) -> tuple[Sequence[HistoryEntry], int]:
+        """Return what happened later than that, or the latest of it, and how much of it is missing."""
+
+    def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
+        """Return what happened lately to a MAC."""
 
     async def diff(self, vni: Vni | None) -> Comparison:
         """Look at the kernel, and compare. Many who ask at a time share one look."""

@@ -16,7 +16,7 @@ from vtep.linux.tables.flood import FLOOD
 from vtep.observe.counts import RowCounts
 from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
 from vtep.observe.roster import Roster
-from vtep.observe.rows import Rows
+from vtep.observe.rows import Rows, alert_kinds
 from vtep.observe.source import MacQuery, Page
 from vtep.projection.flood import limit_warning
 from vtep.store.table import walk
@@ -70,7 +70,7 @@ class Tables:
 
     def vnis(self) -> Sequence[VniStatus]:
         intent = self._rows.intent
-        duplicates = Counter(key[0] for key, found in intent.alerts.unordered() if any(_is_duplicate(a) for a in found))
+        duplicates = Counter(key[0] for key, found in intent.alerts.unordered() if _is_duplicate(found))
         return [
             VniStatus(
                 vni=vni.vni,
@@ -157,5 +157,5 @@ class Tables:
         return rows
 
 
-def _is_duplicate(alert: Alert) -> bool:
-    return alert.kind.startswith("dup-")
+def _is_duplicate(alerts: Sequence[Alert]) -> bool:
+    return any(kind.startswith("dup-") for kind in alert_kinds(alerts))

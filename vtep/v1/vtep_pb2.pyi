@@ -378,13 +378,15 @@ class ExplainMacRequest(_message.Message):
     def __init__(self, mac: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
 
 class ExplainMacResponse(_message.Message):
-    __slots__ = ("explanations",)
+    __slots__ = ("explanations", "left_out")
     EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     explanations: _containers.RepeatedCompositeFieldContainer[Explanation]
-    def __init__(self, explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ...) -> None: ...
+    left_out: int
+    def __init__(self, explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., left_out: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("vni", "mac", "summary", "advice", "candidates", "desired", "ownership", "kernel", "alerts", "moves", "duplicate_since", "vni_state", "vni_reasons", "events")
+    __slots__ = ("vni", "mac", "summary", "advice", "candidates", "desired", "ownership", "kernel", "alerts", "moves", "duplicate_since", "vni_state", "vni_reasons", "events", "candidates_left_out")
     VNI_FIELD_NUMBER: _ClassVar[int]
     MAC_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
@@ -399,6 +401,7 @@ class Explanation(_message.Message):
     VNI_STATE_FIELD_NUMBER: _ClassVar[int]
     VNI_REASONS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     vni: int
     mac: str
     summary: str
@@ -413,7 +416,8 @@ class Explanation(_message.Message):
     vni_state: str
     vni_reasons: _containers.RepeatedScalarFieldContainer[str]
     events: _containers.RepeatedCompositeFieldContainer[Event]
-    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+    candidates_left_out: int
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., candidates_left_out: _Optional[int] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("vtep", "verdict", "reason", "text", "seq", "sticky", "stale", "peer", "rd", "ip", "esi", "label", "route_targets", "notes", "vni")

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from vtep.addr import Mac
 from vtep.observe.history import EVENT_KINDS, History, HistoryEntry
 from vtep.reconcile.report import NEWS_STATES
 
@@ -91,3 +92,19 @@ def _recorded() -> set[str]:
 def _values(kind: ast.expr) -> list[ast.expr]:
     """Return what an expression may be: both sides of `a if condition else b`."""
     return [kind.body, kind.orelse] if isinstance(kind, ast.IfExp) else [kind]
+
+
+def test_the_latest_entries_can_be_asked_for_and_the_others_count_as_missing():
+    found, missing = filled("a", "move", "b", "move", "c").entries(latest=2)
+
+    assert [entry.number for entry in found] == [4, 5]
+    assert missing == 3
+
+
+def test_the_entries_of_a_mac_are_in_order():
+    journal = History(10)
+    one, two = (Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2))
+    for kind, mac in (("move", one), ("contested", one), ("move", two), ("move", one), ("repaired", None)):
+        journal.add(HistoryEntry(kind, mac=mac), 1.0, 1)
+
+    assert [entry.number for entry in journal.entries_of(one)] == [1, 2, 4]

@@ -178,12 +178,12 @@ def peer(peer: model.PeerStatus, wall: Wall) -> pb.Peer:
 
 
 def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: Wall) -> pb.Explanation:
+    """Return the message without its candidates, which may be many."""
     return pb.Explanation(
         vni=told.vni,
         mac=str(told.mac),
         summary=told.summary,
         advice=told.advice,
-        candidates=[_candidate(candidate) for candidate in told.candidates],
         desired=mac(told.desired, wall) if told.desired else None,
         ownership=pb.Ownership(state=told.ownership, since=_time(told.owned_since, wall)),
         kernel=pb.KernelRow(
@@ -198,10 +198,11 @@ def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: W
         vni_state=told.vni_state,
         vni_reasons=told.vni_reasons,
         events=[event(entry, wall) for entry in events],
+        candidates_left_out=told.candidates_left_out,
     )
 
 
-def _candidate(candidate: model.CandidateStatus) -> pb.Candidate:
+def candidate(candidate: model.CandidateStatus) -> pb.Candidate:
     return pb.Candidate(
         vtep=str(candidate.vtep),
         verdict=candidate.verdict,

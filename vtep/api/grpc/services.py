@@ -19,11 +19,12 @@ from vtep import logs
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.watch import Ended, Watching
-from vtep.api.turns import ROWS_A_TURN, Turns
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
 from vtep.observe.history import HistoryEntry
+from vtep.observe.model import CandidateStatus, Explanation
 from vtep.observe.source import Controls, MacQuery, Source
+from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import admin_pb2, vtep_pb2
 from vtep.v1 import vtep_pb2 as pb
 
@@ -128,20 +129,22 @@ class VtepService:
     async def _explain_mac(self, request: pb.ExplainMacRequest, _context: Context) -> pb.ExplainMacResponse:
         mac, vni = requests.mac(request.mac), requests.vni(request.vni)
 
-        def explain() -> pb.ExplainMacResponse:
-            entries = [entry for entry in self._source.entries()[0] if entry.mac == mac]
-            return pb.ExplainMacResponse(
-                explanations=[
-                    messages.explanation(
-                        told,
-                        [entry for entry in entries if entry.vni == told.vni][-EVENTS_EXPLAINED:],
-                        self._source.wall,
-                    )
-                    for told in self._source.explain(mac, vni)
-                ]
-            )
+        entries = await self._turns.take(self._source.entries_of, mac)
+        answer = await self._source.explain(mac, vni)
+        response = pb.ExplainMacResponse(left_out=answer.left_out)
 
-        return await self._turns.take(explain)
+        def begin(told: Explanation) -> None:
+            events = [entry for entry in entries if entry.vni == told.vni][-EVENTS_EXPLAINED:]
+            response.explanations.append(messages.explanation(told, events, self._source.wall))
+
+        def go_on(part: Sequence[CandidateStatus]) -> None:
+            response.explanations[-1].candidates.extend(map(messages.candidate, part))
+
+        for told in answer.explanations:
+            await self._turns.take(begin, told)
+            for start in range(0, len(told.candidates), ROWS_A_TURN):
+                await self._turns.take(go_on, told.candidates[start : start + ROWS_A_TURN])
+        return response
 
     async def _list_events(self, request: pb.ListEventsRequest, _context: Context) -> pb.ListEventsResponse:
         since = requests.time(request.since, "since") if request.HasField("since") else None

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.tokens import Cursor
-from vtep.api.turns import ROWS_A_TURN, Turns
 from vtep.errors import VtepError
 from vtep.intent import RowKey
 from vtep.observe.history import HistoryEntry
 from vtep.observe.source import Batch, MacQuery, Source
+from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import vtep_pb2 as pb
 
 ROWS_A_RESPONSE: Final = 1000

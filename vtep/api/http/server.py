@@ -1,8 +1,9 @@
-"""A small HTTP/1.1 server for GET and HEAD: one request a connection, everything bounded.
+"""A small HTTP/1.1 server for GET and HEAD: one request on a connection, everything bounded in number and in time.
 
-Knows HTTP and nothing of what it serves. Whoever connects may be hostile: a web page that somebody on this machine looks
-at can make the browser connect here, so a Host that is not ours is refused (DNS rebinding). No keep-alive, no bodies, no
-compression, no TLS: for a listener on loopback, or behind something that has them.
+Knows HTTP and nothing of what it serves. A client may be hostile. A web page that a person on this machine looks at can
+make the browser connect here, so a Host that is not ours is refused (DNS rebinding). Any local user can open connections
+and say nothing, so a new connection makes room by ending the oldest idle one, and probes have slots of their own. No
+keep-alive, no bodies, no compression, no TLS: for a listener on loopback, or behind a proxy that has them.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -21,9 +24,16 @@ from msgspec import Struct
 from vtep import logs
 
 HEAD_OCTETS_MAX: Final = 8192
-CONNECTIONS_MAX: Final = 64
+AWAITED_MAX: Final = 64
+"""Connections whose request has not arrived yet."""
+ANSWERED_MAX: Final = 32
+"""Requests that are answered at a time."""
+OWN_SLOTS: Final = 8
+"""Requests that are answered at a time for a path that has slots of its own."""
+LINGERING_MAX: Final = 64
+"""Connections that were answered and are not closed yet."""
 DEADLINE_S: Final = 5.0
-"""For the request to arrive, and again for the answer to be taken."""
+"""For the whole request to arrive, and again for the answer to be taken."""
 LINGER_S: Final = 1.0
 PARAMETERS_MAX: Final = 16
 
@@ -45,7 +55,7 @@ log = logging.getLogger("vtep")
 
 
 class Request(Struct, frozen=True):
-    """What somebody asks for."""
+    """What a client asks for."""
 
     path: str
     query: Mapping[str, str] = {}
@@ -60,21 +70,61 @@ class Response(Struct, frozen=True):
     fields: Mapping[str, str] = {}
 
 
-class Server:
-    """Answers requests, until stopped. What it is given to answer them with must not wait for anything."""
+class _Pool:
+    """A bounded number of connections in one stage; a newer one makes room by ending the oldest.
 
-    def __init__(self, answer: Callable[[Request], Response], names: Collection[str]) -> None:
+    A client that holds connections for the sake of holding them loses them first: an honest request is done within
+    milliseconds of its beginning, so it is hardly ever the oldest of a full pool.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside: OrderedDict[asyncio.Task[Any], None] = OrderedDict()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Count the present task here; it is cancelled when room is needed and it is the oldest."""
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._inside) >= self._most:
+            oldest, _ = self._inside.popitem(last=False)
+            oldest.cancel()
+        self._inside[task] = None
+        try:
+            yield
+        finally:
+            self._inside.pop(task, None)
+
+
+class Server:
+    """Answers requests, until stopped.
+
+    A connection is in one of three stages, each with a bounded pool: its request is awaited; it is answered; or the
+    rest of its request is read, so that closing does not reset it. Each path of `own_slots` has a pool of its own for
+    its answers, so that no number of other connections, idle or slow, keeps a probe from its answer.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request], Awaitable[Response]],
+        names: Collection[str],
+        own_slots: Collection[str] = (),
+    ) -> None:
         self._answer = answer
         self._names = frozenset(name.lower() for name in names)
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._awaited = _Pool(AWAITED_MAX)
+        self._answered = _Pool(ANSWERED_MAX)
+        self._own_slots = {path: _Pool(OWN_SLOTS) for path in own_slots}
+        self._lingering = _Pool(LINGERING_MAX)
 
     async def start(self, host: str, port: int) -> None:
         """Listen; an OSError says why not."""
         self._server = await asyncio.start_server(self._connected, host, port, limit=HEAD_OCTETS_MAX)
 
     async def stop(self) -> None:
-        """Listen no more, and leave every conversation where it is."""
+        """Stop listening, and end every connection."""
         if self._server is None:
             return
         self._server.close()
@@ -90,10 +140,6 @@ class Server:
         return tuple(each.getsockname()[1] for each in self._server.sockets) if self._server is not None else ()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._serving) >= CONNECTIONS_MAX:
-            writer.write(_pack(_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"), head_only=False))
-            writer.close()
-            return
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -101,46 +147,49 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.set_write_buffer_limits(0)  # drain() then waits until the last octet is out of our hands
         try:
-            octets = await self._respond(reader)
-            if octets:
-                writer.write(octets)
+            with self._awaited.inside():
+                asked = await self._read(reader)
+            if asked is None:
+                return
+            with self._own_slots.get(asked.request.path, self._answered).inside():
+                writer.write(_pack(asked.refusal or await self._make(asked.request), head_only=asked.head_only))
                 await asyncio.wait_for(writer.drain(), DEADLINE_S)
-                writer.write_eof()
-                # Closing before the rest of the request is read would reset the connection, and take the answer with it.
+            writer.write_eof()
+            # Closing before the rest of the request is read would reset the connection, and take the answer with it.
+            with self._lingering.inside():
                 await asyncio.wait_for(reader.read(HEAD_OCTETS_MAX), LINGER_S)
         except (TimeoutError, OSError):
-            pass  # whoever is slow or gone has no use for an answer
+            pass  # a client that is slow or gone has no use for an answer
         finally:
             writer.transport.abort()
 
-    async def _respond(self, reader: asyncio.StreamReader) -> bytes:
-        """Return the octets of the answer; none for a connection over which nothing came."""
+    async def _read(self, reader: asyncio.StreamReader) -> "_Asked | None":
+        """Read a request; None for a connection over which nothing came."""
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
             method, host, request = _parse(head)
         except asyncio.IncompleteReadError as ended:
-            return (
-                _pack(_refusal(HTTPStatus.BAD_REQUEST, "incomplete request"), head_only=False) if ended.partial else b""
-            )
+            return _refused(HTTPStatus.BAD_REQUEST, "incomplete request") if ended.partial else None
         except asyncio.LimitOverrunError:
-            response = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"at most {HEAD_OCTETS_MAX} octets")
-            return _pack(response, head_only=False)
+            return _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"at most {HEAD_OCTETS_MAX} octets")
         except TimeoutError:
-            response = _refusal(HTTPStatus.REQUEST_TIMEOUT, f"no request within {DEADLINE_S:g} s")
-            return _pack(response, head_only=False)
+            return _refused(HTTPStatus.REQUEST_TIMEOUT, f"no request within {DEADLINE_S:g} s")
         except ValueError as error:
-            return _pack(_refusal(HTTPStatus.BAD_REQUEST, str(error)), head_only=False)
-        return _pack(self._judge(method, host, request), head_only=method == "HEAD")
+            return _refused(HTTPStatus.BAD_REQUEST, str(error))
+        return _Asked(request, self._refusal(method, host), head_only=method == "HEAD")
 
-    def _judge(self, method: str, host: str, request: Request) -> Response:
+    def _refusal(self, method: str, host: str) -> Response | None:
         if not self._is_ours(host):
             return _refusal(
                 HTTPStatus.MISDIRECTED_REQUEST, "ask by address, by localhost, or by this machine's own name"
             )
         if method not in ("GET", "HEAD"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", {"Allow": "GET, HEAD"})
+        return None
+
+    async def _make(self, request: Request) -> Response:
         try:
-            return self._answer(request)
+            return await self._answer(request)
         except Exception as error:  # noqa: BLE001 - what a reader asks must not end what forwards packets
             logs.event(log, logging.ERROR, "request failed", path=request.path, error=repr(error))
             return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "see the daemon's log")
@@ -153,6 +202,18 @@ class Server:
         except ValueError:
             return False
         return True
+
+
+class _Asked(Struct, frozen=True):
+    """A request, and the answer where it is refused without asking anybody."""
+
+    request: Request
+    refusal: Response | None = None
+    head_only: bool = False
+
+
+def _refused(status: HTTPStatus, text: str) -> _Asked:
+    return _Asked(Request(""), _refusal(status, text))
 
 
 def own_names(hosts: Path = Path("/etc/hosts")) -> frozenset[str]:

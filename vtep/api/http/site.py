@@ -10,27 +10,32 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vtep.addr import VNI_MAX, Mac, Vni
 from vtep.api import metrics
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
 from vtep.errors import HostError, Problem
-from vtep.observe.model import Counts
+from vtep.observe.model import Counts, Explanation
 from vtep.observe.source import Source
+from vtep.observe.turns import ROWS_A_TURN, Turns
 
 FRESH_S: Final = 1.0
 """However many ask, the long answers are made once in this time."""
 STUCK_S: Final = 180.0
 """The actor audits every minute: after three without a sign it will not come back by itself."""
 ENTRIES_MAX: Final = 200
+PROBES: Final = ("/livez", "/readyz", "/metrics")
+"""What supervisors and Prometheus ask: other readers may not take its place (see `vtep.api.http.server`)."""
 
 _TIMES: Final = frozenset(
     ("started", "last_line", "opened", "audited", "next_try", "since", "owned_since", "seen", "duplicate_since", "time")
@@ -48,29 +53,48 @@ class Site:
         self._metrics = Metrics(source)
         self._kept: dict[str, tuple[float, Response]] = {}
         self._page = _page()
-        self._places: Mapping[str, Callable[[Request], Response]] = {
-            "/": lambda _: self._page,
-            "/metrics": self._once(lambda: Response(self._metrics.text(), metrics.KIND)),
-            "/livez": lambda _: self._live(),
-            "/readyz": lambda _: self._ready(),
-            "/status.json": self._once(self._status),
-            "/vnis.json": self._once(lambda: _json(self._told({"vnis": self._source.vnis()}))),
-            "/events.json": self._events,
+        self._turns = Turns()
+        self._pages: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
+            "/": self._in_turn(lambda _: self._page),
+            "/metrics": self._in_turn(self._kept_for_a_while(lambda: Response(self._metrics.text(), metrics.KIND))),
+            "/livez": self._at_once(self._live),
+            "/readyz": self._at_once(self._ready),
+            "/status.json": self._in_turn(self._kept_for_a_while(self._status)),
+            "/vnis.json": self._in_turn(
+                self._kept_for_a_while(lambda: _json(self._told({"vnis": self._source.vnis()})))
+            ),
+            "/events.json": self._in_turn(self._events),
             "/explain.json": self._explain,
         }
 
-    def answer(self, request: Request) -> Response:
-        """Answer a request; whatever is wrong with it is an answer as well."""
-        place = self._places.get(request.path)
-        if place is None:
-            there = "\n".join(self._places)
-            return Response(f"Nothing is here. What there is:\n{there}\n", status=HTTPStatus.NOT_FOUND)
+    async def answer(self, request: Request) -> Response:
+        """Answer a request. A request that is wrong gets an answer that says what is wrong."""
+        page = self._pages.get(request.path)
+        if page is None:
+            paths = "\n".join(self._pages)
+            return Response(f"There is no such page. The pages are:\n{paths}\n", status=HTTPStatus.NOT_FOUND)
         try:
-            return place(request)
+            return await page(request)
         except ValueError as error:
             return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
 
-    def _once(self, make: Callable[[], Response]) -> Callable[[Request], Response]:
+    def _at_once(self, make: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """Return a page that is made when it is asked for: a probe costs little, and must not wait for other readers."""
+
+        async def answer(_: Request) -> Response:
+            return make()
+
+        return answer
+
+    def _in_turn(self, make: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """Return a page that is made in a turn of its own, so that many readers do not hold the event loop."""
+
+        async def answer(request: Request) -> Response:
+            return await self._turns.take(make, request)
+
+        return answer
+
+    def _kept_for_a_while(self, make: Callable[[], Response]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             now = self._clock()
             made, response = self._kept.get(request.path, (0.0, None))
@@ -106,16 +130,22 @@ class Site:
 
     def _events(self, request: Request) -> Response:
         after = _number(request, "after", 1 << 63)
-        entries, forgotten = self._source.entries(after=after)
-        latest = entries[-ENTRIES_MAX:]
-        told = {"epoch": self._source.epoch, "forgotten": forgotten + len(entries) - len(latest)}
-        return _json(told | {"entries": self._told(latest)})
+        latest, forgotten = self._source.entries(after=after, latest=ENTRIES_MAX)
+        return _json({"epoch": self._source.epoch, "forgotten": forgotten, "entries": self._told(latest)})
 
-    def _explain(self, request: Request) -> Response:
+    async def _explain(self, request: Request) -> Response:
         mac = Mac.parse(request.query.get("mac", ""))
         vni = _number(request, "vni", VNI_MAX)
-        explanations = self._source.explain(mac, Vni(vni) if vni else None)
-        return _json({"explanations": self._told(explanations)})
+        answer = await self._source.explain(mac, Vni(vni) if vni else None)
+        explanations = [await self._explained(explanation) for explanation in answer.explanations]
+        return _json({"explanations": explanations, "left_out": answer.left_out})
+
+    async def _explained(self, explanation: Explanation) -> dict[str, Any]:
+        """Turn an explanation into JSON, its candidates a few at a time: they may be many."""
+        told: dict[str, Any] = await self._turns.take(self._told, replace(explanation, candidates=()))
+        parts = range(0, len(explanation.candidates), ROWS_A_TURN)
+        found = [await self._turns.take(self._told, explanation.candidates[at : at + ROWS_A_TURN]) for at in parts]
+        return told | {"candidates": list(chain.from_iterable(found))}
 
     def _told(self, value: Any, field: str = "") -> Any:
         """Turn a tree of ours into one of JSON's."""
@@ -137,7 +167,7 @@ async def start(address: str, site: Site) -> Server:
     """Serve the site at `host:port`; a HostError says why it cannot be served there."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    server = Server(site.answer, own_names() | {host})
+    server = Server(site.answer, own_names() | {host}, PROBES)
     try:
         await server.start(host, int(port))
     except OSError as error:

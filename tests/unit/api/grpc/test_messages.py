@@ -1,5 +1,7 @@
 """What a status value looks like as a message. Every field of a message is filled from somewhere."""
 
+import asyncio
+
 from google.protobuf.json_format import MessageToDict
 
 from tests.lab.figures import BORN_AT, NOW, TROUBLED, TWO, figures, row
@@ -80,7 +82,7 @@ def test_what_is_announced_is_counted_and_a_refusal_has_its_reason():
 
 
 def test_an_explanation_without_a_route_has_no_desired_row():
-    (unheard,) = figures().explain(Mac.parse("02:00:00:00:0f:ff"), None)
+    (unheard,) = asyncio.run(figures().explain(Mac.parse("02:00:00:00:0f:ff"), None)).explanations
 
     message = messages.explanation(unheard, [], wall)
 

@@ -12,9 +12,9 @@ from vtep.api import tokens
 from vtep.api.grpc import messages
 from vtep.api.grpc.watch import ROWS_A_RESPONSE, Ended, Watching
 from vtep.api.tokens import Cursor
-from vtep.api.turns import Turns
 from vtep.errors import UsageError
 from vtep.observe.history import HistoryEntry
+from vtep.observe.turns import Turns
 from vtep.v1 import vtep_pb2 as pb
 
 SYNCED, LAGGED = pb.WATCH_MARK_SYNCED, pb.WATCH_MARK_LAGGED

@@ -10,7 +10,7 @@ from vtep.api.http import server as http
 from vtep.api.http.server import Request, Response, Server, own_names
 
 
-def echo(request: Request) -> Response:
+async def echo(request: Request) -> Response:
     if request.path == "/broken":
         raise RuntimeError("broken")
     return Response(f"{request.path} {dict(request.query)}")
@@ -18,7 +18,7 @@ def echo(request: Request) -> Response:
 
 @contextlib.asynccontextmanager
 async def serving(answer=echo, host="127.0.0.1"):
-    server = Server(answer, {"localhost", "leaf1"})
+    server = Server(answer, {"localhost", "leaf1"}, ("/livez",))
     await server.start(host, 0)
     try:
         yield server.ports[0]
@@ -127,23 +127,45 @@ def test_a_header_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):
     assert status(said(b"GET / HTTP/1.1\r\nHost: loc")) == 408
 
 
-def test_whoever_does_not_take_the_answer_is_left(monkeypatch):
+LONG = b"x" * 30_000_000
+
+
+async def long_but_for_probes(request: Request) -> Response:
+    return Response("ok" if request.path == "/livez" else LONG)
+
+
+async def connected(port, octets=b""):
+    """Open a connection and send something on it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(octets)
+    await writer.drain()
+    return reader, writer
+
+
+async def until(condition, deadline_s=10):
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110 - the server has no event to wait for
+            await asyncio.sleep(0)
+
+
+def open_at_the_server():
+    """Count the connections that the server has a task for."""
+    return sum("Server._serve" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+
+def test_a_client_that_does_not_take_the_answer_is_left(monkeypatch):
     monkeypatch.setattr(http, "DEADLINE_S", 0.05)
-    length = 30_000_000
 
     async def run():
-        async with serving(lambda _: Response(b"x" * length)) as port:
+        async with serving(long_but_for_probes) as port:
             with socket.create_connection(("127.0.0.1", port)) as silent:
                 silent.sendall(get())
-                # A second one is turned away as long as the first is being served, and is served afterwards.
-                async with asyncio.timeout(5):
-                    while status(await tell(port, get(method="HEAD"))) == 503:
-                        pass
+                await until(open_at_the_server)
+                await until(lambda: not open_at_the_server())
                 silent.settimeout(5)
                 return await asyncio.to_thread(_all_of, silent)
 
-    monkeypatch.setattr(http, "CONNECTIONS_MAX", 1)
-    assert asyncio.run(run()) < length
+    assert asyncio.run(run()) < len(LONG)
 
 
 def _all_of(connection):
@@ -154,20 +176,69 @@ def _all_of(connection):
     return octets
 
 
-def test_more_than_so_many_at_a_time_are_turned_away_and_later_ones_are_not(monkeypatch):
-    monkeypatch.setattr(http, "CONNECTIONS_MAX", 2)
+def test_80_idle_connections_keep_no_request_from_its_answer():
+    async def run():
+        async with serving() as port:
+            idle = [await connected(port) for _ in range(80)]
+            answers = [status(await tell(port, get(path))) for path in ("/livez", "/readyz", "/a") * 25]
+            for _, writer in idle:
+                writer.close()
+            return answers
+
+    assert asyncio.run(run()) == [200] * 75
+
+
+def test_a_new_connection_makes_room_by_ending_the_oldest_idle_one():
+    async def run():
+        async with serving() as port:
+            idle = [await connected(port, b"GET") for _ in range(http.AWAITED_MAX)]
+            await until(lambda: open_at_the_server() == http.AWAITED_MAX)
+            new = await connected(port, b"GET")
+            ended = await asyncio.wait_for(_end(idle[0][0]), 5)
+            others = [reader.at_eof() for reader, _ in idle[1:]]
+            for _, writer in (*idle, new):
+                writer.close()
+            return ended, any(others)
+
+    assert asyncio.run(run()) == (b"", False)
+
+
+async def _end(reader):
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
+def test_an_idle_connection_is_closed_in_bounded_time(monkeypatch):
+    monkeypatch.setattr(http, "DEADLINE_S", 0.05)
+    monkeypatch.setattr(http, "LINGER_S", 0.05)
 
     async def run():
         async with serving() as port:
-            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-            refused = await tell(port, b"")
-            for reader, writer in idle:
-                writer.write(get("/late"))
-                await reader.read()
+            idle = [await connected(port, octets) for octets in (b"", b"G", b"GET / HTTP/1.1\r\n")]
+            await until(lambda: open_at_the_server() == len(idle))
+            await until(lambda: not open_at_the_server())
+            for _, writer in idle:
                 writer.close()
-            return status(refused), status(await tell(port, get()))
 
-    assert asyncio.run(run()) == (503, 200)
+    asyncio.run(run())
+
+
+def test_clients_that_never_read_keep_no_probe_from_its_answer():
+    async def run():
+        async with serving(long_but_for_probes) as port:
+            silent = [await connected(port, get("/metrics")) for _ in range(2 * http.ANSWERED_MAX)]
+            answers = [status(await tell(port, get("/livez"))) for _ in range(20)]
+            most = open_at_the_server()
+            for _, writer in silent:
+                writer.transport.abort()
+            return answers, most
+
+    answers, most = asyncio.run(run())
+
+    assert answers == [200] * 20
+    assert most <= http.ANSWERED_MAX + http.AWAITED_MAX + http.LINGERING_MAX
 
 
 def test_a_fault_of_ours_is_an_answer_and_the_next_request_is_served():

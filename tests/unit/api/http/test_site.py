@@ -20,8 +20,12 @@ def site(source, fresh_s=0.0):
     return Site(source, lambda: source.now, fresh_s)
 
 
+def answered(pages, path, **query):
+    return asyncio.run(pages.answer(Request(path, query)))
+
+
 def asked(source, path, **query):
-    response = site(source).answer(Request(path, query))
+    response = answered(site(source), path, **query)
     body = response.body if isinstance(response.body, str) else response.body.decode()
     return response.status, json.loads(body) if path.endswith(".json") else body
 
@@ -126,12 +130,12 @@ def test_another_path_is_answered_with_those_there_are():
 def test_a_long_answer_is_made_once_however_many_ask():
     source = leaf(troubled=False)
     pages = site(source, fresh_s=1.0)
-    before = pages.answer(Request("/status.json")).body
+    before = answered(pages, "/status.json").body
     source.become(generation=8)
     source.now += 0.5
-    soon = pages.answer(Request("/status.json")).body
+    soon = answered(pages, "/status.json").body
     source.now += 0.6
-    later = pages.answer(Request("/status.json")).body
+    later = answered(pages, "/status.json").body
 
     assert soon is before
     assert json.loads(later)["generation"] == 8
@@ -140,14 +144,14 @@ def test_a_long_answer_is_made_once_however_many_ask():
 def test_probes_are_never_old():
     source = leaf(troubled=False)
     pages = site(source, fresh_s=1.0)
-    before = pages.answer(Request("/readyz")).status
+    before = answered(pages, "/readyz").status
     source.become(complete=False)
 
-    assert (before, pages.answer(Request("/readyz")).status) == (200, 503)
+    assert (before, answered(pages, "/readyz").status) == (200, 503)
 
 
 def test_the_page_may_run_its_own_script_and_nothing_else():
-    response = site(leaf()).answer(Request("/"))
+    response = answered(site(leaf()), "/")
     policy = response.fields["Content-Security-Policy"]
 
     assert policy.count("'sha256-") == 2

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from vtep.api.turns import ROUNDS, Turns
+from vtep.observe.turns import ROUNDS, Turns
 
 
 def test_from_one_slice_of_all_readers_to_the_next_the_loop_makes_a_few_rounds():
