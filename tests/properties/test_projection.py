@@ -482,6 +482,20 @@ def test_a_row_always_points_at_a_vtep_of_a_route(history):
             assert row.via.vtep in announcers | members
 
 
+@given(st.lists(usual_in(100).map(announced) | usual_in(100).map(withdrawn), max_size=30))
+@settings(deadline=None, max_examples=150)
+def test_a_frozen_row_points_at_a_vtep_that_still_offers_the_mac(history):
+    toml = LEAF + '[duplicates]\nmoves = 2\naction = "freeze"\n'
+    rib, intent = a_rib(), NOTHING
+    for heard in history:
+        rib.receive(heard, 0.0)
+        intent = project(rib, policy(toml), 0.0, intent, rib.index.take_changed())
+
+        for (vni, mac), row in intent.macs.unordered():
+            found = {(one.verdict, one.vtep, one.reason) for one in candidates_of(intent, mac) if one.vni == vni}
+            assert ("won", row.via.vtep, row.reason) in found
+
+
 @given(histories)
 @settings(deadline=None, max_examples=150)
 def test_every_route_has_its_verdicts_and_the_winner_is_the_row(history):

@@ -19,6 +19,7 @@ __all__ = ["lab", "network"]
 MAC, OTHER_MAC = "02:00:00:00:01:01", "02:00:00:00:01:02"
 PEER = address(1)
 REMOTE = Instance(PEER)
+HIJACKER = "10.0.0.66"
 MADE_UP = [f"10.66.{number >> 8}.{number & 255}" for number in range(1, 301)]
 
 
@@ -128,3 +129,32 @@ def test_addresses_that_no_remote_host_can_have_never_become_neighbor_rows(netwo
         address(LEAF): ["self-host"],
         HOST: [],
     }
+
+
+def test_a_freeze_ends_with_the_hijack_that_caused_it(network):
+    """The row must not point to the hijacker after it has withdrawn the MAC."""
+    vtep, lines = started(network, more='[duplicates]\nmoves = 2\naction = "freeze"\n'), Lines()
+    hijacker = Instance(HIJACKER)
+
+    with Feeder(network.leaf) as feeder:
+        feeder.say(lines.opened(PEER, 120), lines.up(PEER), lines.end_of_rib(PEER))
+        for seq, vtep_ in enumerate((hijacker, REMOTE, hijacker, REMOTE)):
+            feeder.say(lines.announce(PEER, vtep_.mac(MAC, seq=seq)))
+            wait_until(lambda: overlay.tunnels(network.leaf, VXLAN), what="a row")
+            wait_until(lambda seq=seq: sequence(vtep, MAC) == seq, what="the verdict")
+        frozen = overlay.tunnels(network.leaf, VXLAN)
+        explained = vtep.told("explain", MAC)["explanations"][0]
+        feeder.say(lines.withdraw(PEER, hijacker.mac(MAC).nlri))
+        wait_until(lambda: overlay.tunnels(network.leaf, VXLAN) == {(MAC, PEER)}, what="the row to follow")
+        ended = vtep.told("explain", MAC)["explanations"][0]
+
+    assert frozen == {(MAC, HIJACKER)}
+    assert f"frozen behind {HIJACKER}" in explained["summary"]
+    assert f"Without that it would be behind {PEER}." in explained["summary"]
+    assert (explained["alerts"], ended.get("alerts", [])) == (["dup-frozen"], [])
+
+
+def sequence(vtep, mac: str) -> int:
+    """Return the highest sequence number that was judged for a MAC."""
+    found = [one["seq"] for one in vtep.told("explain", mac)["explanations"][0]["candidates"]]
+    return max(map(int, found), default=-1)

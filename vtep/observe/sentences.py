@@ -229,11 +229,20 @@ def _about_alerts(explanation: Explanation, vtep: Ip, where: str, reason: str = 
     alerts = explanation.alerts
     between = _vteps(explanation) or str(vtep)
     if reason == "dup-frozen" or "dup-frozen" in alerts:
-        texts.append(f"Duplicate: frozen {where} after {explanation.moves} moves, advertised by {between}.")
+        frozen = f"Duplicate: frozen {where} after {explanation.moves} moves, advertised by {between}."
+        texts.append(" ".join(filter(None, (frozen, _without_freeze(explanation)))))
     elif "dup-warn" in alerts:
         texts.append(f"Duplicate: it moved {explanation.moves} times recently, between {between}.")
     texts += [f"{sentence(alert)} ({alert})" for alert in alerts if not alert.startswith("dup-")]
     return "".join(f" {text}" for text in texts)
+
+
+def _without_freeze(explanation: Explanation) -> str:
+    """Say where a frozen MAC would be otherwise, if that is another location."""
+    other = next((one for one in explanation.candidates if (one.verdict, one.reason) == ("lost", "dup-frozen")), None)
+    if other is None:
+        return ""
+    return f"Without that it would be {f'here, on port {other.port}' if other.port else f'behind {other.vtep}'}."
 
 
 def _advice_for_alert(alert: str, explanation: Explanation) -> str:

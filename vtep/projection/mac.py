@@ -6,7 +6,7 @@ segments that its routes name. The steps are these:
 1. `imports.judge` says for each route which VNIs it concerns, and whether it may win there.
 2. `_locations` groups the usable routes by where they say the MAC is.
 3. `winner.choose` picks one location. Our own station is one of them, and is ranked like a route.
-4. `mobility.follow` notes a move; if the MAC is frozen, that overrules the winner.
+4. `mobility.follow` notes a move. If the MAC is frozen, `_frozen` overrules the winner.
 5. Either the MAC is here and is advertised, or the winner becomes a row. Every candidate gets its verdict and its reason.
 
 Everything is pure, and the work does not grow with the table. This module does not know the generation or the kernel. Most
@@ -16,13 +16,13 @@ MACs do not come here, because the short path of `fast.py` is enough for them.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import LocalClaim
-from vtep.intent import Alert, Candidate, Moves, RemoteMac
+from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, judge
 from vtep.projection.policy import Policy
@@ -34,8 +34,8 @@ NO_RD: Final = RouteDistinguisher(8)
 
 Losers: TypeAlias = list[tuple[Location, str]]
 """Each with the rule by which it lost."""
-Settled: TypeAlias = tuple[Location | None, str, Losers]
-"""The winner, if there is one; why it won; and the losers."""
+Contest: TypeAlias = tuple[Location, str, Losers]
+"""The winner, why it won, and the losers."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -112,18 +112,21 @@ def _judge_in_vni(
     ]
     home = None if local_claim is None else here(local_claim, policy.vnis[vni].vtep)
     contest = _contest(locations, home)
+    offered = {vtep for location in (*locations, *([home] if home is not None else ())) for vtep in location.vteps}
+    past = mobility.ended_if_left(before.moves, offered)
     if contest is None:
-        moves = mobility.idle(before.moves, policy.duplicates, now) if before.moves else None
+        moves = mobility.idle(past, policy.duplicates, now) if past else None
         ours = [] if local_claim is None else [_own_candidate(vni, local_claim, "lost", "taken-over", policy)]
         return Judgement((*ours, *refused), moves=moves, unverified=local_claim is not None)
     winner, _, losers = contest
     notes = {id(result.route): result.notes for result in usable}
-    moves = mobility.follow(before.moves, before.location, winner.name, winner.via, policy.duplicates, now)
-    is_here = home is not None and _is_here(home, winner, moves)
-    settled = contest if home is None else _settled(contest, home, is_here)
+    moves = mobility.follow(past, before.location, winner.name, winner.via, policy.duplicates, now)
+    frozen = mobility.frozen_at(moves)
+    settled = contest if frozen is None else _frozen(contest, frozen)
+    is_here = settled[0] is home
     return Judgement(
         candidates=(*_candidates(vni, settled, notes, rib, policy), *refused),
-        row=None if is_here else _remote_row(vni, settled, before.row, moves, notes, rib),
+        row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes, rib),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *mobility.alerts(moves)})),
         own=local_claim if is_here else None,
@@ -134,7 +137,7 @@ def _judge_in_vni(
 # This leaf among the others
 
 
-def _contest(locations: list[Location], home: Location | None) -> tuple[Location, str, Losers] | None:
+def _contest(locations: list[Location], home: Location | None) -> Contest | None:
     """Return the winner and the losers, with our station among them. A station that lost before cannot win."""
     if home is None:
         return choose(locations) if locations else None
@@ -151,36 +154,14 @@ def _is_lost(home: Location) -> bool:
     return home.local_claim is not None and home.local_claim.lost
 
 
-def _is_here(home: Location, winner: Location, moves: Moves | None) -> bool:
-    """Return whether the MAC is behind this leaf; a frozen one is where it was frozen, whichever location wins."""
-    frozen = mobility.frozen_at(moves)
-    return winner is home if frozen is None else frozen.vtep == home.vtep
-
-
-def _settled(contest: tuple[Location, str, Losers], home: Location, is_here: bool) -> Settled:
-    """Return the contest as it is shown, if a freeze decides between this leaf and the others."""
+def _frozen(contest: Contest, frozen: Direct) -> Contest:
+    """Return the contest as a freeze decides it: the location that has the MAC wins, and first among the losers is the one
+    that would have won. So an explanation names both sides."""
     winner, _, losers = contest
-    if (winner is home) == is_here:
-        return contest
-    if is_here:
-        return home, "dup-frozen", [(winner, "dup-frozen"), *(pair for pair in losers if pair[0] is not home)]
-    frozen_out = (home, "dup-frozen")
-    return (losers[0][0], "dup-frozen", [*losers[1:], frozen_out]) if losers else (None, "", [frozen_out])
-
-
-def _remote_row(
-    vni: Vni,
-    settled: Settled,
-    before: RemoteMac | None,
-    moves: Moves | None,
-    notes: Mapping[int, tuple[str, ...]],
-    rib: Rib,
-) -> RemoteMac | None:
-    """Return the row of the winner, or the row where the MAC is frozen."""
-    winner, reason, losers = settled
-    row = before if winner is None else _row(vni, winner, reason, notes, rib)
-    locations = [location for location in (winner, *(loser for loser, _ in losers)) if location is not None]
-    return None if row is None else _kept_where_frozen(row, before, moves, locations)
+    keeper = next((place for place in (winner, *(loser for loser, _ in losers)) if frozen.vtep in place.vteps), winner)
+    if keeper is winner:
+        return winner, "dup-frozen", losers
+    return keeper, "dup-frozen", [(winner, "dup-frozen"), *(pair for pair in losers if pair[0] is not keeper)]
 
 
 # Locations
@@ -215,13 +196,15 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
     return locations, nowhere
 
 
-def _row(vni: Vni, winner: Location, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib) -> RemoteMac:
+def _row(
+    vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Mapping[int, tuple[str, ...]], rib: Rib
+) -> RemoteMac:
     first_route = winner.routes[0]
     stale = all(rib.is_stale(route) for route in winner.routes)
     return RemoteMac(
         vni=vni,
         mac=first_route.mac,
-        via=winner.via,
+        via=frozen or winner.via,
         reason=reason,
         seq=winner.seq,
         sticky=winner.fixed,
@@ -233,28 +216,14 @@ def _row(vni: Vni, winner: Location, reason: str, notes: Mapping[int, tuple[str,
     )
 
 
-def _kept_where_frozen(
-    row: RemoteMac, before: RemoteMac | None, moves: Moves | None, locations: Iterable[Location]
-) -> RemoteMac | None:
-    """Keep a frozen MAC where its row is; if the row is gone, it comes back only there."""
-    frozen = mobility.frozen_at(moves)
-    if frozen is None:
-        return row
-    if before is None and all(location.vtep != frozen.vtep for location in locations):
-        return None
-    return structs.replace(row, via=frozen, reason="dup-frozen")
-
-
 # The verdict of each candidate
 
 
 def _candidates(
-    vni: Vni, settled: Settled, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
+    vni: Vni, settled: Contest, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
 ) -> Iterable[Candidate]:
     winner, reason, losers = settled
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
-        if location is None:
-            continue
         if location.local_claim is None:
             yield from _candidates_at(vni, location, verdict, why, notes, rib)
         else:

@@ -4,10 +4,17 @@ A move is a change of the location: between remote VTEPs, or to or from this lea
 location is not a move, and neither is a change within one Ethernet segment. A MAC that was nowhere for a moment has moved if
 it comes back elsewhere, once it is known to move.
 
+With `action = "freeze"`, a MAC that has moved too often stays where its last move took it. The freeze ends when an operator
+clears it, when its time is over, or when no route and no station offers the MAC at that VTEP any more. In the last case the
+moves are forgotten as well: otherwise the MAC would be frozen again at once, at the location of whichever VTEP is left.
+
 This is the only part of the projection with a memory. The memory is a value that goes in and comes out, one for each MAC
 that moved within the window, and it is dropped afterwards.
 """
 
+from collections.abc import Collection
+
+from vtep.addr import Ip
 from vtep.config.model import DuplicateConfig
 from vtep.intent import Alert, Direct, Moves
 
@@ -33,6 +40,13 @@ def follow(
     if not times and frozen is None:
         return None
     return Moves(location=location, times=times, duplicate_since=since, frozen=frozen)
+
+
+def ended_if_left(moves: Moves | None, offered: Collection[Ip]) -> Moves | None:
+    """End a freeze at a VTEP that is not among those that offer the MAC now; the freeze would outlive its cause."""
+    if moves is None or moves.frozen is None or moves.frozen.vtep in offered:
+        return moves
+    return Moves(location=moves.location)
 
 
 def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:

@@ -84,6 +84,11 @@ class Location:
         return self.segment or self.vtep
 
     @property
+    def vteps(self) -> set[Ip]:
+        """The VTEPs that offer the MAC at this location."""
+        return {self.vtep, *(route.attributes.next_hop for route in self.routes)}
+
+    @property
     def via(self) -> Direct:
         return Direct(self.vtep, self.encapsulation)
 

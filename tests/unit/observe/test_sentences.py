@@ -307,7 +307,7 @@ CASES = (
             candidates=(station("won", "dup-frozen"), candidate("lost", "dup-frozen")), alerts=("dup-frozen",), moves=6
         ),
         "Here, on port swp1 (dup-frozen): to be advertised with sequence number 7. Duplicate: frozen here after "
-        "6 moves, advertised by 10.0.0.1 and 10.0.0.99.",
+        "6 moves, advertised by 10.0.0.1 and 10.0.0.99. Without that it would be behind 10.0.0.1.",
         "Find the duplicate or the loop behind 10.0.0.1 and 10.0.0.99, then run `vtep clear-duplicate "
         "02:00:00:00:00:01`.",
     ),

@@ -388,12 +388,13 @@ def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_advertised() -> None:
     assert (own(intent), row(intent), told.verdict, told.reason) == ("-", B, "lost", "dup-frozen")
 
 
-def test_a_frozen_row_stays_though_only_this_leaf_has_the_mac() -> None:
+def test_a_freeze_elsewhere_ends_when_only_this_leaf_has_the_mac() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
 
-    intent = rig.play("+B s0 +A s1 +B s2 L -A -B")
+    frozen, without_b = rig.play("+B s0 +A s1 +B s2 L -A"), rig.play("-B")
 
-    assert (own(intent), row(intent), intent.macs[KEY].reason) == ("-", B, "dup-frozen")
+    assert [(own(intent), row(intent)) for intent in (frozen, without_b)] == [("-", B), ("s3", "")]
+    assert KEY not in without_b.alerts
 
 
 def test_v81_a_duplicate_that_is_frozen_here_stays_advertised_as_it_was() -> None:
@@ -422,30 +423,30 @@ def test_v84_after_a_freeze_the_current_winner_has_the_mac() -> None:
 
 def test_v83_an_operator_clears_a_station_that_was_frozen_elsewhere() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
-    rig.play("+B s0 +A s1 +B s2 L -A -B")
+    rig.play("+B s0 +A s1 +B s2 L -A")
 
     rig.leaf.clear_duplicates([KEY])
 
     assert own(rig.judge()) == "s3"
 
 
-def test_a_duplicate_frozen_here_comes_back_with_its_old_sequence() -> None:
+def test_a_freeze_here_ends_when_the_station_leaves() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     rig.play("L +A s1 L +A s9")
 
     without, back = rig.play("-L"), rig.play("L")
 
-    assert [(own(intent), row(intent)) for intent in (without, back)] == [("-", ""), ("s2", "")]
+    assert [(own(intent), row(intent)) for intent in (without, back)] == [("-", A), ("s10", "")]
 
 
-def test_a_mac_frozen_at_a_location_without_routes_has_no_row() -> None:
+def test_a_freeze_at_a_location_without_routes_ends() -> None:
     rig = Rig(DUPLICATES.format("freeze"))
     frozen = rig.play("+B s0 +A s1 +B s2")
 
     gone = rig.play("-A -B")
     here = rig.play("L")
 
-    assert [(own(intent), row(intent)) for intent in (frozen, gone, here)] == [("-", B), ("-", ""), ("-", "")]
+    assert [(own(intent), row(intent)) for intent in (frozen, gone, here)] == [("-", B), ("-", ""), ("s0", "")]
 
 
 # The kernel's side

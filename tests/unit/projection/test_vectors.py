@@ -669,13 +669,50 @@ def test_a_frozen_mac_without_any_route_is_removed() -> None:
     assert rows(play(events, FREEZE)) == {}
 
 
-def test_a_frozen_mac_that_comes_back_elsewhere_waits() -> None:
+def test_a_frozen_mac_that_left_everywhere_comes_back_elsewhere_at_once() -> None:
     lines = Lines()
     events = bounce(lines, 6)
     events += [lines.withdraw(vtep, wire.Instance(vtep).mac(M).nlri) for vtep in (A, B)]
     events += [lines.announce(C, wire.Instance(C).mac(M, seq=99))]
 
-    assert rows(play(events, FREEZE)) == {}
+    result = play(events, FREEZE)
+
+    assert (rows(result), alerts(result)) == ({M: C}, [])
+
+
+def test_a_freeze_ends_when_the_vtep_that_has_the_mac_withdraws_it() -> None:
+    """Otherwise a hijack would outlive the hijacker: the row would point where no VTEP has the MAC."""
+    lines = Lines()
+    events = bounce(lines, 6)
+
+    result = play([*events, lines.withdraw(B, wire.Instance(B).mac(M).nlri)], FREEZE)
+
+    assert (rows(result), reason_of(result), alerts(result)) == ({M: A}, "only-path", [])
+
+
+def test_a_freeze_lasts_while_the_session_of_the_vtep_is_lost_and_its_route_is_stale() -> None:
+    lines = Lines()
+    events = [lines.opened(peer, 120) for peer in (A, B)] + [lines.up(A), lines.up(B), *bounce(lines, 6)]
+
+    result = play([*events, lines.down(B, "closing connection")], FREEZE)
+
+    assert (rows(result), reason_of(result), result["macs"][0]["stale"]) == ({M: B}, "dup-frozen", True)
+
+
+def test_a_frozen_row_is_that_of_the_vtep_that_has_it_and_the_winner_is_named_as_a_loser() -> None:
+    from vtep.addr import Mac
+    from vtep.intent import candidates_of
+    from vtep.projection.leaf import Leaf
+
+    leaf = Leaf(config.parse(FREEZE), 0.0)
+    for now, line in enumerate(bounce(Lines(), 6)):
+        leaf.receive(read_lines([line]), float(now))
+        intent = leaf.judge(float(now))
+
+    candidates = [(str(one.vtep), one.verdict, one.reason) for one in candidates_of(intent, Mac.parse(M))]
+    (row,) = intent.macs.values()
+    assert candidates == [(B, "won", "dup-frozen"), (A, "lost", "dup-frozen")]
+    assert (str(row.peer), row.seq) == (B, 5)
 
 
 def test_v83_an_operator_clears_a_frozen_mac_in_one_step() -> None:
