@@ -130,6 +130,8 @@ class Received(Struct, frozen=True):
     """It repeats how a session was before the next message that is not replayed."""
     bad_nlris: tuple[str, ...] = ()
     """The NLRIs of this message that could not be decoded, each with what was wrong."""
+    malformed: str = ""
+    """Why the speaker takes all routes of this message as withdrawn (RFC 7606); empty if the message is well-formed."""
 
 
 class Unreadable(Struct, frozen=True):

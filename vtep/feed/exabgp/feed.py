@@ -9,15 +9,24 @@ to what `feed.contract` promises. The process id of ExaBGP, its counters and the
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
-from vtep.evpn.event import Attached, Detached, Message, Missed
+from vtep import logs
+from vtep.evpn.event import Attached, Detached, Message, Missed, Received
 from vtep.feed.exabgp import protocol
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.lines import LineReader
 from vtep.feed.exabgp.socket import Stream
+
+LOG_EVERY_S: Final = 1.0
+BAD_NLRIS_LOGGED: Final = 3
+"""Of one message; the counter has them all."""
+
+log = logging.getLogger(__name__)
 
 
 class ExabgpFeed:
@@ -28,6 +37,9 @@ class ExabgpFeed:
         self._reader = LineReader(self._answer)
         self._pid: int | None = None
         """The ExaBGP that was attached last."""
+        self._log_again_at = 0.0
+        self._unlogged = 0
+        """Malformed messages since the last line of the log about one."""
         self.on_answer: Callable[[Answered], None] = lambda _: None
         """Takes ExaBGP's answers to commands, in order."""
 
@@ -65,7 +77,9 @@ class ExabgpFeed:
     def _messages(self, item: protocol.Item) -> list[Message]:
         match item:
             case protocol.Lines(lines=lines, replayed=replayed):
-                return list(self._reader.read(lines, replayed=replayed))
+                messages: list[Message] = list(self._reader.read(lines, replayed=replayed))
+                self._log_malformed(messages)
+                return messages
             case protocol.Attached():
                 return [self._attached(item)]
             case protocol.Detached():
@@ -83,6 +97,19 @@ class ExabgpFeed:
         again, self._pid = relay.exabgp_pid == self._pid, relay.exabgp_pid
         speaker = f"{relay.exabgp_pid}/{relay.exabgp_started}"
         return Attached(speaker, f"ExaBGP {relay.exabgp_pid}", relay.complete and not again)
+
+    def _log_malformed(self, messages: list[Message]) -> None:
+        """Log what is malformed, at most one line a second: a peer may send such messages all the time."""
+        for message in messages:
+            if not isinstance(message, Received) or not (message.malformed or message.bad_nlris):
+                continue
+            if (now := time.monotonic()) < self._log_again_at:
+                self._unlogged += 1
+                continue
+            why = message.malformed or "; ".join(message.bad_nlris[:BAD_NLRIS_LOGGED])
+            fields = {"peer": message.peer, "why": why, "more": self._unlogged}
+            logs.event(log, logging.WARNING, "malformed message", **fields)
+            self._log_again_at, self._unlogged = now + LOG_EVERY_S, 0
 
     def _answer(self, answer: Answered) -> None:
         self.on_answer(answer)

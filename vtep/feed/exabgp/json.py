@@ -45,6 +45,8 @@ class Decoded(Struct, frozen=True):
     version: str = ""
     bad_nlris: tuple[str, ...] = ()
     """NLRIs of this line that no route of ours can represent, each with what is wrong."""
+    malformed: str = ""
+    """Why ExaBGP takes all routes of the UPDATE as withdrawn, if it does."""
     answer: Answered | None = None
     """What the line is instead, if ExaBGP answers a command with it."""
 
@@ -95,14 +97,24 @@ def _refuse_other_than_utf8(line: bytes) -> None:
 def _repaired(line: bytes) -> bytes:
     """Mend what ExaBGP 4.2 breaks (its response/json.py, 4.2.25): doubled quotes, bare control and escape characters.
 
-    The reason of a closed session is the peer's own text and ends the line; losing that event would leave its routes.
+    The reason of a closed session is the peer's own text and ends the line; losing that event would leave its routes. If the
+    text has a newline, the line ends within the reason (`is_cut`).
     """
     line = _DOUBLED_QUOTES.sub(rb'"\1"', line.translate(_NO_CONTROLS))
     before, down, rest = line.partition(b'"state": "down", "reason": "')
-    reason, end, after = rest.rpartition(b'" } }')
-    if not end or b'"type": "state"' not in before:
+    if not down or b'"type": "state"' not in before:
         return line
+    reason, end, after = (rest, _END, b"") if is_cut(line) else rest.rpartition(_END)
     return before + down + json.dumps(reason.decode())[1:].encode() + end[1:] + after
+
+
+def is_cut(line: bytes) -> bool:
+    """Tell whether a line of JSON ends early, because ExaBGP 4.2 printed a newline of a peer's."""
+    return not line.rstrip().endswith(_END)
+
+
+_END: Final = b'" } }'
+"""The end of the line of a closed session: of its reason, of `neighbor`, and of the whole."""
 
 
 _NO_CONTROLS: Final = bytes(max(octet, 32) for octet in range(256))
@@ -154,8 +166,14 @@ def _peer(neighbor: _Neighbors) -> Ip:
         raise StreamError(f"the peer's address {neighbor.address.peer[:40]!r} is none") from None
 
 
-def _decoded(line: _Lines, peer: Ip | None, events: tuple[Event, ...] = (), bad_nlris: tuple[str, ...] = ()) -> Decoded:
-    return Decoded(events, line.time, line.pid, peer, line.counter, line.exabgp, bad_nlris)
+def _decoded(
+    line: _Lines,
+    peer: Ip | None,
+    events: tuple[Event, ...] = (),
+    bad_nlris: tuple[str, ...] = (),
+    malformed: str = "",
+) -> Decoded:
+    return Decoded(events, line.time, line.pid, peer, line.counter, line.exabgp, bad_nlris, malformed)
 
 
 def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:

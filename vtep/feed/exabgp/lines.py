@@ -9,6 +9,11 @@ A replayed line repeats an old state and has an old counter, so it proves no gap
 (`forget`), the next counter is the first of a new count, so that one loss is not reported twice.
 
 Answers to commands are not about any peer. They go to `on_answer` in the order of the lines.
+
+Plain ExaBGP 4.2 prints the text of a peer's NOTIFICATION as it came, newlines included. The line of the closed session then
+ends within that text, and the rest looks like lines of its own, an answer for example. `LineReader` takes the cut line for
+what it is, and drops what follows it up to the next line of JSON. Text that itself looks like a line of JSON cannot be told
+from ExaBGP's own; `vtep exabgp` prints no such newline (`guard`).
 """
 
 import re
@@ -17,9 +22,9 @@ from typing import Final
 
 from vtep.addr import Ip
 from vtep.errors import StreamError
-from vtep.evpn.event import Continuity, Received, SpeakerStopped, Unreadable
+from vtep.evpn.event import Continuity, Received, SessionClosed, SpeakerStopped, Unreadable
 from vtep.feed.exabgp.answers import Answered
-from vtep.feed.exabgp.json import Decoded, decode
+from vtep.feed.exabgp.json import Decoded, decode, is_cut
 
 HEAD_OCTETS: Final = 1024
 """So much of a line that cannot be read is searched for its peer, and kept for people."""
@@ -33,15 +38,22 @@ class LineReader:
         self._pid: int | None = None
         self._counters: dict[Ip, int] = {}
         """The number of the last line of each peer, where the next one must follow it."""
+        self._cut = False
+        """The last line of JSON ended within a peer's text, so what follows may be the rest of that."""
 
     def read(self, lines: Iterable[bytes], *, replayed: bool = False) -> Iterator[Received | Unreadable]:
         """Return one message for each line."""
         for line in lines:
+            if self._cut and self._is_rest(line):
+                yield Received(())
+                continue
             try:
                 decoded = decode(line)
             except StreamError as error:
                 yield self.refuse(line, len(line), str(error))
             else:
+                closed = decoded.events and isinstance(decoded.events[0], SessionClosed)
+                self._cut = bool(closed) and is_cut(line)
                 yield self._place(decoded, replayed)
 
     def refuse(self, head: bytes, octets: int, why: str) -> Unreadable:
@@ -63,6 +75,11 @@ class LineReader:
         self._pid = None
         self._counters.clear()
 
+    def _is_rest(self, line: bytes) -> bool:
+        """Tell whether a line is the rest of the one before, which goes on until that ends or until a line of JSON."""
+        self._cut = not line.startswith(b"{") and is_cut(line)
+        return not line.startswith(b"{")
+
     def _place(self, decoded: Decoded, replayed: bool) -> Received:
         """Return the message for a decoded line, at its place in the stream."""
         if decoded.answer is not None:
@@ -70,7 +87,9 @@ class LineReader:
         continuity = self._continuity(decoded, replayed)
         if decoded.events and isinstance(decoded.events[0], SpeakerStopped):
             self.end()
-        return Received(decoded.events, decoded.time, decoded.peer, continuity, replayed, decoded.bad_nlris)
+        return Received(
+            decoded.events, decoded.time, decoded.peer, continuity, replayed, decoded.bad_nlris, decoded.malformed
+        )
 
     def _continuity(self, decoded: Decoded, replayed: bool) -> Continuity:
         continuity = Continuity.UNBROKEN

@@ -10,6 +10,7 @@ import select
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from itertools import count
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from exabgp.bgp.message.update.attribute import Attribute, Attributes, GenericAt
 from exabgp.bgp.message.update.attribute.community.extended import ExtendedCommunity
 from exabgp.bgp.message.update.attribute.community.extended.communities import ExtendedCommunities
 from exabgp.bgp.message.update.nlri.evpn.nlri import GenericEVPN
-from exabgp.protocol.family import AFI, SAFI, Family
+from exabgp.protocol.family import AFI, SAFI
 from exabgp.protocol.ip import IP
 from exabgp.reactor.api.command.command import Command as Commands
 from exabgp.reactor.api.command.limit import extract_neighbors, match_neighbors
@@ -29,10 +30,9 @@ from vtep import __version__
 from vtep.errors import UsageError
 from vtep.feed.exabgp import damping, grammar
 from vtep.feed.exabgp.advertise import Command, Multicast, Withdrawal
+from vtep.feed.exabgp.guard import guard
 
 EVPN: Final = (AFI.l2vpn, SAFI.evpn)
-NEXT_HOP_LENGTHS: Final = (4, 16, 32)
-"""Both lines of releases expect 4 octets only, and end a session whose peer has an IPv6 next hop (RFC 8365 5.1.2)."""
 ANNOUNCE: Final = 1
 WITHDRAW: Final = 2
 """What 4.2 has as OUT and 5.0 as Action."""
@@ -51,15 +51,18 @@ def register_4_2() -> None:
     resend = OutgoingRIB.resend
     OutgoingRIB.resend = lambda rib, families, _enhanced: resend(rib, families, False)
     _register(partial(Commands.register, "text"))
+    logger = import_module("exabgp.logger")  # which makes no Logger before ExaBGP has read its settings
+    guard(lambda text: logger.Logger().warning(text, "reactor"))
 
 
 def register_5_0() -> None:
     """Register with a release of 5.0. It looks for the JSON form of any line with the word json, even in a bad one."""
     _register(partial(Commands.register, json_support=True))
+    log = import_module("exabgp.logger").log
+    guard(lambda text: log.warning(lambda: text, "reactor"))
 
 
 def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
-    Family.size[EVPN] = (NEXT_HOP_LENGTHS, Family.size[EVPN][1])
     register(grammar.ANNOUNCE)(_inject)
     register(grammar.WITHDRAW)(_inject)
     register(grammar.QUESTION)(_inject)

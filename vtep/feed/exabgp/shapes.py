@@ -25,6 +25,8 @@ class Attribute(Struct, gc=False):
     extended: list[Community] = field(name="extended-community", default_factory=list)
     community: list[Any] = field(default_factory=list)
     pmsi: str | None = None
+    error: str = ""
+    """Why ExaBGP treats the UPDATE as a withdraw."""
 
 
 class AnnouncedFamilies(Struct, Generic[N], gc=False):

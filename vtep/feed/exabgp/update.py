@@ -6,7 +6,7 @@ business of `evpn.attributes`; here they are only found.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vtep.addr import Ip
 from vtep.errors import RouteError, StreamError
@@ -19,12 +19,21 @@ from vtep.feed.exabgp.shapes import Attribute, Neighbor, Nlri
 ONLY_PACKETS: Final = "ExaBGP shows its messages undecoded: set `parsed` in the `receive` block of its `api` section"
 
 
-def read_update(neighbor: Neighbor[Nlri] | Neighbor[Any], peer: Ip) -> tuple[tuple[Event, ...], tuple[str, ...]]:
-    """Return the events of an UPDATE, and its NLRIs that cannot be read, each with what is wrong."""
+class UpdateRead(NamedTuple):
+    """What one UPDATE reports."""
+
+    events: tuple[Event, ...] = ()
+    bad_nlris: tuple[str, ...] = ()
+    """NLRIs that cannot be read, each with what is wrong."""
+    malformed: str = ""
+    """Why ExaBGP takes all its routes as withdrawn, if it does."""
+
+
+def read_update(neighbor: Neighbor[Nlri] | Neighbor[Any], peer: Ip) -> UpdateRead:
     message = neighbor.message
     if message and message.eor:
         is_ours = (message.eor.afi, message.eor.safi) == ("l2vpn", "evpn")
-        return ((EndOfRib(peer),) if is_ours else ()), ()
+        return UpdateRead((EndOfRib(peer),) if is_ours else ())
     if message is None or message.update is None:
         raise StreamError(ONLY_PACKETS)
     update = message.update
@@ -35,7 +44,7 @@ def read_update(neighbor: Neighbor[Nlri] | Neighbor[Any], peer: Ip) -> tuple[tup
         events += (Withdrawn(peer, keys),)
     if update.announce and (routes := _announced(peer, update.announce.evpn, update.attribute or Attribute(), bad)):
         events += (Announced(peer, routes),)
-    return events, tuple(bad)
+    return UpdateRead(events, tuple(bad), "" if update.attribute is None else update.attribute.error)
 
 
 def _withdrawn(nlris: Iterable[Any], bad: list[str]) -> tuple[RouteKey, ...]:

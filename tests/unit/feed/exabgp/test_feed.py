@@ -1,10 +1,12 @@
 """ExaBGP as a feed: what comes over the socket as messages, and whether anything was lost."""
 
 import asyncio
+import logging
 
 import pytest
 
 from tests.lab.lines import Lines
+from tests.lab.wire import Instance
 from vtep.evpn.event import Attached, Detached, Missed, Received, Unreadable
 from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
@@ -89,3 +91,17 @@ def test_a_line_that_is_too_long_is_unreadable(path):
 
     assert isinstance(bad, Unreadable)
     assert (bad.octets, bad.why) == (LINE_MAX + 1, f"a line of {LINE_MAX + 1} octets")
+
+
+def test_a_malformed_update_is_logged_once_a_second_with_its_peer(path, caplog):
+    lines = Lines()
+    withdrawn = lines.withdraw(A, Instance(A).mac("02:00:00:00:00:01").nlri)
+    marked = withdrawn.replace(b'"update": {', b'"update": { "attribute": { "error": "treat-as-withdraw: ORIGIN is missing" },')
+
+    with caplog.at_level(logging.WARNING):
+        _, first, second, _ = messages_of(path, hello() + marked + b"\n" + marked + b"\n")
+
+    assert (first.malformed, second.malformed) == ("treat-as-withdraw: ORIGIN is missing",) * 2
+    (record,) = [record for record in caplog.records if record.getMessage() == "malformed message"]
+    assert str(record.fields["peer"]) == A
+    assert record.fields["why"] == "treat-as-withdraw: ORIGIN is missing"

@@ -2,7 +2,7 @@
 
 from tests.lab.lines import Lines
 from vtep.addr import Ip
-from vtep.evpn.event import Continuity, Received, Unreadable
+from vtep.evpn.event import Continuity, Received, SessionClosed, Unreadable
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.lines import HEAD_OCTETS, LineReader
 
@@ -96,3 +96,39 @@ def test_answers_go_to_whoever_gave_the_commands_and_carry_no_event() -> None:
 
     assert [answer.text for answer in answers] == ["done", "error"]
     assert [len(message.events) for message in messages if isinstance(message, Received)] == [0, 1, 0]
+
+
+CUT = (
+    b'{ "exabgp": "4.0.1", "time": 1.0, "host" : "leaf", "pid" : 77, "ppid" : 1, "counter": 2, "type": "state", "neighbor": '
+    b'{ "address": { "local": "10.0.0.99", "peer": "10.0.0.1" }, "asn": { "local": 65000, "peer": 65000 } , "state": "down", '
+    b'"reason": "peer reset, message (notification received (6,9)) error(Cease / bye'
+)
+
+
+def read_cut(*rest: bytes) -> tuple[list[Received | Unreadable], list[str]]:
+    answers: list[Answered] = []
+    return list(LineReader(answers.append).read([CUT, *rest])), [answer.text for answer in answers]
+
+
+def test_a_line_that_a_peers_text_cut_still_closes_its_session() -> None:
+    messages, _ = read_cut()
+
+    (event,) = messages[0].events if isinstance(messages[0], Received) else ()
+    assert isinstance(event, SessionClosed)
+    assert event.peer == Ip.parse(A)
+    assert event.reason.endswith("Cease / bye")
+
+
+def test_the_rest_of_a_cut_line_is_no_answer_and_no_bad_line() -> None:
+    messages, answers = read_cut(b"done", b"error", b'more)" } }', b"done")
+
+    assert answers == ["done"]
+    assert all(isinstance(message, Received) for message in messages)
+
+
+def test_a_line_of_json_ends_the_rest_of_a_cut_one() -> None:
+    messages, answers = read_cut(b"done", Lines().up(B), b"error")
+
+    assert answers == ["error"]
+    assert isinstance(messages[2], Received)
+    assert messages[2].peer == Ip.parse(B)
