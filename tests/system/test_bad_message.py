@@ -19,13 +19,14 @@ PEER = address(1)
 MACS = [f"02:00:00:00:01:{number:02x}" for number in range(20)]
 MESSAGES = malformed.updates(Instance(PEER).mac("02:00:00:00:09:09"))
 UNREADABLE, FATAL = MESSAGES["attributes that end after the message"], MESSAGES["an UPDATE of one octet"]
-"""ExaBGP answers the first with NOTIFICATION 3/1. On the second it fails, and ends the session without a word."""
+"""ExaBGP answers the first with NOTIFICATION 3/1. On the second plain ExaBGP fails, and ends the session without a word."""
 FIRST_PAUSE_S = 5
 
 CASES = [
     pytest.param(EXABGP, True, UNREADABLE, "NOTIFICATION 3/1", id="5.0-vtep-exabgp"),
     pytest.param(EXABGP_4_2, True, UNREADABLE, "NOTIFICATION 3/1", id="4.2-vtep-exabgp"),
-    pytest.param(EXABGP, True, FATAL, "its BGP speaker failed", id="5.0-fails"),
+    pytest.param(EXABGP, True, FATAL, "NOTIFICATION 1/2", id="5.0-one-octet"),
+    pytest.param(EXABGP, False, FATAL, "its BGP speaker failed", id="5.0-plain-fails"),
     pytest.param(EXABGP_4_2, False, FATAL, "its BGP speaker failed", id="4.2-plain-fails"),
 ]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import wire
+from tests.lab import malformed, wire
 from tests.lab.fixtures import lab, network
 from tests.lab.peers import EXABGP, EXABGP_4_2, ExaBgp, Recorder, exabgp_config
 from tests.lab.speaker import Speaker
@@ -124,6 +124,23 @@ RESET = {
 }
 """What RFC 7606 (sections 3, 5.3, 7.11) and RFC 4271 6.1 answer with a NOTIFICATION."""
 
+RESETTING = {
+    "MP_REACH_NLRI twice",
+    "attributes that end after the message",
+    "withdrawn routes that end after the message",
+    "an UPDATE of one octet",
+    *(f"a next hop of {octets} octets" for octets in (0, 3, 5, 17)),
+    "a next hop that ends after the attribute",
+    "MP_REACH_NLRI of 2 octets",
+    "MP_REACH_NLRI of a family that was not negotiated",
+    "MP_UNREACH_NLRI of 1 octet",
+    "MP_UNREACH_NLRI with half a route",
+    "an NLRI that ends after the attribute",
+    "an NLRI cut off",
+    "an NLRI of one octet",
+}
+"""Those of the lab's list whose routes cannot be found in the octets."""
+
 
 @dataclass
 class Session:
@@ -174,11 +191,33 @@ def test_what_rfc_7606_does_not_answer_with_a_reset_keeps_the_session(session):
         wait_until(lambda marker=marker: marker.key in keys(session), 15, f"the marker after {name}")
         _, bad = session.table()
         there = ROUTE.key in keys(session)
-        malformed = [one for one in bad[before:] if "UPDATE" not in one]
-        found[name] = BAD_NLRI if malformed and there else STAYS if there else GOES
+        found[name] = BAD_NLRI if bad[before:] and there else STAYS if there else GOES
 
     assert found == {name: outcome for name, (_, outcome) in KEPT.items()}
     assert len(session.speaker.sessions) == 1
+
+
+@pytest.mark.parametrize("name", sorted(malformed.updates(ROUTE).keys() & RESETTING))
+def test_of_the_labs_malformed_updates_only_these_end_the_session(session, name):
+    session.speaker.announce(ROUTE)
+    session.wait_macs("02:00:00:00:00:01")
+
+    session.speaker.send(malformed.updates(ROUTE)[name])
+
+    first = session.speaker.sessions[0]
+    wait_until(lambda: first.notification_heard, 15, "a notification")
+
+
+def test_all_other_malformed_updates_of_the_lab_keep_the_session(session):
+    kept = {name: message for name, message in malformed.updates(ROUTE).items() if name not in RESETTING}
+    marker = INSTANCE.mac("02:00:00:00:01:01")
+
+    session.speaker.send(*kept.values())
+    session.speaker.announce(marker)
+
+    wait_until(lambda: marker.key in keys(session), 30, "the marker after all of them")
+    assert [one.ended_by for one in session.speaker.sessions] == [""]
+    assert len(kept) > 60
 
 
 def keys(session: Session) -> set[bytes]:

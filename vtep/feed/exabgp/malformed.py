@@ -101,6 +101,9 @@ def revise(body: bytes, *, internal: bool, four_octet_as: bool = True) -> Revise
         missing = [name for code, name in ((ORIGIN, "ORIGIN"), (AS_PATH, "AS_PATH")) if code not in kept]
         problems += [f"{name} is missing" for name in missing]
         withdraws = withdraws or bool(missing)
+    if MP_REACH in kept and _has_no_routes(kept[MP_REACH].value):
+        problems.append("MP_REACH_NLRI has no routes")
+        withdraws = True
     if not problems:
         return Revised(body)
     if withdraws:
@@ -189,6 +192,10 @@ def _as_withdraw(withdrawn: bytes, kept: dict[int, _Attribute], announced: bytes
     families = [EVPN] if gone.get(EVPN) else [family for family in gone if gone[family]][-1:]
     attributes = [_Attribute(OPTIONAL, MP_UNREACH, family + gone[family]).octets for family in families]
     return _joined(withdrawn + announced, attributes)
+
+
+def _has_no_routes(reach: bytes) -> bool:
+    return len(reach) >= _MP_REACH_HEAD and len(reach) == _MP_REACH_HEAD + reach[3]
 
 
 def _name(code: int) -> str:

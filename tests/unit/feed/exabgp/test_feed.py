@@ -96,7 +96,9 @@ def test_a_line_that_is_too_long_is_unreadable(path):
 def test_a_malformed_update_is_logged_once_a_second_with_its_peer(path, caplog):
     lines = Lines()
     withdrawn = lines.withdraw(A, Instance(A).mac("02:00:00:00:00:01").nlri)
-    marked = withdrawn.replace(b'"update": {', b'"update": { "attribute": { "error": "treat-as-withdraw: ORIGIN is missing" },')
+    marked = withdrawn.replace(
+        b'"update": {', b'"update": { "attribute": { "error": "treat-as-withdraw: ORIGIN is missing" },'
+    )
 
     with caplog.at_level(logging.WARNING):
         _, first, second, _ = messages_of(path, hello() + marked + b"\n" + marked + b"\n")
