@@ -126,6 +126,20 @@ def test_exabgp_and_the_relay_do_their_work_without_any_capability_as_their_unit
 # Who may open what
 
 
+def test_settings_that_open_a_door_are_told_in_the_log_and_in_the_status(network):
+    more = 'socket_mode = "0666"\n[api]\nadmin = ["127.0.0.1:9480"]\nmetrics = "0.0.0.0:9479"'
+    vtep = started(network, more=more)
+    keys = ["feed.socket_mode", "api.admin", "api.metrics"]
+
+    told = vtep.told("status")
+    assert [text.partition(": ")[0] for text in told["warnings"]] == keys
+    assert not any(key in problem for key in keys for problem in told["problems"])
+    assert vtep.process.log().count('"exposed"') == len(keys)
+    assert all(text in vtep.process.log() or text in vtep.process.log().replace("\\", "") for text in told["warnings"])
+    checked = vtep.ask("check", "/run/vtep.toml")
+    assert (checked.returncode, checked.stderr.count("/run/vtep.toml: warning: ")) == (0, len(keys))
+
+
 def test_sockets_and_files_have_the_modes_that_are_documented(network):
     vtep = started(network)
     folder = network.leaf.path("/run/vtep")

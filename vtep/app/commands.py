@@ -99,10 +99,13 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from vtep.config import file as config
+    from vtep.config.exposure import exposures
     from vtep.local.exports import Exports
     from vtep.logs import escaped
 
     found = config.read(options.file)
+    for sentence in exposures(found):
+        print(f"{escaped(str(options.file))}: warning: {escaped(sentence)}", file=sys.stderr)
     for problem in Exports(found).left_out:
         print(f"{escaped(str(options.file))}: note: {problem}", file=sys.stderr)
     bound = sum(vni.is_bound for vni in found.vnis)

@@ -19,6 +19,7 @@ from vtep.app.daemon import Daemon
 from vtep.app.kernel_task import is_bound, may_administer
 from vtep.app.loop_errors import LoopErrors
 from vtep.config import file
+from vtep.config.exposure import exposures
 from vtep.config.model import Config
 from vtep.observe.model import Status
 
@@ -38,6 +39,8 @@ def run(path: Path) -> int:
 
 async def _run(config: Config, path: Path) -> int:
     asyncio.get_running_loop().set_exception_handler(LoopErrors(time.monotonic))
+    for sentence in exposures(config):
+        logs.event(log, logging.WARNING, "exposed", why=sentence)
     daemon = Daemon(config, path)
     if is_bound(config) and not may_administer():
         hint = "routes are kept, nothing is written"

@@ -47,6 +47,7 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
         ("announcing", _announcing(status.announcing, now)),
         *(("", plain(text)) for text in status.announcing.left_out),
         ("admin", ", ".join(status.admin_addresses) or "off"),
+        *(("warning", plain(text)) for text in status.warnings),
     ]
     lines += [wrapped(text, columns, f"{name:<12}", " " * 12) for name, text in rows]
     return [*lines, "", *figures(status, columns)]

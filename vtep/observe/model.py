@@ -133,6 +133,8 @@ class Status(Struct, frozen=True):
     announcing: AnnouncingStatus = AnnouncingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
     state_files: tuple[StateFile, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Settings that let more people reach the daemon than is usually wanted, a sentence each."""
     closed: tuple[str, ...] = ()
     """Addresses of the configuration at which the daemon cannot listen, each with what is in the way."""
     kinds: Mapping[str, Counts] = {}

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from vtep import __version__
 from vtep.addr import Ip, Mac, Vni
+from vtep.config.exposure import exposures
 from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.imet import Imet
@@ -84,6 +85,7 @@ class Observer:
         self.reloaded = clock()
         self.reload_ok = True
         self._clock = clock
+        self._warnings = exposures(config)  # of the start: a reload changes no listener
         self._started = clock()
         self._leaf = leaf
         self._rows = Rows(config, leaf, clock, kinds)
@@ -294,6 +296,7 @@ class Observer:
             dataplane=self._dataplane(),
             state_files=self.state_files(),
             closed=tuple(self.closed.values()),
+            warnings=self._warnings,
             kinds=self._counts.kinds(intent),
             admin=self._rows.config.api.admin,
             events=self._history.number,

@@ -56,7 +56,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses", "announcing")
+    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses", "announcing", "warnings")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class GetStatusResponse(_message.Message):
     KINDS_FIELD_NUMBER: _ClassVar[int]
     ADMIN_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCING_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     version: str
     started: _timestamp_pb2.Timestamp
     ready: bool
@@ -83,7 +84,8 @@ class GetStatusResponse(_message.Message):
     kinds: _containers.RepeatedCompositeFieldContainer[KindCounts]
     admin_addresses: _containers.RepeatedScalarFieldContainer[str]
     announcing: Announcing
-    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ..., announcing: _Optional[_Union[Announcing, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ..., announcing: _Optional[_Union[Announcing, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Announcing(_message.Message):
     __slots__ = ("state", "reason", "wanted", "told", "waiting", "refused", "error", "since", "left_out")

@@ -41,6 +41,7 @@ def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusRespons
         kinds=[_kind_counts(kind, counts) for kind, counts in status.kinds.items()],
         admin_addresses=status.admin,
         announcing=_announcing(status.announcing, wall),
+        warnings=status.warnings,
     )
 
 
