@@ -473,3 +473,69 @@ def test_frr_and_gobgp_list_what_is_announced_until_it_is_withdrawn(lab, executa
 
 def rib(gobgp: GoBgp) -> list[str]:
     return [line for line in gobgp.command("global", "rib", "-a", "evpn").splitlines() if "[type:" in line]
+
+
+def config_of(leaf, *numbers):
+    return exabgp_config(address(LEAF), [address(number) for number in numbers], leaf.recorder.run)
+
+
+def test_a_neighbor_that_a_reload_adds_receives_everything_at_once(lab, executable):
+    network = Topology(lab, remotes=2)
+    leaf = Announcing(network, executable, address(1))
+    with Speaker(network.remotes[0], address(1)) as one, Speaker(network.remotes[1], address(2)) as added:
+        process = leaf.start()
+        session = one.wait_established()
+        assert leaf.tell(PLAIN, FLOODS, EVERYTHING, Withdrawal(EVERYTHING.route)) == ["done"] * 4
+        wait_heard(one, session, FLOODS)
+
+        leaf.exabgp.configure(config_of(leaf, 1, 2))
+        process.signal(signal.SIGUSR1)
+        other = added.wait_established(deadline_s=30)
+        wait_heard(added, other, PLAIN)
+        wait_heard(added, other, FLOODS)
+        assert set(added.heard(other)) == {PLAIN.route.key, FLOODS.route.key}
+
+        leaf.tell(Withdrawal(PLAIN.route), EVERYTHING)
+        for speaker, at in ((one, session), (added, other)):
+            wait_heard(speaker, at, EVERYTHING)
+            assert set(speaker.heard(at)) == {FLOODS.route.key, EVERYTHING.route.key}
+
+
+def test_a_neighbor_that_is_removed_and_added_again_receives_what_holds_then(lab, executable):
+    network = Topology(lab, remotes=2)
+    leaf = Announcing(network, executable, address(1), address(2))
+    with Speaker(network.remotes[0], address(1)) as one, Speaker(network.remotes[1], address(2)) as added:
+        process = leaf.start()
+        stays = one.wait_established()
+        first = added.wait_established()
+        leaf.tell(PLAIN, FLOODS)
+        wait_heard(added, first, FLOODS)
+
+        leaf.exabgp.configure(config_of(leaf, 1))
+        process.signal(signal.SIGUSR1)
+        wait_until(lambda: first.ended_by, 30, "the end of the session")
+        leaf.tell(Withdrawal(PLAIN.route), EVERYTHING)
+        wait_heard(one, stays, EVERYTHING)  # 5.0 loses a signal to reload while a route waits to be sent
+        leaf.exabgp.configure(config_of(leaf, 1, 2))
+        process.signal(signal.SIGUSR1)
+        again = added.wait_established(deadline_s=30)
+        wait_heard(added, again, EVERYTHING)
+        wait_heard(added, again, FLOODS)
+
+        assert set(added.heard(again)) == {FLOODS.route.key, EVERYTHING.route.key}
+
+
+def test_a_new_neighbor_receives_no_route_that_was_for_another_one(lab, executable):
+    network = Topology(lab, remotes=2)
+    leaf = Announcing(network, executable, address(1))
+    with Speaker(network.remotes[0], address(1)) as one, Speaker(network.remotes[1], address(2)) as added:
+        process = leaf.start()
+        one.wait_established()
+        assert leaf.tell(f"neighbor {address(1)} {spell(PLAIN)}", FLOODS) == ["done"] * 2
+
+        leaf.exabgp.configure(config_of(leaf, 1, 2))
+        process.signal(signal.SIGUSR1)
+        other = added.wait_established(deadline_s=30)
+        wait_heard(added, other, FLOODS)
+
+        assert set(added.heard(other)) == {FLOODS.route.key}

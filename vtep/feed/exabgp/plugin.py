@@ -22,6 +22,7 @@ from exabgp.protocol.family import AFI, SAFI
 from exabgp.protocol.ip import IP
 from exabgp.reactor.api.command.command import Command as Commands
 from exabgp.reactor.api.command.limit import extract_neighbors, match_neighbors
+from exabgp.reactor.loop import Reactor
 from exabgp.rib.change import Change
 from exabgp.rib.outgoing import OutgoingRIB
 from exabgp.version import release
@@ -31,6 +32,7 @@ from vtep.errors import UsageError
 from vtep.feed.exabgp import damping, grammar
 from vtep.feed.exabgp.advertise import Command, Multicast, Withdrawal
 from vtep.feed.exabgp.guard import guard
+from vtep.feed.exabgp.new_neighbors import Announced, For, Means, follow_reloads
 
 EVPN: Final = (AFI.l2vpn, SAFI.evpn)
 ANNOUNCE: Final = 1
@@ -40,6 +42,9 @@ NO_SOCKET: Final = -1
 """Of a peer without a connection."""
 
 Handler = Callable[..., bool]
+
+_announced: Final = Announced()
+"""For the neighbors that a reload will add."""
 
 
 def register_4_2() -> None:
@@ -53,6 +58,7 @@ def register_4_2() -> None:
     _register(partial(Commands.register, "text"))
     logger = import_module("exabgp.logger")  # which makes no Logger before ExaBGP has read its settings
     guard(lambda text: logger.Logger().warning(text, "reactor"))
+    follow_reloads(Reactor, "load", _announced, Means(_advertise, match_neighbors, _peers_speak))
 
 
 def register_5_0() -> None:
@@ -60,6 +66,7 @@ def register_5_0() -> None:
     _register(partial(Commands.register, json_support=True))
     log = import_module("exabgp.logger").log
     guard(lambda text: log.warning(lambda: text, "reactor"))
+    follow_reloads(Reactor, "reload", _announced, Means(_advertise, match_neighbors, _peers_speak))
 
 
 def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
@@ -150,11 +157,15 @@ def _tell_neighbors(reactor: Any, service: str, line: str) -> list[str]:
     if without:
         raise UsageError(f"no family l2vpn evpn: {', '.join(without)}")
     for name in names:
-        outgoing = neighbors[name].rib.outgoing
-        change = _change(command)
-        _take_back(outgoing, change)
-        outgoing.add_to_rib(change)
+        _advertise(neighbors[name].rib.outgoing, command)
+    _announced.note(For(service, tuple(map(tuple, chosen))), command)
     return names
+
+
+def _advertise(outgoing: Any, command: Command) -> None:
+    change = _change(command)
+    _take_back(outgoing, change)
+    outgoing.add_to_rib(change)
 
 
 def _families(neighbor: Any) -> list[tuple[int, int]]:
@@ -171,12 +182,12 @@ class Route(GenericEVPN):  # type: ignore[misc]
     def __init__(self, command: Command) -> None:
         nlri = command.nlri
         GenericEVPN.__init__(self, nlri[0], nlri[2:])
-        self._key = command.route.key
+        self.key = command.route.key
         self.action = WITHDRAW if isinstance(command, Withdrawal) else ANNOUNCE
         self.nexthop = IP.create("0.0.0.0" if isinstance(command, Withdrawal) else str(command.next_hop))
 
     def index(self) -> bytes:
-        return self._key
+        return self.key
 
 
 class Told(Attributes):  # type: ignore[misc]
