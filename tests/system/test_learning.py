@@ -153,6 +153,27 @@ def test_a_host_that_comes_home_is_advertised_with_its_address_again(leaf):
     assert "proto 229" not in leaf.node.run("ip", "neigh", "show", "dev", BRIDGE)
 
 
+def test_a_station_that_cannot_get_past_the_highest_sequence_raises_an_alert_and_comes_back(leaf):
+    last, remote = 2**32 - 1, Instance(address(1)).mac(HOST, seq=2**32 - 1)
+    leaf.start()
+    leaf.announces()
+    leaf.speaker.announce(remote)
+    wait_until(lambda: overlay.tunnels(leaf.node, VXLAN) == {(HOST, address(1))}, 10, "the remote row")
+
+    speak(leaf)
+    explained = wait_until(
+        lambda: (found := leaf.vtep.told("explain", HOST)["explanations"][0]) and found.get("alerts") and found,
+        what="the alert",
+    )
+    assert (explained["alerts"], route(HOST) in leaf.heard()) == (["seq-exhausted"], False)
+    speak(leaf)
+    wait_until(lambda: HOST in overlay.learnt(leaf.node, leaf.station.port), what="the station in its own bridge")
+
+    leaf.speaker.withdraw(remote)
+    leaf.announces(route(HOST))
+    assert leaf.communities(route(HOST)) == mobility(last)
+
+
 @pytest.mark.parametrize(("announce", "sockets"), [("true", 6), ("false", 3)])
 def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
     """Three netlink sockets for the rows that we write; three more for what bridges learn."""

@@ -206,6 +206,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The MAC moved as often as `[duplicates]` allows, and the row still follows it.",
         "Find the duplicate or the loop.",
     ),
+    "seq-exhausted": (
+        "A station of this leaf cannot get the MAC back: the VTEP that is named, whose address is lower, advertises it with the highest sequence number there is.",
+        "If the station is here, clear the MAC at that VTEP, or pin it here: `bridge fdb replace MAC dev PORT master static`.",
+    ),
     "immutable": (
         "A VTEP advertises, for another MAC, a host address that is immutable where it is (RFC 9047), and the address stays.",
         "Find the station that uses the address at the VTEP that is named.",

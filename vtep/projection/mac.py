@@ -21,7 +21,7 @@ from msgspec import Struct
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
-from vtep.evpn.station import LocalClaim
+from vtep.evpn.station import SEQ_MAX, LocalClaim
 from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, judge
@@ -128,7 +128,7 @@ def _judge_in_vni(
         candidates=(*_candidates(vni, settled, notes, rib, policy), *refused),
         row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes, rib),
         moves=moves,
-        alerts=tuple(sorted({*_conflicts(winner, losers), *mobility.alerts(moves)})),
+        alerts=tuple(sorted({*_conflicts(winner, losers), *_exhausted(winner, home), *mobility.alerts(moves)})),
         own=local_claim if is_here else None,
         lost=home is not None and not (home is winner or is_here or home.fixed),
     )
@@ -304,3 +304,13 @@ def _conflicts(winner: Location, losers: list[tuple[Location, str]]) -> Iterable
             yield Alert("sticky-conflict", loser.vtep)
         elif winner.fixed and not loser.fixed:
             yield Alert("sticky-violation", loser.vtep)
+
+
+def _exhausted(winner: Location, home: Location | None) -> Iterable[Alert]:
+    """Alert if our station cannot get past a route with the highest sequence number there is.
+
+    RFC 7432 section 15 wants wraparound handled and does not say how. Every leaf compares plain numbers, as FRR does, so a
+    number after the highest one would lose everywhere. The lower VTEP address has the MAC, and an operator must help.
+    """
+    if home is not None and home is not winner and not winner.fixed and winner.seq == home.seq == SEQ_MAX:
+        yield Alert("seq-exhausted", winner.vtep)
