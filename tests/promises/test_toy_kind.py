@@ -22,6 +22,7 @@ from vtep.api.metrics import Metrics
 from vtep.app.pass_log import PassLog
 from vtep.intent import Intent
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import Entry
 from vtep.reconcile.actor import Outcome
@@ -29,6 +30,7 @@ from vtep.reconcile.claims import Claims
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.reconcile.engine import Engine
+from vtep.reconcile.steps import run_to_end
 
 A, B, MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:01"
 ENOBUFS = 105
@@ -48,6 +50,7 @@ class BeaconMessage(msgspec.Struct, frozen=True):
     vni: Vni
     vtep: Ip
     color: str
+    table: str = "beacon"
 
 
 class BeaconEntry(Entry, frozen=True, kw_only=True):
@@ -78,13 +81,15 @@ class _Beacon:
         burning = (
             entry.beacon
             for entry in entries
-            if isinstance(entry, BeaconEntry) and entry.beacon.vni in attachments.ready
+            if isinstance(entry, BeaconEntry)
+            and entry.beacon.vni in attachments.ready
+            and entry.beacon.table == self.name
         )
         return {(entry.vni, entry.vtep): Seen(BeaconRow(entry.color), marked=True) for entry in burning}
 
     def spell(self, change: Change, _: Attachments) -> Sequence[Sequence[BeaconMessage]]:
         color = "" if change.row is None else change.row.color
-        return ([BeaconMessage(change.verb, vni, vtep, color) for vni, vtep in change.keys],)
+        return ([BeaconMessage(change.verb, vni, vtep, color, self.name) for vni, vtep in change.keys],)
 
     def order(self, change: Change) -> object:
         return (change.keys[0][0], change.verb)
@@ -98,6 +103,20 @@ class _Beacon:
 
 
 BEACON = _Beacon()
+
+
+class _Keeper(_Beacon):
+    """A keeper lives at the beacon of the same key. There can be no keeper without a beacon."""
+
+    name = "keeper"
+    descriptor = Descriptor(public="keeper", key_name="tower", in_words=lambda _: "lives there")
+    depends_on = ("beacon",)
+
+    def needs(self, key: tuple[Vni, Ip], _: BeaconRow) -> Iterable[tuple[str, tuple[Vni, Ip]]]:
+        return [("beacon", key)]
+
+
+KEEPER = _Keeper()
 
 
 # Where its rows are: a table that no kernel has
@@ -115,14 +134,17 @@ class _Target(KernelTarget):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.burning = {}
+        self.keepers = {}
         self.refuses = set()
+        self.done = []
+        """What was carried out, in order."""
 
     def entries(self, attachments):
         return [
             *super().entries(attachments),
             *(
                 BeaconEntry(port=0, master=None, mac=ZERO_MAC, state=0, flags=0, beacon=one)
-                for one in self.burning.values()
+                for one in (*self.burning.values(), *self.keepers.values())
             ),
         ]
 
@@ -131,12 +153,18 @@ class _Target(KernelTarget):
             return super().send(messages)
         refused = []
         for index, message in enumerate(messages):
-            if message.vtep in self.refuses and message.verb != "delete":
+            table = self.burning if message.table == "beacon" else self.keepers
+            if {message.vtep, (message.table, message.verb)} & self.refuses and message.verb != "delete":
                 refused.append(_Refused(index))
-            elif message.verb == "delete":
-                self.burning.pop((message.vni, message.vtep), None)
+                continue
+            if ("delete", message.table) in self.refuses and message.verb == "delete":
+                refused.append(_Refused(index))
+                continue
+            self.done.append((message.verb, message.table))
+            if message.verb == "delete":
+                table.pop((message.vni, message.vtep), None)
             else:
-                self.burning[message.vni, message.vtep] = message
+                table[message.vni, message.vtep] = message
         return refused
 
 
@@ -253,3 +281,145 @@ def test_its_claims_are_written_down_and_read_back():
 
     assert BEACON.unpack(BEACON.pack(keys, BeaconRow("red"))) == (keys, BeaconRow("red"))
     assert Engine((*KINDS, BEACON), _Target(None, ()), Claims()).foreign("beacon") == {}
+
+
+# A pair of kinds, of which one depends on the other
+
+
+@pytest.fixture
+def pair():
+    with MemoryLeaf(CONFIG, kinds=(*KINDS, BEACON, KEEPER), target=_Target) as rig:
+        rig.step()
+        rig.come_up(A)
+        yield rig
+
+
+def light(rig, *vteps):
+    rig.receive(*(rig.lines.announce(vtep, Instance(vtep).flood()) for vtep in vteps))
+
+
+def put_out(rig, *vteps):
+    rig.receive(*(rig.lines.withdraw(vtep, Instance(vtep).flood().nlri) for vtep in vteps))
+
+
+def keepers(rig):
+    return {str(vtep) for _, vtep in rig.target.keepers}
+
+
+def test_a_row_is_created_after_the_row_that_it_needs_and_removed_before_it(pair):
+    light(pair, A)
+    assert pair.target.done == [("create", "beacon"), ("create", "keeper")]
+
+    pair.target.done.clear()
+    put_out(pair, A)
+    assert pair.target.done == [("delete", "keeper"), ("delete", "beacon")]
+
+
+@pytest.mark.parametrize("look", ["step", "survey"])
+def test_a_row_whose_dependency_failed_waits_and_is_created_with_it(pair, look):
+    pair.target.refuses.add(Ip.parse(A))
+    light(pair, A, B)
+    assert (keepers(pair), pair.target.done.count(("create", "keeper"))) == ({B}, 1)
+
+    pair.target.refuses.clear()
+    pair.now += 10
+    getattr(pair, look)()
+
+    assert keepers(pair) == {A, B}
+    assert pair.target.done[-2:] == [("create", "beacon"), ("create", "keeper")]
+    assert pair.actor.outcomes.value.report.converged
+
+
+def test_a_row_that_waits_says_for_what_and_the_leaf_is_ready(pair):
+    pair.target.refuses.add(Ip.parse(A))
+    light(pair, A)
+
+    found = pair.wait_for(pair.observer.diff(None)).differences
+    assert [(row.kind, row.difference, row.reason, row.text) for row in found] == [
+        ("beacon", "missing", "retrying", "No buffer space available"),
+        ("keeper", "missing", "waiting-for", "beacon 10.0.0.1"),
+    ]
+    status = pair.observer.status()
+    assert (status.kinds["keeper"].wanted, status.kinds["keeper"].pending, status.kinds["keeper"].failed) == (1, 1, 0)
+    assert (status.ready, status.problems) == (True, ("1 row is failed", "1 row waits for another row"))
+
+
+def test_a_row_that_waits_and_is_no_longer_wanted_is_forgotten(pair):
+    pair.target.refuses.add(Ip.parse(A))
+    light(pair, A)
+    put_out(pair, A)
+
+    assert pair.observer.status().problems == ()
+    pair.target.refuses.clear()
+    pair.now += 10
+    pair.step()
+    assert {table for _, table in pair.target.done} <= {"beacon"}
+    assert pair.target.burning == {}
+
+
+def test_a_row_that_another_one_still_needs_is_not_removed_before_it(pair):
+    light(pair, A)
+    pair.target.refuses.add(("delete", "keeper"))
+    pair.target.done.clear()
+
+    put_out(pair, A)
+    assert (pair.target.done, len(pair.target.burning)) == ([], 1)
+    trouble = pair.actor.engine.troubles["beacon", (Vni(100), Ip.parse(A))]
+    assert (trouble.state, trouble.reason, trouble.text) == ("held", "waiting-for", "the end of 1 row that needs it")
+
+    pair.target.refuses.clear()
+    pair.now += 10
+    pair.step()
+    assert pair.target.done == [("delete", "keeper"), ("delete", "beacon")]
+    assert not pair.actor.engine.troubles
+
+
+def test_a_dependency_that_somebody_took_is_put_back_and_what_needs_it_stays(pair):
+    light(pair, A)
+    pair.target.burning.clear()
+    pair.target.done.clear()
+    pair.survey()
+
+    assert pair.target.done == [("create", "beacon")]
+    assert keepers(pair) == {A}
+
+
+def test_the_dependencies_of_an_earlier_life_are_known_from_its_claims(pair):
+    light(pair, A)
+    later = Engine(pair.actor.engine.kinds, pair.target, pair.actor.engine.ledger)
+    pair.target.refuses.add(("delete", "keeper"))
+    pair.target.done.clear()
+
+    run_to_end(later.run(Intent(complete=True), pair.now))
+
+    assert pair.target.done == []
+    assert len(pair.target.burning) == 1
+
+
+def test_a_mac_that_waits_is_explained():
+    class Needy(type(FDB)):
+        depends_on = ("beacon",)
+
+        def needs(self, key, row):
+            return [("beacon", (key[0], row.vtep))]
+
+    kinds = (BEACON, *(Needy() if kind is FDB else kind for kind in KINDS))
+    with MemoryLeaf(CONFIG, kinds=kinds, target=_Target) as rig:
+        rig.target.refuses.add(Ip.parse(A))
+        rig.step()
+        rig.come_up(A)
+        rig.receive(rig.lines.announce(A, Instance(A).mac(MAC)))
+        assert rig.macs()[MAC].sync.reason == "waiting-for"
+
+        light(rig, A)
+        assert rig.macs()[MAC].sync.state == "pending"
+        assert "pending (waiting-for): beacon 10.0.0.1" in rig.explain(MAC).summary
+        rig.target.refuses.clear()
+        rig.now += 10
+        rig.step()
+        assert rig.macs()[MAC].sync.state == "installed"
+
+
+def test_a_kind_comes_after_the_kinds_that_it_depends_on(pair):
+    with pytest.raises(ValueError, match="keeper depends on beacon, which must come before it"):
+        Engine((KEEPER, BEACON), pair.target, Claims())

@@ -290,13 +290,17 @@ def diff(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         answer = daemon.ask(pb.DiffRequest(vni=options.vni), pb.DiffResponse)
     rows = (
-        (row.difference, row.kind, str(row.vni), row.key, row.wanted or "-", row.there or "-", row.reason)
+        (row.difference, row.kind, str(row.vni), row.key, row.wanted or "-", row.there or "-", _why(row))
         for row in answer.differences
     )
     _print(options, answer, _DIFF_COLUMNS, rows, f"no difference in {amount(answer.compared)} rows")
     if answer.left_out:
         say(f"and {amount(answer.left_out)} more")
     return 1 if answer.differences or answer.left_out else 0
+
+
+def _why(row: pb.Difference) -> str:
+    return f"{row.reason}: {row.text}" if row.text else row.reason
 
 
 _DIFF_COLUMNS: Final = (

@@ -49,11 +49,12 @@ class Comparer:
         return Difference(
             kind=descriptor.public,
             vni=differs.key[0],
-            key=str(differs.key[1]),
+            key=descriptor.key_text(differs.key),
             difference=differs.what,
             wanted=_in_words(descriptor, differs.wanted),
             there=there,
             reason=differs.reason,
+            text=differs.text,
         )
 
 

@@ -187,6 +187,8 @@ def _problems(status: Status) -> Iterator[str]:
         count = dataplane.troubles.get(state, 0)
         if count:
             yield f"{count} row{'s are' if count > 1 else ' is'} {state}"
+    if blocked := dataplane.troubles.get("blocked", 0):
+        yield f"{blocked} row{'s wait' if blocked > 1 else ' waits'} for another row"
     if dataplane.state == "on" and dataplane.generation != status.generation:
         yield f"generation {status.generation} is being written, {dataplane.generation} is there"
 
@@ -351,6 +353,8 @@ class Difference(Struct, frozen=True):
     wanted: str = ""
     there: str = ""
     reason: str = ""
+    text: str = ""
+    """What the kernel said, or what the row waits for."""
 
 
 class Comparison(Struct, frozen=True):

@@ -234,9 +234,17 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "State: another program, or a local station, has the row and keeps it.",
         "Decide which of the two should have it.",
     ),
+    "blocked": (
+        "State: a row of another kind, which it needs, is not there. Shown as `pending`.",
+        "See its reason.",
+    ),
     "held": (
         "State and reason: the picture is not complete, so nothing is removed or overruled.",
         "Wait, or find the peer that has not sent End-of-RIB.",
+    ),
+    "waiting-for": (
+        "The row needs a row of another kind that is not there, or is still needed by one that is; the text names it.",
+        "Look at that row. This one follows by itself.",
     ),
     "not-ready": (
         "The devices of the VNI are not fit; a table below has the reasons.",

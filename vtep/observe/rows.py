@@ -89,7 +89,7 @@ class Rows:
             (None, 0) if claim is None or claim.since is None else (claim.since.time, claim.since.generation)
         )
         if trouble is not None:
-            state = PENDING if trouble.state == "held" else trouble.state
+            state = PENDING if trouble.state in ("held", "blocked") else trouble.state
             text = trouble.text or (self.holder(known) if trouble.state == CONTESTED else "")
             if trouble.reason == "not-ready":
                 since, generation = None, 0  # whether it is there still is not known

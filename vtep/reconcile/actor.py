@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
-from vtep.reconcile.claims import Moment, RowGroup
+from vtep.reconcile.claims import Moment
 from vtep.reconcile.compare import Compared, Differs, differences, orphans
 from vtep.reconcile.contract import Key, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
@@ -147,10 +147,8 @@ class Actor:
         """Take these rows as ours: the next pass removes what is not wanted."""
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
-            if row.seen is None or row.key in self.engine.ledger.claims(row.kind):
-                continue
-            if self.engine.ledger.claim(row.kind, [RowGroup([row.key], row.seen.row)]) is None:
-                self.engine.ledger.confirm(row.kind, [row.key], at)
+            if row.seen is not None:
+                self.engine.adopt(row.kind, row.key, row.seen.row, at)
         self.survey()
 
     async def run(self) -> None:

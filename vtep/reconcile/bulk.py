@@ -59,9 +59,10 @@ class Bulk:
     def take(self, keys: Sequence[Key]) -> list[Key]:
         """Keep the plain rows among these that need a write, and return the other keys.
 
-        A row is plain only while nothing is amiss with any row. Rows that cannot be looked up are never plain.
+        A row is plain only while nothing is amiss with any row. Rows that cannot be looked up are never plain, and neither are
+        rows that need others or that others may need.
         """
-        if self._known.is_amiss or not readable(self._kind):
+        if self._known.is_amiss or not readable(self._kind) or self._known.dependencies.concerns(self._kind):
             return list(keys)
         kind, this = self._kind, self._this
         claims, foreign = self._known.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
@@ -107,7 +108,7 @@ class Bulk:
 
     def _write(self, writer: Writer, batch: Batch) -> None:
         kind, verb = self._kind, batch.verdict.value
-        if batch.verdict in _WRITES and self._known.ledger.claim(kind.name, batch.groups) is not None:
+        if batch.verdict in _WRITES and self._known.claim(kind, batch.groups) is not None:
             writer.write(kind, [(change_of(row), row) for row in self._one_by_one(batch)], self._this)
             return
         refused = writer.send(kind, [Change(verb, group.keys, group.row) for group in batch.groups], self._this)

@@ -34,6 +34,8 @@ class Differs(Struct, frozen=True):
     wanted: Row | None
     seen: Seen | None
     reason: str = ""
+    text: str = ""
+    """What the target said, or what the row waits for."""
 
 
 class Compared(Struct, frozen=True):
@@ -113,12 +115,12 @@ def _judged(
     for key in keys:
         wanted = None if kind.domain(key) in attachments.unconfigured else kind.wanted_at(intent, key)
         trouble = engine.troubles.get((kind.name, key))
-        reason = "" if trouble is None else trouble.reason
+        reason, text = ("", "") if trouble is None else (trouble.reason, trouble.text)
         if kind.domain(key) not in attachments.ready:
             if wanted is not None and kind.domain(key) in attachments.not_ready:
                 found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready"))
             continue
         word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))
         if word is not None:
-            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason))
+            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason, text))
     return found

@@ -90,9 +90,9 @@ class Refusal(Protocol):
 class Kind(Protocol):
     """One table of the target: what every kind of row says about itself.
 
-    Two more protocols are optional. A kind whose rows can be looked up one by one is also `Readable`; one whose rows can lose
-    their key to a station of this leaf is also `Contest`. A kind that is neither is seen in surveys, and its rows never
-    yield.
+    Three more protocols are optional. A kind whose rows can be looked up one by one is also `Readable`; one whose rows can lose
+    their key to a station of this leaf is also `Contest`; one whose rows need rows of other kinds is also `Dependent`. A kind
+    that is none of these is seen in surveys, its rows never yield, and they are written whatever else is there.
     """
 
     @property
@@ -153,6 +153,17 @@ class Contest(Protocol):
         """Tell whether the intent compared the row with a station of this leaf, and the row won."""
 
 
+class Dependent(Protocol):
+    """A kind whose rows need rows of other kinds. A row is created after what it needs, and removed before it."""
+
+    @property
+    def depends_on(self) -> Sequence[str]:
+        """Return the names of the kinds that its rows may need. They come before it in the tuple of kinds."""
+
+    def needs(self, key: Key, row: Row) -> Iterable[tuple[str, Key]]:
+        """Return the rows, each as its kind and its key, without which this row cannot be there."""
+
+
 def readable(kind: Kind) -> Readable | None:
     """Return the kind as one whose rows can be looked up, or None. No isinstance: small passes ask often, and it costs more."""
     return cast("Readable", kind) if hasattr(kind, "lookups") else None
@@ -161,6 +172,11 @@ def readable(kind: Kind) -> Readable | None:
 def contest(kind: Kind) -> Contest | None:
     """Return the kind as one whose rows have a rank, or None."""
     return cast("Contest", kind) if hasattr(kind, "beats") else None
+
+
+def dependent(kind: Kind) -> Dependent | None:
+    """Return the kind as one whose rows need rows of other kinds, or None."""
+    return cast("Dependent", kind) if hasattr(kind, "depends_on") else None
 
 
 def asked(kind: Kind, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:

@@ -26,6 +26,8 @@ class Descriptor(Struct, frozen=True):
     """What the second part of a key is, as a field of a log line: `mac`, `ip`."""
     in_words: Callable[[Any], str]
     """Says what a row does: "to 10.0.0.1"."""
+    key_text: Callable[[Any], str] = lambda key: str(key[1])
+    """The key in words, within its VNI."""
     mac_of: Callable[[Any], Mac | None] = lambda _: None
     """The MAC that a key is about, for readers that look for one."""
     vtep_of: Callable[[Intent, Any], Ip | None] = lambda _intent, _key: None

@@ -27,7 +27,7 @@ from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk
-from vtep.reconcile.claims import Claim, Ledger, RowGroup
+from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.judged import Judged, Pass, is_astray, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
@@ -84,6 +84,7 @@ class Engine:
         self._known = Knowledge(kinds, ledger)
         self.backlog = self._known.backlog
         self.troubles = self._known.troubles
+        self._dependencies = self._known.dependencies
         self._writer = Writer(target, self._known, chance)
         self._is_bulk = bulk
         self._passes = 0
@@ -153,6 +154,12 @@ class Engine:
         """Devices changed: the next pass looks where rows can be written, and surveys what that concerns."""
         self._writer.attachments_suspect = self._writer.devices_changed = True
 
+    def adopt(self, name: str, key: Key, row: Row, at: Moment) -> None:
+        """Claim a row that is there, if nothing is claimed at its key."""
+        [kind] = [kind for kind in self.kinds if kind.name == name]
+        if key not in self.ledger.claims(name) and self._known.claim(kind, [RowGroup([key], row)]) is None:
+            self._known.confirm(kind, [key], at)
+
     def is_ready(self, domain: Hashable) -> bool:
         """Tell whether rows can be written at a place, as of the last look."""
         return domain in self._attachments.ready
@@ -213,11 +220,35 @@ class Engine:
                     overtaken[key] = None
             todo[kind] = yield from self._judged(kind, touched, hinted, this)
         for kind, (bulk, rows) in todo.items():
+            if readable(kind) or not self._known.suspect:  # else the survey under way comes to them
+                rows.extend((yield from self._freed(kind, self._dependencies.take_writable(kind), this)))
             yield from bulk.write(self._writer)
-            yield from self._writer.carry_out(kind, _writes(rows), this)
+            yield from self._write(kind, rows, this)
         for kind, (bulk, rows) in reversed(todo.items()):
+            rows.extend((yield from self._freed(kind, self._dependencies.take_removable(kind), this)))
             yield from bulk.remove(self._writer)
-            yield from self._writer.carry_out(kind, _removals(rows), this)
+            yield from self._remove(kind, rows, this)
+
+    def _write(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
+        """Write the rows among these that are wanted and have what they need."""
+        writes = [row for row in rows if row.verdict is not Verdict.DELETE]
+        yield from self._writer.carry_out(kind, self._dependencies.writable(kind, writes), this)
+
+    def _remove(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
+        """Remove the rows among these that are to go and that no other row needs."""
+        yield from self._writer.carry_out(kind, self._dependencies.removable(kind, _removals(rows)), this)
+
+    def _freed(self, kind: Kind, keys: list[Key], this: Pass) -> Steps[list[Judged]]:
+        """Judge rows that had waited for a row of another kind."""
+        rows: list[Judged] = []
+        for part in parts(keys, LOOKUPS_MAX // 2):
+            this.take(self._intent)
+            seen = (
+                self._writer.look(kind, part, this.attachments) if readable(kind) else self._presumed(kind, part, this)
+            )
+            rows += self._sift(kind, part, seen, (), this)
+            yield None
+        return rows
 
     def _judged(self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass) -> Steps[tuple[Bulk, list[Judged]]]:
         """Return the plain rows and the others that need a write, having dealt with those that need none."""
@@ -254,8 +285,9 @@ class Engine:
         for kind, seen in reversed(unwanted.items()):
             for part in parts(seen, SWEPT_MAX):
                 if self._sweeps == number:
-                    rows = self._sift_now(kind, part, seen, (), this)
-                    yield from self._writer.carry_out(kind, _removals(rows), this)
+                    yield from self._remove(kind, self._sift_now(kind, part, seen, (), this), this)
+            freed = yield from self._freed(kind, self._dependencies.take_removable(kind), this)
+            yield from self._remove(kind, freed, this)
         if self._sweeps == number:
             overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump and not this.left
@@ -280,8 +312,10 @@ class Engine:
                     return {}  # a place changed, and everything was surveyed anew
                 rows = self._sift_now(kind, part, picture, touched, this)
                 going.update((row.key, row.seen) for row in _removals(rows))
-                yield from self._writer.carry_out(kind, _writes(rows), this)
+                yield from self._write(kind, rows, this)
                 yield None
+            freed = yield from self._freed(kind, self._dependencies.take_writable(kind), this)
+            yield from self._write(kind, freed, this)
         return unwanted
 
     def _sift_now(
@@ -390,6 +424,7 @@ class Engine:
     def _settle(self, kind: Kind, row: Judged, this: Pass) -> bool:
         """Deal with what needs no write; return whether the row needs one."""
         ref = (kind.name, row.key)
+        self._dependencies.settle(ref)
         self._note_foreign(kind, row)
         match row.verdict:
             case None:
@@ -436,12 +471,12 @@ class Engine:
             if not claim.confirmed and claim.rank > rank and not this.intent.complete:
                 return  # an earlier life knew a better reason, which may yet come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
-            unclaimed = self.ledger.claim(kind.name, [RowGroup([row.key], row.wanted, rank)])
+            unclaimed = self._known.claim(kind, [RowGroup([row.key], row.wanted, rank)])
             if unclaimed is not None and unclaimed.keys:
                 trouble = Trouble("failed", "state-dir", unclaimed.text, unclaimed.errno)
                 self.troubles.note((kind.name, row.key), trouble)
                 return
-        self.ledger.confirm(kind.name, [row.key], this.moment)
+        self._known.confirm(kind, [row.key], this.moment)
         self._known.mark_changed(kind, [row.key])
 
     def _let_go(self, kind: Kind, row: Judged, this: Pass) -> bool:
@@ -450,7 +485,7 @@ class Engine:
             return self._is_allowed(kind, row, this)
         self.backlog.settle((kind.name, row.key))
         if row.claim is not None:
-            self.ledger.release(kind.name, [row.key])
+            self._known.release(kind, [row.key])
         return False
 
     def _is_allowed(self, kind: Kind, row: Judged, this: Pass) -> bool:
@@ -500,10 +535,6 @@ class Engine:
             notes=self._attachments.notes,
             **self.troubles.counts(),
         )
-
-
-def _writes(rows: list[Judged]) -> list[Judged]:
-    return [row for row in rows if row.verdict is not Verdict.DELETE]
 
 
 def _removals(rows: list[Judged]) -> list[Judged]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from vtep.reconcile.claims import Claim, Ledger
+from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, Unclaimed
 from vtep.reconcile.contract import Key, Kind, Seen
+from vtep.reconcile.dependencies import Dependencies
 from vtep.reconcile.report import Trouble, Troubles
 from vtep.reconcile.retry import Backlog, RowRef
 
@@ -31,6 +32,7 @@ class Knowledge:
         self.ledger = ledger
         self.backlog = Backlog()
         self.troubles = Troubles()
+        self.dependencies = Dependencies(kinds, ledger, self.troubles)
         self.foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
         """Where something was seen that is not ours: read back before anything is written there."""
         self.yielded: dict[RowRef, int] = {}
@@ -54,6 +56,21 @@ class Knowledge:
             trouble=self.troubles.get((kind, key)),
             surveyed=self.surveyed,
         )
+
+    def claim(self, kind: Kind, groups: Sequence[RowGroup]) -> Unclaimed | None:
+        """Claim rows that are about to be written; return those that could not be claimed."""
+        with self.dependencies.following(kind, (key for group in groups for key in group.keys)):
+            return self.ledger.claim(kind.name, groups)
+
+    def confirm(self, kind: Kind, keys: Sequence[Key], at: Moment) -> None:
+        """Note that rows are there as they were claimed."""
+        with self.dependencies.following(kind, keys):
+            self.ledger.confirm(kind.name, keys, at)
+
+    def release(self, kind: Kind, keys: Sequence[Key]) -> None:
+        """Note that rows are gone, or another program's."""
+        with self.dependencies.following(kind, keys):
+            self.ledger.release(kind.name, keys)
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
         """Tell whether what is at a key can be told without looking."""
@@ -88,6 +105,7 @@ class Knowledge:
         self.yielded.pop(ref, None)
         self.half_gone.discard(ref)
         self.backlog.settle(ref)
+        self.dependencies.settle(ref)
 
     def mark_changed(self, kind: Kind, keys: Iterable[Key]) -> None:
         """Name rows that changed to whoever reads."""

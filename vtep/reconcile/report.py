@@ -13,7 +13,7 @@ class Trouble(Struct, frozen=True, gc=False):
     """A row that is not as wanted, and why."""
 
     state: str
-    """pending, failed, suppressed, contested or held."""
+    """pending, failed, suppressed, contested, held, or blocked (it waits for a row of another kind)."""
     reason: str
     """In the codes of docs/reasons.md."""
     text: str = ""
@@ -130,6 +130,8 @@ class Report(Struct, frozen=True):
     suppressed: int = 0
     contested: int = 0
     held: int = 0
+    blocked: int = 0
+    """Rows that wait for a row of another kind."""
     waiting: bool = False
     """What changed or was hinted at is more than one pass looks at: the next ones come to it."""
     audited: bool = False
@@ -146,9 +148,9 @@ class Report(Struct, frozen=True):
     @property
     def converged(self) -> bool:
         """Nothing is left to do, and a further pass would send nothing."""
-        return self.settled and not (self.failed or self.suppressed)
+        return self.settled and not (self.failed or self.suppressed or self.blocked)
 
     @property
     def settled(self) -> bool:
-        """Everything was done that can be done: every row that is not as wanted was refused, or is another program's."""
+        """Everything was done that can be done: a row that is not as wanted was refused, is another program's, or needs such a row."""
         return not (self.pending or self.waiting)

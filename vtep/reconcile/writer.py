@@ -94,7 +94,7 @@ class Writer:
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
     ) -> None:
         """Take note of what became of each change."""
-        known, ledger = self._known, self._known.ledger
+        known = self._known
         refused = {
             index: answer
             for index, answer in answers.items()
@@ -120,8 +120,8 @@ class Writer:
                 known.backlog.settle((kind.name, row.key))
             elif was_trouble:
                 known.clear((kind.name, row.key))
-        ledger.confirm(kind.name, confirmed, this.moment)
-        ledger.release(kind.name, released)
+        known.confirm(kind, confirmed, this.moment)
+        known.release(kind, released)
         known.mark_changed(kind, confirmed + released)
         for index, (code, text) in refused.items():
             change, row = batch[index]
@@ -135,9 +135,9 @@ class Writer:
         self.changes[verb, "ok"] += len(keys)
         this.count(verb, len(keys))
         if verb == "delete":
-            self._known.ledger.release(kind.name, keys)
+            self._known.release(kind, keys)
         else:
-            self._known.ledger.confirm(kind.name, keys, this.moment)
+            self._known.confirm(kind, keys, this.moment)
         self._known.mark_changed(kind, keys)
 
     def _writable(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> list[tuple[Change, Judged]]:
@@ -187,7 +187,7 @@ class Writer:
         )
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
         # In this order, so that a claim of what is wanted remembers what is there.
-        return self._known.ledger.claim(kind.name, grouped(there) + grouped(wanted))
+        return self._known.claim(kind, grouped(there) + grouped(wanted))
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
         known, ref = self._known, (kind.name, row.key)
@@ -195,7 +195,7 @@ class Writer:
         self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
         refused = known.backlog.refuse(ref, operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:
-            known.ledger.release(kind.name, [row.key])
+            known.release(kind, [row.key])
             known.foreign[kind.name][row.key] = Seen(None, marked=False, holder="foreign")
         elif found is Class.TRANSIENT:
             self.attachments_suspect = True

@@ -536,7 +536,7 @@ class DiffResponse(_message.Message):
     def __init__(self, differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., left_out: _Optional[int] = ..., compared: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("kind", "vni", "key", "difference", "wanted", "there", "reason")
+    __slots__ = ("kind", "vni", "key", "difference", "wanted", "there", "reason", "text")
     KIND_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -544,6 +544,7 @@ class Difference(_message.Message):
     WANTED_FIELD_NUMBER: _ClassVar[int]
     THERE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     kind: str
     vni: int
     key: str
@@ -551,7 +552,8 @@ class Difference(_message.Message):
     wanted: str
     there: str
     reason: str
-    def __init__(self, kind: _Optional[str] = ..., vni: _Optional[int] = ..., key: _Optional[str] = ..., difference: _Optional[str] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    text: str
+    def __init__(self, kind: _Optional[str] = ..., vni: _Optional[int] = ..., key: _Optional[str] = ..., difference: _Optional[str] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("resume_token", "changes_only", "events_since")

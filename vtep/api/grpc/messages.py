@@ -257,6 +257,7 @@ def _difference(difference: model.Difference) -> pb.Difference:
         wanted=difference.wanted,
         there=difference.there,
         reason=difference.reason,
+        text=difference.text,
     )
 
 

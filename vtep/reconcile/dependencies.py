@@ -1,0 +1,153 @@
+"""Which rows need rows of other kinds: which of them must wait, and which must stay for a while.
+
+For: a route needs its nexthop, and a MAC behind a group needs the group. The kernel refuses a row whose nexthop is not there,
+and removes rows silently when it loses their nexthop.
+
+Knows the kinds that are `Dependent`, how many claimed rows need each row, and which rows wait for which. Does not know what a
+row means, and writes nothing. For kinds that depend on nothing, and on which nothing depends, every call returns at once.
+
+How it works. A row is *there* when its claim is confirmed. The engine writes kind by kind in the order of the tuple, and a kind
+comes after the kinds that it depends on. So when the rows of a kind are about to be written, what they need was written
+before, in the same pass, or it is missing:
+
+    creation   `writable` returns the rows that have what they need; the others are `blocked`, with the reason `waiting-for`
+    deletion   kinds in reverse; `removable` returns the rows that no claimed row needs; the others are `held`, likewise
+    later      a confirmed claim frees the rows that wait for it; the last released claim frees the row that was kept for it.
+               The engine asks for both (`take_writable`, `take_removable`) in each pass and looks at them again
+
+A claim needs what its row needs. While it is unconfirmed it also needs what the row before needs, because either may be there.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from vtep.reconcile.claims import Claim, Ledger
+from vtep.reconcile.contract import Key, Kind, Row, dependent
+from vtep.reconcile.judged import Judged, is_unwanted
+from vtep.reconcile.report import Trouble, Troubles
+from vtep.reconcile.retry import RowRef
+
+
+class Dependencies:
+    """The rows that need others, as far as they are claimed or wait."""
+
+    def __init__(self, kinds: Sequence[Kind], ledger: Ledger, troubles: Troubles) -> None:
+        self._ledger = ledger
+        self._troubles = troubles
+        self._descriptors = {kind.name: kind.descriptor for kind in kinds}
+        self._needy = {kind.name: found for kind in kinds if (found := dependent(kind)) is not None}
+        self._needed = frozenset(name for kind in self._needy.values() for name in kind.depends_on)
+        _check_order(kinds)
+        self._users: Counter[RowRef] = Counter()
+        """How many claimed rows need a row."""
+        self._waiting: dict[RowRef, RowRef] = {}
+        """A row that waits, and the first row that it lacks."""
+        self._awaited: defaultdict[RowRef, set[RowRef]] = defaultdict(set)
+        """The same, from the other side."""
+        self._kept: set[RowRef] = set()
+        """Rows that are to be removed and that others still need."""
+        self._writable: defaultdict[str, set[Key]] = defaultdict(set)
+        self._removable: defaultdict[str, set[Key]] = defaultdict(set)
+        for name in self._needy:
+            for key, claim in ledger.claims(name).items():
+                self._users.update(self._needs(name, key, claim))
+
+    def concerns(self, kind: Kind) -> bool:
+        """Tell whether rows of this kind need others, or others need them."""
+        return kind.name in self._needy or kind.name in self._needed
+
+    @contextmanager
+    def following(self, kind: Kind, keys: Iterable[Key]) -> Iterator[None]:
+        """Follow a change of the claims at these keys."""
+        if not self.concerns(kind):
+            yield
+            return
+        keys, claims, before = set(keys), self._ledger.claims(kind.name), Counter[RowRef]()
+        if kind.name in self._needy:
+            for key in keys:
+                before.update(self._needs(kind.name, key, claims.get(key)))
+        yield
+        if kind.name in self._needy:
+            for key in keys:
+                self._users.update(self._needs(kind.name, key, claims.get(key)))
+            self._users -= before
+            for ref in [ref for ref in before if ref in self._kept and not self._users[ref]]:
+                self._removable[ref[0]].add(ref[1])
+        if kind.name in self._needed and self._awaited:
+            for ref in [(kind.name, key) for key in keys if self._is_there((kind.name, key))]:
+                for waiting in self._awaited.get(ref, ()):
+                    self._writable[waiting[0]].add(waiting[1])
+
+    def settle(self, ref: RowRef) -> None:
+        """Forget that a row waits, because it is judged again."""
+        if self._kept:
+            self._kept.discard(ref)
+        if not self._waiting or (awaited := self._waiting.pop(ref, None)) is None:
+            return
+        others = self._awaited[awaited]
+        others.discard(ref)
+        if not others:
+            del self._awaited[awaited]
+
+    def writable(self, kind: Kind, rows: list[Judged]) -> list[Judged]:
+        """Return the rows that have what they need, and note that the others wait."""
+        if kind.name not in self._needy:
+            return rows
+        return [row for row in rows if row.wanted is None or self._has_what_it_needs((kind.name, row.key), row.wanted)]
+
+    def removable(self, kind: Kind, rows: list[Judged]) -> list[Judged]:
+        """Return the rows that no claimed row needs, and note that the others are kept."""
+        if kind.name not in self._needed:
+            return rows
+        free = []
+        for row in rows:
+            ref = (kind.name, row.key)
+            if not (users := self._users[ref]):
+                free.append(row)
+                continue
+            self._kept.add(ref)
+            text = "the end of 1 row that needs it" if users == 1 else f"the end of {users} rows that need it"
+            self._troubles.note(ref, Trouble("held", "waiting-for", text, unwanted=is_unwanted(row)))
+        return free
+
+    def take_writable(self, kind: Kind) -> list[Key]:
+        """Return the keys whose rows waited for what is there by now."""
+        return list(self._writable.pop(kind.name, ()))
+
+    def take_removable(self, kind: Kind) -> list[Key]:
+        """Return the keys whose rows were kept for others that are gone by now."""
+        return list(self._removable.pop(kind.name, ()))
+
+    def _has_what_it_needs(self, ref: RowRef, row: Row) -> bool:
+        name, key = ref
+        for needed in self._needy[name].needs(key, row):
+            if self._is_there(needed):
+                continue
+            self._waiting[ref] = needed
+            self._awaited[needed].add(ref)
+            descriptor = self._descriptors[needed[0]]
+            text = f"{descriptor.public} {descriptor.key_text(needed[1])}"
+            self._troubles.note(ref, Trouble("blocked", "waiting-for", text))
+            return False
+        return True
+
+    def _is_there(self, ref: RowRef) -> bool:
+        claim = self._ledger.claims(ref[0]).get(ref[1])
+        return claim is not None and claim.confirmed
+
+    def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:
+        if claim is None:
+            return set()
+        rows = (claim.row,) if claim.confirmed or claim.before is None else (claim.row, claim.before)
+        return {ref for row in rows for ref in self._needy[name].needs(key, row)}
+
+
+def _check_order(kinds: Sequence[Kind]) -> None:
+    before: set[str] = set()
+    for kind in kinds:
+        needy = dependent(kind)
+        for name in () if needy is None else needy.depends_on:
+            if name not in before:
+                raise ValueError(f"kind {kind.name} depends on {name}, which must come before it")
+        before.add(kind.name)
