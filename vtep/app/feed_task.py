@@ -101,7 +101,7 @@ class FeedTask:
         if intent is not before:
             self._collector.count(len(intent.touched) + len(intent.touched_hosts))
         if self.kernel is not None:
-            self.kernel.follow(intent, received_at, judged_all=self._leaf.is_anew)
+            self.kernel.follow(intent, received_at, judged_all=self._leaf.is_rejudged)
         self._advertising.follow(before, intent, seen=self.kernel is None or self.kernel.was_read)
 
     def _is_ready(self, vni: Vni) -> bool:

@@ -1,8 +1,16 @@
-"""Messages in, intent out: what a feed reports, folded into the RIB and judged against the configuration.
+"""This leaf as a machine: messages and stations in, intent out.
 
-Owns the RIB and the latest intent. Knows no BGP speaker, no socket, no kernel and no clock: the daemon brings live messages
-with its own clock, `vtep replay` brings recorded ones with theirs. A message that cannot be read is counted and kept, and
-no other message is affected.
+A `Leaf` owns the RIB, the policy and the latest intent. It folds what a feed reports into the RIB, takes what the bridges
+learn as stations, and asks `project` for the next intent when someone calls `judge`. The work of a judgement is proportional
+to what changed; of very much, one call judges a part, so that the daemon stays responsive.
+
+    receive, learn_stations, tick      what happened              judge      the intent as of now
+    reconfigure, learn_own_macs,       what decides otherwise     lost and unverified stations go back to the RIB and to
+    learn_own_hosts, set_advertising                              the watcher of the bridges
+
+It knows no BGP speaker, no socket, no kernel and no clock. The daemon brings live messages with its own clock, and
+`vtep replay` brings recorded ones with theirs. A message that cannot be read is counted and kept, and no other message is
+affected.
 """
 
 from collections import deque
@@ -24,11 +32,13 @@ from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
 BAD_LINES_KEPT: Final = 100
 BAD_LINE_HEAD: Final = 1024
-ANEW_AT_ONCE: Final = 256
+"""How many octets of a message that could not be read are kept."""
+TOPICS_AT_ONCE: Final = 256
+"""How many MACs or hosts one part has, of all that must be judged again after a reload."""
 
 
 class BadLine(Struct, frozen=True):
-    """A line that said nothing to us."""
+    """A message that could not be read."""
 
     time: float
     why: str
@@ -40,15 +50,15 @@ class Leaf:
     """Everything between the feed and the intent."""
 
     def __init__(self, config: Config, now: float, *, asks: bool = True) -> None:
-        """Start with nothing; `asks` tells whether a peer can be asked to tell everything again."""
+        """Start with no routes; `asks` says whether a peer can be asked for a route refresh."""
         self.config = config
         self.rib = Rib(_holds(config), now, asks=asks)
         self.intent = NOTHING
         self.bad_lines = 0
         self.last_bad: deque[BadLine] = deque(maxlen=BAD_LINES_KEPT)
         self._policy = Policy(config)
-        self._anew: Iterator[Changed] | None = None
-        """What is to be judged by another configuration, and has not been yet."""
+        self._to_rejudge: Iterator[Changed] | None = None
+        """What must be judged again by a new configuration, in parts."""
         self._cleared: list[RowKey] = []
         self._advertising: frozenset[Vni] = frozenset()
         self._unverified: dict[RowKey, None] = {}
@@ -72,19 +82,20 @@ class Leaf:
                     assert_never(message)
 
     def _keep(self, bad: Unreadable, now: float) -> None:
-        """Keep a message that could not be read, for people."""
+        """Keep a message that could not be read, for the operator."""
         self.bad_lines += 1
         self.last_bad.append(BadLine(now, bad.why, bad.head[:BAD_LINE_HEAD], bad.octets))
 
-    # What is heard here
+    # Stations of this leaf
 
     def learn_stations(
-        self, heard: Iterable[Station], gone: Iterable[RowKey] = (), *, changed: Iterable[Station] = ()
+        self, learned: Iterable[Station], gone: Iterable[RowKey] = (), *, changed: Iterable[Station] = ()
     ) -> None:
-        """Take what happened at our own ports: first what left, then what is otherwise, then what was heard.
+        """Take what happened at our own ports: first stations that left, then those that changed, then those learned.
 
-        To be heard is to send a frame, at whichever port, or to stand in the bridge where nobody knew. It brings back a
-        station that lost its MAC to a better route. What changed is a station's addresses, which brings back nothing.
+        A station counts as learned when the bridge sees a frame from it on any port, or when a dump shows an entry that was
+        not known. Learning brings back a station that lost its MAC to a better route. A changed station has other host
+        addresses, and that brings nothing back.
         """
         for key in gone:
             self.rib.forget_station(*key)
@@ -93,14 +104,14 @@ class Leaf:
                 self.rib.change_station(station)
             else:
                 self._learn_station(station)
-        for station in heard:
+        for station in learned:
             self._learn_station(station)
 
     def _learn_station(self, station: Station) -> None:
-        """One whose MAC is frozen here comes back with the sequence it had: a duplicate is not announced anew.
+        """Take a station, with a sequence number above those of the routes that have its MAC elsewhere.
 
-        One of a VNI that is not configured is kept as well, and does not count: whoever hears it knows when it leaves, and
-        says it once.
+        A station whose MAC is frozen here keeps its number, because a duplicate must not claim the MAC again. A station of a
+        VNI that is not configured is kept too, and does not count: the watcher reports it only once.
         """
         vni = self._policy.vnis.get(station.vni)
         frozen = frozen_at(self.intent.moves.get(station.key))
@@ -109,29 +120,31 @@ class Leaf:
         self.rib.learn_station(station, rival)
 
     def set_advertising(self, vnis: frozenset[Vni]) -> None:
-        """Our stations count in these VNIs from now on; elsewhere everything is as if there were none."""
+        """Let our stations count in these VNIs from now on; in other VNIs the result is as if there were none."""
         self._advertising = vnis
         self.rib.set_advertising(self._policy.announcing(vnis))
 
     def take_unverified(self) -> list[RowKey]:
-        """Return stations that lost to a route which is gone: somebody has to look whether they are still here."""
+        """Return stations that lost to a route which is gone: the bridge must be read to see whether they are here."""
         unverified, self._unverified = self._unverified, {}
         return list(unverified)
 
     def remember_advertised(self, seqs: Mapping[RowKey, int]) -> None:
-        """Take the sequences that an earlier life announced, before any station is heard."""
+        """Take the sequence numbers that an earlier daemon advertised, before any station is learned."""
         self.rib.remember(seqs)
 
     def tick(self, now: float) -> None:
+        """Let time pass for the routes."""
         self.rib.tick(now)
 
     def judge(self, now: float, work_max: float = inf, *, short_path: bool = True) -> Intent:
         """Return the intent as of now; the work is proportional to what changed.
 
-        Of what takes far more work than this only a part is judged, and the rest is left `unjudged`.
+        If that is far more than `work_max`, a part is judged and the rest stays `unjudged`. `short_path` is explained in
+        `projector.Inputs`.
         """
         changed = self.rib.index.take_changed(work_max)
-        for part in self._take_anew(work_max):
+        for part in self._take_rejudged(work_max):
             changed.add(part)
         if not self._is_news(changed, now):
             return self.intent
@@ -146,15 +159,15 @@ class Leaf:
         return self.intent
 
     def reconfigure(self, config: Config, now: float) -> None:
-        """Judge everything anew by another configuration, bit by bit; the peers need not say anything again."""
+        """Judge everything again by another configuration, in parts; the peers need not send anything again."""
         self.config = config
         self.rib.reconfigure(_holds(config), now)
         self._policy = Policy(config, self._policy.own_macs, self._policy.own_hosts)
         self.set_advertising(self._advertising)
-        self._anew = self._everything()
+        self._to_rejudge = self._everything()
 
     def learn_own_macs(self, macs: frozenset[Mac]) -> None:
-        """Our own devices' MACs are never remote. Devices come and go all the time, and nobody else's MAC is judged for that."""
+        """Take the MACs of our own devices, which are never remote. Only the MACs that differ are judged again."""
         before = self._policy.own_macs
         if macs != before:
             self._policy = Policy(self.config, macs, self._policy.own_hosts)
@@ -168,43 +181,45 @@ class Leaf:
             self.rib.index.mark_hosts(ip for _, ip in hosts ^ before)
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
+        """Forget the moves of these MACs at the next judgement."""
         self._cleared += keys
 
     def refreshes(self, now: float) -> list[Ip | None]:
-        """Return whom to ask to tell everything again; None among them stands for everybody."""
+        """Return the peers to ask for a route refresh; None stands for every peer."""
         return self.rib.take_refreshes(now)
 
     @property
-    def is_anew(self) -> bool:
-        """The intent is by the latest configuration, all of it."""
-        return self._anew is None
+    def is_rejudged(self) -> bool:
+        """Whether all of the intent is judged by the latest configuration."""
+        return self._to_rejudge is None
 
     @property
     def unjudged(self) -> int:
-        """How much work waits for the next judgement, in MACs that have one route."""
-        return self.rib.index.work + (0 if self._anew is None else WORK_OF_RIVALS)
+        """The estimated work that waits for the next judgement, in MACs with one route."""
+        return self.rib.index.work + (0 if self._to_rejudge is None else WORK_OF_RIVALS)
 
     @property
     def due(self) -> float | None:
-        """When time alone changes something."""
+        """When time alone changes something next."""
         return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)
 
     def _everything(self) -> Iterator[Changed]:
-        """Yield all that a configuration has a say in, a part at a time: judging a million MACs takes seconds."""
+        """Yield everything that depends on the configuration, in parts, because judging a million MACs takes seconds."""
         yield Changed(segments=(*self._policy.contested, *(esi for esi, _ in self.intent.forwarders.unordered())))
-        yield from self.rib.index.in_parts(ANEW_AT_ONCE)
+        yield from self.rib.index.in_parts(TOPICS_AT_ONCE)
 
-    def _take_anew(self, work_max: float) -> Iterator[Changed]:
-        """Yield as much of what is to be judged anew as takes this work."""
-        while self._anew is not None and work_max > 0:
-            part = next(self._anew, None)
+    def _take_rejudged(self, work_max: float) -> Iterator[Changed]:
+        """Yield as many parts of what must be judged again as take this work."""
+        while self._to_rejudge is not None and work_max > 0:
+            part = next(self._to_rejudge, None)
             if part is None:
-                self._anew = None
+                self._to_rejudge = None
                 return
             work_max -= WORK_OF_RIVALS * (len(part.macs) + len(part.hosts))
             yield part
 
     def _is_news(self, changed: Changed, now: float) -> bool:
+        """Return whether a judgement would change anything; if not, the intent stays the same object."""
         return bool(
             changed
             or self._cleared

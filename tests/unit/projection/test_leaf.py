@@ -446,16 +446,16 @@ def test_a_reload_with_many_macs_is_judged_in_parts_with_the_same_result() -> No
     bit_by_bit, at_once = (rig.leaf for rig in leaves)
     other = config.parse(LEAF.replace("65000:100", "65000:200"))
 
-    left, is_anew = [], []
+    left, is_rejudged = [], []
     bit_by_bit.reconfigure(other, 0.0)
     while bit_by_bit.unjudged:
         left.append(len(bit_by_bit.judge(0.0, 100).macs))
-        is_anew.append(bit_by_bit.is_anew)
+        is_rejudged.append(bit_by_bit.is_rejudged)
     at_once.reconfigure(other, 0.0)
     at_once.judge(0.0)
 
     assert left == [700 - 256, 700 - 512, 0, 0, 0, 0, 0]
-    assert is_anew == [False] * 6 + [True]
+    assert is_rejudged == [False] * 6 + [True]
     for name in ("macs", "hosts", "floods", "refused_floods", "judged", "rows_of_vni"):
         assert getattr(bit_by_bit.intent, name) == getattr(at_once.intent, name), name
     assert (len(at_once.intent.macs), len(at_once.intent.judged), at_once.unjudged) == (0, 700, 0)

@@ -1235,7 +1235,7 @@ def test_an_address_of_the_bridge_gives_no_neighbor_while_the_bridge_has_it() ->
     assert seen == [([200], [(100, "gateway-host")]), ([100, 200], [])]
     leaf.learn_own_hosts(frozenset({(Vni(100), gateway)}))
     leaf.reconfigure(leaf.config, 1.0)
-    while not leaf.is_anew:
+    while not leaf.is_rejudged:
         intent = leaf.judge(1.0)
     assert [host.vni for host in intent.hosts.get(gateway, ())] == [200]
 
