@@ -21,12 +21,13 @@ from vtep.api.grpc import messages
 from vtep.api.metrics import Metrics
 from vtep.app.pass_log import PassLog
 from vtep.intent import Intent
+from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import Entry
 from vtep.reconcile.actor import Outcome
-from vtep.reconcile.claims import Claims
+from vtep.reconcile.claims import Claims, Moment, grouped
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.reconcile.engine import Engine
@@ -106,14 +107,48 @@ BEACON = _Beacon()
 
 
 class _Keeper(_Beacon):
-    """A keeper lives at the beacon of the same key. There can be no keeper without a beacon."""
+    """A keeper lives at the beacon of the same VTEP and VNI, and its key has them in that order."""
 
     name = "keeper"
-    descriptor = Descriptor(public="keeper", key_name="tower", in_words=lambda _: "lives there")
+    descriptor = Descriptor(
+        public="keeper",
+        key_name="tower",
+        in_words=lambda _: "lives there",
+        vni_of=lambda key: key[1],
+        key_text=lambda key: str(key[0]),
+    )
     depends_on = ("beacon",)
 
-    def needs(self, key: tuple[Vni, Ip], _: BeaconRow) -> Iterable[tuple[str, tuple[Vni, Ip]]]:
-        return [("beacon", key)]
+    def needs(self, key: tuple[Ip, Vni], _: BeaconRow) -> Iterable[tuple[str, tuple[Vni, Ip]]]:
+        return [("beacon", key[::-1])]
+
+    def wanted(self, latest):
+        return (key[::-1] for key in super().wanted(latest))
+
+    def wanted_at(self, intent, key):
+        return super().wanted_at(intent, key[::-1])
+
+    def touched(self, intent):
+        return [key[::-1] for key in super().touched(intent)]
+
+    def domain(self, key):
+        return key[1]
+
+    def recognise(self, entries, attachments):
+        return {key[::-1]: seen for key, seen in super().recognise(entries, attachments).items()}
+
+    def spell(self, change, attachments):
+        return super().spell(Change(change.verb, [key[::-1] for key in change.keys], change.row), attachments)
+
+    def order(self, change):
+        return (change.keys[0][1], change.verb)
+
+    def pack(self, keys, row):
+        return super().pack([key[::-1] for key in keys], row)
+
+    def unpack(self, packed):
+        keys, row = super().unpack(packed)
+        return [key[::-1] for key in keys], row
 
 
 KEEPER = _Keeper()
@@ -342,6 +377,33 @@ def test_a_row_that_waits_says_for_what_and_the_leaf_is_ready(pair):
     status = pair.observer.status()
     assert (status.kinds["keeper"].wanted, status.kinds["keeper"].pending, status.kinds["keeper"].failed) == (1, 1, 0)
     assert (status.ready, status.problems) == (True, ("1 row is failed", "1 row waits for another row"))
+
+
+def test_counts_history_log_and_ledger_read_the_vni_of_a_key_wherever_it_stands(pair, caplog, tmp_path):
+    light(pair, A)
+    pair.target.keepers.clear()
+    pair.target.refuses.add(("keeper", "create"))
+    pair.actor.survey()
+    pair.wait_for(pair.actor.step())
+    PassLog(pair.actor.engine, lambda: pair.now).see(Outcome(), pair.actor.outcomes.value)
+    pair.observer.see(pair.actor.outcomes.value)
+
+    assert pair.observer.status().kinds["keeper"].failed == 1
+    assert [(entry.vni, entry.vtep) for entry in pair.events("failed")] == [(Vni(100), None)]
+    [fields] = [record.fields for record in caplog.records if record.message == "row failed"]
+    assert (fields["vni"], fields["tower"]) == (Vni(100), A)
+    [difference] = pair.wait_for(pair.observer.diff(None)).differences
+    assert (difference.kind, difference.vni, difference.key) == ("keeper", Vni(100), A)
+
+    keys = [(Ip.parse(vtep), Vni(vni)) for vni in (100, 200) for vtep in (A, B)]
+    for _ in range(2):
+        ledger = LedgerFile(tmp_path / "ledger", (BEACON, KEEPER), {})
+        ledger.claim("keeper", grouped(((key, BeaconRow(), 0) for key in keys), KEEPER.descriptor.vni_of))
+        ledger.confirm("keeper", keys, Moment(1, 1.0))
+        assert ledger.confirmed("keeper") == {Vni(100): 2, Vni(200): 2}
+        ledger.release("keeper", keys[:1])
+        ledger.close()
+        assert set(LedgerFile(tmp_path / "ledger", (BEACON, KEEPER), {}).claims("keeper")) == set(keys[1:])
 
 
 def test_a_row_that_waits_and_is_no_longer_wanted_is_forgotten(pair):

@@ -91,8 +91,9 @@ class PassLog:
             if item.trouble is None or item.what == "recovered" or not self._rows.allows(now):
                 continue
             (kind, key), trouble = item.ref, item.trouble
-            fields = {"kind": kind, "vni": key[0], descriptors[kind].key_name: key[1], "reason": trouble.reason}
-            logs.event(log, logging.WARNING, f"row {trouble.state}", **fields, text=trouble.text)
+            shown = descriptors[kind]
+            row = {"kind": kind, "vni": shown.vni_of(key), shown.key_name: shown.key_text(key)}
+            logs.event(log, logging.WARNING, f"row {trouble.state}", **row, reason=trouble.reason, text=trouble.text)
 
 
 def _log_readiness(before: Report, report: Report, faults: Mapping[Vni, Sequence[Fault]]) -> None:

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from vtep.errors import LedgerError
 from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup, Unclaimed
-from vtep.reconcile.contract import Key, Kind
+from vtep.reconcile.contract import Key, Kind, vnis_by
 from vtep.store.journal import Damaged, Journal, JournalStatus, Octets, Slice
 from vtep.store.sharded import ShardedDict
 
@@ -59,7 +59,8 @@ class LedgerFile:
         self._kinds = {kind.name: (index, kind) for index, kind in enumerate(kinds)}
         self._in_order = tuple(kinds)
         self._place = place
-        self._claims = Claims()
+        self._claims = Claims(kinds)
+        self._vni_of = vnis_by(kinds)
         self._outlived: defaultdict[str, set[Key]] = defaultdict(set)
         """Released keys whose release could not be written: the file still has their claims."""
         self._journal = Journal(path, FORMATS, self, ADVICE)
@@ -129,9 +130,10 @@ class LedgerFile:
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         claims = self._claims.claims(kind)
         claimed: defaultdict[Hashable, list[Key]] = defaultdict(list)
+        vni_of = self._vni_of[kind]
         for key in keys:
             if key in claims:
-                claimed[key[0]].append(key)
+                claimed[vni_of(key)].append(key)
         # The keys alone say what is released; a record has a row as well, and any will do.
         groups = [RowGroup(together, claims[together[0]].row) for together in claimed.values()]
         try:
@@ -193,8 +195,9 @@ class LedgerFile:
     def _spelled(self, kind: str, claims: Mapping[Key, Claim]) -> Iterator[bytes]:
         """Yield the records that, one after the other, come to these claims."""
         together: defaultdict[tuple[Hashable, Claim], list[Key]] = defaultdict(list)
+        vni_of = self._vni_of[kind]
         for key, claim in claims.items():
-            together[key[0], claim].append(key)
+            together[vni_of(key), claim].append(key)
         for (_, claim), keys in together.items():
             if claim.before is not None:
                 yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.before, claim.rank)])

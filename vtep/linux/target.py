@@ -66,6 +66,7 @@ class KernelTarget:
         return Attachments(
             ready=found.ready,
             not_ready={domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)},
+            unfit={vni: why.reasons for vni, why in not_ready.items()},
             unconfigured=frozenset(domain for vni in self._given_up for domain in domains(vni)),
             notes=found.notes,
             replaced=found.replaced,

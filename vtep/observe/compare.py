@@ -48,7 +48,7 @@ class Comparer:
         there = "" if seen is None else seen.holder or _in_words(descriptor, seen.row)
         return Difference(
             kind=descriptor.public,
-            vni=differs.key[0],
+            vni=descriptor.vni_of(differs.key),
             key=descriptor.key_text(differs.key),
             difference=differs.what,
             wanted=_in_words(descriptor, differs.wanted),

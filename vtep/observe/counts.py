@@ -46,7 +46,7 @@ class RowCounts:
             if kind.descriptor.wanted_by_vni is None:
                 for key in set(kind.touched(intent)):
                     came = (kind.wanted_at(intent, key) is not None) - (kind.wanted_at(before, key) is not None)
-                    self.wanted[kind.name][key[0]] += came
+                    self.wanted[kind.name][kind.descriptor.vni_of(key)] += came
 
     def take_host(self, host: HostKey, change: int) -> None:
         """Count a host address that came or went."""

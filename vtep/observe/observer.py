@@ -173,7 +173,7 @@ class Observer:
             self.record(
                 HistoryEntry(
                     item.what,
-                    vni=key[0],
+                    vni=self._rows.descriptor(kind).vni_of(key),
                     mac=self._rows.descriptor(kind).mac_of(key),
                     vtep=self._rows.vtep_of(kind, key),
                     reason=trouble.reason,

@@ -82,7 +82,7 @@ class Rows:
 
     def sync(self, kind: Kind, key: Key, intent: Intent, *, stale: bool = False) -> Sync:
         known = self.known(kind.name, key)
-        if known is None or not self.is_bound(key[0]):
+        if known is None or not self.is_bound(kind.descriptor.vni_of(key)):
             return Sync(SUPPRESSED, "unbound", "the VNI has no bridge")
         trouble, claim = known.trouble, known.claim
         since, generation = (
@@ -96,7 +96,7 @@ class Rows:
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
-        if not self.serves(kind, key[0]):
+        if not self.serves(kind, kind.descriptor.vni_of(key)):
             return Sync(SUPPRESSED, kind.descriptor.unserved, sentence(kind.descriptor.unserved))
         error = self.last.error
         return Sync(PENDING) if error is None else Sync(PENDING, "kernel-unreadable", str(error))
@@ -157,7 +157,9 @@ class Rows:
     def serves(self, kind: Kind, vni: Vni) -> bool:
         """Tell whether a VNI that is ready has rows of this kind: their domain may ask for more than the VNI does."""
         actor = self.actor
-        return actor is not None and (actor.engine.is_ready(kind.domain((vni,))) or not actor.engine.is_ready(vni))
+        return actor is not None and (
+            actor.engine.is_ready(kind.descriptor.domain_of(vni)) or not actor.engine.is_ready(vni)
+        )
 
 
 def alert_kinds(alerts: Sequence[Alert]) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ unconfirmed: it covers only the two values that we may have left there, the new 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vtep.reconcile.contract import Key, Row, Seen
+from vtep.reconcile.contract import Key, Kind, Row, Seen, vnis_by
+from vtep.reconcile.descriptor import VNI_FIRST
 from vtep.store.sharded import ShardedDict
 
 
@@ -62,7 +63,7 @@ class Ledger(Protocol):
         """Return all of them, for reading: they are a million, so whoever walks over them does so part by part."""
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
-        """Count the rows that are there as claimed, by the first part of their keys."""
+        """Count the rows that are there as claimed, by VNI."""
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
         """Note, before they are written, that these rows are ours; return those of which that could not be noted."""
@@ -77,7 +78,8 @@ class Ledger(Protocol):
 class Claims:
     """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Iterable[Kind] = ()) -> None:
+        self._vni_of = vnis_by(kinds)
         self._claims: defaultdict[str, ShardedDict[Key, Claim]] = defaultdict(ShardedDict)
         self._confirmed: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
 
@@ -89,7 +91,7 @@ class Claims:
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         claims, confirmed = self._of(kind)
-        domains = []
+        changed = []
         for group in rows:
             last: Claim | None = None
             fresh = Claim(group.row, group.rank)
@@ -100,8 +102,8 @@ class Claims:
                     last, fresh = old, _instead_of(old, group.row, group.rank)
                 part[key] = fresh
                 if old is not None and old.confirmed:
-                    domains.append(key[0])
-        confirmed.subtract(Counter(domains))
+                    changed.append(key)
+        confirmed.subtract(Counter(map(self._vni_of[kind], changed)))
 
     def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
         """Have these claims, or all, cover any row of ours at their keys."""
@@ -112,7 +114,7 @@ class Claims:
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
         last = now = Claim(None)
-        domains = []
+        changed = []
         for key in keys:
             part = claims.shard(key)
             claim = part[key]
@@ -120,27 +122,27 @@ class Claims:
                 last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
             part[key] = now
             if not claim.confirmed:
-                domains.append(key[0])
-        confirmed.update(domains)
+                changed.append(key)
+        confirmed.update(map(self._vni_of[kind], changed))
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
         claims, confirmed = self._of(kind)
-        domains = []
+        changed = []
         for key in keys:
             old = claims.shard(key).pop(key, None)
             if old is not None and old.confirmed:
-                domains.append(key[0])
-        confirmed.subtract(Counter(domains))
+                changed.append(key)
+        confirmed.subtract(Counter(map(self._vni_of[kind], changed)))
 
     def _of(self, kind: str) -> tuple[ShardedDict[Key, Claim], Counter[Hashable]]:
         return self._claims[kind], self._confirmed[kind]
 
 
-def grouped(rows: Iterable[tuple[Key, Row, int]]) -> list[RowGroup]:
+def grouped(rows: Iterable[tuple[Key, Row, int]], vni_of: Callable[[Key], Hashable] = VNI_FIRST) -> list[RowGroup]:
     """Put rows together, each with its rank."""
     found: defaultdict[tuple[Hashable, Row, int], list[Key]] = defaultdict(list)
     for key, row, rank in rows:
-        found[key[0], row, rank].append(key)
+        found[vni_of(key), row, rank].append(key)
     return [RowGroup(keys, row, rank) for (_, row, rank), keys in found.items()]
 
 

@@ -7,6 +7,7 @@
 A row is any value that compares by meaning. Its key says where it is; wanted and observed rows are of the same type.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -14,10 +15,10 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.intent import Intent
-from vtep.reconcile.descriptor import Descriptor
+from vtep.reconcile.descriptor import VNI_FIRST, Descriptor
 
 Key: TypeAlias = Any
-"""Hashable and sortable within its kind. Its first part is the table's place: a VNI."""
+"""Hashable, and sortable within its kind. Only the kind and its descriptor read its parts."""
 Row: TypeAlias = Any
 """A frozen value that compares by meaning."""
 Message: TypeAlias = Any
@@ -52,6 +53,8 @@ class Attachments(Struct, frozen=True):
     """Place (a VNI) to what the target needs for writing there."""
     not_ready: Mapping[Any, tuple[str, ...]]
     """Every domain where no row can be written, with the reasons."""
+    unfit: Mapping[Any, tuple[str, ...]] = {}
+    """The VNIs among them, for readers, with the reasons."""
     unconfigured: frozenset[Any] = frozenset()
     """Places that are configured no more: whatever the intent says, nothing is wanted there."""
     notes: Mapping[Any, tuple[str, ...]] = {}
@@ -112,7 +115,7 @@ class Kind(Protocol):
         """Return the keys where an intent differs from the one before it."""
 
     def domain(self, key: Key) -> Hashable:
-        """Return the domain whose readiness the row needs; it depends on the VNI alone, the first part of a key."""
+        """Return the domain whose readiness the row needs, which is that of its VNI (`Descriptor.domain_of`)."""
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
         """Read what the target told as rows of this kind, merging the parts of one row."""
@@ -183,6 +186,11 @@ def asked(kind: Kind, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | N
     """Return what is wanted at each of these keys, with its rank; all rows of a kind without a contest have one rank."""
     ranked = contest(kind)
     return [(kind.wanted_at(intent, key), 0) for key in keys] if ranked is None else ranked.asked(intent, keys)
+
+
+def vnis_by(kinds: Iterable[Kind]) -> Mapping[str, Callable[[Key], Any]]:
+    """Return, by the name of a kind, how to read the VNI of a key; a kind that is not among these begins its keys with it."""
+    return defaultdict(lambda: VNI_FIRST, {kind.name: kind.descriptor.vni_of for kind in kinds})
 
 
 class Target(Protocol):

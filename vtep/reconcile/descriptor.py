@@ -4,17 +4,21 @@ Every display reads this one value: `vtep diff`, the counts of `vtep status`, th
 A kind carries its descriptor, and the observer and the engine are given the same tuple of kinds, so that no other module
 lists them and a new kind appears everywhere by being in `vtep.linux.tables.all`.
 
-Knows neither what a row means to the engine nor where it is shown. The VNI of a row is the first part of its key, for
-every kind; the other parts are the kind's own, and the functions here read them.
+Knows neither what a row means to the engine nor where it is shown. A key is the kind's own value; only the functions here read
+its parts. Rows are counted by the VNI that `vni_of` returns.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from operator import itemgetter
+from typing import Any, Final
 
 from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Intent
+
+VNI_FIRST: Final = itemgetter(0)
+"""Reads the VNI of a key that begins with it."""
 
 
 class Descriptor(Struct, frozen=True):
@@ -23,9 +27,13 @@ class Descriptor(Struct, frozen=True):
     public: str
     """The kind in commands, metrics and the API: `mac`."""
     key_name: str
-    """What the second part of a key is, as a field of a log line: `mac`, `ip`."""
+    """What a key is within its VNI, as a field of a log line: `mac`, `ip`."""
     in_words: Callable[[Any], str]
     """Says what a row does: "to 10.0.0.1"."""
+    vni_of: Callable[[Any], Vni] = VNI_FIRST
+    """The VNI of a key."""
+    domain_of: Callable[[Vni], Hashable] = lambda vni: vni
+    """The domain of a VNI's rows of this kind, which decides whether they can be written."""
     key_text: Callable[[Any], str] = lambda key: str(key[1])
     """The key in words, within its VNI."""
     mac_of: Callable[[Any], Mac | None] = lambda _: None

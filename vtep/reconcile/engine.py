@@ -23,7 +23,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Vni
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk
@@ -531,7 +530,7 @@ class Engine:
             orphans=this.orphans,
             waiting=False,
             audited=audited,
-            not_ready={vni: why for vni, why in self._attachments.not_ready.items() if isinstance(vni, Vni)},
+            not_ready=self._attachments.unfit,
             notes=self._attachments.notes,
             **self.troubles.counts(),
         )

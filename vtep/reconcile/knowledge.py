@@ -31,7 +31,7 @@ class Knowledge:
     def __init__(self, kinds: Sequence[Kind], ledger: Ledger) -> None:
         self.ledger = ledger
         self.backlog = Backlog()
-        self.troubles = Troubles()
+        self.troubles = Troubles(kinds)
         self.dependencies = Dependencies(kinds, ledger, self.troubles)
         self.foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
         """Where something was seen that is not ours: read back before anything is written there."""

@@ -1,11 +1,12 @@
 """What a pass has to tell: its counts, and every row that is not as wanted. Does not know how either came about."""
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
+from vtep.reconcile.contract import Kind, vnis_by
 from vtep.reconcile.retry import RowRef
 
 
@@ -42,7 +43,8 @@ class News(Struct, frozen=True, gc=False):
 class Troubles(Mapping[RowRef, Trouble]):
     """The rows that are not as wanted, kept from pass to pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Iterable[Kind] = ()) -> None:
+        self._vni_of = vnis_by(kinds)
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
         """What nobody has read yet."""
         self.changed_rows: set[RowRef] | None = None
@@ -81,13 +83,13 @@ class Troubles(Mapping[RowRef, Trouble]):
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
 
-    def count(self, kind: str, at: Hashable, state: str) -> int:
-        """Count those of a kind at a place (the first part of the key) in this state."""
-        return self._counts_at[kind, at, state]
+    def count(self, kind: str, vni: Hashable, state: str) -> int:
+        """Count those of a kind in a VNI that are in this state."""
+        return self._counts_at[kind, vni, state]
 
-    def count_unwanted(self, kind: str, at: Hashable, state: str) -> int:
+    def count_unwanted(self, kind: str, vni: Hashable, state: str) -> int:
         """Count those among them that are there and should be gone."""
-        return self._unwanted_at[kind, at, state]
+        return self._unwanted_at[kind, vni, state]
 
     def _take(self, ref: RowRef, before: Trouble | None, after: Trouble | None) -> None:
         """Count one in place of another."""
@@ -96,7 +98,7 @@ class Troubles(Mapping[RowRef, Trouble]):
         kind, key = ref
         for trouble, step in ((before, -1), (after, 1)):
             if trouble is not None:
-                at = (kind, key[0], trouble.state)
+                at = (kind, self._vni_of[kind](key), trouble.state)
                 self._counts[trouble.state] = self._counts.get(trouble.state, 0) + step
                 self._counts_at[at] += step
                 if trouble.unwanted:

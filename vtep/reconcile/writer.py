@@ -187,7 +187,8 @@ class Writer:
         )
         wanted = ((row.key, row.wanted, row.rank) for row in rows)
         # In this order, so that a claim of what is wanted remembers what is there.
-        return self._known.claim(kind, grouped(there) + grouped(wanted))
+        vni_of = kind.descriptor.vni_of
+        return self._known.claim(kind, grouped(there, vni_of) + grouped(wanted, vni_of))
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
         known, ref = self._known, (kind.name, row.key)

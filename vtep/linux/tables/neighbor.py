@@ -39,7 +39,11 @@ class NeighborRow(Struct, frozen=True, gc=False):
 class _Neighbor:
     name = "neighbor"
     descriptor = Descriptor(
-        public="neighbor", key_name="ip", in_words=lambda row: str(row.mac), unserved="neigh-suppress-off"
+        public="neighbor",
+        domain_of=Hosts,
+        key_name="ip",
+        in_words=lambda row: str(row.mac),
+        unserved="neigh-suppress-off",
     )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[HostKey]:
