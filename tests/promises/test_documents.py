@@ -105,7 +105,7 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
 
     section = (DOCS / "reasons.md").read_text().split("## Why a route may not win")[1].split("##")[0]
     documented = re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)
-    assert documented == [*told, "pending-ead", "local-bias", "limit"]
+    assert documented == [*told, "pending-ead", "local-bias", "limit", "mac-limit"]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))

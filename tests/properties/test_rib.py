@@ -1,11 +1,13 @@
 """Any history of events, with time passing anywhere: the index says what the peers' tables say, and the end is the truth."""
 
 from collections import Counter
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.evpn import crowd
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import (
@@ -33,7 +35,7 @@ often = st.sampled_from
 peers = often(PEERS)
 attributes = st.builds(Attributes, next_hop=peers, seq=st.integers(0, 2))
 mac_routes = st.builds(
-    MacIp, peer=peers, attributes=attributes, rd=st.just(RD), tag=st.just(0), mac=often(MACS), label=st.just(100),
+    MacIp, peer=peers, attributes=attributes, rd=st.just(RD), tag=often([0, 0, 1, 2, 3]), mac=often(MACS), label=st.just(100),
     esi=often([NO_SEGMENT, *ESIS]),
 )  # fmt: skip
 ads = st.builds(
@@ -71,7 +73,7 @@ steps = st.lists(
 )
 holds = st.builds(
     Holds, peer_down_s=often([0.0, 40.0]), on_deadline=often(["auto", "keep", "complete"]), expected=often([(), PEERS[:1]]),
-    routes_per_peer=often([2, 1000]),
+    routes_per_peer=often([2, 1000]), routes_per_mac=often([2, 1000]),
 )  # fmt: skip
 
 
@@ -135,6 +137,18 @@ def test_the_index_equals_the_peers_routes(hold, history):
             check_peer(peer)
             assert len(peer) <= hold.routes_per_peer
             assert len(peer) == len(list(peer.routes()))
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=100)
+def test_the_index_equals_the_peers_routes_where_two_of_a_mac_are_very_many(hold, history):
+    with patch.multiple(crowd, MOST=1, LEAST=1):
+        rib, now = Rib(hold, 0.0), 0.0
+        for seconds, step, replayed in history:
+            now += seconds
+            play(rib, step, now, replayed)
+
+            check_index(rib)
 
 
 @given(holds, steps, st.sampled_from([1, 8]), st.sampled_from([1, 3, 30]))

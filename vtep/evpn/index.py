@@ -21,6 +21,7 @@ from typing import Final, TypeVar, cast
 from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
+from vtep.evpn.crowd import MOST, Crowd, FromPeer, Routes, all_of, count_of_peer, replaced
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
@@ -31,7 +32,7 @@ from vtep.evpn.station import LocalClaim
 from vtep.store.sharded import ShardedDict
 
 K = TypeVar("K")
-R = TypeVar("R")
+R = TypeVar("R", bound=FromPeer)
 
 
 class Changed:
@@ -77,20 +78,30 @@ class Index:
         self.local_claims: dict[Mac, dict[Vni, LocalClaim]] = {}
         """The stations of this leaf."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
-        self._macs: ShardedDict[Mac, MacIp | tuple[MacIp, ...]] = ShardedDict()
+        self._macs: ShardedDict[Mac, MacIp | Routes[MacIp]] = ShardedDict()
         """Nearly every MAC has one route; a tuple around each of a million routes would take 60 MiB."""
-        self._hosts: dict[Ip, tuple[MacIp, ...]] = {}
-        self._endpoints: dict[Ip, tuple[Imet, ...]] = {}
-        self._segments: dict[Esi, set[Mac]] = {}
-        self._members: dict[Esi, tuple[Segment, ...]] = {}
+        self._hosts: dict[Ip, Routes[MacIp]] = {}
+        self._endpoints: dict[Ip, Routes[Imet]] = {}
+        self._segments: dict[Esi, dict[Mac, int]] = {}
+        """The MACs that are on each segment, with the number of routes that say so."""
+        self._members: dict[Esi, Routes[Segment]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
         self.routes: Counter[type[Route]] = Counter()
         """How many routes there are of each type, including those that are leaving."""
         self._changed = Changed()
         self._work = 0
         """The estimated work of judging `_changed`, in MACs with one route."""
+        self.many: set[Mac] = set()
+        """The MACs that have at least `many_from` routes, so that those of a peer must be counted before it gets another."""
+        self.many_from = MOST
         self.leaving: dict[Ip, list[ShardedDict[RouteKey, Route]]] = {}
         """Routes that are to be removed, by peer."""
+        self._put_off_macs: dict[Mac, None] = {}
+        self._put_off_hosts: dict[Ip, None] = {}
+        """What changed and has so many routes that it must wait for its turn."""
+        self._crowded_hosts: set[Ip] = set()
+        self._rest_until = -inf
+        """Until then no such MAC or host is judged, so that everything else has its turn."""
         self._became_stale: deque[dict[RouteKey, Route]] = deque()
         """Routes that became stale and whose MACs are not yet in `_changed`."""
 
@@ -102,7 +113,12 @@ class Index:
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
         found = self._macs.get(mac, ())
-        return (found,) if isinstance(found, MacIp) else found
+        return (found,) if isinstance(found, MacIp) else all_of(found)
+
+    def count_of_peer(self, mac: Mac, peer: Ip) -> int:
+        """Return how many routes of this MAC a peer has. Routes that are leaving count as well."""
+        found = self._macs.get(mac, ())
+        return int(found.peer == peer) if isinstance(found, MacIp) else count_of_peer(found, peer)
 
     def lone(self, macs: Collection[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
         """Yield each MAC with its route if it has exactly one route and no station, and with None otherwise."""
@@ -111,21 +127,21 @@ class Index:
             yield mac, found if isinstance(found, MacIp) and mac not in local_claims else None
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
-        return self._hosts.get(ip, ())
+        return all_of(self._hosts.get(ip, ()))
 
     def homes_of(self, ip: Ip) -> Iterable[tuple[Vni, Mac]]:
         """Return the VNI and MAC of each station of this leaf that has this host address."""
         return self._homes.get(ip, ())
 
     def imets_of(self, endpoint: Ip) -> tuple[Imet, ...]:
-        return self._endpoints.get(endpoint, ())
+        return all_of(self._endpoints.get(endpoint, ()))
 
     def ads_of(self, segment: Esi) -> Iterator[EthernetAd]:
         return iter(self._ads.get(segment, {}).values())
 
     def members_of(self, segment: Esi) -> tuple[Segment, ...]:
         """Return the Type-4 routes of a segment."""
-        return self._members.get(segment, ())
+        return all_of(self._members.get(segment, ()))
 
     def everything(self) -> Changed:
         """Return everything that can be judged."""
@@ -145,8 +161,32 @@ class Index:
         while part := Changed(hosts=islice(hosts, most)):
             yield part
 
-    def take_changed(self, work_max: float = inf) -> Changed:
-        """Return what changed since the last call, but at most twice as much as this work."""
+    @property
+    def due(self) -> float | None:
+        """When it is the turn of a MAC or host with very many routes, if one waits."""
+        return self._rest_until if self._put_off_macs or self._put_off_hosts else None
+
+    @property
+    def put_off_macs(self) -> Iterable[Mac]:
+        """The MACs that wait for their turn because they have very many routes."""
+        return self._put_off_macs
+
+    def take_changed(self, work_max: float = inf, now: float = inf) -> Changed:
+        """Return what changed since the last call, but at most twice as much as this work.
+
+        Judging a MAC takes time in proportion to its routes, and it cannot be interrupted. So a MAC or host with very many
+        routes waits until the others were taken. It comes alone, and the next one comes after a rest four times as long.
+        """
+        part = self._take_small(work_max)
+        if work_max < inf:
+            self._put_off_crowds(part)
+            self._take_crowd(part, now)
+        else:
+            part.add(Changed(self._put_off_macs, self._put_off_hosts))
+            self._put_off_macs, self._put_off_hosts = {}, {}
+        return part
+
+    def _take_small(self, work_max: float) -> Changed:
         room = work_max / WORK_OF_RIVALS
         self._drain_leaving(room)
         while self._became_stale and not self.leaving and room > 0:
@@ -160,6 +200,30 @@ class Index:
         changed, self._changed = self._changed, Changed()
         self._work = 0
         return changed
+
+    def _put_off_crowds(self, part: Changed) -> None:
+        crowded = [mac for mac in part.macs & self.many if isinstance(self._macs.get(mac), Crowd)]
+        hosts = part.hosts & self._crowded_hosts
+        part.macs.difference_update(crowded)
+        part.hosts -= hosts
+        self._put_off_macs |= dict.fromkeys(crowded)
+        self._put_off_hosts |= dict.fromkeys(hosts)
+
+    def _take_crowd(self, part: Changed, now: float) -> None:
+        """Add the MAC and the host that have waited longest, if it is time."""
+        if now < self._rest_until:
+            return
+        routes = 0
+        for mac in list(islice(self._put_off_macs, 1)):
+            del self._put_off_macs[mac]
+            part.macs.add(mac)
+            routes += len(self.routes_of(mac))
+        for ip in list(islice(self._put_off_hosts, 1)):
+            del self._put_off_hosts[ip]
+            part.hosts.add(ip)
+            routes += len(self.routes_of_host(ip))
+        if routes and now < inf:
+            self._rest_until = now + REST_S_PER_ROUTE * routes
 
     def mark_stale(self, routes: ShardedDict[RouteKey, Route]) -> None:
         """Note that these routes became stale, so their MACs must be judged again, unless the routes leave before that."""
@@ -265,27 +329,33 @@ class Index:
             self._work += WORK_OF_RIVALS
         self._changed.macs.add(mac)
         if ip is not None:
-            _replaced(self._hosts, ip, old, new)
+            if isinstance(_replace(self._hosts, ip, old, new), Crowd):
+                self._crowded_hosts.add(ip)
+            elif self._crowded_hosts:
+                self._crowded_hosts.discard(ip)
             self._changed.hosts.add(ip)
-        for route in (old, new):
+        for route, count in ((old, -1), (new, 1)):
             if route is not None and route.esi != NO_SEGMENT:
-                self._put_on_segment(route.esi, mac)
+                self._put_on_segment(route.esi, mac, count)
 
     def _replace_mac(self, mac: Mac, old: MacIp | None, new: MacIp | None) -> None:
-        after = [route for route in self.routes_of(mac) if route is not old]
-        if new is not None:
-            after.append(new)
+        found = self._macs.get(mac, ())
+        after = replaced((found,) if isinstance(found, MacIp) else found, old, new)
         if not after:
             self._macs.pop(mac)
-        else:
-            self._macs[mac] = tuple(after) if len(after) > 1 else after[0]
+        elif after is not found:
+            self._macs[mac] = after[0] if isinstance(after, tuple) and len(after) == 1 else after
+        if len(after) >= self.many_from:
+            self.many.add(mac)
+        elif self.many:
+            self.many.discard(mac)
 
-    def _put_on_segment(self, segment: Esi, mac: Mac) -> None:
-        members = self._segments.setdefault(segment, set())
-        if any(route.esi == segment for route in self.routes_of(mac)):
-            members.add(mac)
-        else:
-            members.discard(mac)
+    def _put_on_segment(self, segment: Esi, mac: Mac, more: int) -> None:
+        """Add to, or subtract from, the number of routes that have a MAC on a segment."""
+        members = self._segments.setdefault(segment, {})
+        members[mac] = members.get(mac, 0) + more
+        if not members[mac]:
+            del members[mac]
         if not members:
             del self._segments[segment]
 
@@ -293,7 +363,7 @@ class Index:
         """Replace a Type-3 route. The endpoint is not part of its key, so the new version may name another one."""
         for endpoint in {_endpoint(imet) for imet in (old, new) if imet is not None}:
             there = new if new is not None and _endpoint(new) == endpoint else None
-            _replaced(self._endpoints, endpoint, old, there)
+            _replace(self._endpoints, endpoint, old, there)
             self._changed.endpoints.add(endpoint)
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
@@ -307,7 +377,7 @@ class Index:
         self._mark(self._segments.get(either.esi, ()))
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
-        _replaced(self._members, either.esi, old, new)
+        _replace(self._members, either.esi, old, new)
         self._changed.segments.add(either.esi)
 
 
@@ -316,17 +386,18 @@ WORK_OF_RIVALS: Final = 4
 against 3 us on the short path that nearly all MACs take; the long path takes 12 to 39 us."""
 
 
-def _replaced(table: dict[K, tuple[R, ...]], key: K, old: R | None, new: R | None) -> tuple[R, ...]:
-    """Replace a route by another, and return all routes that are there now."""
-    before = table.get(key, ())
-    after = before if old is None else tuple(route for route in before if route is not old)
-    if new is not None:
-        after += (new,)
+def _replace(table: dict[K, Routes[R]], key: K, old: R | None, new: R | None) -> Routes[R]:
+    """Replace a route by another in a table of routes by key, and return the routes of that key."""
+    after = replaced(table.get(key, ()), old, new)
     if after:
         table[key] = after
     else:
         table.pop(key, None)
     return after
+
+
+REST_S_PER_ROUTE: Final = 100e-6
+"""The rest after judging a MAC or host with very many routes: four times as long as judging takes (measured: 25 us a route)."""
 
 
 def _endpoint(imet: Imet) -> Ip:

@@ -224,6 +224,8 @@ class Holds(Struct, frozen=True):
     expected: tuple[Ip, ...] = ()
     """The peers whose End-of-RIB completes the picture; if none is named, every peer that was seen."""
     routes_per_peer: int = 2_000_000
+    routes_per_mac: int = 16_384
+    """How many routes of one MAC a peer may have. Judging a MAC takes time in proportion to its routes."""
 
 
 class Peer:

@@ -19,6 +19,7 @@ from math import inf
 from typing import Final, assert_never
 
 from vtep.addr import Ip, Mac, Vni
+from vtep.evpn.crowd import MOST
 from vtep.evpn.event import (
     Announced,
     Continuity,
@@ -48,6 +49,9 @@ ROOM_WORTH_ASKING: Final = 10
 """The share of a peer's limit that must be free before we request a refresh: one tenth. If fewer routes than that were
 refused, room for those is enough. Without this hysteresis, a peer near its limit would be refreshed continuously."""
 
+REFUSED_MACS_MAX: Final = 1_000
+"""Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
+
 SEQS_MAX: Final = 1_000_000
 """How many sequence numbers are remembered; only stations that have moved have one."""
 
@@ -55,7 +59,7 @@ SEQS_MAX: Final = 1_000_000
 class AdjRibIn(Peer):
     """A peer with its routes. Any module may read it; only `Rib` changes it."""
 
-    __slots__ = ("fresh", "has_stale", "limited", "stale", "suspect")
+    __slots__ = ("fresh", "has_stale", "limited", "refused", "refused_count", "stale", "suspect")
 
     def __init__(self, address: Ip) -> None:
         super().__init__(address)
@@ -70,8 +74,19 @@ class AdjRibIn(Peer):
         """How many routes were refused because the peer is at its limit, and were not withdrawn since. The next refresh or
         session counts them again."""
 
+        self.refused: dict[Mac, MacIp] = {}
+        """The MACs of which this peer has as many routes as it may have, each with a route that was refused for that."""
+        self.refused_count = 0
+        """How many routes were refused for that since the last refresh or session began."""
+
     def __len__(self) -> int:
         return len(self.fresh) + len(self.suspect) + len(self.stale)
+
+    def forget_refused(self) -> None:
+        """Start to count refused routes again, because the peer sends all its routes again."""
+        self.limited = 0
+        self.refused = {}
+        self.refused_count = 0
 
     def routes(self) -> Iterator[Route]:
         for held in (self.fresh, self.suspect, self.stale):
@@ -111,6 +126,7 @@ class Rib:
         self._answers_until = -inf
         """Until then, a peer that sends routes may be answering the request that went to every peer."""
         self.index = Index()
+        self.index.many_from = min(self.index.many_from, holds.routes_per_mac)
         self.announcing: frozenset[Vni] = frozenset()
         """The VNIs in which our stations count."""
         self._seqs: dict[tuple[Vni, Mac], int] = {}
@@ -124,6 +140,10 @@ class Rib:
         if peer is None or (self.index.leaving and self.index.is_leaving(route)):
             return True
         return peer.has_stale and peer.stale.get(route.key) is route
+
+    def refused_routes(self, mac: Mac) -> list[MacIp]:
+        """Return one route for each peer that advertises more routes of this MAC than it may have."""
+        return [peer.refused[mac] for peer in self.peers.values() if mac in peer.refused]
 
     # The feed
 
@@ -174,8 +194,11 @@ class Rib:
 
     def reconfigure(self, holds: Holds, now: float) -> None:
         self.holds = holds
+        self.index.many_from = min(MOST, holds.routes_per_mac)
         for peer in self.peers.values():
             self._want_refused(peer)
+            for mac in list(peer.refused):
+                self._make_room(peer, mac)
         self._judge_completeness(now)
 
     def tick(self, now: float) -> None:
@@ -310,6 +333,8 @@ class Rib:
                 if room <= 0:
                     peer.limited += 1
                     continue
+                if self.index.many and self._refuses(peer, route):
+                    continue
                 room -= 1
             part[key] = route
             self.index.put(key, old, route)
@@ -321,11 +346,38 @@ class Rib:
             old = peer.fresh.pop(key, None) or peer.suspect.pop(key, None) or peer.stale.pop(key, None)
             if old is not None:
                 self.index.put(key, old, None)
+                if peer.refused and isinstance(old, MacIp) and old.mac in peer.refused:
+                    self._make_room(peer, old.mac)
             elif peer.limited:
                 peer.limited -= 1  # most likely a refused route: we do not keep which routes were refused
             else:
                 self.counters.unknown_withdraws += 1
         self._want_refused(peer)
+
+    def _refuses(self, peer: AdjRibIn, route: Route) -> bool:
+        """Refuse a new route if the peer has as many routes of its MAC as it may have.
+
+        The limit is for each peer, so the routes of one peer never keep out the routes of another. Routes that are leaving
+        are counted in the index as well, so while there are any the peer may have more for a moment.
+        """
+        if not isinstance(route, MacIp) or route.mac not in self.index.many or peer.address in self.index.leaving:
+            return False
+        if self.index.count_of_peer(route.mac, peer.address) < self.holds.routes_per_mac:
+            return False
+        peer.refused_count += 1
+        if route.mac not in peer.refused and len(peer.refused) < REFUSED_MACS_MAX:
+            peer.refused[route.mac] = route
+            self.index.mark_macs((route.mac,))
+        return True
+
+    def _make_room(self, peer: AdjRibIn, mac: Mac) -> None:
+        """Request the refused routes of a MAC once a tenth of the limit is free."""
+        most = self.holds.routes_per_mac
+        if self.index.count_of_peer(mac, peer.address) <= most - max(1, most // ROOM_WORTH_ASKING):
+            del peer.refused[mac]
+            self.index.mark_macs((mac,))
+            if self._asks and peer.can_refresh:
+                peer.want_refresh()
 
     def _want_refused(self, peer: AdjRibIn) -> None:
         """Request a refresh once the refused routes would fit, or a good part of them."""
@@ -352,7 +404,7 @@ class Rib:
             return
         self._make_stale(peer)
         peer.open(now, replayed=replayed)
-        peer.limited = 0
+        self._forget_refused(peer)
         if peer.lost_forwarding:
             self._drop_stale(peer)
         peer.stale_deadline = now + self.holds.initial_s if peer.stale else None
@@ -376,6 +428,7 @@ class Rib:
             self._restart_waiting(now)
             return
         self._restore_suspect(peer)
+        self._forget_refused(peer)
         peer.close()
         if not peer.keeps_stale(event, now):
             self._drop_stale(peer)
@@ -411,7 +464,7 @@ class Rib:
         """Make every route suspect until it comes again (RFC 7313 section 4). Meanwhile it is as good as before."""
         peer.suspect = _merged(peer.suspect, peer.fresh)
         peer.fresh = ShardedDict()
-        peer.limited = 0
+        self._forget_refused(peer)
         peer.begin_refresh(now, marked=marked)
 
     def _expire_refresh(self, peer: AdjRibIn) -> None:
@@ -433,6 +486,11 @@ class Rib:
             self.index.leave(peer.address, peer.suspect)
             peer.suspect = ShardedDict()
             self._drop_stale(peer)
+
+    def _forget_refused(self, peer: AdjRibIn) -> None:
+        """Forget what was refused, because the peer sends all its routes again or is gone."""
+        self.index.mark_macs(peer.refused)
+        peer.forget_refused()
 
     # Stale and suspect routes
 

@@ -29,6 +29,10 @@ class PeerStatus(Struct, frozen=True):
     reason: str
     """Why it is down, and why our side ended its last session."""
     opened: float | None = None
+    refused: int = 0
+    """Routes that are not kept, because it has as many of their MAC as `limits.routes_per_mac` allows."""
+    refused_mac: Mac | None = None
+    """One of those MACs."""
     reset: str = ""
     """Why our side ended the session of a peer whose routes are kept for that."""
 
@@ -170,8 +174,7 @@ def _problems(status: Status) -> Iterator[str]:
     if not status.complete:
         yield status.why
     for peer in feed.peers:
-        if peer.reset:
-            yield f"peer {peer.address}: {peer.reset}; routes that it does not send again are kept as stale for a while"
+        yield from _problems_of(peer)
     if dataplane.state == "unreadable":
         yield f"the kernel cannot be read: {dataplane.why}"
     elif dataplane.state == "off" and (status.macs or dataplane.not_ready):
@@ -191,6 +194,14 @@ def _problems(status: Status) -> Iterator[str]:
         yield f"{blocked} row{'s wait' if blocked > 1 else ' waits'} for another row"
     if dataplane.state == "on" and dataplane.generation != status.generation:
         yield f"generation {status.generation} is being written, {dataplane.generation} is there"
+
+
+def _problems_of(peer: PeerStatus) -> Iterator[str]:
+    if peer.refused_mac is not None:
+        what = f"{peer.refused} routes of {peer.refused_mac} and such MACs are not kept"
+        yield f"peer {peer.address}: {what}, because it has as many of one MAC as limits.routes_per_mac allows"
+    if peer.reset:
+        yield f"peer {peer.address}: {peer.reset}; routes that it does not send again are kept as stale for a while"
 
 
 class Sync(Struct, frozen=True, gc=False):

@@ -96,7 +96,7 @@ class Observer:
         self._explainer = Explainer(self._rows)
         self._comparer = Comparer(self._rows)
         self._message_s = Histogram()
-        self._peers: dict[Ip, tuple[bool, bool, bool, bool]] = {}
+        self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """There is a kernel to tell of."""
@@ -189,8 +189,8 @@ class Observer:
     def look_at_peers(self) -> None:
         """Take note of peers that came, went or have told all."""
         for peer in self._leaf.rib.peers.values():
-            now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None)
-            before = self._peers.get(peer.address, (False, False, False, False))
+            now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None, bool(peer.refused))
+            before = self._peers.get(peer.address, (False, False, False, False, False))
             if now == before:
                 continue
             self._peers[peer.address] = now
@@ -200,6 +200,10 @@ class Observer:
                 self.record(HistoryEntry("end-of-rib", peer=peer.address, text="it has sent all its routes"))
             if peer.limited and not before[2]:
                 self.record(HistoryEntry("alert", peer=peer.address, reason="limit", text=OVER_LIMIT))
+            for mac in list(peer.refused)[:1] if not before[4] else ():
+                self.record(
+                    HistoryEntry("alert", mac=mac, peer=peer.address, reason="mac-limit", text=sentence("mac-limit"))
+                )
             if peer.reset is not None and not before[3]:
                 self.record(HistoryEntry("alert", peer=peer.address, reason="session-reset", text=str(peer.reset)))
 
@@ -383,6 +387,8 @@ class Observer:
                     refresh=peer.refresh.shown,
                     reason=peer.why,
                     opened=peer.opened_at,
+                    refused=peer.refused_count,
+                    refused_mac=next(iter(peer.refused), None),
                     reset="" if peer.reset is None else str(peer.reset),
                 )
                 for peer in sorted(rib.peers.values(), key=lambda peer: peer.address.order)

@@ -114,6 +114,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VNI has as many MACs as `macs_per_vni` allows.",
         "Look for a MAC flood, or raise the limit.",
     ),
+    "mac-limit": (
+        "The peer has as many routes of this MAC as `limits.routes_per_mac` allows, so this one is not kept. It stands for all that were refused.",
+        "Look at the peer: no machine has so many addresses. Or raise the limit.",
+    ),
     "vtep-limit": (
         "The VNI has as many flood rows as `limits.vteps_per_vni` allows.",
         "Find out who advertises so many VTEPs, or raise the limit.",

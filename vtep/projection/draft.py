@@ -141,6 +141,8 @@ class MacDraft:
         """Judge a MAC that is, and was, in one VNI at most; return false if the short path is not enough for it."""
         if not self.inputs.short_path or mac in self.rib.index.local_claims or mac in self.judged:
             return False
+        if self.rib.refused_routes(mac):
+            return False
         routes = self.rib.index.routes_of(mac)
         before = self.previous.judged.get(mac)
         ranked = rank(routes, self.policy)

@@ -143,12 +143,13 @@ class Leaf:
         If that is far more than `work_max`, a part is judged and the rest stays `unjudged`. `short_path` is explained in
         `projector.Inputs`.
         """
-        changed = self.rib.index.take_changed(work_max)
+        must_finish = self.rib.complete and not self.intent.complete
+        changed = self.rib.index.take_changed(work_max, inf if must_finish else now)
         for part in self._take_rejudged(work_max):
             changed.add(part)
         if not self._is_news(changed, now):
             return self.intent
-        whole = not self.unjudged
+        whole = not self.unjudged and not (must_finish and self._has_new_crowd())
         self.intent = project(
             self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole, short_path=short_path
         )
@@ -198,10 +199,16 @@ class Leaf:
         """The estimated work that waits for the next judgement, in MACs with one route."""
         return self.rib.index.work + (0 if self._to_rejudge is None else WORK_OF_RIVALS)
 
+    def _has_new_crowd(self) -> bool:
+        """Return True if a MAC with very many routes waits for its first judgement: its row must not be removed meanwhile."""
+        return any(self.intent.judged.get(mac) is None for mac in self.rib.index.put_off_macs)
+
     @property
     def due(self) -> float | None:
         """When time alone changes something next."""
-        return min((time for time in (self.rib.due, self.intent.due) if time is not None), default=None)
+        return min(
+            (time for time in (self.rib.due, self.rib.index.due, self.intent.due) if time is not None), default=None
+        )
 
     def _everything(self) -> Iterator[Changed]:
         """Yield everything that depends on the configuration, in parts, because judging a million MACs takes seconds."""
@@ -239,4 +246,5 @@ def _holds(config: Config) -> Holds:
         on_deadline=feed.on_deadline,
         expected=feed.peers,
         routes_per_peer=config.limits.routes_per_peer,
+        routes_per_mac=config.limits.routes_per_mac,
     )

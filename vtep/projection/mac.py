@@ -16,7 +16,7 @@ MACs do not come here, because the short path of `fast.py` is enough for them.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.mac_ip import MacIp
@@ -75,6 +75,10 @@ def judge_mac(
     for route in rib.index.routes_of(mac):
         for result in judge(route, policy):
             results.setdefault(result.vni, []).append(result)
+    for route in rib.refused_routes(mac):
+        for result in judge(route, policy):
+            over = structs.replace(result, refusal=result.refusal or "mac-limit")
+            results.setdefault(result.vni, []).append(over)
     return {
         vni: _judge_in_vni(vni, found, local_claims.get(vni), rib, policy, before(vni), now)
         for vni, found in results.items()

@@ -56,6 +56,7 @@ recover_s = 0
 routes_per_peer = 2000000
 macs_per_vni = 1000000
 vteps_per_vni = 1024
+routes_per_mac = 16384
 
 [api]
 listen = ["unix:/run/vtep/vtep.sock"]
@@ -155,6 +156,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
         routes_per_peer = 7
         macs_per_vni = 8
         vteps_per_vni = 9
+        routes_per_mac = 10
         [api]
         listen = ["unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"]
         admin = []
@@ -182,7 +184,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
             Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0, 90.0
         ),
         duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
-        limits=LimitConfig(7, 8, 9),
+        limits=LimitConfig(7, 8, 9, 10),
         api=ApiConfig(
             ("unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"), (), "", TlsConfig("c", "k", "a")
         ),
@@ -316,6 +318,7 @@ WRONG = (
     ("[limits]\nroutes_per_peer = 0", "limits.routes_per_peer", "Expected int >= 1"),
     ("[limits]\nmacs_per_vni = 0", "limits.macs_per_vni", "Expected int >= 1"),
     ("[limits]\nvteps_per_vni = 0", "limits.vteps_per_vni", "Expected int >= 1"),
+    ("[limits]\nroutes_per_mac = 1", "limits.routes_per_mac", "Expected int >= 2"),
     ("[node]\nvtep_prefixes = ['10.0.0.1/24']", "node.vtep_prefixes", "is not an IP prefix (such as 10.0.0.0/24)"),
     ("[node]\nvtep_prefixes = ['::/0', 'leaf']", "node.vtep_prefixes[1]", "is not an IP prefix"),
     ("[api]\nlisten = ['unix:vtep.sock']", "api.listen", "needs an absolute path"),

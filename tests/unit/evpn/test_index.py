@@ -5,9 +5,10 @@ from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
+from vtep.evpn.crowd import MOST
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.imet import Imet
-from vtep.evpn.index import Index
+from vtep.evpn.index import REST_S_PER_ROUTE, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
@@ -335,3 +336,71 @@ def test_a_station_that_lost_is_not_judged_again_for_that(index: Index) -> None:
     index.lose_local_claim(index.local_claims[M][Vni(100)])
 
     assert (index.local_claims[M][Vni(100)].lost, changed(index)) == (True, (set(), set(), set()))
+
+
+# A MAC with very many routes
+
+
+def crowd(index: Index, one: Mac, count: int = MOST + 1, first: int = 0) -> list[MacIp]:
+    routes = [replace(mac(), mac=one, tag=tag) for tag in range(first, first + count)]
+    for route in routes:
+        index.put(route.key, None, route)
+    return routes
+
+
+OTHER = Mac.parse("02:00:00:00:00:02")
+THIRD = Mac.parse("02:00:00:00:00:03")
+REST_S = REST_S_PER_ROUTE * (MOST + 1)
+
+
+def test_a_mac_with_very_many_routes_waits_for_its_turn_and_the_others_do_not(index):
+    crowd(index, M)
+    crowd(index, OTHER)
+    index.put(KEY, None, replace(mac(), mac=THIRD))
+
+    first = index.take_changed(10_000, 1.0).macs
+    second = index.take_changed(10_000, 1.0).macs
+    due = index.due
+    third = index.take_changed(10_000, 1.0 + REST_S).macs
+
+    assert (len(first), len(third), first | third) == (2, 1, {M, OTHER, THIRD})
+    assert (THIRD in first, second, due) == (True, set(), 1.0 + REST_S)
+    assert (index.due, index.work) == (None, 0)
+
+
+def test_a_mac_that_changes_all_the_time_keeps_no_other_from_its_turn(index):
+    changing = crowd(index, M)[0]
+    crowd(index, OTHER)
+    taken = []
+    for turn in range(4):
+        index.put(changing.key, changing, changing)
+        taken.append(index.take_changed(10_000, turn * REST_S).macs)
+
+    assert taken == [{M}, {OTHER}, {M}, {M}] or taken == [{OTHER}, {M}, {M}, {M}]
+
+
+def test_who_asks_for_all_that_changed_gets_the_crowds_as_well(index):
+    crowd(index, M)
+    crowd(index, OTHER)
+    first = index.take_changed(10_000, 1.0).macs
+
+    assert index.take_changed().macs == {M, OTHER} - first
+    assert index.due is None
+
+
+def test_a_host_with_very_many_routes_waits_for_its_turn(index):
+    for number in range(MOST + 1):
+        route = replace(mac(IP1), mac=Mac(bytes((2, 0, 0, 1, number >> 8, number & 255))))
+        index.put(route.key, None, route)
+    index.put(KEY, None, mac(Ip.parse("172.16.0.2")))
+    index.take_changed(10_000, 1.0)
+    index.put(OTHER_KEY, None, replace(mac(IP1), mac=OTHER))
+
+    assert (index.take_changed(10_000, 1.0).hosts, index.take_changed(10_000, 1.0 + REST_S).hosts) == (set(), {IP1})
+
+
+def test_a_crowd_that_left_is_forgotten(index):
+    for route in crowd(index, M):
+        index.put(route.key, route, None)
+
+    assert (index.routes_of(M), index.many, index.count_of_peer(M, PEER)) == ((), set(), 0)

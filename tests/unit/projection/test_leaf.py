@@ -12,7 +12,7 @@ from tests.lab.lines import Lines
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import file as config
 from vtep.feed.exabgp.lines import LineReader
-from vtep.intent import NOTHING, Intent, RowKey
+from vtep.intent import NOTHING, Intent, RowKey, all_outcomes, in_words
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -492,3 +492,37 @@ def test_due_is_the_earlier_time_of_routes_and_rows() -> None:
     rig.receive(rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=2)))
 
     assert (waiting_only, rig.leaf.due) == (500, 180)
+
+
+# A MAC with very many routes
+
+
+def crowd_of(rig: Rig, peer: str, mac: str, count: int) -> bytes:
+    return rig.lines.announce(peer, *(wire.Instance(peer, rd=f"65000:{number}").mac(mac) for number in range(count)))
+
+
+def test_a_mac_with_very_many_routes_is_judged_before_deletions_begin() -> None:
+    """Its row of an earlier life would be removed and written again."""
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    rig = Rig()
+    lines = [rig.lines.opened(A, 120), rig.lines.up(A), crowd_of(rig, A, ONE, 300), crowd_of(rig, A, TWO, 300)]
+    leaf.receive(rig.reader.read([*lines, rig.lines.end_of_rib(A)]), 0.0)
+
+    seen = [leaf.judge(0.0, 10_000) for _ in range(3)]
+
+    assert [(len(intent.macs), intent.complete) for intent in seen] == [(1, False), (2, True), (2, True)]
+
+
+def test_routes_of_a_mac_beyond_the_limit_are_a_refused_candidate_with_the_reason() -> None:
+    rig = Rig(f"{LEAF}[limits]\nroutes_per_mac = 3\n")
+    rig.ready(B)
+    rig.receive(rig.lines.opened(A, 120), rig.lines.up(A), crowd_of(rig, A, ONE, 5))
+    rig.receive(rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=1)))
+
+    candidates = all_outcomes(rig.leaf.intent.judged[Mac.parse(ONE)])
+
+    assert [(str(one.peer), in_words(one).verdict, in_words(one).reason) for one in candidates] == [
+        (B, "won", "higher-seq"),
+        *[(A, "lost", "higher-seq")] * 3,
+        (A, "refused", "mac-limit"),
+    ]
