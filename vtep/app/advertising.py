@@ -5,7 +5,8 @@
         which VNIs may advertise ◀──┘    └──answers──────── feed
 
 Joins these parts and logs what they report. Knows neither what an answer means (`local.advertiser`) nor which route a
-station becomes (`local.exports`)."""
+station becomes (`local.exports`).
+"""
 
 import asyncio
 import contextlib

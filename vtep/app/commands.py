@@ -1,6 +1,7 @@
-"""The command line: what each command is called, what it takes, and whom it asks to do it.
+"""The command line: the name of each command, its options, and the module that carries it out.
 
-Knows words and options. Each command's work is elsewhere and imported when it is wanted.
+Each command imports its own module only when it runs, so that `vtep --help` starts quickly. The commands that ask a
+running daemon are added by `cli.options`.
 """
 
 import argparse
@@ -21,13 +22,13 @@ def main(argv: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return every word there is, for parsing and for completion."""
+    """Return the parser of all commands, for parsing and for completion."""
     parser = argparse.ArgumentParser(
         prog="vtep",
         description="The EVPN VTEP dataplane that sits next to ExaBGP on a Linux leaf.",
-        epilog="Data goes to standard output, talk to standard error. Exit code 2 is a usage or configuration error.",
+        epilog="Data goes to standard output, all else to standard error. Exit code 2: a usage or configuration error.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="run the daemon in the foreground", description=_RUN)
@@ -35,8 +36,10 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     # Both are handled before this parser is made: the relay imports nothing, and ExaBGP has options of its own.
-    commands.add_parser("relay", help="what ExaBGP starts: its lines to the daemon, the daemon's commands back")
-    commands.add_parser("exabgp", help="ExaBGP as installed, with commands that announce EVPN routes", add_help=False)
+    commands.add_parser("relay", help="carry ExaBGP's lines to the daemon, and its commands back; ExaBGP starts it")
+    commands.add_parser(
+        "exabgp", help="run the installed ExaBGP, with commands that advertise EVPN routes", add_help=False
+    )
 
     config = commands.add_parser(
         "exabgp-config", help="print an ExaBGP configuration for this leaf", description=_EXABGP
@@ -49,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--until", metavar="SECONDS", type=_seconds, default=0.0, help="let time pass after the last line"
     )
-    replay.add_argument("-o", "--output", choices=["json"], default="json", help="the only form there is (default)")
+    replay.add_argument("-o", "--output", choices=["json"], default="json", help="the only format (default)")
     replay.add_argument("captures", metavar="CAPTURE", nargs="+", help="a file of ExaBGP's lines; - is standard input")
     replay.set_defaults(command=_replay)
 
@@ -63,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Look the version up when it is asked for: that takes longer than all the rest of a start."""
+    """Look up the version only when it is printed, because that takes longer than the rest of the start."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from vtep import __version__
@@ -73,13 +76,15 @@ class _Version(argparse.Action):
 
 
 _CONFIG_HELP = "the configuration (default: /etc/vtep/vtep.toml)"
-_RUN = """Keep this leaf's forwarding table equal to what EVPN says. SIGTERM leaves the rows or drains them, as configured;
-a second one ends at once. SIGHUP reads the configuration again."""
-_REPLAY = """Each line's own time is the clock, and every line is followed by a pass, so that holds and windows are exact.
-Prints one JSON object: the rows, what was refused and why, alerts, and what a kernel would have been told."""
-_CHECK = """Prints every problem with its place, and exits with 2 if there is any. A note is no problem: it says what a VNI needs
-to announce what is local. Touches nothing."""
-_EXABGP = "Prints a configuration with which ExaBGP peers with [[bgp.neighbor]] and feeds this leaf's daemon."
+_RUN = """Keeps the forwarding tables of this leaf equal to what EVPN says. SIGTERM leaves the rows in place or removes
+them, as on_stop says; a second SIGTERM ends the daemon at once. SIGHUP reads the configuration again. Exits with 2 if the
+configuration is wrong, and with 1 if something on this host is in the way."""
+_REPLAY = """The time in each line is the clock, and a pass follows every line, so that holds and windows are exact.
+Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received."""
+_CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
+lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. Changes
+nothing."""
+_EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -139,7 +144,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value
 
 

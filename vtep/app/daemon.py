@@ -23,8 +23,8 @@
 Each task owns its state. Two things join them: queues inward, and cells with the latest value outward (`store.latest`).
 One TaskGroup holds all tasks, and the failure of one ends the daemon: rows stay, and the supervisor starts it again.
 
-The parts open in the order of `run` and close in reverse. With `on_stop = "drain"` the routes are withdrawn and then the rows
-removed, after all tasks have ended. Without a bound VNI there is neither a kernel task nor a netlink socket.
+The parts open in the order of `run` and close in reverse. With `on_stop = "drain"` the routes are withdrawn and then
+the rows removed, after all tasks have ended. Without a bound VNI there is neither a kernel task nor a netlink socket.
 
 This module only wires. `process` has signals and the supervisor, `reload` the reading of a changed file.
 """

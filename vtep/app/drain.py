@@ -1,7 +1,8 @@
 """The end of a daemon with `on_stop = "drain"`: remove the rows that are ours, within a bounded time.
 
 A row that another program changed since, or that cannot be removed in time, stays and keeps its claim, so that the next
-start knows it. Knows nothing about why the daemon stops."""
+start knows it. Knows nothing about why the daemon stops.
+"""
 
 import logging
 from collections.abc import Callable

@@ -6,7 +6,8 @@
 
 One round takes what has arrived, judges once, and publishes. It waits for messages, for news of another task (`nudge`),
 or for the moment at which time alone changes something: a hold that ends, a command to try again. While very much
-arrives, the round judges a part of it and lets the other tasks run. Knows neither ExaBGP nor the kernel."""
+arrives, the round judges a part of it and lets the other tasks run. Knows neither ExaBGP nor the kernel.
+"""
 
 import asyncio
 import contextlib

@@ -1,30 +1,31 @@
-"""When Python's collector of cycles looks at objects: often at those that are new, so that no look takes long; never
-again.
+"""Sets Python's garbage collector so that it looks at new objects often, and at old ones never.
 
-It counts those that came less those that went. In a drain nearly as many go as come, so it would look at nothing until
-a hundred thousand keys and more wait for their rows to be removed, and then at all of them at once. So rows that
-changed are counted as well, and whoever has a moment makes it look. Does not know what the objects are."""
+CPython collects when more objects were created than freed. While many rows are replaced at once, nearly as many objects
+are freed as are created, so that the collector would run only after a hundred thousand changes, and then for a long
+time. Therefore changed rows are counted as well, and the feed task runs the collector between two rounds. Knows nothing
+about the objects.
+"""
 
 import gc
 from typing import Final
 
 YOUNG_MAX: Final = 10_000
-"""Objects that are new when the collector looks at them, which takes a quarter of a millisecond."""
+"""New objects after which the collector looks at them, which takes a quarter of a millisecond."""
 YOUNG_LOOKS: Final = 5
-"""After so many it looks at all that are new since the last time, for a few milliseconds, and never again."""
+"""Looks after which it also looks at all objects since the last such look, for a few milliseconds, and never again."""
 NEVER: Final = 1_000_000
-"""Nearly all there is here lives long and is in no cycle; looking through a million rows again finds nothing."""
+"""Nearly all objects live long and are in no cycle, so that looking through a million rows again would find nothing."""
 ROWS_MAX: Final = 4096
-"""Changed, with what is kept of them: looked at in two or three milliseconds."""
+"""Changed rows: the objects that belong to them are looked at in two or three milliseconds."""
 
 
 def set_up() -> None:
-    """Called by a program that has a large table, never by an import."""
+    """Set the thresholds of this process. A program calls this; no import does."""
     gc.set_threshold(YOUNG_MAX, YOUNG_LOOKS, NEVER)
 
 
 class Collector:
-    """Python's, and how many rows changed since it was made to look."""
+    """Counts the rows that changed since the collector was last run by hand."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -37,6 +38,6 @@ class Collector:
         self._rows += rows
 
     def look(self) -> None:
-        """Look at all that are new."""
+        """Look at all new objects."""
         self._rows = 0
         gc.collect(1)

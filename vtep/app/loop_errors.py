@@ -1,8 +1,8 @@
 """The log of what goes wrong in the event loop itself, where no task waits for the result.
 
-asyncio hands such errors to a handler; its own one logs each with a traceback. When the process has no file descriptor left,
-that was 100 tracebacks a second for each listening socket, because asyncio tries to accept again and again. Here each kind
-of error has a limit, and what was left out is counted. Knows nothing about what the loop runs.
+asyncio hands such errors to a handler; its own one logs each with a traceback. When the process has no file descriptor
+left, that was 100 tracebacks a second for each listening socket, because asyncio tries to accept again and again. Here
+each kind of error has a limit, and what was left out is counted. Knows nothing about what the loop runs.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What the supervisor is told, as sd_notify(3) has it: one datagram of NAME=VALUE lines.
+"""Messages to the supervisor, as sd_notify(3) describes them: one datagram of NAME=VALUE lines.
 
-Knows the socket's address and how often a watchdog wants food. Does not know what ready or healthy means, and says
-nothing where no supervisor listens.
+Knows the address of the supervisor's socket and how often its watchdog wants a message. Does not know what ready or
+healthy means. Without a supervisor, nothing is sent.
 """
 
 import asyncio
@@ -12,48 +12,47 @@ from typing import Final
 
 STATUS_EVERY_S: Final = 1.0
 PINGS_PER_WATCHDOG: Final = 3
-"""So often in its time at least: two may be late before the supervisor loses patience."""
+"""Messages in the watchdog's time, so that two may be late before it acts."""
 
 
 class Notifier:
-    """The way to one supervisor, or to none."""
+    """The supervisor of this process, if there is one."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         for_us = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         watchdog_us = environment.get("WATCHDOG_USEC", "")
         self.ping_s = int(watchdog_us) / 1e6 / PINGS_PER_WATCHDOG if for_us and watchdog_us.isdigit() else 0.0
-        """How often the watchdog wants food; 0 for never."""
+        """How often to send a message to the watchdog; 0 if there is none."""
 
     @property
     def listens(self) -> bool:
         return bool(self._address)
 
-    def tell(self, **fields: str | int) -> None:
-        """Send these; a supervisor that is away or slow is not waited for."""
+    def send(self, **fields: str | int) -> None:
+        """Send these lines, without waiting for a supervisor that does not read."""
         if not self._address:
             return
-        # An address that starts with @ is abstract, which the kernel spells with a zero octet.
+        # An address that starts with @ is abstract: in the kernel, its first octet is zero (unix(7)).
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        # A status has words of the kernel's; a line of their own would be an order to the supervisor.
+        # A status contains texts of the kernel and of peers. A line break in one would start another assignment.
         text = "".join(f"{name}={' '.join(str(value).splitlines())}\n" for name, value in fields.items())
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
             try:
                 sender.sendto(text.encode(errors="replace"), address)
             except OSError:
-                return  # it is told the same again soon, or has gone
+                return  # the supervisor does not read, or has ended; a status is sent again soon
 
 
 async def attend(notifier: Notifier, status: Callable[[], str], healthy: Callable[[], bool]) -> None:
-    """Tell the supervisor that we serve, then how it goes whenever that changed, and feed its watchdog while
-    healthy."""
-    notifier.tell(READY=1)
-    told = None
+    """Say that the daemon is ready, then send each change of the status, and feed the watchdog while it is healthy."""
+    notifier.send(READY=1)
+    sent = None
     while True:
         text = status()
-        if text != told:
-            notifier.tell(STATUS=text)
-            told = text
+        if text != sent:
+            notifier.send(STATUS=text)
+            sent = text
         if notifier.ping_s and healthy():
-            notifier.tell(WATCHDOG=1)
+            notifier.send(WATCHDOG=1)
         await asyncio.sleep(min(STATUS_EVERY_S, notifier.ping_s or STATUS_EVERY_S))

@@ -64,14 +64,14 @@ def _follow_signals(daemon: Daemon, supervisor: notify.Notifier, serving: asynci
         loop.remove_signal_handler(signal.SIGTERM)
         loop.remove_signal_handler(signal.SIGINT)
         logs.event(log, logging.INFO, "stopping", on_stop=daemon.config.node.on_stop)
-        supervisor.tell(STOPPING=1)
+        supervisor.send(STOPPING=1)
         daemon.stop()
         loop.call_later(EXIT_S_MAX, serving.cancel)
 
     def reload() -> None:
-        supervisor.tell(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
+        supervisor.send(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
         daemon.reload()
-        supervisor.tell(READY=1)
+        supervisor.send(READY=1)
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)

@@ -2,7 +2,8 @@
 
 A file with a problem changes nothing: the old configuration stays in force, and the log and the status say so. What can
 only change at a start is logged as such. Knows which settings those are, and nothing about how the parts apply the
-others."""
+others.
+"""
 
 import logging
 from pathlib import Path

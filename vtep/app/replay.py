@@ -1,7 +1,7 @@
-"""A recorded stream through the real pipe onto a kernel in memory: for bug reports, what-ifs and golden tests.
+"""Runs a recorded stream through the real code onto a kernel in memory: for bug reports, experiments and golden tests.
 
-Each line's own time is the clock, and every line is followed by a pass, so that holds and windows are exact and the
-counters say what a kernel would have been told. Knows no socket and no real kernel.
+The time in each line is the clock, and a pass follows every line. So holds and windows are exact, and the counters say
+which messages a kernel would have received. Opens no socket and uses no real kernel.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,7 +43,7 @@ class Replay:
         self.lines = 0
 
     def feed(self, line: bytes) -> None:
-        """Let one line happen, at its own time. Those before the first that tells the time happen with it."""
+        """Process one line at its own time. Lines before the first one that has a time are processed at that time."""
         self.lines += 1
         (message,) = self._reader.read((line,))
         if self._leaf is not None:
@@ -54,7 +54,7 @@ class Replay:
             self._start(message.time)
 
     def wait(self, seconds: float) -> None:
-        """Let time go by after the last line."""
+        """Let time pass after the last line."""
         self._started()
         self._wait_until(self._now + seconds)
 
@@ -76,7 +76,7 @@ class Replay:
         }
 
     def _started(self) -> Leaf:
-        """Begin even though no line told the time."""
+        """Return the leaf; start it at time 0 if no line had a time."""
         return self._leaf or self._start(0.0)
 
     def _start(self, now: float) -> Leaf:
@@ -95,14 +95,14 @@ class Replay:
         self._pass()
 
     def _wait_until(self, time: float) -> None:
-        """Stop wherever time alone changes something on the way."""
+        """Move the clock, and stop at each time at which time alone changes something."""
         while self._leaf is not None and (due := self._leaf.due) is not None and due <= time:
             self._now = max(due, self._now)
             self._leaf.tick(self._now)
             moves = self._leaf.intent.moves
             self._pass()
             if self._leaf.due == due and self._leaf.intent.moves is moves:
-                break  # nothing came of it, and nothing will
+                break  # this changed nothing, and would change nothing again
         self._now = time
 
     def _pass(self) -> None:
@@ -118,7 +118,7 @@ class Replay:
 
 
 def replay(config: Config, lines: Iterable[bytes], until_s: float = 0.0) -> dict[str, Any]:
-    """Run the lines, let `until_s` seconds pass, and tell what came of it."""
+    """Process the lines, let `until_s` seconds pass, and return the result."""
     run = Replay(config)
     for line in lines:
         run.feed(line)

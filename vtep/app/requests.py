@@ -1,6 +1,6 @@
-"""What an operator may order, done to the parts of a running daemon: the other door of `status.source`, `Controls`.
+"""Carries out the requests of operators: what `observe.source.Controls` promises, on the parts of a running daemon.
 
-Knows which part carries out what. Does not know how an order comes in.
+Knows which part does what. Does not know how a request arrives.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class Requests:
-    """The few things that change what the daemon does."""
+    """The requests that change what the daemon does."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class Requests:
         advertise_again: Callable[[], None] = lambda: None,
     ) -> None:
         self._leaf = leaf
-        self._tell_again = advertise_again
+        self._advertise_again = advertise_again
         self._observer = observer
         self._nudge = nudge
         self._actor: Actor | None = None
         self._adopting = asyncio.Lock()
 
     def attach(self, actor: Actor) -> None:
-        """There is a kernel to write to."""
+        """Pass requests about the kernel to this actor. Without one, they have no effect."""
         self._actor = actor
 
     def resync(self, *, peers: bool = False) -> None:
@@ -44,7 +44,7 @@ class Requests:
             self._actor.resync()
         if peers:
             self._leaf.rib.lose_lines()
-            self._tell_again()
+            self._advertise_again()
             self._nudge()
 
     async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
@@ -55,7 +55,7 @@ class Requests:
             rows = [row for row in found if isinstance(row.key[1], Mac)]
             if rows and not dry_run:
                 self._actor.adopt(rows)
-                self._observer.record(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows that were nobody's"))
+                self._observer.record(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows without a claim"))
         return sorted(
             (row.key[0], row.key[1], row.seen.row.vtep if row.seen and row.seen.row else None) for row in rows
         )
@@ -70,9 +70,9 @@ class Requests:
         return len(moved)
 
     def set_log_level(self, level: str) -> str:
-        """Change it for all of the daemon's lines, until it ends."""
+        """Set the level of the daemon's log until it ends, and return the level before."""
         if level not in LEVELS:
-            raise ValueError(f"{level!r} is no level: {', '.join(LEVELS)}")
+            raise ValueError(f"{level!r} is not a level: {', '.join(LEVELS)}")
         log = logging.getLogger("vtep")
         before = logging.getLevelName(log.getEffectiveLevel()).lower()
         log.setLevel(level.upper())

@@ -3,7 +3,8 @@
 The bridges are read once before any route is: only then is it known whether a station or a route is newer. A station
 that took a row of ours while no daemon ran is the exception. It would count as learned now, after its routes, which may
 be wrong; it is therefore learned again when all routes are known. Has a netlink socket of its own. Knows nothing about
-what a station means for the routes."""
+what a station means for the routes.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping

@@ -2,7 +2,8 @@
 
 Every feed needs this, whichever speaker it comes from: `vtep exabgp-config` writes a speaker's configuration out of it,
 and the VNIs take their Route Targets and Route Distinguishers from it where the file gives none. Has both forms: the
-tables that a person types and the values that the program uses. Knows no speaker by name."""
+tables that a person types and the values that the program uses. Knows no speaker by name.
+"""
 
 from typing import Annotated
 

@@ -1,7 +1,8 @@
-"""Says which settings let more people reach the daemon than is usually wanted: what they can do, and what to set instead.
+"""Says which settings let more people reach the daemon than is usually wanted: what they can do, and what to set
+instead.
 
-Such a setting is not wrong, and nothing is refused for it. The daemon repeats these sentences in its log at the start and in
-its status, and `vtep check` prints them, so that nobody opens a door by accident.
+Such a setting is not wrong, and nothing is refused for it. The daemon repeats these sentences in its log at the start
+and in its status, and `vtep check` prints them, so that no door is opened by accident.
 """
 
 from collections.abc import Iterator
@@ -35,6 +36,6 @@ def _api(api: ApiConfig) -> Iterator[str]:
             yield f"{key}: {address}: every holder of a certificate of api.tls.client_ca, on any host, {_CHANGES}"
     if api.metrics and not is_loopback(host_of(api.metrics)):
         yield (
-            f"api.metrics: {api.metrics}: every host that reaches it can read MACs, peers and explanations, without TLS; "
-            "use a loopback address, or a proxy with TLS in front of one"
+            f"api.metrics: {api.metrics}: every host that reaches it can read MACs, peers and explanations, "
+            "without TLS; use a loopback address, or a proxy with TLS in front of one"
         )

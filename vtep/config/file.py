@@ -5,7 +5,8 @@ their defaults are what a missing key means. Takes nothing from the environment 
 
 The text is read in two steps. `shape.check` compares each table with its struct, key by key: an unknown key or a value
 of the wrong type is noted and keeps its default, so that it hides no other problem. `_build` then makes values out of
-the texts and looks at what belongs together. Only a file without any problem becomes a `Config`."""
+the texts and looks at what belongs together. Only a file without any problem becomes a `Config`.
+"""
 
 import re
 from dataclasses import replace

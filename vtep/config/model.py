@@ -2,7 +2,8 @@
 filled in.
 
 Knows neither TOML nor the names of the keys (`file.py`), and looks at no device: whether a bridge exists is for the
-kernel to say. A reload makes another `Config`; whoever follows the configuration compares the two."""
+kernel to say. A reload makes another `Config`; a part that follows the configuration compares the two.
+"""
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -23,11 +24,11 @@ class Targets(Struct, frozen=True):
 
     exact: frozenset[RouteTarget]
     wildcards: frozenset[int] = frozenset()
-    """From `*:N`: any administrator with this assigned number."""
+    """From `*:N`: this assigned number, with any administrator."""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Spell them as in the configuration, in order."""
+        """Return them as they are written in the configuration, in order."""
         return (*sorted(map(str, self.exact)), *(f"*:{number}" for number in sorted(self.wildcards)))
 
 
@@ -48,11 +49,11 @@ class VniConfig(Struct, frozen=True):
     neighbors: bool = True
     announce: bool = True
     gateway: bool = False
-    """The bridge's own MAC and addresses are announced as a default gateway's."""
+    """The bridge's own MAC and addresses are advertised as those of a default gateway (RFC 7432 10.1)."""
 
     @property
     def is_bound(self) -> bool:
-        """Without a bridge a VNI is shown and never programmed."""
+        """Whether rows are written for it: a VNI without a bridge is only shown."""
         return bool(self.bridge)
 
     def reaches(self, vtep: Ip) -> bool:
@@ -65,7 +66,7 @@ class SegmentConfig(Struct, frozen=True):
 
     esi: Esi
     vtep: Ip
-    """Under which address we stand for election."""
+    """The address with which this leaf takes part in the election of the designated forwarder."""
     forwarding: bool = True
     algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
     preference: int = 32767
@@ -73,33 +74,49 @@ class SegmentConfig(Struct, frozen=True):
 
 
 class NodeConfig(Struct, frozen=True):
+    """This leaf as a whole."""
+
     vteps: tuple[Ip, ...] = ()
+    """The first one is the tunnel address of every VNI and segment that names none."""
     state_dir: Path = Path("/run/vtep")
+    """The files of claims and of advertised routes; must outlive a restart of the daemon."""
     on_stop: Literal["keep", "drain"] = "keep"
+    """What the end of the daemon does to our rows and routes."""
     vtep_prefixes: tuple[Prefix, ...] = ()
     """Where remote VTEPs may be; none named: anywhere."""
 
 
 class FeedConfig(Struct, frozen=True):
+    """How the BGP speaker attaches, and how long routes are kept that it may have lost."""
+
     socket: Path = Path("/run/vtep/feed.sock")
     socket_mode: int = 0o660
     socket_group: str = ""
     peers: tuple[Ip, ...] = ()
+    """The peers whose End-of-RIB completes the routes; none named: every peer that was seen."""
     initial_hold_s: float = 120.0
+    """How long to wait for that. Until then, no row is removed."""
     on_deadline: Literal["auto", "keep", "complete"] = "auto"
+    """What follows if it did not come: `complete` goes on as if it had, `keep` waits on, `auto` depends on whether any
+    peer is."""
     peer_down_hold_s: float = 0.0
+    """How long the routes of a peer without graceful restart are kept as stale."""
     restart_hold_max_s: float = 600.0
 
 
 class DuplicateConfig(Struct, frozen=True):
+    """When a MAC moves too often, and what follows (RFC 7432 15.1)."""
+
     moves: Annotated[int, Meta(ge=2, le=1000)] = 5
     window_s: Annotated[float, Meta(ge=1, le=86400)] = 180.0
     action: Literal["warn", "freeze"] = "warn"
     recover_s: Seconds = 0.0
-    """0: a frozen MAC is freed only by hand."""
+    """After which a frozen MAC is freed; 0: only by `vtep clear-duplicate`."""
 
 
 class LimitConfig(Struct, frozen=True):
+    """What is beyond a limit is refused and told; nothing else is affected."""
+
     routes_per_peer: Count = 2_000_000
     macs_per_vni: Count = 1_000_000
     vteps_per_vni: Count = 1024
@@ -109,12 +126,16 @@ class LimitConfig(Struct, frozen=True):
 
 
 class TlsConfig(Struct, frozen=True):
+    """The files for an API address beyond loopback: all three or none."""
+
     cert: str = ""
     key: str = ""
     client_ca: str = ""
 
 
 class ApiConfig(Struct, frozen=True):
+    """Where the daemon answers, as `unix:/path` or `host:port`; nothing: not at all."""
+
     listen: tuple[str, ...] = ("unix:/run/vtep/vtep.sock",)
     admin: tuple[str, ...] = ("unix:/run/vtep/admin.sock",)
     metrics: str = "127.0.0.1:9479"
@@ -122,6 +143,8 @@ class ApiConfig(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
+    """The whole file."""
+
     node: NodeConfig = NodeConfig()
     bgp: BgpConfig | None = None
     feed: FeedConfig = FeedConfig()
@@ -133,5 +156,5 @@ class Config(Struct, frozen=True):
 
     @property
     def own_vteps(self) -> frozenset[Ip]:
-        """All our tunnel addresses: none of them is ever a remote."""
+        """All tunnel addresses of this leaf; none of them is a remote VTEP."""
         return frozenset(self.node.vteps) | {vni.vtep for vni in self.vnis} | {es.vtep for es in self.segments}

@@ -1,7 +1,8 @@
 """Compares what a person typed, as decoded from TOML, with the struct that a table must match.
 
 Goes key by key, so that one wrong key hides no other: a wrong value is noted and its key keeps the default. Knows no
-section of the configuration; the fields of the structs are the keys, and their types say what a value may be."""
+section of the configuration; the fields of the structs are the keys, and their types say what a value may be.
+"""
 
 import difflib
 from types import UnionType

@@ -117,7 +117,8 @@ def file_mode(text: str) -> int:
 
 
 def socket_path(text: str, more: str = "") -> Path:
-    """Return the path of a unix socket, which the kernel limits in length (unix(7)); `more` is what is appended to it."""
+    """Return the path of a unix socket, which the kernel limits in length (unix(7)); `more` is what is appended to
+    it."""
     path, most = absolute_path(text), SOCKET_PATH_MAX - len(more)
     if len(text.encode()) > most:
         raise ValueError(f"a socket's path has {most} octets at most; choose a shorter one")

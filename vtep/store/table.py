@@ -9,7 +9,8 @@ alone.
 All versions share the shards, which have the values of the latest version. An older version also has the values that
 were overwritten since, and looks there first. `changed` hands them to each older version that is still referenced; a
 version that is not costs nothing. For one thread. Knows nothing about its keys and values. docs/decisions/0003 compares
-the alternatives."""
+the alternatives.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log2

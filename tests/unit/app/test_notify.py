@@ -23,7 +23,7 @@ DEADLINE_S = 5
 def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
     leaf, environment = supervisor
 
-    Notifier(environment).tell(READY=1, STATUS="waiting for ExaBGP")
+    Notifier(environment).send(READY=1, STATUS="waiting for ExaBGP")
 
     assert leaf.recv(4096) == b"READY=1\nSTATUS=waiting for ExaBGP\n"
 
@@ -31,7 +31,7 @@ def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
 def test_no_word_of_a_status_becomes_an_order_of_its_own(supervisor):
     leaf, environment = supervisor
 
-    Notifier(environment).tell(STATUS="blind: no\nMAINPID=1\r\nWATCHDOG=trigger")
+    Notifier(environment).send(STATUS="blind: no\nMAINPID=1\r\nWATCHDOG=trigger")
 
     assert leaf.recv(4096) == b"STATUS=blind: no MAINPID=1 WATCHDOG=trigger\n"
 
@@ -41,7 +41,7 @@ def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
     notifier = Notifier(environment)
 
     for number in range(10_000):
-        notifier.tell(STATUS=number)
+        notifier.send(STATUS=number)
 
     assert leaf.recv(4096) == b"STATUS=0\n"
 
@@ -50,7 +50,7 @@ def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
     "environment", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"NOTIFY_SOCKET": "@vtep-nobody-listens"}]
 )
 def test_without_a_supervisor_nothing_happens(environment):
-    Notifier(environment).tell(READY=1)
+    Notifier(environment).send(READY=1)
 
 
 @pytest.mark.parametrize(

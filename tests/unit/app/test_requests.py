@@ -61,7 +61,7 @@ def test_orphans_that_are_adopted_go_with_the_next_pass(next_life):
     next_life.step()
 
     assert rows(next_life) == {TWO}
-    assert [entry.text for entry in next_life.events("adopted")] == ["1 rows that were nobody's"]
+    assert [entry.text for entry in next_life.events("adopted")] == ["1 rows without a claim"]
     assert adopt(next_life) == []
 
 
@@ -142,7 +142,7 @@ def test_the_log_level_is_changed_for_all_lines_and_the_one_before_is_told(rig):
 
         assert rig.requests.set_log_level("debug") == "warning"
         assert log.level == logging.DEBUG
-        with pytest.raises(ValueError, match="'loud' is no level: debug, info, warning, error"):
+        with pytest.raises(ValueError, match="'loud' is not a level: debug, info, warning, error"):
             rig.requests.set_log_level("loud")
     finally:
         log.setLevel(before)
