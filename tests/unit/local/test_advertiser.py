@@ -8,6 +8,7 @@ from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.feed.exabgp.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, parse
+from vtep.local import advertiser as advertiser_module
 from vtep.local.advertised import AdvertisedLedger
 from vtep.local.advertiser import (
     ABLE,
@@ -16,13 +17,14 @@ from vtep.local.advertiser import (
     AWAY,
     IDLE,
     NOT_OURS,
-    RETRY_S_FIRST,
-    RETRY_S_LAST,
     SILENT,
+    TRANSITIONS,
     UNABLE,
     WINDOW,
     Advertiser,
+    Event,
 )
+from vtep.local.pending import RETRY_S_FIRST, RETRY_S_LAST
 
 VTEP = Ip.parse("10.0.0.99")
 RD = RouteDistinguisher.parse("10.0.0.99:100")
@@ -559,3 +561,101 @@ def test_multicast_routes_are_told_like_any_other(advertiser, exabgp):
 
     assert told == wish(floods)
     assert exabgp.told == {}
+
+
+# The table of states
+
+STATES = (AWAY, IDLE, ASKING, ABLE, UNABLE)
+WHY = "because"
+
+
+def in_state(state):
+    """Lead an advertiser to a state by what happens to it, with one route wanted and a refresh on its way."""
+    advertiser = Advertiser(AdvertisedLedger())
+    advertiser.settle()
+    if state == IDLE:
+        advertiser.attach("one", 0.0)
+        return advertiser
+    advertiser.need(True, 0.0)
+    advertiser.want(wish(announcement(1)))
+    if state == AWAY:
+        return advertiser
+    advertiser.attach("one", 0.0)
+    advertiser.lines(0.0)
+    answers = {ASKING: (), ABLE: CAN, UNABLE: ERROR}[state]
+    for answer in answers:
+        advertiser.receive(answer, 0.0)
+    advertiser.refresh(None)
+    advertiser.lines(0.0)
+    return advertiser
+
+
+def drawn():
+    """Return the table as the theory page draws it."""
+    _, _, rest = advertiser_module.__doc__.partition("    state    ")
+    head, *rows = rest.split("\n\n")[0].splitlines()
+    events = [Event(name) for name in head.split()]
+    return {
+        (row.split()[0], event): after for row in rows for event, after in zip(events, row.split()[1:], strict=True)
+    }
+
+
+def test_the_table_is_drawn_as_it_is():
+    assert drawn() == {(state, event): TRANSITIONS[state].get(event, "-") for state in STATES for event in Event}
+
+
+@pytest.mark.parametrize("event", Event, ids=lambda event: event.value)
+@pytest.mark.parametrize("state", STATES)
+def test_each_event_leads_from_each_state_where_the_table_says(state, event):
+    advertiser = in_state(state)
+    assert advertiser.state == state
+    wanted = TRANSITIONS[state].get(event)
+
+    assert advertiser._take(event, 7.0, WHY) is (wanted is not None)
+
+    assert advertiser.state == (wanted or state)
+    if wanted is None:
+        assert advertiser.why != WHY
+        return
+    assert (advertiser.status().why, advertiser.status().since) == (WHY, 7.0)
+    lines = advertiser.lines(7.0)
+    assert lines.count(QUESTION) == (wanted == ASKING), "the question is asked on the way into one state alone"
+    commands = [line for line in lines if line.startswith("announce evpn")]
+    assert len(commands) == (wanted == ABLE), "commands are sent in one state alone"
+    assert advertiser.status().waiting == (state != IDLE), "no route is forgotten"
+
+
+def triggers():
+    """Each event that a caller can cause, and how."""
+    yield Event.CONNECTED, lambda advertiser: (advertiser.need(True, 1.0), advertiser.attach("two", 1.0))
+    yield (
+        Event.CONNECTED_IDLE,
+        lambda advertiser: (setattr(advertiser, "_needed", False), advertiser.attach("two", 1.0)),
+    )
+    yield Event.DISCONNECTED, lambda advertiser: advertiser.detach(1.0)
+    yield Event.NEEDED, lambda advertiser: advertiser.need(True, 1.0)
+    yield Event.LOST, lambda advertiser: advertiser.lose(1.0)
+    yield Event.SILENCE, lambda advertiser: advertiser.lines(ANSWER_S_MAX + 1)
+    yield Event.SUPPORTED, lambda advertiser: [advertiser.receive(answer, 1.0) for answer in CAN]
+    other = [Answered("evpn commands 99", ok=True), *DONE]
+    yield Event.OTHER_VERSION, lambda advertiser: [advertiser.receive(answer, 1.0) for answer in other]
+
+
+@pytest.mark.parametrize(("event", "cause"), list(triggers()), ids=lambda value: getattr(value, "value", ""))
+@pytest.mark.parametrize("state", STATES)
+def test_what_happens_is_the_event_of_the_table(state, event, cause):
+    advertiser = in_state(state)
+
+    cause(advertiser)
+
+    assert advertiser.state == TRANSITIONS[state].get(event, state)
+
+
+def test_an_answer_of_an_error_to_the_question_alone_says_that_the_commands_are_not_there():
+    advertiser = in_state(ASKING)  # a refresh is on its way as well
+
+    advertiser.receive(ERROR[0], 1.0)
+    after_one = advertiser.state
+    advertiser.receive(ERROR[0], 1.0)
+
+    assert (after_one, advertiser.state, advertiser.why) == (ASKING, UNABLE, NOT_OURS)
