@@ -20,6 +20,7 @@ from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
+from vtep.app.state import StateDirectory
 from vtep.config.file import parse
 from vtep.evpn.event import Attached, Detached
 from vtep.evpn.station import Station
@@ -46,7 +47,7 @@ class Rig:
         self._feed = ExabgpFeed(feed)
         self.leaf = Leaf(CONFIG, time.monotonic())
         self.announcing = Advertising(CONFIG, self.leaf, self._feed, time.monotonic)
-        self.announcing.open(ledger)
+        self.announcing.open(StateDirectory(ledger.parent, time.monotonic))
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._do(self._feed.start())
