@@ -83,6 +83,11 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     yield _gauges("vtep_bgp_session_up", "1 if the session is up", ("peer",), up)
     limited: _Samples = {(str(peer.address),): float(peer.limited) for peer in feed.peers}
     yield _gauges("vtep_routes_over_limit", "Routes passed over for routes_per_peer", ("peer",), limited)
+    refused: _Samples = {(str(peer.address),): float(peer.refused) for peer in feed.peers}
+    yield _gauges("vtep_routes_over_mac_limit", "Routes that are not kept for routes_per_mac", ("peer",), refused)
+    reset: _Samples = {(str(peer.address),): float(bool(peer.reset)) for peer in feed.peers}
+    told = "1 if this side ended the session for a message that it could not read, until the peer sends its table"
+    yield _gauges("vtep_bgp_session_reset", told, ("peer",), reset)
     yield _gauges("vtep_routes", "Routes that peers have told", ("type", "state"), _texts(figures.routes))
 
 

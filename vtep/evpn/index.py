@@ -10,6 +10,9 @@ The stations of this leaf are found by MAC and by host address.
 The index knows which route has which key. The RIB knows whether a route is stale. When very many routes leave or become
 stale at once, the index handles a slice of them each time the projection asks what changed, so the event loop is not blocked.
 The result is the same as if they had left one after another.
+
+A MAC or host with very many routes (`crowd`) takes long to judge, and a peer may change its routes all the time. It waits for
+its turn, so the others never wait for more than one of them.
 """
 
 from collections import Counter, deque

@@ -12,6 +12,9 @@ The routes of a peer are in three dictionaries, so that making them suspect or s
     fresh ──(session lost · ExaBGP gone)──> stale ──(End-of-RIB · refresh ends · deadline)──> removed
       ^                         │             │
       └──(advertised again)─────┴─────────────┘
+
+A peer may have so many routes in all, and so many of one MAC. New routes beyond that are counted and not kept; the peer is
+asked for them when there is room. The routes that are there may always change.
 """
 
 from collections.abc import Iterator, Mapping

@@ -21,6 +21,8 @@ LABELS = {
     "vtep_bgp_session_up": {"peer"},
     "vtep_routes": {"type", "state"},
     "vtep_routes_over_limit": {"peer"},
+    "vtep_routes_over_mac_limit": {"peer"},
+    "vtep_bgp_session_reset": {"peer"},
     "vtep_rows": {"kind", "state"},
     "vtep_macs": {"vni", "state"},
     "vtep_macs_over_limit": {"vni"},
