@@ -31,8 +31,7 @@ class Replay:
         self.kernel = MemoryKernel()
         for vni in config.vnis:
             if vni.is_bound:
-                self.kernel.add_bridge(vni.bridge)
-                self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
+                self.kernel.add_devices_of(vni)
         self._config = config
         self._leaf: Leaf | None = None
         self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis), Claims())

@@ -841,7 +841,7 @@ def test_v32_a_static_row_on_an_access_port_is_kept() -> None:
     run = leaf_with_port("h0")
     static = Neighbor(Verb.CREATE, index(run, "h0"), Mac.parse(M), NTF_MASTER, NUD_NOARP)
     assert run.kernel.send([static]) == []
-    run.kernel.writes = 0
+    run.kernel.counts.writes = 0
 
     for line in lines_of("+A S s7"):
         run.feed(line)
@@ -878,7 +878,7 @@ def test_v48_an_operators_row_on_the_vxlan_port_is_neither_written_nor_deleted()
     theirs = Neighbor(Verb.CREATE, index(run, "vxlan100"), Mac.parse(M), NTF_SELF, NUD_PERMANENT, dst=Ip.parse(C))
     assert run.kernel.send([theirs]) == []
     before = run.kernel.get(index(run, "vxlan100"), Mac.parse(M), Half.VXLAN)
-    run.kernel.writes = 0
+    run.kernel.counts.writes = 0
 
     for line in lines_of("+A s1 -A"):
         run.feed(line)

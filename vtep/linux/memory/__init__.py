@@ -1,1 +1,1 @@
-"""A kernel in memory that answers as Linux does, quirks included."""
+"""A kernel in memory: one module for each table, and one in front of them."""
