@@ -268,13 +268,6 @@ def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     return {(outcome.vni, mac) for outcome in all_outcomes(intent.judged.get(mac, ()))}
 
 
-def host_refusal(intent: Intent, candidate: "Candidate") -> str:
-    """Return why the host address of a candidate gives no row, or nothing."""
-    found = () if candidate.ip is None else intent.refused_hosts.get(candidate.ip, ())
-    wanted = (candidate.vni, candidate.mac, candidate.peer, candidate.rd)
-    return next((one.reason for one in found if (one.vni, one.mac, one.peer, one.rd) == wanted), "")
-
-
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
     """Return whether there is a station of ours with this key that lost to the row."""
     vni, mac = key

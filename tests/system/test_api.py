@@ -20,11 +20,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from msgspec.structs import replace
 
+from tests.lab import http2
 from tests.lab.api import ClosedError, serve
 from tests.lab.certificates import Authority
 from tests.lab.figures import Figures, figures, row
 from tests.lab.watch_readers import LAST
 from vtep.addr import Mac, Vni
+from vtep.api.grpc.server import CONNECTIONS_MAX, OPTIONS
+from vtep.api.grpc.services import READY_EVERY_S
 from vtep.config.model import ApiConfig, TlsConfig
 from vtep.v1 import admin_pb2, admin_pb2_grpc, vtep_pb2_grpc
 from vtep.v1 import vtep_pb2 as pb
@@ -177,6 +180,7 @@ def test_nothing_but_the_log_is_on_stderr_even_where_grpc_has_something_to_say()
     program = """
 import asyncio, logging, sys
 from vtep.config.model import ApiConfig
+from tests.lab import http2
 from tests.lab.api import ClosedError, serve
 from tests.lab.figures import figures
 
@@ -473,7 +477,113 @@ def test_more_streams_than_are_allowed_are_refused_and_calls_are_not(sockets, mo
     play(sockets.api(), story)
 
 
+async def until(condition, deadline_s=20):
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110 - gRPC has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+def test_connections_that_say_nothing_are_few_and_end(sockets, monkeypatch):
+    shorter = tuple((name, 500 if name == "grpc.server_handshake_timeout_ms" else value) for name, value in OPTIONS)
+    assert shorter != OPTIONS
+    monkeypatch.setattr("vtep.api.grpc.server.OPTIONS", shorter)
+
+    async def story(_) -> None:
+        async with called(sockets.read) as (reading, _, _):
+            await reading.GetStatus(pb.GetStatusRequest())
+            before = _descriptors()
+            silent = []
+            for _ in range(5):
+                silent += [_connected(sockets.read) for _ in range(CONNECTIONS_MAX // 2)]
+                await asyncio.sleep(0)
+                assert _descriptors() - before - len(silent) <= CONNECTIONS_MAX
+            await until(lambda: _descriptors() - before - len(silent) <= 0)
+            for connection in silent:
+                connection.close()
+        async with called(sockets.read) as (reading, _, _):
+            assert (await reading.GetStatus(pb.GetStatusRequest())).version == "0.1.0"
+
+    play(sockets.api(), story)
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _connected(path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        connection.connect(str(path))
+    return connection
+
+
+def test_long_answers_that_no_client_takes_are_bounded_and_other_calls_are_answered(sockets, monkeypatch):
+    """The client sends a window of 0 octets (RFC 9113 6.9.2), so gRPC keeps each answer as long as the connection is there."""
+    monkeypatch.setattr("vtep.api.grpc.services.UNTAKEN_OCTETS_MAX", 1_000_000)
+
+    async def story(_) -> None:
+        async with called(sockets.read) as (reading, _, _):
+            first = await reading.ListMacs(pb.ListMacsRequest(page_size=5000))
+            _, writer = await asyncio.open_unix_connection(sockets.read)
+            writer.write(http2.PREFACE + http2.settings(initial_window=0) + http2.settings_ack())
+            request = pb.ListMacsRequest(page_size=5000).SerializeToString()
+            for number in range(20):
+                writer.write(http2.call(2 * number + 1, "/vtep.v1.VtepService/ListMacs", request))
+            await writer.drain()
+            async with asyncio.timeout(60):
+                while (answer := await refused_or_none(reading.ListMacs(pb.ListMacsRequest(page_size=5000)))) is None:
+                    pass
+            assert answer[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "that do not take them" in answer[1]
+            assert (await reading.GetStatus(pb.GetStatusRequest())).version == "0.1.0"
+
+            writer.close()
+            async with asyncio.timeout(60):
+                while await refused_or_none(reading.ListMacs(pb.ListMacsRequest(page_size=5000))) is not None:
+                    pass
+            assert len(first.macs) == 5000
+
+    play(sockets.api(), story, figures(6000))
+
+
+async def refused_or_none(call) -> tuple[grpc.StatusCode, str] | None:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code(), error.details()
+    return None
+
+
 # Health
+
+
+def test_many_health_streams_share_each_look_at_the_daemon_and_their_number_is_bounded(sockets, monkeypatch):
+    monkeypatch.setattr("vtep.api.grpc.services.WATCHERS_MAX", 30)
+
+    async def story(source) -> None:
+        looks = 0
+        status = source.status
+
+        def counted():
+            nonlocal looks
+            looks += 1
+            return status()
+
+        source.status = counted
+        async with called(sockets.read) as (reading, _, health):
+            request = health_pb2.HealthCheckRequest(service="vtep.ready")
+            streams = [health.Watch(request) for _ in range(30)]
+            for stream in streams:
+                await stream.read()
+            before, began = looks, time.monotonic()
+            await until(lambda: looks >= before + 3)
+            assert looks - before <= 3 + (time.monotonic() - began) / READY_EVERY_S * 2
+            code, _ = await refused(health.Watch(request).read())
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (await reading.GetStatus(pb.GetStatusRequest())).version == "0.1.0"
+
+    play(sockets.api(), story)
 
 
 def test_health_follows_readiness(sockets):

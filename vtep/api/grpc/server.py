@@ -26,13 +26,19 @@ log = logging.getLogger(__name__)
 GRACE_S: Final = 1.0
 CALLS_MAX: Final = 500
 """At a time, at each address."""
+CONNECTIONS_MAX: Final = 200
+"""At a time, of each server."""
 
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # else a second daemon would share a TCP port instead of being refused
     ("grpc.max_concurrent_streams", 150),  # of one connection
+    # A connection is a file descriptor, and any client that may connect decides how many it opens and what it says there.
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.max_connection_idle_ms", 60_000),  # without a call; a client connects again by itself
     ("grpc.max_receive_message_length", 64 * 1024),  # no request is that long
     ("grpc.max_metadata_size", 16 * 1024),
-    # A client that is gone without a word is noticed within a minute; one that pings more often than needed is sent away.
+    # A client that vanished is noticed within a minute; one that pings more often than needed is disconnected.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

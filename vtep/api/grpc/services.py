@@ -6,7 +6,7 @@ Knows the API and the house's values. Does not know where it listens.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import grpc
@@ -38,6 +38,11 @@ READY: Final = "vtep.ready"
 WATCHERS_MAX: Final = 100
 READY_EVERY_S: Final = 0.2
 EVENTS_EXPLAINED: Final = 20
+LONG_ANSWERS: Final = frozenset(("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ExplainMac", "Diff"))
+LONG_ANSWERS_AT_ONCE: Final = 16
+UNTAKEN_OCTETS_MAX: Final = 32 << 20
+"""Octets of long answers that wait for their clients, of one service; each of them has two megabytes at most."""
+
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -234,6 +239,9 @@ class HealthService:
     def __init__(self, source: Source, ending: asyncio.Future[None]) -> None:
         self._source = source
         self._ending = ending
+        self._watchers = 0
+        self._seen: dict[str, health_pb2.HealthCheckResponse] = {}
+        self._next_look = 0.0
 
     @property
     def handler(self) -> grpc.GenericRpcHandler:
@@ -250,17 +258,34 @@ class HealthService:
         return health_pb2.HealthListResponse(statuses=self._statuses())
 
     async def _watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
-        """Look now and then, so that a reader who takes nothing holds up nobody."""
+        """Look now and then, so that a reader that takes nothing delays no other. All streams share each look."""
+        if self._watchers >= WATCHERS_MAX:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS_MAX} streams are open; close one")
+        self._watchers += 1
+        try:
+            await self._follow(request, context)
+        finally:
+            self._watchers -= 1
+
+    async def _follow(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
         unknown = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
         said = None
         while True:
-            response = self._statuses().get(request.service, unknown)
+            response = self._shared_statuses().get(request.service, unknown)
             if response != said:
                 await context.write(response.SerializeToString())
                 said = response
             if self._ending.done():
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "vtep is stopping")
             await asyncio.wait({self._ending}, timeout=READY_EVERY_S)
+
+    def _shared_statuses(self) -> dict[str, health_pb2.HealthCheckResponse]:
+        """Return what the last look found, and look again where that was a while ago."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_look or self._ending.done():
+            self._next_look = now + READY_EVERY_S / 2
+            self._seen = self._statuses()
+        return self._seen
 
     def _statuses(self) -> dict[str, health_pb2.HealthCheckResponse]:
         serves = not self._ending.done()
@@ -275,24 +300,65 @@ _NOT_SERVING: Final = health_pb2.HealthCheckResponse(status=health_pb2.HealthChe
 def _handler(service: ServiceDescriptor, answers: Mapping[str, Callable[..., Any]]) -> grpc.GenericRpcHandler:
     """Put functions behind the methods of a service. Those that stream write octets, which may be shared."""
     methods = {method.name: method for method in service.methods}
+    untaken = Untaken()
     return grpc.method_handlers_generic_handler(
-        service.full_name, {name: _method(methods[name], answer) for name, answer in answers.items()}
+        service.full_name, {name: _method(methods[name], answer, untaken) for name, answer in answers.items()}
     )
 
 
-def _method(method: MethodDescriptor, answer: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
+class Untaken:
+    """The long answers that clients have not taken.
+
+    A client decides when it takes an answer (HTTP/2 flow control), and gRPC keeps it for as long. So few of them are made
+    at a time, and none while too many octets wait: otherwise one client could fill the memory.
+    """
+
+    def __init__(self) -> None:
+        self._octets = 0
+        self._making = asyncio.Semaphore(LONG_ANSWERS_AT_ONCE)
+
+    @contextlib.asynccontextmanager
+    async def room(self, context: Context) -> AsyncIterator[None]:
+        """Wait until a long answer may be made; refuse the call if there is no room for one."""
+        async with self._making:
+            if self._octets > UNTAKEN_OCTETS_MAX:
+                text = f"{self._octets} octets of answers wait for clients that do not take them; try again later"
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            yield
+
+    def put(self, octets: int, context: Context) -> None:
+        """Count an answer until its call is over."""
+        self._octets += octets
+
+        def remove(_: Any) -> None:
+            self._octets -= octets
+
+        context.add_done_callback(remove)  # type: ignore[arg-type] # any callable will do
+
+
+def _method(
+    method: MethodDescriptor, answer: Callable[..., Any], untaken: Untaken
+) -> "grpc.RpcMethodHandler[Any, Any]":
     async def polite(request: Any, context: Context) -> Any:
         if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"request: no {method.input_type.name}")
         try:
-            return await answer(request, context)
+            if method.server_streaming:
+                return await answer(request, context)
+            if method.name not in LONG_ANSWERS:
+                return (await answer(request, context)).SerializeToString()
+            # As octets, because a message takes several times their room, and gRPC keeps what it is given.
+            async with untaken.room(context):
+                octets = (await answer(request, context)).SerializeToString()
+                untaken.put(len(octets), context)
+                return octets
         except UsageError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     read = _reader(method)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(polite, read)
-    return grpc.unary_unary_rpc_method_handler(polite, read, GetMessageClass(method.output_type).SerializeToString)
+    return grpc.unary_unary_rpc_method_handler(polite, read)
 
 
 def _reader(method: MethodDescriptor) -> Callable[[bytes], Any]:

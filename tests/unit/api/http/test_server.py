@@ -113,6 +113,21 @@ def test_a_request_that_ends_early_is_told_so_and_one_that_never_began_is_not():
     assert said(b"", eof=True) == ""
 
 
+def test_of_pipelined_requests_the_first_is_answered_and_the_connection_ends():
+    answer = said(get("/a") + get("/b"))
+
+    assert answer.count("HTTP/1.1 ") == 1
+    assert body(answer) == "/a {}"
+
+
+def test_a_client_that_closed_its_half_gets_its_answer():
+    assert body(said(get("/a"), eof=True)) == "/a {}"
+
+
+def test_a_parameter_as_long_as_a_head_may_be_is_answered():
+    assert status(said(get("/a?mac=" + "0" * (http.HEAD_OCTETS_MAX - 100)))) == 200
+
+
 def test_a_head_that_is_too_long_is_refused_though_it_is_not_over():
     assert status(said(b"GET / HTTP/1.1\r\nX: " + b"x" * http.HEAD_OCTETS_MAX)) == 431
 
