@@ -1,10 +1,37 @@
-"""The contract between the engine, the kinds of rows, and the target they are written to.
+"""The contract between the engine, the kinds of rows, the target they are written to, and the ledger.
 
-    Kind      describes one table: what is wanted of it, how to read it, how to spell a change. Pure.
-    Target    the other side: tells what is there, takes messages, says which it refused. The only IO.
-    Ledger    which rows are ours. A claim is written before its row and released after the row is gone.
+**Purpose.** The engine makes any table equal to what is wanted. This module says what it must be told about a table to do so.
+Whoever adds a kind of row implements `Kind` and a `Descriptor`, and nothing else is edited.
 
-A row is any value that compares by meaning. Its key says where it is; wanted and observed rows are of the same type.
+    Kind      one table: which rows an intent wants, how to read an entry, how to spell a change. Pure
+    Target    the other side: says where rows can be written and what is there, takes messages. All input and output is here
+    Ledger    which rows are ours (`claims`). A claim is written before its row, and released after the row is gone
+
+**The words.** A *row* is a value that compares by meaning; rows that are wanted and rows that are seen have the same type. A *key*
+says which row it is, within its kind. An *entry* is what a dump of the target returns; a row can be one entry, a part of one, or
+several. A *message* is what the target takes. A *domain* is the unit whose readiness decides whether a row can be written: a VNI,
+or the hosts of a VNI.
+
+**What a kind knows**: its keys, its rows, how its entries look, who else writes such entries. **What it does not know**: which rows
+are ours (the ledger), whether the device is fit (the target), what to do (the verdict), and the other kinds.
+
+**Ownership.** Of what is seen, the kind says only what the entry itself says (`Seen`): it bears our signature (`marked`), it names us
+(`tagged`), or it cannot be ours (`holder`). Only the ledger makes a marked row ours, because other programs use the same marks.
+
+**Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `contest`, `dependent`.
+
+    Readable    one row can be looked up. Other kinds are seen in surveys alone, and their writes must do no harm when repeated
+    Contest     a station of this leaf can take the key of a row: rows have a rank, and the stronger one wins
+    Dependent   a row needs rows of other kinds: it is created after them and removed before them
+
+**How the engine calls a kind**, for a row that changes from A to B:
+
+    touched(intent)                    the keys that differ from the intent before: [(100, m)]
+    wanted_at(intent, (100, m))        to B
+    domain((100, m))                   100: is it in `Attachments.ready`?
+    lookups, recognise                 Seen(to A, marked): the verdict is REPLACE, if the ledger has the claim
+    order, spell(Change("replace"))    the messages of many changes, sorted so that the target can take runs of them at once
+    pack([(100, m)], to B)             what the ledger writes before the messages go out
 """
 
 from collections import defaultdict
@@ -31,56 +58,56 @@ class Seen(Struct, frozen=True, gc=False):
     row: Row | None
     """What it says, if it can be read as a row of this kind; a half-written row can."""
     marked: bool
-    """It bears our signature, which others may share: a claim decides whose it is."""
+    """It bears our signature, which other programs may share: a claim decides whose it is."""
     whole: bool = True
-    """Nothing is missing of it."""
+    """No part of it is missing."""
     holder: str = ""
-    """Who has it, if it cannot be ours, in the codes of docs/reasons.md."""
+    """Who has the row, if it cannot be ours: a code of docs/reasons.md."""
     tagged: bool = False
-    """The row itself says that it is ours, which no claim has to confirm."""
+    """The row itself says that it is ours; no claim is needed."""
     listed: bool = False
-    """The mark is that of a list of rows and of this one says little: once claimed, it is ours without."""
+    """The mark belongs to a list of rows and says little about this one: once claimed, it is ours without a mark."""
     residue: bool = False
-    """A part looks just as a refused creation of ours leaves it."""
+    """A part looks as a refused creation of ours leaves it."""
     where: int | Ip | None = None
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
 
 
 class Attachments(Struct, frozen=True):
-    """Where rows can be written at this moment, looked up afresh for each pass."""
+    """Where rows can be written at this moment."""
 
     ready: Mapping[Any, Any]
-    """Place (a VNI) to what the target needs for writing there."""
+    """Domain to what the target needs in order to write there."""
     not_ready: Mapping[Any, tuple[str, ...]]
     """Every domain where no row can be written, with the reasons."""
     unfit: Mapping[Any, tuple[str, ...]] = {}
     """The VNIs among them, for readers, with the reasons."""
     unconfigured: frozenset[Any] = frozenset()
-    """Places that are configured no more: whatever the intent says, nothing is wanted there."""
+    """Domains that are no longer configured: whatever the intent says, nothing is wanted there."""
     notes: Mapping[Any, tuple[str, ...]] = {}
-    """What works at a place and deserves a look all the same."""
+    """By VNI: what works, and should be checked all the same."""
     replaced: Mapping[Any, Any] = {}
     """Domains that are not ready because another device has the place of theirs, with what the target needs to write there:
     a pass that was under way may have left rows of ours on it."""
 
 
 class Change(Struct, frozen=True):
-    """Rows to make, to change or to remove, all of them alike and at one place."""
+    """Rows to create, to change or to remove, all of one value and in one domain."""
 
     verb: str
-    """create, replace, delete, `shed` (remove what is left of our row after somebody else took its place), or `undo`
-    (remove what a refused creation left behind)."""
+    """create, replace, delete, `shed` (remove what is left of our row after another program took its key), or `undo` (remove
+    what a refused creation left)."""
     keys: Sequence[Key]
     row: Row
-    """Wanted; where nothing is wanted, the row that goes, if it can be read."""
+    """The row that is wanted; for a deletion the row that goes, if it can be read."""
 
 
 LOCAL_LEARNED = "local-learned"
-"""The holder that may lose to newer knowledge: a station that was heard here."""
+"""The holder that may lose to newer knowledge: a station that the bridge learned at a local port."""
 
 
 class Refusal(Protocol):
-    """One message that the target did not carry out; of those that stand together each has its own index."""
+    """One message that the target did not carry out. A message for many rows has one index for each of them."""
 
     @property
     def index(self) -> int: ...
@@ -106,10 +133,10 @@ class Kind(Protocol):
         """Return what readers call this kind, and how they show a row of it."""
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[Key]:
-        """Yield the key of every row that the intent asks for, which may be another one before all are yielded."""
+        """Yield the key of every row that the intent wants. `latest` may return a newer intent before all are yielded."""
 
     def wanted_at(self, intent: Intent, key: Key) -> Row | None:
-        """Return the row that the intent asks for at one key."""
+        """Return the row that the intent wants at one key."""
 
     def touched(self, intent: Intent) -> Iterable[Key]:
         """Return the keys where an intent differs from the one before it."""
@@ -118,22 +145,22 @@ class Kind(Protocol):
         """Return the domain whose readiness the row needs, which is that of its VNI (`Descriptor.domain_of`)."""
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
-        """Read what the target told as rows of this kind, merging the parts of one row."""
+        """Read entries of the target as rows of this kind, and merge the entries of one row."""
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Message]]:
-        """Return the messages that make the change, by turns: the first one for each key, then the second of each.
+        """Return the messages that make the change, in turns: the first one for each key, then the second one for each.
 
-        A message may stand for many alike; a target counts each of them.
+        A message may stand for many that are alike; a target counts each of them.
         """
 
     def order(self, change: Change) -> Any:
         """Sort changes so that the target can take many at once."""
 
     def pack(self, keys: Sequence[Key], row: Row) -> bytes:
-        """Write rows of ours down that are alike and at one place."""
+        """Write down rows of ours that have one value and are in one VNI."""
 
     def unpack(self, packed: bytes) -> tuple[Sequence[Key], Row]:
-        """Read what `pack` wrote, or wrote before it took many keys: one key, with any IPv4 address in 4 octets."""
+        """Read what `pack` wrote, in this version or in an earlier one."""
 
 
 class Readable(Protocol):
@@ -147,7 +174,7 @@ class Contest(Protocol):
     """A kind whose row has a rank, because a local station or the row of an earlier life may have a better claim to its key."""
 
     def asked(self, intent: Intent, keys: Iterable[Key]) -> list[tuple[Row | None, int]]:
-        """Return the row that the intent asks for at each of these keys, with its rank; a stronger row has a higher rank."""
+        """Return the row that the intent wants at each of these keys, with its rank; a stronger row has a higher rank."""
 
     def beats(self, row: Row, rank: int, claimed: Row, claimed_rank: int) -> bool:
         """Tell whether this row would win against a claimed one whose routes may not have come back yet."""
@@ -197,10 +224,10 @@ class Target(Protocol):
     """The other side. Its calls block: for less than a millisecond when given few messages or lookups."""
 
     def attachments(self) -> Attachments:
-        """Look where rows can be written now."""
+        """Return where rows can be written now."""
 
     def entries(self, attachments: Attachments) -> list[Entry]:
-        """Return everything that is there; raise KernelError if it could not be read whole."""
+        """Return everything that is there; raise KernelError if it could not be read completely."""
 
     def look(self, lookups: Sequence[Any]) -> list[Entry | None]: ...
 

@@ -1,18 +1,45 @@
-"""One pass: look, judge, write, and tell. No waiting, no logging, no retry within a pass.
+"""One pass: look, judge, write, report. This is where a wanted table becomes a table in the kernel.
 
-    ground ─> look ─> recognise ─> judge ─┬─> creations, replacements   kinds in order, claims first
-                                          └─> deletions                 kinds in reverse, claims last
+**Purpose.** The engine is given an intent, and makes the target equal to it. It touches no row that is not ours, and it ends
+right after any crash, refusal, lost answer or change by another program.
 
-A pass is a generator that yields between short pieces of work (`steps`). Walks what is wanted, what is there and what is
-ours: a row that only the ledger knows is visited as well. How much it looks at is its scope:
+**What it knows.** The intent: what is wanted. The target: what is there, if it looks. The ledger: what is ours. `Knowledge`:
+what earlier passes found. It visits every key in any of these, so a row that only the ledger knows is found as well.
 
-    small    what hints named is read back; where an intent changed it relies on what it knows: a confirmed claim is
-             there, and a key where nothing foreign was seen and that nobody hinted at is free
-    audit    every row it knows of is read back, one by one, which beats a dump of a large table (that is quadratic)
-    survey   everything there is, by a dump
+**What it does not know.** What a row means and how it is spelled (the kind does); what a device is (the target does); what time
+it is (`now` is an argument); when the next pass comes (the actor decides). It does not wait, log or try anything twice.
 
-An audit and a survey are sweeps: part by part they look, judge by the latest intent and write, and small passes may be
-made between two parts. Nothing is written before one survey succeeded, and a place that changed is surveyed.
+**How a pass goes.**
+
+    attachments ─> look ─> recognise ─> judge ─> settle ─┬─> create, replace    kinds in order: claim, then write
+                                                         └─> delete             kinds in reverse: delete, then release
+
+1. *Attachments.* The target says where rows can be written. A domain that changed makes what is known of it void.
+2. *Look.* The rows are read from the target, or presumed from what is known; the scope decides which.
+3. *Judge.* Each key gets one of seven verdicts (`verdict`). A domain that is not ready gets none: its rows stay as they are.
+4. *Settle.* What needs no write ends here: a row to keep, a row of another program, a claim to release. So does what must wait:
+   a deletion while the picture is incomplete, a change that was refused and is not due yet.
+5. *Write.* The kinds are written in the order of their tuple and removed in reverse, because a row may need rows of kinds before
+   its own (`dependencies`). A claim is on disk before its row is written, and is released after the row is gone.
+6. *Report.* Counts, and the rows that are not as wanted (`troubles`), each with its reason.
+
+**Scopes.** How much a pass looks at:
+
+    small    reads back the keys that hints name. For keys that the intent touched it relies on what is known: a confirmed
+             claim is there, and a key is free if no foreign row was seen there and no hint named it
+    audit    reads back every row that is known, one by one. For a large table this is cheaper than a dump, whose cost grows
+             with the square of the table
+    survey   reads everything by a dump. Nothing is written before one survey succeeded, and a domain that changed needs one
+
+An audit and a survey are *sweeps*. They look, judge by the latest intent, and write, part by part; small passes may run between
+two parts. What a small pass looked at is `overtaken`: the sweep leaves it alone, because it knows less about it.
+
+A pass is a generator that yields between short pieces of work (`steps`), so that its caller can let other work run.
+
+**Example.** VTEP A withdraws MAC m, and B advertises m with a higher sequence number. Both come in one intent. The actor asks for
+a small pass that touched (100, m). The claim of (100, m) is confirmed with the row "to A", and "to B" is wanted: REPLACE. The row
+is plain, so `bulk` takes it: the ledger notes "to B, before: to A", one message goes out, and its answer confirms the claim. If
+the daemon dies in between, the next one finds a claim that covers both values, so the row is still ours.
 """
 
 from collections import Counter
@@ -37,11 +64,11 @@ from vtep.reconcile.writer import Writer, trouble_of
 from vtep.store.sharded import ShardedDict
 
 LOOKUPS_MAX: Final = 128
-"""In one look of a small pass: it holds the caller for a millisecond, and for ten where a dump makes each wait its turn."""
+"""Rows in one look of a small pass. That takes a millisecond, or ten while a dump makes each lookup wait its turn."""
 ROWS_MAX: Final = 1024
-"""Judged between two yields."""
+"""Rows that are judged between two yields."""
 SWEPT_MAX: Final = 64
-"""Looked at between two yields of a sweep, to keep a change waiting for a millisecond and not for five."""
+"""Rows that a sweep looks at between two yields, so that a change waits for a millisecond and not for five."""
 DUMP_ROWS_MAX: Final = 30_000
 """A larger table is audited row by row (measured: a dump of 30,000 MACs costs as much as reading them back)."""
 
@@ -57,11 +84,12 @@ class Scope(Struct, frozen=True):
     audit: bool = False
     """Everything that is known."""
     hinted: Mapping[str, Iterable[Key]] = {}
-    """By kind: something happened there, so it is read back."""
+    """By kind: keys where something happened, which are read back."""
     touched: Mapping[str, Iterable[Key]] = {}
-    """By kind: what is wanted there changed."""
+    """By kind: keys where what is wanted changed."""
     later: Mapping[str, Container[Key]] = {}
-    """By kind: small passes will look there soon, so an audit passes over it. They rely on a survey, which does not."""
+    """By kind: keys that small passes will look at soon, so an audit leaves them out. A survey does not, because small passes
+    rely on it."""
 
 
 class Engine:
@@ -91,27 +119,27 @@ class Engine:
         """The latest: a sweep judges by it, and not by the one with which it began."""
         self._attachments = Attachments({}, {})
         self._was_complete = False
-        """So was the picture of the last pass: what an intent touches since then is news."""
+        """The picture of the last pass was complete: what an intent touched since then is news."""
         self._sweeps = 0
         self._sweeping: Pass | None = None
         """The sweep under way."""
         self._later: Mapping[str, Container[Key]] = {}
         self._overtaken: dict[str, ShardedDict[Key, None]] = {}
-        """What small passes looked at since the sweep under way began, which knows less about it."""
+        """Keys that small passes looked at since the sweep under way began."""
 
     def run(self, intent: Intent, now: float, scope: Scope = Scope(survey=True)) -> Steps[Report]:  # noqa: B008 - frozen
         """Make one pass and return its report. KernelError means that there was no picture to judge by."""
         self._passes += 1
         self._intent = intent
         if self._sweeping is not None:
-            self._sweeping.intent = intent  # else it holds on to what is past until its next part
+            self._sweeping.intent = intent  # so that the table before can be freed
         number = self._passes
         try:
             sweeps = scope.survey or scope.audit or not self._known.surveyed
             if looked_up := sweeps or self._writer.attachments_suspect:
                 self._look_up_attachments()
             this = Pass(intent, self._attachments, now)
-            del intent  # a sweep takes long, and holds on to no table of the past
+            del intent  # a sweep takes long, and must not keep old tables in memory
             if looked_up and self._attachments.replaced:
                 yield from self._leave_replaced(this)
             survey = scope.survey or not self._known.surveyed
@@ -127,30 +155,30 @@ class Engine:
 
     @property
     def surveyed(self) -> bool:
-        """Tell whether a small pass may be made: the last survey succeeded, and no place changed since."""
+        """Tell whether a small pass may be made: the last survey succeeded, and no domain changed since."""
         return self._known.surveyed
 
     @property
     def changes(self) -> Counter[tuple[str, str]]:
-        """All that were asked for so far, by verb and what came of it: ok, or the errno's name."""
+        """Return how many changes were sent so far, by verb and result: ok, or the name of the errno."""
         return self._writer.changes
 
     @property
     def written(self) -> int:
-        """Changes that were made so far."""
+        """Return how many changes were made so far."""
         return self._writer.written
 
     @property
     def repairs(self) -> Counter[str]:
-        """Rows that were put back so far, by kind."""
+        """Return how many rows were repaired so far, by kind."""
         return self._writer.repairs
 
     def mark_suspect(self) -> None:
-        """What is known may be otherwise: until the next survey a small pass reads back what it writes over."""
+        """Distrust what is known: until the next survey, a small pass reads back what it writes over."""
         self._known.suspect = True
 
     def suspect_attachments(self) -> None:
-        """Devices changed: the next pass looks where rows can be written, and surveys what that concerns."""
+        """Note that devices changed: the next pass looks up the attachments, and surveys if a domain changed."""
         self._writer.attachments_suspect = self._writer.devices_changed = True
 
     def adopt(self, name: str, key: Key, row: Row, at: Moment) -> None:
@@ -160,7 +188,7 @@ class Engine:
             self._known.confirm(kind, [key], at)
 
     def is_ready(self, domain: Hashable) -> bool:
-        """Tell whether rows can be written at a place, as of the last look."""
+        """Tell whether rows can be written in a domain, as of the last look."""
         return domain in self._attachments.ready
 
     def foreign(self, kind: str) -> Mapping[Key, Seen]:
@@ -168,16 +196,16 @@ class Engine:
         return self._known.foreign[kind]
 
     def knows(self, kind: str, key: Key) -> bool:
-        """Tell whether anything is known to be there, or amiss: only then is it news that a row is gone."""
+        """Tell whether a row or a problem is known at a key: only then is it news that a row is gone."""
         known = self._known
         return key in known.ledger.claims(kind) or key in known.foreign[kind] or (kind, key) in known.troubles
 
     def known_of(self, kind: str, key: Key) -> Known:
-        """Tell what is known of a row without looking."""
+        """Return what is known of a row without looking."""
         return self._known.of(kind, key)
 
     def _look_up_attachments(self) -> None:
-        """Where a place changed, what was known of it is void, and a change refused there is worth a try."""
+        """Look up the attachments. In a domain that changed, nothing known counts, and refused changes are tried again."""
         before, self._attachments = self._attachments, self.target.attachments()
         self._writer.attachments_suspect = self._writer.devices_changed = False
         domains = before.ready.keys() | self._attachments.ready.keys()
@@ -250,7 +278,7 @@ class Engine:
         return rows
 
     def _judged(self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass) -> Steps[tuple[Bulk, list[Judged]]]:
-        """Return the plain rows and the others that need a write, having dealt with those that need none."""
+        """Settle the rows that need no write, and return the plain rows and the others that need one."""
         bulk = Bulk(kind, self._known, this)
         rows: list[Judged] = []
         suspect: list[Key] = []
@@ -308,7 +336,7 @@ class Engine:
             touched = set(scope.touched.get(kind.name, ()))
             for part in self._parts(kind, scope, picture):
                 if self._sweeps != number:
-                    return {}  # a place changed, and everything was surveyed anew
+                    return {}  # a domain changed, and everything was surveyed again
                 rows = self._sift_now(kind, part, picture, touched, this)
                 going.update((row.key, row.seen) for row in _removals(rows))
                 yield from self._write(kind, rows, this)
@@ -325,14 +353,14 @@ class Engine:
         touched: Container[Key],
         this: Pass,
     ) -> list[Judged]:
-        """Judge by the latest intent, and pass over what small passes have looked at since, or will soon."""
+        """Judge by the latest intent, and leave out what small passes have looked at since, or will soon."""
         this.take(self._intent)
         overtaken, later = self._overtaken[kind.name], self._later.get(kind.name, ())
         concerned = [key for key in keys if key not in overtaken and key not in later]
         return self._sift(kind, concerned, self._seen(kind, concerned, picture, this), touched, this)
 
     def _parts(self, kind: Kind, scope: Scope, picture: Mapping[Key, Seen] | None) -> Iterator[list[Key]]:
-        """Yield every key that there is to know of, while what is known changes; an empty part where none is found soon."""
+        """Yield every key that is known in any way, while what is known changes; an empty part where a long search finds none."""
         named = {key for keys in (scope.touched, scope.hinted) for key in keys.get(kind.name, ())}
         if picture is None and not readable(kind):
             yield from parts(named, SWEPT_MAX)
@@ -355,12 +383,12 @@ class Engine:
     def _seen(
         self, kind: Kind, keys: Sequence[Key], picture: Mapping[Key, Seen | None] | None, this: Pass
     ) -> Mapping[Key, Seen | None]:
-        """Tell what is there: by the dump where that can be relied on, else by looking."""
+        """Return what is there: from the dump where it can be relied on, otherwise by looking."""
         if not readable(kind):
             return self._presumed(kind, keys, this) if picture is None else picture
         if picture is None:
             return self._writer.look(kind, keys, this.attachments)
-        # A dump during which somebody deletes can lack rows that are there (6.1 to 6.18).
+        # A dump can lack rows that are there, if rows are deleted meanwhile (kernels 6.1 to 6.18).
         claims = self.ledger.claims(kind.name)
         suspect = []
         for key in keys:
@@ -377,7 +405,7 @@ class Engine:
     def _sift(
         self, kind: Kind, keys: Sequence[Key], seen: Mapping[Key, Seen | None], touched: Container[Key], this: Pass
     ) -> list[Judged]:
-        """Return the rows that need a write, having dealt with the others."""
+        """Settle the rows that need no write, and return the others."""
         judged = (
             self._judge(kind, key, wish, seen.get(key), this, touched=key in touched)
             for key, wish in zip(keys, asked(kind, this.intent, keys), strict=True)
@@ -404,24 +432,24 @@ class Engine:
         return Judged(key, wanted, seen, claim, verdict, rank)
 
     def _is_newer(self, kind: Kind, key: Key, rank: int, claim: Claim | None, this: Pass, *, touched: bool) -> bool:
-        """Between a station heard here and a remote route, the newest knowledge wins.
+        """Tell whether a remote route is newer knowledge than a station that the bridge learned here.
 
-        A route that comes, or whose rank rises, after the station was heard says that the station left. A row that was
-        there before gives way. At the start nobody knows what is older, and the station stays; unless its own route was
-        compared with the others, and lost: that may be known later than the row itself.
+        A route that comes, or whose rank rises, after the station was learned says that the station left. A row that was there
+        before the station yields to it. At the start it is not known which is older, and the station stays, unless its own
+        route was compared with the others and lost: that may become known later than the row.
         """
         yielded, ref = self._known.yielded, (kind.name, key)
         before = yielded.get(ref)
         is_new = before is None and claim is None and self._was_complete
         ranked = contest(kind)
         if touched and (is_new or (ranked is not None and ranked.is_settled(this.intent, key))):
-            before = yielded[ref] = _NEVER  # so that it stays news until it is written
+            before = yielded[ref] = _NEVER  # it stays news until it is written
         return before is not None and rank > before
 
     # What needs no write
 
     def _settle(self, kind: Kind, row: Judged, this: Pass) -> bool:
-        """Deal with what needs no write; return whether the row needs one."""
+        """Settle a row that needs no write; return whether it needs one."""
         ref = (kind.name, row.key)
         self._dependencies.settle(ref)
         self._note_foreign(kind, row)
@@ -439,7 +467,7 @@ class Engine:
                 self.troubles.note(ref, Trouble("contested", row.seen.holder or "foreign"))
                 if row.seen.holder == LOCAL_LEARNED:
                     self._known.yielded.setdefault(ref, row.rank)
-                return self._let_go(kind, row, this)
+                return self._yield_key(kind, row, this)
             case Verdict.FOREIGN:
                 this.foreign += 1
                 this.orphans += row.seen is not None and row.seen.marked and row.seen.whole
@@ -448,7 +476,7 @@ class Engine:
             case Verdict.FORGET:
                 self.troubles.clear(ref)
                 self._known.yielded.pop(ref, None)
-                return self._let_go(kind, row, this)
+                return self._yield_key(kind, row, this)
             case _:
                 return self._is_allowed(kind, row, this)
 
@@ -468,7 +496,7 @@ class Engine:
             if claim.confirmed and claim.rank == rank:
                 return
             if not claim.confirmed and claim.rank > rank and not this.intent.complete:
-                return  # an earlier life knew a better reason, which may yet come back
+                return  # the daemon before this one knew a stronger route, which may come back
         if claim is None or claim.row != row.wanted or claim.rank != rank:
             unclaimed = self._known.claim(kind, [RowGroup([row.key], row.wanted, rank)])
             if unclaimed is not None and unclaimed.keys:
@@ -478,8 +506,8 @@ class Engine:
         self._known.confirm(kind, [row.key], this.moment)
         self._known.mark_changed(kind, [row.key])
 
-    def _let_go(self, kind: Kind, row: Judged, this: Pass) -> bool:
-        """Somebody else has the place. The claim ends, but not before what is left of our own row there is gone."""
+    def _yield_key(self, kind: Kind, row: Judged, this: Pass) -> bool:
+        """Release a claim whose key another program has. What is left of our own row there is removed first."""
         if is_left_over(row):
             return self._is_allowed(kind, row, this)
         self.backlog.settle((kind.name, row.key))
@@ -488,7 +516,7 @@ class Engine:
         return False
 
     def _is_allowed(self, kind: Kind, row: Judged, this: Pass) -> bool:
-        """Pass the gates: the picture, and an earlier refusal of this very change."""
+        """Tell whether a change may be made now: the picture allows it, and this same change was not refused and is not due yet."""
         ref = (kind.name, row.key)
         if not this.intent.complete and self._must_wait(kind, row):
             self.backlog.settle(ref)
@@ -502,7 +530,7 @@ class Engine:
         return False
 
     def _must_wait(self, kind: Kind, row: Judged) -> bool:
-        """Before the picture is complete nothing goes, and an earlier life's row yields only to what beats it."""
+        """Tell whether a change must wait for a complete picture: every deletion, and a weaker row over one of an earlier daemon."""
         if row.wanted is None or row.verdict is Verdict.CONTESTED:
             return True
         claim, there = row.claim, None if row.seen is None else row.seen.row
@@ -513,7 +541,7 @@ class Engine:
         ranked = contest(kind)
         return ranked is not None and not ranked.beats(row.wanted, row.rank, claim.row, claim.rank)
 
-    # Telling
+    # Reporting
 
     def _report(self, number: int, this: Pass, *, audited: bool) -> Report:
         return Report(
