@@ -59,6 +59,18 @@ PLANTS = (
         "a kind knows another", "linux/tables/flood.py", "import vtep.linux.tables.fdb", "kinds do not know each other"
     ),
     Plant(
+        "a kind looks at the devices",
+        "linux/tables/fdb.py",
+        "import vtep.linux.devices",
+        "only the attachment joins VNIs and devices",
+    ),
+    Plant(
+        "a message knows the devices of a VNI",
+        "linux/wire/tlv.py",
+        "import vtep.linux.attachment",
+        "inside the kernel's edge imports point one way",
+    ),
+    Plant(
         "a route is read by ExaBGP",
         "evpn/mac_ip.py",
         "import exabgp.version",
@@ -72,6 +84,19 @@ def test_the_tree_keeps_every_contract():
 
     assert set(verdicts.values()) == {"KEPT"}
     assert {plant.caught_by for plant in PLANTS} == verdicts.keys()
+
+
+KNOWS_DEVICES = ("linux/attachment.py", "linux/devices.py", "linux/memory/", "linux/wire/")
+LOOKS_AT_DEVICES = re.compile(r"\.(by_name|by_index|ports_of|vlans_on|bridge_port|vni_of_bridge|master)\b")
+
+
+def test_nothing_but_the_attachment_finds_the_devices_of_a_vni():
+    """Others ask it, and use what it returns: a device of a VNI is looked up by name, by port or by bridge in one place."""
+    modules = {path.relative_to(ROOT / "vtep").as_posix(): path.read_text() for path in (ROOT / "vtep").rglob("*.py")}
+    looking = {name for name, source in modules.items() if LOOKS_AT_DEVICES.search(source)}
+
+    assert "linux/attachment.py" in looking
+    assert sorted(name for name in looking if not name.startswith(KNOWS_DEVICES)) == []
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)

@@ -1,5 +1,13 @@
-"""The kernel edge: neighbor messages as values, the socket that carries them, the links that they live on.
+"""The kernel's edge: what a row is in Linux, and how it gets there.
 
-`socket.Kernel` is Linux, `memory.MemoryKernel` is a kernel in a dictionary; both answer to the same calls. What the rows
-mean, whose they are and when to write them is known above.
+    tables/        the kinds of rows: what is wanted, how an entry is recognized, how a change is spelled
+    attachment.py  which devices a VNI has, to which VNI an entry belongs, whether a VNI is ready
+    target.py      the engine's view of all that
+    kernel.py      sends, dumps, reads back; over socket.py and events.py, with the octets of wire/
+    memory/        the same as kernel.py, in memory
+    devices.py     a picture of the devices
+    ledger.py      the file of claims
+
+Knows the kernel and the words of the intent, and does not know BGP. No module here tries anything twice or interprets an errno:
+a refusal is an answer for the layer above.
 """

@@ -17,7 +17,7 @@ from vtep.addr import Ip, Mac
 class Bridge(Struct, frozen=True):
     vlan_filtering: bool | None = None
     default_pvid: int | None = None
-    """Not reported by a kernel without VLAN filtering, where no port has a VLAN."""
+    """A kernel without VLAN filtering does not report it; no port has a VLAN there."""
 
 
 class Vxlan(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Vxlan(Struct, frozen=True):
     """One device for many VNIs (collect metadata)."""
     udp_port: int | None = None
     remote: Ip | None = None
-    """The flood row that the device has of its own (`remote` or `group`)."""
+    """The VTEP of the flood row that was made with the device (`remote` or `group`)."""
 
 
 class BridgePort(Struct, frozen=True):
@@ -36,17 +36,17 @@ class BridgePort(Struct, frozen=True):
     neigh_suppress: bool | None = None
     isolated: bool | None = None
     state: int | None = None
-    """The spanning tree's state: 3 is forwarding."""
+    """The state of the spanning tree: 3 is forwarding."""
 
 
 class Link(Struct, frozen=True):
     index: int
     name: str
     kind: str = ""
-    """What `ip link add type` calls it; empty for a physical device."""
+    """The word of `ip link add type`; empty for a physical device."""
     master: int | None = None
     below: int | None = None
-    """The device that it is made on, as a VLAN is; of a veth the other end, which may be in another namespace."""
+    """The device on which a VLAN device is made. For a veth the other end, which may be in another namespace."""
     up: bool = False
     mac: Mac | None = None
     mtu: int | None = None
@@ -65,7 +65,7 @@ class Links(Struct, frozen=True):
 
     @classmethod
     def of(cls, links: Iterable[Link]) -> "Links":
-        """Sort the devices once: a leaf with many VNIs asks for the ports of every bridge."""
+        """Sort the devices once, because a leaf with many VNIs asks for the ports of every bridge."""
         found = tuple(links)
         by_master: dict[int, list[Link]] = {}
         by_vlan_parent: dict[int, list[Link]] = {}

@@ -46,31 +46,31 @@ RTNLGRP_IPV4_IFADDR: Final = 5
 RTNLGRP_IPV6_IFADDR: Final = 9
 
 EVENT_BUFFER: Final = 8 << 20
-"""832 octets an event: 10,000 of them."""
+"""Room for 10,000 events of 832 octets."""
 EVENTS_PER_DRAIN: Final = 1 << 11
-"""Takes ten milliseconds; the rest waits for the next turn."""
+"""They take ten milliseconds. The rest stays queued for the next turn of the event loop."""
 
 
 class Hints(Struct, frozen=True):
-    """What may have changed; the values are to be read back."""
+    """What may have changed. The values must be read back."""
 
     keys: frozenset[tuple[int, Mac]] = frozenset()
     """Port and MAC of FDB rows."""
     gone: frozenset[tuple[int, Mac]] = frozenset()
-    """Those of them of which only deletions were announced."""
+    """Those of `keys` for which only deletions were announced."""
     hosts: frozenset[tuple[int, Ip]] = frozenset()
     """Device and address of ARP and ND rows."""
     links_changed: bool = False
     bounced: frozenset[int] = frozenset()
-    """Devices that came or went, went up or down, or left a bridge: rows may have gone with that, and not all of them tell."""
+    """Devices that came or went, went up or down, or left a bridge. Rows may have gone with that, some without an event."""
     addresses_changed: bool = False
-    """Of this machine's own devices."""
+    """The addresses of this host's own devices."""
     overrun: bool = False
     """Events were lost: anything may have changed."""
 
 
 class Subscription(Struct, frozen=True):
-    """Which events are heard: groups, and a program of classic BPF that drops the rest in the kernel."""
+    """Which events are received: groups, and a program of classic BPF that drops the rest in the kernel."""
 
     groups: tuple[int, ...]
     program: tuple[tuple[int, int, int, int], ...]
@@ -101,9 +101,9 @@ ROWS: Final = Subscription(
         _PASS,
     ),
 )
-"""Without RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED: our own writes, two events a MAC, else all news.
+"""For the engine: everything except RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED, which is what we write.
 
-What remains: deletes, local learning and roaming, and rows that lost the mark, whoever wrote them.
+What remains: deletions, what bridges learn, stations that move, and rows that lost the mark.
 """
 
 STATIONS: Final = Subscription(
@@ -118,7 +118,7 @@ STATIONS: Final = Subscription(
         _PASS,
     ),
 )
-"""Without what somebody wrote (EXT_LEARNED) and without the rows of VXLAN devices (SELF), whether they come or go.
+"""For the watcher of stations: everything except rows that a program wrote (EXT_LEARNED) and rows of VXLAN devices (SELF).
 
 What remains: what bridges learn, move and forget, an operator's entries, ARP and ND; devices and their addresses.
 """

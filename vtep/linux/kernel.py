@@ -47,9 +47,9 @@ K = TypeVar("K")
 
 
 class Kernel:
-    """The FDB of the network namespace in which this was made.
+    """The tables of the network namespace in which this was made.
 
-    For one thread at a time; `drain` may be another's, and so may `rows` and `neighbors`, one of them at a time.
+    For one thread at a time, with two exceptions: `drain` may run in another thread, and one call of `rows` or `neighbors` may.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Kernel:
     def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         """Carry the messages out in order and return the refused ones; the others succeeded.
 
-        ENOBUFS in a refusal: the kernel's answer was lost (or it had no memory), read the row back.
+        ENOBUFS in a refusal means that the answer was lost, or that the kernel had no memory: the row must be read back.
         """
         refusals: list[Refusal] = []
         first = 0
@@ -91,8 +91,8 @@ class Kernel:
     def rows(self, bridges: Iterable[int], ports: Iterable[int] = ()) -> list[Entry]:
         """Dump both halves of the rows of whole bridges, and of single ports.
 
-        While others write, a dump can show a row twice or miss one that is there (6.1 to 6.18), and nothing marks it:
-        what it lacks is to be confirmed by `get`.
+        While another program writes, a dump can show a row twice or miss one that is there (6.1 to 6.18), and nothing says
+        so. What a dump lacks must be confirmed by `get`.
         """
         found: list[Entry] = []
         for bridge in bridges:
@@ -111,7 +111,7 @@ class Kernel:
     def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
         """Read one row back. The bridge half is the bridge's row for the MAC on whatever port it is now.
 
-        Of a zero MAC's VTEPs only the first is returned: those need `rows`.
+        Of the VTEPs of the zero MAC only the first is returned: to see all, use `rows`.
         """
         return self.get_many(((port, mac, half),))[0]
 
@@ -188,7 +188,7 @@ class Kernel:
         return found
 
 
-# A row of a device that is gone is gone with it.
+# A device that is gone has no rows.
 _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
 
 

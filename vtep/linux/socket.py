@@ -78,7 +78,7 @@ class Connection:
         raise KernelError(operation, errno.EINTR, f"the dump was torn {DUMP_TRIES} times: too much changes meanwhile")
 
     def take_seqs(self, count: int) -> int:
-        """Reserve so many sequence numbers and return the first. They start anew before they reach 32 bits."""
+        """Reserve so many sequence numbers and return the first. They start again at 1 before they reach 32 bits."""
         first = self._seq if self._seq + count < 1 << 32 else 1
         self._seq = first + count
         return first
@@ -107,7 +107,7 @@ def open_netlink() -> socket.socket:
 
 
 def receive(operation: str, queue: socket.socket, buffer: memoryview) -> Iterator[bytes | None]:
-    """Yield the queued datagrams, and None where the queue had overflown."""
+    """Yield the queued datagrams, and None where the queue had overflowed."""
     while True:
         try:
             size = queue.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -122,7 +122,7 @@ def receive(operation: str, queue: socket.socket, buffer: memoryview) -> Iterato
 
 
 def size_receive_buffer(queue: socket.socket, size: int) -> None:
-    """Ask for more than net.core.rmem_max allows, and take what an ordinary user gets where that is refused."""
+    """Ask for more than net.core.rmem_max allows; if that is refused, take what an ordinary user gets."""
     try:
         queue.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
     except PermissionError:

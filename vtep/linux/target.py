@@ -1,6 +1,7 @@
-"""The kernel as the engine's target: the bound VNIs' devices as its ground, their FDB rows as its entries.
+"""The kernel as the engine's target: where rows can be written, what is there, and how messages get there.
 
-Joins a kernel (real, or in memory) with the configured device names. Knows no row of ours and no verdict.
+Joins a kernel (real, or in memory) with the configured VNIs. `attachment.py` says what the devices mean. Knows no row of ours
+and no verdict.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from vtep.store.histogram import Histogram
 
 
 class KernelRows(Protocol):
-    """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common."""
+    """What `vtep.linux.kernel.Kernel` and `vtep.linux.memory.kernel.MemoryKernel` have in common."""
 
     def links(self) -> Links: ...
     def addresses(self) -> list[Address]: ...
@@ -28,7 +29,7 @@ class KernelRows(Protocol):
 
 
 class KernelTarget:
-    """Where the rows of these VNIs are written."""
+    """The target for the rows of these VNIs. What it knows of devices is as of the last call of `attachments`."""
 
     def __init__(self, kernel: KernelRows, vnis: Sequence[VniConfig], clock: Callable[[], float] | None = None) -> None:
         self.kernel = kernel
@@ -38,16 +39,16 @@ class KernelTarget:
         self._vnis = tuple(vni for vni in vnis if vni.is_bound)
         self._given_up: frozenset[Vni] = frozenset()
         self.own_macs: frozenset[Mac] = frozenset()
-        """Of all devices, as of the last look at them."""
+        """The MACs of all devices."""
         self.own_hosts: frozenset[HostKey] = frozenset()
-        """Addresses that no remote host of a VNI can have, because its bridge has them; as of the last look."""
+        """Addresses that no remote host of a VNI can have, because its bridge has them."""
         self.faults: Mapping[Vni, tuple[Fault, ...]] = {}
-        """What the VNIs that are not ready lack, in sentences, as of the last look at the devices."""
+        """What the VNIs that are not ready lack, in sentences."""
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
     def reconfigure(self, vnis: Sequence[VniConfig]) -> None:
-        """Take other VNIs; one that left, or lost its bridge, stays a place, so that its rows can be removed."""
+        """Take other VNIs. One that left, or lost its bridge, stays attached, so that its rows can be removed."""
         bound = tuple(vni for vni in vnis if vni.is_bound)
         staying = {vni.vni for vni in bound}
         left = tuple(vni for vni in self._vnis if vni.vni not in staying)
@@ -73,15 +74,15 @@ class KernelTarget:
         )
 
     def name_of(self, index: int) -> str:
-        """Return what a device is called, as of the last look at them."""
+        """Return the name of a device."""
         return self._names.get(index, f"device {index}")
 
     def holds(self, devices: Iterable[int]) -> bool:
-        """Tell whether rows of ours are on any of these devices, as of the last look at them."""
+        """Tell whether any of these devices has rows of ours."""
         return not self._attached.devices.isdisjoint(devices)
 
     def keys_of(self, hinted: Iterable[tuple[int, Mac]]) -> set[tuple[Vni, Mac]]:
-        """Return the rows that events at these (port, MAC) may be about."""
+        """Return the rows that events at these (port, MAC) may concern."""
         return {(vni, mac) for port, mac in hinted if (vni := self._attached.vni_of_port(port)) is not None}
 
     def entries(self, attachments: Attachments) -> list[Entry]:

@@ -1,1 +1,1 @@
-"""The kernel's tables that we write: one module for each, with all that is known of its rows."""
+"""The tables of the kernel that are written: one module for each kind of row, with all that is known of it."""

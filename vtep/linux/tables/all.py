@@ -1,6 +1,6 @@
-"""Which kernel rows an intent takes, and how they are spelled: one module for each table.
+"""The kinds of rows that are written, in order. A kind is added here, by one word, and in no other list.
 
-Pure. Knows the kernel's words and the intent's, not BGP's; no kind knows another.
+A kind is pure. It knows the words of the kernel and of the intent, not those of BGP, and no kind knows another.
 """
 
 from typing import Final
@@ -11,4 +11,4 @@ from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.reconcile.contract import Kind
 
 KINDS: Final[tuple[Kind, ...]] = (FDB, FLOOD, NEIGHBOR)
-"""In dependency order: writes go down the list, deletions come up."""
+"""In dependency order: rows are written down the list and deleted up."""

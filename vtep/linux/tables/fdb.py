@@ -1,11 +1,13 @@
-"""One remote MAC is one entry in two tables: the bridge says "out of the VXLAN port", the VXLAN port says "to that VTEP".
+"""One remote MAC, which is two entries: the bridge has it behind the VXLAN port, and the VXLAN device has it at a VTEP.
 
     bridge row   port = vxlan100, EXT_LEARNED                      the bridge forwards by it
-    VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the tunnel forwards by it
+    VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the VXLAN device forwards by it
 
-One message writes both, a dump shows both, and either can be missing or somebody else's. Flood rows are not here: they
-need only the tunnel. Knows the signature of our rows (EXT_LEARNED on both, NOARP|PERMANENT on the VXLAN row, which no
-other known daemon writes) and not whose a row is: that is the ledger's.
+One message writes both, a dump shows both, and either can be missing or can be the row of another program. Flood rows are not
+here, because they need only the VXLAN device.
+
+This module knows the signature of our rows: EXT_LEARNED on both, and NOARP|PERMANENT on the VXLAN row, which no other known
+program writes. The signature says that a row can be ours. Only the ledger says that it is.
 """
 
 import struct
@@ -37,21 +39,21 @@ from vtep.store.table import walk
 
 _BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
-_STICKY_RANK: Final = 1 << 32  # above every sequence
+_STICKY_RANK: Final = 1 << 32  # above every sequence number
 _PACKED: Final = struct.Struct(">IHI")
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
 _DELETED: Final = {"delete": (NTF_MASTER, NTF_SELF), "shed": (NTF_SELF,), "undo": (NTF_MASTER,)}
 
 
 class FdbRow(Struct, frozen=True, gc=False):
-    """Frames for the key's MAC go to this VTEP, with this VNI if it is not the device's own."""
+    """Frames to the MAC of the key go to this VTEP, with this VNI if it is not the device's own."""
 
     vtep: Ip
     vni: Vni | None = None
     udp_port: int | None = None
-    """Where it is not the device's own, which we never ask for."""
+    """The UDP port if it is not the device's own. We never ask for one, so a row that has one differs from what we want."""
     via: int | None = None
-    """The device that it must leave by, which we never ask for either."""
+    """The device by which the packets must leave. We never ask for that either."""
 
 
 class _Fdb:
@@ -97,7 +99,7 @@ class _Fdb:
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         devices = attached(attachments)[change.keys[0][0]]
-        # One deletion of both halves leaves the VXLAN row when the bridge row is gone or elsewhere (kernel 6.18).
+        # Two deletions: one for both halves leaves the VXLAN row if the bridge row is gone or elsewhere (kernel 6.18).
         first, *rest = [mac for _, mac in change.keys]
         also = tuple(rest)
         if halves := _DELETED.get(change.verb):
@@ -141,12 +143,12 @@ def _rank(mac: RemoteMac) -> int:
 
 @lru_cache(maxsize=16384)
 def _row_towards(via: Direct) -> FdbRow:
-    """Many MACs are behind one VTEP: they share one value, in the ledger as well."""
+    """Return the row towards a VTEP. Many MACs are behind one VTEP, and they share this value, in the ledger as well."""
     return FdbRow(via.vtep, via.vni)
 
 
 def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) -> Seen:
-    """Read the two halves as one row. Whoever holds either half decides whether it can be ours."""
+    """Read the two halves as one row. It cannot be ours if another program or a station has either half."""
     foreign_below = _vxlan_holder(vxlan_row)
     row = None if foreign_below else _read(vxlan_row)
     has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
@@ -172,7 +174,7 @@ def _bridge_holder(row: Entry | None, *, into_tunnel: bool) -> str:
     if row is None:
         return ""
     if into_tunnel:
-        # A static row of an operator's keeps its state when an EXT_LEARNED write takes it over (kernel 6.18).
+        # An operator's static row keeps its state when a write with EXT_LEARNED takes it over (kernel 6.18).
         return "" if row.flags & NTF_EXT_LEARNED and row.state == NUD_REACHABLE else "foreign"
     if row.state & (NUD_PERMANENT | NUD_NOARP) or row.flags & NTF_STICKY:
         return "local-static"
@@ -186,12 +188,12 @@ def _vxlan_holder(row: Entry | None) -> str:
 
 
 def _where(bridge_row: Entry | None, vxlan_row: Entry | None) -> int | Ip | None:
-    """Frames go by the tunnel row only if the bridge sends them into the tunnel."""
+    """Return where the frames go. They follow the VXLAN row only if the bridge sends them to the VXLAN device."""
     if vxlan_row is not None and (bridge_row is None or bridge_row.port == vxlan_row.port):
         return vxlan_row.dst
     return None if bridge_row is None else bridge_row.port
 
 
 def _is_another_daemons(vxlan_row: Entry | None) -> bool:
-    """Whoever writes EXT_LEARNED rows writes both halves: the bridge half is theirs, not left over from us."""
+    """Tell whether another daemon wrote the pair: a program that writes EXT_LEARNED rows writes both halves."""
     return vxlan_row is not None and bool(vxlan_row.flags & NTF_EXT_LEARNED)

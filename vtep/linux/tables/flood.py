@@ -1,9 +1,12 @@
-"""One flood row sends a VNI's broadcasts to one VTEP: an entry of the zero MAC in the VXLAN port's table alone.
+"""One VTEP that gets the broadcasts of a VNI: an entry of the zero MAC in the table of the VXLAN device, and in no other.
 
-All VTEPs of a VNI share the MAC, so a row is added with APPEND (idempotent) and deleted by naming its VTEP and VNI; a
-deletion that names none would take every row, whoever wrote it. They share the mark as well: the list has that of the
-write that began it, and loses it to any write without (kernel 6.18), so that once a row is claimed, the mark is not
-asked any more. The kernel answers for one row of the zero MAC only, hence no lookups: these rows are seen in surveys.
+All VTEPs of a VNI share the zero MAC, which has three consequences:
+
+- A row is added with APPEND, which is idempotent, and deleted by its VTEP and VNI. A deletion that names none would take every
+  row, also those of other programs.
+- The rows share one mark. The list has the mark of the write that began it, and loses it to any write without (kernel 6.18). So
+  once a row is claimed, the mark does not count any more.
+- A lookup returns only the first VTEP. So these rows have no lookups, and are seen in surveys alone.
 """
 
 from collections import Counter
@@ -24,7 +27,7 @@ _STATE: Final = NUD_NOARP | NUD_PERMANENT
 
 
 class FloodRow(Struct, frozen=True, gc=False):
-    """The key's VTEP gets floods: the key says it all, as it does in the kernel."""
+    """The VTEP of the key gets floods. There is nothing more to say, as in the kernel."""
 
 
 class _Flood:
@@ -55,13 +58,13 @@ class _Flood:
         seen: dict[FloodKey, Seen] = {}
         for entry in entries:
             if entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
-                continue  # what leaves by another port or device is another row than any of ours
+                continue  # we never write a UDP port or a device: this row is not ours
             vni = ready.vni_of(entry)
             if vni is None:
                 continue
             key = (vni, entry.dst, Vni(entry.vni or vni))
             if key == (vni, ready[vni].remote, vni):
-                # The device's own row takes our mark when we append to it, and is not ours (kernel 6.18).
+                # This row was made with the device. It takes our mark when we append to it, and is still not ours (6.18).
                 seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
                 continue
             marked = bool(entry.flags & NTF_EXT_LEARNED)

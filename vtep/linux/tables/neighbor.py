@@ -1,8 +1,8 @@
-"""One neighbor row lets the bridge answer for a remote host: "this address has that MAC", on the bridge device.
+"""The MAC of one remote host: an entry of the neighbor table, by which the bridge answers ARP and ND for the host.
 
-The kernel keeps who wrote it (NDA_PROTOCOL), so that the row itself says that it is ours. What the bridge found out by
-asking (any state but NOARP and PERMANENT) is nobody's and makes way. A bridge that goes down loses all of these rows
-(kernel 6.18); the link event that tells so is what brings them back.
+The kernel keeps who wrote an entry (NDA_PROTOCOL), so the row itself says that it is ours. What the host's own kernel found out
+by ARP or ND (any state but NOARP and PERMANENT) belongs to no program, and our row replaces it. A bridge that goes down loses all
+of these rows (kernel 6.18), and the link event makes the engine write them again.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from vtep.store.table import walk
 
 
 class NeighborRow(Struct, frozen=True, gc=False):
-    """The key's address has this MAC."""
+    """The address of the key has this MAC."""
 
     mac: Mac
     router: bool = False

@@ -1,1 +1,1 @@
-"""Netlink messages: how each is packed, and how each is read."""
+"""Netlink messages as octets: how each is written, and how each is read. Knows no socket."""

@@ -52,7 +52,7 @@ def parse_addresses(datagram: bytes) -> Iterator[tuple[int, int, Address | Answe
 
 
 def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
-    """Read the body of one RTM_NEWADDR; on a point-to-point device IFA_ADDRESS is the other side's."""
+    """Read the body of one RTM_NEWADDR; on a point-to-point device IFA_ADDRESS is the address of the other side."""
     prefix, flags, device = _IFADDR.unpack_from(datagram, start)
     found = attributes(datagram, start + _IFADDR.size, end)
     octets = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
@@ -65,7 +65,7 @@ def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
 
 
 def device_of_address(datagram: bytes, start: int) -> int:
-    """Return whose address the body of an RTM_NEWADDR or RTM_DELADDR is about."""
+    """Return the device that the body of an RTM_NEWADDR or RTM_DELADDR names."""
     device: int = _IFADDR.unpack_from(datagram, start)[2]
     return device
 

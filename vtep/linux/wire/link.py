@@ -106,9 +106,9 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
 
 
 def device_bounced(datagram: bytes, kind: int, start: int) -> tuple[int, ...]:
-    """Return the device of an announcement if that came or went, went up or down, or left its bridge.
+    """Return the device of an event if it came or went, went up or down, or left its bridge.
 
-    All else that is announced of a device, and a bridge announces much of its ports, leaves the rows where they are.
+    All other events of a device leave its rows where they are. A bridge announces many of them for its ports.
     """
     family, index, changed = _CHANGED.unpack_from(datagram, start)
     return (index,) if kind == RTM_DELLINK or (family != AF_BRIDGE and changed & IFF_UP) else ()

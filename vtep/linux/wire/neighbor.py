@@ -1,16 +1,18 @@
 """Neighbor messages as plain values: rows to write, rows as the kernel reports them, and its refusals.
 
-Knows the octets of rtnetlink's neighbor messages. Does not know a socket, whose a row is, or why it is wanted.
+Knows the octets of rtnetlink's neighbor messages (RTM_NEWNEIGH and so on), which are also the messages of the FDB. Does not know
+a socket, whose a row is, or why it is wanted.
 
-A remote MAC behind an IPv4 VTEP is one message of 48 octets, all of it in the host's byte order but for the addresses:
+A remote MAC behind an IPv4 VTEP is one message of 48 octets. Numbers are in the byte order of the host, addresses are not:
 
     nlmsghdr   length 4 · type 2 · flags 2 · seq 4 · port id 4
     ndmsg      family 1 · pad 3 · ifindex 4 · state 2 · flags 1 · type 1
-    NDA_LLADDR 10 00 02 00 · MAC 6 · pad 2            always the first attribute: answers are attributed by it
+    NDA_LLADDR 10 00 02 00 · MAC 6 · pad 2            always the first attribute: an answer finds its message by it
     NDA_DST    08 00 01 00 · VTEP 4
 
-The kernel does the MASTER half (bridge) first, then the SELF half (VXLAN), and stops at the first error without undoing
-the first half. It clears the flag of a half as that half succeeds, and the refusal echoes the request so changed.
+The kernel carries out the MASTER half (bridge) first, then the SELF half (VXLAN). It stops at the first error and does not undo
+the first half. It clears the flag of a half when that half succeeds, and a refusal echoes the request with these flags: so a
+refusal says which half was done.
 """
 
 import enum
@@ -90,7 +92,7 @@ class Verb(enum.IntEnum):
 
 
 class Half(enum.IntEnum):
-    """One remote MAC is two rows; the value is the flag that names the one."""
+    """One of the two entries of a remote MAC; the value is the flag that names it."""
 
     VXLAN = NTF_SELF
     BRIDGE = NTF_MASTER
@@ -108,12 +110,12 @@ class Neighbor(Struct, frozen=True, gc=False):
     dst: Ip | None = None
     """The VTEP."""
     vni: int | None = None
-    """The encapsulation's VNI where it is not the device's own."""
+    """The VNI of the encapsulation if it is not the device's own."""
     family: int = AF_BRIDGE
     ip: Ip | None = None
     """The host address of an ARP or ND row."""
     protocol: int | None = None
-    """Who wrote it; kept by ARP and ND rows, dropped by FDB rows."""
+    """The program that wrote it. ARP and ND rows keep it, FDB rows do not."""
     also: tuple[Mac, ...] = ()
     """The MACs of the messages after the first."""
 
@@ -138,18 +140,18 @@ class Entry(Struct, frozen=True, gc=False):
     nh_id: int | None = None
     protocol: int | None = None
     udp_port: int | None = None
-    """The VTEP's UDP port where it is not the device's own."""
+    """The UDP port of the VTEP if it is not the device's own."""
     via: int | None = None
-    """The device that the tunnel's packets must leave by."""
+    """The device by which the encapsulated packets must leave."""
     family: int = AF_BRIDGE
     ip: Ip | None = None
     """The host address of an ARP or ND row."""
 
     @property
     def is_address_list(self) -> bool:
-        """True for what a network card listens to, which travels as FDB rows and is none.
+        """Whether this is an address that a network card accepts: the kernel reports these like FDB rows.
 
-        The bare notification that 6.1 and 6.12 add to each VXLAN write looks the same and says as little.
+        6.1 and 6.12 add a notification to each VXLAN write that looks the same, and it says nothing either.
         """
         return self.family == AF_BRIDGE and bool(self.flags & NTF_SELF) and self.dst is None and self.nh_id is None
 
@@ -158,7 +160,7 @@ class Refusal(Struct, frozen=True, gc=False):
     """One message of a send that the kernel did not carry out in full."""
 
     index: int
-    """Each of many alike has its own."""
+    """Of many messages alike each has an index of its own."""
     errno: int
     text: str = ""
     bridge_done: bool = False
@@ -212,7 +214,7 @@ def request_neighbors(seq: int, device: int) -> bytes:
 
 
 def parse_neighbors(datagram: bytes) -> Iterator[Parsed]:
-    """Yield (type, seq, entry or answer) for each message, 1.5 us a row; messages of other types are passed over."""
+    """Yield (type, seq, entry or answer) for each message, 1.5 us a row; messages of other types are skipped."""
     for kind, flags, seq, start, end in split(datagram):
         if flags & NLM_F_DUMP_INTR:
             yield kind, seq, Answer(0, "the dump was interrupted", interrupted=True)
@@ -224,7 +226,7 @@ def parse_neighbors(datagram: bytes) -> Iterator[Parsed]:
 
 _NDMSG: Final = struct.Struct("=BxxxiHBx")
 
-# Most rows of a dump have one of two layouts (6.1 to 6.18), which one unpack reads. Anything else is walked.
+# Most rows of a dump have one of two layouts (6.1 to 6.18), which one unpack reads. Others are read attribute by attribute.
 _BRIDGE_ROW: Final = struct.Struct("=BxxxiHBx I6s2x II I4x I16x")
 _VXLAN_ROW: Final = struct.Struct("=BxxxiHBx I6s2x I4s I16x")
 _IS_LLADDR, _IS_MASTER, _IS_FLAGS_EXT, _IS_DST, _IS_CACHEINFO = (
