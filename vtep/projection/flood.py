@@ -11,6 +11,7 @@ The topic is an endpoint. This module does not know any MAC.
 """
 
 from heapq import nsmallest
+from itertools import islice
 from typing import Final
 
 from msgspec import structs
@@ -46,6 +47,10 @@ def limit_warning(rows: int, limit: int) -> str:
     return "near-vtep-limit" if rows >= NEAR_LIMIT * limit else ""
 
 
+LOOKED_AT: Final = 4096
+"""How many of those that wait are compared when there is room: a peer that makes up a million must not make each change slow."""
+
+
 class _Draft:
     """What is different from the previous intent, while it is being worked out."""
 
@@ -73,11 +78,14 @@ class _Draft:
     def give_room(self) -> None:
         """Give a row to as many of those that wait as there is room for, the lowest address first."""
         for vni in {*self.counts, *self.waiting}:
+            room = self.inputs.policy.vteps_per_vni - self._count(vni)
+            if room <= 0:
+                continue
             now = self.waiting.get(vni, {})
             waiting = [endpoint for endpoint, waits in now.items() if waits]
-            waiting += (endpoint for endpoint in self.previous.waiting_floods.get(vni, _NONE) if endpoint not in now)
-            room = self.inputs.policy.vteps_per_vni - self._count(vni)
-            chosen = nsmallest(max(0, room), waiting, key=lambda endpoint: endpoint.order)
+            before = self.previous.waiting_floods.get(vni, _NONE).unordered()
+            waiting += islice((endpoint for endpoint, _ in before if endpoint not in now), LOOKED_AT)
+            chosen = nsmallest(room, waiting, key=lambda endpoint: endpoint.order)
             self.counts[vni] = self._count(vni) + len(chosen)
             for endpoint in chosen:
                 self.waiting.setdefault(vni, {})[endpoint] = None
