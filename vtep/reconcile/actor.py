@@ -1,16 +1,16 @@
-"""When to make a pass: one loop that reads as a sentence.
+"""When to make a pass: one loop.
 
-    wait for the first of {new intent, hint, retry due, audit due, asked}
-    gather for as long as the last pass took, so that a burst becomes few passes and a lone change waits for nothing
-    take the latest intent and so many keys, pass, publish, compute the next wake-up
+    wait     for the first of: a new intent, a hint, a retry that is due, an audit that is due, a request of an operator
+    gather   for as long as the last pass took, so that a burst becomes few passes; a lone change waits for nothing
+    pass     take the latest intent and at most so many keys, make the pass, publish its outcome, and go on
 
-A look at everything takes long, and what is new is let in between two of its pieces: small passes within the large one.
-Hints and timers only wake; what is done is decided by looking. Owns its engine. Knows no kind, no target and no status
-page: what a pass found goes out as an `Outcome`.
+A look at everything takes long, so small passes for what is new run between two of its pieces. Hints and timers only wake the
+actor: it decides what to do by looking. It owns its engine. It knows no kind, no target and no status page: what a pass found is
+published as an `Outcome`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -34,11 +34,11 @@ AUDIT_S: Final = 60.0
 GATHER_S_MAX: Final = 0.05
 BLIND_RETRY_S: Final = 1.0
 KEYS_MAX: Final = 2048
-"""Of a kind, in a small pass: what is newer than these waits for them, for about 50 ms."""
+"""Keys of one kind in a small pass. A newer change waits for them, for about 50 ms."""
 RELEASED_MAX: Final = 4096
-"""Looked through between two yields, in search of what waited for the picture to be complete: for a few milliseconds."""
+"""Rows that are searched between two yields for those that waited for a complete picture; it takes a few milliseconds."""
 SURVEY_EVERY: Final = 10
-"""Audits of a large table, one of which is a survey: rows of some kinds can be seen in no other way."""
+"""Of so many audits of a large table one is a survey, because rows of some kinds can be seen only by a dump."""
 
 
 class Outcome(Struct, frozen=True):
@@ -46,9 +46,9 @@ class Outcome(Struct, frozen=True):
 
     report: Report | None = None
     generation: int = 0
-    """Of the intent that was applied. Not the intent itself: to let go of a table that is long past would hold the loop."""
+    """The generation of the intent that was applied. Not the intent itself, because freeing an old table would block the loop."""
     error: KernelError | None = None
-    """Why there was no picture to judge by; the last good report stays beside it."""
+    """Why the target could not be read; the last good report stays beside it."""
 
 
 class Actor:
@@ -66,10 +66,10 @@ class Actor:
         self.audited: float | None = None
         """When every row of ours was last looked at."""
         self.alive = clock()
-        """When a piece of a pass was last done, or a pass ended."""
+        """When a piece of a pass, or a pass, last ended."""
         self.passes_s = Histogram()
         self.installs_s = Histogram()
-        """From an intent's first line to the target's answer."""
+        """The time from the first line of an intent to the answer of the target."""
         self.engine = engine
         self._clock = clock
         self._audit_s = audit_s
@@ -81,15 +81,15 @@ class Actor:
         self._hinted: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._touched: dict[str, Waiting[Key]] = {kind.name: Waiting() for kind in engine.kinds}
         self._releasing = False
-        """The picture became complete, and what waited for that has not been told yet."""
+        """The picture became complete, and the rows that waited for that were not marked yet."""
         self._survey = True
         self._surveying = False
         self._devices_changed = False
         self._audit_due = 0.0
         self._audits = 0
-        self._heard_at: float | None = None
+        self._received_at: float | None = None
         self._calls = asyncio.Lock()
-        """The target takes one long call at a time; whoever else makes one waits."""
+        """The target takes one long call at a time; other callers wait."""
         self._stalled_since: float | None = None
 
     @property
@@ -98,11 +98,11 @@ class Actor:
         return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
     def offer(self, intent: Intent, received_at: float | None = None) -> None:
-        """Put the latest intent in place of the one before, whether that was applied or not."""
+        """Replace the intent by the latest one, whether the one before was applied or not."""
         if intent is self._intent:
             return
-        if self._heard_at is None:
-            self._heard_at = received_at
+        if self._received_at is None:
+            self._received_at = received_at
         self._releasing |= intent.complete and not self._intent.complete
         self._intent = intent
         for kind in self.engine.kinds:
@@ -110,7 +110,7 @@ class Actor:
         self._woken.set()
 
     def hint(self, keys: Mapping[str, Iterable[Key]], gone: Mapping[str, Iterable[Key]] = {}) -> None:
-        """Something happened at these keys: look there soon. Where rows only went, we may have deleted them ourselves."""
+        """Look at these keys soon, because something happened there. Where a row is only gone, we may have deleted it ourselves."""
         for kind, found in keys.items():
             self._hinted[kind].add(found)
         for kind, found in gone.items():
@@ -119,32 +119,32 @@ class Actor:
             self._woken.set()
 
     def look_around(self) -> None:
-        """Devices changed: see soon whether rows can be written where they could."""
+        """Look up soon where rows can be written, because devices changed."""
         self.engine.suspect_attachments()
         self._devices_changed = True
         self._woken.set()
 
     def survey(self) -> None:
-        """Something happened somewhere: look at everything soon, and rely on nothing that is known until then."""
+        """Look at everything soon, and rely on nothing that is known until then."""
         self._survey = True
         self.engine.mark_suspect()
         self._woken.set()
 
     def resync(self) -> None:
-        """An operator asks: look at everything, and try suppressed changes again."""
+        """Look at everything, and try suppressed changes again, because an operator asked for it."""
         self.engine.backlog.rearm()
         self.survey()
 
     async def compare(self, concerns: Callable[[Key], bool]) -> Compared:
-        """Look what differs from what is wanted; passes go on meanwhile."""
+        """Return what differs from what is wanted; passes go on meanwhile."""
         return await self._in_pieces(differences(self.engine, lambda: self._intent, concerns))
 
     async def orphans(self, concerns: Callable[[Key], bool]) -> list[Differs]:
-        """Look which rows bear our mark and are nobody's."""
+        """Return the rows that bear our mark and are not claimed."""
         return await self._in_pieces(orphans(self.engine, lambda: self._intent, concerns))
 
     def adopt(self, rows: Sequence[Differs]) -> None:
-        """Take these rows as ours: the next pass removes what is not wanted."""
+        """Claim these rows: the next pass removes those that are not wanted."""
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
             if row.seen is not None:
@@ -171,7 +171,7 @@ class Actor:
             await self._pass()
 
     async def _release_held(self) -> None:
-        """What waited for the picture to be complete waits no more: held rows, and claims of an earlier life."""
+        """Mark what waited for a complete picture: held rows, and claims of an earlier daemon."""
         if not self._releasing:
             return
         self._releasing = False
@@ -190,7 +190,7 @@ class Actor:
                     await asyncio.sleep(0)
 
     async def _pass(self) -> None:
-        """Look where something is new."""
+        """Make a small pass over the keys that are new."""
         names = self._passing
         touched = {name: self._touched[name].take(KEYS_MAX) for name in names if self._touched[name]}
         hinted = {name: self._hinted[name].take(KEYS_MAX) for name in names if self._hinted[name]}
@@ -201,16 +201,16 @@ class Actor:
 
     @property
     def _passing(self) -> list[str]:
-        """The kinds that a small pass may look at.
+        """Return the kinds that a small pass may look at.
 
-        Rows that cannot be looked up wait for a survey that is asked for or under way: only its picture tells whether
-        somebody else has put them there.
+        Rows that cannot be looked up wait for a survey that was requested or is under way, because only a dump shows whether
+        another program put them there.
         """
         surveys = self._survey or self._surveying
         return [kind.name for kind in self.engine.kinds if readable(kind) or not surveys]
 
     async def _sweep(self) -> None:
-        """Look at everything. Until that has succeeded, what waits is part of it; else it gets its turns meanwhile."""
+        """Look at everything. The first time, it includes the keys that wait; later, they have their own passes meanwhile."""
         claims = sum(len(self.engine.ledger.claims(kind.name)) for kind in self.engine.kinds)
         self._audits += 1
         survey = self._survey or claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
@@ -228,13 +228,13 @@ class Actor:
         await self._carry_out(Scope(survey=survey, audit=True, hinted=hinted, touched=touched))
 
     async def _carry_out(self, scope: Scope) -> None:
-        """Make a pass; a sweep lets small ones in, which tell what they found by themselves."""
+        """Make a pass and publish its outcome; the small passes that a sweep lets in publish their own."""
         now, generation, received_at = self._clock(), self._intent.generation, None
         sweeps, waiting = scope.survey or scope.audit, self._is_waiting
         self._devices_changed = False
         self._taken = self._intent
         if not (sweeps and self.engine.surveyed):
-            received_at, self._heard_at = self._heard_at, None
+            received_at, self._received_at = self._received_at, None
         if self._stalled_since is None:
             self._stalled_since = now
         try:
@@ -258,7 +258,7 @@ class Actor:
 
     @property
     def _is_waiting(self) -> bool:
-        """Keys wait to be looked at."""
+        """Tell whether keys wait to be looked at."""
         return any(waiting for waits in (self._touched, self._hinted) for waiting in waits.values())
 
     @property
@@ -271,7 +271,8 @@ class Actor:
         )
 
     async def _gather(self, until: float) -> None:
-        """Under load passes are long, and half of the time is for what comes meanwhile; after a short one nobody waits."""
+        """Rest as long as the last pass took: under load half of the time is for what comes in, and after a short pass the rest
+        is short."""
         rest_s = until - self._clock()
         if rest_s > 0:
             await asyncio.sleep(rest_s)
@@ -286,7 +287,7 @@ class Actor:
             await self._rest(due - self._clock())
 
     async def _rest(self, most_s: float) -> None:
-        """Return when something new is told, or after so long."""
+        """Return when the actor is woken, or after so long."""
         self._woken.clear()
         try:
             async with asyncio.timeout(max(0.0, most_s)):
@@ -295,7 +296,7 @@ class Actor:
             pass
 
     async def _in_pieces(self, steps: Steps[T], received_at: float | None = None, *, lets_in: bool = False) -> T:
-        """Let everybody else in between two pieces, and make long calls elsewhere."""
+        """Let other tasks run between two pieces, and make long calls in a thread."""
         answer = None
         while True:
             began, written = self._clock(), self.engine.written
@@ -305,7 +306,7 @@ class Actor:
                 result: T = stop.value
                 return result
             finally:
-                self._get_further(self.engine.written - written, received_at)
+                self._note_progress(self.engine.written - written, received_at)
             took_s = self._clock() - began
             answer = None if call is None else await self._elsewhere(call, lets_in=lets_in)
             await asyncio.sleep(0)
@@ -319,16 +320,20 @@ class Actor:
         return self.engine.surveyed and self.outcomes.value.error is None
 
     async def _let_in(self) -> None:
-        """Give what is new its turn while a sweep is under way."""
+        """Make a small pass for what is new while a sweep is under way."""
         if self._is_news:
             await self._release_held()
             await self._pass()
             self._stalled_since = self._clock()
 
     async def _elsewhere(self, call: Callable[[], Any], *, lets_in: bool) -> Any:
-        """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target is not to be closed under it."""
-        calling = asyncio.ensure_future(self._call(call))
-        try:
+        """Make a long call of the target in a thread; a sweep lets small passes in meanwhile."""
+
+        async def in_turn() -> Any:
+            async with self._calls:
+                return await asyncio.to_thread(call)
+
+        async def let_in(calling: asyncio.Future[Any]) -> None:
             while lets_in and self._may_let_in and not calling.done():
                 if not self._is_news:
                     self._woken.clear()
@@ -336,18 +341,11 @@ class Actor:
                     await asyncio.wait((calling, woken), return_when=asyncio.FIRST_COMPLETED)
                     woken.cancel()
                 await self._let_in()
-            return await asyncio.shield(calling)
-        except asyncio.CancelledError:
-            await asyncio.wait((calling,))
-            calling.exception()  # told to nobody: who is cancelled has no use for it
-            raise
 
-    async def _call(self, call: Callable[[], Any]) -> Any:
-        async with self._calls:
-            return await asyncio.to_thread(call)
+        return await _to_its_end(in_turn(), let_in)
 
-    def _get_further(self, written: int, received_at: float | None) -> None:
-        """Take note of a piece; none counts while the kernel is tried again after it could not be read."""
+    def _note_progress(self, written: int, received_at: float | None) -> None:
+        """Record that a piece ended. It is no progress while the target is tried again after it could not be read."""
         self.alive = self._clock()
         if self._stalled_since is not None and self.outcomes.value.error is None:
             self._stalled_since = self.alive
@@ -356,11 +354,20 @@ class Actor:
 
 
 async def elsewhere(call: Callable[[], Any]) -> Any:
-    """Make a long call in a thread. Who is cancelled meanwhile waits for it: the target takes one call at a time."""
-    calling = asyncio.ensure_future(asyncio.to_thread(call))
+    """Make a long call in a thread."""
+    return await _to_its_end(asyncio.to_thread(call))
+
+
+async def _to_its_end(
+    call: Coroutine[Any, Any, Any], meanwhile: Callable[[asyncio.Future[Any]], Awaitable[None]] | None = None
+) -> Any:
+    """Await a call in a thread. A caller that is cancelled still waits for it, so that the target is not closed under it."""
+    calling = asyncio.ensure_future(call)
     try:
+        if meanwhile is not None:
+            await meanwhile(calling)
         return await asyncio.shield(calling)
     except asyncio.CancelledError:
         await asyncio.wait((calling,))
-        calling.exception()  # told to nobody: who is cancelled has no use for it
+        calling.exception()  # read, so that asyncio does not log it; a cancelled caller has no use for it
         raise

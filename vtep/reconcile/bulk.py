@@ -59,7 +59,7 @@ class Bulk:
     def take(self, keys: Sequence[Key]) -> list[Key]:
         """Keep the plain rows among these that need a write, and return the other keys.
 
-        A row is plain only while nothing is amiss with any row. Rows that cannot be looked up are never plain, and neither are
+        A row is plain only while no row has a trouble. Rows that cannot be looked up are never plain, and neither are
         rows that need others or that others may need.
         """
         if self._known.is_amiss or not readable(self._kind) or self._known.dependencies.concerns(self._kind):

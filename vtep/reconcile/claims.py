@@ -1,7 +1,7 @@
-"""What a claim is, and when it makes a row ours. Pure: how claims outlive the process is the ledger file's business.
+"""What a claim is, and when it makes a row ours. Pure: how claims outlive the process is the business of the ledger file.
 
-A claim is written before its row. After a crash nobody knows whether the row followed, so a claim read back is
-unconfirmed: it covers only the two values that we may have left there, the new one and the one before.
+A claim is written before its row. After a crash it is not known whether the row followed, so a claim that was read back is
+unconfirmed. It covers only the two values that we may have left there: the new one and the one before.
 """
 
 from collections import Counter, defaultdict
@@ -18,23 +18,23 @@ from vtep.store.sharded import ShardedDict
 
 
 class Moment(Struct, frozen=True, gc=False):
-    """When something was so, and by which intent. One value serves all rows of a pass."""
+    """A time, and the intent at that time. All rows of a pass share one value."""
 
     generation: int
     time: float
 
 
 class Claim(Struct, frozen=True, gc=False):
-    """We wrote this row, or were about to."""
+    """We wrote this row, or were about to write it."""
 
     row: Row
     rank: int = 0
-    """How strong the row's reason was, for a start at which not every peer has spoken yet."""
+    """The rank of the row, for a start at which not every peer has sent its routes yet."""
     before: Row | None = None
     """What we had there before, while the new value is unconfirmed."""
     confirmed: bool = False
     since: Moment | None = None
-    """When it was first known to be there as claimed."""
+    """When the row was first known to be there as claimed."""
     any_row: bool = False
     """Until it is confirmed it covers any row of ours at its key, since the ledger could not note every change."""
 
@@ -60,23 +60,23 @@ class Ledger(Protocol):
     """Which rows are ours, by kind."""
 
     def claims(self, kind: str) -> ShardedDict[Key, Claim]:
-        """Return all of them, for reading: they are a million, so whoever walks over them does so part by part."""
+        """Return all claims of a kind, for reading. They may be a million: walk over them part by part."""
 
     def confirmed(self, kind: str) -> Mapping[Hashable, int]:
         """Count the rows that are there as claimed, by VNI."""
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
-        """Note, before they are written, that these rows are ours; return those of which that could not be noted."""
+        """Record that these rows are ours, before they are written; return those that could not be recorded."""
 
     def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
-        """These rows are there as claimed."""
+        """Record that these rows are there as claimed."""
 
     def release(self, kind: str, keys: Iterable[Key]) -> None:
-        """These rows are gone, or somebody else's."""
+        """Forget these claims: the rows are gone, or another program has them."""
 
 
 class Claims:
-    """A ledger that ends with its process. Rows that are claimed together and are alike share one value."""
+    """A ledger that ends with its process. Rows of one group share one claim."""
 
     def __init__(self, kinds: Iterable[Kind] = ()) -> None:
         self._vni_of = vnis_by(kinds)
@@ -139,7 +139,7 @@ class Claims:
 
 
 def grouped(rows: Iterable[tuple[Key, Row, int]], vni_of: Callable[[Key], Hashable] = VNI_FIRST) -> list[RowGroup]:
-    """Put rows together, each with its rank."""
+    """Put rows with the same VNI, value and rank into one group."""
     found: defaultdict[tuple[Hashable, Row, int], list[Key]] = defaultdict(list)
     for key, row, rank in rows:
         found[vni_of(key), row, rank].append(key)

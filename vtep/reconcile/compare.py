@@ -1,7 +1,7 @@
-"""Looks at the target and writes nothing: what differs from what is wanted, and which rows with our mark are nobody's.
+"""Looks at the target and writes nothing: what differs from what is wanted, and which rows with our mark are not claimed.
 
-In pieces, like a pass, so that passes go on meanwhile. What seems to differ is looked at twice, by the latest intent,
-since a row may be on its way. Knows no kind and no target.
+It goes in pieces, like a pass, so that passes go on meanwhile. What seems to differ is looked at twice, by the latest intent,
+because a row may be on its way. Knows no kind and no target.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ class Compared(Struct, frozen=True):
 
 
 def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[Compared]:
-    """Compare the rows that concern the one who asks."""
+    """Compare the rows that concern the caller."""
     attachments = engine.target.attachments()
     found: list[Differs] = []
     compared = 0
@@ -62,10 +62,10 @@ def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable
 
 
 def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[list[Differs]]:
-    """Find the rows that bear our mark and that nobody claims, and that are not as wanted.
+    """Find the rows that bear our mark, are not claimed, and are not as wanted.
 
-    Those that are as wanted are adopted without an order. One that points elsewhere is contested: of another daemon, or of
-    a life whose ledger is lost, and only an operator can tell.
+    Those that are as wanted are adopted by the next pass. One that points elsewhere is contested: it belongs to another daemon,
+    or to an earlier one whose ledger is lost, and only an operator knows which.
     """
     attachments = engine.target.attachments()
     entries = yield lambda: engine.target.entries(attachments)

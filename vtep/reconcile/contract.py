@@ -1,7 +1,7 @@
 """The contract between the engine, the kinds of rows, the target they are written to, and the ledger.
 
 **Purpose.** The engine makes any table equal to what is wanted. This module says what it must be told about a table to do so.
-Whoever adds a kind of row implements `Kind` and a `Descriptor`, and nothing else is edited.
+To add a kind of row, implement `Kind` with a `Descriptor` and name it in `vtep/linux/tables/all.py`; nothing else is edited.
 
     Kind      one table: which rows an intent wants, how to read an entry, how to spell a change. Pure
     Target    the other side: says where rows can be written and what is there, takes messages. All input and output is here

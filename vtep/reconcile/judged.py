@@ -1,6 +1,6 @@
-"""What a pass works on: a key with everything known of it, and the counts of what was found and done.
+"""What a pass works on: a key with everything that is known of it, and the counts of what was found and done.
 
-Values, and what follows from them alone. Does not know what was known before the pass, and writes nothing.
+Values, and what follows from them alone. Knows nothing from before the pass, and writes nothing.
 """
 
 from collections.abc import Hashable
@@ -14,7 +14,7 @@ from vtep.reconcile.verdict import Verdict
 
 
 class Judged(Struct, frozen=True, gc=False):
-    """One key with everything known of it; no verdict where its place is not ready."""
+    """One key with everything that is known of it; it has no verdict where its domain is not ready."""
 
     key: Key
     wanted: Row | None
@@ -22,7 +22,7 @@ class Judged(Struct, frozen=True, gc=False):
     claim: Claim | None
     verdict: Verdict | None
     rank: int = 0
-    """Of what is wanted."""
+    """The rank of the row that is wanted."""
 
 
 class Pass:
@@ -34,13 +34,13 @@ class Pass:
         self.left: frozenset[Hashable] = frozenset()
         """Domains whose devices changed while the pass writes: it writes no further row there."""
         self.full: dict[tuple[str, Hashable], tuple[int, str]] = {}
-        """Kinds and places that take no new row for the rest of the pass, with errno and text of who said so."""
+        """Kinds and domains that take no new row for the rest of the pass, with the errno and text of the refusal."""
         self.created = self.replaced = self.deleted = self.shed = self.adopted = 0
         self.kept = self.foreign = self.orphans = self.repaired = 0
         self.take(intent)
 
     def take(self, intent: Intent) -> None:
-        """Judge by this intent from now on."""
+        """Use this intent from now on."""
         self.intent = intent
         self.moment = Moment(intent.generation, self.now)
 
@@ -52,7 +52,7 @@ class Pass:
         self.shed += rows * (verb == "shed")
 
     def is_repair(self, row: Judged) -> bool:
-        """Tell whether a change that was made put back what was there; count it then."""
+        """Tell whether a change that was made restored a row as it had been; if so, count it as a repair."""
         repair = row.claim is not None and row.claim.confirmed and row.claim.row == row.wanted
         self.repaired += repair
         return repair
@@ -68,7 +68,7 @@ def change_of(row: Judged) -> Change:
 
 
 def operation(row: Judged) -> Hashable:
-    """Name the exact change: another verb or value is another operation, and is not held up by this one."""
+    """Return what identifies a change: another verb or value is another operation, and a refusal of this one does not delay it."""
     return (row.verdict, row.wanted)
 
 
@@ -78,18 +78,18 @@ def is_astray(row: Row | None, claim: Claim | None) -> bool:
 
 
 def is_left_over(row: Judged) -> bool:
-    """A station came to a local port: the kernel moved the bridge row there and left our VXLAN row behind."""
+    """Tell whether half of our row is left: a station came to a local port, and the kernel moved only the bridge row there."""
     claim, seen = row.claim, row.seen
     return claim is not None and seen is not None and seen.holder.startswith("local-") and _is_claimed(seen.row, claim)
 
 
 def is_unwanted(row: Judged) -> bool:
-    """The ledger counts it among the rows that are there as claimed, and it should be gone."""
+    """Tell whether the ledger counts a row as there that should be gone."""
     return row.verdict is Verdict.DELETE and row.claim is not None and row.claim.confirmed
 
 
 def take_over(wanted: Row, seen: Seen, claim: Claim | None) -> Verdict:
-    """Return how to take a row from a station heard here: not over somebody else's half."""
+    """Return how to take a row from a station that was learned here: not over another program's half."""
     if seen.row is None:
         return Verdict.CREATE
     is_ours_or_alike = seen.row == wanted or (claim is not None and _is_claimed(seen.row, claim))

@@ -1,6 +1,6 @@
-"""What is known of rows from pass to pass: claims, what is not ours, what went wrong and what gave way.
+"""What is known of rows from pass to pass: claims, rows of other programs, troubles, and rows that yielded.
 
-Tells what is at a key without looking, and whether that can be relied on. Judges nothing and writes to no target.
+Says what is at a key without looking, and whether that can be relied on. Does not judge, and writes to no target.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ class Known(Struct, frozen=True, gc=False):
 
     claim: Claim | None
     foreign: Seen | None
-    """What is there and not ours."""
+    """What is there and is not ours."""
     trouble: Trouble | None
     surveyed: bool
     """The last survey succeeded: what is neither claimed nor foreign is not there."""
@@ -34,19 +34,19 @@ class Knowledge:
         self.troubles = Troubles(kinds)
         self.dependencies = Dependencies(kinds, ledger, self.troubles)
         self.foreign: dict[str, dict[Key, Seen]] = {kind.name: {} for kind in kinds}
-        """Where something was seen that is not ours: read back before anything is written there."""
+        """By kind: keys where a row was seen that is not ours. They are read back before anything is written there."""
         self.yielded: dict[RowRef, int] = {}
-        """The rank of the row that gave way to a station heard here: only a higher one comes back."""
+        """The rank of a row that yielded to a station learned here: only a row with a higher rank is written again."""
         self.half_gone: set[RowRef] = set()
-        """Where a removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
+        """Rows whose removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
         self.surveyed = False
-        """The last survey succeeded, and no place changed since."""
+        """The last survey succeeded, and no domain changed since."""
         self.suspect = False
-        """A survey is asked for or under way, and what it has not reached may be otherwise than it is known."""
+        """A survey was requested or is under way: what is known of rows that it has not reached may be wrong."""
 
     @property
     def is_amiss(self) -> bool:
-        """Something is told of some row, waits to be tried again, or is not to be relied on."""
+        """Tell whether any row has a trouble, waits to be tried again, or cannot be relied on."""
         return bool(self.suspect or len(self.troubles) or len(self.backlog) or self.yielded or self.half_gone)
 
     def of(self, kind: str, key: Key) -> Known:
@@ -73,17 +73,18 @@ class Knowledge:
             self.ledger.release(kind.name, keys)
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
-        """Tell whether what is at a key can be told without looking."""
+        """Tell whether it is known, without looking, what is at a key."""
         if self.suspect or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
             return False
         claim = self.ledger.claims(kind.name).get(key)
         return claim is None or claim.confirmed
 
     def presume(self, kind: Kind, keys: Iterable[Key], unwanted: Iterable[Key]) -> Mapping[Key, Seen | None]:
-        """Tell what is there without looking. What was foreign is so until it is seen otherwise; all else is free.
+        """Return what is there, without looking. A foreign row is there until a look shows that it is gone; other keys are free.
 
-        A claim is there if it is confirmed. One that is not, or whose row may be gone, is of a row that cannot be looked
-        up, where both writing what is there and removing what is not do no harm: it is presumed to be what makes us do so.
+        A claimed row is there if its claim is confirmed. If it is not, or if the row may be gone, the kind has no lookups, and for
+        it neither a write of what is there nor a removal of what is not does harm. So the presumption is the one that makes the
+        engine write or remove.
         """
         claims, foreign = self.ledger.claims(kind.name), self.foreign[kind.name]
         presumed: dict[Key, Seen | None] = {}
@@ -100,7 +101,7 @@ class Knowledge:
         return presumed
 
     def clear(self, ref: RowRef) -> None:
-        """The row is as it should be, or of no concern any more."""
+        """Forget the troubles of a row that is as it should be, or that no longer matters."""
         self.troubles.clear(ref)
         self.yielded.pop(ref, None)
         self.half_gone.discard(ref)
@@ -108,6 +109,6 @@ class Knowledge:
         self.dependencies.settle(ref)
 
     def mark_changed(self, kind: Kind, keys: Iterable[Key]) -> None:
-        """Name rows that changed to whoever reads."""
+        """Record for readers that rows changed."""
         if self.troubles.changed_rows is not None:
             self.troubles.changed_rows.update((kind.name, key) for key in keys)

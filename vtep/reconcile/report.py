@@ -1,4 +1,4 @@
-"""What a pass has to tell: its counts, and every row that is not as wanted. Does not know how either came about."""
+"""What a pass reports: its counts, and every row that is not as wanted. Does not know how either came about."""
 
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -21,11 +21,11 @@ class Trouble(Struct, frozen=True, gc=False):
     errno: int = 0
     due: float | None = None
     unwanted: bool = False
-    """The row is ours and there, and what is not as wanted is that it is there."""
+    """The row is ours and is there, and should not be."""
 
 
 NEWS_MAX: Final = 1000
-"""Between two readings; of more than that nobody reads each."""
+"""Items that are kept between two readings."""
 NEWS_STATES: Final = frozenset({"contested", "failed", "suppressed"})
 """The states that are news by themselves; the others are steps on the way."""
 
@@ -46,9 +46,9 @@ class Troubles(Mapping[RowRef, Trouble]):
     def __init__(self, kinds: Iterable[Kind] = ()) -> None:
         self._vni_of = vnis_by(kinds)
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
-        """What nobody has read yet."""
+        """What was not read yet."""
         self.changed_rows: set[RowRef] | None = None
-        """Rows with a change that nobody has read yet, while somebody reads."""
+        """Rows with a change that was not read yet; None while there is no reader."""
         self._troubles: dict[RowRef, Trouble] = {}
         self._counts: dict[str, int] = {}
         self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
@@ -92,7 +92,7 @@ class Troubles(Mapping[RowRef, Trouble]):
         return self._unwanted_at[kind, vni, state]
 
     def _take(self, ref: RowRef, before: Trouble | None, after: Trouble | None) -> None:
-        """Count one in place of another."""
+        """Count one trouble in place of another."""
         if self.changed_rows is not None:
             self.changed_rows.add(ref)
         kind, key = ref
@@ -106,7 +106,7 @@ class Troubles(Mapping[RowRef, Trouble]):
 
 
 class Report(Struct, frozen=True):
-    """What a pass found and did; told also when it did nothing."""
+    """What a pass found and did; made also when it did nothing."""
 
     generation: int
     """Of the intent."""
@@ -126,7 +126,7 @@ class Report(Struct, frozen=True):
     foreign: int = 0
     """Rows that are neither wanted nor ours, among those looked at."""
     orphans: int = 0
-    """Among them those with our signature: told, never deleted."""
+    """Those among them that bear our signature: reported, never deleted."""
     failed: int = 0
     pending: int = 0
     suppressed: int = 0
@@ -135,13 +135,13 @@ class Report(Struct, frozen=True):
     blocked: int = 0
     """Rows that wait for a row of another kind."""
     waiting: bool = False
-    """What changed or was hinted at is more than one pass looks at: the next ones come to it."""
+    """More changed, or was hinted at, than one pass looks at: the next passes look at the rest."""
     audited: bool = False
     """Every row of ours was looked at."""
     not_ready: Mapping[Any, tuple[str, ...]] = {}
-    """VNIs whose devices are not fit, with the reasons."""
+    """VNIs whose devices are not ready, with the reasons."""
     notes: Mapping[Any, tuple[str, ...]] = {}
-    """What works at a place and deserves a look all the same."""
+    """By VNI: what works, and should be checked all the same."""
 
     @property
     def applied(self) -> int:

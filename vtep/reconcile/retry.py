@@ -1,9 +1,9 @@
 """When to try a refused change again: by errno, never by text. Pure; time and chance are arguments.
 
-transient    again after 100 ms, doubling to 5 s, each a quarter more or less
-permanent    not again until the change itself, its device, or the operator changes it
-full         no new row at this place for the rest of the pass, then as transient
-contested    somebody else has the row
+transient    again after 100 ms, then after twice the time up to 5 s, each a quarter more or less
+permanent    not again until the change itself, its domain or the operator changes it
+full         no new row in this domain for the rest of the pass, then as transient
+contested    another program has the row
 gone         a deletion of what is not there: done
 state-dir    the ledger could not be written, and the kernel was not asked; as transient
 """
@@ -59,13 +59,13 @@ class Refused(Struct, frozen=True, gc=False):
     """A change that did not happen."""
 
     change: Hashable
-    """The exact operation: verb, key and value. Another one is another matter."""
+    """The exact operation: verb, key and value. A refusal says nothing about another one."""
     errno: int
     text: str
     kind: Class
     tries: int
     due: float | None
-    """When to try again; never by itself where it is permanent."""
+    """When to try again; None if it is permanent."""
 
 
 RowRef: TypeAlias = tuple[str, Key]
@@ -73,12 +73,12 @@ RowRef: TypeAlias = tuple[str, Key]
 
 
 class Backlog:
-    """The refused changes by (kind, key). One row's wait never holds up another's."""
+    """The refused changes by (kind, key). A row that waits never delays another one."""
 
     def __init__(self) -> None:
         self._refused: dict[RowRef, Refused] = {}
         self._dues: list[tuple[float, RowRef]] = []
-        """A heap of when what is due. Entries stay when their refusal goes, and are passed over when their time comes."""
+        """A heap of due times. An entry stays when its refusal goes, and is skipped when its time comes."""
 
     def __len__(self) -> int:
         return len(self._refused)
@@ -103,11 +103,11 @@ class Backlog:
         return refused if refused.due is None or now < refused.due else None
 
     def settle(self, key: RowRef) -> None:
-        """The row is as wanted, or wanted no more: forget."""
+        """Forget the refusal of a row that is as wanted, or no longer wanted."""
         self._refused.pop(key, None)
 
     def rearm(self, concerns: Callable[[RowRef], bool] = lambda _: True) -> None:
-        """Forget these refusals, because the operator said so or the ground under them changed."""
+        """Forget these refusals, because the operator asked for it or their domain changed."""
         for key in [key for key in self._refused if concerns(key)]:
             del self._refused[key]
 
@@ -115,7 +115,7 @@ class Backlog:
         return iter(self._refused.items())
 
     def due(self, now: float, most: int) -> list[RowRef]:
-        """Return so many at most of those that are due, the longest first; they stay due until they are tried."""
+        """Return at most so many of those that are due, the longest due first. They stay due until they are tried."""
         found: dict[RowRef, float] = {}
         while len(found) < most and (next_due := self.next_due) is not None and next_due <= now:
             due, key = heappop(self._dues)

@@ -14,7 +14,7 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 
 def run_to_end(steps: Steps[T]) -> T:
-    """Run it without letting anybody in between."""
+    """Run it to its end at once, and make its long calls here."""
     answer = None
     while True:
         try:
@@ -33,5 +33,5 @@ def parts(items: Iterable[T], most: int) -> Iterator[list[T]]:
 
 
 def parts_or_none(items: list[T], most: int) -> Iterator[list[T]]:
-    """Cut likewise, and make one empty part of nothing: a place to yield at in a long search."""
+    """Cut likewise, but make one empty part of an empty list, so that a long search yields there."""
     yield from parts(items, most) if items else ([],)

@@ -1,16 +1,18 @@
-"""The seven verdicts. Judges one row at a time. Does not know what a row means, how it travels, or what time it is.
+"""The seven verdicts: what to do about one row.
 
     wanted  there         ours   verdict     what is done
     yes     no            any    CREATE      claim, then write, but not over anything
-    yes     same value    any    KEEP        nothing; claimed if it was not
+    yes     same value    any    KEEP        nothing; it is claimed if it was not
     yes     other value   yes    REPLACE     claim, then write
-    yes     other value   no     CONTESTED   nothing; told, with the holder
+    yes     other value   no     CONTESTED   nothing; reported, with the holder
     no      yes           yes    DELETE      removed, once the picture is complete
     no      yes           no     FOREIGN     nothing, ever
     no      no            yes    FORGET      the claim is released
 
-A row whose mark is lost is somebody else's, whatever the ledger says: a claim on it is released. The residue of a row,
-if it is nobody's, is as good as nothing: writing the row does not change it.
+A row that lost its mark is another program's, whatever the ledger says, so a claim on it is released. A residue that is not
+claimed counts as nothing: writing the row over it changes nothing of another program's.
+
+Judges one row at a time. Does not know what a row means, how it is written, or what time it is.
 """
 
 import enum

@@ -1,7 +1,7 @@
-"""Keys that wait to be looked at, and which go first.
+"""Keys that wait to be looked at, and which of them go first.
 
-What came last goes first while it is little, so that a change is not behind a million older ones; the rest of a turn is
-for those that wait longest. Knows nothing of what the keys name. Pure.
+The newest keys go first while they are few, so that a change does not wait behind a million older ones. The rest of a turn is for
+the keys that wait longest. Knows nothing of what the keys name. Pure.
 """
 
 from collections import deque
@@ -15,34 +15,34 @@ class Waiting(Generic[K]):
     """A set from which a bounded number is taken at a time, at a cost that does not depend on how many wait."""
 
     def __init__(self) -> None:
-        self._lots: deque[set[K]] = deque([set()])
-        """What came between two turns; the last one is still open."""
+        self._arrivals: deque[set[K]] = deque([set()])
+        """The keys that came between two turns, each a set; the last one is still open."""
 
     def __bool__(self) -> bool:
-        return any(self._lots)
+        return any(self._arrivals)
 
     def __contains__(self, key: object) -> bool:
-        return any(key in lot for lot in self._lots)
+        return any(key in arrived for arrived in self._arrivals)
 
     def add(self, keys: Iterable[K]) -> None:
-        self._lots[-1].update(keys)
+        self._arrivals[-1].update(keys)
 
     def take(self, most: int) -> set[K]:
-        """Return so many at most, which wait no more."""
+        """Return at most so many keys, which no longer wait."""
         taken: set[K] = set()
-        if len(self._lots[-1]) <= most // 2:
-            taken = self._lots.pop()
-        while self._lots and len(taken) < most:
-            oldest = self._lots[0]
+        if len(self._arrivals[-1]) <= most // 2:
+            taken = self._arrivals.pop()
+        while self._arrivals and len(taken) < most:
+            oldest = self._arrivals[0]
             taken.update(oldest.pop() for _ in range(min(len(oldest), most - len(taken))))
             if not oldest:
-                self._lots.popleft()
-        self._lots.append(set())
+                self._arrivals.popleft()
+        self._arrivals.append(set())
         return taken
 
     def take_all(self) -> set[K]:
-        taken = self._lots.pop()
-        for lot in self._lots:
-            taken |= lot
-        self._lots = deque([set()])
+        taken = self._arrivals.pop()
+        for arrived in self._arrivals:
+            taken |= arrived
+        self._arrivals = deque([set()])
         return taken

@@ -21,9 +21,9 @@ from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
 
 MESSAGES_MAX: Final = 128
-"""In one send. So many rows hold the caller for about a millisecond, be they one message each or two."""
+"""Messages in one send. It takes about a millisecond, whether a row is one message or two."""
 SORTED_MAX: Final = 4096
-"""So many changes are sorted without letting anybody in between."""
+"""Changes that are sorted between two yields."""
 
 
 class Writer:
@@ -31,13 +31,13 @@ class Writer:
 
     def __init__(self, target: Target, known: Knowledge, chance: Callable[[], float]) -> None:
         self.changes: Counter[tuple[str, str]] = Counter()
-        """All that were asked for so far, by verb and what came of it: ok, or the errno's name."""
+        """How many changes were sent so far, by verb and result: ok, or the name of the errno."""
         self.written = 0
-        """Changes that were made so far."""
+        """How many changes were made so far."""
         self.repairs: Counter[str] = Counter()
-        """Rows that were put back so far, by kind."""
+        """How many rows were repaired so far, by kind."""
         self.attachments_suspect = True
-        """A refusal was one that a change of devices explains."""
+        """Devices changed, or a refusal looks as if they had: the next pass looks up the attachments."""
         self.devices_changed = False
         """A device changed since the attachments were looked up."""
         self._target = target
@@ -73,7 +73,7 @@ class Writer:
         this.left |= {domain for domain, device in before.items() if now.get(domain) != device}
 
     def write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
-        """Claim, send, and take note of each outcome."""
+        """Claim, send, and note the outcome of each change."""
         unclaimed = self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
         if unclaimed is not None:
             batch = self._put_off(kind, batch, unclaimed, this)
@@ -85,7 +85,7 @@ class Writer:
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self._target.send(messages) if messages else ():
             index = owner[refusal.index]
-            # Of two halves, one that is not there tells nothing of the other.
+            # That one half is not there says nothing about the other half.
             if index not in refused or refused[index][0] == errno.ENOENT:
                 refused[index] = (refusal.errno, refusal.text)
         return refused
@@ -93,7 +93,7 @@ class Writer:
     def take_note(
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
     ) -> None:
-        """Take note of what became of each change."""
+        """Note what became of each change."""
         known = self._known
         refused = {
             index: answer
@@ -130,7 +130,7 @@ class Writer:
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
     def take_note_of_all(self, kind: Kind, verb: str, keys: Sequence[Key], this: Pass) -> None:
-        """Take note that one change was made at each of these keys, where nothing was amiss before."""
+        """Note that one change was made at each of these keys, which had no trouble before."""
         self.written += len(keys)
         self.changes[verb, "ok"] += len(keys)
         this.count(verb, len(keys))
@@ -174,8 +174,8 @@ class Writer:
     def _claim(self, kind: Kind, rows: Sequence[Judged]) -> Unclaimed | None:
         """Claim what is about to be written, over what is there.
 
-        A claim covers its row and the one before. After a write whose outcome is unknown, or another's hand on our row,
-        what is there is neither: then it is claimed as well.
+        A claim covers its row and the one before. If what is there is neither, it is claimed first: the outcome of a write was
+        unknown, or another program changed our row.
         """
         there = (
             (row.key, row.seen.row, row.claim.rank)
@@ -206,7 +206,7 @@ class Writer:
         return found
 
     def _undo(self, kind: Kind, changes: list[Change], this: Pass) -> None:
-        """Take back the half of a row that a refused creation may have left."""
+        """Remove the half of a row that a refused creation may have left."""
         if not changes:
             return
         keys = [key for change in changes for key in change.keys]
@@ -218,9 +218,9 @@ class Writer:
 def spelled_in_turns(
     kind: Kind, changes: Sequence[Change], attachments: Attachments
 ) -> tuple[list[Message], list[int]]:
-    """Return the first messages of every change, then every second ones, and for each the number of its row.
+    """Return the first message of every change, then the second ones, and for each the number of its row.
 
-    Those of one row keep their order, and many alike that stand together cost the target less.
+    The messages of one row keep their order, and a run of alike messages costs the target less.
     """
     spelled = [kind.spell(change, attachments) for change in changes]
     messages: list[Message] = []
@@ -237,7 +237,7 @@ def spelled_in_turns(
 
 
 def trouble_of(refused: Refused, *, unwanted: bool) -> Trouble:
-    """Tell of a refusal."""
+    """Return the trouble that a refusal is."""
     code, text, due = refused.errno, refused.text, refused.due
     if refused.kind is Class.PERMANENT:
         said = ": ".join(filter(None, (text, explain(code))))
@@ -250,6 +250,6 @@ def trouble_of(refused: Refused, *, unwanted: bool) -> Trouble:
 
 
 def _may_undo(change: Change, row: Judged) -> bool:
-    """A residue that was there before we ever claimed the row is not what our refused creation left."""
+    """Tell whether a residue is what our refused creation left: it was not there before the claim."""
     was_there = row.claim is None and row.seen is not None and row.seen.residue
     return change.verb == "create" and not was_there

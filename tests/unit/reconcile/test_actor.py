@@ -174,13 +174,13 @@ def test_a_device_that_changed_makes_one_small_pass_that_looks_around() -> None:
     assert not passes.last.scope.survey
 
 
-def test_that_a_row_went_which_nobody_knew_wakes_nobody() -> None:
+def test_a_row_that_is_gone_and_was_not_known_wakes_no_pass() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         passes.known = {"ours"}
         await asyncio.sleep(10)
-        actor.hint({"fdb": []}, {"fdb": ["deleted by us", "nobody's"]})
+        actor.hint({"fdb": []}, {"fdb": ["deleted by us", "unknown"]})
         await asyncio.sleep(10)
-        actor.hint({"fdb": []}, {"fdb": ["ours", "nobody's"]})
+        actor.hint({"fdb": []}, {"fdb": ["ours", "unknown"]})
         await asyncio.sleep(10)
 
     passes = play(story)
@@ -212,7 +212,7 @@ def test_a_change_right_after_a_short_pass_does_not_wait() -> None:
     assert play(story, Passes(each_takes_s=0.001)).times == [0.0, 10.0, 10.002, 10.004]
 
 
-def test_the_same_intent_offered_again_wakes_nobody() -> None:
+def test_the_same_intent_offered_again_makes_no_pass() -> None:
     async def story(actor: Actor, _) -> None:
         await asyncio.sleep(1)
         same = intent(1)
@@ -424,7 +424,7 @@ def test_a_change_during_a_look_at_everything_has_a_pass_of_its_own_at_once() ->
 
 
 def test_rows_that_cannot_be_looked_up_wait_for_the_survey_that_is_asked_for() -> None:
-    """Only its picture tells whether somebody else put the row there."""
+    """Only a dump shows whether another program put the row there."""
     both = structs.replace(intent(1, "m"), touched_floods=("f",))
 
     async def story(actor: Actor, passes: Passes) -> None:
@@ -539,7 +539,7 @@ def test_long_calls_are_made_off_the_loop() -> None:
 
 
 def test_who_stops_the_actor_waits_for_a_long_call() -> None:
-    """The kernel's socket takes one request at a time: nobody else may use it before the call is over."""
+    """The kernel's socket takes one request at a time, so no other call may begin before this one is over."""
 
     async def story() -> None:
         passes, begun, may_end, ended = Passes(), threading.Event(), threading.Event(), []
@@ -566,7 +566,7 @@ def test_who_stops_the_actor_waits_for_a_long_call() -> None:
     outcome_of(story)
 
 
-def test_an_error_in_a_call_that_nobody_waits_for_any_more_is_told_to_nobody() -> None:
+def test_an_error_in_a_call_whose_caller_was_cancelled_is_not_logged() -> None:
     told = []
 
     async def story() -> None:

@@ -76,7 +76,7 @@ def test_where_a_device_is_not_fit_every_wanted_row_is_missing_with_the_reason(r
     assert {row.reason for row in found.differences} == {"not-ready"}
 
 
-def test_what_concerns_nobody_is_not_looked_at(rig):
+def test_what_does_not_concern_the_caller_is_not_looked_at(rig):
     rig.strike(ONE)
 
     found = compared(rig, concerns=lambda key: key[0] == Vni(7))

@@ -635,7 +635,7 @@ def test_such_a_row_comes_and_goes_in_a_pass_of_any_scope(leaf: Leaf, look: str)
         assert leaf.floods() == vteps
 
 
-def test_somebody_elses_flood_row_is_contested_until_it_is_seen_to_be_gone(leaf: Leaf) -> None:
+def test_another_programs_flood_row_is_contested_until_it_is_seen_to_be_gone(leaf: Leaf) -> None:
     leaf.hand(add(ZERO_MAC, A, Verb.APPEND, 0x02))
     leaf.survey()
     leaf.flood(A)

@@ -69,7 +69,7 @@ def test_a_change_waits_until_it_is_due_and_not_longer() -> None:
     assert backlog.next_due == 7.1
 
 
-def test_another_change_of_the_row_does_not_wait_and_begins_anew() -> None:
+def test_another_change_of_the_row_does_not_wait_and_begins_again() -> None:
     backlog = Backlog()
     refuse(backlog)
     refuse(backlog)
