@@ -42,7 +42,7 @@ class Leaf:
         lines = [
             *(f"gone {name(key[1])}" for one in news for key in one.gone),
             *(f"changed {station(said)}" for one in news for said in one.changed),
-            *(f"heard {station(said)}" for one in news for said in one.heard),
+            *(f"heard {station(said)}" for one in news for said in one.learned),
         ]
         return sorted(line for line in lines if str(SENTINEL) not in line)
 
@@ -331,7 +331,7 @@ def test_ten_thousand_stations_are_told_in_small_portions_whether_they_come_or_g
     go: list[int] = []
 
     def tell(news: News) -> None:
-        come.append(len(news.heard))
+        come.append(len(news.learned))
         go.append(len(news.gone))
 
     learner = LocalStationWatcher([config()], world.ear, tell, lambda: 0.0)

@@ -1,4 +1,4 @@
-"""`state_dir` in a running daemon: one daemon at a time, its files opened, tended, and their troubles told.
+"""`state_dir` in a running daemon: one daemon at a time, which opens its files, compacts them, and logs what is wrong with them.
 
 A file that cannot be relied on is set aside, with the reason in the log. A file that cannot be written is logged when that
 begins, once a minute while it lasts, and when it ends. Does not know what the files say.
@@ -79,14 +79,14 @@ class StateDirectory:
         if file.torn:
             logs.event(log, logging.WARNING, "ledger cut short", file=path, octets=file.torn)
         self._files[name] = file
-        self._tell(name, file.status())
+        self._log_trouble(name, file.status())
         return file
 
     def tend(self) -> None:
         """Compact what is due, and log what cannot be written; call it often."""
         for name, file in self._files.items():
             file.tend()
-            self._tell(name, file.status())
+            self._log_trouble(name, file.status())
 
     async def run(self) -> None:
         """Tend the files until cancelled."""
@@ -97,7 +97,7 @@ class StateDirectory:
     def status(self) -> tuple[StateFile, ...]:
         return tuple(_status(name, file.status()) for name, file in self._files.items())
 
-    def _tell(self, name: str, status: JournalStatus) -> None:
+    def _log_trouble(self, name: str, status: JournalStatus) -> None:
         now, logged = self._clock(), self._logged.get(name)
         if not status.trouble:
             if logged is not None:

@@ -67,11 +67,11 @@ class StationTask:
             self._overtaken = []
 
     def _learn(self, news: News) -> None:
-        heard = news.heard
+        learned = news.learned
         if not self._started:
-            self._overtaken += [station.key for station in heard if station.key in self._claims]
-            heard = [station for station in heard if station.key not in self._claims]
-        self._leaf.learn_stations(heard, news.gone, changed=news.changed)
+            self._overtaken += [station.key for station in learned if station.key in self._claims]
+            learned = [station for station in learned if station.key not in self._claims]
+        self._leaf.learn_stations(learned, news.gone, changed=news.changed)
         self._nudge()
 
 

@@ -13,7 +13,7 @@ octet and a record one key.
 - A change of a row whose key has a claim in the file is made. Before that, the file is marked as behind. A file with this
   mark says which keys have rows of ours, and not which rows: a next life takes each claim in it for any row of ours that
   it finds at the key.
-- A row whose key has no claim in the file is refused: after a crash nobody could tell that it is ours.
+- A row whose key has no claim in the file is refused: after a crash it would not be known as ours.
 
 Knows kinds only by name.
 """

@@ -10,7 +10,7 @@ and again when ExaBGP has answered (`store.journal`). The header names the ExaBG
 - A withdrawal is sent: it needs no note, since the file keeps a route that is gone, and that does no harm.
 - Another announcement of a route that the file has is sent. Before that, the file is marked as behind. A next life relies
   on no announcement in such a file, and sends every route again.
-- A route that the file does not have waits: after a crash nobody could withdraw it.
+- A route that the file does not have waits: after a crash no daemon would know that it must be withdrawn.
 
 Knows no socket and decides nothing.
 """
@@ -130,7 +130,7 @@ class AdvertisedLedger:
         return route in self._advertised or route in self._outlived
 
     def mark_suspect(self, route: Route) -> None:
-        """Nobody knows, while this process lives, whether ExaBGP advertises this as it was asked."""
+        """Rely no longer on what ExaBGP answered about a route."""
         old = self._advertised.get(route)
         if old is not None and old.sure:
             self._put(route, AdvertisedRoute(old.announcement, sure=False))
@@ -196,8 +196,8 @@ class AdvertisedLedger:
             self._remove(route)
         elif what != _SURE:
             self.mark_suspect(route)
-        elif (told := self._advertised.get(route)) is not None:  # a compaction may copy the route itself later
-            self._put(route, AdvertisedRoute(told.announcement, sure=True))
+        elif (known := self._advertised.get(route)) is not None:  # a compaction may copy the route itself later
+            self._put(route, AdvertisedRoute(known.announcement, sure=True))
 
     def count(self) -> int:
         return len(self._advertised)
@@ -290,7 +290,7 @@ def _announcement(fields: _Fields) -> Announcement:
 
 
 def sequences(advertised: Mapping[Route, AdvertisedRoute]) -> Iterator[tuple[Vni, Mac, int]]:
-    """Yield the mobility sequence of each MAC that was announced with one."""
+    """Yield the mobility sequence of each MAC that was advertised with one."""
     for route, entry in advertised.items():
         if isinstance(route, MacRoute) and isinstance(entry.announcement, MacAdvertisement):
             for community in entry.announcement.communities:

@@ -277,7 +277,7 @@ class Advertiser:
         return self._needed or bool(self.ledger.advertised)
 
     def _forget_unanswered(self) -> None:
-        """Look again at the routes of which nobody knows what became of their commands."""
+        """Look again at the routes whose commands have no answer."""
         for route in self._unanswered.forget():
             self._queue.put(route)
 

@@ -1,7 +1,8 @@
-"""What this leaf announces, from its intent and its configuration. Pure.
+"""Turns stations and ready VNIs into the routes that this leaf advertises (RFC 7432 7.2, 7.3; RFC 8365 5.1). Pure.
 
-Knows which route and which attributes a station of ours means: a VNI's Route Distinguisher, its Route Targets, its VTEP. Does
-not know how a station was found, nor who is told.
+A VNI gives its Route Distinguisher, Route Targets, VTEP and Site-of-Origin; a station its MAC, host addresses and sequence.
+A VNI that lacks one of these advertises nothing, and says what is missing. This module does not know how a station was
+learned, or who receives the route.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ _HINT_OFF: Final = "or set announce = false"
 
 
 class Exports:
-    """How the VNIs of one configuration announce what is theirs."""
+    """The routes that the VNIs of one configuration advertise."""
 
     def __init__(self, config: Config) -> None:
         wanted = [(place, vni) for place, vni in enumerate(config.vnis) if vni.is_bound and vni.announce]
@@ -37,22 +38,22 @@ class Exports:
         self._vnis = {vni.vni: vni for place, vni in wanted if not missing[place]}
         self._communities = {vni: _communities(of) for vni, of in self._vnis.items()}
         self.left_out: tuple[Problem, ...] = tuple(problem for problems in missing.values() for problem in problems)
-        """Why VNIs that should announce what is local announce nothing."""
+        """Why VNIs that should advertise what is local advertise nothing."""
 
     @property
     def vnis(self) -> frozenset[Vni]:
-        """VNIs that have all that they need to announce what is local."""
+        """Return the VNIs that have everything they need to advertise what is local."""
         return frozenset(self._vnis)
 
     def everything(self, intent: Intent) -> dict[Route, Announcement]:
-        """Return everything that an intent announces."""
+        """Return every route that an intent advertises."""
         made = [*map(self._multicast, intent.announcing), *(self._mac(own) for _, own in intent.own.unordered())]
         return {one.route: one for one in made if one is not None}
 
     def changes(self, before: Intent, intent: Intent) -> Mapping[Route, Announcement | None]:
-        """Return what is announced otherwise than by the intent just before; nothing stands for a withdrawal."""
+        """Return the routes that an intent advertises differently from the one before it; None is a withdrawal."""
         changes: dict[Route, Announcement | None] = {}
-        # Floods first: frames to a station that is announced have somewhere to be answered from.
+        # Multicast routes first, so that remote leaves can flood answers to a station when they learn of it.
         for vni in intent.announcing ^ before.announcing:
             floods = self._multicast(vni)
             if floods is not None:
@@ -85,7 +86,7 @@ class Exports:
 
 
 def _missing(place: int, vni: VniConfig) -> Iterator[Problem]:
-    """Yield what a VNI needs to announce, and its configuration does not have."""
+    """Yield what a VNI needs to advertise and its configuration does not have."""
     if vni.rd is None:
         hint = (
             f'set rd = "ASN:{vni.vni}" (a VNI above 65535 does not fit behind a router id)'
@@ -99,13 +100,13 @@ def _missing(place: int, vni: VniConfig) -> Iterator[Problem]:
 
 
 def _communities(vni: VniConfig) -> tuple[Community, ...]:
-    """The attributes of all that a VNI announces; a Site-of-Origin is for the leaves that refuse it (RFC 4364 7)."""
+    """Return the communities of every route of a VNI; leaves of the same site refuse its Site-of-Origin (RFC 4364 7)."""
     site = () if vni.site is None else (Community(vni.site),)
     return (*map(Community, vni.exports), VXLAN, *site)
 
 
 def _about(own: OwnMac) -> tuple[Community, ...]:
-    """A first sequence is told by no community at all (RFC 7432 7.7)."""
+    """Return the communities of one MAC; sequence 0 is advertised without the community (RFC 7432 7.7)."""
     if own.gateway:
         return (DEFAULT_GATEWAY,)
     return (mobility(own.seq, sticky=own.sticky),) if own.seq or own.sticky else ()

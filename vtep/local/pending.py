@@ -143,7 +143,7 @@ class Unanswered:
         return bool(self._asked and errors and answers >= len(self._asked))
 
     def forget(self) -> set[Route]:
-        """Count from the beginning; return the routes of which nobody knows now what became of their commands."""
+        """Count from the beginning; return the routes whose commands have no answer."""
         routes, self._under_way = self._under_way, set()
         self._asked.clear()
         self.version, self.refusal, self._unexplained = None, None, (0, 0)

@@ -1,14 +1,18 @@
-"""What the bridge's table and its neighbor table say of stations here.
+"""Keeps the stations of this leaf: what the bridge's table and the neighbor table say, and what of it is news.
 
-Reads rows that somebody else fetched, and keeps what was seen so that only what differs is told. Does not know which
-route wins, what is announced, how rows are fetched, or what time it is.
+    bridge row on an access port         a station; `static` if an operator wrote the row
+    neighbor row on the bridge           a host address of that MAC, if the MAC is a station
+    the bridge's own MAC and addresses   the gateway, if the VNI is configured with one
 
-    bridge row on an access port         a station, `static` where an operator wrote it
-    neighbor row on the bridge          a host address of that MAC, if the MAC is a station
-    the bridge's own MAC and addresses   the gateway, where it is configured as one
+These are never stations: rows that another program wrote as EXT_LEARNED, rows with a VLAN (copies for the default VLAN of
+a port), the MACs of the ports themselves (PERMANENT), rows on a VXLAN port, multicast addresses.
 
-Never stations: rows that somebody wrote as EXT_LEARNED, rows with a VLAN (copies for the ports' default VLAN), the MACs
-of the ports themselves (PERMANENT), whatever is on a VXLAN port, multicast.
+A station counts as learned when the bridge sees a frame from it on any port, or when a row shows it where it was not
+before. That is what makes a leaf advertise it, over a remote route as well. A host address that comes or goes only
+changes a station that is known.
+
+The rows come from the caller (`watcher`). This module does not know which route wins, what is advertised, how rows are
+read, or what time it is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +42,7 @@ from vtep.linux.wire.neighbor import (
 from vtep.linux.wire.tlv import AF_BRIDGE
 
 _KNOWN: Final = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT
-"""States of a neighbor row whose MAC is believed; what is asked for (INCOMPLETE) or gave no answer (FAILED) is not."""
+"""States of a neighbor row whose MAC is known: not those of an open (INCOMPLETE) or a failed resolution (FAILED)."""
 
 
 HostRow: TypeAlias = tuple[Vni, int, Ip]
@@ -46,12 +50,12 @@ HostRow: TypeAlias = tuple[Vni, int, Ip]
 
 
 class Access(attachment.Access, frozen=True):
-    """Where the stations of one VNI are heard."""
+    """Where the stations of one VNI are learned."""
 
     gateway: Station | None = None
 
     def is_like(self, other: "Access | None") -> bool:
-        """Tell whether the same rows are looked at; the gateway's are none."""
+        """Tell whether the same rows are read; the gateway has none."""
         return other is not None and structs.replace(other, gateway=self.gateway) == self
 
 
@@ -63,38 +67,40 @@ class Location(Struct, frozen=True, gc=False):
 
 
 class News(Struct, frozen=True):
-    """What is to be told, in the words of the listener."""
+    """What changed about stations, for the leaf."""
 
-    heard: Sequence[Station] = ()
+    learned: Sequence[Station] = ()
+    """Seen by the bridge just now, at a new port or where they were."""
     gone: Sequence[RowKey] = ()
     changed: Sequence[Station] = ()
+    """Known, and with other host addresses or another kind of row."""
 
     def __bool__(self) -> bool:
-        return bool(self.heard or self.gone or self.changed)
+        return bool(self.learned or self.gone or self.changed)
 
 
 def accesses(vnis: Iterable[VniConfig], links: Links, addresses: Iterable[Address]) -> dict[Vni, Access]:
-    """Say where stations are heard: at the bridges that are there, be their VXLAN ports fit for rows or not."""
+    """Return where stations are learned: at the bridges that exist, whether their VXLAN ports are ready or not."""
     own: dict[int, set[Ip]] = {}
     for address in addresses:
         if address.usable and address.ip.is_unicast:
             own.setdefault(address.device, set()).add(address.ip)
     found = {}
     for vni in vnis:
-        at = attachment.access(vni, links) if is_learnt(vni) else None
+        at = attachment.access(vni, links) if is_watched(vni) else None
         if at is not None:
             gateway = _gateway(attachment.gateway(at, links, own), at.vni) if vni.gateway else None
             found[at.vni] = Access(**structs.asdict(at), gateway=gateway)
     return found
 
 
-def is_learnt(vni: VniConfig) -> bool:
-    """Tell whether the stations of a VNI are of interest."""
+def is_watched(vni: VniConfig) -> bool:
+    """Tell whether the stations of a VNI are to be advertised."""
     return vni.is_bound and vni.announce
 
 
 def location_of(row: Entry | None, access: Access) -> Location | None:
-    """Return where a station is that has this row, or nothing where there is no station."""
+    """Return where the station of this row is; None if the row is not that of a station."""
     if (
         row is None
         or (port := access.port_of(row)) is None
@@ -107,7 +113,7 @@ def location_of(row: Entry | None, access: Access) -> Location | None:
 
 
 def host_mac(row: Entry | None) -> Mac | None:
-    """Return which MAC a neighbor row gives to its address, if somebody found that out here."""
+    """Return the MAC that a neighbor row has for its address, if the row was resolved or written on this leaf."""
     if (
         row is None
         or row.family == AF_BRIDGE
@@ -123,62 +129,62 @@ def host_mac(row: Entry | None) -> Mac | None:
 
 
 class Stations:
-    """What was seen so far, and what of it is news."""
+    """The stations that are known, and what of them has not been reported yet."""
 
     def __init__(self) -> None:
-        self._places: dict[RowKey, Location] = {}
+        self._locations: dict[RowKey, Location] = {}
         self._gateways: dict[Vni, Station] = {}
         self._macs: dict[HostRow, Mac] = {}
-        """Neighbor rows: the address on the device has this MAC, be it a station or not."""
+        """Neighbor rows: the MAC of an address on a device, whether it is a station or not."""
         self._rows_of: dict[RowKey, set[tuple[int, Ip]]] = {}
         """The same by MAC."""
-        self._heard: dict[RowKey, None] = {}
+        self._learned: dict[RowKey, None] = {}
         self._gone: dict[RowKey, None] = {}
         self._changed: dict[RowKey, None] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     @property
     def has_news(self) -> bool:
-        return bool(self._heard or self._gone or self._changed)
+        return bool(self._learned or self._gone or self._changed)
 
     def known(self, vnis: Iterable[Vni]) -> list[RowKey]:
         """Return the stations of these VNIs, the gateways left out."""
         wanted = frozenset(vnis)
-        return [key for key in self._places if key[0] in wanted]
+        return [key for key in self._locations if key[0] in wanted]
 
     def known_hosts(self, vnis: Iterable[Vni]) -> list[HostRow]:
         wanted = frozenset(vnis)
         return [key for key in self._macs if key[0] in wanted]
 
     def expect(self, key: RowKey) -> None:
-        """Somebody has it that a station is here: if it is not, that is news."""
-        self._places.setdefault(key, Location(""))
+        """Record that a caller believes this station to be local; if the next look does not show it, report it as gone."""
+        self._locations.setdefault(key, Location(""))
 
     def learn(self, key: RowKey, location: Location | None) -> None:
-        """Something happened there: a station that is there has just been heard, be it where it was."""
+        """Take a row that an event named: a station that is there was learned just now, even where it was before."""
         if location is None:
             self._lose(key)
             return
-        self._places[key] = location
-        self._heard[key] = None
+        self._locations[key] = location
+        self._learned[key] = None
         self._gone.pop(key, None)
         self._changed.pop(key, None)
 
     def see(self, key: RowKey, location: Location | None) -> None:
-        """This is how it is there; nothing need have happened."""
-        known = self._places.get(key)
+        """Take a row that was read without an event: only a difference is news."""
+        known = self._locations.get(key)
         if location == known:
             return
         if location is None or known is None or location.port != known.port:
             self.learn(key, location)
             return
-        self._places[key] = location
+        self._locations[key] = location
         self._change(key)
 
     def see_host(self, key: HostRow, mac: Mac | None) -> None:
-        """Take which MAC an address has; an address is no sign that the MAC itself was heard here."""
+        """Take the MAC of an address; a neighbor row does not show that the bridge learned the MAC itself."""
         before = self._macs.pop(key, None)
         if mac is not None:
             self._macs[key] = mac
@@ -201,14 +207,14 @@ class Stations:
             return
         self._gateways.pop(vni, None)
         if before is not None and (gateway is None or gateway.key != before.key):
-            self._heard.pop(before.key, None)
+            self._learned.pop(before.key, None)
             self._gone[before.key] = None
         if gateway is not None:
             self._gateways[vni] = gateway
-            self._heard[gateway.key] = None
+            self._learned[gateway.key] = None
 
     def forget(self, vni: Vni) -> None:
-        """Nothing is heard of this VNI any more."""
+        """The stations of this VNI are no longer followed."""
         for key in self.known((vni,)):
             self._lose(key)
         for row in self.known_hosts((vni,)):
@@ -216,27 +222,27 @@ class Stations:
         self.see_gateway(vni, None)
 
     def take_news(self, most: int) -> News:
-        """Return what is to be told, the oldest first, no more than so much of each."""
+        """Return what was not reported yet, the oldest first, at most so many of each sort."""
         gone = list(_take(self._gone, most))
-        heard = [self._station(key) for key in _take(self._heard, most)]
+        learned = [self._station(key) for key in _take(self._learned, most)]
         changed = [self._station(key) for key in _take(self._changed, most)]
-        return News(heard, gone, changed)
+        return News(learned, gone, changed)
 
     def _lose(self, key: RowKey) -> None:
-        if self._places.pop(key, None) is not None:
-            self._heard.pop(key, None)
+        if self._locations.pop(key, None) is not None:
+            self._learned.pop(key, None)
             self._changed.pop(key, None)
             self._gone[key] = None
 
     def _change(self, key: RowKey) -> None:
-        if key in self._places and key not in self._heard:
+        if key in self._locations and key not in self._learned:
             self._changed[key] = None
 
     def _station(self, key: RowKey) -> Station:
         gateway = self._gateways.get(key[0])
         if gateway is not None and gateway.key == key:
             return gateway
-        location = self._places[key]
+        location = self._locations[key]
         hosts = frozenset(ip for _, ip in self._rows_of.get(key, ()))
         return Station(*key, location.port, static=location.static, hosts=hosts)
 
@@ -248,5 +254,5 @@ def _take(keys: dict[RowKey, None], most: int) -> Iterator[RowKey]:
 
 
 def _gateway(found: attachment.Gateway | None, vni: Vni) -> Station | None:
-    """The bridge routes for its stations by the addresses that it has with its MAC."""
+    """Return the gateway as a station: the bridge routes for its stations, with its own MAC and addresses."""
     return None if found is None else Station(vni, found.mac, found.device, gateway=True, hosts=found.hosts)

@@ -1,11 +1,31 @@
-"""Follows what the bridges of this leaf learn, and tells it: stations that come, move, speak again, change or go.
+"""Follows what the bridges of this leaf learn, and reports it: stations that come, move, are learned again, change or go.
 
-    events ──▶ keys ──▶ read back ──▶ Stations ──▶ news, a portion at a time
-    ports, bridges or addresses that changed ──▶ dump ──▶ what differs
-    once a minute ──▶ every station known is read back; seldom, a dump
+    events of the kernel ──▶ keys ──▶ rows read back ──┐
+    devices or addresses that changed ──▶ a dump ──────┼──▶ Stations ──▶ news, a portion at a time ──▶ leaf
+    once a minute: every station that is known ────────┘
 
-Events only wake and name keys; what is told is what is read back. Has a kernel of its own, so that it never waits for
-who writes rows, and has none while no VNI is to be announced. Knows no route and no row of ours.
+**Events only name keys.** The kernel reports a row of the bridge's table whenever it learns, moves or forgets a MAC, but an
+event can be lost, and it can be older than what is there now. So an event only says where to look, and what is reported is
+the row that is read back. An event still means something that the row does not show: the bridge saw a frame of this station
+just now. Only a station with an event, or a new one, counts as learned (`Stations.learn`); a row that is merely read, and
+that is as it was, is no news (`Stations.see`).
+
+**Dumps.** Access ports are dumped when the watcher starts, when a bridge, its ports or addresses change, when events were
+lost, and with every tenth audit. Ports are dumped one by one, because a dump of a whole bridge is slow when it has many
+remote MACs (kernel 6.18: quadratic). A dump during which rows are deleted can miss rows that exist, so it is repeated until
+it shows nothing new, and stations that it lacks are read back one by one before they count as gone.
+
+**Audits.** Once a minute every known station is read back: no event says that another program replaced its row.
+
+**After lost events** (an overrun of the socket) it is not known which stations were learned meanwhile. Every station that
+the next dump shows then counts as learned, because a leaf that advertises a station once too often does no harm, and one
+that misses a move black-holes it.
+
+**Portions.** Events, rows, stations and news are handled at most AT_ONCE at a time, and the event loop gets its turn in
+between. A dump runs in a thread.
+
+The watcher has a netlink socket of its own, so that it never waits for the task that writes rows, and has none while no VNI is
+to be advertised. It knows neither routes nor the rows that this leaf writes.
 """
 
 import asyncio
@@ -25,14 +45,14 @@ from vtep.linux.attachment import Events
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import Hints
 from vtep.linux.wire.neighbor import Entry, Lookup
-from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_learnt, location_of
+from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_watched, location_of
 from vtep.reconcile.actor import elsewhere
 
 AT_ONCE: Final = 256
-"""Events, rows or stations between two yields: some 2 ms of work."""
+"""Events, rows or stations that are handled between two turns of the event loop: about 2 ms of work."""
 AUDIT_S: Final = 60.0
 SURVEY_EVERY: Final = 10
-"""Audits, one of which is a dump: what a dump missed while others deleted is in no event."""
+"""One audit in so many is a dump: no event names a station that an earlier dump missed."""
 RETRY_S: Final = 1.0
 DUMPS_MAX: Final = 5
 
@@ -44,7 +64,7 @@ log = logging.getLogger("vtep")
 
 
 class KernelReader(Protocol):
-    """What `kernel.socket.Kernel` and `kernel.memory.MemoryKernel` have in common for one who only reads."""
+    """What the watcher needs of a kernel: `linux.socket.Kernel`, or `linux.memory.MemoryKernel` in tests."""
 
     def links(self) -> Links: ...
     def addresses(self) -> list[Address]: ...
@@ -58,23 +78,23 @@ class KernelReader(Protocol):
 
 
 class LocalStationWatcher:
-    """One leaf's ear."""
+    """The stations of one leaf, as they change."""
 
     def __init__(
         self,
         vnis: Iterable[VniConfig],
-        listen: Callable[[], KernelReader],
-        tell: Callable[[News], None],
+        open_kernel: Callable[[], KernelReader],
+        report: Callable[[News], None],
         clock: Callable[[], float],
         *,
         retry_s: float = RETRY_S,
     ) -> None:
         self.overruns = 0
-        self._listen = listen
-        self._tell = tell
+        self._open_kernel = open_kernel
+        self._report = report
         self._clock = clock
         self._retry_s = retry_s
-        self._bridge_watcher: KernelReader | None = None
+        self._kernel: KernelReader | None = None
         self._stations = Stations()
         self._vnis = tuple(vnis)
         self._accesses: Mapping[Vni, Access] = {}
@@ -82,12 +102,12 @@ class LocalStationWatcher:
         self._suspect = True
         """Devices or their addresses may have changed."""
         self._to_survey: set[Vni] = set()
-        self._says_again = False
-        """Events were lost: who was heard is heard once more."""
+        self._all_learned = False
+        """Events were lost, so every station that the next dump shows counts as learned."""
         self._rows: dict[RowKey, bool] = {}
-        """To be read back, and whether something happened there."""
+        """Rows to read back, and whether an event named them."""
         self._hosts: dict[HostRow, None] = {}
-        """To be read back as well."""
+        """Neighbor rows to read back."""
         self._audit_due = clock() + AUDIT_S
         self._audits = 0
         self._drained = True
@@ -95,45 +115,45 @@ class LocalStationWatcher:
         self._woken = asyncio.Event()
 
     def __len__(self) -> int:
-        """How many stations are known."""
+        """Return how many stations are known."""
         return len(self._stations)
 
     def reconfigure(self, vnis: Iterable[VniConfig]) -> None:
-        """Follow other VNIs."""
+        """Follow the VNIs of a changed configuration."""
         self._vnis = tuple(vnis)
         self._suspect = True
         self._woken.set()
 
     def look_again(self, keys: Iterable[RowKey]) -> None:
-        """Somebody has to know: tell of each of these whether it is heard here or gone."""
+        """Report of each of these whether it is here or gone, because the leaf must know."""
         for key in keys:
             self._stations.expect(key)
             self._rows[key] = True
             self._woken.set()
 
     def close(self) -> None:
-        if self._bridge_watcher is not None:
-            self._bridge_watcher.close()
-            self._bridge_watcher = None
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        told = ""
+        logged = ""
         while True:
             try:
                 await self.settle()
-                told = ""
+                logged = ""
             except KernelError as error:
-                if str(error) != told:
+                if str(error) != logged:
                     logs.event(log, logging.ERROR, "stations not readable", why=error)
-                told = str(error)
+                logged = str(error)
                 self._mark_suspect()
                 await asyncio.sleep(self._retry_s)
             else:
                 await self._wait()
 
     async def settle(self, most_s: float = inf) -> None:
-        """Go on until all that there is was told, or until the time is over: events may never end."""
+        """Go on until everything is reported, or until the time is over: events may never end."""
         end = self._clock() + most_s
         await self._step()
         while self.is_behind and self._clock() < end:
@@ -145,34 +165,34 @@ class LocalStationWatcher:
         return bool(waiting or not self._drained)
 
     async def _step(self) -> None:
-        """Take a portion of the events, look at what they say, and tell a portion of what is new."""
+        """Take a portion of the events, look where they point, and report a portion of the news."""
         self._woken.clear()
-        ear = self._open()
-        if ear is not None:
-            self._take(ear.drain(AT_ONCE))
-            await self._look_at_devices(ear)
+        kernel = self._open()
+        if kernel is not None:
+            self._take(kernel.drain(AT_ONCE))
+            await self._look_at_devices(kernel)
             self._audit()
-            await self._survey(ear)
-            self._read_rows(ear)
-            self._read_hosts(ear)
+            await self._survey(kernel)
+            self._read_rows(kernel)
+            self._read_hosts(kernel)
         if news := self._stations.take_news(AT_ONCE):
-            self._tell(news)
+            self._report(news)
         await asyncio.sleep(0)
 
     def _open(self) -> KernelReader | None:
-        """Listen while there is something to hear."""
-        if any(is_learnt(vni) for vni in self._vnis):
-            if self._bridge_watcher is None:
-                self._bridge_watcher = self._listen()
+        """Have a kernel while there is a VNI to follow."""
+        if any(is_watched(vni) for vni in self._vnis):
+            if self._kernel is None:
+                self._kernel = self._open_kernel()
                 self._mark_suspect()
         else:
             self._take_accesses({})
             self._suspect = False
             self.close()
-        return self._bridge_watcher
+        return self._kernel
 
     def _mark_suspect(self) -> None:
-        """Nothing that is known need be so."""
+        """Look at everything again: anything may have changed."""
         self._suspect = True
         self._to_survey.update(self._accesses)
 
@@ -181,7 +201,7 @@ class LocalStationWatcher:
         self._suspect |= hints.links_changed or hints.addresses_changed
         if hints.overrun:
             self.overruns += 1
-            self._says_again = True
+            self._all_learned = True
             self._mark_suspect()
             logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
         for port, mac in hints.keys:
@@ -193,13 +213,13 @@ class LocalStationWatcher:
 
     # Devices
 
-    async def _look_at_devices(self, ear: KernelReader) -> None:
+    async def _look_at_devices(self, kernel: KernelReader) -> None:
         if self._suspect:
             self._suspect = False
-            self._take_accesses(await elsewhere(lambda: accesses(self._vnis, ear.links(), ear.addresses())))
+            self._take_accesses(await elsewhere(lambda: accesses(self._vnis, kernel.links(), kernel.addresses())))
 
     def _take_accesses(self, found: Mapping[Vni, Access]) -> None:
-        """What was heard where nobody listens any more is gone; where a bridge or its ports changed, look anew."""
+        """Forget the stations of VNIs that are no longer followed, and dump where a bridge or its ports changed."""
         before, self._accesses = self._accesses, found
         for vni in before.keys() - found.keys():
             self._stations.forget(vni)
@@ -212,7 +232,7 @@ class LocalStationWatcher:
     # Everything
 
     def _audit(self) -> None:
-        """Events tell nothing of a station whose row somebody took over, nor of one that a dump missed."""
+        """Read every known station back once a minute, and dump now and then."""
         now = self._clock()
         if now < self._audit_due:
             return
@@ -224,16 +244,16 @@ class LocalStationWatcher:
             self._rows.setdefault(key, False)
         self._hosts.update(dict.fromkeys(self._stations.known_hosts(self._accesses)))
 
-    async def _survey(self, ear: KernelReader) -> None:
-        """Dump what is to be surveyed; what a dump lacks is read back (kernel 6.18: it can miss rows that are there)."""
+    async def _survey(self, kernel: KernelReader) -> None:
+        """Dump what is to be surveyed, and read back what the dump lacks (kernel 6.18: a dump can miss rows that exist)."""
         vnis = [vni for vni in self._to_survey if vni in self._accesses]
         if not vnis:
             return
         self._to_survey = set()
         surveyed = [self._accesses[vni] for vni in vnis]
-        rows, hosts = await elsewhere(lambda: _dump(ear, surveyed))
-        take = self._stations.learn if self._says_again else self._stations.see
-        self._says_again = False
+        rows, hosts = await elsewhere(lambda: _dump(kernel, surveyed))
+        take = self._stations.learn if self._all_learned else self._stations.see
+        self._all_learned = False
         found = set()
         for part in _parts(rows):
             for vni, row in part:
@@ -248,14 +268,14 @@ class LocalStationWatcher:
 
     # Single rows
 
-    def _read_rows(self, ear: KernelReader) -> None:
+    def _read_rows(self, kernel: KernelReader) -> None:
         taken = [(key, self._rows.pop(key)) for key in list(islice(self._rows, AT_ONCE))]
         lookups = {key: lookup for key, _ in taken if (lookup := self._lookup(key)) is not None}
-        found = dict(zip(lookups, ear.get_many(list(lookups.values())), strict=True))
-        for key, happened in taken:
+        found = dict(zip(lookups, kernel.get_many(list(lookups.values())), strict=True))
+        for key, named in taken:
             row = found.get(key)
             location = None if row is None else location_of(row, self._accesses[key[0]])
-            if happened:
+            if named:
                 self._stations.learn(key, location)
             else:
                 self._stations.see(key, location)
@@ -264,11 +284,11 @@ class LocalStationWatcher:
         access = self._accesses.get(key[0])
         return None if access is None else access.lookup(key[1])
 
-    def _read_hosts(self, ear: KernelReader) -> None:
+    def _read_hosts(self, kernel: KernelReader) -> None:
         keys = list(islice(self._hosts, AT_ONCE))
         for key in keys:
             del self._hosts[key]
-        rows = ear.get_hosts([(device, ip) for _, device, ip in keys])
+        rows = kernel.get_hosts([(device, ip) for _, device, ip in keys])
         for key, row in zip(keys, rows, strict=True):
             self._stations.see_host(key, host_mac(row))
 
@@ -276,32 +296,28 @@ class LocalStationWatcher:
         """Return when there is something to do."""
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
-            if self._bridge_watcher is not None:
-                loop.add_reader(self._bridge_watcher.events_fileno(), self._woken.set)
-                stack.callback(loop.remove_reader, self._bridge_watcher.events_fileno())
+            if self._kernel is not None:
+                loop.add_reader(self._kernel.events_fileno(), self._woken.set)
+                stack.callback(loop.remove_reader, self._kernel.events_fileno())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._audit_due - self._clock())):
                     await self._woken.wait()
 
 
-def _dump(ear: KernelReader, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
-    """Return the rows at access ports, and whose addresses there are.
-
-    Ports are asked one by one: a dump of a whole bridge is slow where it has many remote MACs (kernel 6.18: quadratic).
-    While others delete, a dump can miss rows that are there; so it is taken until it shows nothing new.
-    """
+def _dump(kernel: KernelReader, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
+    """Return the rows at access ports, and which neighbor rows have a MAC. The page at the head says why by port."""
     rows: dict[RowKey, tuple[Vni, Entry]] = {}
     for _ in range(DUMPS_MAX):
         before = len(rows)
         for access in surveyed:
-            found = (row for row in ear.rows((), access.ports) if access.port_of(row) is not None)
+            found = (row for row in kernel.rows((), access.ports) if access.port_of(row) is not None)
             rows.update(((access.vni, row.mac), (access.vni, row)) for row in found)
         if len(rows) == before:
             break
     hosts = [
         (access.vni, row.port, row.ip)
         for access in surveyed
-        for row in ear.neighbors(access.devices)
+        for row in kernel.neighbors(access.devices)
         if row.ip is not None and host_mac(row) is not None
     ]
     return list(rows.values()), hosts

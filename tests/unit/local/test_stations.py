@@ -145,13 +145,13 @@ def test_without_its_vxlan_port_a_bridge_is_asked_by_another_and_without_any_not
 def test_to_see_a_station_where_it_was_is_no_news() -> None:
     stations = Stations()
     stations.learn(KEY, Location("swp1"))
-    assert stations.take_news(9).heard
+    assert stations.take_news(9).learned
 
     stations.see(KEY, Location("swp1"))
     assert not stations.has_news
 
     stations.learn(KEY, Location("swp1"))
-    assert stations.take_news(9).heard
+    assert stations.take_news(9).learned
 
 
 def test_news_come_in_portions() -> None:
@@ -160,7 +160,7 @@ def test_news_come_in_portions() -> None:
     for mac in macs:
         stations.learn((VNI, mac), Location("swp1"))
 
-    portions = [[one.mac for one in stations.take_news(2).heard] for _ in range(4)]
+    portions = [[one.mac for one in stations.take_news(2).learned] for _ in range(4)]
 
     assert portions == [macs[:2], macs[2:4], macs[4:], []]
 
@@ -174,7 +174,7 @@ def test_what_is_heard_again_before_it_was_told_as_gone_is_only_heard() -> None:
     stations.learn(KEY, Location("swp2"))
 
     news = stations.take_news(9)
-    assert (news.gone, [one.port for one in news.heard]) == ([], ["swp2"])
+    assert (news.gone, [one.port for one in news.learned]) == ([], ["swp2"])
 
 
 def test_a_gateway_that_changes_its_mac_is_another_station() -> None:
@@ -185,7 +185,7 @@ def test_a_gateway_that_changes_its_mac_is_another_station() -> None:
     stations.see_gateway(VNI, Station(VNI, N, "br0", gateway=True))
 
     news = stations.take_news(9)
-    assert (news.gone, [one.mac for one in news.heard]) == ([(VNI, OWN)], [N])
+    assert (news.gone, [one.mac for one in news.learned]) == ([(VNI, OWN)], [N])
 
 
 def test_an_entry_that_becomes_static_is_changed_when_seen() -> None:
@@ -210,7 +210,7 @@ def test_who_is_forgotten_leaves_no_address_behind() -> None:
     assert set(stations.take_news(9).gone) == {KEY, (VNI, OWN)}
 
     stations.learn(KEY, Location("swp1"))
-    [heard] = stations.take_news(9).heard
+    [heard] = stations.take_news(9).learned
     assert not heard.hosts
 
 
@@ -219,11 +219,11 @@ def test_an_address_on_two_devices_is_kept_until_both_have_lost_it() -> None:
     for device in (BRIDGE, UPPER):
         stations.see_host((VNI, device, IP1), M)
     stations.learn(KEY, Location("swp1"))
-    assert [one.hosts for one in stations.take_news(9).heard] == [{IP1}]
+    assert [one.hosts for one in stations.take_news(9).learned] == [{IP1}]
 
     stations.see_host((VNI, BRIDGE, IP1), None)
     stations.learn(KEY, Location("swp1"))
-    assert [one.hosts for one in stations.take_news(9).heard] == [{IP1}]
+    assert [one.hosts for one in stations.take_news(9).learned] == [{IP1}]
 
     stations.see_host((VNI, UPPER, IP1), None)
     assert [one.hosts for one in stations.take_news(9).changed] == [frozenset()]

@@ -110,7 +110,7 @@ def test_an_event_wakes_it(ear: KernelReader) -> None:
         await leaf.until(lambda: not leaf.learner.is_behind and ear.looks > before)
         ear.station_sends(M, "h0")
         ear.ring()
-        assert [one.mac for one in (await leaf.next()).heard] == [M]
+        assert [one.mac for one in (await leaf.next()).learned] == [M]
 
     run(ear, story)
 
@@ -120,7 +120,7 @@ def test_a_question_wakes_it(ear: KernelReader) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
         leaf.learner.look_again([(VNI, M)])
-        assert [one.mac for one in (await leaf.next()).heard] == [M]
+        assert [one.mac for one in (await leaf.next()).learned] == [M]
 
     run(ear, story)
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(
     ear.blind = 5
 
     async def story(leaf: Running) -> None:
-        assert [one.mac for one in (await leaf.next()).heard] == [M]
+        assert [one.mac for one in (await leaf.next()).learned] == [M]
 
     run(ear, story)
 
