@@ -50,6 +50,8 @@ OCTETS_MIN: Final = 1 << 18
 """A smaller file is not compacted while running."""
 GROWTH_MAX: Final = 4
 """A larger file is compacted when it is so many times as large as its content would be."""
+LOOK_OCTETS: Final = 1 << 14
+"""So much may be appended before the size is compared with the content again."""
 ENTRY_OCTETS: Final = 16
 """The size of an entry, until a compaction of many has measured it."""
 MEASURED_MIN: Final = 1000
@@ -210,6 +212,8 @@ class Journal:
         self._copied = 0
         """Octets that the compaction has written, without what was appended meanwhile."""
         self._entry_octets: float = ENTRY_OCTETS
+        self._look_at = 0
+        """The size at which the content is counted again: it takes longer than to append a record."""
         self._retry_at = clock()
         self._append_error: OSError | None = None
         self._compact_error: OSError | None = None
@@ -387,9 +391,10 @@ class Journal:
         file = self._file
         if file is None or not file.sound or self.behind or self._append_error is not None:
             return True
-        if file.octets <= OCTETS_MIN:
+        if file.octets <= self._look_at:
             return False
-        return file.octets > GROWTH_MAX * self._content.count() * self._entry_octets
+        self._look_at = file.octets + LOOK_OCTETS
+        return file.octets > max(OCTETS_MIN, GROWTH_MAX * self._content.count() * self._entry_octets)
 
     def _begin(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -416,6 +421,7 @@ class Journal:
             self._entry_octets = self._copied / count
         self._append_error = self._compact_error = None
         self.behind = False
+        self._look_at = self._file.octets
 
     def _fail(self, error: OSError) -> None:
         """Give a compaction up for now."""

@@ -1,6 +1,9 @@
 """What ExaBGP was told, on disk: read back as it was, whatever happened to the process that wrote it."""
 
+import contextlib
 import os
+import resource
+import time
 
 import pytest
 
@@ -175,6 +178,7 @@ def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path
 
 def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
     monkeypatch.setattr(journal, "OCTETS_MIN", 10_000)
+    monkeypatch.setattr(journal, "LOOK_OCTETS", 0)
     ledger = AdvertisedLedger(path)
     for seq in range(1000):
         changed = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(seq),))
@@ -190,3 +194,63 @@ def test_the_sequences_of_an_earlier_life_are_known():
     ledger.ask([PLAIN, FULL, FLOODS])
 
     assert list(sequences(ledger.advertised)) == [(Vni(16777215), FULL.route.mac, 7)]
+
+
+# A full disk, as the kernel has it: no file grows beyond its header
+
+
+@contextlib.contextmanager
+def full_disk(path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(path.read_bytes().partition(b"\n")[0]) + 1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+CHANGED = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(9),))
+
+
+def test_on_a_full_disk_changes_and_withdrawals_are_noted_in_memory_and_new_routes_are_not(path):
+    written(path, PLAIN, FULL)
+    ledger = AdvertisedLedger(path)
+    with full_disk(path):
+        error = ledger.ask([CHANGED, Withdrawal(FULL.route), FLOODS])
+        ledger.confirm(PLAIN.route)
+        ledger.forget(FULL.route)
+
+        assert "File too large" in str(error)
+        assert ledger.advertised == {PLAIN.route: AdvertisedRoute(CHANGED, True)}
+        assert [ledger.covers(one.route) for one in (PLAIN, FULL, FLOODS)] == [True, True, False]
+        assert ledger.status().trouble == f"{path} cannot be written: File too large"
+    ledger.close()
+
+
+def test_after_a_crash_on_a_full_disk_no_announcement_of_the_file_is_relied_on(path):
+    written(path, PLAIN, FULL)
+    ledger = AdvertisedLedger(path)
+    with full_disk(path):
+        ledger.ask([CHANGED])
+        ledger.close()
+
+    again = AdvertisedLedger(path)
+    again.close()
+
+    assert {route: entry.sure for route, entry in again.advertised.items()} == {PLAIN.route: False, FULL.route: False}
+    assert (again.sure, again.exabgp) == (0, "here")
+
+
+def test_when_there_is_room_again_the_file_of_routes_says_all_by_itself(path):
+    written(path, PLAIN, FULL)
+    ledger = AdvertisedLedger(path)
+    with full_disk(path):
+        ledger.ask([CHANGED])
+        ledger.forget(FULL.route)
+    ledger._journal._clock = lambda: time.monotonic() + journal.RETRY_S
+    for _ in range(5):
+        ledger.tend()
+    ledger.close()
+
+    assert ledger.status().trouble == ""
+    assert AdvertisedLedger(path).advertised == {PLAIN.route: AdvertisedRoute(CHANGED, False)}

@@ -1,5 +1,6 @@
 """The announcer beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
 
+import resource
 from collections import deque
 
 import pytest
@@ -529,6 +530,31 @@ def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(advertise
     assert lines == []
     assert why == "No space left on device"
     assert exabgp.told == wish(announcement(1))
+    assert advertiser.status().why == ""
+
+
+def test_on_a_full_disk_changes_and_withdrawals_are_sent_and_new_routes_wait(tmp_path):
+    advertiser = Advertiser(AdvertisedLedger(tmp_path / "advertised"))
+    advertiser.need(True, 0.0)
+    advertiser.settle()
+    exabgp = FakeExaBgp(advertiser).attach()
+    advertiser.want(wish(announcement(1), announcement(2)))
+    exabgp.settle()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
+    try:
+        changed = announcement(1, seq=7)
+        advertiser.want({announcement(2).route: None, **wish(changed, announcement(3))})
+        exabgp.settle()
+        assert exabgp.told == wish(changed)
+        status = advertiser.status()
+        assert (status.state, status.waiting) == (ABLE, 1)
+        assert status.why == f"{tmp_path}/advertised cannot be written: File too large"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    exabgp.later(advertiser.due - exabgp.now).settle()
+
+    assert exabgp.told == wish(changed, announcement(3))
     assert advertiser.status().why == ""
 
 

@@ -223,6 +223,7 @@ def test_records_that_come_during_a_compaction_are_in_both_files(path, clock):
 
 def test_the_size_is_bounded_by_the_content_however_long_it_changes(path, clock, monkeypatch):
     monkeypatch.setattr(journal, "OCTETS_MIN", 1000)
+    monkeypatch.setattr(journal, "LOOK_OCTETS", 0)
     monkeypatch.setattr(journal, "MEASURED_MIN", 10)
     found, numbers = opened(path, clock)
     sizes = []
