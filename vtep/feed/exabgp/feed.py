@@ -26,6 +26,11 @@ LOG_EVERY_S: Final = 1.0
 BAD_NLRIS_LOGGED: Final = 3
 """Of one message; the counter has them all."""
 
+PLAIN: Final = (
+    "a malformed UPDATE, or a PMSI attribute with an IPv6 or empty endpoint, can end the session with all its routes"
+)
+"""What plain ExaBGP does, up to 4.2.25 and 5.0.15 for the first and up to 5.0.12 for the second."""
+
 log = logging.getLogger(__name__)
 
 
@@ -95,6 +100,8 @@ class ExabgpFeed:
     def _attached(self, relay: protocol.Attached) -> Attached:
         """Another relay of the same ExaBGP does not have the lines that the one before it took."""
         again, self._pid = relay.exabgp_pid == self._pid, relay.exabgp_pid
+        if not relay.guarded:
+            logs.event(log, logging.WARNING, "exabgp is plain", why=PLAIN, hint="start it with: vtep exabgp")
         speaker = f"{relay.exabgp_pid}/{relay.exabgp_started}"
         return Attached(speaker, f"ExaBGP {relay.exabgp_pid}", relay.complete and not again)
 

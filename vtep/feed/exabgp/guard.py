@@ -7,12 +7,15 @@
     PMSI               an endpoint that is not IPv4 is passed on as octets, with the whole label
     header errors      the answer is a NOTIFICATION; ExaBGP itself fails with a TypeError before it sends one
     lines              what a peer chose cannot end a line early, or begin one
+    relays             each is told whether it is the first one, because only the first has every line
     ADD-PATH           is not negotiated for EVPN: a path identifier would be read as the beginning of an NLRI
 
 It knows the insides of ExaBGP, as little of them as will do, and decides nothing about routes.
 """
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -50,6 +53,7 @@ def guard(say: Say) -> None:
     _keep_any_endpoint()
     _notify_of_header_errors()
     _keep_lines_whole()
+    _count_starts()
     _refuse_add_path()
 
 
@@ -154,6 +158,23 @@ def _keep_lines_whole() -> None:
 
     Processes.write = write_whole
 
+
+def _count_starts() -> None:
+    """Tell each process how often it was started, which no relay can know of itself."""
+    start = Processes._start
+    starts: Counter[str] = Counter()
+
+    def start_and_count(processes: Any, process: str) -> Any:
+        before = process in processes._process
+        starts[process] += not before
+        os.environ[RELAY_START] = str(starts[process])
+        return start(processes, process)
+
+    Processes._start = start_and_count
+
+
+RELAY_START: Final = "VTEP_RELAY_START"
+"""As in `relay`, which must be importable without ExaBGP."""
 
 _NO_CONTROLS: Final = dict.fromkeys(range(32), " ") | {127: " "}
 

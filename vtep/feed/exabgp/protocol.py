@@ -30,6 +30,8 @@ class Attached(Struct, frozen=True, tag_field="relay", tag="hello"):
     """Nothing that ExaBGP said to this relay is missing from what follows."""
     exabgp_started: _Count = 0
     """When ExaBGP's process began, in clock ticks since the boot; 0 where the relay cannot tell. A pid alone comes again."""
+    guarded: bool = True
+    """`vtep exabgp` started ExaBGP. Assumed of a relay that does not say it, because it is older than this field."""
 
 
 class Lines(Struct, frozen=True):

@@ -14,7 +14,7 @@ input or with SIGTERM.
 What the daemon reads, one JSON object or one line of ExaBGP a line; the relay's own begin with `{"relay":`, which no
 line of ExaBGP may:
 
-      {"relay": "hello", "version": 1, "exabgp_pid": 41, "exabgp_started": 9, "relay_pid": 42, "dropped": 0, "complete": false}
+      {"relay": "hello", "version": 1, "exabgp_pid": 41, "exabgp_started": 9, "relay_pid": 42, "guarded": true, "dropped": 0, "complete": false}
       {"relay": "states"}
       …the last `open` received from a peer, then its last `state`, as ExaBGP wrote them; peer after peer…
       {"relay": "live"}
@@ -25,8 +25,9 @@ line of ExaBGP may:
       {"relay": "live"}
       …lines…
 
-`complete` is true when nothing that ExaBGP ever said is missing from what follows: a relay that came with its ExaBGP
-(one that takes another's place has missed what that was told), the first daemon to attach, and nothing dropped. The
+`complete` is true when nothing that ExaBGP ever printed is missing from what follows: the relay is the first of its ExaBGP
+(one that takes another's place has missed what that was told), the daemon is the first to attach, and nothing was dropped.
+`guarded` is true when `vtep exabgp` started this ExaBGP. The
 states are those *before* the first line that follows, so that states and lines are one consistent story; when
 everything follows there are none. A line half sent to a connection that broke counts as dropped, its tail is never
 sent.
@@ -61,9 +62,10 @@ PIPE_OCTETS: Final = 1 << 20
 """The most an unprivileged process may give to a pipe (fs.pipe-max-size): ExaBGP's cushion while we are not scheduled."""
 SENDS_MAX: Final = 16
 """Chunks sent before standard input is looked at again."""
-TOGETHER_S: Final = 5.0
-"""ExaBGP needs half a second from its start to that of its processes, and more where the CPU is short; what it starts later
-replaces one that ended."""
+_START: Final = "VTEP_RELAY_START"
+"""`vtep exabgp` counts here how often ExaBGP has started the process that this relay is (`guard`)."""
+TRACES: Final = "/dev/shm"  # noqa: S108 - made with O_EXCL, and what another user puts there costs a refresh
+"""Where every user may leave a file until the next boot."""
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 1.0
 FLUSH_S: Final = 1.0
@@ -158,10 +160,16 @@ class Backlog:
         exabgp_started: int = 0,
         *,
         is_first: bool = True,
+        guarded: bool = True,
     ) -> None:
-        """Start empty; `is_first` tells that ExaBGP had no other relay before this one."""
+        """Start empty; `is_first` tells that ExaBGP had no other relay before this one, `guarded` that vtep started it."""
         self._octets_max = octets_max
-        self._who = {"exabgp_pid": exabgp_pid, "exabgp_started": exabgp_started, "relay_pid": relay_pid}
+        self._who = {
+            "exabgp_pid": exabgp_pid,
+            "exabgp_started": exabgp_started,
+            "relay_pid": relay_pid,
+            "guarded": guarded,
+        }
         self._blocks: deque[bytearray] = deque()
         self._octets = 0
         self._sent = 0
@@ -343,7 +351,9 @@ class Relay:
         self._path = path
         exabgp = os.getppid()
         started = _started_at(exabgp)
-        self._backlog = Backlog(buffer_max, exabgp, os.getpid(), started, is_first=_came_with(started))
+        self._backlog = Backlog(
+            buffer_max, exabgp, os.getpid(), started, is_first=is_first(exabgp, started), guarded=_START in os.environ
+        )
         self._buffer = memoryview(bytearray(CHUNK))  # made once: a fresh one a read costs ten times the read
         self._from_exabgp = Cutter(LINE_MAX)
         self._from_daemon = Cutter(COMMAND_MAX)
@@ -539,13 +549,36 @@ class Relay:
                 os.write(STDERR, b"vtep relay: %b\n" % text.encode("unicode_escape"))
 
 
-def _came_with(started: int) -> bool:
-    """Tell whether a process started when we did; one that we may not look at did not."""
-    return bool(started) and _started_at(os.getpid()) - started < TOGETHER_S * os.sysconf("SC_CLK_TCK")
+def is_first(exabgp: int, started: int, traces: str = TRACES) -> bool:
+    """Tell whether ExaBGP had no relay before this one, so that nothing which it printed is missing here.
+
+    `vtep exabgp` counts the starts and says it in the environment. Under plain ExaBGP the first relay leaves an empty file,
+    named after ExaBGP's process, for those that come after it. A relay that cannot tell is not the first: then each peer is
+    asked for its routes once more than needed, and no route is missed.
+    """
+    counted = os.environ.get(_START)
+    if counted is not None or not started:
+        return counted == "1"
+    try:
+        prefix = f"vtep-relay-{os.stat('/proc/self/ns/pid').st_ino}-"  # noqa: PTH116
+        _remove_traces(traces, prefix)
+        os.close(os.open(f"{traces}/{prefix}{exabgp}-{started}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return False
+    return True
+
+
+def _remove_traces(folder: str, prefix: str) -> None:
+    """Remove the files of ExaBGPs that have ended, as far as they are ours to remove."""
+    for name in os.listdir(folder):  # noqa: PTH208
+        pid, _, started = name.removeprefix(prefix).partition("-")
+        if name.startswith(prefix) and pid.isdigit() and str(_started_at(int(pid))) != started:
+            with suppress(OSError):
+                os.unlink(f"{folder}/{name}")  # noqa: PTH108
 
 
 def _started_at(pid: int) -> int:
-    """Return the clock ticks from boot to the start of a process (proc(5), field 22; the second may contain anything).
+    """Return the clock ticks from boot to the start of a process (proc_pid_stat(5), field 22; the second may be anything).
 
     0 for a process that we may not look at.
     """

@@ -36,6 +36,7 @@ def hello(*, dropped=0, complete=False):
         "exabgp_pid": 41,
         "exabgp_started": 9,
         "relay_pid": 42,
+        "guarded": True,
         "dropped": dropped,
         "complete": complete,
     }
