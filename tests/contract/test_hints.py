@@ -19,9 +19,9 @@ from tests.contract.test_rows import (
     operator,
     operator_tunnel,
 )
-from vtep.addr import Mac
+from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import Crashed
-from vtep.linux.wire.neighbor import NTF_MASTER, Neighbor
+from vtep.linux.wire.neighbor import AF_INET, AF_INET6, NTF_MASTER, NUD_NOARP, RTPROT_VTEP, Neighbor
 
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
 
@@ -101,6 +101,27 @@ def test_a_device_bounced_when(name: str, world) -> None:
     BOUNCES[name](world)
 
     assert device in world.kernel.drain().bounced
+
+
+def test_a_device_that_loses_an_address_bounced_because_its_ipv4_neighbors_go_with_the_last_one(world) -> None:
+    own = [Ip.parse(text) for text in ("172.16.0.1", "172.16.1.1")]
+    hosts = [Ip.parse(text) for text in ("172.16.0.7", "2001:db8::7")]
+    device = world.index("br0")
+    for ip in own:
+        world.add_address("br0", ip)
+    for ip in hosts:
+        family = AF_INET6 if ip.is_v6 else AF_INET
+        row = Neighbor(REPLACE, device, M, EXT, NUD_NOARP, family=family, ip=ip, protocol=RTPROT_VTEP)
+        assert world.kernel.send([row]) == []
+    world.kernel.drain()
+
+    left, bounced = [], []
+    for ip in own:
+        world.delete_address("br0", ip)
+        bounced.append(device in world.kernel.drain().bounced)
+        left.append([entry.ip for entry in world.kernel.neighbors([device]) if entry.ip in hosts])
+
+    assert (bounced, sorted(left[0]), left[1]) == ([True, True], sorted(hosts), hosts[1:])
 
 
 def test_what_is_changed_of_a_port_moves_no_row_and_bounces_nothing(world) -> None:

@@ -78,6 +78,9 @@ class MemoryWorld(World):
     def add_address(self, name: str, address: Ip) -> None:
         self.memory.add_address(name, address)
 
+    def delete_address(self, name: str, address: Ip) -> None:
+        self.memory.delete_address(name, address)
+
     def station_sends(self, mac: Mac, port: str) -> None:
         self.memory.station_sends(mac, port)
 
@@ -136,6 +139,9 @@ class NamespaceWorld(World):
 
     def add_address(self, name: str, address: Ip) -> None:
         ip(f"addr add {address}/24 dev {name}")
+
+    def delete_address(self, name: str, address: Ip) -> None:
+        ip(f"addr del {address}/24 dev {name}")
 
     def ear(self) -> Kernel:
         return Kernel(STATIONS, **self._buffers)

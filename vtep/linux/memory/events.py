@@ -48,6 +48,11 @@ class Announcements:
         self._bounced.add(device)
         self.links_changed = True
 
+    def address_gone(self, device: int) -> None:
+        """Announce that a device lost an address, and perhaps its neighbor rows with it."""
+        self._bounced.add(device)
+        self.addresses_changed = True
+
     def overflow(self) -> None:
         """Lose what is announced so far, and say so."""
         self._changed, self._gone, self._hosts = set(), set(), set()

@@ -206,6 +206,13 @@ class MemoryKernel:
         self._addresses.append(Address(self._named(name).index, ip, prefix=prefix))
         self._announce.addresses_changed = True
 
+    def delete_address(self, name: str, ip: Ip) -> None:
+        device = self._named(name).index
+        self._addresses = [address for address in self._addresses if (address.device, address.ip) != (device, ip)]
+        if not ip.is_v6 and not any(a.device == device and not a.ip.is_v6 for a in self._addresses):
+            self._neighbors.drop_ipv4(device)
+        self._announce.address_gone(device)
+
     def add_port(self, name: str, master: str | None = None, mac: Mac | None = None) -> int:
         index = self._add(Link(0, name, "veth", mac=mac))
         self.set_master(name, master)

@@ -63,6 +63,11 @@ class NeighborTable:
         for key in [key for key in self._rows if key[0] == device]:
             self._drop(key)
 
+    def drop_ipv4(self, device: int) -> None:
+        """A device lost its last IPv4 address: its IPv4 rows go (kernel 6.18, net/ipv4/fib_frontend.c: fib_disable_ip)."""
+        for key in [key for key in self._rows if key[0] == device and not key[1].is_v6]:
+            self._drop(key)
+
     def _drop(self, key: tuple[int, Ip]) -> None:
         self._announce_unless_external(self._rows.pop(key))
 
