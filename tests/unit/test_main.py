@@ -79,3 +79,16 @@ def test_no_socket_path_writes_statements_of_its_own_into_exabgps_configuration(
 
     with pytest.raises(ConfigError, match=r"feed\.socket"):
         exabgp_config.render(found)
+
+
+@pytest.mark.parametrize(("capability", "status", "said"), [("add-path receive;", 2, "add-path is on"), ("", 0, "ok")])
+def test_check_compares_a_configuration_of_exabgp_with_what_vtep_needs(capability, status, said, tmp_path, capsys):
+    file = tmp_path / "exabgp.conf"
+    file.write_text(
+        "process relay { run vtep relay; encoder json; } neighbor 10.0.0.1 { adj-rib-in false; family { l2vpn evpn; } "
+        f"capability {{ graceful-restart; route-refresh; {capability} }} "
+        "api a { processes [ relay ]; neighbor-changes; receive { parsed; open; update; refresh; } } }"
+    )
+
+    assert main(["check", str(file)]) == status
+    assert said in capsys.readouterr().err

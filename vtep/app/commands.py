@@ -83,7 +83,7 @@ _REPLAY = """The time in each line is the clock, and a pass follows every line, 
 Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received."""
 _CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
 lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. Changes
-nothing."""
+nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
 _EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 
@@ -108,6 +108,8 @@ def _check(options: argparse.Namespace) -> int:
     from vtep.local.exports import Exports
     from vtep.logs import escaped
 
+    if options.file.suffix == ".conf":
+        return _check_exabgp(options.file)
     found = config.read(options.file)
     for sentence in exposures(found):
         print(f"{escaped(str(options.file))}: warning: {escaped(sentence)}", file=sys.stderr)
@@ -116,6 +118,19 @@ def _check(options: argparse.Namespace) -> int:
     bound = sum(vni.is_bound for vni in found.vnis)
     print(f"{escaped(str(options.file))}: ok, {len(found.vnis)} VNIs ({bound} bound to a bridge)", file=sys.stderr)
     return 0
+
+
+def _check_exabgp(path: Path) -> int:
+    from vtep.feed.exabgp.check import check
+    from vtep.logs import escaped
+
+    try:
+        problems = check(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    for problem in problems or ["ok, it has what vtep needs"]:
+        print(f"{escaped(str(path))}: {escaped(problem)}", file=sys.stderr)
+    return 2 if problems else 0
 
 
 def _exabgp_config(options: argparse.Namespace) -> int:
