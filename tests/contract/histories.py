@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.contract.leaf import A, B, C, L, Leaf, M, N, station_gone, written
 from tests.contract.test_rows import add, delete, operator, operator_tunnel
 from tests.contract.worlds import World
+from tests.lab.disk import full_disk
 from vtep.addr import Mac
 from vtep.intent import Intent
 from vtep.linux.ledger import LedgerFile
@@ -131,6 +132,18 @@ class Histories(RuleBasedStateMachine):
         self.leaf.kernel.answers_lost = True
         self._pass(self.leaf.pass_)
         self.leaf.kernel.answers_lost = False
+
+    @rule(before=tables, during=tables, dies=st.booleans(), after=tables, complete=st.booleans())
+    def the_disk_is_full_for_a_while(self, before: dict, during: dict, dies: bool, after: dict, complete: bool) -> None:
+        self._change_routes(before)
+        self._pass(self.leaf.pass_)
+        with full_disk(self.path):
+            self._change_routes(during)
+            self._pass(self.leaf.pass_)
+            if dies:
+                self._begin_life(complete)
+                self._change_routes(after)
+                self._pass(self.leaf.survey)
 
     @rule(seconds=st.sampled_from((0.05, 0.2, 10.0)))
     def time_goes_by(self, seconds: float) -> None:

@@ -1,7 +1,6 @@
 """The engine with a ledger that cannot be written: rows that have a claim follow what is wanted, and new ones wait."""
 
 import contextlib
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.leaf import VNI, A, B, Leaf, M, N, written
+from tests.lab.disk import full_disk
 from vtep.addr import Mac
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
@@ -17,17 +17,6 @@ from vtep.store import journal
 PLACE = {"boot": "this", "namespace": "this"}
 MANY = [Mac(b"\x02\x09" + number.to_bytes(4)) for number in range(300)]
 NEW = Mac(b"\x02\x08" + bytes(4))
-
-
-@contextlib.contextmanager
-def full_disk(path: Path) -> Iterator[None]:
-    """Let no file grow beyond the header of this one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(path.read_bytes().partition(b"\n")[0]) + 1, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import contextlib
 import errno
 import os
 import random
-import resource
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from tests.lab.disk import full_disk
 from vtep.addr import Ip, Mac, Vni
 from vtep.errors import LedgerError
 from vtep.linux.ledger import LedgerFile, this_place
@@ -437,20 +436,6 @@ def test_a_new_row_that_cannot_be_claimed_is_named_and_the_file_stays_whole(
     assert claims(path) == {key(1): Claim(A), key(3): Claim(B)}
 
 
-# A full disk, as the kernel has it: no file grows beyond its header
-
-
-@contextlib.contextmanager
-def full_disk(path: Path) -> Iterator[None]:
-    """Let no file grow beyond the header, which can be written in place."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(path.read_bytes().partition(b"\n")[0]) + 1, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_on_a_full_disk_moves_and_removals_go_on_and_nothing_new_is_claimed(path: Path) -> None:
     ledger = LedgerFile(path, KINDS, PLACE)
     ledger.claim("fdb", [RowGroup(keys(1, 2), A)])
@@ -524,13 +509,9 @@ def test_a_start_that_cannot_compact_goes_on_with_the_file_as_it_is(path: Path) 
 
 def test_a_start_without_any_room_claims_nothing_until_there_is_some(path: Path) -> None:
     path.parent.mkdir()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
+    with full_disk():
         ledger = LedgerFile(path, KINDS, PLACE)
         unclaimed = ledger.claim("fdb", [RowGroup(keys(1), A)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert unclaimed is not None
     assert unclaimed.keys == {key(1)}
     tended_later(ledger)

@@ -1,12 +1,11 @@
 """What ExaBGP was told, on disk: read back as it was, whatever happened to the process that wrote it."""
 
-import contextlib
 import os
-import resource
 import time
 
 import pytest
 
+from tests.lab.disk import full_disk
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import LedgerError
 from vtep.feed.exabgp.advertise import (
@@ -194,19 +193,6 @@ def test_the_sequences_of_an_earlier_life_are_known():
     ledger.ask([PLAIN, FULL, FLOODS])
 
     assert list(sequences(ledger.advertised)) == [(Vni(16777215), FULL.route.mac, 7)]
-
-
-# A full disk, as the kernel has it: no file grows beyond its header
-
-
-@contextlib.contextmanager
-def full_disk(path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(path.read_bytes().partition(b"\n")[0]) + 1, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 CHANGED = MacAdvertisement(PLAIN.route, VTEP, Vni(100), communities=(mobility(9),))

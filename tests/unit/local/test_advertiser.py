@@ -1,10 +1,10 @@
 """The announcer beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
 
-import resource
 from collections import deque
 
 import pytest
 
+from tests.lab.disk import full_disk
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.feed.exabgp.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
 from vtep.feed.exabgp.answers import Answered
@@ -540,9 +540,7 @@ def test_on_a_full_disk_changes_and_withdrawals_are_sent_and_new_routes_wait(tmp
     exabgp = FakeExaBgp(advertiser).attach()
     advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
-    try:
+    with full_disk(tmp_path / "advertised"):
         changed = announcement(1, seq=7)
         advertiser.want({announcement(2).route: None, **wish(changed, announcement(3))})
         exabgp.settle()
@@ -550,8 +548,6 @@ def test_on_a_full_disk_changes_and_withdrawals_are_sent_and_new_routes_wait(tmp
         status = advertiser.status()
         assert (status.state, status.waiting) == (ABLE, 1)
         assert status.why == f"{tmp_path}/advertised cannot be written: File too large"
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     exabgp.later(advertiser.due - exabgp.now).settle()
 
     assert exabgp.told == wish(changed, announcement(3))

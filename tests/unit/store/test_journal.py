@@ -1,11 +1,11 @@
 """The journal by itself: which files it opens, what it writes where, and when it is written again."""
 
 import os
-import resource
 import time
 
 import pytest
 
+from tests.lab.disk import full_disk
 from vtep.errors import LedgerError
 from vtep.store import journal
 from vtep.store.journal import Damaged, Journal, Lines, Octets
@@ -167,14 +167,10 @@ def test_a_compaction_that_fails_is_told_tried_again_after_a_while_and_leaves_no
     found, numbers = opened(path, clock)
     put(found, numbers, b"a", b"1")
     found.fall_behind()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-    try:
+    with full_disk():
         found.tend()
         assert found.status().trouble == f"{path} cannot be compacted: File too large"
         assert not path.with_name("numbers.new").exists()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     for _ in range(10):
         found.tend()
