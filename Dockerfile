@@ -34,6 +34,11 @@ RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends iproute2 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /opt/vtep /opt/vtep
+# The user of ExaBGP's container (`--user exabgp`), whose group may use the feed socket. There is no USER here, because the daemon
+# would lose CAP_NET_ADMIN with it: an engine gives a user other than root no effective capability, and file capabilities
+# have no effect under no-new-privileges. docs/decisions/0015 compares the ways.
+RUN groupadd --system --gid 979 exabgp \
+ && useradd --system --uid 979 --gid exabgp --no-create-home --home-dir / --shell /usr/sbin/nologin exabgp
 # The ledger of claims and the sockets: a volume there outlives the container.
 RUN mkdir -p -m 0755 /run/vtep /etc/vtep
 ENV PATH=/opt/vtep/bin:$PATH

@@ -112,20 +112,32 @@ def test_a_new_container_with_the_old_ones_state_and_network_takes_its_rows_back
         wait_until(lambda: network.rows() == set(), 10, "the end of a row that nobody tells any more")
 
 
-def test_exabgp_of_the_image_feeds_the_daemon_without_any_capability(container, etc, shared):
+def test_exabgp_of_the_image_feeds_the_daemon_as_a_user_without_any_capability(container, etc, shared):
+    (shared / "etc/vtep.toml").write_text(CONFIG + '[feed]\nsocket_group = "exabgp"\n')
     state = ("--volume", f"{shared}/state:/run/vtep")
-    leaf = container(*CONFINED, "--tmpfs", "/run", *state, *etc, IMAGE)
+    leaf = container(*CONFINED, "--group-add", "exabgp", "--tmpfs", "/run", *state, *etc, IMAGE)
     (shared / "etc/exabgp.conf").write_text(leaf.run("vtep", "exabgp-config"))
-    users = ("--env", "exabgp_daemon_user=root", "--env", "exabgp_api_terminate=true")
-    confined = ("--tmpfs", "/run", *(word for word in CONFINED if word not in ("--cap-add", "NET_ADMIN")), *users)
+    confined = (*(word for word in CONFINED if word not in ("--cap-add", "NET_ADMIN")), "--user", "exabgp")
 
     exabgp = container(
-        *confined, *state, *etc, "--entrypoint", "exabgp", IMAGE, "server", "/etc/vtep/exabgp.conf",
+        *confined, "--tmpfs", "/run", "--env", "exabgp_api_terminate=true", *state, *etc,
+        IMAGE, "exabgp", "server", "/etc/vtep/exabgp.conf",
         network=f"container:{leaf.name}",
     )  # fmt: skip
 
-    wait_until(lambda: '"exabgp connected"' in leaf.log(), 10, "ExaBGP's relay")
-    effective = exabgp.run("grep", "CapEff", "/proc/1/status").split()[1]
+    wait_until(lambda: '"exabgp connected"' in leaf.log(), 20, "ExaBGP's relay")
+    status = dict(line.split(":\t") for line in exabgp.run("cat", "/proc/1/status").splitlines() if ":\t" in line)
+    assert int(status["CapEff"], 16) == 0
+    assert "0" not in status["Uid"].split()
+    assert "979" in leaf.run("stat", "--format", "%g %a", "/run/vtep/feed.sock")
+
+
+def test_the_engine_gives_a_user_other_than_root_no_effective_capability():
+    """Why the image has no USER: such a daemon could write nothing."""
+    command = ("--entrypoint", "grep", IMAGE, "CapEff", "/proc/self/status")
+
+    effective = docker("run", "--rm", "--network", "none", *CONFINED, "--user", "exabgp", *command).split()[1]
+
     assert int(effective, 16) == 0
 
 
