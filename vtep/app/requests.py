@@ -40,6 +40,8 @@ class Requests:
         self._actor = actor
 
     def resync(self, *, peers: bool = False) -> None:
+        """Look at everything in the kernel again; with `peers`, also refresh
+        every peer's routes and advertise ours again."""
         if self._actor is not None:
             self._actor.resync()
         if peers:
@@ -48,6 +50,8 @@ class Requests:
             self._nudge()
 
     async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
+        """Claim the rows with our signature that have no claim, and return them; the next pass removes
+        those that are not wanted."""
         if self._actor is None:
             return []
         async with self._adopting:
@@ -61,6 +65,7 @@ class Requests:
         )
 
     def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:
+        """Forget how often a MAC moved, in one VNI or all; return in how many it had moved."""
         intent = self._leaf.intent
         moved = [key for key in keys_of(intent, mac) if key in intent.moves and vni in (None, key[0])]
         self._leaf.clear_duplicates(moved)

@@ -150,6 +150,7 @@ class _File(Struct):
 
 
 def _build(file: _File, problems: Problems) -> Config:
+    """Return what the file means. Any value may stand in for one that has a problem: the file is then refused."""
     node = _node(file.node, problems)
     bgp = bgp_section.build(file.bgp, problems) if file.bgp is not UNSET else None
     return Config(
@@ -193,6 +194,7 @@ def _feed_socket(text: str) -> Path:
 
 
 def _api(table: _ApiTable, problems: Problems) -> ApiConfig:
+    """Return the listeners. Beyond loopback gRPC needs certificates, because otherwise everyone could read and write."""
     tls = table.tls
     given = [bool(tls.cert), bool(tls.key), bool(tls.client_ca)]
     if any(given) and not all(given):
@@ -208,6 +210,7 @@ def _api(table: _ApiTable, problems: Problems) -> ApiConfig:
 
 
 def _vnis(rows: list[_VniTable], node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VniConfig, ...]:
+    """Return the VNIs. Two of them cannot share a number or a device, because their rows would be each other's."""
     vnis = []
     for index, row in enumerate(rows):
         vni = _vni(row, f"vni[{index}]", node, bgp, problems)
@@ -219,6 +222,7 @@ def _vnis(rows: list[_VniTable], node: NodeConfig, bgp: BgpConfig | None, proble
 
 
 def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> VniConfig | None:
+    """Return one VNI, or None if it lacks its number or a tunnel address."""
     number = problems.required(row.vni, f"{path}.vni", Vni)
     if bool(row.bridge) != bool(row.vxlan):
         missing, given = ("vxlan", "bridge") if row.bridge else ("bridge", "vxlan")
@@ -266,6 +270,7 @@ def _own_vtep(text: str, path: str, node: NodeConfig, problems: Problems) -> Ip 
 
 
 def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: Problems) -> tuple[SegmentConfig, ...]:
+    """Return the Ethernet segments, each of which has an identifier of its own."""
     segments = []
     esis: list[Any] = []
     for index, row in enumerate(rows):
@@ -280,24 +285,27 @@ def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: Problems) -
 
 
 def _imports(row: _VniTable, path: str, vni: Vni, bgp: BgpConfig | None, problems: Problems) -> Targets:
+    """Return the Route Targets to import: those given here, or the one derived from the AS number."""
     if not isinstance(row.import_rt, list):
         if bgp is None:
             hint = f'set import_rt = ["ASN:{vni}"], or bgp.asn to derive it'
             problems.note(f"{path}.import_rt", "missing", hint)
             return Targets(frozenset())
         return Targets(frozenset((derived_target(bgp, vni),)))
-    exact, wildcards = set(), set()
+    exact: set[RouteTarget] = set()
+    wildcards: set[int] = set()
     for where, text in numbered(f"{path}.import_rt", row.import_rt):
         if text.startswith("*:"):
             number = problems.parsed(text[2:], where, assigned_number)
-            wildcards.add(-1 if number is None else number)
+            wildcards |= set() if number is None else {number}
         else:
             target = problems.parsed(text, where, RouteTarget.parse)
-            exact.add(RouteTarget(8) if target is None else target)
+            exact |= set() if target is None else {target}
     return Targets(frozenset(exact), frozenset(wildcards))
 
 
 def _refuse_repeats(table: str, values: list[Any], name: str, problems: Problems) -> None:
+    """Note each value that an earlier row of the list has already."""
     first: dict[Any, int] = {}
     for index, value in enumerate(values):
         if value is UNSET or value == "":
@@ -309,4 +317,5 @@ def _refuse_repeats(table: str, values: list[Any], name: str, problems: Problems
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
+    """Return what sorts `vni[2]` before `vni[10]`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
