@@ -119,11 +119,11 @@ class KernelTask:
         hints = self._kernel.drain()
         observer.overruns += hints.overrun
         bounced = self.target.holds(hints.bounced)
+        if hints.links_changed or hints.addresses_changed or hints.overrun or bounced:
+            self.actor.look_around()  # a pass under way looks as well, before its next batch
         if hints.overrun or bounced or any(mac == ZERO_MAC for _, mac in hints.keys):
             self.actor.survey()
             return
-        if hints.links_changed or hints.addresses_changed:
-            self.actor.look_around()
         if hints.keys:
             news, gone = self.target.keys_of(hints.keys - hints.gone), self.target.keys_of(hints.gone)
             self.actor.hint({KINDS[0].name: news}, {KINDS[0].name: gone})
