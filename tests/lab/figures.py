@@ -157,7 +157,7 @@ class Figures:
             version="0.1.0",
             generation=7,
             complete=True,
-            why="every peer has told all it has",
+            why="every peer has sent all its routes",
             macs=len(self._rows),
             feed=FeedStatus(attached=True, lines=1234, bad_lines=1, last_line=self.now - 1, peers=PEERS, awaited=2),
             announcing=AnnouncingStatus(
@@ -370,7 +370,7 @@ def _explained(row: MacStatus) -> Explanation:
 
 
 def _unheard(mac: Mac, vni: Vni | None) -> Explanation:
-    summary = "no peer has announced it"
+    summary = "no peer advertises it"
     return Explanation(vni or Vni(0), mac, summary, "look at the peers", (), None, "none", None, KernelRow("absent"))
 
 

@@ -110,7 +110,7 @@ def test_events_begin_where_they_are_asked_to(daemon):
 
     assert "hold timer expired" in vtep("events", "--since", at_start, address=daemon.address).stdout
     later = vtep("events", "--since", "2031-01-01", address=daemon.address)
-    assert (later.stdout, later.stderr) == ("", "vtep: nothing happened\n")
+    assert (later.stdout, later.stderr) == ("", "vtep: no events\n")
 
 
 def test_explain_says_the_summary_first_then_the_advice(daemon):
@@ -481,7 +481,7 @@ def test_what_was_adopted_is_a_table(daemon):
     ran = vtep("adopt", address=daemon.address)
 
     assert ran.stdout.splitlines()[1].split() == ["100", "02:00:00:00:00:aa", "10.0.0.2"]
-    assert ran.stderr == "vtep: took 1 row\n"
+    assert ran.stderr == "vtep: claimed 1 row\n"
 
 
 def test_a_daemon_without_an_admin_service_says_so(daemon):

@@ -1,7 +1,7 @@
-"""Whoever asks from outside, answered from what is published."""
+"""What other programs may ask the daemon, over gRPC and HTTP. Answers come from what is published."""
 
 import os
 
-# gRPC's core would write to stderr by itself, and any stranger's failed handshake makes it. It looks here once, when it is
-# imported; whoever wants to hear it sets the variable.
+# The core of gRPC writes to stderr by itself, for example when the handshake of any client fails. It reads this variable
+# once, when it is imported; set the variable to see its messages.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,6 +1,6 @@
 """Where the API listens: addresses to sockets, or a `HostError` that says what is in the way.
 
-Knows sockets, files and certificates. Does not know what is served there.
+Knows sockets, files and certificates. Does not know what is served.
 """
 
 import os
@@ -40,14 +40,14 @@ class Address(Struct, frozen=True):
 
 
 class Listener(Struct, frozen=True):
-    """An address that is listened at."""
+    """An address at which the daemon listens."""
 
     address: Address
     identity: tuple[int, int] | None
     """Of its socket file."""
 
     def remove(self) -> None:
-        """Remove the socket file, unless it is somebody else's by now."""
+        """Remove the socket file, unless another program has replaced it."""
         path = self.address.path
         if path is not None and _identity(path) == self.identity:
             with suppress(OSError):
@@ -79,8 +79,8 @@ def listen(server: grpc.aio.Server, address: Address, tls: TlsConfig) -> Listene
 def credentials(tls: TlsConfig) -> grpc.ServerCredentials:
     """Read the three files, without which the configuration has no such address. Clients need a certificate of `client_ca`."""
     # For the whole life of the server, and not `grpc.dynamic_ssl_server_credentials`: when that takes a new certificate, gRPC
-    # frees what a handshake in another thread may be using (its issue 36693, and seen with 1.85.1). Whoever connects often
-    # enough meanwhile, without any certificate, ends the daemon.
+    # frees what a handshake in another thread may be using (its issue 36693, and seen with 1.85.1). A client that
+    # connects often enough meanwhile, even without a certificate, ends the daemon.
     problems = [
         Problem(f"api.tls.{name}", f"{path}: {trouble}", "it is read as the daemon's user, at the start")
         for name, path in (("cert", tls.cert), ("key", tls.key), ("client_ca", tls.client_ca))
@@ -98,7 +98,7 @@ def credentials(tls: TlsConfig) -> grpc.ServerCredentials:
         context.load_verify_locations(tls.client_ca)
     except ssl.SSLError as error:
         raise _bad_tls(
-            "client_ca", f"{tls.client_ca} is no CA file: {_said(error)}", "give certificates in PEM"
+            "client_ca", f"{tls.client_ca} is not a CA file: {_said(error)}", "give certificates in PEM"
         ) from None
     pair = (Path(tls.key).read_bytes(), Path(tls.cert).read_bytes())
     return grpc.ssl_server_credentials([pair], Path(tls.client_ca).read_bytes(), require_client_auth=True)
@@ -113,7 +113,7 @@ def refusal(address: Address, what: str, hint: str = "") -> HostError:
 
 
 def _make_room(path: Path, address: Address) -> None:
-    """Remove what a dead daemon left there. gRPC would remove a living one's socket as well."""
+    """Remove the socket of a daemon that ended. gRPC alone would remove that of a running one as well."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         status = path.lstat()
@@ -136,7 +136,7 @@ def _is_answered(path: Path) -> bool:
         except ConnectionRefusedError:
             return False
         except BlockingIOError:
-            pass  # so many callers wait that there must be somebody they wait for
+            pass  # the queue of callers is full, so a program listens
         return True
 
 

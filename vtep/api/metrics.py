@@ -1,8 +1,8 @@
-"""The metrics, read from what is published at the moment somebody scrapes.
+"""The metrics for Prometheus, made from what is published at the moment of a scrape.
 
-Nothing is counted here. No label is a MAC, a route distinguisher or a remote VTEP: how many there are is the network's
-doing, and every value of a label is a series for ever. VNIs are the operator's doing, up to a number; above it a leaf
-tells their sums.
+Nothing is counted here. No label is a MAC, a route distinguisher or a remote VTEP: the network decides how many there
+are, and Prometheus keeps a series for every value of a label. VNIs are labels, because the operator decides how many
+there are; above 500 VNIs the sums of all are given instead.
 """
 
 import platform
@@ -22,18 +22,18 @@ from vtep.store.histogram import Distribution
 
 VNI_SERIES_MAX: Final = 500
 ALL: Final = "all"
-"""In place of a VNI, in what a leaf with more VNIs tells."""
+"""The label in place of a VNI, on a leaf with more VNIs than that."""
 KIND: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _Samples = Mapping[tuple[str, ...], float]
 
 
 class Metrics(Collector):
-    """Everything that Prometheus may know of a source."""
+    """All metrics of one source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        # A registry of its own: the library's global one has whatever anybody imports.
+        # A registry of its own: the global one of the library has the metrics of every imported module.
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -61,10 +61,12 @@ def _state(status: Status) -> Iterator[Metric]:
     yield build
     yield _gauge(
         "vtep_ready",
-        "1 if every peer has told all it has and the kernel has every row that it does not refuse",
+        "1 if every peer has sent all its routes and the kernel has every row that it does not refuse",
         status.ready,
     )
-    yield _gauge("vtep_complete", "1 if every peer has told all it has, or the time to wait is over", status.complete)
+    yield _gauge(
+        "vtep_complete", "1 if every peer has sent all its routes, or the time to wait is over", status.complete
+    )
     yield _gauge("vtep_generation", "Generation of the intent", status.generation)
     yield _gauge(
         "vtep_generation_applied", "Generation of the intent that was applied last", status.dataplane.generation
@@ -76,29 +78,31 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     yield _gauge("vtep_feed_attached", "1 if ExaBGP's relay is connected", feed.attached)
     yield _counter("vtep_lines", "Lines that ExaBGP printed", {(): feed.lines})
     yield _counter("vtep_bad_lines", "Lines among them that could not be read", {(): feed.bad_lines})
-    yield _gauge("vtep_input_backlog", "Lines that were read and are not taken yet", feed.backlog)
+    yield _gauge("vtep_input_backlog", "Lines that were read and wait to be handled", feed.backlog)
     if feed.last_line is not None:
         yield _gauge("vtep_last_update_timestamp_seconds", "When the last line came", wall(feed.last_line))
     up: _Samples = {(str(peer.address),): float(peer.up) for peer in feed.peers}
     yield _gauges("vtep_bgp_session_up", "1 if the session is up", ("peer",), up)
     limited: _Samples = {(str(peer.address),): float(peer.limited) for peer in feed.peers}
-    yield _gauges("vtep_routes_over_limit", "Routes passed over for routes_per_peer", ("peer",), limited)
+    yield _gauges(
+        "vtep_routes_over_limit", "Routes refused because the peer exceeds routes_per_peer", ("peer",), limited
+    )
     refused: _Samples = {(str(peer.address),): float(peer.refused) for peer in feed.peers}
     yield _gauges("vtep_routes_over_mac_limit", "Routes that are not kept for routes_per_mac", ("peer",), refused)
     reset: _Samples = {(str(peer.address),): float(bool(peer.reset)) for peer in feed.peers}
     told = "1 if this side ended the session for a message that it could not read, until the peer sends its table"
     yield _gauges("vtep_bgp_session_reset", told, ("peer",), reset)
-    yield _gauges("vtep_routes", "Routes that peers have told", ("type", "state"), _texts(figures.routes))
+    yield _gauges("vtep_routes", "Routes received from peers", ("type", "state"), _texts(figures.routes))
 
 
 def _announcing(announcing: AnnouncingStatus, wall: Callable[[float], float]) -> Iterator[Metric]:
     able = announcing.state == "able"
-    yield _gauge("vtep_announce_able", "1 if ExaBGP has the commands that announce, and answers", able)
+    yield _gauge("vtep_announce_able", "1 if ExaBGP has the commands that advertise, and answers", able)
     routes: _Samples = {(name,): float(getattr(announcing, name)) for name in ("wanted", "told", "waiting", "refused")}
-    yield _gauges("vtep_announce_routes", "Routes of ours by what ExaBGP knows of them", ("state",), routes)
+    yield _gauges("vtep_announce_routes", "Routes of this leaf by what ExaBGP has done with them", ("state",), routes)
     if announcing.since is not None:
         since = wall(announcing.since)
-        yield _gauge("vtep_announce_since_timestamp_seconds", "When announcing came to be as it is", since)
+        yield _gauge("vtep_announce_since_timestamp_seconds", "When the state of advertising began", since)
 
 
 def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:
@@ -111,9 +115,14 @@ def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:
         "vtep_install_latency_seconds", "From reading a line to the kernel's answer for its row", figures.install_s
     )
     repaired: _Samples = {(kind,): float(count) for kind, count in figures.repaired.items()}
-    yield _counter("vtep_drift_repaired", "Rows of ours put back after somebody else's hand", repaired, ("kind",))
-    yield _gauge("vtep_orphan_rows", "Rows with our mark that nobody wants and nobody claims", dataplane.orphans)
-    yield _counter("vtep_netlink_overruns", "Times the kernel told more than was read", {(): dataplane.overruns})
+    yield _counter(
+        "vtep_drift_repaired",
+        "Rows of this leaf that another program changed and that were written again",
+        repaired,
+        ("kind",),
+    )
+    yield _gauge("vtep_orphan_rows", "Rows with our signature that are neither wanted nor claimed", dataplane.orphans)
+    yield _counter("vtep_netlink_overruns", "Times that netlink events were lost", {(): dataplane.overruns})
 
 
 def _state_files(files: Sequence[StateFile]) -> Iterator[Metric]:
@@ -127,7 +136,7 @@ def _state_files(files: Sequence[StateFile]) -> Iterator[Metric]:
 
 def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iterator[Metric]:
     rows: _Samples = {(kind, state): n for kind, counts in status.kinds.items() for state, n in _states(counts)}
-    yield _gauges("vtep_rows", "Wanted rows by what is done about them", ("kind", "state"), rows)
+    yield _gauges("vtep_rows", "Wanted rows by state", ("kind", "state"), rows)
     yield _gauges("vtep_vnis", "Configured VNIs by state", ("state",), _summed(((vni.state,), 1) for vni in vnis))
 
     label = _name if len(vnis) <= VNI_SERIES_MAX else _all
@@ -135,17 +144,17 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
         ready: _Samples = {(str(vni.vni),): float(vni.state == "ready") for vni in vnis if vni.state != "unbound"}
         yield _gauges("vtep_vni_ready", "1 if rows can be written for this VNI", ("vni",), ready)
     macs = _summed(((label(vni.vni), state), n) for vni in vnis for state, n in _states(vni.macs, vni.macs_stale))
-    yield _gauges("vtep_macs", "Wanted remote MACs by what is done about them", ("vni", "state"), macs)
+    yield _gauges("vtep_macs", "Wanted remote MACs by state", ("vni", "state"), macs)
     vteps = _summed(((label(vni.vni),), vni.vteps) for vni in vnis)
     yield _gauges("vtep_remote_vteps", "Remote VTEPs", ("vni",), vteps)
     neighbors = _summed(((label(vni), family), n) for (vni, family), n in figures.neighbors.items())
     yield _gauges("vtep_neighbors", "Wanted host addresses", ("vni", "family"), neighbors)
     foreign = _summed(((label(vni),), n) for vni, n in figures.foreign.items())
-    yield _gauges("vtep_foreign_rows", "Rows that are neither wanted nor ours", ("vni",), foreign)
+    yield _gauges("vtep_foreign_rows", "Rows that are neither wanted nor claimed", ("vni",), foreign)
     duplicates = _summed(((label(vni.vni),), vni.duplicates) for vni in vnis)
     yield _gauges("vtep_duplicate_macs", "MACs that move too often", ("vni",), duplicates)
     limited = _summed(((label(vni.vni),), vni.limited) for vni in vnis)
-    yield _gauges("vtep_macs_over_limit", "MACs without a row for macs_per_vni", ("vni",), limited)
+    yield _gauges("vtep_macs_over_limit", "MACs without a row because the VNI has macs_per_vni rows", ("vni",), limited)
     waiting = _summed(((label(vni.vni),), vni.vteps_limited) for vni in vnis)
     yield _gauges("vtep_vteps_over_limit", "VTEPs without a flood row for vteps_per_vni", ("vni",), waiting)
     used: dict[tuple[str, ...], float] = {}
@@ -153,19 +162,19 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
         used[label(vni.vni),] = max(vni.vteps_used, used.get((label(vni.vni),), 0.0))
     yield _gauges("vtep_vteps_limit_used_ratio", "Flood rows by vteps_per_vni", ("vni",), used)
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
-    yield _counter("vtep_mac_moves", "MACs that came to be behind another VTEP", moves, ("vni",))
+    yield _counter("vtep_mac_moves", "Moves of MACs to another VTEP", moves, ("vni",))
 
 
 def _configuration(figures: Figures, wall: Callable[[float], float]) -> Iterator[Metric]:
-    succeeded = "1 if the last attempt to take a configuration succeeded"
+    succeeded = "1 if the last attempt to load a configuration succeeded"
     yield _gauge("vtep_config_last_reload_successful", succeeded, figures.reload_ok)
     if figures.reloaded is not None:
         taken = wall(figures.reloaded)
-        yield _gauge("vtep_config_reload_success_timestamp_seconds", "When a configuration was last taken", taken)
+        yield _gauge("vtep_config_reload_success_timestamp_seconds", "When a configuration was last loaded", taken)
 
 
 def _states(counts: Counts, stale: int | None = None) -> Iterator[tuple[str, int]]:
-    """Yield the states of rows, each row in one of them; stale ones are told apart where they are counted."""
+    """Yield how many rows are in each state; stale rows are a state of their own where they are counted."""
     if stale is None:
         yield "installed", counts.installed
     else:

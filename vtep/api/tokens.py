@@ -1,7 +1,7 @@
-"""Where a reader goes on: page tokens and resume tokens, as text that only this daemon's present life understands.
+"""Page tokens and resume tokens: where a client continues, as text that only the present life of this daemon accepts.
 
-A page token holds the last key that was told (never a position: rows come and go between two pages), a resume token
-where a stream was. Knows nothing of tables, streams or requests.
+A page token holds the last key of the page before (never a position, because rows come and go between two pages). A
+resume token holds how far a stream was sent. Knows nothing of tables, streams or requests.
 """
 
 import base64
@@ -22,11 +22,11 @@ _MACS, _NEIGHBORS, _WATCH = "m", "n", "w"
 
 
 class Cursor(Struct, frozen=True):
-    """How far a stream was told."""
+    """How far a stream was sent."""
 
     revision: int
     entry: int
-    """The number of the latest entry of the journal that it had."""
+    """The number of the latest event that it had."""
 
 
 def macs_token(epoch: str, after: RowKey) -> str:
@@ -52,7 +52,7 @@ def resume_token(epoch: str, cursor: Cursor) -> str:
 
 
 def resume_cursor(epoch: str, token: str) -> Cursor | None:
-    """Return where the stream was, or nothing when that was in another life: what was told then is no use now."""
+    """Return where the stream was, or nothing if that was in another life of the daemon."""
     kind, life, *rest = _fields(token, "resume_token")
     if kind != _WATCH:
         raise _no_token("resume_token")
@@ -69,7 +69,7 @@ def _read(kind: str, epoch: str, token: str, field: str) -> list[str]:
     if found != kind:
         raise _no_token(field)
     if life != epoch:
-        raise UsageError(f"{field}: the daemon was restarted since; begin with the first page (an empty {field})")
+        raise UsageError(f"{field}: the daemon was restarted; begin with the first page (an empty {field})")
     return rest
 
 
@@ -100,6 +100,4 @@ def _vni(text: str, field: str) -> Vni:
 
 
 def _no_token(field: str) -> UsageError:
-    return UsageError(
-        f"{field}: not one that this daemon gave out for this call; give it back as it was, or leave it empty"
-    )
+    return UsageError(f"{field}: not a token that this daemon gave for this call; send it unchanged, or leave it empty")

@@ -1,5 +1,5 @@
-"""What asks a running daemon, over gRPC, and shows a person or a script what it said.
+"""The commands that ask a running daemon over gRPC, and show the answer to a person or to a script.
 
-Knows the API's messages and the terminal. Does not know how the daemon comes to its answers: every sentence about a row
-is the daemon's own.
+Knows the messages of the API and the terminal. Does not know how the daemon finds its answers: every sentence about a
+row comes from the daemon.
 """

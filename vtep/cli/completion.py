@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish, made from the parser, so that no word is written twice.
 
-Knows argparse's actions and three shells' languages. Completes commands, options, and words that are a closed list; file
-names where an option takes a file.
+Knows the actions of argparse and the languages of three shells. Completes commands, options, and arguments that are a
+closed list; and file names where an option takes a file.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from shlex import quote
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An option or an argument, as a shell has to know it."""
+    """An option or an argument, as a shell must know it."""
 
     flags: tuple[str, ...]
     """Empty for an argument."""

@@ -1,6 +1,6 @@
-"""How a command reaches the daemon: addresses, TLS, deadlines, and a refusal turned into one line that says what to do.
+"""How a command reaches the daemon: addresses, TLS, deadlines, and one line that says what to do if it fails.
 
-Knows gRPC's transport and its codes. Does not know what is asked or what is answered.
+Knows the transport of gRPC and its codes. Does not know what is asked or answered.
 """
 
 import argparse
@@ -43,12 +43,12 @@ class Address:
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not colon or not bare or (":" in bare and bare == host) or not _is_port(port):
-            raise UsageError(f"{text!r} is no address (unix:/path, /path, host:port, [IPv6]:port)")
+            raise UsageError(f"{text!r} is not a valid address (unix:/path, /path, host:port, [IPv6]:port)")
         return cls(host=bare, port=int(port))
 
     @property
     def is_local(self) -> bool:
-        """True for a path, and for a host that is this one by name."""
+        """True for a path, and for a host that is loopback by its name or address."""
         return bool(self.path) or self.host == "localhost" or _is_loopback(self.host)
 
     @property
@@ -66,7 +66,7 @@ class Address:
 
 def _known_path(path: str, text: str) -> str:
     if not path or "\0" in path:
-        raise UsageError(f"{text!r} names no socket")
+        raise UsageError(f"{text!r} does not name a socket")
     return path
 
 
@@ -83,7 +83,7 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files that a TCP connection is secured with; none of them is a plain connection."""
+    """The TLS files of a TCP connection; without any of them the connection is plain."""
 
     ca: str = ""
     cert: str = ""
@@ -115,11 +115,11 @@ def _read(path: str) -> bytes | None:
 
 
 _OPTIONS: Final = (
-    # A proxy of the environment is for the web, not for the daemon next door.
+    # A proxy in the environment is for the web, not for a daemon.
     ("grpc.enable_http_proxy", 0),
-    # The journal comes in one answer; everything else is paged far below this.
+    # All events come in one answer; everything else comes in pages far below this.
     ("grpc.max_receive_message_length", 64 << 20),
-    # For those who wait for a daemon that restarts.
+    # For commands that wait for a daemon that restarts.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -127,7 +127,7 @@ _OPTIONS: Final = (
 
 
 class Client:
-    """A connection to one daemon. It is made when something is asked."""
+    """A connection to one daemon, which is made with the first call."""
 
     def __init__(self, address: Address, tls: Tls, deadline_s: float | None = DEADLINE_S) -> None:
         self.address = address
@@ -145,14 +145,14 @@ class Client:
         self._channel.close()
 
     def ask(self, request: Message, answer: type[Answer]) -> Answer:
-        """Ask what the request is named after, and raise what a person is to be told if there is no answer."""
+        """Make the call that the request is named after; if it fails, raise an error with a text for people."""
         try:
             return self.ask_plainly(request, answer)
         except grpc.RpcError as error:
             raise refusal(self.address, error) from None
 
     def ask_plainly(self, request: Message, answer: type[Answer]) -> Answer:
-        """Ask, and leave a refusal as gRPC has it."""
+        """Make the call, and let errors of gRPC pass."""
         call: Any = self._channel.unary_unary(
             _path(request), request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
         )
@@ -160,7 +160,7 @@ class Client:
         return answered
 
     def stream(self, request: Message, answer: type[Answer], *, wait: bool = False) -> "Stream[Answer]":
-        """Begin a stream; one that waits begins when the daemon is there."""
+        """Begin a stream; with `wait`, it begins when the daemon is there."""
         call: Any = self._channel.unary_stream(
             _path(request), request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
         )
@@ -168,7 +168,7 @@ class Client:
 
 
 class Stream(Iterator[Answer]):
-    """Answers as they come, until somebody ends it."""
+    """Answers as they come, until the stream is cancelled."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -182,7 +182,7 @@ class Stream(Iterator[Answer]):
 
 
 def _path(request: Message) -> str:
-    """Return the method that takes this request: each has one of its own, named after it."""
+    """Return the method that takes this request: each method has a request of its own, named after it."""
     name = request.DESCRIPTOR.name.removesuffix("Request")
     for service in request.DESCRIPTOR.file.services_by_name.values():
         if name in service.methods_by_name:
@@ -204,7 +204,7 @@ def refusal(address: Address, error: grpc.RpcError) -> UsageError | UnreachableE
     if code is grpc.StatusCode.UNAVAILABLE:
         return UnreachableError(f"{address}: {_why_not_there(address, details)}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return UnreachableError(f"{address}: no answer in time; give it longer with --timeout, or look at its log")
+        return UnreachableError(f"{address}: no answer in time; give it more time with --timeout, or look at its log")
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return UnreachableError(
             f"{address}: the service there does not do this; is it the read-only address, or an older daemon?"
@@ -215,7 +215,7 @@ def refusal(address: Address, error: grpc.RpcError) -> UsageError | UnreachableE
 
 
 def said(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
-    # What a call raises has these; the type that is documented for it does not say so.
+    # The error of a call has these members; its documented type does not.
     call: Any = error
     return call.code(), plain(call.details() or "")
 
@@ -230,7 +230,7 @@ def _why_not_there(address: Address, details: str) -> str:
 
 
 def _why_no_socket(path: str) -> str:
-    """Knock at a socket ourselves: gRPC does not tell which errno it was."""
+    """Connect to the socket without gRPC, which does not say which errno it was."""
     knock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with knock:
         knock.settimeout(1.0)
@@ -239,12 +239,12 @@ def _why_no_socket(path: str) -> str:
         except FileNotFoundError:
             return "no such socket. Is `vtep run` running, and is this its address (api.listen, api.admin)?"
         except ConnectionRefusedError:
-            return "nobody listens there any more. Is `vtep run` running?"
+            return "the socket is there, but no daemon listens on it. Is `vtep run` running?"
         except PermissionError:
             return f"permission denied{_owner(path)}. Run this as root, or as a member of that group"
         except OSError as error:
             return error.strerror or str(error)
-    return "somebody listens there and does not answer as vtep does"
+    return "a program listens there, but it does not answer as vtep does"
 
 
 def _owner(path: str) -> str:

@@ -1,6 +1,6 @@
-"""Where a MAC is, or where it stopped on its way to the kernel, for a person at three in the morning.
+"""`vtep explain`: where a MAC is, or where it stopped on its way to the kernel.
 
-Knows in which order a person wants to read it. Every sentence is the daemon's; only what is empty is left out.
+Knows in which order a person wants to read it. Every sentence comes from the daemon; empty parts are left out.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from vtep.cli.text import age, clock, has_colours, number_and_name, painted, pla
 from vtep.v1 import vtep_pb2 as pb
 
 LABEL: Final = 12
-"""Where values begin."""
+"""The column at which values begin."""
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def explain(options: argparse.Namespace) -> int:
 
 
 class Page:
-    """How one explanation is laid out on so many columns at this time."""
+    """How one explanation is laid out, for a width and a present time."""
 
     def __init__(self, columns: int, now: float, *, colours: bool = False) -> None:
         self._columns = columns
@@ -81,7 +81,7 @@ class Page:
     def _state(self, sync: pb.Sync) -> str:
         parts = [state_name(sync.state)]
         parts += [sync.reason] if sync.reason else []
-        parts += [f"so in the kernel since {age(sync.since, self._now)}"] if sync.HasField("since") else []
+        parts += [f"in the kernel since {age(sync.since, self._now)}"] if sync.HasField("since") else []
         parts += [f"generation {sync.generation}"] if sync.generation else []
         return ", ".join(parts)
 
@@ -94,7 +94,7 @@ class Page:
             yield self._labelled("next try", until(sync.next_try, self._now))
 
     def _claim(self, ownership: pb.Ownership) -> str:
-        words = {"owned": "ours", "claimed": "claimed, and not seen in the kernel yet", "none": "not ours"}
+        words = {"owned": "ours", "claimed": "claimed, but not seen in the kernel yet", "none": "not ours"}
         said = words.get(ownership.state, ownership.state or "unknown")
         return f"{said}, since {age(ownership.since, self._now)}" if ownership.HasField("since") else said
 
@@ -122,7 +122,7 @@ class Page:
             yield wrapped(f"{event.kind} {event_text(event)}", self._columns, f"{clock(event.time)}  ", indent)
 
     def _labelled(self, label: str, text: str, word: str = "") -> str:
-        """Return a line, or more than one, with its label; a state's word is coloured."""
+        """Return a line, or more than one, with its label; the word of a state is colored."""
         shown = wrapped(text, self._columns, f"{plain(label):<{LABEL}}", " " * LABEL)
         if self._colours and word and shown[LABEL:].startswith(word):
             return shown[:LABEL] + painted(word, word) + shown[LABEL + len(word) :]

@@ -1,8 +1,8 @@
-"""Tables for a terminal: columns, a header, and what gives way when there is no room.
+"""Tables for a terminal: columns, a header, and what is cut if there is no room.
 
-The rule: a column is as wide as its widest cell. Where the whole is too wide, the columns that may be shortened give way
-from the right, each down to its least width; what is cut ends in `…`. Is that not enough, columns are dropped from the
-right. No line ever wraps. Knows text only.
+The rule: a column is as wide as its widest cell. If the table is too wide, the columns that may be shortened are cut,
+from the right, each down to its least width; what is cut ends in `…`. If that is not enough, columns are dropped from the
+right. No line wraps. Knows text only.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Column:
     least: int = 0
     """It may be shortened to so many characters; 0: never."""
     state: bool = False
-    """Its words are states, which have colours."""
+    """Its words are states, which are colored."""
 
 
 def render(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, *, colours: bool = False) -> list[str]:
@@ -55,7 +55,7 @@ def _fit(columns: Sequence[Column], wanted: Sequence[int], width: int) -> list[i
 
 
 def _give_back(wanted: Sequence[int], widths: list[int], width: int) -> None:
-    """Let the columns that stay have what a dropped one left, from the left."""
+    """Give the room of a dropped column to the columns that stay, from the left."""
     for index in range(len(widths)):
         widths[index] += max(0, min(wanted[index] - widths[index], width - _total(widths)))
 

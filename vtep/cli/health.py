@@ -1,6 +1,6 @@
-"""Ready or not, as an exit code: 0 ready, 1 not ready, 3 unreachable.
+"""`vtep health`: ready or not, as an exit code: 0 ready, 1 not ready, 3 unreachable.
 
-Knows how to wait for it. What ready means is the daemon's business.
+Knows how to wait. The daemon decides what ready means.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def health(options: argparse.Namespace) -> int:
 
 
 def _waited(daemon: Client, wait_s: float) -> pb.GetStatusResponse:
-    """Ask until it is ready or the time is over; a daemon that is not there yet may still come."""
+    """Ask until the daemon is ready or the time is over; a daemon that is not there yet may still start."""
     end = time.monotonic() + wait_s
     while True:
         try:

@@ -1,6 +1,6 @@
-"""The commands that show tables: what is asked, which columns there are, and what is said beside them.
+"""The commands that show tables: their requests, their columns, and the messages beside them.
 
-Knows the messages and what of them a person wants to see first. Prints one object for -o json, and tables otherwise.
+Knows the messages of the API and what a person wants to see first. Prints one object for -o json, and tables otherwise.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from vtep.cli.text import age, amount, clock, has_colours, painted, plain, say, 
 from vtep.v1 import vtep_pb2 as pb
 
 PAGE_SIZE: Final = 5000
-"""The most that the daemon gives at once."""
+"""The largest page that the daemon gives."""
 
 
 def status(options: argparse.Namespace) -> int:
@@ -41,10 +41,10 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
         ("picture", f"{picture}: {status.complete_reason}" if status.complete_reason else picture),
         ("generation", _generation(status)),
         ("feed", _feed(feed, now)),
-        ("peers", f"{feed.peers}, {feed.peers_up} up, {feed.peers_ended} told all they have"),
+        ("peers", f"{feed.peers}, {feed.peers_up} up, {feed.peers_ended} with End-of-RIB"),
         ("kernel", f"{dataplane.state}: {dataplane.reason}" if dataplane.reason else dataplane.state),
         ("", _dataplane(dataplane, now)),
-        ("announcing", _announcing(status.announcing, now)),
+        ("advertising", _announcing(status.announcing, now)),
         *(("", plain(text)) for text in status.announcing.left_out),
         ("admin", ", ".join(status.admin_addresses) or "off"),
         *(("warning", plain(text)) for text in status.warnings),
@@ -54,7 +54,7 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
 
 
 def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool) -> list[str]:
-    """Say whether it is ready, and what a person should mend."""
+    """Say whether it is ready, and what prevents it."""
     state = "ready" if status.ready else "not ready"
     problems = [wrapped(problem, columns, "  - ", "    ") for problem in status.problems]
     return [f"vtep {plain(status.version)}, {painted(state, state) if colours else state}", *problems]
@@ -81,10 +81,10 @@ def _feed(feed: pb.Feed, now: float) -> str:
 
 
 def _announcing(announcing: pb.Announcing, now: float) -> str:
-    """Say how far it is; `idle` and `unable` have a reason that says it all."""
+    """Say how many routes are advertised; for `idle` and `unable` the reason is enough."""
     if announcing.state in ("idle", "unable"):
         return f"nothing: {plain(announcing.reason)}"
-    parts = [f"{amount(announcing.told)} of {amount(announcing.wanted)} told"]
+    parts = [f"{amount(announcing.told)} of {amount(announcing.wanted)} advertised"]
     parts += [f"waiting {amount(announcing.waiting)}"] if announcing.waiting else []
     parts += [f"refused {amount(announcing.refused)} ({plain(announcing.error)})"] if announcing.refused else []
     parts += [plain(announcing.reason)] if announcing.reason else []
@@ -94,7 +94,7 @@ def _announcing(announcing: pb.Announcing, now: float) -> str:
 
 def _dataplane(dataplane: pb.Dataplane, now: float) -> str:
     parts = [f"passes {amount(dataplane.passes)}"]
-    parts += [f"all looked at {age(dataplane.audited, now)}"] if dataplane.HasField("audited") else []
+    parts += [f"audited {age(dataplane.audited, now)}"] if dataplane.HasField("audited") else []
     parts += [f"repaired {amount(dataplane.repaired)}"] if dataplane.repaired else []
     parts += [f"held {amount(dataplane.held)}"] if dataplane.held else []
     parts += [f"orphans {amount(dataplane.orphans)} (vtep adopt)"] if dataplane.orphans else []
@@ -147,7 +147,7 @@ def macs(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.output == "json":
         return _print_collected("macs", found, last)
-    empty = "no remote MAC is wanted" if not last.total else f"none of the {amount(last.total)} remote MACs is so"
+    empty = "no remote MAC is wanted" if not last.total else f"none of the {amount(last.total)} remote MACs match"
     return _print_table(_MAC_COLUMNS, rows, empty)
 
 
@@ -237,7 +237,7 @@ def peers(options: argparse.Namespace) -> int:
         )
         for peer in answer.peers
     )  # fmt: skip
-    return _print(options, answer, _PEER_COLUMNS, rows, "ExaBGP has told of no peer")
+    return _print(options, answer, _PEER_COLUMNS, rows, "ExaBGP has no peer")
 
 
 _PEER_COLUMNS: Final = (
@@ -252,7 +252,7 @@ def _peer_why(peer: pb.Peer) -> Iterator[str]:
     if peer.refresh:
         yield f"refresh {peer.refresh}"
     if peer.limited:
-        yield f"{amount(peer.limited)} refused for want of room"
+        yield f"{amount(peer.limited)} refused, over `routes_per_peer`"
 
 
 def events(options: argparse.Namespace) -> int:
@@ -261,7 +261,7 @@ def events(options: argparse.Namespace) -> int:
         answer = daemon.ask(request, pb.ListEventsResponse)
     if options.output == "table" and answer.forgotten:
         say(f"{amount(answer.forgotten)} earlier events are forgotten")
-    return _print(options, answer, EVENT_COLUMNS, map(event_cells, answer.events), "nothing happened")
+    return _print(options, answer, EVENT_COLUMNS, map(event_cells, answer.events), "no events")
 
 
 EVENT_COLUMNS: Final = (
@@ -275,7 +275,7 @@ def event_cells(event: pb.Event) -> tuple[str, ...]:
 
 
 def event_text(event: pb.Event) -> str:
-    """Say what happened in a line: from where to where, why, and in what words."""
+    """Say what happened in one line: from where to where, the reason, and the text."""
     way = f"{event.vtep_before} -> {event.vtep}" if event.vtep_before and event.vtep else event.vtep
     return ", ".join(filter(None, (way, event.reason, event.text)))
 
@@ -315,7 +315,7 @@ _DIFF_COLUMNS: Final = (
 def _collected(
     daemon: Client, request: Any, answer: Any, field: str, limit: int | None
 ) -> tuple[Sequence[Any], Any]:  # fmt: skip
-    """Return the rows of all pages, or as many as wanted, and the last answer."""
+    """Return the rows of all pages, or as many as are wanted, and the last answer."""
     rows: list[Any] = []
     while True:
         left = PAGE_SIZE if limit is None else limit - len(rows)

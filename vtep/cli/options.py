@@ -1,7 +1,7 @@
-"""The words of the commands that ask a running daemon: their options, their help, and which function does the work.
+"""The commands that ask a running daemon: their options, their help, and the functions that do the work.
 
-Knows what may be typed. Imports neither grpc nor the messages, so that --help, completion and a typing error answer at
-once; each command's module is imported when the command runs.
+Knows what may be typed. Imports neither grpc nor the messages, so that --help, completion and typing errors are
+immediate; the module of a command is imported when the command runs.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from vtep.errors import UsageError
 DEFAULT_ADDRESS: Final = "unix:/run/vtep/vtep.sock"
 DEADLINE_S: Final = 5.0
 DIFF_DEADLINE_S: Final = 60.0
-"""A look at the whole kernel takes as long as its table is large."""
+"""Reading all tables of the kernel takes longer the larger they are."""
 
 STATES: Final = ("pending", "installed", "failed", "contested", "stale", "suppressed")
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -40,7 +40,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _command(
         commands, "status", "listing:status", "the daemon on one screen",
-        "Whether everything heard is in the kernel, what keeps it from that, and the figures.", "vtep status",
+        "Whether the kernel has every row that is wanted, what prevents that, and the counts.", "vtep status",
     )  # fmt: skip
     _command(
         commands, "vnis", "listing:vnis", "every configured VNI, and why it is not ready",
@@ -69,18 +69,18 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )  # fmt: skip
     _add_vni(neighbors)
     _command(
-        commands, "peers", "listing:peers", "every BGP peer that ExaBGP told of",
-        "Every BGP peer: up or why not, whether it has told all it has, and its routes.", "vtep peers",
+        commands, "peers", "listing:peers", "every BGP peer of ExaBGP",
+        "Every BGP peer: up or why it is down, whether it has sent End-of-RIB, and its routes.", "vtep peers",
     )  # fmt: skip
     events = _command(
-        commands, "events", "listing:events", "what happened lately",
-        "Moves, duplicates, rows that others hold, repairs, peers: what the daemon remembers of them.",
+        commands, "events", "listing:events", "recent events",
+        "Recent moves, duplicates, contested rows, repairs and sessions, as the daemon remembers them.",
         "vtep events --since 1h",
     )  # fmt: skip
     events.add_argument("--since", metavar="WHEN", type=_since, help=_SINCE)
     diff = _command(
-        commands, "diff", "listing:diff", "what is wanted against the kernel now",
-        "Looks at the kernel, compares, and writes nothing.", "vtep diff --vni 100",
+        commands, "diff", "listing:diff", "what is wanted compared with the kernel now",
+        "Reads the kernel and compares it with what is wanted. Writes nothing.", "vtep diff --vni 100",
         deadline_s=DIFF_DEADLINE_S, exits="exit codes: 0 equal, 1 different, 2 usage, 3 unreachable or refused",
     )  # fmt: skip
     _add_vni(diff)
@@ -89,8 +89,8 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
         commands, "explain", "explain:explain", "where a MAC is, or where it stopped and why",
-        "The summary and what to do first; then every candidate with its verdict and reason, what is wanted, whose the row is, what the kernel has, pending work with "
-        "the last error, and what happened of late.",
+        "First a summary and what to do; then the candidates with verdict and reason, the row that is wanted, its claim, what the kernel has, pending work with "
+        "the last error, and recent events.",
         "vtep explain 02:00:00:00:00:01 --vni 100",
     )  # fmt: skip
     explain.add_argument("mac", metavar="MAC", type=_mac, help="in any usual notation")
@@ -101,39 +101,37 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     watch = _command(
         commands, "watch", "watch:watch", "changes as they happen",
         "On a terminal it redraws in place; otherwise one line for each change. -o json is "
-        'JSON lines, each with a "type". Goes on where it was when the daemon comes back; Ctrl-C ends it.',
+        'JSON lines, each with a "type". Continues when the daemon comes back; Ctrl-C ends it.',
         "vtep watch --since 10m", deadline_s=None,
     )  # fmt: skip
-    watch.add_argument("--since", metavar="WHEN", type=_since, help=f"begin with the events since then: {_SINCE}")
-    watch.add_argument("--table", action="store_true", help="begin with every row that is there")
+    watch.add_argument("--since", metavar="WHEN", type=_since, help=f"begin with the events since that time: {_SINCE}")
+    watch.add_argument("--table", action="store_true", help="begin with every row")
 
 
 def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    admin = (
-        "Asks the admin service: at --address, else at $VTEP_ADMIN_ADDRESS, else where the daemon says it is.\n" + _EXIT
-    )
+    admin = "Uses the admin service at --address, or at $VTEP_ADMIN_ADDRESS, or where the daemon says it is.\n" + _EXIT
     adopt = _command(
-        commands, "adopt", "requests:adopt", "take rows that bear our mark and that nobody claims",
-        "Rows of an earlier life that nobody wants or claims. Those still unwanted are then removed.",
+        commands, "adopt", "requests:adopt", "claim rows that bear our signature and are not claimed",
+        "Claims orphans: rows of an earlier life of the daemon that are neither wanted nor claimed. Those that are still not wanted are then removed.",
         "vtep adopt --dry-run", exits=admin,
     )  # fmt: skip
     _add_vni(adopt)
-    adopt.add_argument("--dry-run", action="store_true", help="say which, and take none")
+    adopt.add_argument("--dry-run", action="store_true", help="list the rows, and claim none")
     resync = _command(
-        commands, "resync", "requests:resync", "look at the whole kernel anew",
-        "Looks at everything anew, and tries again what was refused for good.", "vtep resync --peers", exits=admin,
+        commands, "resync", "requests:resync", "read the whole kernel again",
+        "Reads every table again, and retries what was refused permanently.", "vtep resync --peers", exits=admin,
     )  # fmt: skip
-    resync.add_argument("--peers", action="store_true", help="ask the peers as well to tell all their routes again")
+    resync.add_argument("--peers", action="store_true", help="also request all routes from the peers again")
     clear = _command(
-        commands, "clear-duplicate", "requests:clear_duplicate", "free a MAC that is frozen or counted as moving",
-        "Forgets how often the MAC moved, and frees it where it is frozen.",
+        commands, "clear-duplicate", "requests:clear_duplicate", "free a MAC that is frozen or that counts as moving",
+        "Resets the count of moves of the MAC, and frees it if it is frozen.",
         "vtep clear-duplicate 02:00:00:00:00:01", exits=admin,
     )  # fmt: skip
     clear.add_argument("mac", metavar="MAC", type=_mac, help="in any usual notation")
     _add_vni(clear)
     level = _command(
-        commands, "log-level", "requests:log_level", "tell more or less in the log",
-        "Until the daemon ends.", "vtep log-level debug", exits=admin,
+        commands, "log-level", "requests:log_level", "change how much the log has",
+        "The level is kept until the daemon ends.", "vtep log-level debug", exits=admin,
     )  # fmt: skip
     level.add_argument("level", metavar="LEVEL", choices=LEVELS, type=str.lower, help=", ".join(LEVELS))
 
@@ -141,11 +139,13 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_health(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     health = _command(
         commands, "health", "health:health", "ready or not, for scripts and containers",
-        "Ready is: every peer has told all it has, and the kernel has every row that it does not refuse. Says why when it is not.",
+        "Ready means that every expected peer has sent all its routes, and that the kernel has every row that it does not refuse. Says why it is not ready.",
         "vtep health --wait 30",
         exits="exit codes: 0 ready, 1 not ready, 2 usage, 3 unreachable or refused",
     )  # fmt: skip
-    health.add_argument("--wait", metavar="SECONDS", type=_seconds, default=0.0, help="wait so long for it")
+    health.add_argument(
+        "--wait", metavar="SECONDS", type=_seconds, default=0.0, help="wait up to so many seconds for it to be ready"
+    )
 
 
 def add_completion(
@@ -181,7 +181,7 @@ def _command(
     deadline_s: float | None = DEADLINE_S,
     exits: str = _EXIT,
 ) -> argparse.ArgumentParser:
-    """Add a command with what all of them take; `work` names its module and function."""
+    """Add a command with the options that all commands have; `work` names its module and function."""
     parser = commands.add_parser(
         name, help=summary, description=description, epilog=f"example:\n  {example}\n\n{exits}",
         formatter_class=_Formatter,
@@ -197,7 +197,7 @@ def _command(
         f"how long the first answer may take (default: {DEADLINE_S:g})",
     )  # fmt: skip
     tls = parser.add_argument_group("TLS, for host:port")
-    tls.add_argument("--tls-ca", metavar="FILE", help="whose certificates to trust (default: $VTEP_TLS_CA)")
+    tls.add_argument("--tls-ca", metavar="FILE", help="the CA whose certificates to trust (default: $VTEP_TLS_CA)")
     tls.add_argument("--tls-cert", metavar="FILE", help="our certificate (default: $VTEP_TLS_CERT)")
     tls.add_argument("--tls-key", metavar="FILE", help="its private key (default: $VTEP_TLS_KEY)")
     parser.set_defaults(command=_later(work))
@@ -205,15 +205,15 @@ def _command(
 
 
 def _later(work: str) -> Callable[[argparse.Namespace], int]:
-    """Return what imports the command's module when it runs."""
+    """Return a function that imports the module of the command when the command runs."""
     module, function = work.split(":")
 
     def run(options: argparse.Namespace) -> int:
-        # The C core would write lines of its own on standard error. It reads this when it is imported.
+        # The C core would write lines of its own to standard error. It reads this variable when it is imported.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         command: Callable[[argparse.Namespace], int] = getattr(import_module(f"vtep.cli.{module}"), function)
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without a character is no reason to stop
+            sys.stdout.reconfigure(errors="backslashreplace")  # for locales that lack a character
         try:
             code = command(options)
             sys.stdout.flush()
@@ -230,7 +230,7 @@ def _add_vni(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vni", metavar="N", type=_vni, default=0, help="only this VNI")
 
 
-# What is typed, turned into values
+# From text to values
 
 
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
@@ -253,7 +253,7 @@ def _ip(text: str) -> Ip:
 def _vni(text: str) -> Vni:
     vni: Vni = _parsed(lambda digits: Vni(_number(digits)), text)
     if not vni:
-        raise argparse.ArgumentTypeError("0 is no VNI to ask for (1 to 16777215)")
+        raise argparse.ArgumentTypeError("0 is not a valid VNI (1 to 16777215)")
     return vni
 
 
@@ -264,7 +264,7 @@ def _count(text: str) -> int:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return int(text)
 
 
@@ -274,7 +274,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= _SECONDS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value
 
 
@@ -285,7 +285,7 @@ _SECONDS_MAX: Final = 1e6
 def _seconds_some(text: str) -> float:
     value = _seconds(text)
     if not value:
-        raise argparse.ArgumentTypeError("0 seconds is no time to answer in")
+        raise argparse.ArgumentTypeError("0 seconds is not enough for an answer")
     return value
 
 
@@ -304,4 +304,4 @@ def _since(text: str, now: datetime | None = None) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time ({_SINCE})") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid time ({_SINCE})") from None

@@ -1,6 +1,6 @@
 """The few commands that make the daemon do something, and how they find its admin service.
 
-Knows the admin messages. An order never goes to another daemon than the one that was named.
+Knows the admin messages. A request never goes to another daemon than the one that was named.
 """
 
 import argparse
@@ -22,30 +22,38 @@ Answer = TypeVar("Answer", bound=Message)
 
 
 def adopt(options: argparse.Namespace) -> int:
-    answer = _order(options, admin_pb2.AdoptRequest(vni=options.vni, dry_run=options.dry_run), admin_pb2.AdoptResponse)
+    answer = _request(
+        options, admin_pb2.AdoptRequest(vni=options.vni, dry_run=options.dry_run), admin_pb2.AdoptResponse
+    )
     if options.output == "table":
         rows = [[*row.split(), "", "", ""][:3] for row in answer.rows]
         if rows:
             columns = (Column("VNI", right=True), Column("MAC"), Column("VTEP"))
             print("\n".join(grid.render(columns, rows, width(sys.stdout))))
-        say(f"{'would take' if options.dry_run else 'took'} {amount(len(rows))} row{'' if len(rows) == 1 else 's'}")
+        say(f"{'would claim' if options.dry_run else 'claimed'} {amount(len(rows))} row{'' if len(rows) == 1 else 's'}")
     return _done(options, answer)
 
 
 def resync(options: argparse.Namespace) -> int:
-    answer = _order(options, admin_pb2.ResyncRequest(peers=options.peers), admin_pb2.ResyncResponse)
-    return _done(options, answer, "asked: the kernel is looked at anew" + (", and the peers too" * options.peers))
+    answer = _request(options, admin_pb2.ResyncRequest(peers=options.peers), admin_pb2.ResyncResponse)
+    return _done(
+        options,
+        answer,
+        "requested: the kernel is read again" + (", and the peers send their routes again" * options.peers),
+    )
 
 
 def clear_duplicate(options: argparse.Namespace) -> int:
     request = admin_pb2.ClearDuplicateRequest(mac=str(options.mac), vni=options.vni)
-    answer = _order(options, request, admin_pb2.ClearDuplicateResponse)
+    answer = _request(options, request, admin_pb2.ClearDuplicateResponse)
     where = f"in {amount(answer.cleared)} VNI{'' if answer.cleared == 1 else 's'}"
-    return _done(options, answer, f"cleared {where}" if answer.cleared else f"{options.mac} is no duplicate anywhere")
+    return _done(
+        options, answer, f"cleared {where}" if answer.cleared else f"{options.mac} is not a duplicate in any VNI"
+    )
 
 
 def log_level(options: argparse.Namespace) -> int:
-    answer = _order(options, admin_pb2.SetLogLevelRequest(level=options.level), admin_pb2.SetLogLevelResponse)
+    answer = _request(options, admin_pb2.SetLogLevelRequest(level=options.level), admin_pb2.SetLogLevelResponse)
     return _done(options, answer, f"the log's level is {options.level}, and was {plain(answer.previous)}")
 
 
@@ -57,8 +65,8 @@ def _done(options: argparse.Namespace, answer: Message, text: str = "") -> int:
     return 0
 
 
-def _order(options: argparse.Namespace, request: Message, answer: type[Answer]) -> Answer:
-    """Give the order where the admin service is."""
+def _request(options: argparse.Namespace, request: Message, answer: type[Answer]) -> Answer:
+    """Send the request to the admin service."""
     if options.address is None and (named := os.environ.get("VTEP_ADMIN_ADDRESS")):
         with Client(Address.parse(named), Tls.of(options), options.timeout) as admin:
             return admin.ask(request, answer)
@@ -75,7 +83,7 @@ def _order(options: argparse.Namespace, request: Message, answer: type[Answer]) 
 
 
 def _admin_address(daemon: Client) -> Address:
-    """Ask the daemon where its admin service is; a socket of another host is not one of this host."""
+    """Ask the daemon where its admin service is. A socket on another host cannot be reached from here."""
     told = daemon.ask(vtep_pb2.GetStatusRequest(), vtep_pb2.GetStatusResponse).admin_addresses
     if not told:
         raise UnreachableError(f"{daemon.address}: this daemon has no admin service (api.admin)")

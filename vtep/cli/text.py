@@ -1,6 +1,6 @@
-"""How values look to a person: text that is safe on a terminal, ages, times, numbers, states.
+"""How values are shown to a person: text that is safe on a terminal, ages, times, numbers, states.
 
-Knows characters and words. `now` is an argument wherever it matters.
+Knows characters and words. Takes `now` as an argument wherever it matters.
 """
 
 import errno
@@ -15,14 +15,14 @@ from typing import Final, TextIO
 from google.protobuf.timestamp_pb2 import Timestamp
 
 WIDTH: Final = 80
-"""Where there is no terminal to ask, and no $COLUMNS."""
+"""The width without a terminal and without $COLUMNS."""
 WIDTH_MIN: Final = 40
 
 
 def plain(text: str) -> str:
     """Return the text with everything escaped that is not one visible character of one column.
 
-    What a peer or the kernel said comes this way: an escape sequence in it must not reach the terminal, and a wide or
+    Text from peers and from the kernel passes here: an escape sequence in it must not reach the terminal, and a wide or
     combining character would break the columns.
     """
     return text if text.isascii() and text.isprintable() else "".join(map(_plain_character, text))
@@ -43,7 +43,7 @@ def _escape(character: str) -> str:
 
 
 def say(text: str) -> None:
-    """Talk to the person, beside the data."""
+    """Print a message to the person, beside the data."""
     print(f"vtep: {text}", file=sys.stderr)
 
 
@@ -62,7 +62,7 @@ def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> str:
     )  # fmt: skip
 
 
-# States and their colours
+# States and their colors
 
 _COLOURS: Final = {
     "installed": "32", "ready": "32", "up": "32", "on": "32",
@@ -73,12 +73,12 @@ _COLOURS: Final = {
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Colours are for terminals whose user did not say otherwise (https://no-color.org)."""
+    """Return whether to use colors: on a terminal whose user did not forbid it (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def painted(word: str, text: str) -> str:
-    """Return the text in the colour of a state."""
+    """Return the text in the color of a state."""
     colour = _COLOURS.get(word)
     return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
 
@@ -87,7 +87,7 @@ def painted(word: str, text: str) -> str:
 
 
 def moment(stamp: Timestamp) -> datetime | None:
-    """Return the time, or none where it cannot be a date."""
+    """Return the time; None if it cannot be a date."""
     try:
         return datetime.fromtimestamp(stamp.seconds + stamp.nanos / 1e9, UTC)
     except (ValueError, OverflowError, OSError):
@@ -95,7 +95,7 @@ def moment(stamp: Timestamp) -> datetime | None:
 
 
 def clock(stamp: Timestamp) -> str:
-    """Print a time as the clock on the wall has it."""
+    """Print a time as local time."""
     time = moment(stamp)
     return f"{time.astimezone():%m-%d %H:%M:%S}" if time else "?"
 
@@ -105,7 +105,7 @@ def seconds_since(stamp: Timestamp, now: float) -> float:
 
 
 def age(stamp: Timestamp, now: float) -> str:
-    """Say how long ago it was; clocks of two hosts differ, so nothing is in the future."""
+    """Say how long ago it was. Clocks of two hosts differ, so a time in the future counts as now."""
     return f"{duration(max(0.0, seconds_since(stamp, now)))} ago"
 
 
@@ -141,6 +141,6 @@ def rate(per_second: float) -> str:
 
 
 def number_and_name(code: int) -> str:
-    """Print an errno with its name, for those who search for it."""
+    """Print an errno with its name, which can be looked up."""
     name = errno.errorcode.get(code)
     return f"{name} ({code})" if name else f"errno {code}"

@@ -1,8 +1,8 @@
 """Messages as JSON values, with the names of the proto.
 
-Every field is there: numbers as numbers, an enum value without its prefix, a time as RFC 3339 text, a message that is
-absent and an enum that is unspecified as null. docs/json.md lists the fields. Knows descriptors (which are of another
-type in each implementation of protobuf, hence Any), and no message.
+Every field is present: numbers as numbers, an enum value without its prefix, a time as RFC 3339 text, a message that is
+absent and an enum that is unspecified as null. docs/json.md lists the fields. Knows descriptors (whose type differs
+between implementations of protobuf, hence Any), and no particular message.
 """
 
 import json
@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vtep.cli.text import moment
 
 PAGE_TOKEN: Final = "next_page_token"  # noqa: S105 - a field's name
-"""All pages are fetched: there is nowhere to go on."""
+"""Not shown, because all pages are fetched."""
 
 
 def value(message: Message) -> Any:
@@ -31,7 +31,7 @@ def value(message: Message) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a descriptor says of a field, once: asking it for each of a million rows would be most of the time."""
+    """What a descriptor says of a field, read once, because reading it for each of a million rows would be slow."""
 
     name: str
     enum: Any
@@ -51,7 +51,7 @@ def _fields(kind: Any) -> tuple[_Field, ...]:
 
 @cache
 def enum_name(enum: Any, number: int) -> str | None:
-    """Return the name without the enum's own in front; none for what is unspecified."""
+    """Return the name without the prefix of the enum; None for the unspecified value."""
     if number == 0:
         return None
     known = enum.values_by_number.get(number)
@@ -72,7 +72,7 @@ def _field(message: Message, field: _Field) -> Any:
 
 
 def is_list(content: Any) -> bool:
-    """Tell a repeated field by its content: releases of protobuf differ in how its descriptor says so."""
+    """Recognize a repeated field by its content, because releases of protobuf differ in how a descriptor says it."""
     return not isinstance(content, (str, bytes, int, float, Message))
 
 

@@ -1,10 +1,10 @@
-"""Changes as they happen: a picture that is redrawn on a terminal, lines elsewhere, JSON lines for programs.
+"""`vtep watch`: changes as they happen, redrawn in place on a terminal, as lines elsewhere, as JSON lines for programs.
 
-Knows the stream's batches and marks, and how to go on after the daemon was away. Decides nothing about rows.
+Knows the batches and marks of the stream, and how to continue after the daemon was away. Decides nothing about rows.
 
     thread: stream ──▶ queue (bounded: a slow terminal slows the stream, and the daemon says LAGGED)
                          │
-    main:   ─────────────┴──▶ show: Drawn | Told | Lines
+    main:   ─────────────┴──▶ show: Screen | PlainLines | JsonLines
 """
 
 import argparse
@@ -27,26 +27,26 @@ from vtep.cli.text import amount, clock, has_colours, plain, rate, say, width
 from vtep.v1 import vtep_pb2 as pb
 
 REDRAW_S: Final = 0.1
-"""No more often, however many batches come."""
+"""At most so often, however many batches come."""
 QUIET_S: Final = 35.0
-"""The daemon says something every 10 s; one that is silent for so long is gone, whatever TCP thinks."""
+"""The daemon sends something every 10 s; if it is silent for so long, it is gone, even if TCP has not noticed."""
 PAUSE_S: Final = 1.0
-"""Before another try with a daemon that ends a stream at once."""
+"""Before another try, if the daemon ended a stream immediately."""
 QUEUE_MAX: Final = 16
 CHANGES_MAX: Final = 200
-"""Kept for redrawing; no terminal is higher."""
+"""Changes that are kept for redrawing; no terminal has more lines."""
 PROBLEM_LINES_MAX: Final = 6
-"""Of a terminal's 24; `vtep status` has all of them."""
+"""Lines for problems, of the 24 of a terminal; `vtep status` shows all of them."""
 RATE_OVER_S: Final = 0.5
-"""Figures that are closer than this say nothing about a rate."""
+"""Counts that are closer in time than this give no rate."""
 
 
 class Show(Protocol):
-    """What is done with a batch."""
+    """One way to show batches."""
 
     def take(self, batch: pb.WatchResponse) -> None: ...
     def rest(self) -> None:
-        """Nothing more is waiting: catch up with what was put off."""
+        """Nothing more is waiting: show what was put off."""
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -55,13 +55,13 @@ def watch(options: argparse.Namespace) -> int:
         request.events_since.FromDatetime(options.since)
     show: Show
     if options.output == "json":
-        show = Lines(sys.stdout)
+        show = JsonLines(sys.stdout)
     elif sys.stdout.isatty():
-        show = Drawn(sys.stdout)
+        show = Screen(sys.stdout)
     else:
-        show = Told(sys.stdout)
+        show = PlainLines(sys.stdout)
     with client(options) as daemon:
-        # An address where nobody is ends the command; one that was heard once is worth waiting for.
+        # If no daemon is at the address, the command ends; a daemon that has answered once is waited for.
         first = daemon.ask(pb.GetStatusRequest(), pb.GetStatusResponse)
         show.take(pb.WatchResponse(status=first))
         for batch in batches(daemon, request):
@@ -76,47 +76,47 @@ def watch(options: argparse.Namespace) -> int:
 
 
 def batches(daemon: Client, request: pb.WatchRequest) -> Iterator[pb.WatchResponse | None]:
-    """Yield batches for ever, over every life of the daemon; None when none is waiting."""
+    """Yield batches without end, over every life of the daemon; None if none is waiting."""
     asked = pb.WatchRequest()
     asked.CopyFrom(request)
     is_away = False
     while True:
-        said_something = False
+        got_something = False
         for batch in _life(daemon, asked, wait=is_away):
             if batch is not None:
                 if is_away:
                     say(f"{daemon.address}: the daemon is back")
-                is_away, said_something = False, True
+                is_away, got_something = False, True
                 asked.resume_token = batch.resume_token or asked.resume_token
             yield batch
         if not is_away:
             say(f"{daemon.address}: the daemon is gone; waiting for it")
             is_away = True
-            # Another life of it does not know the token, and has its own events to tell.
+            # Another life of the daemon does not know the token, and has events of its own.
             asked.events_since.GetCurrentTime()
-        if not said_something:
+        if not got_something:
             time.sleep(PAUSE_S)
 
 
 def _life(daemon: Client, request: pb.WatchRequest, *, wait: bool) -> Iterator[pb.WatchResponse | None]:
-    """Yield what one stream says until the daemon goes; raise what another try would not change."""
+    """Yield the batches of one stream until the daemon goes; raise an error that another try would not change."""
     stream = daemon.stream(request, pb.WatchResponse, wait=wait)
     queue: Queue[pb.WatchResponse | _End] = Queue(QUEUE_MAX)
     threading.Thread(target=_pump, args=(stream, queue), daemon=True).start()
-    heard = time.monotonic()
+    received = time.monotonic()
     try:
         while True:
             try:
                 item = queue.get(timeout=REDRAW_S)
             except Empty:
-                if not wait and time.monotonic() - heard > QUIET_S:
+                if not wait and time.monotonic() - received > QUIET_S:
                     return
                 yield None
                 continue
             if isinstance(item, _End):
                 _raise_if_final(daemon, item.error)
                 return
-            heard, wait = time.monotonic(), False
+            received, wait = time.monotonic(), False
             yield item
     finally:
         stream.cancel()
@@ -145,8 +145,8 @@ def _raise_if_final(daemon: Client, error: grpc.RpcError | None) -> None:
 # JSON lines
 
 
-class Lines:
-    """One object a line; `type` says which: status, mac, gone, event or mark."""
+class JsonLines:
+    """One JSON object on each line; `type` is status, mac, gone, event or mark."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -161,7 +161,7 @@ class Lines:
 
 
 def _told(batch: pb.WatchResponse) -> Iterator[dict[str, Any]]:
-    # A mark stands before the table that it announces, and after the table that it ends.
+    # LAGGED comes before the table that follows it, SYNCED after the table that it ends.
     mark: dict[str, Any] = {"type": "mark", "mark": values.enum_name(pb.WatchMark.DESCRIPTOR, batch.mark)}
     if batch.mark == pb.WATCH_MARK_LAGGED:
         yield mark
@@ -180,8 +180,8 @@ def _told(batch: pb.WatchResponse) -> Iterator[dict[str, Any]]:
 # Lines for people
 
 
-class Told:
-    """One line for each change; how far the first convergence is goes to standard error."""
+class PlainLines:
+    """One line for each change; the progress of the first convergence goes to standard error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -195,9 +195,9 @@ class Told:
             print(line, file=self._stream)
         self._stream.flush()
         if batch.HasField("status"):
-            self._tell_progress(self._pace.line(batch.status, time.monotonic()))
+            self._show_progress(self._pace.line(batch.status, time.monotonic()))
 
-    def _tell_progress(self, line: str) -> None:
+    def _show_progress(self, line: str) -> None:
         if line and line != self._progress:
             print(line, file=sys.stderr)
         self._progress = line
@@ -225,14 +225,14 @@ class _Mark:
 
 
 class Pace:
-    """How far the first convergence is, and how fast it goes. Silent once the daemon was ready."""
+    """The progress of the first convergence and its rate. Nothing after the daemon was ready once."""
 
     def __init__(self) -> None:
         self._mark: _Mark | None = None
         self._was_ready = False
 
     def line(self, status: pb.GetStatusResponse, now: float) -> str:
-        """Return the progress, or nothing when there is none to tell."""
+        """Return the progress, or nothing if the daemon was ready once."""
         self._was_ready = self._was_ready or status.ready
         counts = next((kind for kind in status.kinds if kind.kind == "mac"), pb.KindCounts())
         self._mark = self._next(counts.installed, now)
@@ -244,7 +244,7 @@ class Pace:
         )
 
     def _next(self, installed: int, now: float) -> _Mark:
-        """Measure over what lies between two figures."""
+        """Measure the rate between two counts."""
         before = self._mark
         if before is None:
             return _Mark(now, installed)
@@ -256,8 +256,8 @@ class Pace:
 # On a terminal
 
 
-class Drawn:
-    """The figures and the last changes, redrawn in place."""
+class Screen:
+    """The counts and the last changes, redrawn in place."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -284,14 +284,14 @@ class Drawn:
 
     def _draw(self) -> None:
         columns, lines_max = width(self._stream), _height(self._stream)
-        # The last column stays free: a terminal that has no room for the cursor there would wrap.
+        # The last column stays free, because some terminals wrap if it is used.
         picture = self.picture(columns - 1, lines_max - 1, colours=has_colours(self._stream))
         up = f"\x1b[{self._height}F" if self._height else ""
         print(f"{up}\x1b[J" + "\n".join(picture), file=self._stream, flush=True)
         self._height, self._drawn_at, self._is_stale = len(picture), time.monotonic(), False
 
     def picture(self, columns: int, lines_max: int, *, colours: bool) -> list[str]:
-        """Return the figures, and as many of the last changes as there is room for."""
+        """Return the counts, and as many of the last changes as there is room for."""
         problems = "\n".join(headline(self._status, columns, colours=colours)).split("\n")
         progress = [self._progress[:columns]] if self._progress else []
         top = [*problems[:PROBLEM_LINES_MAX], *progress, "", *figures(self._status, columns)]
@@ -303,7 +303,7 @@ class Drawn:
 
 
 def _height(stream: TextIO) -> int:
-    """Return the lines there are; a terminal that does not know says 0."""
+    """Return the lines of the terminal; one that does not know says 0."""
     try:
         return max(8, os.get_terminal_size(stream.fileno()).lines or 24)
     except OSError:

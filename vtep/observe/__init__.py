@@ -1,1 +1,1 @@
-"""What everyone may read: values that are published, never state that is shared."""
+"""What readers may see: published values, never shared state."""

@@ -1,6 +1,6 @@
-"""A look at the kernel beside what is wanted, put into words. Many who ask at a time share one look.
+"""Compares the kernel with the intent for readers. Requests that arrive together share one look at the kernel.
 
-Finds nothing out itself: the actor compares. Keeps nothing but the look that is under way.
+The actor compares; this module words the result. Keeps nothing except the look that is under way.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from vtep.reconcile.descriptor import Descriptor
 
 
 class Comparer:
-    """Compares the kernel with the intent for whoever asks."""
+    """Compares the kernel with the intent on request."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

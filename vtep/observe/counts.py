@@ -1,6 +1,7 @@
-"""How many there are of what: counters kept by what changed, and rows of each kind by what is done about them.
+"""Counts: of MACs, hosts and VTEPs as they change, and of the rows of each kind by state.
 
-A change costs a few additions, and a question no walk over the MACs. Does not know where a single row stands.
+A change costs a few additions, and reading the counts needs no walk over the MACs. Does not know the state of a single
+row.
 """
 
 from collections import Counter
@@ -28,10 +29,10 @@ class RowCounts:
         self.hosts: Counter[tuple[Vni, str]] = Counter()
         """By VNI and address family."""
         self.wanted: dict[str, Counter[Vni]] = {kind.name: Counter() for kind in rows.kinds.values()}
-        """By kind and VNI, of the kinds of which an intent does not know how many it wants."""
+        """By kind and VNI, for kinds whose rows an intent does not count."""
 
     def take(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
-        """Count a row in place of another."""
+        """Count a row that replaces another."""
         vni = key[0]
         if old is not None:
             self.macs[vni, old.via.vtep] -= 1
@@ -41,7 +42,7 @@ class RowCounts:
             self.stale[vni] += row.stale
 
     def take_kinds(self, before: Intent, intent: Intent) -> None:
-        """Count the rows that came and went, of each kind that is counted by what changes."""
+        """Count the rows that came and went, for each kind that is counted by its changes."""
         for kind in self._rows.kinds.values():
             if kind.descriptor.wanted_by_vni is None:
                 for key in set(kind.touched(intent)):
@@ -53,7 +54,7 @@ class RowCounts:
         self.hosts[host[0], "ipv6" if host[1].is_v6 else "ipv4"] += change
 
     def vteps(self, intent: Intent) -> set[tuple[Vni, Ip]]:
-        """Return each VTEP of each VNI, of which a flood list or a MAC tells."""
+        """Return each VTEP of each VNI that has a flood row or a MAC."""
         flooded = {(flood.vni, flood.via.vtep) for _, found in intent.floods.unordered() for flood in found}
         return flooded | {key for key, count in self.macs.items() if count}
 
@@ -61,7 +62,7 @@ class RowCounts:
         return sum(count for (number, _), count in self.hosts.items() if number == vni)
 
     def kinds(self, intent: Intent) -> dict[str, Counts]:
-        """Count the rows of each kind, under its name for readers."""
+        """Count the rows of each kind, by its public name."""
         bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
         return {kind.descriptor.public: self._of_kind(kind, intent, bound) for kind in self._rows.kinds.values()}
 
@@ -75,9 +76,10 @@ class RowCounts:
         return self._counts(FDB, intent.rows_of_vni.get(vni, 0), (vni,))
 
     def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
-        """Count the rows of these VNIs; those of a VNI without a bridge are all suppressed, as are those left out.
+        """Count the rows of these VNIs. Rows of a VNI without a bridge are suppressed, and so are those that are left out.
 
-        A row that is there and wanted no more is not installed, whether its end is held or was refused.
+        A row that is in the kernel but no longer wanted does not count as installed, whether its deletion is held or
+        was refused.
         """
         actor = self._rows.actor
         if actor is None or not any(self._rows.is_bound(vni) for vni in vnis):

@@ -1,7 +1,7 @@
-"""What happened lately, as numbered entries in bounded rings: moves apart from the rest, since a storm of them would push
-everything else out.
+"""Recent events, as numbered entries in two bounded rings: one for moves, because a storm of moves would push out
+everything else, and one for all other kinds.
 
-Knows what an entry looks like, not what gives rise to one. In memory only: what must outlive the daemon is in the log.
+Knows what an entry looks like, and not what causes one. In memory only: what must outlive the daemon is in the log.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 
 ENTRIES_MAX: Final = 10_000
-"""Of moves, and of everything else."""
+"""Entries of each ring."""
 
 _NUMBER: Final = attrgetter("number")
 
@@ -48,7 +48,7 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
 
 
 class HistoryEntry(Struct, frozen=True, gc=False):
-    """Something that happened."""
+    """One event."""
 
     kind: str
     """One of `EVENT_KINDS`."""
@@ -65,7 +65,7 @@ class HistoryEntry(Struct, frozen=True, gc=False):
 
 
 class History:
-    """The latest entries."""
+    """The latest events."""
 
     def __init__(self, most: int = ENTRIES_MAX) -> None:
         self._moves: deque[HistoryEntry] = deque(maxlen=most)

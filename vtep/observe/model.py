@@ -1,7 +1,7 @@
-"""The daemon as frozen trees, for whoever asks: the log, readers over the API, metrics and the status page.
+"""The state of the daemon as frozen values, for the log, the API, the metrics and the status page.
 
-Values only, in the words of the house. Times are those of the daemon's own clock, which never jumps; whoever shows them
-to people turns them into the time of day. Knows nobody who fills them in or reads them.
+Times are on the daemon's own clock, which never jumps; a display turns them into the time of day. Does not know who
+fills in these values or who reads them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,16 @@ from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget,
 
 PENDING, INSTALLED, FAILED = "pending", "installed", "failed"
 CONTESTED, STALE, SUPPRESSED = "contested", "stale", "suppressed"
-"""What is done about a row (docs/reasons.md)."""
+"""The states of a row (docs/reasons.md)."""
 
 
 class PeerStatus(Struct, frozen=True):
-    """One BGP peer of ExaBGP's."""
+    """One BGP peer of ExaBGP."""
 
     address: Ip
     up: bool
     ended: bool
-    """It has told all it has."""
+    """It has sent End-of-RIB."""
     routes: int
     stale: int
     limited: int
@@ -38,14 +38,14 @@ class PeerStatus(Struct, frozen=True):
 
 
 class FeedStatus(Struct, frozen=True):
-    """What comes from ExaBGP."""
+    """What is received from ExaBGP."""
 
     attached: bool = False
     lines: int = 0
     bad_lines: int = 0
     gaps: int = 0
     backlog: int = 0
-    """Lines that were read and are not taken yet."""
+    """Lines that were read and wait to be handled."""
     last_line: float | None = None
     peers: tuple[PeerStatus, ...] = ()
     awaited: int = 0
@@ -53,31 +53,31 @@ class FeedStatus(Struct, frozen=True):
 
 
 class AnnouncingStatus(Struct, frozen=True):
-    """What this leaf has ExaBGP announce."""
+    """What this leaf advertises through ExaBGP."""
 
     state: str = "idle"
-    """away: no ExaBGP; idle: nothing is to be announced; asking whether ExaBGP can; able; or unable, and this leaf receives
-    only."""
+    """away: ExaBGP is not connected; idle: there is nothing to advertise; asking: whether ExaBGP can advertise is not known
+    yet; able; or unable: this leaf only receives."""
     why: str = ""
-    """What keeps it from announcing."""
+    """What prevents it from advertising."""
     wanted: int = 0
-    """Routes that are to be announced."""
+    """Routes that should be advertised."""
     told: int = 0
-    """Routes that ExaBGP has said to announce."""
+    """Routes that ExaBGP has confirmed."""
     waiting: int = 0
-    """Routes that ExaBGP has yet to be told, or has yet to answer for."""
+    """Routes that were not sent to ExaBGP yet, or that it has not answered for."""
     refused: int = 0
-    """Routes among them that it refused, and is told again later."""
+    """Routes among them that it refused, and that are sent again later."""
     error: str = ""
     """Why it refused one of them."""
     since: float | None = None
-    """When the state came to be."""
+    """When the state began."""
     left_out: tuple[str, ...] = ()
-    """VNIs that announce nothing by their configuration, each with what is missing."""
+    """VNIs that advertise nothing because of their configuration, each with what is missing."""
 
 
 class Counts(Struct, frozen=True):
-    """Rows of one kind by what is done about them; all of them are wanted."""
+    """The wanted rows of one kind by state."""
 
     wanted: int = 0
     installed: int = 0
@@ -94,7 +94,7 @@ class DataplaneStatus(Struct, frozen=True):
     """What is known of the kernel."""
 
     state: str = "off"
-    """on, off, or unreadable: the last look at the kernel failed."""
+    """on, off, or unreadable: the tables of the kernel could not be read."""
     why: str = "no VNI is configured"
     not_ready: Mapping[int, tuple[str, ...]] = {}
     generation: int = 0
@@ -142,11 +142,11 @@ class Status(Struct, frozen=True):
     closed: tuple[str, ...] = ()
     """Addresses of the configuration at which the daemon cannot listen, each with what is in the way."""
     kinds: Mapping[str, Counts] = {}
-    """By the kind's name for readers: mac, flood, neighbor."""
+    """By the public name of the kind, as its descriptor has it."""
     admin: tuple[str, ...] = ()
     """Where AdminService is."""
     events: int = 0
-    """The number of the latest entry of the journal."""
+    """The number of the latest event."""
 
     @property
     def ready(self) -> bool:
@@ -205,17 +205,17 @@ def _problems_of(peer: PeerStatus) -> Iterator[str]:
 
 
 class Sync(Struct, frozen=True, gc=False):
-    """What stands between a row and the kernel."""
+    """The state of a row in the kernel."""
 
     state: str
     reason: str = ""
     """Why it is not installed, in the codes of docs/reasons.md."""
     text: str = ""
-    """What the kernel said, or who holds it."""
+    """What the kernel answered, or who holds the row."""
     errno: int = 0
     next_try: float | None = None
     since: float | None = None
-    """When the row came to be in the kernel as it is."""
+    """Since when the row is in the kernel as it is."""
     generation: int = 0
     """Of the intent that was applied then."""
 
@@ -272,7 +272,7 @@ class VniStatus(Struct, frozen=True):
     vxlan: str
     vtep: Ip
     state: str
-    """ready, not-ready, unbound, or unknown: nobody has looked yet."""
+    """ready, not-ready, unbound, or unknown: its devices were not read yet."""
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     import_rt: tuple[str, ...]
@@ -291,7 +291,7 @@ class VniStatus(Struct, frozen=True):
 
 
 class CandidateStatus(Struct, frozen=True):
-    """One route that was judged for a MAC, or the station that was heard here."""
+    """One route that was judged for a MAC, or our own station with that MAC."""
 
     vni: Vni
     vtep: Ip
@@ -309,7 +309,7 @@ class CandidateStatus(Struct, frozen=True):
     targets: tuple[RouteTarget, ...] = ()
     notes: tuple[str, ...] = ()
     port: str = ""
-    """Where it was heard, if it is no route but a station of this leaf."""
+    """The bridge port of our own station; empty for a route."""
 
 
 class KernelRow(Struct, frozen=True):
@@ -332,14 +332,14 @@ class Explanation(Struct, frozen=True):
     candidates: tuple[CandidateStatus, ...]
     desired: MacStatus | None
     ownership: str
-    """none, claimed (written down, not seen yet) or owned."""
+    """none, claimed (in the ledger, but not seen in the kernel yet) or owned."""
     owned_since: float | None
     kernel: KernelRow
     alerts: tuple[str, ...] = ()
     moves: int = 0
     duplicate_since: float | None = None
     vni_state: str = "unknown"
-    """As of a VNI's status; unknown also where no such VNI is configured."""
+    """As in the status of a VNI; unknown also for a VNI that is not configured."""
     vni_reasons: tuple[str, ...] = ()
     candidates_left_out: int = 0
     """How many more candidates there are than are shown."""
@@ -354,7 +354,7 @@ class Explanations(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """One row that is wanted otherwise than it is."""
+    """One row that is not as wanted."""
 
     kind: str
     vni: Vni
@@ -369,7 +369,7 @@ class Difference(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """What is wanted against what is there."""
+    """What is wanted compared with what the kernel has."""
 
     differences: tuple[Difference, ...]
     left_out: int

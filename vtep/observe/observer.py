@@ -1,11 +1,11 @@
-"""What everyone may read, put together: the routes and the intent from the listener, the rows from the actor.
+"""What readers may see, put together: routes and intent from the leaf, rows from the actor.
 
     listener ──intent──> follow ─┬─> census, tables, journal ──┐
     actor ──outcome, news──> see ┘                             ├──> Source (readers)
                                  └─> watch ──cut──> Ring ──────┘
 
-Stands behind `status.source` in the daemon and keeps what can be told at once, at a cost per change: rows are put into
-words (`rows`, `explain`) when somebody asks for them. Decides nothing and writes nothing. Never sees a transport.
+Implements `Source` in the daemon. Counts and events are kept up to date with each change; rows are worded (`rows`,
+`explain`) when a reader asks for them. Decides nothing and writes nothing. Knows no transport.
 """
 
 import time
@@ -64,11 +64,11 @@ _ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment
 
 ALERTS_AT_ONCE: Final = 10
 """How many alerts about one MAC are recorded at a time."""
-OVER_LIMIT: Final = "It tells more routes than `routes_per_peer` allows; those beyond are passed over."
+OVER_LIMIT: Final = "It advertises more routes than `routes_per_peer` allows; the others are refused."
 
 
 class Observer:
-    """What `status.source` promises, of a running daemon."""
+    """The `Source` of a running daemon."""
 
     def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind] = KINDS) -> None:
         self.epoch = uuid.uuid4().hex[:12]
@@ -99,24 +99,24 @@ class Observer:
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
-        """There is a kernel to tell of."""
+        """Take the actor and the target, when there is a kernel to write to."""
         self._rows.actor, self._rows.target, self._message_s = actor, target, message_s
 
     def reconfigure(self, config: Config) -> None:
-        """Another configuration holds from now on."""
+        """Take another configuration."""
         self._rows.config = config
         self.reloaded = self._clock()
         self.reload_ok = True
         self.record(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
 
-    # What is new
+    # Changes
 
     def record(self, entry: HistoryEntry) -> None:
         """Add an event to the history."""
         self._history.add(entry, self._clock(), self._leaf.intent.generation)
 
     def follow(self, before: Intent, intent: Intent) -> None:
-        """Take note of an intent, once each and in order."""
+        """Note an intent. Each must be noted once, and in order."""
         if intent is before:
             return
         if intent.complete != before.complete:
@@ -157,7 +157,7 @@ class Observer:
                 self.record(HistoryEntry("alert", vni=vni, reason="vtep-limit", text=sentence("vtep-limit")))
 
     def see(self, outcome: Outcome) -> None:
-        """Take note of what a pass found."""
+        """Note what a pass found."""
         actor, last = self._rows.actor, self._rows.last
         self._rows.last = outcome
         if actor is None:
@@ -187,7 +187,7 @@ class Observer:
         return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""
 
     def look_at_peers(self) -> None:
-        """Take note of peers that came, went or have told all."""
+        """Note which peers came up, went down or sent End-of-RIB."""
         for peer in self._leaf.rib.peers.values():
             now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None, bool(peer.refused))
             before = self._peers.get(peer.address, (False, False, False, False, False))
@@ -216,12 +216,12 @@ class Observer:
         )
 
     def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
-        """A MAC that came from another VTEP to a port of ours, or left for another, has moved."""
+        """Record a MAC that moved from another VTEP to a port of ours, or the other way."""
         old, row = before.macs.get(key), intent.macs.get(key)
         here, was_here = intent.own.get((*key, None)), (*key, None) in before.own
         ours = self._rows.vtep_of_vni(key[0])
         if old is not None and here is not None:
-            move = HistoryEntry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, heard at a port here")
+            move = HistoryEntry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, learned at a port here")
         elif row is not None and was_here:
             move = HistoryEntry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
         else:
@@ -261,7 +261,7 @@ class Observer:
         for vni in before.keys() - after.keys():
             self.record(HistoryEntry("vni-ready", vni=vni))
 
-    # Those who watch
+    # Watchers
 
     @property
     def collecting(self) -> bool:
@@ -275,7 +275,7 @@ class Observer:
         return self._watch.batches(after)
 
     def cut(self) -> None:
-        """Put what is new into a batch, if anybody wants it."""
+        """Put the changes into a batch, if there is a watcher."""
         self._watch.cut()
 
     # Reading

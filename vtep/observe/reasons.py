@@ -1,6 +1,6 @@
-"""Every code that a row or a route may bear, as a sentence and with what to do: docs/reasons.md as a value.
+"""Every reason code with its meaning and with what to do: docs/reasons.md as a value.
 
-The document is the one that people read; a test keeps the two alike. Knows no row.
+People read the document, and a test keeps the two equal. Knows no row.
 """
 
 from typing import Final
@@ -390,11 +390,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
 
 
 def sentence(code: str) -> str:
-    """Say what a code means; the code itself where it says all there is."""
+    """Return what a code means; an unknown code stands for itself."""
     return REASONS.get(code, (code, ""))[0]
 
 
 def advice(code: str) -> str:
-    """Say what to do about it; nothing where there is nothing to do, whatever else is so."""
+    """Return what to do; nothing where there is nothing to do in any case."""
     todo = REASONS.get(code, ("", ""))[1]
     return "" if todo == "Nothing." else todo

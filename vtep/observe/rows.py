@@ -1,6 +1,6 @@
-"""What is known of one row at this moment, and the words for it: where it stands, who holds it, what its VNI lacks.
+"""What is known of one row at this moment: its state, who holds it, and what its VNI lacks.
 
-Reads what the listener and the actor hold anyway. Follows nothing, counts nothing, and knows nobody who asks.
+Reads what the leaf and the actor hold anyway. Follows no change, counts nothing, and knows no reader.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,7 @@ _HOLDERS: Final = {
 
 
 class Rows:
-    """What a running daemon knows, asked for one row or one VNI."""
+    """What a running daemon knows of one row or one VNI."""
 
     def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind]) -> None:
         self.config = config
@@ -92,7 +92,7 @@ class Rows:
             state = PENDING if trouble.state in ("held", "blocked") else trouble.state
             text = trouble.text or (self.holder(known) if trouble.state == CONTESTED else "")
             if trouble.reason == "not-ready":
-                since, generation = None, 0  # whether it is there still is not known
+                since, generation = None, 0  # it is not known whether the row is still there
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
@@ -105,7 +105,7 @@ class Rows:
         return None if self.actor is None else self.actor.engine.known_of(kind, key)
 
     def is_known(self, key: RowKey) -> bool:
-        """Tell whether the kernel side knows of a MAC that no route tells of."""
+        """Return whether the ledger or the kernel has a MAC, even if no route has it."""
         known = self.known(FDB.name, key)
         return known is not None and (known.claim is not None or known.foreign is not None)
 
@@ -122,7 +122,7 @@ class Rows:
         return f"{name} on {port}" if port else name
 
     def port_of(self, foreign: Seen | None) -> str:
-        """Name the port that has a row, where that is all that is known of its way."""
+        """Return the name of the port that a foreign row points to, or nothing."""
         where = None if foreign is None else foreign.where
         return self.target.name_of(where) if isinstance(where, int) and self.target is not None else ""
 
@@ -155,7 +155,7 @@ class Rows:
         return any(found.vni == vni and found.is_bound for found in self.config.vnis)
 
     def serves(self, kind: Kind, vni: Vni) -> bool:
-        """Tell whether a VNI that is ready has rows of this kind: their domain may ask for more than the VNI does."""
+        """Return whether a VNI that is ready has rows of this kind, whose domain may need more than the VNI does."""
         actor = self.actor
         return actor is not None and (
             actor.engine.is_ready(kind.descriptor.domain_of(vni)) or not actor.engine.is_ready(vni)
@@ -173,5 +173,5 @@ def alert_kinds(alerts: Sequence[Alert]) -> tuple[str, ...]:
 
 
 def destination(seen: Seen) -> Any:
-    """Return where a row sends: a VTEP, or the index of a port."""
+    """Return where a row sends frames: a VTEP, or the index of a port."""
     return getattr(seen.row, "vtep", None) if seen.where is None else seen.where

@@ -1,7 +1,7 @@
-"""What readers may ask and operators may order: the one door between whoever serves and the daemon behind it.
+"""What readers may ask and what operators may request: the contract between the API and the daemon.
 
-`vtep.observe.observer` stands behind it in the daemon, and tests put their own figures there. Everything is answered at once and
-from what is published, but for `diff`, which looks at the kernel. Knows no transport.
+`vtep.observe.observer` implements `Source` in the daemon, and tests use a scripted one. Every answer comes from what is
+published, except that of `diff`, which reads the kernel. Knows no transport.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -20,11 +20,11 @@ Key = TypeVar("Key")
 
 
 class Page(Struct, Generic[Row, Key], frozen=True):
-    """Some rows in order, and where to go on."""
+    """Some rows in order, and where the next page begins."""
 
     rows: Sequence[Row]
     last: Key | None
-    """Go on after this key; none when this is the end. A page may be short, even empty, and not the last."""
+    """The next page begins after this key; None at the end. A page may be short, even empty, and not be the last."""
     total: int
     generation: int
 
@@ -38,10 +38,10 @@ class MacQuery(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """News for those who watch, in the order in which they are to be told."""
+    """Changes for watchers, in the order in which they are sent."""
 
     revision: int
-    """Go on after this one."""
+    """The next batch comes after this revision."""
     macs: Sequence[MacStatus] = ()
     gone: Sequence[RowKey] = ()
     entries: Sequence[HistoryEntry] = ()
@@ -56,7 +56,7 @@ class Source(Protocol):
 
     @property
     def epoch(self) -> str:
-        """This life of the daemon: what is numbered in one means nothing in another."""
+        """The present life of the daemon: a number of one life means nothing in another."""
 
     def wall(self, time: float) -> float:
         """Turn a time of the daemon's clock into seconds since 1970."""
@@ -67,7 +67,7 @@ class Source(Protocol):
     def status(self) -> Status: ...
     def figures(self) -> Figures: ...
     async def prepare(self) -> None:
-        """Put the tables in order for whoever reads pages of them; at once where that is done already."""
+        """Sort the tables for readers of pages; returns at once if that was done."""
 
     def vnis(self) -> Sequence[VniStatus]: ...
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
@@ -79,31 +79,31 @@ class Source(Protocol):
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None
     ) -> tuple[Sequence[HistoryEntry], int]:
-        """Return what happened later than that, or the latest of it, and how much of it is missing."""
+        """Return the events later than that, or the latest of them, and how many are missing."""
 
     def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
-        """Return what happened lately to a MAC."""
+        """Return recent events to a MAC."""
 
     async def diff(self, vni: Vni | None) -> Comparison:
-        """Look at the kernel, and compare. Many who ask at a time share one look."""
+        """Read the kernel and compare. Requests that arrive together share one look."""
 
     @property
     def revision(self) -> int:
         """Of the latest batch."""
 
     def batches(self, after: int) -> AsyncIterator[Batch | None]:
-        """Yield what is new after a revision, in batches, for ever.
+        """Yield the batches after a revision, without end.
 
-        Who falls behind further than is remembered, or names a revision that never was, gets None and then whatever
-        comes after the latest batch: it has to read the table anew.
+        A reader that falls behind further than is remembered, or that names a revision that never was, gets None and
+        then what comes after the latest batch: it must read the table again.
         """
 
 
 class Controls(Protocol):
-    """Everything that an operator may order."""
+    """Everything that an operator may request."""
 
     def resync(self, *, peers: bool = False) -> None: ...
     async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]: ...
     def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int: ...
     def set_log_level(self, level: str) -> str:
-        """Return the level before; ValueError for one that there is not."""
+        """Return the level before; ValueError for an unknown level."""

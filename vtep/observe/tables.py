@@ -1,7 +1,7 @@
 """The tables that readers list: VNIs, remote MACs, VTEPs and neighbors, the long ones in pages.
 
-Keeps keys in order from the first time that somebody asks, and puts a row into words when its page is read. Does not
-know what changed since: who watches is told elsewhere.
+Keeps the keys in order from the first request on, and words a row when its page is read. Does not follow changes for
+watchers: `vtep.observe.watch` does.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from vtep.intent import Alert, HostKey, Intent, RowKey
 from vtep.linux.tables.flood import FLOOD
 from vtep.observe.counts import RowCounts
 from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
-from vtep.observe.roster import Roster
 from vtep.observe.rows import Rows, alert_kinds
+from vtep.observe.sorted_keys import SortedKeys
 from vtep.observe.source import MacQuery, Page
 from vtep.projection.flood import limit_warning
 from vtep.store.table import walk
 
 SCANNED_MAX: Final = 5000
-"""Rows that one page looks at, for those who ask for few among many."""
+"""How many rows one page looks at, for a filter that matches few of many."""
 FILLED_AT_ONCE: Final = 2000
 
 
@@ -32,12 +32,12 @@ class Tables:
     def __init__(self, rows: Rows, counts: RowCounts) -> None:
         self._rows = rows
         self._counts = counts
-        self._macs: Roster[RowKey] | None = None
-        self._hosts: Roster[HostKey] | None = None
+        self._macs: SortedKeys[RowKey] | None = None
+        self._hosts: SortedKeys[HostKey] | None = None
         self._preparing: asyncio.Task[None] | None = None
 
     def take(self, key: RowKey, *, there: bool) -> None:
-        """Take note of a remote MAC that is there, or is no more."""
+        """Note that a remote MAC came or went."""
         if self._macs is not None:
             (self._macs.put if there else self._macs.drop)(key)
 
@@ -47,13 +47,13 @@ class Tables:
 
     async def prepare(self) -> None:
         if self._macs is None:
-            self._macs, self._hosts = Roster(), Roster()
+            self._macs, self._hosts = SortedKeys(), SortedKeys()
             self._preparing = asyncio.create_task(self._fill(self._macs, self._hosts))
         if self._preparing is not None:
             await asyncio.shield(self._preparing)
 
-    async def _fill(self, macs: Roster[RowKey], hosts: Roster[HostKey]) -> None:
-        """Put the keys in order a few at a time; what goes meanwhile is not put in again."""
+    async def _fill(self, macs: SortedKeys[RowKey], hosts: SortedKeys[HostKey]) -> None:
+        """Sort the keys a few at a time; a key that goes meanwhile is not added again."""
         for number, (key, _) in enumerate(walk(lambda: self._rows.intent.macs), 1):
             if key in self._rows.intent.macs:
                 macs.put(key)
@@ -122,7 +122,7 @@ class Tables:
         return Page(rows, None, len(intent.macs), intent.generation)
 
     def _macs_after(self, after: RowKey | None, vni: Vni | None) -> Iterator[RowKey]:
-        assert self._macs is not None, "prepare comes first"
+        assert self._macs is not None, "prepare must be called first"
         if vni is None:
             return self._macs.after(after)
         start = (vni, Mac(bytes(6)))
@@ -131,7 +131,7 @@ class Tables:
         return takewhile(lambda key: key[0] == vni, self._macs.after(after))
 
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
-        assert self._hosts is not None, "prepare comes first"
+        assert self._hosts is not None, "prepare must be called first"
         intent = self._rows.intent
         rows: list[NeighborStatus] = []
         last = after

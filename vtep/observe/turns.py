@@ -1,7 +1,7 @@
-"""Takes turns: what readers want is worked out in slices, one slice of all of them in a few rounds of the event loop.
+"""Turns: the work for readers is done in slices, one slice at a time, with rounds of the event loop between two slices.
 
-So the daemon waits for one slice at most, however many readers there are and however much they ask for. Knows nothing of
-what is worked out.
+So the work of the daemon waits for one slice at most, however many readers there are and however much they ask for.
+Knows nothing of the work itself.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ROUNDS: Final = 4
 
 
 class Turns:
-    """For one event loop."""
+    """The turns of one event loop."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

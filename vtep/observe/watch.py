@@ -1,6 +1,7 @@
-"""News for those who watch: which rows changed and what happened, cut into batches that each of them reads.
+"""Changes for watchers: which rows changed and which events happened, in batches that all watchers read.
 
-Nothing is collected while nobody watches or lately asked. Knows neither why a row changed nor who reads.
+Nothing is collected unless a client watches, or has asked for the revision within the last minute. Knows neither why a
+row changed nor who reads.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -18,24 +19,24 @@ WANTED_S: Final = 60.0
 
 
 class Watch:
-    """What is new since the last batch, and the batches."""
+    """The changes since the last batch, and the batches."""
 
     def __init__(self, rows: Rows, journal: History) -> None:
         self._rows = rows
         self._history = journal
         self._ring: Ring[Batch] = Ring()
         self._wanted_until = 0.0
-        """Somebody read the revision lately, and will ask for what came after it."""
+        """Until then, a client that read the revision may ask for what comes after it."""
         self._dirty: set[RowKey] = set()
         self._sent = 0
-        """The number of the latest entry that is in a batch."""
+        """The number of the latest event that is in a batch."""
 
     @property
     def collecting(self) -> bool:
         return self._ring.readers > 0 or self._rows.clock() < self._wanted_until
 
     def take(self, touched: Collection[RowKey]) -> None:
-        """Take note of rows that the intent tells otherwise."""
+        """Note the rows that changed in the intent."""
         if self.collecting:
             self._dirty.update(touched)
         elif touched:
@@ -52,7 +53,7 @@ class Watch:
         return self._ring.after(after)
 
     def cut(self) -> None:
-        """Put what is new into a batch, if anybody wants it."""
+        """Put the changes into a batch, if there is a watcher."""
         if not self.collecting:
             self._dirty.clear()
             self._sent = self._history.number

@@ -62,28 +62,28 @@ class AdminServiceServicer(object):
     """
 
     def Resync(self, request, context):
-        """Look at everything anew, and try again what was refused for good.
+        """Read every table of the kernel again, and retry what was refused permanently.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Adopt(self, request, context):
-        """Take the rows that bear our mark and that nobody wants or claims. Those still unwanted are then removed.
+        """Claim the rows that bear our signature and are neither wanted nor claimed. Those still not wanted are then removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearDuplicate(self, request, context):
-        """Forget how often a MAC moved, and free it where it is frozen.
+        """Reset the count of moves of a MAC, and free it if it is frozen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetLogLevel(self, request, context):
-        """Tell more or less in the log, until the daemon ends.
+        """Change the level of the log, until the daemon ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class VtepServiceStub(object):
-    """Read only. The daemon answers from what it has published, and asks nobody else but for Diff.
+    """Read only. The daemon answers from what it has published, and reads the kernel for Diff alone.
     """
 
     def __init__(self, channel):
@@ -88,7 +88,7 @@ class VtepServiceStub(object):
 
 
 class VtepServiceServicer(object):
-    """Read only. The daemon answers from what it has published, and asks nobody else but for Diff.
+    """Read only. The daemon answers from what it has published, and reads the kernel for Diff alone.
     """
 
     def GetStatus(self, request, context):
@@ -99,14 +99,14 @@ class VtepServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListVnis(self, request, context):
-        """Every configured VNI, with whether rows can be written there and why not.
+        """Every configured VNI, whether its rows can be written, and why not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMacs(self, request, context):
-        """The remote MAC table in pages, by VNI and MAC.
+        """The remote MAC table in pages, in the order of VNI and MAC.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,14 +120,14 @@ class VtepServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListNeighbors(self, request, context):
-        """The host addresses behind remote VTEPs in pages, by VNI and address.
+        """The host addresses behind remote VTEPs in pages, in the order of VNI and address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPeers(self, request, context):
-        """Every BGP peer that ExaBGP told of.
+        """Every BGP peer of ExaBGP.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,21 +141,21 @@ class VtepServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """What happened lately: moves, duplicates, rows that others hold, repairs, peers.
+        """Recent events: moves, duplicates, contested rows, repairs, sessions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Diff(self, request, context):
-        """What is wanted against the kernel now. Looks, and writes nothing.
+        """What is wanted, compared with the kernel now. Writes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """The table, then its changes as they happen.
+        """The table, then changes as they happen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,7 +223,7 @@ def add_VtepServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VtepService(object):
-    """Read only. The daemon answers from what it has published, and asks nobody else but for Diff.
+    """Read only. The daemon answers from what it has published, and reads the kernel for Diff alone.
     """
 
     @staticmethod

@@ -50,7 +50,7 @@ def test_tokens_can_be_put_into_a_url_as_they_are():
 
 
 def test_a_page_token_of_another_life_is_refused_with_what_to_do():
-    with pytest.raises(UsageError, match="page_token: the daemon was restarted since; begin with the first page"):
+    with pytest.raises(UsageError, match="page_token: the daemon was restarted; begin with the first page"):
         macs_after("life", macs_token("other", MAC_KEY))
 
 
@@ -73,11 +73,11 @@ GARBAGE = {
 
 @pytest.mark.parametrize("token", GARBAGE.values(), ids=GARBAGE.keys())
 def test_garbage_is_no_page_token(token):
-    with pytest.raises(UsageError, match="page_token: not one that this daemon gave out"):
+    with pytest.raises(UsageError, match="page_token: not a token that this daemon gave"):
         macs_after("life", token)
 
 
 @pytest.mark.parametrize("token", [*list(GARBAGE.values())[:5], macs_token("life", MAC_KEY), encoded("w/life/1/x")])
 def test_garbage_is_no_resume_token(token):
-    with pytest.raises(UsageError, match="resume_token: not one that this daemon gave out"):
+    with pytest.raises(UsageError, match="resume_token: not a token that this daemon gave"):
         resume_cursor("life", token)

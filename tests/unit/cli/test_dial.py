@@ -51,7 +51,7 @@ def test_a_socket_that_was_left_behind_is_told_apart(tmp_path):
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{tmp_path}/old.sock")
 
-    assert "nobody listens there any more" in refused(f"{tmp_path}/old.sock")
+    assert "no daemon listens on it" in refused(f"{tmp_path}/old.sock")
 
 
 def test_a_socket_that_may_not_be_opened_says_whose_it_is(tmp_path, monkeypatch):

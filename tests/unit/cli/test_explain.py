@@ -61,7 +61,7 @@ def test_the_summary_is_first_and_the_advice_second():
         "state       failed, retrying",
         "error       ENOBUFS (105): No buffer space available",
         "next try    in 4 s",
-        "claim       claimed, and not seen in the kernel yet, since 3 s ago",
+        "claim       claimed, but not seen in the kernel yet, since 3 s ago",
         "kernel      absent, seen 1 s ago",
         "alert       dup-warn",
         "moved       5 times within the window of duplicate detection",
@@ -77,10 +77,10 @@ def test_what_happened_is_told_last():
 
 
 def test_a_mac_that_nobody_announces_is_told_in_a_few_lines():
-    unheard = pb.Explanation(mac="02:00:00:00:00:09", summary="no peer has announced it", advice="look at the peers")
+    unheard = pb.Explanation(mac="02:00:00:00:00:09", summary="no peer advertises it", advice="look at the peers")
 
     assert shown(unheard) == [
-        "no peer has announced it",
+        "no peer advertises it",
         "look at the peers",
         "",
         "MAC         02:00:00:00:00:09, in no VNI",

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vtep.cli.watch import Drawn, Lines, Pace, Told
+from vtep.cli.watch import JsonLines, Pace, PlainLines, Screen
 from vtep.v1 import vtep_pb2 as pb
 
 
@@ -49,7 +49,7 @@ def test_progress_ends_for_good_when_it_was_ready_once():
 
 def told(*batches):
     out = io.StringIO()
-    lines = Lines(out)
+    lines = JsonLines(out)
     for batch in batches:
         lines.take(batch)
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -81,7 +81,7 @@ def test_a_heartbeat_is_no_line():
 
 def test_lines_for_people_say_what_changed_and_progress_is_talk(capsys):
     out = io.StringIO()
-    show = Told(out)
+    show = PlainLines(out)
 
     show.take(pb.WatchResponse(macs=[MAC], gone=[pb.MacKey(vni=100, mac="02:00:00:00:00:01")], status=status(5)))
     show.take(pb.WatchResponse(status=status(5)))
@@ -95,7 +95,7 @@ def test_lines_for_people_say_what_changed_and_progress_is_talk(capsys):
 
 @pytest.mark.parametrize(("columns", "lines_max"), [(79, 23), (40, 8), (200, 60)])
 def test_the_picture_fits_however_much_happens(columns, lines_max):
-    show = Drawn(io.StringIO())
+    show = Screen(io.StringIO())
     batch = pb.WatchResponse(macs=[MAC] * 300, status=status(5))
     batch.status.problems.extend(["something is wrong " * 9] * 9)
     show.take(batch)
@@ -107,7 +107,7 @@ def test_the_picture_fits_however_much_happens(columns, lines_max):
 
 
 def test_the_picture_has_the_figures_the_progress_and_the_last_changes():
-    show = Drawn(io.StringIO())
+    show = Screen(io.StringIO())
     show.take(pb.WatchResponse(macs=[MAC], status=status(5)))
 
     text = "\n".join(show.picture(79, 23, colours=False))
@@ -119,7 +119,7 @@ def test_the_picture_has_the_figures_the_progress_and_the_last_changes():
 
 def test_a_redraw_goes_back_to_where_the_picture_began():
     out = io.StringIO()
-    show = Drawn(out)
+    show = Screen(out)
     show.take(pb.WatchResponse(status=status(5)))
     height = out.getvalue().count("\n")
 

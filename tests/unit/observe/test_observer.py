@@ -94,7 +94,7 @@ def test_a_move_to_a_port_here_and_away_from_it_is_in_the_journal_as_well(rig):
     announce(rig, A, ONE, seq=3)
 
     here, away = rig.events("move")
-    assert (str(here.vtep_before), str(here.vtep), here.text) == (A, "10.0.0.99", "sequence 2, heard at a port here")
+    assert (str(here.vtep_before), str(here.vtep), here.text) == (A, "10.0.0.99", "sequence 2, learned at a port here")
     assert (str(away.vtep_before), str(away.vtep), away.reason) == ("10.0.0.99", A, "higher-seq")
     assert rig.observer.figures().moves == {100: 2}
 

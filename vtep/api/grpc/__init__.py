@@ -1,1 +1,1 @@
-"""What may be read and requested, over gRPC."""
+"""The API over gRPC."""

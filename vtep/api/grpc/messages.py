@@ -1,6 +1,6 @@
 """Status values as the API's messages: one function for each, named as the message is.
 
-Knows both vocabularies and nothing else. Times of the daemon's clock become times of day by the `wall` that is given.
+Knows the model and the messages, and nothing else. `wall` turns times of the daemon's clock into times of day.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,6 +1,6 @@
-"""What a request asks for: its fields as values of the house, or a `UsageError` that names the field and what to do.
+"""The fields of a request as values, or a `UsageError` that names the field and says what to send instead.
 
-Knows the API's messages, not who answers.
+Knows the messages of the API. Does not know who answers.
 """
 
 import math
@@ -28,7 +28,7 @@ def page_size(asked: int) -> int:
 
 def vni(asked: int) -> Vni | None:
     if asked > VNI_MAX:
-        raise UsageError(f"vni: {asked} is no VNI; give 1 to {VNI_MAX}, or 0 for all")
+        raise UsageError(f"vni: {asked} is not a valid VNI; give 1 to {VNI_MAX}, or 0 for all")
     return Vni(asked) if asked else None
 
 
@@ -38,7 +38,9 @@ def mac(asked: str) -> Mac:
     try:
         return Mac.parse(asked)
     except ValueError:
-        raise UsageError(f"mac: {_short(asked)} is no MAC address; give six octets, as in 02:00:00:00:00:01") from None
+        raise UsageError(
+            f"mac: {_short(asked)} is not a valid MAC address; give six octets, as in 02:00:00:00:00:01"
+        ) from None
 
 
 def vtep(asked: str) -> Ip | None:
@@ -47,14 +49,14 @@ def vtep(asked: str) -> Ip | None:
     try:
         return Ip.parse(asked)
     except ValueError:
-        raise UsageError(f"vtep: {_short(asked)} is no IP address; give a VTEP's, as in 10.0.0.1") from None
+        raise UsageError(f"vtep: {_short(asked)} is not a valid IP address; give a VTEP's, as in 10.0.0.1") from None
 
 
 def states(asked: Sequence[int]) -> frozenset[str]:
     unknown = [number for number in asked if number not in _STATE_NAMES]
     if unknown:
         names = ", ".join(pb.SyncState.Name(number) for number in STATES.values())
-        raise UsageError(f"states: {unknown[0]} is no state of a row; give some of {names}, or none for all")
+        raise UsageError(f"states: {unknown[0]} is not a state of a row; give some of {names}, or none for all")
     return frozenset(_STATE_NAMES[number] for number in asked)
 
 

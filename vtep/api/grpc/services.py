@@ -1,6 +1,6 @@
-"""What each call answers: VtepService from a Source, AdminService by a Controls, and the standard health service.
+"""The calls of the API: VtepService reads a Source, AdminService uses Controls, and the standard health service.
 
-Knows the API and the house's values. Does not know where it listens.
+Knows the messages of the API and the values of the model. Does not know where it listens.
 """
 
 import asyncio
@@ -186,7 +186,7 @@ class VtepService:
 
 
 class AdminService:
-    """The few writes. Who asked for what is logged."""
+    """The few writes. Each request is logged with its peer."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
@@ -228,13 +228,13 @@ class AdminService:
             previous = self._controls.set_log_level(request.level)
         except ValueError as error:
             raise UsageError(f"level: {error}") from None
-        # Said after it, so that the line is there whether it tells of more or of less.
+        # Logged after the change, so that the line appears whether the level went up or down.
         _audit(context, "set-log-level", level=request.level, previous=previous)
         return admin_pb2.SetLogLevelResponse(previous=previous)
 
 
 class HealthService:
-    """The standard health service. `vtep.ready` says whether the kernel is equal to what every peer has told."""
+    """The standard health service. `vtep.ready` says whether the daemon is ready, as `vtep health` does."""
 
     def __init__(self, source: Source, ending: asyncio.Future[None]) -> None:
         self._source = source
@@ -298,7 +298,7 @@ _NOT_SERVING: Final = health_pb2.HealthCheckResponse(status=health_pb2.HealthChe
 
 
 def _handler(service: ServiceDescriptor, answers: Mapping[str, Callable[..., Any]]) -> grpc.GenericRpcHandler:
-    """Put functions behind the methods of a service. Those that stream write octets, which may be shared."""
+    """Return the handler of a service. Functions that stream write octets, which streams may share."""
     methods = {method.name: method for method in service.methods}
     untaken = Untaken()
     return grpc.method_handlers_generic_handler(
@@ -362,7 +362,7 @@ def _method(
 
 
 def _reader(method: MethodDescriptor) -> Callable[[bytes], Any]:
-    """Read a request, or none: gRPC would log a page for each that cannot be read, for whoever sends many of them."""
+    """Return what reads a request; None if it cannot be read, because gRPC would log a page for each of those."""
     parse = GetMessageClass(method.input_type).FromString
 
     def read(octets: bytes) -> Any:
@@ -379,7 +379,7 @@ def _audit(context: Context, what: str, **fields: Any) -> None:
 
 
 def _who(context: Context) -> str:
-    """Name the caller: a client's certificate where there is one. A unix socket's callers are known by its mode alone."""
+    """Name the client by its certificate, if it has one. The mode of a unix socket is all that is known of its clients."""
     names = context.auth_context().get("x509_common_name", ())
     return " ".join([context.peer(), *(name.decode(errors="replace") for name in names)])
 

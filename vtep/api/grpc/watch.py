@@ -1,11 +1,11 @@
-"""Streams of changes: the table, SYNCED, then batches as they come, for any number of readers at the price of one.
+"""Streams of changes: the table, SYNCED, then batches as they come. All readers share the work for a batch.
 
     source ── batch ──> body (made once, shared) ──┬─> + token of this stream ──> write, and wait until it is taken
                                                    └─> + token of that stream ──> ...
 
-Messages are put together as octets: one after another, they read as one with the fields of both. There is no queue
-here: a stream asks for the next batch when its reader took the last one, and the source says when that was too late.
-Knows no transport.
+Messages are joined as octets: protobuf reads two messages in a row as one with the fields of both. There is no queue
+here: a stream asks for the next batch when its reader has taken the last one, and the source says when that was too
+late. Knows no transport.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ ROWS_A_RESPONSE: Final = 1000
 FIGURES_S: Final = 1.0
 HEARTBEAT_S: Final = 10.0
 BODIES_KEPT: Final = 16
-"""Batches whose octets are kept for readers that come a little later than the first."""
+"""Batches whose octets are kept, for readers that take them a little later than the first reader."""
 
 
 class Ended(VtepError):  # noqa: N818 - nothing is wrong
-    """The daemon ends, and the stream with it."""
+    """The daemon is stopping, and the stream ends."""
 
 
 class Watching:
@@ -71,7 +71,7 @@ class Watching:
             coming.cancel()
 
     async def bodies(self, batch: Batch) -> list[bytes]:
-        """Return the responses that tell a batch, made once for whoever asks first."""
+        """Return the responses for a batch. They are made once, and shared by all readers."""
         known = self._bodies.get(id(batch))
         if known is None:
             known = batch, asyncio.create_task(self.make_bodies(batch))
@@ -98,7 +98,7 @@ class Watching:
         ).SerializeToString()
 
     async def table(self) -> AsyncIterator[bytes]:
-        """Yield the table, read page by page as it is taken."""
+        """Yield the table, which is read page by page as the reader takes it."""
         await self._source.prepare()
         after: RowKey | None = None
         parts: list[bytes] = []
@@ -129,7 +129,7 @@ class Watching:
 
 
 class _Reader:
-    """One stream: how far it was told."""
+    """One stream: how far it was sent."""
 
     def __init__(self, watching: Watching, request: pb.WatchRequest) -> None:
         self._watching = watching
@@ -139,7 +139,7 @@ class _Reader:
         resumed = tokens.resume_cursor(source.epoch, request.resume_token) if request.resume_token else None
         self._has_lagged = bool(request.resume_token) and resumed is None
         self._goal: int | None = source.revision
-        """Synced when told this far; none when that was said."""
+        """SYNCED is sent at this revision; None after it was sent."""
         self._resumed = resumed is not None
         self.cursor = resumed or Cursor(source.revision, source.status().events)
         self._figures = b""
@@ -147,7 +147,7 @@ class _Reader:
         self._silent_since = 0.0
 
     async def begin(self) -> AsyncIterator[bytes]:
-        """Yield all that comes before the first change."""
+        """Yield what comes before the first change."""
         if self._resumed:
             if self.cursor.revision == self._goal:
                 yield self._synced()
@@ -159,7 +159,7 @@ class _Reader:
             yield response
 
     async def take(self, batch: Batch | None) -> AsyncIterator[bytes]:
-        """Yield what tells a batch, or all there is where batches were missed."""
+        """Yield a batch, or everything if batches were missed."""
         if batch is None:
             yield _marked(pb.WATCH_MARK_LAGGED)
             entries = self._source.entries(after=self.cursor.entry)[0]
@@ -178,7 +178,7 @@ class _Reader:
             yield last + self._end()
 
     def wait(self) -> Sequence[bytes]:
-        """Return what is to be said when a second went by without news: changed figures, a sign of life, or nothing."""
+        """Return what to send after a second without changes: changed figures, a sign of life, or nothing."""
         is_due = asyncio.get_running_loop().time() >= self._silent_since + HEARTBEAT_S
         return [self._end()] if is_due or self._watching.figures() is not self._figures else []
 
@@ -203,7 +203,7 @@ class _Reader:
         return _marked(pb.WATCH_MARK_SYNCED) + self._end()
 
     def _end(self) -> bytes:
-        """End a response: where to go on after it, and the figures if they are new and it is time for them."""
+        """End a response: with the token after it, and with the figures if they changed and are due."""
         now = self._silent_since = asyncio.get_running_loop().time()
         token = pb.WatchResponse(resume_token=tokens.resume_token(self._source.epoch, self.cursor)).SerializeToString()
         figures = self._watching.figures()

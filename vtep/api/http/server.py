@@ -190,7 +190,7 @@ class Server:
     async def _make(self, request: Request) -> Response:
         try:
             return await self._answer(request)
-        except Exception as error:  # noqa: BLE001 - what a reader asks must not end what forwards packets
+        except Exception as error:  # noqa: BLE001 - a request must not end the daemon
             logs.event(log, logging.ERROR, "request failed", path=request.path, error=repr(error))
             return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "see the daemon's log")
 
@@ -217,7 +217,7 @@ def _refused(status: HTTPStatus, text: str) -> _Asked:
 
 
 def own_names(hosts: Path = Path("/etc/hosts")) -> frozenset[str]:
-    """Return what this machine calls itself. Asks no name server, which might be away, or be whom we guard against."""
+    """Return the names of this machine. Asks no name server: it may be away, and it may be the attacker."""
     name = socket.gethostname()
     names = {"localhost", name, name.partition(".")[0]}
     try:
@@ -236,20 +236,20 @@ def _parse(head: bytes) -> tuple[str, str, Request]:
     first, *rest = head.removesuffix(b"\r\n\r\n").decode("latin-1").split("\r\n")
     line = _REQUEST_LINE.fullmatch(first)
     if line is None:
-        raise ValueError("no HTTP/1 request line")
+        raise ValueError("not an HTTP/1 request line")
     fields = [_FIELD.fullmatch(text) for text in rest]
     if None in fields:
-        raise ValueError("a header field that is none")
+        raise ValueError("not a header field")
     hosts = [field[2] for field in fields if field is not None and field[1].lower() == "host"]
     url = urlsplit(line[2])
     if len(hosts) > 1 or not (hosts or url.netloc or line[3] == "0"):
         raise ValueError("exactly one Host is needed")
     if not url.path.startswith("/"):
         raise ValueError("a path begins with /")
-    # Without a Host, as HTTP/1.0 allows, there is no name that could have been rebound.
+    # Without a Host, which HTTP/1.0 allows, there is no name that could have been rebound.
     host = _HOST.fullmatch(url.netloc or "".join(hosts) or "localhost")
     if host is None:
-        raise ValueError("a Host that is none")
+        raise ValueError("not a valid Host")
     query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
     return line[1], host[1], Request(url.path, query)
 

@@ -1,6 +1,6 @@
-"""What the metrics listener has at which path: the status page, the figures it is drawn from, the metrics, the probes.
+"""The pages of the metrics listener: the status page, the JSON that it is drawn from, the metrics, the probes.
 
-The JSON is the page's own and changes with it: programs ask the API, or `vtep … -o json`. Reads a `Source` and nothing
+The JSON belongs to the page and changes with it: programs use the API, or `vtep … -o json`. Reads a `Source` and nothing
 else. Knows HTTP only as requests and responses.
 """
 
@@ -30,9 +30,9 @@ from vtep.observe.source import Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
 
 FRESH_S: Final = 1.0
-"""However many ask, the long answers are made once in this time."""
+"""A long answer is made once in this time, however many clients ask for it."""
 STUCK_S: Final = 180.0
-"""The actor audits every minute: after three without a sign it will not come back by itself."""
+"""The actor audits every minute: if it has been silent for three, it will not come back by itself."""
 ENTRIES_MAX: Final = 200
 PROBES: Final = ("/livez", "/readyz", "/metrics")
 """What supervisors and Prometheus ask: other readers may not take its place (see `vtep.api.http.server`)."""
@@ -40,7 +40,7 @@ PROBES: Final = ("/livez", "/readyz", "/metrics")
 _TIMES: Final = frozenset(
     ("started", "last_line", "opened", "audited", "next_try", "since", "owned_since", "seen", "duplicate_since", "time")
 )
-"""Fields that are times of the daemon's clock, and are told as seconds since 1970."""
+"""Fields that are times of the daemon's clock, and are shown as seconds since 1970."""
 
 
 class Site:
@@ -148,7 +148,7 @@ class Site:
         return told | {"candidates": list(chain.from_iterable(found))}
 
     def _told(self, value: Any, field: str = "") -> Any:
-        """Turn a tree of ours into one of JSON's."""
+        """Turn a tree of structs into one that JSON has words for."""
         if isinstance(value, Struct):
             told = {name: self._told(getattr(value, name), name) for name in value.__struct_fields__}
             return told | {"pending": value.pending} if isinstance(value, Counts) else told
@@ -181,7 +181,7 @@ async def start(address: str, site: Site) -> Server:
 def _number(request: Request, name: str, most: int) -> int:
     text = request.query.get(name, "") or "0"
     if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > most:
-        raise ValueError(f"{name} is no number between 0 and {most}: {text!r}")
+        raise ValueError(f"{name} is not a number between 0 and {most}: {text!r}")
     return int(text)
 
 
@@ -190,12 +190,12 @@ def _json(value: Any, status: int = HTTPStatus.OK) -> Response:
 
 
 def _page() -> Response:
-    """Return the page, with leave for its own script and style and for nothing else."""
+    """Return the page, with a policy that allows its own script and style and nothing else."""
     html = files("vtep.api.http").joinpath("page.html").read_text(encoding="utf-8")
     script, style = _digest("script", html), _digest("style", html)
     rules = f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; img-src data:"
     policy = f"{rules}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    # The browser then refuses to make elements of text, should the script ever ask for it.
+    # With this, the browser refuses to make elements from text, even if the script tries to.
     policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
     return Response(html, "text/html; charset=utf-8", fields={"Content-Security-Policy": policy})
 

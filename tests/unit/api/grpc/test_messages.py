@@ -88,7 +88,7 @@ def test_an_explanation_without_a_route_has_no_desired_row():
 
     assert not message.HasField("desired")
     assert (message.summary, message.kernel.state, list(message.candidates)) == (
-        "no peer has announced it",
+        "no peer advertises it",
         "absent",
         [],
     )

@@ -107,9 +107,9 @@ def test_a_mac_is_explained_in_any_usual_notation(text):
     [
         ("/explain.json", {}, "not a valid MAC address"),
         ("/explain.json", {"mac": "<b>"}, "not a valid MAC address"),
-        ("/explain.json", {"mac": "02:00:00:00:00:03", "vni": "99999999"}, "vni is no number"),
-        ("/events.json", {"after": "-1"}, "after is no number"),
-        ("/events.json", {"after": "9" * 5000}, "after is no number"),
+        ("/explain.json", {"mac": "02:00:00:00:00:03", "vni": "99999999"}, "vni is not a number"),
+        ("/events.json", {"after": "-1"}, "after is not a number"),
+        ("/events.json", {"after": "9" * 5000}, "after is not a number"),
     ],
     ids=["no MAC", "a MAC that is none", "a VNI that is none", "a negative number", "a very long number"],
 )

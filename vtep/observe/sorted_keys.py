@@ -1,9 +1,9 @@
-"""The keys of a table in order, for readers who come in pages.
+"""The keys of a table in order, for readers that read it in pages.
 
-    blocks of up to 1000 sorted keys; a page begins by bisecting the blocks' first keys
+    blocks of up to 1000 sorted keys; a page begins by bisecting the first keys of the blocks
 
-A table of a million is not sorted for every page, and its change costs one insertion into one block. Filled when
-somebody reads for the first time, kept up from then on by whoever names what changed. Knows no row.
+So a table of a million keys is not sorted for every page, and a change costs one insertion into one block. Filled when
+a reader asks for the first time, and updated from then on with each change. Knows no row.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,8 +16,8 @@ K = TypeVar("K", bound=Any)
 BLOCK: Final = 1000
 
 
-class Roster(Generic[K]):
-    """Keys in order."""
+class SortedKeys(Generic[K]):
+    """Keys in order, in blocks."""
 
     def __init__(self) -> None:
         self._blocks: list[list[K]] = []
@@ -30,13 +30,13 @@ class Roster(Generic[K]):
         return (key for block in self._blocks for key in block)
 
     def after(self, key: K | None) -> Iterator[K]:
-        """Yield the keys behind this one, or all. To be used up before anything changes."""
+        """Yield the keys after this one, or all. Must be used up before anything changes."""
         if key is None:
             return iter(self)
-        return self._behind(key)
+        return self._after(key)
 
     def put(self, key: K) -> None:
-        """Have this key, whether it was there or not."""
+        """Add a key, if it is not there."""
         at = self._block_of(key)
         if not self._blocks:
             self._blocks.append([])
@@ -52,7 +52,7 @@ class Roster(Generic[K]):
             self._firsts[at : at + 1] = [block[0], block[BLOCK]]
 
     def drop(self, key: K) -> None:
-        """Have this key no more, whether it was there or not."""
+        """Remove a key, if it is there."""
         at = self._block_of(key)
         block = self._blocks[at] if self._blocks else []
         place = bisect_left(block, key)
@@ -64,7 +64,7 @@ class Roster(Generic[K]):
         else:
             del self._blocks[at], self._firsts[at]
 
-    def _behind(self, key: K) -> Iterator[K]:
+    def _after(self, key: K) -> Iterator[K]:
         at = self._block_of(key)
         for number, block in enumerate(islice(self._blocks, at, None)):
             yield from block if number else islice(block, bisect_right(block, key), None)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtep.observe import roster
-from vtep.observe.roster import Roster
+from vtep.observe import sorted_keys
+from vtep.observe.sorted_keys import SortedKeys
 
 KEYS = st.integers(0, 60)
 CHANGES = st.lists(st.tuples(st.sampled_from(["put", "drop"]), KEYS), max_size=150)
@@ -16,13 +16,13 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["put", "drop"]), KEYS), max_size=1
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roster, "BLOCK", 3)
+        patch.setattr(sorted_keys, "BLOCK", 3)
         yield
 
 
 @given(CHANGES, st.none() | KEYS)
 def test_it_lists_what_a_sorted_set_would(changes, start):
-    keys, expected = Roster(), set()
+    keys, expected = SortedKeys(), set()
     for verb, key in changes:
         if verb == "put":
             keys.put(key)
@@ -38,7 +38,7 @@ def test_it_lists_what_a_sorted_set_would(changes, start):
 
 @given(st.sets(KEYS), st.integers(1, 7))
 def test_pages_that_begin_behind_the_last_key_miss_none_and_repeat_none(numbers, size):
-    keys = Roster()
+    keys = SortedKeys()
     for number in numbers:
         keys.put(number)
 
