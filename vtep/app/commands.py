@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     config.set_defaults(command=_exabgp_config)
 
     replay = commands.add_parser("replay", help="run recorded lines onto a kernel in memory", description=_REPLAY)
-    replay.add_argument("--config", metavar="FILE", type=Path, required=True, help="the leaf's configuration")
+    what = replay.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", type=Path, help="the leaf's configuration")
+    what.add_argument("--decode", action="store_true", help="only print what the lines say, as text")
     replay.add_argument(
         "--until", metavar="SECONDS", type=_seconds, default=0.0, help="let time pass after the last line"
     )
@@ -80,7 +82,8 @@ _RUN = """Keeps the forwarding tables of this leaf equal to what EVPN says. SIGT
 them, as on_stop says; a second SIGTERM ends the daemon at once. SIGHUP reads the configuration again. Exits with 2 if the
 configuration is wrong, and with 1 if something on this host is in the way."""
 _REPLAY = """The time in each line is the clock, and a pass follows every line, so that holds and windows are exact.
-Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received."""
+Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received.
+With --decode, no kernel is needed: prints each route and each session event of the recording as one line of text."""
 _CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
 lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. Changes
 nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
@@ -94,6 +97,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    if options.decode:
+        from vtep.app.decode import decoded
+        from vtep.logs import escaped
+
+        for text in decoded(_lines(options.captures)):
+            print(escaped(text))
+        return 0
     from vtep.app.replay import replay
     from vtep.config import file as config
 

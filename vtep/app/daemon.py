@@ -63,7 +63,12 @@ class Daemon:
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
-        feed = ExabgpFeed(config.feed.socket, mode=config.feed.socket_mode, group=config.feed.socket_group)
+        feed = ExabgpFeed(
+            config.feed.socket,
+            mode=config.feed.socket_mode,
+            group=config.feed.socket_group,
+            octets=config.feed.octets,
+        )
         self._feed = feed
         self._advertising = Advertising(config, self.leaf, feed, clock)
         self._feed_task = FeedTask(feed, self.leaf, self.observer, self._advertising, clock)

@@ -100,6 +100,7 @@ class _FeedTable(Struct):
     on_deadline: Literal["auto", "keep", "complete"] = "auto"
     peer_down_hold_s: Seconds = 0.0
     restart_hold_max_s: Seconds = 600.0
+    octets: bool = True
 
 
 class _ApiTable(Struct):
@@ -186,6 +187,7 @@ def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
         on_deadline=table.on_deadline,
         peer_down_hold_s=table.peer_down_hold_s,
         restart_hold_max_s=table.restart_hold_max_s,
+        octets=table.octets,
     )
 
 

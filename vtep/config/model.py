@@ -102,6 +102,7 @@ class FeedConfig(Struct, frozen=True):
     peer_down_hold_s: float = 0.0
     """How long the routes of a peer without graceful restart are kept as stale."""
     restart_hold_max_s: float = 600.0
+    octets: bool = True
 
 
 class DuplicateConfig(Struct, frozen=True):

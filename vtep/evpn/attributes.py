@@ -107,6 +107,51 @@ def decode(next_hop: Ip, communities: tuple[int, ...], pmsi: str | None, llgr_st
     return read(next_hop, communities, tunnel, llgr_stale)
 
 
+def unpack(next_hop: Ip, octets: bytes) -> Attributes:
+    """Decode path attributes as they are in an UPDATE, of which each length fits (RFC 4271 4.3). The first of a kind counts."""
+    communities: tuple[int, ...] = ()
+    pmsi: Pmsi | None = None
+    llgr_stale = False
+    for code, value in _split(octets).items():
+        if code == _EXTENDED_COMMUNITIES:
+            communities = tuple(int.from_bytes(value[at : at + 8]) for at in range(0, len(value) - 7, 8))
+        elif code == _COMMUNITIES:
+            llgr_stale = any(value[at : at + 4] == _LLGR_STALE_OCTETS for at in range(0, len(value), 4))
+        elif code == _PMSI_TUNNEL:
+            pmsi = _unpack_pmsi(value)
+    read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
+    return read(next_hop, communities, pmsi, llgr_stale)
+
+
+def _split(octets: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(octets):
+        head = 4 if octets[at] & 0x10 else 3  # the extended length flag
+        end = at + head + int.from_bytes(octets[at + 2 : at + head])
+        found.setdefault(octets[at + 1], octets[at + head : end])
+        at = end
+    return found
+
+
+def _unpack_pmsi(value: bytes) -> Pmsi | None:
+    """Decode flags, tunnel type, label and endpoint (RFC 6514 5). Return None if that is impossible: the routes count anyway."""
+    if len(value) < _PMSI_HEAD:
+        return None
+    endpoint = None
+    if value[1] == PMSI_INGRESS_REPLICATION:
+        try:
+            endpoint = Ip.unpack(value[_PMSI_HEAD:])
+        except ValueError:
+            return None
+    return Pmsi(value[1], value[0], int.from_bytes(value[2:_PMSI_HEAD]), endpoint)
+
+
+_COMMUNITIES: Final = 8
+_EXTENDED_COMMUNITIES: Final = 16
+_PMSI_TUNNEL: Final = 22
+_PMSI_HEAD: Final = 5
+_LLGR_STALE_OCTETS: Final = LLGR_STALE.to_bytes(4)
 _COMMUNITIES_KEPT_MAX: Final = 64
 
 

@@ -45,6 +45,7 @@ initial_hold_s = 120
 on_deadline = "auto"
 peer_down_hold_s = 0
 restart_hold_max_s = 600
+octets = true
 
 [duplicates]
 moves = 5

@@ -27,14 +27,15 @@ def read_answer(line: str) -> Answered | None:
     text = line.strip()
     if not text:
         return None
-    if text in _FINAL_ANSWERS:
+    if text in FINAL_ANSWERS:
         return Answered(text, ok=text != "error")
     if _TEXT_ANSWER.fullmatch(text):
         return Answered(text, ok=True)
     raise StreamError("neither a JSON object nor an answer that ExaBGP gives")
 
 
-_FINAL_ANSWERS: Final = ("done", "error", "shutdown")
+FINAL_ANSWERS: Final = ("done", "error", "shutdown")
+"""One of these ends the answer to each command."""
 
 _TEXT_ANSWER: Final = re.compile(
     r"""

@@ -35,6 +35,10 @@ WITHDRAW: Final = "withdraw evpn"
 QUESTION: Final = "show evpn commands"
 """Plain ExaBGP answers `error`; one with these commands says first which VERSION it understands."""
 
+OCTETS: Final = "receive evpn octets"
+"""Asks for the UPDATEs of peers as octets (`tap`). One with these commands answers OCTETS_ANSWER, others `error`."""
+OCTETS_ANSWER: Final = "evpn octets 1"
+
 T = TypeVar("T")
 
 

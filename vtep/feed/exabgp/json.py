@@ -26,6 +26,7 @@ from vtep.evpn.event import (
     SessionOpened,
     SpeakerStopped,
 )
+from vtep.evpn.update import read_updates
 from vtep.feed.exabgp.answers import Answered, read_answer
 from vtep.feed.exabgp.shapes import Line, Neighbor, Nlri
 from vtep.feed.exabgp.update import ONLY_PACKETS, read_update
@@ -148,6 +149,8 @@ def _decode_peer(line: _Lines, neighbor: _Neighbors) -> Decoded:
     match line.type:
         case "update":
             return _decoded(line, peer, *read_update(neighbor, peer)) if received else _decoded(line, peer)
+        case "updates":
+            return _decoded(line, peer, *read_updates(neighbor.octets or b"", peer))
         case "state":
             return _decoded(line, peer, _state_events(neighbor, peer))
         case "open":

@@ -29,7 +29,7 @@ from exabgp.version import release
 
 from vtep import __version__
 from vtep.errors import UsageError
-from vtep.feed.exabgp import damping, grammar
+from vtep.feed.exabgp import damping, grammar, tap
 from vtep.feed.exabgp.advertise import Command, Multicast, Withdrawal
 from vtep.feed.exabgp.guard import guard
 from vtep.feed.exabgp.new_neighbors import Announced, For, Means, follow_reloads
@@ -73,7 +73,9 @@ def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
     register(grammar.ANNOUNCE)(_inject)
     register(grammar.WITHDRAW)(_inject)
     register(grammar.QUESTION)(_inject)
+    register(grammar.OCTETS)(_inject)
     damping.register()
+    tap.register()
 
 
 def _inject(api: Any, reactor: Any, service: str, line: str, _use_json: bool = False) -> bool:
@@ -121,6 +123,9 @@ class Waiting:
         try:
             if line == grammar.QUESTION:
                 self._say(f"evpn commands {grammar.VERSION}", f"vtep {__version__}, ExaBGP {release}")
+            elif line == grammar.OCTETS:
+                tap.ask(self.service)
+                self._say(grammar.OCTETS_ANSWER, f"vtep {__version__}, ExaBGP {release}")
             else:
                 told = _tell_neighbors(self._reactor, self.service, line)
                 self._api.log_message(f"{line} for {', '.join(told)}")

@@ -83,6 +83,8 @@ class Neighbor(Struct, Generic[N], gc=False):
     message: Message[N] | None = None
     open: Open | None = None
     refresh: Family | None = field(name="route-refresh", default=None)
+    octets: bytes | None = None
+    """UPDATE messages as the peer sent them, in base64: a line of `vtep exabgp` (`tap`)."""
 
 
 class Line(Struct, Generic[N], gc=False):

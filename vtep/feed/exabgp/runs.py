@@ -1,0 +1,128 @@
+"""The run of sound UPDATEs at the head of what a peer has sent: what may be taken off its socket without ExaBGP reading it.
+
+    octets  [ UPDATE | UPDATE | UPDATE | KEEPALIVE | UPDATE … ]
+              └─────── the run ────────┘            everything behind it is left for ExaBGP, and looked at again later
+
+An UPDATE is in the run if ExaBGP and `vtep.evpn.update` would both read the same routes from it: a sound header, EVPN alone,
+lengths that fit into each other, and path attributes in which RFC 7606 finds nothing wrong (`malformed`). Whatever else is
+there ends the run, so that ExaBGP's own code sees it: another kind of message, half a message, another family, an error.
+
+Path attributes are few and routes are many, so the verdict on them is kept by their octets. This module is pure and knows
+nothing of ExaBGP or of sockets.
+"""
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from vtep.feed.exabgp import malformed
+
+PIECE: Final = 8 << 10
+"""Octets of UPDATEs in one line: what the daemon decodes and judges without a pause."""
+
+_MARKER: Final = b"\xff" * 16
+_HEADER: Final = 19
+_SMALLEST: Final = _HEADER + 4
+_UPDATE: Final = 2
+_OPTIONAL: Final = 0x80
+_EXTENDED_LENGTH: Final = 0x10
+_CACHED_OCTETS_MAX: Final = 512
+
+
+_ANY_NLRI: Final = b"\xff\0"
+
+
+class Run(NamedTuple):
+    """Where the pieces of a run end, and how many messages it has."""
+
+    ends: tuple[int, ...]
+    messages: int
+
+
+class Session(NamedTuple):
+    """What the session with the peer negotiated, as far as it decides what an UPDATE may look like."""
+
+    size_max: int
+    """Octets of a message: 4,096, or 65,535 with extended messages (RFC 8654)."""
+    internal: bool
+    four_octet_as: bool
+
+
+def find_run(octets: bytes, session: Session) -> Run:
+    """Return the run at the head of these octets; it may be empty."""
+    ends = []
+    at = start = messages = 0
+    while len(octets) - at >= _SMALLEST:
+        end = at + int.from_bytes(octets[at + 16 : at + 18])
+        if end > len(octets) or not _SMALLEST <= end - at <= session.size_max:
+            break
+        if octets[at + 18] != _UPDATE or not octets.startswith(_MARKER, at) or not _is_sound(octets, at, end, session):
+            break
+        if end - start > PIECE and at > start:
+            ends.append(at)
+            start = at
+        at = end
+        messages += 1
+    if at > start:
+        ends.append(at)
+    return Run(tuple(ends), messages)
+
+
+def _is_sound(octets: bytes, start: int, end: int, session: Session) -> bool:
+    """Tell whether an UPDATE is about EVPN alone, and everything in it has its place."""
+    at = start + _SMALLEST
+    if octets[start + _HEADER : start + _HEADER + 2] != b"\0\0" or at + int.from_bytes(octets[at - 2 : at]) != end:
+        return False
+    others = []
+    kept = at
+    parts = set[int]()
+    while at < end:
+        head = 4 if octets[at] & _EXTENDED_LENGTH else 3
+        after = at + head + int.from_bytes(octets[at + 2 : at + head])
+        if at + head > end or after > end:
+            return False
+        code = octets[at + 1]
+        if code in (malformed.MP_REACH, malformed.MP_UNREACH):
+            if code in parts or octets[at] & ~_EXTENDED_LENGTH != _OPTIONAL or not _is_family(octets, at + head, after):
+                return False
+            announces = code == malformed.MP_REACH
+            nlris = _nlris_at(octets, at + head, after) if announces else at + head + 3
+            if not _are_whole(octets, nlris, after) or (announces and nlris == after):
+                return False
+            parts.add(code)
+            others.append(octets[kept:at])
+            kept = after
+        at = after
+    others.append(octets[kept:end])
+    return bool(parts) and _are_right(b"".join(others), malformed.MP_REACH in parts, session)
+
+
+def _is_family(octets: bytes, at: int, end: int) -> bool:
+    return end - at >= len(malformed.EVPN) and octets[at : at + 3] == malformed.EVPN
+
+
+def _nlris_at(octets: bytes, at: int, end: int) -> int:
+    """Return where the NLRIs of MP_REACH_NLRI begin; behind the end if the next hop is not one of EVPN."""
+    known = end - at > 4 and octets[at + 3] in malformed.NEXT_HOP_LENGTHS
+    return at + 5 + octets[at + 3] if known else end + 1
+
+
+def _are_whole(octets: bytes, at: int, end: int) -> bool:
+    """Tell whether NLRIs fill their field. What is in each of them is the daemon's to judge (RFC 7606 5.4)."""
+    while at + 2 <= end:
+        at += 2 + octets[at + 1]
+    return at == end
+
+
+def _are_right(others: bytes, announces: bool, session: Session) -> bool:
+    """Tell whether RFC 7606 finds nothing wrong with the attributes beside the NLRIs."""
+    judge = _judged if len(others) <= _CACHED_OCTETS_MAX else _judged.__wrapped__
+    return judge(others, announces, session.internal, session.four_octet_as)
+
+
+@lru_cache(maxsize=4096)
+def _judged(others: bytes, announces: bool, internal: bool, four_octet_as: bool) -> bool:
+    routes = malformed.MP_REACH if announces else malformed.MP_UNREACH
+    value = malformed.EVPN + (b"\x04\0\0\0\0\0" if announces else b"") + _ANY_NLRI
+    block = bytes((_OPTIONAL, routes, len(value))) + value + others
+    body = b"\0\0" + len(block).to_bytes(2) + block
+    return malformed.revise(body, internal=internal, four_octet_as=four_octet_as).body == body
