@@ -31,7 +31,9 @@ def test_iproute2_calls_the_standard_rows_extern_learn(real_world) -> None:
             ["bridge", "-d", "fdb", "show", "dev", "vx0"], capture_output=True, text=True, check=True
         )
 
-        lines = sorted(line.strip() for line in shown.stdout.splitlines() if line.startswith(str(M)))
+        lines = sorted(
+            line.strip() for line in shown.stdout.splitlines() if line.startswith(str(M)) and "vlan" not in line
+        )
         assert [f"{M} dst 10.0.0.2 self extern_learn permanent", f"{M} extern_learn master br0"] == lines
 
 
@@ -113,11 +115,17 @@ def as_ours_reads(link) -> dict:
     return seen
 
 
+def notes_of(world) -> tuple[str, ...]:
+    """A bridge made without a word about VLANs gets a default one, where the kernel has VLAN filtering."""
+    note = "default-pvid: br0 gives its ports VLAN 1, which doubles every bridge row (set vlan_default_pvid 0)"
+    return (note,) if world.copies_rows else ()
+
+
 def test_the_devices_are_ready_in_both_worlds(any_world) -> None:
     with any_world() as world:
         verdict = judge(CONFIG, world.kernel.links())
 
-        assert Ready(100, world.index("br0"), world.index("vx0")) == verdict
+        assert Ready(100, world.index("br0"), world.index("vx0"), notes_of(world)) == verdict
 
 
 BREAKS = {
@@ -169,7 +177,7 @@ def test_the_commands_that_a_fault_names_mend_it(real_world, code: str) -> None:
             for command in (command for fault in found.faults for command in fault.mend.split("; ")):
                 subprocess.run(command.split(), check=False, capture_output=True)
 
-        assert found == Ready(100, world.index("br0"), world.index("vx0"))
+        assert found == Ready(100, world.index("br0"), world.index("vx0"), notes_of(world))
 
 
 def test_the_command_for_the_hosts_of_a_vni_mends_as_well(real_world) -> None:
@@ -221,7 +229,7 @@ def test_without_the_capability_a_write_is_refused_and_reading_works(real_world)
         thread.start()
         thread.join()
 
-        assert [outcome[0].errno, outcome[1]] == [errno.EPERM, 4]
+        assert [outcome[0].errno, outcome[1]] == [errno.EPERM, 8 if world.copies_rows else 4]
 
 
 def drop_capabilities_of_this_thread() -> None:

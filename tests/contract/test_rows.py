@@ -74,6 +74,8 @@ class Case:
     rows: list[str]
     refusals: list[str] = field(default_factory=list)
     world: dict = field(default_factory=dict)
+    with_copies: tuple[list[str], list[str]] | None = None
+    """Rows and refusals where the kernel keeps copies of bridge rows for a default VLAN, if they differ there."""
 
 
 BRIDGE, TUNNEL = "m bridge vx0 reachable ext", "m vxlan vx0 noarp permanent ext 10.0.0.2"
@@ -132,7 +134,9 @@ CASES = (
     Case("a frame moves no sticky row", [operator(flags=MASTER | STICKY), frame("h1")], ["m bridge h0 noarp sticky"]),
     Case("a frame moves no permanent row", [operator(state=PERMANENT), frame("h1")], ["m bridge h0 permanent"]),
     Case("a frame moves no permanent row of ours", [operator(state=PERMANENT), add(), frame("h1")], ["m bridge vx0 permanent ext", TUNNEL]),
-    Case("a roamed MAC is not deleted by the combined form", [add(), frame("h0"), delete()], ["m bridge h0 reachable", TUNNEL], ["ENOENT"]),
+    Case("a roamed MAC is not deleted by the combined form", [add(), frame("h0"), delete()], ["m bridge h0 reachable", TUNNEL], ["ENOENT"],
+        # The copy did not roam, so there is a bridge row of this port to delete, and the tunnel goes with it.
+        with_copies=(["m bridge h0 reachable"], [])),
     Case("the VXLAN half alone goes", [add(), frame("h0"), delete(flags=SELF)], ["m bridge h0 reachable"]),
     Case("nothing is learned from a port that is down", [down("h0"), frame("h0")], []),
     Case("a dynamic row on a port that is down is refused", [down("h0"), operator(state=REACHABLE)], [], ["EPERM"]),
@@ -186,7 +190,8 @@ def test_rows_and_refusals_after(case: Case, any_world) -> None:
         after = {row: text for row in world.rows() for text in render([row], world, NAMES)}
         changed = [text for row, text in after.items() if row not in before]
         changed += [f"-{text}" for row, text in before.items() if row not in after]
-        assert (sorted(case.rows), case.refusals) == (sorted(changed), render_refusals(refusals))
+        rows, expected = case.with_copies if case.with_copies and world.copies_rows else (case.rows, case.refusals)
+        assert (sorted(rows), expected) == (sorted(changed), render_refusals(refusals))
 
 
 def test_refusals_name_their_messages_and_the_rest_of_the_batch_goes_on(any_world) -> None:
@@ -267,7 +272,7 @@ def test_rows_of_one_port_are_its_own(any_world) -> None:
         add()(world)
         operator(N)(world)
 
-        found = world.kernel.rows([], [world.index("vx0")])
+        found = [row for row in world.kernel.rows([], [world.index("vx0")]) if not row.vlan]
 
         assert render(found, world, NAMES) == [BRIDGE, TUNNEL, "vx0 bridge vx0 permanent"]
 

@@ -37,15 +37,26 @@ class World:
 
     kernel: MemoryKernel | Kernel
 
+    @property
+    def copies_rows(self) -> bool:
+        """Whether this kernel has VLAN filtering, and so keeps a copy of each bridge row for the port's default VLAN."""
+        return any(
+            link.bridge is not None and bool(link.bridge.default_pvid) for link in self.kernel.links().by_name.values()
+        )
+
     def index(self, name: str) -> int:
         return self.kernel.links().by_name[name].index
 
     def rows(self) -> list[Entry]:
-        """Everything there is, also of a VXLAN device that has left its bridge."""
+        """Everything there is, also of a VXLAN device that has left its bridge.
+
+        A kernel with VLAN filtering keeps a copy of each bridge row for the port's default VLAN, which takes no part in
+        forwarding while the bridge does not filter. Those are left out.
+        """
         links = self.kernel.links().by_name
         bridges = [links["br0"].index] if "br0" in links else []
         free = [links["vx0"].index] if "vx0" in links and links["vx0"].master is None else []
-        return [row for row in self.kernel.rows(bridges, free) if row.mac != SENTINEL]
+        return [row for row in self.kernel.rows(bridges, free) if row.mac != SENTINEL and not row.vlan]
 
 
 class MemoryWorld(World):
