@@ -85,7 +85,7 @@ class Recorder:
     def lines(self, kind: str = "") -> list[dict[str, Any]]:
         """Return the JSON lines so far, all or those of one type."""
         parsed = [json.loads(line, strict=False) for line in self.text() if line.startswith("{")]
-        return [line for line in parsed if kind in ("", line["type"])]
+        return [line for line in parsed if kind in ("", line.get("type"))]
 
     def command(self, text: str) -> None:
         """Have the child say this to ExaBGP, as soon as there is a child."""
