@@ -14,7 +14,7 @@ from tests.contract.worlds import (
     why_no_namespace,
 )
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 
 STATIONS = {"a": Mac.parse("02:00:00:00:00:0a"), "b": Mac.parse("02:00:00:00:00:0b")}
 ODD = {"zero": ZERO_MAC, "multicast": Mac.parse("01:00:5e:00:00:05")} | MACS
@@ -82,7 +82,7 @@ def play(world: World, step: tuple) -> dict:
     vxlan = world.index("vx0")
     links = {link.index: link.name for link in world.kernel.links()}
     hints = world.kernel.drain()
-    keys = [(vxlan, mac, half) for mac in STATIONS.values() for half in Half]
+    keys = [Lookup(vxlan, mac, half) for mac in STATIONS.values() for half in Half]
     return {
         "refusals": render_refusals(refusals),
         "rows": render(world.rows(), world, NAMES),

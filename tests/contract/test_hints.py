@@ -21,7 +21,8 @@ from tests.contract.test_rows import (
 )
 from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import Crashed
-from vtep.linux.wire.neighbor import AF_INET, AF_INET6, NTF_MASTER, NUD_NOARP, RTPROT_VTEP, Neighbor
+from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, RTPROT_VTEP, Half, Lookup, Neighbor
+from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
 
@@ -190,7 +191,7 @@ def test_reading_back_fits_itself_to_a_small_buffer(real_world) -> None:
         messages = many(world)[:100]
         world.kernel.send(messages)
 
-        found = world.kernel.get_many([(message.port, message.mac, 2) for message in messages])
+        found = world.kernel.get_many([Lookup(message.port, message.mac, Half.VXLAN) for message in messages])
 
         assert [message.mac for message in messages] == [row.mac for row in found]
 

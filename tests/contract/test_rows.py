@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.worlds import LOCAL6, MACS, World, render, render_refusals
 from vtep.addr import ZERO_MAC, Ip, Mac
-from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
 CREATE, REPLACE, APPEND, DELETE = Verb.CREATE, Verb.REPLACE, Verb.APPEND, Verb.DELETE
@@ -243,7 +243,7 @@ def test_reading_back_answers_in_the_order_asked_with_gaps(any_world) -> None:
         macs = [Mac(b"\2\0\0\0\1" + bytes([place])) for place in range(150)]
         world.kernel.send([Neighbor(CREATE, vxlan, mac, BOTH | EXT, OURS, VTEP_A) for mac in macs[::2]])
 
-        found = world.kernel.get_many([(vxlan, mac, half) for mac in macs for half in Half])
+        found = world.kernel.get_many([Lookup(vxlan, mac, half) for mac in macs for half in Half])
 
         assert [(mac, mac) if place % 2 == 0 else (None, None) for place, mac in enumerate(macs)] == [
             (tunnel and tunnel.mac, bridge and bridge.mac)

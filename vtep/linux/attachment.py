@@ -4,7 +4,7 @@ Everything above this module speaks of VNIs, and everything below it speaks of i
 It answers three questions, and the other modules ask them in these words:
 
 1. Which devices has this VNI?                 `Ready`: it makes the messages and the lookups for a row of the VNI
-2. To which VNI does this entry belong?        `Attached.vni_of` for an entry, `Attached.vni_of_port` for an event
+2. To which VNI does this entry belong?        `Attached.vni_of` for an entry, `Attached.vni_of_event` for an event
 3. Is the VNI ready, and if not, why?          `judge`, with `CONDITIONS`
 
 It reads one picture of the links (`Links`) and the configured names. It does not take the picture, it remembers nothing, and
@@ -20,7 +20,7 @@ So the kind of the entry decides which device leads to the VNI: `vni_of` looks a
 index from there. A kind of row only says what is in its own part of the key (a MAC, a VTEP, an address).
 
 An *event* is different from an entry. It names a port and a MAC, and it may concern the VNI although the port is not its
-VXLAN port: a station that moves to an access port takes the bridge row with it. So `vni_of_port` knows every port of the
+VXLAN port: a station that moves to an access port takes the bridge row with it. So `vni_of_event` knows every port of the
 bridge, while `vni_of` knows the VXLAN port alone. They are two maps and must stay two.
 
 **Domains.** A MAC needs the VXLAN port and its bridge. The neighbor rows of a VNI need more: the port must answer for remote
@@ -52,7 +52,7 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.intent import HostKey
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, Vxlan
-from vtep.linux.wire.neighbor import NTF_SELF, Entry, Half, Lookup, Neighbor, Verb
+from vtep.linux.wire.neighbor import NTF_SELF, Entry, FdbEvent, Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.contract import Attachments
 
@@ -91,7 +91,7 @@ class Ready(Struct, frozen=True):
 
     def lookups(self, mac: Mac) -> tuple[Lookup, Lookup]:
         """Return what to ask for both halves of a MAC's row."""
-        return (self.port, mac, Half.BRIDGE), (self.port, mac, Half.VXLAN)
+        return Lookup(self.port, mac, Half.BRIDGE), Lookup(self.port, mac, Half.VXLAN)
 
     def is_into_tunnel(self, bridge_row: Entry) -> bool:
         """Tell whether the bridge forwards by this row to the VTEPs of the VNI, and not to a port of this host."""
@@ -127,7 +127,7 @@ class Attached(dict[Hashable, Ready]):
         """VXLAN devices in no bridge, which only `replaced` has: a dump of one shows its VXLAN rows."""
         self.host_devices = sorted({found.bridge for found in answering.values()})
         """A dump of these shows every neighbor row."""
-        self._vni_of_bridge = {found.bridge: vni for vni, found in by_vni.items()}
+        self._vni_of_bridge = {found.bridge: vni for vni, found in by_vni.items() if found.bridge}
         self._vni_of_tunnel = {found.port: vni for vni, found in by_vni.items()}
         self._vni_of_host_device = {found.bridge: vni for vni, found in answering.items()}
         self._vni_of_port = {
@@ -148,9 +148,9 @@ class Attached(dict[Hashable, Ready]):
             return self._vni_of_tunnel.get(entry.port)
         return self._vni_of_bridge.get(entry.master or 0)
 
-    def vni_of_port(self, port: int) -> Vni | None:
-        """Return the VNI that an event at this port may concern: any port of its bridge."""
-        return self._vni_of_port.get(port)
+    def vni_of_event(self, event: FdbEvent) -> Vni | None:
+        """Return the VNI that an event may concern: its port may be any port of the bridge."""
+        return self._vni_of_port.get(event.port)
 
 
 def attached(attachments: Attachments) -> Attached:
@@ -530,7 +530,7 @@ class Access(Struct, frozen=True):
 
     def lookup(self, mac: Mac) -> Lookup | None:
         """Return what to ask for the bridge row of a MAC; None if the bridge has no port."""
-        return None if (reader := self.reader) is None else (reader, mac, Half.BRIDGE)
+        return None if (reader := self.reader) is None else Lookup(reader, mac, Half.BRIDGE)
 
     def port_of(self, row: Entry) -> str | None:
         """Return the access port of a bridge row of this VNI, or None for every other entry."""
@@ -593,9 +593,9 @@ class Events:
             self._vni_of_port |= dict.fromkeys((*at.ports, *at.others), at.vni)
             self._vni_of_host_device |= dict.fromkeys(at.devices, at.vni)
 
-    def vni_of_port(self, port: int) -> Vni | None:
+    def vni_of_event(self, event: FdbEvent) -> Vni | None:
         """Return the VNI of an event in the table of a bridge."""
-        return self._vni_of_port.get(port)
+        return self._vni_of_port.get(event.port)
 
     def vni_of_host_device(self, device: int) -> Vni | None:
         """Return the VNI of an event in the neighbor table."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac
+from vtep.addr import Ip
 from vtep.linux.socket import (
     NETLINK_ADD_MEMBERSHIP,
     RECEIVE_SIZE,
@@ -35,6 +35,7 @@ from vtep.linux.wire.neighbor import (
     RTM_DELNEIGH,
     RTM_NEWNEIGH,
     Entry,
+    FdbEvent,
     parse_neighbors,
 )
 from vtep.linux.wire.tlv import AF_BRIDGE, split
@@ -54,9 +55,9 @@ EVENTS_PER_DRAIN: Final = 1 << 11
 class Hints(Struct, frozen=True):
     """What may have changed. The values must be read back."""
 
-    keys: frozenset[tuple[int, Mac]] = frozenset()
-    """Port and MAC of FDB rows."""
-    gone: frozenset[tuple[int, Mac]] = frozenset()
+    keys: frozenset[FdbEvent] = frozenset()
+    """Rows of the FDB."""
+    gone: frozenset[FdbEvent] = frozenset()
     """Those of `keys` for which only deletions were announced."""
     hosts: frozenset[tuple[int, Ip]] = frozenset()
     """Device and address of ARP and ND rows."""
@@ -149,8 +150,8 @@ class EventQueue:
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
-        news: set[tuple[int, Mac]] = set()
-        gone: set[tuple[int, Mac]] = set()
+        news: set[FdbEvent] = set()
+        gone: set[FdbEvent] = set()
         hosts: set[tuple[int, Ip]] = set()
         kinds: set[int] = set()
         bounced: set[int] = set()
@@ -170,7 +171,7 @@ class EventQueue:
                 if not isinstance(entry, Entry) or entry.is_address_list:
                     continue
                 if entry.family == AF_BRIDGE:
-                    (gone if kind == RTM_DELNEIGH else news).add((entry.port, entry.mac))
+                    (gone if kind == RTM_DELNEIGH else news).add(FdbEvent(entry.port, entry.mac))
                 elif entry.ip is not None:
                     hosts.add((entry.port, entry.ip))
         return Hints(

@@ -113,11 +113,11 @@ class Kernel:
 
         Of the VTEPs of the zero MAC only the first is returned: to see all, use `rows`.
         """
-        return self.get_many(((port, mac, half),))[0]
+        return self.get_many((Lookup(port, mac, half),))[0]
 
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         """Read rows back, in the order asked."""
-        return self._get_all(keys, _request_row, _name_of_row)
+        return self._get_all(keys, request_row, _name_of_row)
 
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
         """Read ARP and ND rows back, by device and address, in the order asked."""
@@ -203,17 +203,12 @@ def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
             yield kind, seq, row
 
 
-def _request_row(key: Lookup, seq: int) -> bytes:
-    return request_row(*key, seq)
-
-
 def _request_host(key: tuple[int, Ip], seq: int) -> bytes:
     return request_host(*key, seq)
 
 
 def _name_of_row(key: Lookup) -> str:
-    port, mac, half = key
-    return f"{mac} on device {port}, {half.name.lower()} half"
+    return f"{key.mac} on device {key.port}, {key.half.name.lower()} half"
 
 
 def _name_of_host(key: tuple[int, Ip]) -> str:

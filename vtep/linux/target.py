@@ -9,10 +9,10 @@ from typing import Protocol
 
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.intent import HostKey
+from vtep.intent import HostKey, RowKey
 from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts, survey
 from vtep.linux.devices import Address, Links
-from vtep.linux.wire.neighbor import Entry, Lookup, Neighbor, Refusal
+from vtep.linux.wire.neighbor import Entry, FdbEvent, Lookup, Neighbor, Refusal
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
 
@@ -81,9 +81,9 @@ class KernelTarget:
         """Tell whether any of these devices has rows of ours."""
         return not self._attached.devices.isdisjoint(devices)
 
-    def keys_of(self, hinted: Iterable[tuple[int, Mac]]) -> set[tuple[Vni, Mac]]:
-        """Return the rows that events at these (port, MAC) may concern."""
-        return {(vni, mac) for port, mac in hinted if (vni := self._attached.vni_of_port(port)) is not None}
+    def keys_of(self, events: Iterable[FdbEvent]) -> set[RowKey]:
+        """Return the rows of MACs that these events may concern."""
+        return {(vni, event.mac) for event in events if (vni := self._attached.vni_of_event(event)) is not None}
 
     def entries(self, attachments: Attachments) -> list[Entry]:
         ready = attached(attachments)

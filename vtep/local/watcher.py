@@ -204,9 +204,9 @@ class LocalStationWatcher:
             self._all_learned = True
             self._mark_suspect()
             logs.event(log, logging.WARNING, "events of stations lost", hint="everything is looked at")
-        for port, mac in hints.keys:
-            if (vni := self._events.vni_of_port(port)) is not None and mac.is_usable:
-                self._rows[vni, mac] = True
+        for event in hints.keys:
+            if (vni := self._events.vni_of_event(event)) is not None and event.mac.is_usable:
+                self._rows[vni, event.mac] = True
         for device, ip in hints.hosts:
             if (vni := self._events.vni_of_host_device(device)) is not None:
                 self._hosts[vni, device, ip] = None

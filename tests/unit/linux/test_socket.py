@@ -13,7 +13,7 @@ from vtep.linux import events
 from vtep.linux import socket as edge
 from vtep.linux.kernel import Kernel
 from vtep.linux.socket import DUMP_TRIES
-from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 
 MAC = Mac.parse("02:00:00:00:00:01")
 MESSAGE = Neighbor(Verb.DELETE, 3, MAC, 2, 0)
@@ -143,7 +143,7 @@ def test_a_read_that_is_never_answered_is_an_error(scripted) -> None:
     kernel = scripted(lambda _asked, _seq: [LOST])
 
     with pytest.raises(KernelError) as caught:
-        kernel.get_many([(3, MAC, Half.VXLAN)] * 64)
+        kernel.get_many([Lookup(3, MAC, Half.VXLAN)] * 64)
 
     assert caught.value.errno == errno.ENOBUFS
 

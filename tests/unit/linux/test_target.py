@@ -10,7 +10,7 @@ from vtep.config.model import Targets, VniConfig
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import FdbEvent, Half, Lookup, Neighbor, Verb
 
 LOCAL = Ip.parse("10.0.0.1")
 M = Mac.parse("02:00:00:00:00:0a")
@@ -122,7 +122,9 @@ def test_an_event_is_about_the_vni_on_whose_bridge_its_port_is(kernel: MemoryKer
     target.attachments()
     ports = ["vx100", "h100", "h200", "br100"]
 
-    found = target.keys_of({(index(kernel, name), Mac(bytes((2, 0, 0, 0, 0, at)))) for at, name in enumerate(ports)})
+    found = target.keys_of(
+        {FdbEvent(index(kernel, name), Mac(bytes((2, 0, 0, 0, 0, at)))) for at, name in enumerate(ports)}
+    )
 
     assert {(number, mac[-1]) for number, mac in found} == {(100, 0), (100, 1), (200, 2)}
 
@@ -132,7 +134,7 @@ def test_events_of_places_that_are_not_ready_or_not_ours_are_passed_over(kernel:
     target = KernelTarget(kernel, [vni(100), vni(200)])
     target.attachments()
 
-    assert target.keys_of({(index(kernel, "h200"), M), (9999, M)}) == set()
+    assert target.keys_of({FdbEvent(index(kernel, "h200"), M), FdbEvent(9999, M)}) == set()
 
 
 def test_the_entries_are_those_of_the_ready_bridges_each_once(kernel: MemoryKernel) -> None:
@@ -153,7 +155,7 @@ def test_looking_and_sending_are_the_kernels_own(kernel: MemoryKernel) -> None:
 
     assert target.send([row(kernel, "vx100")]) == []
     assert [refusal.errno for refusal in target.send([row(kernel, "vx100")])] == [17]
-    assert target.look([(port, M, Half.VXLAN)]) == [kernel.get(port, M, Half.VXLAN)]
+    assert target.look([Lookup(port, M, Half.VXLAN)]) == [kernel.get(port, M, Half.VXLAN)]
 
 
 def test_a_port_that_does_not_answer_for_hosts_is_told_where_neighbor_rows_are_wanted(kernel: MemoryKernel) -> None:

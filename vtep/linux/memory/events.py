@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac
 from vtep.linux.events import Hints
+from vtep.linux.wire.neighbor import FdbEvent
 
 
 class Counts(Struct):
@@ -23,20 +24,20 @@ class Announcements:
         self.overrun = False
         self.links_changed = False
         self.addresses_changed = False
-        self._changed: set[tuple[int, Mac]] = set()
-        self._gone: set[tuple[int, Mac]] = set()
+        self._changed: set[FdbEvent] = set()
+        self._gone: set[FdbEvent] = set()
         self._hosts: set[tuple[int, Ip]] = set()
         self._bounced: set[int] = set()
 
     def changed(self, port: int, mac: Mac) -> None:
         """Announce RTM_NEWNEIGH of AF_BRIDGE."""
         if not self.lost:
-            self._changed.add((port, mac))
+            self._changed.add(FdbEvent(port, mac))
 
     def gone(self, port: int, mac: Mac) -> None:
         """Announce RTM_DELNEIGH of AF_BRIDGE."""
         if not self.lost:
-            self._gone.add((port, mac))
+            self._gone.add(FdbEvent(port, mac))
 
     def host(self, device: int, ip: Ip) -> None:
         """Announce that a neighbor row changed or went."""

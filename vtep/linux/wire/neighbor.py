@@ -19,7 +19,7 @@ import enum
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -168,8 +168,20 @@ class Refusal(Struct, frozen=True, gc=False):
     vxlan_done: bool = False
 
 
-Lookup: TypeAlias = tuple[int, Mac, Half]
-"""What to ask the kernel in order to read one half of a MAC's row: the port, the MAC, and the half."""
+class Lookup(NamedTuple):
+    """What to ask the kernel in order to read one half of a MAC's row."""
+
+    port: int
+    mac: Mac
+    half: Half
+
+
+class FdbEvent(NamedTuple):
+    """Which row of the FDB an event is about. Its values are not kept, because the row is read back."""
+
+    port: int
+    mac: Mac
+
 
 Parsed: TypeAlias = tuple[int, int, "Entry | Answer"]
 
@@ -189,9 +201,9 @@ def encode(row: Neighbor, seq: int, *, acknowledged: bool) -> bytes:
     return message(kind, NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0), seq, body)
 
 
-def request_row(port: int, mac: Mac, half: Half, seq: int) -> bytes:
+def request_row(wanted: Lookup, seq: int) -> bytes:
     """Ask for one row. The bridge answers for its whole table, whatever port the row is on now."""
-    body = _NDMSG.pack(AF_BRIDGE, port, 0, half) + attribute(NDA_LLADDR, mac)
+    body = _NDMSG.pack(AF_BRIDGE, wanted.port, 0, wanted.half) + attribute(NDA_LLADDR, wanted.mac)
     return message(RTM_GETNEIGH, NLM_F_REQUEST, seq, body)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vtep.addr import Ip, Mac
 from vtep.linux.wire import neighbor
-from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Verb, encode, parse_neighbors, request_row
+from vtep.linux.wire.neighbor import Entry, Half, Lookup, Neighbor, Verb, encode, parse_neighbors, request_row
 from vtep.linux.wire.tlv import AF_INET, Answer, split
 
 VTEP, OTHER, VTEP_6 = Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3"), Ip.parse("fd00::2")
@@ -57,7 +57,7 @@ def test_a_verb_is_a_type_and_flags(verb: Verb, kind: int, flags: int) -> None:
 def test_a_row_is_asked_for_by_device_half_and_mac() -> None:
     assert ("28000000 1e00 0100 05000000 0000000007000000 03000000 0000 04 000a000200 02aa00000001 0000").replace(
         " ", ""
-    ) == request_row(3, MAC, Half.BRIDGE, 5).hex()
+    ) == request_row(Lookup(3, MAC, Half.BRIDGE), 5).hex()
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
