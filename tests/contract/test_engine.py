@@ -150,7 +150,7 @@ def test_an_operators_tunnel_row_is_contested_and_the_row_comes_when_it_goes(lea
     assert (written("m", A), "") == (leaf.rows(), leaf.trouble())
 
 
-def test_creating_is_exclusive_where_nobody_told_of_the_holder(leaf: Leaf) -> None:
+def test_creating_is_exclusive_where_the_holder_was_not_announced(leaf: Leaf) -> None:
     leaf.hand(operator_tunnel(M, B))
     theirs = leaf.rows()
     leaf.kernel.drain()
@@ -238,7 +238,7 @@ def test_a_row_with_our_signature_and_another_value_is_contested(leaf: Leaf) -> 
     assert (1, written("m", B), False) == (report.contested, leaf.rows(), leaf.owns())
 
 
-def test_an_orphan_is_told_and_never_deleted(leaf: Leaf) -> None:
+def test_an_orphan_is_reported_and_never_deleted(leaf: Leaf) -> None:
     leaf.hand(add(M, B), another_daemon(N))
 
     for _ in range(3):
@@ -249,7 +249,7 @@ def test_an_orphan_is_told_and_never_deleted(leaf: Leaf) -> None:
     assert written("m", B) == leaf.rows(M)
 
 
-def test_what_an_operator_has_adopted_goes_or_is_pointed_right_and_other_peoples_rows_stay(leaf: Leaf) -> None:
+def test_rows_that_an_operator_adopted_are_removed_or_corrected_and_other_rows_stay(leaf: Leaf) -> None:
     """As after the loss of a ledger: one row is wanted no more, one points to where the MAC was before."""
     leaf.hand(add(M, B), add(N, B), another_daemon(L))
     leaf.wanted_and_surveyed({N: A, L: A})
@@ -264,7 +264,7 @@ def test_what_an_operator_has_adopted_goes_or_is_pointed_right_and_other_peoples
     assert ([], written("n", A)) == (leaf.rows(M), leaf.rows(N))
 
 
-def test_half_a_row_with_our_mark_that_is_nobodys_is_as_good_as_nothing(leaf: Leaf) -> None:
+def test_half_a_row_with_our_mark_that_is_not_claimed_counts_as_nothing(leaf: Leaf) -> None:
     leaf.hand(add(M, B), delete(M, SELF))
 
     leaf.wanted_and_surveyed({M: A})
@@ -432,7 +432,7 @@ def test_a_route_that_comes_takes_the_row_in_a_survey_as_in_a_small_pass(leaf: L
     assert written("m", A) == leaf.rows()
 
 
-def test_a_route_that_gave_way_takes_the_row_back_when_its_sequence_rises_and_not_before(leaf: Leaf) -> None:
+def test_a_route_that_yielded_takes_the_row_back_when_its_sequence_rises_and_not_before(leaf: Leaf) -> None:
     leaf.want({M: (A, 3)})
     leaf.pass_()
     frame(leaf.world)
@@ -448,7 +448,7 @@ def test_a_route_that_gave_way_takes_the_row_back_when_its_sequence_rises_and_no
     assert written("m", B) == leaf.rows()
 
 
-def test_at_the_start_a_station_stays_since_nobody_knows_what_is_older(any_world) -> None:
+def test_at_the_start_a_station_stays_because_it_is_not_known_what_is_older(any_world) -> None:
     with any_world() as world:
         frame(world)
         leaf = Leaf(world)
@@ -464,7 +464,7 @@ def test_at_the_start_a_station_stays_since_nobody_knows_what_is_older(any_world
 
 
 @pytest.mark.parametrize("look", ["pass_", "survey"])
-def test_at_the_start_a_station_gives_way_to_a_route_that_its_own_was_compared_with(any_world, look: str) -> None:
+def test_at_the_start_a_station_yields_to_a_route_that_its_own_was_compared_with(any_world, look: str) -> None:
     with any_world() as world:
         frame(world)
         leaf = Leaf(world)
@@ -477,7 +477,7 @@ def test_at_the_start_a_station_gives_way_to_a_route_that_its_own_was_compared_w
         assert written("m", A) == leaf.rows()
 
 
-def test_a_station_that_lost_and_speaks_has_its_row_back(leaf: Leaf) -> None:
+def test_a_station_that_lost_and_sends_a_frame_has_its_row_back(leaf: Leaf) -> None:
     leaf.lose(M)
     leaf.want({M: A})
     leaf.pass_()
@@ -502,7 +502,7 @@ def test_a_newer_route_does_not_touch_an_operators_tunnel_row_under_the_station(
     assert (theirs, "contested foreign") == (leaf.rows(), leaf.trouble())
 
 
-def test_a_newer_route_does_not_touch_somebodys_marked_half_under_the_station(leaf: Leaf) -> None:
+def test_a_newer_route_does_not_touch_another_programs_marked_half_under_the_station(leaf: Leaf) -> None:
     leaf.hand(add(M, B, flags=SELF | EXT))
     frame(leaf.world)
     theirs = leaf.rows()
@@ -583,7 +583,7 @@ def test_what_a_roaming_station_left_of_our_row_stays_until_the_picture_is_compl
     [((B, 4), False), ((B, 5), False), ((B, 6), True)],
     ids=["a lower sequence", "the same sequence and a higher VTEP", "a higher sequence"],
 )
-def test_a_claim_of_an_earlier_life_yields_before_completeness_to_what_beats_it(any_world, place, goes: bool) -> None:
+def test_a_claim_of_an_earlier_daemon_yields_before_completeness_to_what_beats_it(any_world, place, goes: bool) -> None:
     with any_world() as world:
         earlier = Leaf(world)
         earlier.wanted_and_surveyed({M: (A, 5)})
@@ -609,7 +609,7 @@ def test_the_first_peer_to_answer_does_not_lower_what_a_claim_knew(any_world) ->
         assert written("m", A) == later.rows()
 
 
-def test_a_life_later_rows_that_are_still_right_are_not_written(any_world) -> None:
+def test_after_a_restart_rows_that_are_still_right_are_not_written(any_world) -> None:
     with any_world() as world:
         earlier = Leaf(world)
         earlier.wanted_and_surveyed({M: A, N: A})
@@ -647,7 +647,7 @@ def test_a_vni_that_is_not_ready_keeps_its_rows(leaf: Leaf) -> None:
     assert (written("m", A), [], 0, True) == (leaf.rows(M), leaf.rows(N), report.pending, report.converged)
 
 
-def test_a_row_that_is_wanted_no_more_is_not_pending_either(leaf: Leaf) -> None:
+def test_a_row_that_is_no_longer_wanted_is_not_pending(leaf: Leaf) -> None:
     leaf.hand(down("vx0"))
     leaf.want({M: A})
     leaf.pass_()
@@ -706,7 +706,7 @@ def test_the_rows_of_a_vni_that_lost_its_bridge_are_removed_although_its_routes_
 # Limits
 
 
-def test_a_full_device_stops_new_rows_for_the_pass_leaves_no_halves_and_says_so(any_world) -> None:
+def test_a_full_device_stops_new_rows_for_the_pass_leaves_no_halves_and_reports_it(any_world) -> None:
     with any_world(max_addresses=1) as world:
         leaf = Leaf(world)
         leaf.pass_()

@@ -81,7 +81,7 @@ def test_a_row_that_goes_during_a_sweep_does_not_come_back(leaf: Leaf, scope: Sc
     assert (leaf.rows(), leaf.owns()) == ([], False)
 
 
-def test_an_audit_passes_over_what_a_small_pass_will_look_at_soon(leaf: Leaf) -> None:
+def test_an_audit_leaves_out_what_a_small_pass_will_look_at_soon(leaf: Leaf) -> None:
     leaf.want(dict.fromkeys(MANY, A) | {M: (B, 1)})
     leaf.forget_touched()
 
@@ -90,7 +90,7 @@ def test_an_audit_passes_over_what_a_small_pass_will_look_at_soon(leaf: Leaf) ->
     assert leaf.kernel.sent == []
 
 
-def test_a_survey_passes_over_nothing_since_small_passes_rely_on_it(leaf: Leaf) -> None:
+def test_a_survey_leaves_nothing_out_because_small_passes_rely_on_it(leaf: Leaf) -> None:
     delete()(leaf.world)
     leaf.kernel.drain()
 
@@ -127,7 +127,7 @@ def test_while_a_survey_is_under_way_a_small_pass_looks_before_it_writes(leaf: L
     assert (leaf.trouble(N), leaf.kernel.sent) == ("contested foreign", [])
 
 
-def test_a_place_that_changes_during_a_sweep_is_surveyed_at_once_and_the_sweep_ends(leaf: Leaf) -> None:
+def test_a_domain_that_changes_during_a_sweep_is_surveyed_at_once_and_the_sweep_ends(leaf: Leaf) -> None:
     looked = []
 
     def change() -> None:
@@ -159,7 +159,7 @@ def test_what_a_sweep_finds_is_repaired_part_by_part(leaf: Leaf, scope: Scope) -
 
 
 @BOTH
-def test_nothing_goes_in_a_sweep_whose_picture_ceases_to_be_complete(leaf: Leaf, scope: Scope) -> None:
+def test_nothing_is_removed_in_a_sweep_whose_picture_ceases_to_be_complete(leaf: Leaf, scope: Scope) -> None:
     """The rows that are to go are told last; by then a session may be lost."""
     leaf.want(dict.fromkeys(MANY, A) | {L: A})
     leaf.forget_touched()
@@ -174,7 +174,7 @@ def test_nothing_goes_in_a_sweep_whose_picture_ceases_to_be_complete(leaf: Leaf,
 
 
 @BOTH
-def test_others_have_turns_also_where_nothing_is_found(leaf: Leaf, scope: Scope) -> None:
+def test_a_sweep_yields_also_where_it_finds_nothing(leaf: Leaf, scope: Scope) -> None:
     """What is wanted and known already is looked through as well, and that of a million in one go takes a second."""
     pieces = []
 

@@ -55,7 +55,7 @@ from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
-from vtep.reconcile.judged import Judged, Pass, is_astray, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
@@ -229,7 +229,7 @@ class Engine:
                 rows = [
                     Judged(key, None, seen, claim, Verdict.DELETE if seen.whole else Verdict.FORGET)
                     for key, seen in part
-                    if seen.marked and is_astray(seen.row, claim := claims.get(key))
+                    if seen.marked and is_as_claimed(seen.row, claim := claims.get(key))
                 ]
                 yield from self._writer.carry_out(kind, rows, there)
                 yield None

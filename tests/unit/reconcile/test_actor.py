@@ -131,7 +131,7 @@ def test_the_first_pass_is_a_survey_at_once() -> None:
     assert (passes.times, passes.last.scope.survey, passes.last.intent) == ([0.0], True, NOTHING)
 
 
-def test_a_lone_change_passes_at_once_and_looks_only_where_it_touched() -> None:
+def test_a_single_change_makes_a_pass_at_once_that_looks_only_at_its_keys() -> None:
     async def story(actor: Actor, _) -> None:
         await asyncio.sleep(10)
         actor.offer(intent(1, "m"))
@@ -189,7 +189,7 @@ def test_a_row_that_is_gone_and_was_not_known_wakes_no_pass() -> None:
     assert passes.last.scope.hinted == {"fdb": {"ours"}}
 
 
-def test_it_gathers_no_longer_than_it_may_however_long_passes_are() -> None:
+def test_it_gathers_for_at_most_its_limit_however_long_passes_take() -> None:
     async def story(actor: Actor, _) -> None:
         await asyncio.sleep(10)
         for number in range(1, 4):
@@ -236,7 +236,7 @@ def test_a_hint_makes_a_pass_that_looks_there() -> None:
     assert (passes.last.scope.survey, passes.last.scope.hinted) == (False, {"fdb": {"m", "n"}})
 
 
-def test_what_happens_during_a_pass_makes_another() -> None:
+def test_a_change_during_a_pass_makes_another_pass() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         passes.meanwhile = lambda: len(passes.made) == 1 and actor.hint({"fdb": ["m"]})
         await asyncio.sleep(1)
@@ -291,7 +291,7 @@ def test_a_large_table_is_audited_row_by_row() -> None:
     assert (passes.times, passes.last.scope.survey, passes.last.scope.audit) == ([0.0, 60.0], False, True)
 
 
-def test_a_large_table_is_surveyed_when_something_happened_somewhere() -> None:
+def test_a_large_table_is_surveyed_when_events_were_lost() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         passes.claims = dict.fromkeys(range(DUMP_ROWS_MAX + 1))
         await asyncio.sleep(1)
@@ -301,7 +301,7 @@ def test_a_large_table_is_surveyed_when_something_happened_somewhere() -> None:
     assert play(story).last.scope.survey
 
 
-def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete() -> None:
+def test_held_rows_and_unconfirmed_claims_are_judged_when_the_picture_becomes_complete() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         passes.troubles.note(("fdb", "h"), Trouble("held", "held"))
@@ -319,7 +319,7 @@ def test_what_was_held_or_is_unsure_is_judged_when_the_picture_becomes_complete(
     assert (second.scope.audit, second.scope.touched) == (False, {})
 
 
-def test_others_run_while_what_was_held_is_looked_for_among_very_many() -> None:
+def test_other_tasks_run_while_held_rows_are_searched_among_very_many() -> None:
     turns = []
 
     async def story(actor: Actor, passes: Passes) -> None:
@@ -336,7 +336,7 @@ def test_others_run_while_what_was_held_is_looked_for_among_very_many() -> None:
     assert len(turns) >= 10
 
 
-def test_what_was_held_is_judged_at_once_when_the_picture_becomes_complete_during_a_look_at_everything() -> None:
+def test_held_rows_are_judged_at_once_when_the_picture_becomes_complete_during_a_sweep() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         passes.troubles.note(("fdb", "h"), Trouble("held", "held"))
@@ -361,7 +361,7 @@ def test_a_resync_looks_at_everything_and_tries_suppressed_changes_again() -> No
     assert (passes.times, passes.last.scope.survey, list(passes.backlog.refused())) == ([0.0, 1.0], True, [])
 
 
-def test_without_a_picture_the_last_good_report_stays_and_it_comes_again() -> None:
+def test_while_the_target_is_unreadable_the_last_good_report_stays_and_it_is_read_again() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         actor.offer(intent(1))
@@ -383,7 +383,7 @@ def test_without_a_picture_the_last_good_report_stays_and_it_comes_again() -> No
     assert (passes.last.scope.survey, passes.last.scope.touched) == (True, {"fdb": {"n"}})
 
 
-def test_without_a_picture_a_due_retry_does_not_make_it_try_more_often() -> None:
+def test_while_the_target_is_unreadable_a_due_retry_does_not_make_it_try_more_often() -> None:
     async def story(_, passes: Passes) -> None:
         passes.backlog.refuse(("fdb", "m"), "A", errno.EBUSY, "", Class.TRANSIENT, 0.0, 0.5)
         passes.blind = True
@@ -392,7 +392,7 @@ def test_without_a_picture_a_due_retry_does_not_make_it_try_more_often() -> None
     assert play(story).times == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_others_run_between_the_pieces_of_a_pass() -> None:
+def test_other_tasks_run_between_the_pieces_of_a_pass() -> None:
     turns = []
 
     async def story(actor: Actor, passes: Passes) -> None:
@@ -409,7 +409,7 @@ def test_others_run_between_the_pieces_of_a_pass() -> None:
     assert len(turns) >= 10
 
 
-def test_a_change_during_a_look_at_everything_has_a_pass_of_its_own_at_once() -> None:
+def test_a_change_during_a_sweep_has_a_pass_of_its_own_at_once() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         passes.sweeps = [lambda: actor.offer(intent(1, "m")), *[None] * 3, lambda: actor.hint({"fdb": ["h"]}), None]
@@ -423,7 +423,7 @@ def test_a_change_during_a_look_at_everything_has_a_pass_of_its_own_at_once() ->
     assert passes.ended == [1, 3, 4, 2]
 
 
-def test_rows_that_cannot_be_looked_up_wait_for_the_survey_that_is_asked_for() -> None:
+def test_rows_that_cannot_be_looked_up_wait_for_the_survey_that_was_requested() -> None:
     """Only a dump shows whether another program put the row there."""
     both = structs.replace(intent(1, "m"), touched_floods=("f",))
 
@@ -441,7 +441,7 @@ def test_rows_that_cannot_be_looked_up_wait_for_the_survey_that_is_asked_for() -
     assert passes.doubts == 1
 
 
-def test_nothing_is_let_in_before_everything_was_looked_at_once() -> None:
+def test_no_small_pass_is_let_in_before_the_first_survey_succeeded() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         passes.sweeps = [lambda: actor.offer(intent(1, "m")), None, None]
         await actor.outcomes.wait(lambda outcome: outcome.report is not None and outcome.report.number == 2)
@@ -452,7 +452,7 @@ def test_nothing_is_let_in_before_everything_was_looked_at_once() -> None:
     assert passes.last.scope.touched == {"fdb": {"m"}}
 
 
-def test_very_many_changes_are_several_passes_and_what_comes_meanwhile_is_not_behind_them() -> None:
+def test_very_many_changes_are_several_passes_and_a_newer_change_does_not_wait_for_all() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         passes.meanwhile = lambda: len(passes.made) == 2 and actor.offer(intent(2, "m"))
@@ -502,7 +502,7 @@ def test_a_pass_is_stalled_since_its_last_piece() -> None:
     assert seen == [40, 40]
 
 
-def test_an_actor_without_a_picture_is_stalled_until_it_has_one_again() -> None:
+def test_an_actor_that_cannot_read_the_target_is_stalled_until_it_can() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         await asyncio.sleep(1)
         passes.blind, passes.calls = True, [None]
@@ -525,7 +525,7 @@ def outcome_of(story) -> None:
         runner.run(story())
 
 
-def test_long_calls_are_made_off_the_loop() -> None:
+def test_long_calls_are_made_in_a_thread() -> None:
     async def story() -> None:
         passes, threads = Passes(), []
         passes.calls = [lambda: threads.append(threading.get_ident())]
@@ -538,7 +538,7 @@ def test_long_calls_are_made_off_the_loop() -> None:
     outcome_of(story)
 
 
-def test_who_stops_the_actor_waits_for_a_long_call() -> None:
+def test_stopping_the_actor_waits_for_a_long_call() -> None:
     """The kernel's socket takes one request at a time, so no other call may begin before this one is over."""
 
     async def story() -> None:

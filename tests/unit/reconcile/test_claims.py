@@ -17,7 +17,7 @@ def claims(*steps) -> Claim | None:
     return ledger.claims("fdb").get("key")
 
 
-def test_a_claim_is_unsure_until_it_is_confirmed() -> None:
+def test_a_claim_is_unconfirmed_until_its_row_was_written() -> None:
     assert claims(("claim", "A", 1)) == Claim("A", 1)
     assert claims(("claim", "A", 1), ("confirm", FIRST)) == Claim("A", 1, confirmed=True, since=FIRST)
 
@@ -40,7 +40,7 @@ def test_a_row_is_there_since_its_value_was_first_confirmed() -> None:
     assert claims(*steps, ("claim", "B", 3), ("confirm", LATER)) == Claim("B", 3, confirmed=True, since=LATER)
 
 
-def test_confirmed_claims_are_counted_by_place() -> None:
+def test_confirmed_claims_are_counted_by_vni() -> None:
     ledger = Claims()
     ledger.claim("fdb", [RowGroup([(1, "x"), (1, "y")], "A"), RowGroup([(2, "x")], "A")])
     ledger.confirm("fdb", [(1, "x"), (1, "y"), (2, "x"), (2, "x")], FIRST)
@@ -52,7 +52,7 @@ def test_confirmed_claims_are_counted_by_place() -> None:
     assert dict(ledger.confirmed("fdb")) == {1: 1, 2: 0}
 
 
-def test_claims_alike_share_one_value_while_they_are_made_confirmed_and_changed() -> None:
+def test_claims_of_one_group_share_one_value_while_they_are_made_confirmed_and_changed() -> None:
     ledger, keys = Claims(), [(1, name) for name in "wxyz"]
 
     def values() -> set[int]:
@@ -76,7 +76,7 @@ def test_of_rows_claimed_together_each_remembers_what_was_before_it() -> None:
     assert before == ["A", "A", "B", None]
 
 
-def test_rows_are_put_together_by_place_value_and_rank() -> None:
+def test_rows_are_grouped_by_vni_value_and_rank() -> None:
     rows = [((1, "w"), "A", 0), ((2, "w"), "A", 0), ((1, "x"), "B", 0), ((1, "y"), "A", 1), ((1, "z"), "A", 0)]
 
     assert grouped(rows) == [

@@ -39,7 +39,7 @@ def test_a_kernel_as_wanted_does_not_differ(rig):
     assert (found.differences, found.compared, found.left_out) == ((), 3, 0)
 
 
-def test_a_row_that_went_is_missing_and_is_not_written_by_the_look(rig):
+def test_a_row_that_is_gone_is_missing_and_is_not_written_by_the_comparison(rig):
     rig.strike(ONE)
     before = rig.actor.engine.written
 
@@ -47,7 +47,7 @@ def test_a_row_that_went_is_missing_and_is_not_written_by_the_look(rig):
     assert rig.actor.engine.written == before
 
 
-def test_rows_that_are_wanted_no_more_are_unwanted(rig):
+def test_rows_that_are_no_longer_wanted_are_unwanted(rig):
     assert told(compared(rig, lambda: NOTHING)) == [
         ("fdb", ONE, "unwanted"),
         ("fdb", TWO, "unwanted"),
@@ -55,7 +55,7 @@ def test_rows_that_are_wanted_no_more_are_unwanted(rig):
     ]
 
 
-def test_a_place_that_another_hand_took_is_contested(rig):
+def test_a_key_that_another_program_took_is_contested(rig):
     port, mac = rig.kernel.add_port("port99", "br100"), Mac.parse("02:00:00:00:00:03")
     rig.kernel.send([Neighbor(Verb.CREATE, port, mac, NTF_MASTER, NUD_NOARP)])
     rig.survey()
@@ -84,7 +84,7 @@ def test_what_does_not_concern_the_caller_is_not_looked_at(rig):
     assert (found.differences, found.compared) == ((), 0)
 
 
-def test_a_row_that_was_on_its_way_is_not_told(rig):
+def test_a_row_that_was_on_its_way_is_not_reported(rig):
     """It differed when it was first looked at, and a pass wrote it before the second look."""
     rig.strike(ONE)
     steps = differences(rig.actor.engine, lambda: rig.leaf.intent, lambda _: True)
@@ -95,7 +95,7 @@ def test_a_row_that_was_on_its_way_is_not_told(rig):
     assert run_to_end(steps).differences == ()
 
 
-def test_no_more_are_listed_than_anybody_reads_and_the_rest_is_counted(rig, monkeypatch):
+def test_the_list_of_differences_is_bounded_and_the_rest_is_counted(rig, monkeypatch):
     monkeypatch.setattr(compare, "DIFFERENCES_MAX", 1)
     rig.kernel.set_up("vxlan100", False)
     rig.survey()

@@ -40,7 +40,7 @@ def tries(leaf: Leaf, mac: Mac = M) -> int:
 # Retry
 
 
-def test_a_transient_refusal_is_tried_again_when_it_is_due_ever_more_seldom(leaf: Leaf) -> None:
+def test_a_transient_refusal_is_tried_again_at_growing_intervals(leaf: Leaf) -> None:
     refuse(leaf, errno.EBUSY)
     leaf.want({M: A})
 
@@ -54,7 +54,7 @@ def test_a_transient_refusal_is_tried_again_when_it_is_due_ever_more_seldom(leaf
     assert [attempts.index(number) for number in (1, 2, 3, 4)] == [0, 2, 6, 13]
 
 
-def test_one_rows_wait_does_not_hold_up_another(leaf: Leaf) -> None:
+def test_a_row_that_waits_does_not_delay_another(leaf: Leaf) -> None:
     refuse(leaf, errno.EBUSY, M)
     leaf.want({M: A, N: A})
 
@@ -243,7 +243,7 @@ def test_a_transient_refusal_makes_the_engine_look_for_the_device(leaf: Leaf) ->
     assert (report.pending, leaf.trouble()) == (1, "pending not-ready")
 
 
-def test_a_full_place_stops_creations_there_and_nothing_else() -> None:
+def test_a_full_domain_stops_creations_there_and_nothing_else() -> None:
     leaf = Leaf(MemoryWorld())
     many = {Mac(b"\x02\0\0\0\1" + bytes((number,))): A for number in range(200)}
     leaf.want({M: A, N: A})
@@ -260,7 +260,7 @@ def test_a_full_place_stops_creations_there_and_nothing_else() -> None:
     assert leaf.engine.backlog.next_due is not None
 
 
-def test_the_bridge_half_of_a_refused_creation_is_taken_back(leaf: Leaf) -> None:
+def test_the_bridge_half_of_a_refused_creation_is_removed(leaf: Leaf) -> None:
     world = MemoryWorld(max_addresses=1)
     leaf = Leaf(world)
     leaf.wanted_and_surveyed({L: A})
@@ -303,7 +303,7 @@ def test_a_row_that_was_refused_twice_on_its_way_is_still_ours(leaf: Leaf) -> No
 
 
 @pytest.mark.parametrize("messages", range(4), ids="after {} messages".format)
-def test_after_a_death_at_any_message_the_next_life_ends_alike(messages: int) -> None:
+def test_after_a_crash_at_any_message_the_next_daemon_ends_alike(messages: int) -> None:
     world = MemoryWorld()
     leaf = Leaf(world)
     leaf.wanted_and_surveyed({L: A, M: A})
@@ -341,7 +341,7 @@ def test_a_claim_stays_until_its_row_is_gone() -> None:
     assert leaf.owns()
 
 
-def test_a_drifted_row_is_claimed_as_it_is_before_it_is_mended() -> None:
+def test_a_drifted_row_is_claimed_as_it_is_before_it_is_repaired() -> None:
     """So that a death in between leaves a row that the next life can tell as ours."""
     world = MemoryWorld()
     leaf = Leaf(world)
@@ -357,7 +357,7 @@ def test_a_drifted_row_is_claimed_as_it_is_before_it_is_mended() -> None:
     assert (report.replaced, report.contested, later.rows()) == (1, 0, written("m", A))
 
 
-def test_a_drifted_row_that_is_mended_is_claimed_as_it_is_wanted() -> None:
+def test_a_drifted_row_that_is_repaired_is_claimed_as_it_is_wanted() -> None:
     leaf = Leaf(MemoryWorld())
     leaf.wanted_and_surveyed({M: A})
     leaf.hand(add(M, B))
@@ -368,7 +368,7 @@ def test_a_drifted_row_that_is_mended_is_claimed_as_it_is_wanted() -> None:
     assert (claim.row, claim.confirmed) == (row_of(A), True)
 
 
-def test_usual_rows_are_claimed_with_the_rank_of_each() -> None:
+def test_plain_rows_are_claimed_with_the_rank_of_each() -> None:
     leaf = Leaf(MemoryWorld())
     leaf.survey()
 
@@ -394,7 +394,7 @@ def row_of(vtep):
     return KINDS[0].unpack(bytes(19) + vtep)[1]
 
 
-def test_half_a_row_of_an_earlier_life_is_written_since_nothing_is_lost_by_it() -> None:
+def test_half_a_row_of_an_earlier_daemon_is_written_because_nothing_is_lost_by_it() -> None:
     leaf = Leaf(MemoryWorld(), earlier_claims(row_of(A)))
     leaf.hand(add(M, A), delete(M, 0x02))
 
@@ -403,7 +403,7 @@ def test_half_a_row_of_an_earlier_life_is_written_since_nothing_is_lost_by_it() 
     assert leaf.rows() == written("m", B)
 
 
-def test_a_change_that_an_earlier_life_had_decided_on_is_carried_out() -> None:
+def test_a_change_that_an_earlier_daemon_had_decided_on_is_carried_out() -> None:
     leaf = Leaf(MemoryWorld(), earlier_claims(row_of(B), before=row_of(A)))
     leaf.hand(add(M, A))
 
@@ -443,11 +443,11 @@ def test_a_report_counts_what_was_done_and_what_was_not(leaf: Leaf) -> None:
     assert (memory.writes - 2, memory.replaces, memory.deletes) == (1, 0, 0)
 
 
-def test_a_pass_that_did_nothing_reports_all_the_same(leaf: Leaf) -> None:
+def test_a_pass_that_did_nothing_has_a_report_as_well(leaf: Leaf) -> None:
     assert (leaf.pass_().number, leaf.pass_().number) == (2, 3)
 
 
-def test_troubles_of_rows_that_are_no_more_are_forgotten(leaf: Leaf) -> None:
+def test_troubles_of_rows_that_are_gone_are_forgotten(leaf: Leaf) -> None:
     leaf.hand(operator_tunnel(M, B))
     leaf.want({M: A})
     leaf.pass_()
@@ -457,7 +457,7 @@ def test_troubles_of_rows_that_are_no_more_are_forgotten(leaf: Leaf) -> None:
 
 
 @pytest.mark.parametrize("look", ["audit", "survey"])
-def test_what_is_told_of_a_row_that_vanished_unheard_is_forgotten(leaf: Leaf, look: str) -> None:
+def test_the_trouble_of_a_row_that_vanished_without_an_event_is_forgotten(leaf: Leaf, look: str) -> None:
     leaf.hand(operator_tunnel(M, B))
     leaf.want({M: A})
     leaf.pass_()
@@ -469,7 +469,7 @@ def test_what_is_told_of_a_row_that_vanished_unheard_is_forgotten(leaf: Leaf, lo
     assert getattr(leaf, look)().contested == 0
 
 
-def test_a_picture_that_could_not_be_taken_is_no_picture(leaf: Leaf) -> None:
+def test_after_a_dump_that_failed_the_next_pass_is_a_survey(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.kernel.blind = True
     with pytest.raises(KernelError):
@@ -484,7 +484,7 @@ def test_a_picture_that_could_not_be_taken_is_no_picture(leaf: Leaf) -> None:
     assert (leaf.kernel.dumps, report.contested) == (2, 1)
 
 
-def test_a_place_that_changed_is_surveyed_even_in_an_audit_row_by_row(leaf: Leaf) -> None:
+def test_a_domain_that_changed_is_surveyed_even_in_an_audit_row_by_row(leaf: Leaf) -> None:
     memory = leaf.world.memory
     leaf.want({N: A})
     leaf.pass_()
@@ -502,7 +502,7 @@ def test_a_place_that_changed_is_surveyed_even_in_an_audit_row_by_row(leaf: Leaf
     assert leaf.kernel.sent == []
 
 
-def test_a_large_pass_is_cut_into_pieces_and_its_long_calls_are_handed_out() -> None:
+def test_a_large_pass_is_cut_into_pieces_and_yields_its_long_calls() -> None:
     world = MemoryWorld()
     leaf = Leaf(world)
     leaf.want({Mac(b"\x02\0\0\1" + number.to_bytes(2)): A for number in range(3000)})
@@ -532,7 +532,7 @@ class Noted(str):  # noqa: SLOT000 - else there is no weak reference to it
     """A reason of which a weak reference tells whether anybody holds its row, or a table with it."""
 
 
-def test_a_sweep_holds_on_to_no_table_of_the_past(leaf: Leaf) -> None:
+def test_a_sweep_keeps_no_old_table_in_memory(leaf: Leaf) -> None:
     leaf.wanted_and_surveyed({M: A} | {Mac(b"\x02\0\0\0\2" + number.to_bytes()): A for number in range(2 * SWEPT_MAX)})
     reason = Noted("the row as it was when the sweep began")
     is_held = weakref.ref(reason)
@@ -551,7 +551,7 @@ def test_a_sweep_holds_on_to_no_table_of_the_past(leaf: Leaf) -> None:
     run_to_end(sweep)
 
 
-def test_a_sweep_holds_on_to_no_table_while_it_walks_through_one(leaf: Leaf) -> None:
+def test_a_sweep_keeps_no_old_table_in_memory_while_it_walks_through_one(leaf: Leaf) -> None:
     leaf.wanted_and_surveyed({Mac(b"\2\0\0\0" + number.to_bytes(2)): A for number in range(ROWS_MAX + 1)})
     others = [structs.replace(row, reason="other") for _, row in leaf.intent.macs.unordered()]
 
@@ -603,7 +603,7 @@ def test_a_refused_removal_of_such_a_row_is_tried_when_it_is_due(flooding: Leaf)
     assert FAR not in flooding.ledger.claims("flood")
 
 
-def test_such_a_row_whose_answer_was_lost_is_removed_when_it_is_wanted_no_more(leaf: Leaf) -> None:
+def test_such_a_row_whose_answer_was_lost_is_removed_when_it_is_no_longer_wanted(leaf: Leaf) -> None:
     leaf.kernel.answers_lost = True
     leaf.flood(A)
     leaf.pass_()
@@ -667,7 +667,7 @@ def test_a_refused_takeover_of_a_stations_row_is_tried_again(leaf: Leaf) -> None
     assert leaf.rows() == written("m", A)
 
 
-def test_messages_alike_stand_together_and_those_of_one_change_in_their_order() -> None:
+def test_alike_messages_stand_together_and_those_of_one_change_keep_their_order() -> None:
     spellings = {"mn": (["m1", "n1"], ["m2", "n2"]), "o": (["o1"],), "p": (["p1"], ["p2"], ["p3"]), "q": ()}
     kind = SimpleNamespace(spell=lambda change, _: spellings["".join(change.keys)])
     changes = [Change("delete", tuple(keys), None) for keys in spellings]

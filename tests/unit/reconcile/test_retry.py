@@ -24,7 +24,7 @@ def test_an_unknown_errno_is_worth_another_try() -> None:
 
 
 @pytest.mark.parametrize(("verb", "kind"), [("delete", Class.GONE), ("shed", Class.GONE), ("replace", Class.TRANSIENT)])
-def test_what_is_to_go_and_is_not_there_is_done(verb: str, kind: Class) -> None:
+def test_a_deletion_of_what_is_not_there_is_done(verb: str, kind: Class) -> None:
     assert classify(errno.ENOENT, verb) is kind
 
 
@@ -78,7 +78,7 @@ def test_another_change_of_the_row_does_not_wait_and_begins_again() -> None:
     assert refuse(backlog, change="B").tries == 1
 
 
-def test_one_rows_wait_never_holds_up_another() -> None:
+def test_a_row_that_waits_never_delays_another() -> None:
     backlog = Backlog()
     for _ in range(5):
         refuse(backlog, "m")
@@ -89,7 +89,7 @@ def test_one_rows_wait_never_holds_up_another() -> None:
     assert backlog.next_due == 0.1
 
 
-def test_of_many_that_are_due_those_that_wait_longest_come_first_and_come_again_until_they_are_tried() -> None:
+def test_of_many_that_are_due_the_longest_due_come_first_and_again_until_they_are_tried() -> None:
     backlog = Backlog()
     for number in range(5):
         refuse(backlog, f"m{number}", now=-number)
@@ -100,7 +100,7 @@ def test_of_many_that_are_due_those_that_wait_longest_come_first_and_come_again_
     assert backlog.due(0.0, 2) == [("fdb", "m2"), ("fdb", "m1")]
 
 
-def test_what_was_refused_and_settled_very_often_leaves_nothing_behind() -> None:
+def test_refusals_that_were_settled_very_often_leave_nothing_behind() -> None:
     backlog = Backlog()
     for number in range(1000):
         refuse(backlog, now=number)
@@ -129,7 +129,7 @@ def test_a_settled_row_is_forgotten() -> None:
     assert refuse(backlog).tries == 1
 
 
-def test_rearming_concerns_all_or_those_that_it_is_about() -> None:
+def test_rearming_forgets_all_refusals_or_those_that_it_is_given() -> None:
     backlog = Backlog()
     for key in "lmn":
         refuse(backlog, key, kind=Class.PERMANENT)

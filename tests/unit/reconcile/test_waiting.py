@@ -14,7 +14,7 @@ def test_a_key_waits_until_it_is_taken() -> None:
     assert (bool(waiting), 1 in waiting) == (False, False)
 
 
-def test_no_more_are_taken_at_once_than_asked_and_in_the_end_all() -> None:
+def test_at_most_so_many_are_taken_at_a_time_and_in_the_end_all() -> None:
     waiting: Waiting[int] = Waiting()
     waiting.add(range(25))
 
@@ -24,7 +24,7 @@ def test_no_more_are_taken_at_once_than_asked_and_in_the_end_all() -> None:
     assert set().union(*turns) == set(range(25))
 
 
-def test_a_few_new_ones_go_before_a_million_older_ones() -> None:
+def test_a_few_new_keys_go_before_a_million_older_ones() -> None:
     waiting: Waiting[int] = Waiting()
     waiting.add(range(100))
     waiting.take(10)
@@ -35,7 +35,7 @@ def test_a_few_new_ones_go_before_a_million_older_ones() -> None:
     assert (taken >= {1000, 1001}, len(taken)) == (True, 10)
 
 
-def test_many_new_ones_wait_until_the_older_ones_had_their_turns() -> None:
+def test_many_new_keys_wait_until_the_older_ones_had_their_turns() -> None:
     waiting: Waiting[int] = Waiting()
     waiting.add(range(15))
     waiting.take(10)
