@@ -93,7 +93,7 @@ def kinds(lines):
     return [" ".join(line.split()[:3]) for line in lines]
 
 
-def test_stations_count_once_exabgp_has_said_that_it_can(rig):
+def test_stations_count_once_exabgp_has_answered_that_it_can_advertise(rig):
     rig.leaf.learn_stations([Station(VNI, MAC, "port")])
     asked = rig.attach().turn()
     before = rig.leaf.intent.announcing
@@ -117,7 +117,7 @@ def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(rig):
 @pytest.mark.parametrize(
     ("pid", "started", "again"), [(41, 7, 0), (41, 8, 1), (43, 7, 1)], ids=["the same", "the same pid", "another pid"]
 )
-def test_an_exabgp_is_another_one_by_its_pid_or_its_start(rig, pid, started, again):
+def test_an_exabgp_is_recognized_by_its_pid_and_its_start(rig, pid, started, again):
     rig.attach().settle()
 
     rig.advertising.detached()
@@ -127,7 +127,7 @@ def test_an_exabgp_is_another_one_by_its_pid_or_its_start(rig, pid, started, aga
     assert kinds(told).count("announce evpn multicast") == again
 
 
-def test_a_later_life_knows_what_was_told_and_with_which_sequence(rig, path):
+def test_the_next_daemon_knows_what_was_advertised_and_with_which_sequence_number(rig, path):
     ledger = AdvertisedLedger(path)
     route = MacRoute(RouteDistinguisher.parse("10.0.0.99:100"), MAC)
     ledger.ask([MacAdvertisement(route, Ip.parse("10.0.0.99"), VNI, communities=(mobility(5),))])
@@ -139,7 +139,7 @@ def test_a_later_life_knows_what_was_told_and_with_which_sequence(rig, path):
     assert later.leaf.intent.own[VNI, MAC, None].seq == 5
 
 
-def test_a_ledger_that_cannot_be_believed_is_set_aside_and_told(path, caplog):
+def test_a_file_that_cannot_be_trusted_is_set_aside_and_logged(path, caplog):
     path.write_text("what\n")
 
     rig = Rig(path).attach()
@@ -150,7 +150,7 @@ def test_a_ledger_that_cannot_be_believed_is_set_aside_and_told(path, caplog):
     assert rig.turn() == [QUESTION]
 
 
-def test_the_log_says_once_what_keeps_this_leaf_from_announcing(rig, caplog):
+def test_the_log_says_once_why_this_leaf_does_not_advertise(rig, caplog):
     caplog.set_level(logging.INFO)
     rig.attach().turn()
     for _ in range(3):
@@ -172,7 +172,7 @@ def test_the_log_says_which_command_was_refused_and_why(rig, caplog):
     assert record.fields["command"].startswith("announce evpn multicast rd 10.0.0.99:100")
 
 
-def test_a_vni_that_lacks_something_is_named_in_the_log_and_in_the_status(path, caplog):
+def test_a_vni_with_a_missing_setting_is_named_in_the_log_and_in_the_status(path, caplog):
     caplog.set_level(logging.INFO)
 
     rig = Rig(path, TEXT.replace("vni = 100", "vni = 70000")).attach()

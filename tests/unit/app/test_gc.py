@@ -5,7 +5,7 @@ import gc
 from vtep.app.gc import ROWS_MAX, Collector
 
 
-def test_it_is_due_after_so_many_rows_and_not_before() -> None:
+def test_the_collector_is_due_after_4096_rows_and_not_before() -> None:
     collector = Collector()
 
     collector.count(ROWS_MAX - 1)
@@ -17,7 +17,7 @@ def test_it_is_due_after_so_many_rows_and_not_before() -> None:
     assert (before, after, collector.is_due) == (False, True, False)
 
 
-def test_what_was_looked_at_is_never_looked_at_again() -> None:
+def test_old_objects_are_never_looked_at_again() -> None:
     kept = [[number] for number in range(100)]
 
     Collector().look()

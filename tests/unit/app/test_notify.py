@@ -20,7 +20,7 @@ def supervisor(request, tmp_path):
 DEADLINE_S = 5
 
 
-def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
+def test_all_fields_are_sent_in_one_datagram_of_lines(supervisor):
     leaf, environment = supervisor
 
     Notifier(environment).send(READY=1, STATUS="waiting for ExaBGP")
@@ -28,7 +28,7 @@ def test_what_is_told_comes_as_one_datagram_of_lines(supervisor):
     assert leaf.recv(4096) == b"READY=1\nSTATUS=waiting for ExaBGP\n"
 
 
-def test_no_word_of_a_status_becomes_an_order_of_its_own(supervisor):
+def test_a_line_break_in_a_status_starts_no_other_assignment(supervisor):
     leaf, environment = supervisor
 
     Notifier(environment).send(STATUS="blind: no\nMAINPID=1\r\nWATCHDOG=trigger")
@@ -36,7 +36,7 @@ def test_no_word_of_a_status_becomes_an_order_of_its_own(supervisor):
     assert leaf.recv(4096) == b"STATUS=blind: no MAINPID=1 WATCHDOG=trigger\n"
 
 
-def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
+def test_the_daemon_does_not_wait_for_a_supervisor_that_does_not_read(supervisor):
     leaf, environment = supervisor
     notifier = Notifier(environment)
 
@@ -49,7 +49,7 @@ def test_a_supervisor_that_does_not_read_is_not_waited_for(supervisor):
 @pytest.mark.parametrize(
     "environment", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"NOTIFY_SOCKET": "@vtep-nobody-listens"}]
 )
-def test_without_a_supervisor_nothing_happens(environment):
+def test_without_a_supervisor_nothing_is_sent(environment):
     Notifier(environment).send(READY=1)
 
 
@@ -64,7 +64,7 @@ def test_without_a_supervisor_nothing_happens(environment):
     ],
     ids=["none", "ours", "ours-by-number", "somebody-elses", "no-number"],
 )
-def test_the_watchdog_is_fed_three_times_in_its_time_if_it_is_ours(environment, ping_s):
+def test_the_watchdog_gets_three_messages_in_its_time_if_it_is_for_this_process(environment, ping_s):
     assert Notifier(environment).ping_s == ping_s
 
 
@@ -87,11 +87,11 @@ def told_until(supervisor, wanted, status=lambda: "fine", healthy=lambda: True):
     return heard
 
 
-def test_a_supervisor_hears_that_we_serve_how_it_goes_and_that_we_live(supervisor):
+def test_the_supervisor_gets_ready_then_the_status_then_watchdog_messages(supervisor):
     assert told_until(supervisor, "WATCHDOG=1") == ["READY=1", "STATUS=fine", "WATCHDOG=1"]
 
 
-def test_a_status_is_told_again_only_when_it_changed(supervisor):
+def test_a_status_is_sent_again_only_after_a_change(supervisor):
     texts = iter(["waiting", "waiting", "waiting", "ready"])
 
     heard = told_until(supervisor, "STATUS=ready", status=lambda: next(texts))
@@ -99,7 +99,7 @@ def test_a_status_is_told_again_only_when_it_changed(supervisor):
     assert [text for text in heard if text.startswith("STATUS")] == ["STATUS=waiting", "STATUS=ready"]
 
 
-def test_the_watchdog_is_not_fed_while_we_are_not_healthy(supervisor):
+def test_the_watchdog_gets_no_message_while_the_daemon_is_not_healthy(supervisor):
     health = iter([True, False, False, False, True])
     texts = map(str, range(10))
 

@@ -64,7 +64,7 @@ def test_many_passes_in_a_second_are_one_line_that_adds_them_up(caplog: pytest.L
     assert leaf.log.due is None
 
 
-def test_a_pass_that_wrote_nothing_is_no_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pass_that_wrote_nothing_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     leaf = Clocked(caplog)
     leaf.see(report=Report(1, 1))
     leaf.now += 10

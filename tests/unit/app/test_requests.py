@@ -72,7 +72,7 @@ def test_orphans_of_another_vni_are_not_adopted(next_life):
     assert rows(next_life) == {ONE, TWO}
 
 
-def test_a_duplicate_that_is_cleared_begins_to_count_anew(rig):
+def test_a_cleared_duplicate_is_counted_from_zero_again(rig):
     for seq in range(1, 8):
         announce(rig, (A, B)[seq % 2], ONE, seq=seq)
     assert rig.macs()[ONE].alerts == ("dup-warn",)
@@ -86,7 +86,7 @@ def test_a_duplicate_that_is_cleared_begins_to_count_anew(rig):
 
 
 @pytest.mark.parametrize(("mac", "vni"), [(TWO, None), (ONE, Vni(7))], ids=["another-mac", "another-vni"])
-def test_clearing_what_is_no_duplicate_clears_nothing(rig, mac, vni):
+def test_clearing_a_mac_that_is_not_a_duplicate_changes_nothing(rig, mac, vni):
     announce(rig, A, ONE, seq=1)
     announce(rig, B, ONE, seq=2)
 
@@ -94,7 +94,7 @@ def test_clearing_what_is_no_duplicate_clears_nothing(rig, mac, vni):
     assert rig.events("duplicate-cleared") == []
 
 
-def test_a_row_that_was_refused_for_good_is_tried_again_after_a_resync(rig):
+def test_a_suppressed_row_is_tried_again_after_a_resync(rig):
     rig.kernel.refuse(errno.EPERM)
     announce(rig, A, ONE)
     rig.survey()
@@ -110,7 +110,7 @@ def test_a_row_that_was_refused_for_good_is_tried_again_after_a_resync(rig):
     assert rig.macs()[ONE].sync.state == "installed"
 
 
-def test_a_resync_with_the_peers_has_everything_of_ours_told_again(rig):
+def test_a_resync_with_the_peers_advertises_our_routes_again(rig):
     told = []
     requests = Requests(rig.leaf, rig.observer, lambda: None, lambda: told.append("everything"))
 
@@ -121,7 +121,7 @@ def test_a_resync_with_the_peers_has_everything_of_ours_told_again(rig):
     assert (before, told) == ([], ["everything"])
 
 
-def test_a_resync_with_the_peers_asks_them_to_tell_everything_again(rig):
+def test_a_resync_with_the_peers_requests_all_their_routes_again(rig):
     rig.now += 3600
     rig.leaf.refreshes(rig.now)  # those that each peer is asked at its start
     rig.requests.resync()
@@ -134,7 +134,7 @@ def test_a_resync_with_the_peers_asks_them_to_tell_everything_again(rig):
     assert rig.leaf.refreshes(rig.now) != []
 
 
-def test_the_log_level_is_changed_for_all_lines_and_the_one_before_is_told(rig):
+def test_the_log_level_changes_for_all_lines_and_the_former_level_is_returned(rig):
     log = logging.getLogger("vtep")
     before = log.level
     try:

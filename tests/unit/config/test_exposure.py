@@ -24,7 +24,7 @@ TLS = 'tls = { cert = "c", key = "k", client_ca = "a" }\n'
         ),
     ],
 )
-def test_each_setting_that_opens_a_door_is_told_with_what_to_set_instead(text: str, said: list[str]) -> None:
+def test_each_setting_that_opens_a_door_is_reported_with_what_to_set_instead(text: str, said: list[str]) -> None:
     found = exposures(parse(text))
 
     assert len(found) == len(said)

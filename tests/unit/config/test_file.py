@@ -1,4 +1,4 @@
-"""The configuration file: every key, what is left out, and every way to get it wrong, told all at once with its place."""
+"""The configuration file: every key, every default, and every problem, listed with its line and path."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -87,7 +87,7 @@ PREFIXES = (ip_network("10.0.0.0/24"), ip_network("2001:db8::/64"))
 RT = RouteTarget.parse("65000:100")
 
 
-def test_the_reference_file_is_read_as_it_stands() -> None:
+def test_the_reference_file_is_read() -> None:
     assert parse(REFERENCE) == Config(
         node=NodeConfig((SELF,), Path("/run/vtep"), "keep"),
         bgp=BgpConfig(65000, SELF, (BgpNeighbor(Ip.parse("10.0.0.1"), 65000),)),
@@ -109,7 +109,7 @@ def test_the_reference_file_is_read_as_it_stands() -> None:
     )
 
 
-def test_the_reference_file_spells_out_only_what_is_the_default_anyway() -> None:
+def test_the_reference_file_names_only_defaults() -> None:
     left_out = parse(
         """
         [node]
@@ -130,11 +130,11 @@ def test_the_reference_file_spells_out_only_what_is_the_default_anyway() -> None
     assert left_out == parse(REFERENCE)
 
 
-def test_nothing_at_all_is_a_configuration() -> None:
+def test_an_empty_file_is_a_configuration() -> None:
     assert parse("") == Config()
 
 
-def test_every_key_changes_what_it_names() -> None:
+def test_every_key_sets_its_value() -> None:
     found = parse(
         """
         node = { vtep = ["10.0.0.99", "2001:db8::99"], state_dir = "/var/lib/vtep", on_stop = "drain", \
@@ -214,7 +214,7 @@ def test_a_vni_without_a_bridge_is_not_bound() -> None:
     assert [vni.is_bound for vni in (*bare.vnis, *parse(REFERENCE).vnis)] == [False, True]
 
 
-def test_all_our_tunnel_addresses_are_known_as_ours() -> None:
+def test_own_vteps_has_all_tunnel_addresses_of_the_file() -> None:
     found = parse(
         """
         node = { vtep = ["10.0.0.99", "::ffff:10.0.0.97"] }
@@ -248,7 +248,7 @@ def test_export_targets_may_differ_from_the_imported_ones() -> None:
     assert (vni.exports, vni.imports) == ((RouteTarget.parse("65000:7"),), Targets(frozenset(), frozenset({7})))
 
 
-def test_a_segment_of_ours_needs_its_identifier_alone() -> None:
+def test_a_segment_needs_only_its_identifier() -> None:
     esi = Esi.parse("00:11:22:33:44:55:66:77:88:99")
     plain, full = parse(
         """
@@ -362,14 +362,14 @@ WRONG = (
 
 
 @pytest.mark.parametrize(("text", "path", "what"), WRONG, ids=[f"{path}: {what}"[:70] for _, path, what in WRONG])
-def test_what_is_wrong_is_told_with_its_place(text: str, path: str, what: str) -> None:
+def test_a_problem_names_its_path_and_what_is_wrong(text: str, path: str, what: str) -> None:
     (problem,) = problems_of(text)
 
     assert problem.startswith(f"{path}: " if path else "not valid TOML")
     assert what in problem
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_places() -> None:
+def test_all_problems_are_listed_in_the_order_of_their_paths() -> None:
     problems = problems_of(
         """
         colour = "red"
@@ -405,17 +405,17 @@ def test_every_problem_is_told_at_once_in_the_order_of_places() -> None:
     ]
 
 
-def test_a_vni_of_ten_comes_after_a_vni_of_two() -> None:
+def test_the_tenth_vni_is_listed_after_the_second() -> None:
     text = 'node = { vtep = "10.0.0.9" }\n' + "".join(f"[[vni]]\nvni = {number}\n" for number in range(1, 13))
 
     assert [problem.split(".")[0] for problem in problems_of(text)] == [f"vni[{index}]" for index in range(12)]
 
 
-def test_a_wrong_tunnel_address_is_told_once_and_not_again_for_each_vni() -> None:
+def test_a_wrong_tunnel_address_is_one_problem_and_not_one_for_each_vni() -> None:
     assert problems_of(RT_VNI.replace("10.0.0.99", "x")) == ["node.vtep: 'x' is not a valid IP address"]
 
 
-def test_what_is_no_table_at_all_is_told_first() -> None:
+def test_a_value_that_is_not_a_table_is_the_first_problem() -> None:
     assert problems_of("vni = [1]")[0] == "vni[0]: expected a table, got a number"
 
 
@@ -428,7 +428,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) 
         read(tmp_path / "latin")
 
 
-def test_file_and_line_are_in_front_of_each_problem(tmp_path: Path) -> None:
+def test_each_problem_begins_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "leaf.toml"
     path.write_text("a = 1\n[node]\non_stop = 'x'\n[[vni]]\nvni = 7\nimport_rt = ['1:1']\n")
 
@@ -442,7 +442,7 @@ def test_file_and_line_are_in_front_of_each_problem(tmp_path: Path) -> None:
     ]
 
 
-def test_the_line_of_what_is_not_toml_is_told(tmp_path: Path) -> None:
+def test_invalid_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "leaf.toml"
     path.write_text("[node]\non_stop = \n")
 
