@@ -1,4 +1,4 @@
-"""What is logged stays on its line and acts on no terminal, whoever chose the words."""
+"""A log entry stays on its line and changes no terminal, even if a peer chose its words."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Which routes are found under which MAC, address, endpoint and segment, and what is to be judged after a change."""
+"""Which routes are found under which MAC, address, endpoint and segment, and what must be judged again after a change."""
 
 import pytest
 from msgspec.structs import replace
@@ -36,7 +36,7 @@ def ad() -> EthernetAd:
     return EthernetAd(PEER, Attributes(A), RD, ESI, 0, 100)
 
 
-def told(*routes: MacIp | Imet | EthernetAd) -> ShardedDict[bytes, MacIp | Imet | EthernetAd]:
+def routes_by_key(*routes: MacIp | Imet | EthernetAd) -> ShardedDict[bytes, MacIp | Imet | EthernetAd]:
     found: ShardedDict[bytes, MacIp | Imet | EthernetAd] = ShardedDict()
     for number, route in enumerate(routes):
         found[number.to_bytes(6)] = route
@@ -50,7 +50,7 @@ def index() -> Index:
 
 def a_hundred_judged(index: Index) -> tuple[list[Mac], ShardedDict[bytes, MacIp | Imet | EthernetAd]]:
     macs = [Mac(bytes((2, 0, 0, 0, 0, number))) for number in range(100)]
-    routes = told(*(replace(mac(), mac=one) for one in macs))
+    routes = routes_by_key(*(replace(mac(), mac=one) for one in macs))
     for key, route in routes.items():
         index.put(key, None, route)
     index.take_changed()
@@ -98,7 +98,7 @@ def test_routes_that_mean_something_else_are_work(index: Index) -> None:
     index.put(KEY, None, mac())
     index.take_changed()
 
-    index.mark_stale(told(mac()))
+    index.mark_stale(routes_by_key(mac()))
 
     assert index.work > 0
 
@@ -145,7 +145,7 @@ def test_routes_that_leave_as_soon_as_they_are_stale_are_judged_once(index: Inde
 def test_many_routes_that_are_stale_are_named_a_part_at_a_time_and_in_the_end_all(index: Index) -> None:
     macs = [Mac(number.to_bytes(6)) for number in range(10_000)]
 
-    index.mark_stale(told(*(replace(mac(), mac=one) for one in macs)))
+    index.mark_stale(routes_by_key(*(replace(mac(), mac=one) for one in macs)))
     named = [index.take_changed(1).macs]
     named_so_far = len(index._changed.macs)
     while index.work:
@@ -264,7 +264,7 @@ def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
 
 
 def test_what_is_stale_is_judged_again(index: Index) -> None:
-    index.mark_stale(told(mac(IP1), imet(), ad()))
+    index.mark_stale(routes_by_key(mac(IP1), imet(), ad()))
 
     assert changed(index) == ({M}, set(), set())
 
@@ -379,7 +379,7 @@ def test_a_mac_that_changes_all_the_time_keeps_no_other_from_its_turn(index):
     assert taken == [{M}, {OTHER}, {M}, {M}] or taken == [{OTHER}, {M}, {M}, {M}]
 
 
-def test_who_asks_for_all_that_changed_gets_the_crowds_as_well(index):
+def test_taking_everything_that_changed_takes_the_crowds_as_well(index):
     crowd(index, M)
     crowd(index, OTHER)
     first = index.take_changed(10_000, 1.0).macs

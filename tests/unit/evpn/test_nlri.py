@@ -142,7 +142,7 @@ def test_an_unusable_mac_is_represented(mac):
     assert (route.mac, route.label) == (bytes.fromhex(mac), 0)
 
 
-def test_a_host_address_tells_routes_of_one_mac_apart():
+def test_routes_of_one_mac_with_different_host_addresses_have_different_keys():
     assert len({nlri_key(mac_ip()), nlri_key(mac_ip(V4)), nlri_key(mac_ip(V6))}) == 3
 
 
@@ -170,6 +170,6 @@ def test_routes_share_one_object_for_an_equal_rd_and_segment():
 
 
 @pytest.mark.parametrize("code", [0, 6, 7, 8, 9, 10, 11, 255])
-def test_another_route_type_is_told_from_a_broken_route(code):
+def test_an_unknown_route_type_is_not_a_broken_route(code):
     with pytest.raises(UnknownRouteType):
         nlri_key(nlri(code, RD))

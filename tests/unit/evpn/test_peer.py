@@ -105,13 +105,13 @@ def test_the_drawing_is_the_table(name: str) -> None:
     }
 
 
-def test_a_refused_event_says_what_was_wrong() -> None:
+def test_a_refused_event_names_the_state_and_the_event() -> None:
     with pytest.raises(Bug, match="a peer whose session is awaited cannot have the event whole"):
         follow(SESSION, Session.AWAITED, "whole")
 
 
 @pytest.mark.parametrize("state", Session)
-def test_a_session_is_up_or_has_ended_its_table_as_the_state_says(state: Session) -> None:
+def test_each_session_state_is_up_or_down_and_has_its_table_or_not(state: Session) -> None:
     peer = a_peer("session", state)
 
     assert (peer.up, peer.ended) == {
@@ -144,5 +144,5 @@ def test_the_status_shows_the_words_it_always_had() -> None:
     assert [refresh.shown for refresh in Refresh] == ["", "asked", "running", "running"]
 
 
-def test_the_holds_of_a_configuration_that_says_nothing() -> None:
+def test_the_default_holds() -> None:
     assert Holds() == Holds(120.0, 0.0, 600.0, "auto", (), 2_000_000)

@@ -1,4 +1,4 @@
-"""What a lost session, a lost line, a new ExaBGP and the time do to the routes that peers told.
+"""What a lost session, a lost line, a new ExaBGP and the passing of time do to the routes that peers advertised.
 
 A `Feed` is a RIB with ExaBGP's lines and a hand-moved clock; the times are seconds since the start.
 """
@@ -40,7 +40,7 @@ class Feed:
             self.rib.receive(message, self.now)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and stop wherever it changes something."""
+        """Let time pass, and act at each moment that is due."""
         end = self.now + seconds
         while (due := self.rib.due) is not None and due <= end:
             self.now = max(self.now, due)
@@ -65,7 +65,7 @@ class Feed:
     def down(self, peer: str, reason: str = "closing connection") -> None:
         self.receive(self.lines.down(peer, reason))
 
-    def tell(self, peer: str, *macs: str) -> None:
+    def advertise(self, peer: str, *macs: str) -> None:
         self.receive(self.lines.announce(peer, *(route(peer, mac) for mac in macs)))
 
     def end(self, peer: str) -> None:
@@ -83,10 +83,10 @@ class Feed:
         self.receive(self.lines.announce(peer))
 
     def ready(self, peer: str, *macs: str, **able) -> None:
-        """Bring a peer to where it has told everything."""
+        """Start a session and send a whole table."""
         self.up(peer, **able)
         if macs:
-            self.tell(peer, *macs)
+            self.advertise(peer, *macs)
         self.end(peer)
 
     def asked(self) -> list[str]:
@@ -129,7 +129,7 @@ def test_a_withdraw_hits_its_route_whatever_the_label_and_the_segment() -> None:
     assert (feed.macs(), feed.rib.counters.unknown_withdraws) == ([], 0)
 
 
-def test_a_withdraw_of_what_was_never_told_is_counted() -> None:
+def test_a_withdraw_of_a_route_that_was_never_advertised_is_counted() -> None:
     feed = Feed()
 
     feed.receive(feed.lines.withdraw(A, route(A, ONE).nlri))
@@ -137,7 +137,7 @@ def test_a_withdraw_of_what_was_never_told_is_counted() -> None:
     assert (feed.rib.counters.unknown_withdraws, feed.rib.index.take_changed().macs) == (1, set())
 
 
-def test_two_peers_that_tell_the_same_route_each_have_it() -> None:
+def test_two_peers_that_advertise_the_same_route_each_have_it() -> None:
     feed = Feed()
     shared = route(A, ONE)
 
@@ -148,7 +148,7 @@ def test_two_peers_that_tell_the_same_route_each_have_it() -> None:
 
 def test_a_line_that_withdraws_and_announces_a_route_leaves_it_announced() -> None:
     feed = Feed()
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
 
     feed.receive(feed.lines.announce(A, route(A, ONE, seq=2), withdraw=[route(A, ONE).nlri]))
 
@@ -190,11 +190,11 @@ def test_a_mac_that_leaves_its_segment_no_longer_follows_it() -> None:
     assert feed.rib.index.take_changed().macs == set()
 
 
-def test_a_peer_over_its_limit_is_refused_what_is_new_and_nobody_else_suffers() -> None:
+def test_a_peer_at_its_limit_gets_no_new_route_and_other_peers_do() -> None:
     feed = Feed(routes_per_peer=2)
 
-    feed.tell(A, ONE, TWO, THREE)
-    feed.tell(B, THREE)
+    feed.advertise(A, ONE, TWO, THREE)
+    feed.advertise(B, THREE)
     feed.receive(feed.lines.announce(A, route(A, ONE, seq=7)))
 
     assert (len(feed.peer(A)), feed.peer(A).limited, len(feed.peer(B))) == (2, 1, 1)
@@ -202,7 +202,7 @@ def test_a_peer_over_its_limit_is_refused_what_is_new_and_nobody_else_suffers() 
 
 
 def full(limit: int, *refused: str) -> Feed:
-    """A peer that has told as much as it may, and so much more."""
+    """A peer that has advertised as many routes as it may, and so many more."""
     feed = Feed(routes_per_peer=limit)
     feed.ready(A, *(f"02:00:00:00:01:{number:02x}" for number in range(limit)), *refused)
     assert (len(feed.peer(A)), feed.peer(A).limited, feed.asked()) == (limit, len(refused), [])
@@ -225,7 +225,7 @@ def test_a_peer_is_asked_when_a_good_part_of_its_room_is_free_and_has_all_of_it_
     feed.receive(feed.lines.withdraw(A, *(route(A, f"02:00:00:00:01:{number:02x}").nlri for number in range(3))))
     asked = feed.asked()
     feed.begin(A)
-    feed.tell(A, *(f"02:00:00:00:01:{number:02x}" for number in range(3, 20)), ONE, TWO, THREE)
+    feed.advertise(A, *(f"02:00:00:00:01:{number:02x}" for number in range(3, 20)), ONE, TWO, THREE)
     feed.finish(A)
     feed.wait(60)
 
@@ -244,7 +244,7 @@ def test_what_took_the_room_of_a_new_session_is_made_good_at_its_end_of_rib() ->
     feed = full(2)
     feed.rib.lose_feed(feed.now)
     feed.up(A)
-    feed.tell(A, ONE, TWO)
+    feed.advertise(A, ONE, TWO)
     refused = feed.peer(A).limited
 
     feed.end(A)
@@ -260,7 +260,7 @@ def test_more_room_by_a_reload_is_filled() -> None:
     assert feed.asked() == [A]
 
 
-def test_a_peer_that_cannot_tell_again_is_not_asked() -> None:
+def test_a_peer_without_route_refresh_is_not_asked() -> None:
     feed = Feed(routes_per_peer=1)
     feed.ready(A, ONE, TWO, refresh=False, enhanced=False)
 
@@ -294,7 +294,7 @@ def test_a_peer_may_be_forgotten_before_its_last_route_has_left() -> None:
 # Completeness
 
 
-def test_the_picture_is_complete_when_every_expected_peer_has_told_all() -> None:
+def test_the_picture_is_complete_when_every_expected_peer_has_sent_its_table() -> None:
     feed = Feed(expected=(A, B))
 
     feed.ready(A)
@@ -357,11 +357,11 @@ def test_after_the_deadline_the_first_end_of_rib_completes_in_auto() -> None:
     assert feed.rib.why == f"30 s have passed without End-of-RIB from {B}"
 
 
-def test_a_peer_that_is_up_and_never_ends_keeps_what_it_told_after_the_deadline() -> None:
+def test_a_peer_that_is_up_and_never_ends_keeps_its_routes_after_the_deadline() -> None:
     feed = Feed(expected=(A, B), initial_s=30)
     feed.ready(A)
     feed.up(B)
-    feed.tell(B, ONE)
+    feed.advertise(B, ONE)
 
     feed.wait(31)
 
@@ -418,7 +418,7 @@ def test_v73_graceful_restart_keeps_routes_and_what_comes_again_is_fresh() -> No
     held = feed.stale()
 
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     waiting = (feed.macs(), feed.stale())
     feed.end(A)
 
@@ -454,7 +454,7 @@ def test_a_second_loss_before_end_of_rib_drops_what_the_first_one_left() -> None
     feed.ready(A, ONE, TWO)
     feed.down(A)
     feed.up(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
 
     feed.down(A)
 
@@ -467,7 +467,7 @@ def test_a_peer_that_is_back_but_never_ends_loses_its_stale_routes_after_the_ini
     feed.down(A)
     feed.wait(10)
     feed.up(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
 
     feed.wait(49)
     before = feed.macs()
@@ -520,7 +520,7 @@ def test_a_peer_that_comes_back_without_graceful_restart_loses_its_stale_routes_
     assert feed.macs() == []
 
 
-def test_the_forwarding_bit_says_nothing_about_routes_that_our_own_restart_left() -> None:
+def test_the_forwarding_bit_does_not_matter_for_routes_that_our_own_restart_left() -> None:
     """The peer did not restart: it was our ExaBGP."""
     feed = Feed()
     feed.ready(A, ONE, forwarding=False)
@@ -674,7 +674,7 @@ def test_a_peer_that_sends_the_bad_message_in_every_session_keeps_the_routes_beh
         feed.down(A, "notification sent (3,1)")
         feed.wait(5)
         feed.up(A)
-        feed.tell(A, ONE)
+        feed.advertise(A, ONE)
         feed.wait(1)
 
     assert feed.macs() == [ONE, TWO, THREE]
@@ -688,7 +688,7 @@ def test_the_hold_after_resets_ends_though_the_resets_go_on() -> None:
         feed.down(A, "notification sent (3,1)")
         feed.wait(5)
         feed.up(A)
-        feed.tell(A, ONE)
+        feed.advertise(A, ONE)
         feed.wait(5)
 
     assert feed.macs() == [ONE]
@@ -699,7 +699,7 @@ def test_end_of_rib_after_a_reset_ends_the_hold_and_the_alert() -> None:
     feed.ready(A, ONE, TWO)
     feed.down(A, "notification sent (3,1)")
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     during = str(feed.peer(A).reset)
 
     feed.end(A)
@@ -727,7 +727,7 @@ def test_a_peer_that_leaves_by_itself_after_a_reset_takes_its_routes_along() -> 
     feed.ready(A, ONE, TWO)
     feed.down(A, "notification sent (3,1)")
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
 
     feed.down(A, "notification received (6,2)")
 
@@ -761,7 +761,7 @@ def test_a_session_that_opens_again_without_a_down_is_a_new_one() -> None:
     feed.ready(A, ONE, TWO)
 
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     held = feed.stale()
     feed.end(A)
 
@@ -771,7 +771,7 @@ def test_a_session_that_opens_again_without_a_down_is_a_new_one() -> None:
 def test_routes_from_a_peer_whose_opening_was_lost_count() -> None:
     feed = Feed()
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
 
     assert (feed.macs(), feed.peer(A).up) == ([ONE], True)
 
@@ -830,9 +830,9 @@ def test_v76_end_of_rib_of_the_new_exabgp_sweeps(go) -> None:
     go(feed)
 
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.up(B)
-    feed.tell(B, THREE)
+    feed.advertise(B, THREE)
     before = feed.macs()
     feed.end(A)
     feed.end(B)
@@ -864,7 +864,7 @@ def test_a_peer_that_never_comes_back_is_given_up_at_the_deadline() -> None:
     assert (before, feed.macs(), feed.rib.complete) == ([ONE, TWO], [ONE], True)
 
 
-def test_a_peer_that_nobody_expects_and_that_never_comes_back_is_given_up_too() -> None:
+def test_an_unexpected_peer_that_never_comes_back_is_given_up_too() -> None:
     feed = Feed(expected=(A,), initial_s=60)
     feed.ready(A, ONE)
     feed.ready(B, TWO)
@@ -887,7 +887,7 @@ def test_keep_never_gives_up_what_was_left_behind() -> None:
     assert (feed.stale(), feed.rib.complete) == ([ONE], False)
 
 
-def test_a_peer_that_had_told_nothing_and_was_down_is_forgotten_with_its_exabgp() -> None:
+def test_a_peer_without_routes_that_was_down_is_forgotten_with_its_exabgp() -> None:
     feed = Feed()
     feed.ready(A, ONE)
     feed.down(B)
@@ -900,7 +900,7 @@ def test_a_peer_that_had_told_nothing_and_was_down_is_forgotten_with_its_exabgp(
 # A lost line
 
 
-def test_a_gap_asks_its_peer_alone_to_tell_everything_again() -> None:
+def test_a_gap_requests_a_refresh_of_its_own_peer_only() -> None:
     feed = Feed()
     feed.ready(A, ONE)
     feed.ready(B, TWO)
@@ -918,7 +918,7 @@ def test_between_the_markers_of_a_refresh_nothing_goes_and_afterwards_what_did_n
     feed.asked()
 
     feed.begin(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     between = (feed.macs(), feed.stale())
     feed.finish(A)
 
@@ -931,7 +931,7 @@ def test_a_gap_within_a_refresh_sweeps_nothing_and_asks_again() -> None:
     feed.lose_line(A)
     feed.asked()
     feed.begin(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     feed.lose_line(A)
 
     feed.finish(A)
@@ -941,7 +941,7 @@ def test_a_gap_within_a_refresh_sweeps_nothing_and_asks_again() -> None:
 
     assert (kept, still, feed.asked()) == ([ONE, TWO], [ONE, TWO], [A])
     feed.begin(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     feed.finish(A)
     assert feed.macs() == [TWO]
 
@@ -960,7 +960,7 @@ def test_an_end_of_rib_after_a_gap_ends_nothing_and_loses_no_refresh() -> None:
 
     assert (feed.macs(), feed.rib.complete, feed.peer(A).refresh) == ([ONE], False, Refresh.REQUESTED)
     feed.begin(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     feed.finish(A)
     assert (feed.macs(), feed.rib.complete) == ([TWO], True)
 
@@ -983,7 +983,7 @@ def test_a_refresh_that_stops_in_its_middle_is_asked_again() -> None:
     feed.ready(A, ONE, TWO)
     feed.begin(A)
     feed.wait(REFRESH_WAIT_S - 1)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
 
     feed.wait(REFRESH_WAIT_S - 1)
     before = feed.asked()
@@ -998,7 +998,7 @@ def test_a_peer_without_enhanced_refresh_has_ended_when_it_is_quiet() -> None:
     feed.lose_line(A)
     feed.asked()
     feed.wait(3)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
 
     feed.wait(QUIET_S - 1)
     before = feed.macs()
@@ -1012,7 +1012,7 @@ def test_a_withdraw_is_a_sign_of_life_too() -> None:
     feed.ready(A, ONE, TWO, THREE, enhanced=False)
     feed.lose_line(A)
     feed.asked()
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     feed.wait(QUIET_S - 1)
     feed.receive(feed.lines.withdraw(A, route(A, THREE).nlri))
 
@@ -1029,7 +1029,7 @@ def test_a_peer_without_enhanced_refresh_may_take_long_to_begin() -> None:
     feed.asked()
 
     feed.wait(REFRESH_WAIT_S - 1)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.wait(QUIET_S)
 
     assert feed.macs() == [ONE]
@@ -1046,9 +1046,9 @@ def test_a_peer_without_enhanced_refresh_that_stays_silent_has_nothing_left() ->
     assert feed.macs() == []
 
 
-def test_the_silence_of_a_peer_whose_abilities_are_unknown_says_nothing() -> None:
+def test_the_silence_of_a_peer_whose_open_is_unknown_ends_no_refresh() -> None:
     feed = Feed()
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.lose_line(A)
 
     asked = feed.asked()
@@ -1062,7 +1062,7 @@ def test_a_gap_within_a_refresh_that_marks_no_end_asks_again_and_sweeps_nothing(
     feed.ready(A, ONE, TWO, enhanced=False)
     feed.lose_line(A)
     feed.asked()
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
     feed.lose_line(A)
 
     feed.wait(QUIET_S)
@@ -1073,13 +1073,13 @@ def test_a_gap_within_a_refresh_that_marks_no_end_asks_again_and_sweeps_nothing(
 def test_the_end_of_rib_does_not_end_a_refresh_that_a_lost_line_made_necessary() -> None:
     feed = Feed()
     feed.up(A, enhanced=False)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.lose_line(A)
     feed.asked()
 
     feed.end(A)
     at_end = (feed.macs(), feed.rib.complete)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.wait(QUIET_S)
 
     assert (at_end, feed.macs(), feed.rib.complete) == (([ONE], False), [ONE], True)
@@ -1095,10 +1095,10 @@ def test_a_peer_that_cannot_refresh_is_not_asked_and_keeps_its_routes() -> None:
     assert (feed.asked(), feed.macs(), feed.rib.counters.gaps) == ([], [ONE], 1)
 
 
-def test_where_nobody_can_be_asked_a_gap_is_counted_and_nothing_waits_for_it() -> None:
+def test_in_a_recorded_stream_a_gap_is_counted_and_nothing_waits_for_it() -> None:
     feed = Feed(asks=False)
     feed.up(A, restart_s=None)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.lose_line(A)
 
     feed.end(A)
@@ -1112,7 +1112,7 @@ def test_a_peer_without_graceful_restart_is_asked_since_it_sends_no_end_of_rib()
     feed.up(A, restart_s=None)
     asked = feed.asked()
     feed.begin(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.finish(A)
 
     assert (asked, feed.rib.complete) == ([A], True)
@@ -1123,7 +1123,7 @@ def test_a_refresh_leaves_what_an_older_session_left_as_stale_as_it_is() -> None
     feed.ready(A, ONE, TWO)
     feed.down(A)
     feed.up(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
 
     feed.begin(A)
     between = (feed.macs(), feed.stale())
@@ -1142,7 +1142,7 @@ def test_stale_routes_wait_for_a_refresh_under_way() -> None:
 
     feed.wait(20)
     waiting = feed.macs()
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.finish(A)
 
     assert (waiting, feed.macs(), feed.stale()) == ([ONE], [ONE], [])
@@ -1152,7 +1152,7 @@ def test_a_session_that_is_lost_during_a_refresh_leaves_all_its_routes_stale() -
     feed = Feed()
     feed.ready(A, ONE, TWO)
     feed.begin(A)
-    feed.tell(A, TWO)
+    feed.advertise(A, TWO)
 
     feed.down(A)
 
@@ -1175,14 +1175,14 @@ def test_after_a_replayed_state_the_counter_may_begin_anywhere() -> None:
     for _ in range(5):
         feed.lines.lose_one(A)
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
 
     assert feed.rib.counters.gaps == 0
 
 
 @pytest.mark.parametrize("restart_s", [None, 120])
 @pytest.mark.parametrize("enhanced", [True, False])
-def test_a_daemon_that_comes_late_completes_by_the_refresh_it_asks_of_everyone(restart_s, enhanced) -> None:
+def test_a_daemon_that_starts_after_exabgp_completes_by_a_refresh_of_every_peer(restart_s, enhanced) -> None:
     feed = Feed()
     feed.rib.lose_lines()
     asked = feed.asked()
@@ -1191,7 +1191,7 @@ def test_a_daemon_that_comes_late_completes_by_the_refresh_it_asks_of_everyone(r
     again = feed.asked()
     if enhanced:
         feed.begin(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     if enhanced:
         feed.finish(A)
     feed.wait(QUIET_S)
@@ -1211,12 +1211,12 @@ def test_lost_lines_and_replayed_openings_do_not_make_living_routes_stale() -> N
     assert (feed.macs(), feed.stale()) == ([ONE], [])
 
 
-def test_an_unknown_peer_that_talks_after_everyone_was_asked_is_answering() -> None:
+def test_routes_of_an_unknown_peer_after_a_request_to_every_peer_are_its_answer() -> None:
     feed = Feed()
     feed.rib.lose_lines()
     feed.asked()
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     before = feed.rib.complete
     feed.wait(QUIET_S)
 
@@ -1229,13 +1229,13 @@ def test_an_answer_of_the_exabgp_before_is_not_waited_for() -> None:
     feed.asked()
     feed.rib.lose_feed(feed.now)
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.wait(QUIET_S)
 
     assert not feed.rib.complete
 
 
-def test_everyone_is_asked_at_most_every_ten_seconds() -> None:
+def test_every_peer_is_asked_at_most_every_ten_seconds() -> None:
     feed = Feed()
     asked = []
     for _ in range(25):
@@ -1254,7 +1254,7 @@ def test_lines_that_are_bad_for_ever_ask_their_peer_at_most_every_ten_seconds() 
         feed.rib.lose_lines(Ip.parse(A))
         asked.append(feed.asked())
         feed.begin(A)
-        feed.tell(A, ONE)
+        feed.advertise(A, ONE)
         feed.finish(A)
         feed.rib.lose_lines(Ip.parse(A))
         asked.append(feed.asked())
@@ -1264,7 +1264,7 @@ def test_lines_that_are_bad_for_ever_ask_their_peer_at_most_every_ten_seconds() 
     assert feed.macs() == [ONE]
 
 
-def test_when_a_peer_may_be_asked_again_is_known_beforehand() -> None:
+def test_the_next_request_to_a_peer_is_due_ten_seconds_later() -> None:
     feed = Feed()
     feed.ready(A, ONE)
     feed.lose_line(A)
@@ -1278,7 +1278,7 @@ def test_when_a_peer_may_be_asked_again_is_known_beforehand() -> None:
     assert feed.asked() == [A]
 
 
-def test_when_everyone_may_be_asked_again_is_known_beforehand() -> None:
+def test_the_next_request_to_every_peer_is_due_ten_seconds_later() -> None:
     feed = Feed(initial_s=1000)
     feed.rib.lose_lines()
     feed.asked()
@@ -1298,18 +1298,18 @@ def test_a_peer_that_is_down_is_not_asked() -> None:
     assert feed.asked() == []
 
 
-def test_the_end_of_a_refresh_whose_beginning_was_not_heard_ends_nothing() -> None:
-    """It was asked for by a daemon before us, and we heard a part of it (RFC 7313 4)."""
+def test_the_end_of_a_refresh_whose_beginning_was_not_received_ends_nothing() -> None:
+    """A daemon before us requested it, and we received a part of it (RFC 7313 4)."""
     feed = Feed()
     feed.rib.lose_lines()
     feed.asked()
     feed.receive(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.finish(A)
     after_the_first = feed.rib.complete
     feed.begin(A)
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.finish(A)
 
     assert (after_the_first, feed.rib.complete) == (False, True)
@@ -1322,7 +1322,7 @@ def test_an_end_of_rib_after_a_replayed_opening_completes_nothing() -> None:
     feed.asked()
     feed.receive(feed.lines.opened(A, 120), feed.lines.up(A), replayed=True)
 
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.receive(feed.lines.end_of_rib(A))
 
     assert not feed.rib.complete
@@ -1332,7 +1332,7 @@ def test_an_end_of_rib_after_a_replayed_opening_completes_nothing() -> None:
 def test_a_peer_whose_end_of_rib_never_comes_is_asked_for_a_refresh_when_it_is_quiet(enhanced) -> None:
     feed = Feed()
     feed.receive(feed.lines.opened(A, 120, enhanced=enhanced), feed.lines.up(A))
-    feed.tell(A, ONE)
+    feed.advertise(A, ONE)
     feed.wait(REFRESH_WAIT_S - 5)
     too_early = feed.asked()
 
