@@ -44,7 +44,7 @@ REASONS = {
     "refused": {
         "malformed", "bad-mac", "bad-vni", "bad-nexthop", "self-vtep", "encap", "unknown-vni", "rt-missing",
         "rt-mismatch", "vni-mismatch", "tag-mismatch", "soo", "self-mac", "reserved-esi", "pending-ead", "local-bias",
-        "limit", "family-mismatch",
+        "limit", "family-mismatch", "unlisted-vtep",
     },
     "lost": {
         "higher-seq", "lower-vtep", "sticky", "gateway", "same-es", "llgr-stale", "total-order", "dup-frozen", "non-proxy",
@@ -78,6 +78,8 @@ RELOADS = (
     LEAF + SEGMENT + "forwarding = false\n" + OTHER_SEGMENT + 'algorithm = "highest-preference"\n',
     LEAF + OTHER_SEGMENT + "preference = 1\n",
     LEAF.replace("10.0.0.99", "10.0.0.1"),
+    LEAF.replace("[node]", '[node]\nvtep_prefixes = ["10.0.0.0/30"]'),
+    LEAF.replace("10.0.0.98", "2001:db8::98"),
     LEAF.replace("65000:100", "65000:9"),
     LEAF.replace("65000:200", "65000:100"),
     LEAF.replace("downstream_vni = true", "tag = 7"),
@@ -128,7 +130,7 @@ mac_routes = st.builds(
     tag=often([0, 0, 0, 7]),
     mac=often(MACS[:2]) | often(MACS),
     label=often([100, 100, 200, 300, 5000, 0]),
-    ip=often(HOSTS),
+    ip=often([*HOSTS, Ip.parse("224.0.0.5")]),
     esi=often([NO_SEGMENT, NO_SEGMENT, *ESIS, MAX_ESI]),
 )
 ads = st.builds(
@@ -232,6 +234,7 @@ def told(intent: Intent) -> object:
         if (found := [alert for alert in all_of_it if not alert.kind.startswith("dup-")])
     }
     beside = dict(intent.hosts.unordered()), dict(intent.floods.unordered()), dict(intent.refused_floods.unordered())
+    beside += (dict(intent.refused_hosts.unordered()),)
     beside += dict(intent.own.unordered()), dict(intent.own_hosts.unordered()), intent.announcing
     return dict(intent.macs.unordered()), judged, alerts, beside, dict(intent.forwarders.unordered())
 
