@@ -177,8 +177,9 @@ class Hold(Enum):
 
 
 OUR_ERRORS: Final = (1, 3, 7)
-"""The codes of NOTIFICATION for a message that the receiver could not read: header, UPDATE, ROUTE-REFRESH (RFC 4271 4.5, RFC
-7313 5). The message was bad, and not the routes that came before it, so they are kept, in the spirit of RFC 8538."""
+"""The codes of NOTIFICATION for a message that the receiver could not read: header, UPDATE, ROUTE-REFRESH (RFC 4271 4.5 and
+RFC 7313 5, unverified). The message was bad, and not the routes that came before it, so they are kept. RFC 8538 (unverified)
+does the same for a NOTIFICATION that a speaker receives."""
 
 ERROR_NAMES: Final = {
     (1, 1): "Connection Not Synchronized",
