@@ -22,7 +22,7 @@ from vtep.observe.model import (
     PENDING,
     STALE,
     SUPPRESSED,
-    AnnouncingStatus,
+    AdvertisingStatus,
     CandidateStatus,
     Comparison,
     Counts,
@@ -160,7 +160,7 @@ class Figures:
             why="every peer has sent all its routes",
             macs=len(self._rows),
             feed=FeedStatus(attached=True, lines=1234, bad_lines=1, last_line=self.now - 1, peers=PEERS, awaited=2),
-            announcing=AnnouncingStatus(
+            announcing=AdvertisingStatus(
                 "able",
                 wanted=7,
                 told=4,

@@ -95,14 +95,14 @@ class MemoryLeaf:
     def judge(self) -> None:
         before = self.leaf.intent
         intent = self.leaf.judge(self.now)
-        self.observer.follow(before, intent)
-        self.observer.look_at_peers()
+        self.observer.note_intent(before, intent)
+        self.observer.note_peers()
         self.actor.offer(intent)
 
     def step(self) -> None:
         """Make one pass, and let the observer see what it found."""
         self.wait_for(self.actor.step())
-        self.observer.see(self.actor.outcomes.value)
+        self.observer.note_outcome(self.actor.outcomes.value)
 
     def survey(self) -> None:
         self.actor.survey()

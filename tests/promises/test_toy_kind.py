@@ -258,7 +258,7 @@ def test_who_watches_sees_what_failed(rig):
         rig.target.burning.clear()
         rig.actor.survey()
         await rig.actor.step()
-        rig.observer.see(rig.actor.outcomes.value)
+        rig.observer.note_outcome(rig.actor.outcomes.value)
         rig.observer.cut()
         async with asyncio.timeout(10):
             async for batch in rig.observer.batches(revision):
@@ -386,7 +386,7 @@ def test_counts_history_log_and_ledger_read_the_vni_of_a_key_wherever_it_stands(
     pair.actor.survey()
     pair.wait_for(pair.actor.step())
     PassLog(pair.actor.engine, lambda: pair.now).see(Outcome(), pair.actor.outcomes.value)
-    pair.observer.see(pair.actor.outcomes.value)
+    pair.observer.note_outcome(pair.actor.outcomes.value)
 
     assert pair.observer.status().kinds["keeper"].failed == 1
     assert [(entry.vni, entry.vtep) for entry in pair.events("failed")] == [(Vni(100), None)]

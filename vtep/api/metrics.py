@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from vtep.observe.figures import Figures
-from vtep.observe.model import AnnouncingStatus, Counts, StateFile, Status, VniStatus
+from vtep.observe.model import AdvertisingStatus, Counts, StateFile, Status, VniStatus
 from vtep.observe.source import Source
 from vtep.store.histogram import Distribution
 
@@ -95,7 +95,7 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     yield _gauges("vtep_routes", "Routes received from peers", ("type", "state"), _texts(figures.routes))
 
 
-def _announcing(announcing: AnnouncingStatus, wall: Callable[[float], float]) -> Iterator[Metric]:
+def _announcing(announcing: AdvertisingStatus, wall: Callable[[float], float]) -> Iterator[Metric]:
     able = announcing.state == "able"
     yield _gauge("vtep_announce_able", "1 if ExaBGP has the commands that advertise, and answers", able)
     routes: _Samples = {(name,): float(getattr(announcing, name)) for name in ("wanted", "told", "waiting", "refused")}

@@ -30,7 +30,7 @@ from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
 from vtep.local.advertiser import ABLE, IDLE, UNABLE, Advertiser
 from vtep.local.exports import Exports
-from vtep.observe.model import AnnouncingStatus
+from vtep.observe.model import AdvertisingStatus
 from vtep.projection.leaf import Leaf
 
 REFUSALS_LOGGED: Final = 10
@@ -161,9 +161,9 @@ class Advertising:
 
     # What may be read
 
-    def status(self) -> AnnouncingStatus:
+    def status(self) -> AdvertisingStatus:
         left_out = tuple(f"{problem.what} ({problem.path.rpartition('.')[2]})" for problem in self._exports.left_out)
-        return AnnouncingStatus(**msgspec.structs.asdict(self._advertiser.status()), left_out=left_out)
+        return AdvertisingStatus(**msgspec.structs.asdict(self._advertiser.status()), left_out=left_out)
 
     def _log_state(self) -> None:
         advertiser = self._advertiser

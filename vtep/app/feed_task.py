@@ -97,8 +97,8 @@ class FeedTask:
         if (intent.complete, intent.why) != (before.complete, before.why):
             name = "routes complete" if intent.complete else "routes incomplete"
             logs.event(log, logging.INFO, name, why=intent.why)
-        self._observer.follow(before, intent)
-        self._observer.look_at_peers()
+        self._observer.note_intent(before, intent)
+        self._observer.note_peers()
         if intent is not before:
             self._collector.count(len(intent.touched) + len(intent.touched_hosts))
         if self.kernel is not None:

@@ -110,7 +110,7 @@ class KernelTask:
                 lines.flush()
                 continue
             lines.see(last, outcome, self.target.faults)
-            observer.see(outcome)
+            observer.note_outcome(outcome)
             last = outcome
             nudge()
 

@@ -52,7 +52,7 @@ class FeedStatus(Struct, frozen=True):
     """Peers whose End-of-RIB makes the picture complete."""
 
 
-class AnnouncingStatus(Struct, frozen=True):
+class AdvertisingStatus(Struct, frozen=True):
     """What this leaf advertises through ExaBGP."""
 
     state: str = "idle"
@@ -134,7 +134,7 @@ class Status(Struct, frozen=True):
     why: str = ""
     macs: int = 0
     feed: FeedStatus = FeedStatus()
-    announcing: AnnouncingStatus = AnnouncingStatus()
+    announcing: AdvertisingStatus = AdvertisingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
     state_files: tuple[StateFile, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """What readers may see, put together: routes and intent from the leaf, rows from the actor.
 
-    listener ──intent──> follow ─┬─> census, tables, journal ──┐
-    actor ──outcome, news──> see ┘                             ├──> Source (readers)
-                                 └─> watch ──cut──> Ring ──────┘
+    leaf ───intent────────────> note_intent ──┬─> counts, tables, events ──┐
+    actor ──outcome, news─────> note_outcome ─┘                            ├──> Source (readers)
+                                              └─> watch ──cut──> Ring ─────┘
 
 Implements `Source` in the daemon. Counts and events are kept up to date with each change; rows are worded (`rows`,
 `explain`) when a reader asks for them. Decides nothing and writes nothing. Knows no transport.
@@ -35,7 +35,7 @@ from vtep.observe.figures import Figures
 from vtep.observe.history import History, HistoryEntry
 from vtep.observe.model import (
     CONTESTED,
-    AnnouncingStatus,
+    AdvertisingStatus,
     Comparison,
     DataplaneStatus,
     Explanations,
@@ -75,7 +75,7 @@ class Observer:
         self.attached = False
         """ExaBGP is connected."""
         self.backlog: Callable[[], int] = lambda: 0
-        self.announcing: Callable[[], AnnouncingStatus] = AnnouncingStatus
+        self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
         self.closed: Mapping[str, str] = {}
         """Why the daemon cannot listen at an address, by its key in the configuration."""
@@ -115,7 +115,7 @@ class Observer:
         """Add an event to the history."""
         self._history.add(entry, self._clock(), self._leaf.intent.generation)
 
-    def follow(self, before: Intent, intent: Intent) -> None:
+    def note_intent(self, before: Intent, intent: Intent) -> None:
         """Note an intent. Each must be noted once, and in order."""
         if intent is before:
             return
@@ -156,7 +156,7 @@ class Observer:
             if vni not in before.waiting_floods:
                 self.record(HistoryEntry("alert", vni=vni, reason="vtep-limit", text=sentence("vtep-limit")))
 
-    def see(self, outcome: Outcome) -> None:
+    def note_outcome(self, outcome: Outcome) -> None:
         """Note what a pass found."""
         actor, last = self._rows.actor, self._rows.last
         self._rows.last = outcome
@@ -186,7 +186,7 @@ class Observer:
     def _holder_of(self, item: News) -> str:
         return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""
 
-    def look_at_peers(self) -> None:
+    def note_peers(self) -> None:
         """Note which peers came up, went down or sent End-of-RIB."""
         for peer in self._leaf.rib.peers.values():
             now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None, bool(peer.refused))

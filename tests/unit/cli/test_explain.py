@@ -117,3 +117,9 @@ def test_a_state_is_coloured_only_on_a_terminal_with_colours():
     assert "\x1b" not in "\n".join(shown(FAILED))
     assert "state       \x1b[31mfailed\x1b[0m, retrying" in coloured
     assert "VNI         \x1b[31mnot-ready\x1b[0m: device-down" in coloured
+
+
+def test_candidates_that_are_not_shown_are_counted():
+    explanation = pb.Explanation(mac="02:00:00:00:00:01", vni=100, candidates=[pb.Candidate()], candidates_left_out=7)
+
+    assert "            7 more candidates are not shown" in list(Page(80, 0.0).lines(explanation))

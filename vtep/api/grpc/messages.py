@@ -45,7 +45,7 @@ def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusRespons
     )
 
 
-def _announcing(announcing: model.AnnouncingStatus, wall: Wall) -> pb.Announcing:
+def _announcing(announcing: model.AdvertisingStatus, wall: Wall) -> pb.Announcing:
     return pb.Announcing(
         state=announcing.state,
         reason=announcing.why,
