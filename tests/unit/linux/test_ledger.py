@@ -72,7 +72,7 @@ def write(path: Path, *steps: tuple) -> list[int]:
     return sizes
 
 
-def test_claims_outlive_the_process_and_are_unsure_then(path: Path) -> None:
+def test_claims_outlive_the_process_and_are_then_unconfirmed(path: Path) -> None:
     write(path, ("claim", [RowGroup([key(1)], A, 7), RowGroup([key(2)], B, 1 << 33)]), ("confirm", [key(1)], NOW))
 
     assert claims(path) == {key(1): Claim(A, 7), key(2): Claim(B, 1 << 33)}
@@ -173,13 +173,13 @@ def test_opening_puts_together_what_was_claimed_one_by_one(path: Path) -> None:
     assert path.stat().st_size < one_by_one / 4
 
 
-def test_nobody_else_may_read_it(path: Path) -> None:
+def test_no_other_user_may_read_it(path: Path) -> None:
     write(path)
 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_a_death_while_it_was_made_small_left_is_no_hindrance(path: Path) -> None:
+def test_what_a_death_within_a_compaction_left_is_removed(path: Path) -> None:
     write(path, ("claim", [RowGroup([key()], A)]))
     path.with_suffix(".new").write_bytes(b"half of someth")
 
@@ -300,7 +300,7 @@ def test_a_file_about_another_place_is_refused(path: Path, place: dict, words: s
 
 
 @pytest.mark.parametrize("content", [b"[]\n", b"{}\n", b"\xff\xfe\n", b'{"format": 99}\n', b"something else"])
-def test_what_is_no_ledger_is_refused(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""What ExaBGP was told, on disk: read back as it was, whatever happened to the process that wrote it."""
+"""The file of advertised routes: read back as it was written, however the process that wrote it ended."""
 
 import os
 import time
@@ -41,7 +41,7 @@ FLOODS = Multicast(MulticastRoute(RD, VTEP6, 3), VTEP6, Pmsi(Vni(100), VTEP6), (
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "told"
+    return tmp_path / "announced"
 
 
 def written(path, *announcements):
@@ -55,7 +55,7 @@ def written(path, *announcements):
     return path.read_bytes()
 
 
-def test_what_was_told_is_read_back_with_what_is_sure(path):
+def test_advertised_routes_are_read_back_with_which_of_them_are_sure(path):
     ledger = AdvertisedLedger(path)
     ledger.begin("here")
     ledger.ask([PLAIN, FULL, FLOODS])
@@ -75,7 +75,7 @@ def test_what_was_told_is_read_back_with_what_is_sure(path):
     assert AdvertisedLedger(path).advertised == expected
 
 
-def test_what_is_gone_is_gone(path):
+def test_a_forgotten_route_is_not_read_back(path):
     ledger = AdvertisedLedger(path)
     ledger.ask([PLAIN, FULL])
     ledger.confirm(PLAIN.route)
@@ -85,7 +85,7 @@ def test_what_is_gone_is_gone(path):
     assert set(AdvertisedLedger(path).advertised) == {FULL.route}
 
 
-def test_another_exabgp_was_told_nothing(path):
+def test_another_exabgp_begins_with_no_advertised_route(path):
     written(path, PLAIN)
 
     ledger = AdvertisedLedger(path)
@@ -103,7 +103,7 @@ def test_a_torn_tail_is_dropped_and_nothing_else(path):
         ledger = AdvertisedLedger(path)
         ledger.close()
         assert ledger.torn == end - last
-        assert {route: told.sure for route, told in ledger.advertised.items()} == {
+        assert {route: entry.sure for route, entry in ledger.advertised.items()} == {
             PLAIN.route: True,
             FULL.route: True,
             FLOODS.route: False,
@@ -135,7 +135,7 @@ def test_a_file_of_something_else_is_refused(path, header):
         AdvertisedLedger(path)
 
 
-def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
+def test_a_command_that_cannot_be_written_leaves_file_and_memory_as_they_were(path, monkeypatch):
     ledger = AdvertisedLedger(path)
     ledger.ask([PLAIN])
     before = path.read_bytes()
@@ -157,7 +157,7 @@ def test_what_cannot_be_written_was_not_asked(path, monkeypatch):
     assert set(ledger.advertised) == {PLAIN.route}
 
 
-def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path, monkeypatch):
+def test_a_file_that_cannot_be_replaced_stays_that_of_the_exabgp_before(path, monkeypatch):
     ledger = AdvertisedLedger(path)
     ledger.begin("here")
     ledger.ask([PLAIN])
@@ -175,7 +175,7 @@ def test_a_ledger_that_cannot_be_begun_anew_stays_that_of_the_exabgp_before(path
     assert AdvertisedLedger(path).advertised == {PLAIN.route: AdvertisedRoute(PLAIN, True)}
 
 
-def test_the_file_of_a_route_that_never_rests_stays_small(path, monkeypatch):
+def test_the_file_of_a_route_that_changes_all_the_time_stays_small(path, monkeypatch):
     monkeypatch.setattr(journal, "OCTETS_MIN", 10_000)
     monkeypatch.setattr(journal, "LOOK_OCTETS", 0)
     ledger = AdvertisedLedger(path)

@@ -1,4 +1,4 @@
-"""The announcer beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
+"""The advertiser beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
 
 from collections import deque
 
@@ -49,15 +49,15 @@ def wish(*announcements):
 
 
 class FakeExaBgp:
-    """Does lines in their order as often as it is told to; an error that is out of turn comes at once."""
+    """Carries out lines in order, as many as the test asks for; an error out of turn comes at once."""
 
     def __init__(self, advertiser, *, commands=True, sessions=True):
         self.advertiser = advertiser
         self.commands = commands
         self.sessions = sessions
         self.waiting = deque()
-        self.told = {}
-        self.heard = []
+        self.advertised = {}
+        self.received = []
         self.refuses = {}
         self.now = 0.0
         self.answers = deque()
@@ -69,7 +69,7 @@ class FakeExaBgp:
     def read(self):
         """Take the lines that come now."""
         lines = self.advertiser.lines(self.now)
-        self.heard += lines
+        self.received += lines
         for line in lines:
             taken = self.sessions if line == REFRESH else self.commands
             if taken:
@@ -94,9 +94,9 @@ class FakeExaBgp:
             self.answers += refusal(why)
             return
         if isinstance(command, Withdrawal):
-            self.told.pop(command.route, None)
+            self.advertised.pop(command.route, None)
         else:
-            self.told[command.route] = command
+            self.advertised[command.route] = command
         self.answers += DONE
 
     def answer(self):
@@ -104,7 +104,7 @@ class FakeExaBgp:
             self.advertiser.receive(self.answers.popleft(), self.now)
 
     def settle(self):
-        """Go on until nobody has anything to say at this moment."""
+        """Go on until neither side has anything to send."""
         while self.read() or self.waiting or self.answers:
             self.do()
             self.answer()
@@ -128,7 +128,7 @@ def exabgp(advertiser):
     return FakeExaBgp(advertiser).attach()
 
 
-def test_nothing_is_told_before_exabgp_has_said_that_it_can(advertiser, exabgp):
+def test_no_command_is_sent_before_exabgp_says_that_it_has_the_commands(advertiser, exabgp):
     advertiser.want(wish(announcement(1)))
 
     before = exabgp.read()
@@ -141,20 +141,20 @@ def test_nothing_is_told_before_exabgp_has_said_that_it_can(advertiser, exabgp):
     assert advertiser.can
 
 
-def test_what_is_wanted_is_told_and_taken_back(advertiser, exabgp):
+def test_a_wanted_route_is_announced_and_later_withdrawn(advertiser, exabgp):
     advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
-    both = dict(exabgp.told)
+    both = dict(exabgp.advertised)
 
     advertiser.want({announcement(1).route: None})
     exabgp.settle()
 
     assert both == wish(announcement(1), announcement(2))
-    assert exabgp.told == wish(announcement(2))
+    assert exabgp.advertised == wish(announcement(2))
     assert advertiser.idle
 
 
-def test_the_same_wish_again_says_nothing(advertiser, exabgp):
+def test_wanting_the_same_again_sends_nothing(advertiser, exabgp):
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
 
@@ -163,18 +163,18 @@ def test_the_same_wish_again_says_nothing(advertiser, exabgp):
     assert exabgp.read() == []
 
 
-def test_plain_exabgp_is_told_nothing_and_refreshes_still_go_to_it(advertiser):
+def test_plain_exabgp_gets_no_command_and_still_gets_refreshes(advertiser):
     exabgp = FakeExaBgp(advertiser, commands=False).attach()
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
     advertiser.refresh(None)
     exabgp.settle()
 
-    assert exabgp.heard == [QUESTION, REFRESH]
+    assert exabgp.received == [QUESTION, REFRESH]
     assert (advertiser.state, advertiser.why, advertiser.can) == (UNABLE, NOT_OURS, False)
 
 
-def test_plain_exabgp_is_known_by_its_error_though_a_refresh_was_asked_beside_it(advertiser):
+def test_plain_exabgp_is_recognized_by_its_error_beside_a_refresh(advertiser):
     exabgp = FakeExaBgp(advertiser, commands=False).attach()
     advertiser.refresh(None)
     exabgp.settle()
@@ -182,7 +182,7 @@ def test_plain_exabgp_is_known_by_its_error_though_a_refresh_was_asked_beside_it
     assert advertiser.state == UNABLE
 
 
-def test_an_error_to_a_refresh_is_no_answer_to_the_question(advertiser):
+def test_an_error_to_a_refresh_is_not_an_answer_to_the_question(advertiser):
     """While no session is up, ExaBGP refuses a refresh at once, before what waits."""
     exabgp = FakeExaBgp(advertiser, sessions=False).attach()
     advertiser.refresh(None)
@@ -207,10 +207,10 @@ def test_an_error_to_a_refresh_refuses_no_command(advertiser, exabgp):
 
     assert set(advertiser.refused) == {announcement(1).route}
     assert advertiser.status().told == 1
-    assert exabgp.heard.count(QUESTION) == 1
+    assert exabgp.received.count(QUESTION) == 1
 
 
-def test_an_exabgp_that_could_is_not_taken_for_one_that_cannot(advertiser, exabgp):
+def test_an_exabgp_that_had_the_commands_is_never_taken_for_plain_exabgp(advertiser, exabgp):
     """What is left of earlier lines may look like the answers of plain ExaBGP."""
     exabgp.settle()
     exabgp.sessions = False
@@ -226,7 +226,7 @@ def test_an_exabgp_that_could_is_not_taken_for_one_that_cannot(advertiser, exabg
     assert advertiser.state == ABLE
 
 
-def test_another_grammar_is_not_spoken(advertiser):
+def test_commands_of_another_version_are_not_used(advertiser):
     advertiser.attach("one", 0.0)
     advertiser.lines(0.0)
 
@@ -237,7 +237,7 @@ def test_another_grammar_is_not_spoken(advertiser):
     assert advertiser.why == f"this ExaBGP has EVPN commands of version 2, not {VERSION}"
 
 
-def test_at_most_a_window_of_lines_is_unanswered_and_the_latest_wish_is_sent_when_its_turn_comes(advertiser, exabgp):
+def test_at_most_a_window_of_lines_is_unanswered_and_a_route_is_sent_as_wanted_in_its_turn(advertiser, exabgp):
     exabgp.settle()
     advertiser.want(wish(*(announcement(number) for number in range(3 * WINDOW))))
     first = exabgp.read()
@@ -247,14 +247,14 @@ def test_at_most_a_window_of_lines_is_unanswered_and_the_latest_wish_is_sent_whe
     exabgp.settle()
 
     assert (len(first), nothing) == (WINDOW, [])
-    assert exabgp.told == wish(*(announcement(number, 7) for number in range(3 * WINDOW) if number != 2 * WINDOW))
+    assert exabgp.advertised == wish(*(announcement(number, 7) for number in range(3 * WINDOW) if number != 2 * WINDOW))
     # The question, what was under way with the old wish, and each of the others once.
-    assert len(exabgp.heard) == 1 + WINDOW + 3 * WINDOW - 1
+    assert len(exabgp.received) == 1 + WINDOW + 3 * WINDOW - 1
 
 
 def test_a_route_that_changes_faster_than_it_is_answered_has_one_command_under_way(advertiser, exabgp):
     exabgp.settle()
-    exabgp.heard.clear()
+    exabgp.received.clear()
     advertiser.want(wish(announcement(1)))
     exabgp.read()
     for seq in range(1, 100):
@@ -264,10 +264,10 @@ def test_a_route_that_changes_faster_than_it_is_answered_has_one_command_under_w
         exabgp.read()
     exabgp.settle()
 
-    assert [parse(line) for line in exabgp.heard] == [announcement(1), announcement(1, 99)]
+    assert [parse(line) for line in exabgp.received] == [announcement(1), announcement(1, 99)]
 
 
-def test_a_refresh_does_not_wait_for_what_is_to_be_announced(advertiser, exabgp):
+def test_a_refresh_does_not_wait_for_commands(advertiser, exabgp):
     exabgp.settle()
     advertiser.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
     exabgp.read()
@@ -277,7 +277,7 @@ def test_a_refresh_does_not_wait_for_what_is_to_be_announced(advertiser, exabgp)
     assert exabgp.read() == [f"neighbor 10.0.0.1 {REFRESH}"]
 
 
-def test_a_refused_command_is_told_again_later_and_later_and_shown(advertiser, exabgp):
+def test_a_refused_command_is_sent_again_later_and_later_and_shown(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "no neighbor matches"
     advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
@@ -295,10 +295,10 @@ def test_a_refused_command_is_told_again_later_and_later_and_shown(advertiser, e
     assert waits[:3] == pytest.approx([RETRY_S_FIRST, 2 * RETRY_S_FIRST, 4 * RETRY_S_FIRST])
     assert waits[-1] == RETRY_S_LAST
     assert advertiser.status().refused == 0
-    assert exabgp.told == wish(announcement(1), announcement(2))
+    assert exabgp.advertised == wish(announcement(1), announcement(2))
 
 
-def test_another_wish_for_a_refused_route_is_told_at_once(advertiser, exabgp):
+def test_another_command_for_a_refused_route_is_sent_at_once(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "so"
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
@@ -307,24 +307,24 @@ def test_another_wish_for_a_refused_route_is_told_at_once(advertiser, exabgp):
     advertiser.want(wish(announcement(1, 5)))
     exabgp.settle()
 
-    assert exabgp.told == wish(announcement(1, 5))
+    assert exabgp.advertised == wish(announcement(1, 5))
     assert advertiser.status().refused == 0
 
 
-def test_a_refused_route_that_nobody_wants_any_more_is_forgotten(advertiser, exabgp):
+def test_a_refused_route_that_is_no_longer_wanted_is_forgotten(advertiser, exabgp):
     exabgp.refuses[announcement(1).route] = "so"
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
-    exabgp.heard.clear()
+    exabgp.received.clear()
 
     advertiser.want({announcement(1).route: None})
     exabgp.settle().later(RETRY_S_LAST).settle()
 
-    assert exabgp.heard == []
+    assert exabgp.received == []
     assert (advertiser.status().refused, advertiser.due) == (0, None)
 
 
-def test_a_refused_change_of_what_is_announced_leaves_something_to_withdraw(advertiser, exabgp):
+def test_a_refused_change_of_an_advertised_route_leaves_it_to_be_withdrawn(advertiser, exabgp):
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
     exabgp.refuses[announcement(1).route] = "so"
@@ -335,7 +335,7 @@ def test_a_refused_change_of_what_is_announced_leaves_something_to_withdraw(adve
     advertiser.want({announcement(1).route: None})
     exabgp.settle()
 
-    assert exabgp.told == {}
+    assert exabgp.advertised == {}
 
 
 def test_a_refused_withdrawal_is_tried_again(advertiser, exabgp):
@@ -347,11 +347,11 @@ def test_a_refused_withdrawal_is_tried_again(advertiser, exabgp):
     exabgp.refuses.clear()
     exabgp.later(2 * RETRY_S_FIRST).settle()
 
-    assert exabgp.told == {}
+    assert exabgp.advertised == {}
     assert advertiser.idle
 
 
-def test_answers_that_were_lost_are_asked_for_again_and_nothing_is_believed_meanwhile(advertiser, exabgp):
+def test_after_lost_answers_the_question_is_asked_again_and_no_answer_counts_meanwhile(advertiser, exabgp):
     exabgp.settle()
     advertiser.want(wish(announcement(1), announcement(2), announcement(3)))
     exabgp.refuses[announcement(3).route] = "so"
@@ -360,10 +360,10 @@ def test_answers_that_were_lost_are_asked_for_again_and_nothing_is_believed_mean
     exabgp.answers.popleft()
     advertiser.lose(exabgp.now)
     exabgp.answer()
-    told = advertiser.status().told
+    advertised = advertiser.status().told
     exabgp.settle()
 
-    assert told == 0
+    assert advertised == 0
     assert advertiser.status().told == 2
     assert set(advertiser.refused) == {announcement(3).route}
 
@@ -377,11 +377,11 @@ def test_answers_to_an_earlier_life_do_not_count(advertiser):
     exabgp.read()
     exabgp.settle()
 
-    assert exabgp.told == wish(announcement(1))
+    assert exabgp.advertised == wish(announcement(1))
     assert (advertiser.state, advertiser.status().told, advertiser.status().refused) == (ABLE, 1, 1)
 
 
-def test_silence_is_shown_and_ended_by_an_answer(advertiser, exabgp):
+def test_an_exabgp_that_does_not_answer_is_shown_until_it_answers(advertiser, exabgp):
     advertiser.want(wish(announcement(1)))
     exabgp.read()
     exabgp.waiting.clear()
@@ -395,21 +395,21 @@ def test_silence_is_shown_and_ended_by_an_answer(advertiser, exabgp):
     assert again == [QUESTION]
     assert (shown.state, shown.why) == (ASKING, SILENT)
     assert (advertiser.status().state, advertiser.status().why) == (ABLE, "")
-    assert exabgp.told == wish(announcement(1))
+    assert exabgp.advertised == wish(announcement(1))
 
 
-def test_a_command_without_an_answer_is_told_again(advertiser, exabgp):
+def test_a_command_without_an_answer_is_sent_again(advertiser, exabgp):
     exabgp.settle()
     advertiser.want(wish(announcement(1)))
     exabgp.read()
     exabgp.waiting.clear()
     exabgp.later(ANSWER_S_MAX).settle()
 
-    assert exabgp.told == wish(announcement(1))
+    assert exabgp.advertised == wish(announcement(1))
     assert advertiser.can
 
 
-def test_slow_answers_are_no_silence(advertiser, exabgp):
+def test_slow_answers_do_not_count_as_silence(advertiser, exabgp):
     exabgp.settle()
     advertiser.want(wish(*(announcement(number) for number in range(5))))
     exabgp.read()
@@ -421,7 +421,7 @@ def test_slow_answers_are_no_silence(advertiser, exabgp):
     assert advertiser.status().told == 5
 
 
-def test_an_exabgp_that_comes_back_with_its_relay_alone_is_told_only_what_it_may_have_missed(advertiser, exabgp):
+def test_when_only_the_relay_was_lost_exabgp_gets_only_what_it_may_have_missed(advertiser, exabgp):
     advertiser.want(wish(announcement(1)))
     exabgp.settle()
     advertiser.want(wish(announcement(2)))
@@ -429,24 +429,24 @@ def test_an_exabgp_that_comes_back_with_its_relay_alone_is_told_only_what_it_may
     exabgp.waiting.clear()
     advertiser.detach(exabgp.now)
     away = advertiser.status().state, advertiser.can
-    exabgp.heard.clear()
+    exabgp.received.clear()
     exabgp.attach().settle()
 
     assert away == (AWAY, True)
-    assert [parse(line) for line in exabgp.heard if line != QUESTION] == [announcement(2)]
+    assert [parse(line) for line in exabgp.received if line != QUESTION] == [announcement(2)]
 
 
-def test_another_exabgp_is_told_everything(advertiser, exabgp):
+def test_another_exabgp_gets_everything(advertiser, exabgp):
     advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
     advertiser.detach(exabgp.now)
 
     other = FakeExaBgp(advertiser).attach("two").settle()
 
-    assert other.told == wish(announcement(1), announcement(2))
+    assert other.advertised == wish(announcement(1), announcement(2))
 
 
-def test_while_nobody_is_there_no_line_is_kept(advertiser):
+def test_while_no_exabgp_is_connected_no_line_is_kept(advertiser):
     advertiser.want(wish(announcement(1)))
     advertiser.refresh(None)
 
@@ -454,10 +454,10 @@ def test_while_nobody_is_there_no_line_is_kept(advertiser):
     assert advertiser.due is None
 
 
-def test_a_leaf_that_announces_nothing_asks_nothing_until_it_does():
+def test_a_leaf_that_advertises_nothing_does_not_ask_the_question_until_it_does():
     advertiser = Advertiser(AdvertisedLedger())
     exabgp = FakeExaBgp(advertiser).attach().settle()
-    before = advertiser.state, list(exabgp.heard)
+    before = advertiser.state, list(exabgp.received)
     advertiser.need(True, 0.0)
     exabgp.settle()
 
@@ -465,33 +465,33 @@ def test_a_leaf_that_announces_nothing_asks_nothing_until_it_does():
     assert advertiser.state == ABLE
 
 
-def test_what_is_told_is_withdrawn_only_once_what_is_wanted_is_known(tmp_path):
-    first = Advertiser(AdvertisedLedger(tmp_path / "told"))
+def test_advertised_routes_are_withdrawn_only_when_everything_wanted_is_known(tmp_path):
+    first = Advertiser(AdvertisedLedger(tmp_path / "announced"))
     first.need(True, 0.0)
     exabgp = FakeExaBgp(first).attach()
     first.want(wish(announcement(1), announcement(2), announcement(3)))
     exabgp.settle()
     first.ledger.close()
 
-    second = Advertiser(AdvertisedLedger(tmp_path / "told"))
+    second = Advertiser(AdvertisedLedger(tmp_path / "announced"))
     second.need(True, 0.0)
     exabgp.advertiser = second
-    exabgp.heard.clear()
+    exabgp.received.clear()
     exabgp.attach().settle()
-    kept = dict(exabgp.told), list(exabgp.heard)
+    kept = dict(exabgp.advertised), list(exabgp.received)
     second.want(wish(announcement(2), announcement(4)))
     exabgp.settle()
-    grown = set(exabgp.told)
+    grown = set(exabgp.advertised)
     second.settle()
     exabgp.settle()
 
     assert kept == (wish(announcement(1), announcement(2), announcement(3)), [QUESTION])
     assert grown == {announcement(number).route for number in (1, 2, 3, 4)}
-    assert exabgp.told == wish(announcement(2), announcement(4))
-    assert not [line for line in exabgp.heard if str(announcement(2).route.mac) in line]
+    assert exabgp.advertised == wish(announcement(2), announcement(4))
+    assert not [line for line in exabgp.received if str(announcement(2).route.mac) in line]
 
 
-def test_draining_waits_for_no_answer_before_it_says_the_rest(advertiser, exabgp):
+def test_a_drain_sends_every_withdrawal_without_waiting_for_answers(advertiser, exabgp):
     advertiser.want(wish(*(announcement(number) for number in range(2 * WINDOW))))
     exabgp.settle()
 
@@ -500,22 +500,22 @@ def test_draining_waits_for_no_answer_before_it_says_the_rest(advertiser, exabgp
     exabgp.settle()
 
     assert len(lines) == 2 * WINDOW
-    assert (exabgp.told, advertiser.idle, advertiser.ledger.advertised) == ({}, True, {})
+    assert (exabgp.advertised, advertiser.idle, advertiser.ledger.advertised) == ({}, True, {})
 
 
-def test_a_neighbor_that_exabgp_got_since_is_told_everything_on_demand(advertiser, exabgp):
+def test_an_operator_can_have_everything_sent_again(advertiser, exabgp):
     advertiser.want(wish(announcement(1), announcement(2)))
     exabgp.settle()
-    exabgp.heard.clear()
+    exabgp.received.clear()
 
     advertiser.advertise_again()
     exabgp.settle()
 
-    assert [parse(line) for line in exabgp.heard] == [announcement(1), announcement(2)]
+    assert [parse(line) for line in exabgp.received] == [announcement(1), announcement(2)]
     assert advertiser.status().told == 2
 
 
-def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(advertiser, exabgp, monkeypatch):
+def test_a_new_route_waits_for_a_ledger_that_cannot_be_written_and_the_status_says_so(advertiser, exabgp, monkeypatch):
     def full(_commands):
         return OSError(28, "No space left on device")
 
@@ -529,7 +529,7 @@ def test_a_ledger_that_cannot_be_written_stops_the_telling_and_says_so(advertise
 
     assert lines == []
     assert why == "No space left on device"
-    assert exabgp.told == wish(announcement(1))
+    assert exabgp.advertised == wish(announcement(1))
     assert advertiser.status().why == ""
 
 
@@ -544,17 +544,17 @@ def test_on_a_full_disk_changes_and_withdrawals_are_sent_and_new_routes_wait(tmp
         changed = announcement(1, seq=7)
         advertiser.want({announcement(2).route: None, **wish(changed, announcement(3))})
         exabgp.settle()
-        assert exabgp.told == wish(changed)
+        assert exabgp.advertised == wish(changed)
         status = advertiser.status()
         assert (status.state, status.waiting) == (ABLE, 1)
         assert status.why == f"{tmp_path}/advertised cannot be written: File too large"
     exabgp.later(advertiser.due - exabgp.now).settle()
 
-    assert exabgp.told == wish(changed, announcement(3))
+    assert exabgp.advertised == wish(changed, announcement(3))
     assert advertiser.status().why == ""
 
 
-def test_another_exabgp_is_told_nothing_before_the_ledger_is_about_it(advertiser, exabgp, monkeypatch):
+def test_another_exabgp_gets_nothing_before_the_ledger_is_about_it(advertiser, exabgp, monkeypatch):
     def full(_exabgp):
         raise OSError(28, "No space left on device")
 
@@ -562,27 +562,27 @@ def test_another_exabgp_is_told_nothing_before_the_ledger_is_about_it(advertiser
     exabgp.settle()
     monkeypatch.setattr(advertiser.ledger, "begin", full)
     other = FakeExaBgp(advertiser).attach("two").settle()
-    before = dict(other.told)
+    before = dict(other.advertised)
     monkeypatch.undo()
     other.later(advertiser.due).settle()
 
     assert before == {}
-    assert other.told == wish(announcement(1))
+    assert other.advertised == wish(announcement(1))
     assert advertiser.status().why == ""
 
 
-def test_multicast_routes_are_told_like_any_other(advertiser, exabgp):
+def test_multicast_routes_are_announced_like_any_other(advertiser, exabgp):
     from vtep.feed.exabgp.advertise import MulticastRoute, Pmsi
 
     floods = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(100), VTEP), (VXLAN,))
     advertiser.want(wish(floods))
     exabgp.settle()
     advertiser.want({floods.route: None})
-    told = dict(exabgp.told)
+    advertised = dict(exabgp.advertised)
     exabgp.settle()
 
-    assert told == wish(floods)
-    assert exabgp.told == {}
+    assert advertised == wish(floods)
+    assert exabgp.advertised == {}
 
 
 # The table of states

@@ -67,7 +67,7 @@ def test_a_host_address_is_a_route_of_its_own():
     assert announced(own).route == MacRoute(RD, MAC, HOST)
 
 
-def test_a_vni_says_by_its_own_words_how_it_is_announced():
+def test_the_settings_of_a_vni_decide_how_it_is_advertised():
     vni = (
         f'vni = 70000\n{BOUND}rd = "65000:7"\nimport_rt = ["65000:1", "*:2"]\nexport_rt = ["65000:8", "65000:9"]\n'
         'soo = "65000:5"\ntag = 6\nvtep = "fd00::99"\n'
@@ -87,7 +87,7 @@ def test_what_is_exported_is_what_is_imported_without_wildcards():
     assert made.communities == (Community(RouteTarget.parse("65000:3")), VXLAN)
 
 
-def test_only_what_changed_is_told_again_floods_first():
+def test_only_changed_routes_are_returned_and_multicast_routes_first():
     exports = Exports(config())
     gone, stays, came = (OwnMac(VNI, Mac(bytes((2, 0, 0, 0, 0, last)))) for last in range(3))
     before = intent(gone, stays, announcing=())

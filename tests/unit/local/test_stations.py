@@ -1,4 +1,4 @@
-"""What single rows, devices and addresses mean for who is heard here; the whole of it is in tests/contract/test_stations.py."""
+"""What single rows, devices and addresses mean for stations; tests/contract/test_stations.py has the watcher with a kernel."""
 
 import pytest
 from msgspec.structs import replace
@@ -34,7 +34,7 @@ ROWS = {
     "on the bridge": (replace(ROW, port=BRIDGE), None),
     "on a port that left": (replace(ROW, port=9), None),
     "multicast": (replace(ROW, mac=Mac.parse("01:00:5e:00:00:05")), None),
-    "nobody's": (replace(ROW, mac=Mac(6)), None),
+    "no usable MAC": (replace(ROW, mac=Mac(6)), None),
     "a neighbor row": (replace(HOST, port=PORT), None),
     "none": (None, None),
 }  # fmt: skip
@@ -107,7 +107,7 @@ NOWHERE = {
 
 
 @pytest.mark.parametrize("what", NOWHERE)
-def test_nobody_is_heard_where_a_vni(what: str) -> None:
+def test_no_station_is_learned_where_a_vni(what: str) -> None:
     vni, there = NOWHERE[what]
 
     assert accesses([vni], there, []) == {}
@@ -142,7 +142,7 @@ def test_without_its_vxlan_port_a_bridge_is_asked_by_another_and_without_any_not
     assert replace(ACCESS, others=frozenset({BRIDGE}), ports={}).reader is None
 
 
-def test_to_see_a_station_where_it_was_is_no_news() -> None:
+def test_a_station_that_is_seen_where_it_was_is_no_news() -> None:
     stations = Stations()
     stations.learn(KEY, Location("swp1"))
     assert stations.take_news(9).learned
@@ -165,7 +165,7 @@ def test_news_come_in_portions() -> None:
     assert portions == [macs[:2], macs[2:4], macs[4:], []]
 
 
-def test_what_is_heard_again_before_it_was_told_as_gone_is_only_heard() -> None:
+def test_a_station_that_is_learned_again_before_it_was_reported_gone_is_only_learned() -> None:
     stations = Stations()
     stations.learn(KEY, Location("swp1"))
     stations.take_news(9)
@@ -199,7 +199,7 @@ def test_an_entry_that_becomes_static_is_changed_when_seen() -> None:
     assert changed.static
 
 
-def test_who_is_forgotten_leaves_no_address_behind() -> None:
+def test_a_station_that_is_forgotten_leaves_no_address_behind() -> None:
     stations = Stations()
     stations.see_host((VNI, BRIDGE, IP1), M)
     stations.learn(KEY, Location("swp1"))
@@ -210,8 +210,8 @@ def test_who_is_forgotten_leaves_no_address_behind() -> None:
     assert set(stations.take_news(9).gone) == {KEY, (VNI, OWN)}
 
     stations.learn(KEY, Location("swp1"))
-    [heard] = stations.take_news(9).learned
-    assert not heard.hosts
+    [learned] = stations.take_news(9).learned
+    assert not learned.hosts
 
 
 def test_an_address_on_two_devices_is_kept_until_both_have_lost_it() -> None:

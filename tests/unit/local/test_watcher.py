@@ -1,4 +1,4 @@
-"""When the learner wakes, and what it does when the kernel cannot be read. What it hears is in tests/contract/test_stations.py."""
+"""When the watcher wakes, and what it does when the kernel cannot be read. What it learns is in tests/contract/test_stations.py."""
 
 import asyncio
 import errno
@@ -69,37 +69,37 @@ def ear() -> Iterator[KernelReader]:
 
 
 class Running:
-    """A learner that runs, and what it told."""
+    """A watcher that runs, and what it reported."""
 
     def __init__(self, ear: KernelReader) -> None:
         self.ear = ear
         self.now = 0.0
-        self.heard: asyncio.Queue[News] = asyncio.Queue()
-        self.learner = LocalStationWatcher(
-            [CONFIG], lambda: ear, self.heard.put_nowait, lambda: self.now, retry_s=0.001
+        self.reported: asyncio.Queue[News] = asyncio.Queue()
+        self.watcher = LocalStationWatcher(
+            [CONFIG], lambda: ear, self.reported.put_nowait, lambda: self.now, retry_s=0.001
         )
 
     async def next(self) -> News:
         async with asyncio.timeout(DEADLINE_S):
-            return await self.heard.get()
+            return await self.reported.get()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            while not condition():  # noqa: ASYNC110 - nobody tells
+            while not condition():  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0)
 
 
 def run(ear: KernelReader, story) -> None:
     async def live() -> None:
         running = Running(ear)
-        task = asyncio.create_task(running.learner.run())
+        task = asyncio.create_task(running.watcher.run())
         try:
             await story(running)
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            running.learner.close()
+            running.watcher.close()
 
     asyncio.run(live())
 
@@ -107,7 +107,7 @@ def run(ear: KernelReader, story) -> None:
 def test_an_event_wakes_it(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         before = ear.looks
-        await leaf.until(lambda: not leaf.learner.is_behind and ear.looks > before)
+        await leaf.until(lambda: not leaf.watcher.is_behind and ear.looks > before)
         ear.station_sends(M, "h0")
         ear.ring()
         assert [one.mac for one in (await leaf.next()).learned] == [M]
@@ -115,11 +115,11 @@ def test_an_event_wakes_it(ear: KernelReader) -> None:
     run(ear, story)
 
 
-def test_a_question_wakes_it(ear: KernelReader) -> None:
+def test_a_question_of_the_leaf_wakes_it(ear: KernelReader) -> None:
     async def story(leaf: Running) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
-        leaf.learner.look_again([(VNI, M)])
+        leaf.watcher.look_again([(VNI, M)])
         assert [one.mac for one in (await leaf.next()).learned] == [M]
 
     run(ear, story)
@@ -129,9 +129,9 @@ def test_another_configuration_wakes_it_and_closes_what_is_no_longer_needed(ear:
     async def story(leaf: Running) -> None:
         ear.station_sends(M, "h0")
         await leaf.next()
-        leaf.learner.reconfigure([])
+        leaf.watcher.reconfigure([])
         assert list((await leaf.next()).gone) == [(VNI, M)]
-        assert (len(leaf.learner), ear.closed) == (0, 1)
+        assert (len(leaf.watcher), ear.closed) == (0, 1)
 
     run(ear, story)
 
@@ -143,14 +143,14 @@ def test_time_wakes_it(ear: KernelReader) -> None:
         ear.hints_lost = True
         ear.station_expires(M, "br0")
         leaf.now = AUDIT_S
-        leaf.learner.look_again([])
+        leaf.watcher.look_again([])
         ear.ring()
         assert list((await leaf.next()).gone) == [(VNI, M)]
 
     run(ear, story)
 
 
-def test_what_cannot_be_read_is_told_once_and_tried_until_it_can(
+def test_a_kernel_that_cannot_be_read_is_logged_once_and_tried_until_it_can(
     ear: KernelReader, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, "vtep")
@@ -174,9 +174,9 @@ def test_endless_events_do_not_put_off_the_start(ear: KernelReader) -> None:
         ear.station_expires(M, "br0")
         ear.station_sends(M, "h0")
 
-    learner = LocalStationWatcher([CONFIG], lambda: ear, speak, lambda: next(times))
+    watcher = LocalStationWatcher([CONFIG], lambda: ear, speak, lambda: next(times))
     ear.station_sends(M, "h0")
 
-    asyncio.run(learner.settle(5))
+    asyncio.run(watcher.settle(5))
 
-    assert learner.is_behind
+    assert watcher.is_behind
