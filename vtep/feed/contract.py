@@ -7,7 +7,7 @@ A feed is the connection to one BGP speaker. The daemon does not know which one:
 events in BGP's words: routes advertised and withdrawn, sessions opened and closed, End-of-RIB, refreshes begun and ended.
 
 **It says whether anything was lost.** EVPN routes are state: one lost withdrawal is a MAC that stays behind the wrong VTEP
-for ever. So a feed must detect each loss, and answer two questions:
+without end. So a feed must detect each loss, and answer two questions:
 
     Is this still the same stream?      Attached, Detached, and Continuity.RESTARTED on a message
     Was anything lost before this?      Attached.complete, Missed, Unreadable, and Continuity.GAP on a message
@@ -16,11 +16,10 @@ The RIB answers a loss with a refresh: the peer sends its routes again, and what
 the end of a stream by keeping every route as stale, because the loss of the speaker says nothing about the peers. How a
 feed detects a loss is its own business: ExaBGP's counts lines for each peer and compares process ids.
 
-**It asks peers to send their routes again.** `refresh` asks one peer or all of them (RFC 2918, RFC 7313). The end of the
-refresh comes as a message, if the peer marks it.
-
-**It advertises and withdraws this leaf's own routes.** The answers are the feed's to match to its commands, because a
-speaker may answer late, out of order or not at all.
+**It carries commands.** `send` sends one line to the speaker: to advertise or withdraw a route of this leaf, or to ask a peer for
+its routes (RFC 2918, RFC 7313). The answers go to `on_answer`, in order. `local.advertiser` writes the commands and matches the
+answers, because a speaker may answer late, out of turn or not at all; so far it does that for ExaBGP alone. The end of a refresh
+comes as a message, if the peer marks it.
 
 A feed is never slow on purpose: while the daemon does not take messages, the feed holds a bounded number of them, and then
 stops reading its speaker or reports `Missed`.
@@ -54,3 +53,6 @@ class Feed(Protocol):
     @property
     def waiting(self) -> int:
         """How many messages have arrived and were not taken yet."""
+
+    def send(self, command: str) -> bool:
+        """Send a command; False when the speaker is not attached or does not read."""

@@ -1,12 +1,12 @@
-"""What this leaf may tell its peers, as plain values and as octets. Pure.
+"""The routes that this leaf can advertise, as plain values and as octets. Pure.
 
     MacAdvertisement(MacRoute, next hop, label, …)  ┐             ┌ nlri          what goes on the wire (RFC 7432 7.2, 7.3)
     Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
     Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
 
-Knows the layout of the two route types and of the attributes that they need. Does not know how a command is spelled,
-nor anything of ExaBGP: what is spelled in `commands` and done in `exabgp_commands`. Imports the standard library and
-`addr` alone, since it runs inside ExaBGP's process as well.
+This module knows the layout of the two route types and of the attributes that they need. It does not know how a command is
+spelled (`grammar`), nor anything of ExaBGP (`plugin`). It imports the standard library and `addr` alone, because it runs
+inside ExaBGP's process as well.
 """
 
 import re
@@ -28,7 +28,7 @@ _TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 566
 
 
 class Community(bytes):
-    """Eight octets of an extended community. Those of EVPN have names, any other is hexadecimal."""
+    """The eight octets of an extended community. Those of EVPN have names; any other is hexadecimal."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class Community(bytes):
             return read(rest)
         if re.fullmatch(r"0x[0-9a-fA-F]{16}", text):
             return cls(bytes.fromhex(text[2:]))
-        raise ValueError(f"{text!r} is no extended community ({', '.join(_NAMED)} or 0x and 16 digits)")
+        raise ValueError(f"{text!r} is not a valid extended community ({', '.join(_NAMED)} or 0x and 16 digits)")
 
     def __str__(self) -> str:
         if self[:2] in _TARGETS:
@@ -65,7 +65,7 @@ def target(text: str) -> Community:
 
 def mobility(seq: int, *, sticky: bool = False) -> Community:
     if not 0 <= seq <= SEQ_MAX:
-        raise ValueError(f"{seq} is no mobility sequence (0 to {SEQ_MAX})")
+        raise ValueError(f"{seq} is not a valid sequence number (0 to {SEQ_MAX})")
     return Community(_MAC_MOBILITY + bytes((sticky, 0)) + seq.to_bytes(4))
 
 
@@ -75,7 +75,7 @@ DEFAULT_GATEWAY: Final = Community(_GATEWAY)
 
 def _read_encapsulation(text: str) -> Community:
     if text != "vxlan":
-        raise ValueError(f"{text!r} is no encapsulation of ours (vxlan; any other as 0x and 16 digits)")
+        raise ValueError(f"{text!r} is not a supported encapsulation (vxlan; any other as 0x and 16 digits)")
     return VXLAN
 
 
@@ -102,7 +102,7 @@ _NAMED: Final[dict[str, Callable[[str], Community]]] = {
 
 @dataclass(frozen=True, slots=True)
 class MacRoute:
-    """Which Type-2 route: all of its key (RFC 7432 7.2)."""
+    """The key of a Type-2 route (RFC 7432 7.2)."""
 
     rd: RouteDistinguisher
     mac: Mac
@@ -112,7 +112,7 @@ class MacRoute:
     def __post_init__(self) -> None:
         _refuse_tag(self.tag)
         if not self.mac.is_usable:
-            raise ValueError(f"{self.mac} is no MAC that a station can have")
+            raise ValueError(f"{self.mac} is not a MAC that a station can have")
 
     @property
     def key(self) -> bytes:
@@ -127,7 +127,7 @@ class MacRoute:
 
 @dataclass(frozen=True, slots=True)
 class MulticastRoute:
-    """Which Type-3 route: all of it is the key (RFC 7432 7.3)."""
+    """The key of a Type-3 route, which is all of it (RFC 7432 7.3)."""
 
     rd: RouteDistinguisher
     originator: Ip
@@ -146,7 +146,7 @@ Route: TypeAlias = MacRoute | MulticastRoute
 
 @dataclass(frozen=True, slots=True)
 class Pmsi:
-    """Ingress replication (RFC 6514 5): floods are wanted at an endpoint, under a label that is a VNI (RFC 8365 5.1.3)."""
+    """Ingress replication (RFC 6514 5): the VTEP wants floods at an endpoint, with a VNI as the label (RFC 8365 5.1.3)."""
 
     label: Vni
     endpoint: Ip
@@ -158,7 +158,7 @@ class Pmsi:
 
 @dataclass(frozen=True, slots=True)
 class MacAdvertisement:
-    """Announce a MAC, and perhaps a host address, behind a next hop."""
+    """Advertise a MAC, with or without a host address, behind a next hop."""
 
     route: MacRoute
     next_hop: Ip
@@ -179,7 +179,7 @@ class MacAdvertisement:
 
 @dataclass(frozen=True, slots=True)
 class Multicast:
-    """Announce that floods are wanted."""
+    """Advertise that this leaf wants floods."""
 
     route: MulticastRoute
     next_hop: Ip
@@ -196,13 +196,13 @@ class Multicast:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Take back a route, whatever its labels and attributes were."""
+    """Withdraw a route, whatever its labels and attributes were."""
 
     route: Route
 
     @property
     def nlri(self) -> bytes:
-        """The label is no part of the key, and is zero, as FRR withdraws."""
+        """The label is not part of the key. It is zero, as FRR withdraws."""
         if isinstance(self.route, MacRoute):
             return _mac_nlri(self.route, NO_SEGMENT, bytes(3))
         return _nlri(self.route.key)
@@ -223,9 +223,9 @@ def _nlri(kind_and_value: bytes) -> bytes:
 
 def _refuse_tag(tag: int) -> None:
     if not 0 <= tag <= TAG_MAX:
-        raise ValueError(f"{tag} is no Ethernet tag (0 to {TAG_MAX})")
+        raise ValueError(f"{tag} is not a valid Ethernet tag (0 to {TAG_MAX})")
 
 
 def _refuse_next_hop(next_hop: Ip) -> None:
     if not next_hop.is_unicast:
-        raise ValueError(f"{next_hop} is no next hop that another machine can reach")
+        raise ValueError(f"{next_hop} is not a next hop that another machine can reach")

@@ -1,4 +1,4 @@
-"""The ExaBGP configuration for this leaf, for `vtep exabgp-config`. Pure text; knows what each option is needed for."""
+"""Writes the ExaBGP configuration of this leaf, for `vtep exabgp-config`, with what each option is needed for. Pure text."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def render(config: Config) -> str:
 
 
 _PLAIN: Final = re.compile(r"[\w./:@+,=~-]+", re.ASCII)
-"""ExaBGP would take a blank, a semicolon or a brace for the end of the word, and then for statements of its own."""
+"""A blank, a semicolon or a brace would end the word, and what follows would be read as statements."""
 
 _HEAD = """# ExaBGP for vtep. Start it with
 #     exabgp_api_terminate=true vtep exabgp server FILE      (4.2: vtep exabgp FILE)
@@ -62,5 +62,5 @@ def _neighbor(config: Config, bgp: BgpConfig, number: int, neighbor: BgpNeighbor
 
 
 def _local_address(config: Config, bgp: BgpConfig, peer: Ip) -> Ip:
-    """The tunnel address of the peer's family, or else the router id."""
+    """Return the tunnel address of the peer's family, or the router id if there is none."""
     return next((vtep for vtep in config.node.vteps if vtep.is_v6 == peer.is_v6), bgp.router_id)

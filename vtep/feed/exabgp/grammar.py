@@ -1,13 +1,13 @@
 """The commands `announce evpn` and `withdraw evpn`, one a line: `spell` writes one, `parse` reads it. Pure.
 
-Both sides share this: the daemon spells what it wants announced, and ExaBGP's process reads it. docs/exabgp-commands.md
-is the grammar for people.
+Both sides share this module: the daemon spells what it wants to advertise, and ExaBGP's process reads it.
+docs/exabgp-commands.md is the grammar for people.
 
     announce evpn mac-advertisement rd RD mac MAC label VNI next-hop IP [ethernet-tag N] [ip IP] [esi ESI] […]
     announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
-    withdraw evpn …                                               the words that say which route, and no others
+    withdraw evpn …                                               the words that identify the route, and no others
 
-Knows words. What they mean as octets is in `announcement`; who carries a line, and what becomes of it, is elsewhere.
+This module knows words. What they mean as octets is in `advertise`. It does not know what carries a line or acts on it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,11 +29,11 @@ from vtep.feed.exabgp.advertise import (
 )
 
 VERSION: Final = 1
-"""Of the grammar. It grows when a line that was refused is understood, or the other way round."""
+"""Of the grammar. It grows when a line that was refused is accepted, or the other way round."""
 ANNOUNCE: Final = "announce evpn"
 WITHDRAW: Final = "withdraw evpn"
 QUESTION: Final = "show evpn commands"
-"""Plain ExaBGP answers `error`; one with these commands says first which VERSION it understands."""
+"""Plain ExaBGP answers `error`; an ExaBGP with these commands first answers with the VERSION that it understands."""
 
 OCTETS: Final = "receive evpn octets"
 """Asks for the UPDATEs of peers as octets (`tap`). One with these commands answers OCTETS_ANSWER, others `error`."""
@@ -89,7 +89,7 @@ def _spell_communities(communities: tuple[Community, ...]) -> Iterator[str]:
 
 
 def parse(line: str) -> Command:
-    """Read a line. A UsageError says everything that is wrong with it."""
+    """Read a line. A UsageError lists everything that is wrong with it."""
     words = line.split()
     verb, kind = " ".join(words[:2]), " ".join(words[2:3])
     if verb not in (ANNOUNCE, WITHDRAW) or kind not in _READERS:
@@ -102,19 +102,19 @@ def parse(line: str) -> Command:
         route = read_route(fields)
         fields.finish()
         return Withdrawal(route())
-    except ValueError as error:  # what no single word was to blame for
+    except ValueError as error:  # what is wrong is not in one word
         raise UsageError(str(error)) from None
 
 
 class _Fields:
-    """The words behind the kind: each name once, with a value or several in brackets. Gathers what is wrong."""
+    """The words after the kind: each name once, with one value or several in brackets. It gathers what is wrong."""
 
     def __init__(self, words: list[str]) -> None:
         self._problems: list[str] = []
         self._values = self._pair(words)
 
     def one(self, name: str, read: Callable[[str], T]) -> T:
-        """Return a value that has to be there. Before `finish` has passed it may be nothing at all."""
+        """Return a required value. It may be missing until `finish` has passed."""
         values = self._values.pop(name, None)
         if values is None:
             self._problems.append(f"{name} is missing")
@@ -132,7 +132,7 @@ class _Fields:
         return tuple(self._read(name, value, read) for value in self._values.pop(name, ()))
 
     def finish(self) -> None:
-        """Refuse the line if anything is wrong with it, or left over."""
+        """Refuse the line if anything is wrong with it, or a word is left over."""
         problems = [*self._problems, *(f"{name} is not known here" for name in self._values)]
         if problems:
             raise UsageError("; ".join(problems))
@@ -169,7 +169,7 @@ class _Fields:
 
 
 def _mac_route(fields: _Fields) -> Callable[[], MacRoute]:
-    """Read the words, and return what makes a route of them once all of the line is known to be good."""
+    """Read the words, and return a function that makes the route once the whole line is known to be good."""
     rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
     mac, ip = fields.one("mac", Mac.parse), fields.one_or(None, "ip", Ip.parse)
     return lambda: MacRoute(rd, mac, ip, tag)
@@ -214,5 +214,5 @@ def _label(text: str) -> Vni:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return int(text)

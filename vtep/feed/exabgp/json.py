@@ -99,17 +99,17 @@ def _repaired(line: bytes) -> bytes:
     """Mend what ExaBGP 4.2 breaks (its response/json.py, 4.2.25): doubled quotes, bare control and escape characters.
 
     The reason of a closed session is the peer's own text and ends the line; losing that event would leave its routes. If the
-    text has a newline, the line ends within the reason (`is_cut`).
+    text has a newline, the line ends within the reason (`_is_cut`).
     """
     line = _DOUBLED_QUOTES.sub(rb'"\1"', line.translate(_NO_CONTROLS))
     before, down, rest = line.partition(b'"state": "down", "reason": "')
     if not down or b'"type": "state"' not in before:
         return line
-    reason, end, after = (rest, _END, b"") if is_cut(line) else rest.rpartition(_END)
+    reason, end, after = (rest, _END, b"") if _is_cut(line) else rest.rpartition(_END)
     return before + down + json.dumps(reason.decode())[1:].encode() + end[1:] + after
 
 
-def is_cut(line: bytes) -> bool:
+def _is_cut(line: bytes) -> bool:
     """Tell whether a line of JSON ends early, because ExaBGP 4.2 printed a newline of a peer's."""
     return not line.rstrip().endswith(_END)
 
@@ -166,7 +166,7 @@ def _peer(neighbor: _Neighbors) -> Ip:
     try:
         return Ip.parse(neighbor.address.peer)
     except ValueError:
-        raise StreamError(f"the peer's address {neighbor.address.peer[:40]!r} is none") from None
+        raise StreamError(f"the peer's address {neighbor.address.peer[:40]!r} is not an address") from None
 
 
 def _decoded(
@@ -201,7 +201,7 @@ def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
 
 
 # 5.0 says `closing connection`, 4.2 `peer reset, message (closing connection) error(...)`. A `process problem` is ExaBGP's
-# with its own helper: it drops TCP without a NOTIFICATION and does not come back before it is started anew. Only the
+# with its own helper: it drops TCP without a NOTIFICATION and does not come back before it is started again. Only the
 # beginning is looked at, for what is in `error(...)` may be the peer's own words.
 _LOST: Final = re.compile(r"(peer reset, message \()?(closing connection|process problem)")
 _SPEAKER_STOPS: Final = re.compile(r"stop, message [(\[]shutting down|(peer reset, message \()?process problem")

@@ -1,7 +1,7 @@
-"""`vtep exabgp`: runs the ExaBGP that is installed beside vtep, with the EVPN commands added to it.
+"""`vtep exabgp`: runs the ExaBGP that is installed beside vtep, with EVPN commands and better answers to bad messages.
 
-Knows which releases it may touch and how each is started. All words of the command line are ExaBGP's own. What is
-added is in `exabgp_commands`, which is imported only after the release was found to be a known one.
+This module knows which releases are supported and how each is started. Every argument is ExaBGP's own. What is changed in
+ExaBGP is in `plugin`, `guard` and `damping`, which are imported only after the release was found to be a supported one.
 """
 
 import sys
@@ -14,7 +14,7 @@ from vtep.errors import UsageError
 
 
 class Line(NamedTuple):
-    """A line of releases: where its program begins, and what registers our commands with it."""
+    """A line of releases: where its program begins, and which function of `plugin` changes it."""
 
     main: str
     register: str
@@ -24,7 +24,7 @@ LINES: Final = {
     "4.2": Line("exabgp.application.bgp", "register_4_2"),
     "5.0": Line("exabgp.application.main", "register_5_0"),
 }
-"""What was tried: 4.2.25 and 5.0.15. The insides of ExaBGP change between lines, seldom within one."""
+"""Tested with 4.2.25 and 5.0.15. The insides of ExaBGP change between lines of releases, and seldom within one."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,8 +33,8 @@ def main(argv: Sequence[str]) -> int:
     if line is None:
         known = ", ".join(f"{name}.x" for name in LINES)
         raise UsageError(
-            f"ExaBGP {release} is none that `vtep exabgp` can add commands to (it knows {known}); "
-            "plain `exabgp` runs without them, and this leaf then receives only"
+            f"ExaBGP {release} is not supported by `vtep exabgp` (it knows {known}); "
+            "plain `exabgp` runs without its commands, and this leaf then receives only"
         )
     # ExaBGP finds its own folder by the place of its program, 5.0 as soon as it is imported.
     sys.argv = [str(Path(sys.executable).with_name("exabgp")), *argv]

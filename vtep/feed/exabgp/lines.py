@@ -10,7 +10,7 @@ A replayed line repeats an old state and has an old counter, so it proves no gap
 
 Answers to commands are not about any peer. They go to `on_answer` in the order of the lines.
 
-Plain ExaBGP 4.2 prints the text of a peer's NOTIFICATION as it came, newlines included. The line of the closed session then
+Plain ExaBGP 4.2, and early releases of 5.0, print the text of a peer's NOTIFICATION as it came, newlines included. The line that has it then
 ends within that text, and the rest looks like lines of its own, an answer for example. `LineReader` takes the cut line for
 what it is, and drops what follows it up to the next line of JSON. Text that itself looks like a line of JSON cannot be told
 from ExaBGP's own; `vtep exabgp` prints no such newline (`guard`).
@@ -24,7 +24,7 @@ from vtep.addr import Ip
 from vtep.errors import StreamError
 from vtep.evpn.event import Continuity, Received, SessionClosed, SpeakerStopped, Unreadable
 from vtep.feed.exabgp.answers import Answered
-from vtep.feed.exabgp.json import Decoded, decode, is_cut
+from vtep.feed.exabgp.json import Decoded, decode
 
 HEAD_OCTETS: Final = 1024
 """So much of a line that cannot be read is searched for its peer, and kept for people."""
@@ -50,10 +50,11 @@ class LineReader:
             try:
                 decoded = decode(line)
             except StreamError as error:
+                self._cut = line.startswith(b"{") and not _is_whole(line)
                 yield self.refuse(line, len(line), str(error))
             else:
                 closed = decoded.events and isinstance(decoded.events[0], SessionClosed)
-                self._cut = bool(closed) and is_cut(line)
+                self._cut = bool(closed) and not _is_whole(line)
                 yield self._place(decoded, replayed)
 
     def refuse(self, head: bytes, octets: int, why: str) -> Unreadable:
@@ -77,7 +78,7 @@ class LineReader:
 
     def _is_rest(self, line: bytes) -> bool:
         """Tell whether a line is the rest of the one before, which goes on until that ends or until a line of JSON."""
-        self._cut = not line.startswith(b"{") and is_cut(line)
+        self._cut = not line.startswith(b"{") and not _is_whole(line)
         return not line.startswith(b"{")
 
     def _place(self, decoded: Decoded, replayed: bool) -> Received:
@@ -105,6 +106,11 @@ class LineReader:
             continuity = Continuity.GAP
         self._counters[decoded.peer] = decoded.counter
         return continuity
+
+
+def _is_whole(line: bytes) -> bool:
+    """Tell whether a line ends as each line about a peer does."""
+    return line.rstrip().endswith(b"} }")
 
 
 _PEER: Final = re.compile(rb'"peer" ?: ?"([0-9A-Fa-f.:]{2,45})"')

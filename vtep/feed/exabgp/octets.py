@@ -40,7 +40,7 @@ def _pack_path_id(path_id: Any) -> bytes:
     except (ValueError, OverflowError, AttributeError, TypeError):
         octets = b""
     if len(octets) != 4:
-        raise RouteError("its path identifier is no 32-bit number")
+        raise RouteError("its path identifier is not a 32-bit number")
     return octets
 
 

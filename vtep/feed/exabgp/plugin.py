@@ -1,8 +1,8 @@
-"""Inside ExaBGP's process: registers the EVPN commands there, and does what they say with ExaBGP's own means.
+"""Inside ExaBGP's process: registers the EVPN commands, and carries them out with ExaBGP's own Adj-RIB-Out.
 
-Knows the insides of ExaBGP 4.2 and 5.0, as little of them as will do; docs/decisions/0010-exabgp-grammar.md lists what
-is touched and why. Does not know who sends the commands. A command either takes effect for all the neighbors that it
-names, or for none.
+This module knows the insides of ExaBGP 4.2 and 5.0, as little of them as possible; docs/decisions/0010-exabgp-commands.md lists
+what is touched and why. It does not know which program sends the commands. A command takes effect for all the neighbors that
+it names, or for none.
 """
 
 import json
@@ -58,7 +58,7 @@ def register_4_2() -> None:
     _register(partial(Commands.register, "text"))
     logger = import_module("exabgp.logger")  # which makes no Logger before ExaBGP has read its settings
     guard(lambda text: logger.Logger().warning(text, "reactor"))
-    follow_reloads(Reactor, "load", _announced, Means(_advertise, match_neighbors, _peers_speak))
+    follow_reloads(Reactor, "load", _announced, Means(_advertise, match_neighbors, _peers_send))
 
 
 def register_5_0() -> None:
@@ -66,7 +66,7 @@ def register_5_0() -> None:
     _register(partial(Commands.register, json_support=True))
     log = import_module("exabgp.logger").log
     guard(lambda text: log.warning(lambda: text, "reactor"))
-    follow_reloads(Reactor, "reload", _announced, Means(_advertise, match_neighbors, _peers_speak))
+    follow_reloads(Reactor, "reload", _announced, Means(_advertise, match_neighbors, _peers_send))
 
 
 def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
@@ -79,7 +79,7 @@ def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
 
 
 def _inject(api: Any, reactor: Any, service: str, line: str, _use_json: bool = False) -> bool:
-    """Put a command behind all that wait; in ExaBGP's queue those of one process are one entry until another comes."""
+    """Put a command behind all that wait. In ExaBGP's queue, the commands of one process are one entry."""
     queue = reactor.asynchronous._async
     last = queue[-1][1] if queue else None
     if not isinstance(last, Waiting) or last.service != service:
@@ -90,11 +90,11 @@ def _inject(api: Any, reactor: Any, service: str, line: str, _use_json: bool = F
 
 
 class Waiting:
-    """Commands that wait for their turn, as what ExaBGP iterates over: each step does one, or rests.
+    """The commands that wait, as an iterator for ExaBGP's queue: each step carries out one command, or rests.
 
-    A turn of ExaBGP's loop is one message from each peer and LIMIT steps. While a peer speaks, a turn is for one command:
-    else a peer's routes, one an UPDATE, would be read at a fraction of their pace. And 5.0 looks at each entry of its queue
-    in each turn, which is why there is one for all of them.
+    A turn of ExaBGP's loop reads one message from each peer and makes LIMIT steps. While a peer sends, a turn carries out one
+    command only; otherwise routes that come one an UPDATE would be read at a fraction of their pace. There is one entry for
+    all commands, because 5.0 looks at each entry of its queue in each turn.
     """
 
     def __init__(self, api: Any, reactor: Any, service: str) -> None:
@@ -112,7 +112,7 @@ class Waiting:
             self._rests -= 1
         elif self.lines:
             self._do(self.lines.popleft())
-            if _peers_speak(self._reactor):
+            if _peers_send(self._reactor):
                 self._rests = self._reactor.asynchronous.LIMIT
         else:
             raise StopIteration
@@ -127,8 +127,8 @@ class Waiting:
                 tap.ask(self.service)
                 self._say(grammar.OCTETS_ANSWER, f"vtep {__version__}, ExaBGP {release}")
             else:
-                told = _tell_neighbors(self._reactor, self.service, line)
-                self._api.log_message(f"{line} for {', '.join(told)}")
+                neighbors = _carry_out(self._reactor, self.service, line)
+                self._api.log_message(f"{line} for {', '.join(neighbors)}")
         except Exception as error:  # noqa: BLE001 - this is ExaBGP's loop, which would drop all that wait
             why = str(error) if isinstance(error, UsageError) else repr(error)
             self._api.log_message(f"command refused: {why}: {line}", "WARNING")  # a level that both lines know
@@ -138,11 +138,11 @@ class Waiting:
             processes.answer_done(self.service)
 
     def _say(self, answer: str, message: str) -> None:
-        """Say more, in the form of 5.0's own JSON answers, unless the process asked for no answers."""
+        """Answer more than `done` or `error`, as JSON like 5.0 does, unless the process asked for no answers."""
         self._reactor.processes._answer(self.service, json.dumps({"answer": answer, "message": message}))
 
 
-def _peers_speak(reactor: Any) -> bool:
+def _peers_send(reactor: Any) -> bool:
     poll = select.poll()
     for peer in reactor._peers.values():
         if (file := peer.socket()) != NO_SOCKET:
@@ -150,7 +150,8 @@ def _peers_speak(reactor: Any) -> bool:
     return bool(poll.poll(0))
 
 
-def _tell_neighbors(reactor: Any, service: str, line: str) -> list[str]:
+def _carry_out(reactor: Any, service: str, line: str) -> list[str]:
+    """Carry out a command, and return the neighbors that it is for."""
     chosen, text = extract_neighbors(line)
     command = grammar.parse(text)
     peers = match_neighbors(reactor.peers(service), chosen)
@@ -178,10 +179,10 @@ def _families(neighbor: Any) -> list[tuple[int, int]]:
 
 
 class Route(GenericEVPN):  # type: ignore[misc]
-    """A route that ExaBGP carries as octets, and knows by what RFC 7432 calls its key.
+    """A route that ExaBGP carries as octets, and identifies by the key of RFC 7432.
 
-    ExaBGP's own index is the whole NLRI: another label would be another route beside the first, and a withdraw with
-    label 0 would find none.
+    ExaBGP's own index is the whole NLRI: another label would make another route beside the first, and a withdraw with label 0
+    would not find it.
     """
 
     def __init__(self, command: Command) -> None:
@@ -195,11 +196,12 @@ class Route(GenericEVPN):  # type: ignore[misc]
         return self.key
 
 
-class Told(Attributes):  # type: ignore[misc]
+class CommandAttributes(Attributes):  # type: ignore[misc]
     """The attributes of one command. No two have the same index.
 
-    ExaBGP sends what waits in the order in which it first saw each index, so that equal ones could pass a withdraw by;
-    and it takes a route whose attributes have the index of the last ones for one that was sent, whatever its label.
+    ExaBGP sends what waits in the order in which it first saw each index, so an announcement with an old index could overtake a
+    withdraw. It also takes a route for one that was sent already if the index of its attributes has not changed, whatever its
+    label.
     """
 
     _numbers = count()
@@ -223,13 +225,13 @@ class Told(Attributes):  # type: ignore[misc]
 
 
 def _change(command: Command) -> Any:
-    return Change(Route(command), Told(command))
+    return Change(Route(command), CommandAttributes(command))
 
 
 def _take_back(outgoing: Any, change: Any) -> None:
-    """Forget what waits to be sent about the same route: the newest command is what counts.
+    """Remove what waits to be sent about the same route, because the newest command counts.
 
-    ExaBGP would send both, and while a session comes up drop the withdraw and send the announcement alone.
+    ExaBGP would send both. While a session comes up, it would drop the withdraw and send the announcement alone.
     """
     waiting = outgoing._new_nlri.pop(change.index(), None)
     if waiting is not None:

@@ -1,7 +1,7 @@
-"""What arrives at the daemon's end of the feed, and how octets become it.
+"""The items that arrive at the daemon's end of the feed, and how octets become items.
 
-Knows where a line ends and which lines are the relay's own (`vtep.feed.exabgp.relay` has the drawing). Does not know
-sockets, time, or what a line of ExaBGP says.
+This module knows where a line ends and which lines are the relay's own (`vtep.feed.exabgp.relay` has the drawing). It does not
+know sockets, time, or what a line of ExaBGP says.
 """
 
 from typing import Annotated, Final, TypeAlias, assert_never
@@ -19,15 +19,15 @@ _Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
 class Attached(Struct, frozen=True, tag_field="relay", tag="hello"):
-    """A relay is there; what follows is its."""
+    """A relay is attached; what follows comes from it."""
 
     version: int
     exabgp_pid: int
     relay_pid: int
     dropped: _Count
-    """Lines dropped since it was attached last, or since it started."""
+    """Lines that it dropped since it was attached before, or since it started."""
     complete: bool
-    """Nothing that ExaBGP said to this relay is missing from what follows."""
+    """Nothing that ExaBGP has printed is missing from what follows."""
     exabgp_started: _Count = 0
     """When ExaBGP's process began, in clock ticks since the boot; 0 where the relay cannot tell. A pid alone comes again."""
     guarded: bool = True
@@ -39,7 +39,7 @@ class Lines(Struct, frozen=True):
 
     lines: list[bytes]
     replayed: bool
-    """They were said before: what each peer's session was before the next line that is not replayed."""
+    """They repeat how each peer's session was before the next line that is not replayed."""
 
 
 class Lost(Struct, frozen=True, tag_field="relay", tag="dropped"):
@@ -56,20 +56,20 @@ class Oversized(Struct, frozen=True):
 
 
 class Detached(Struct, frozen=True):
-    """The relay is gone, or a newer one takes its place."""
+    """The relay is gone, or a newer relay takes its place."""
 
 
 Item: TypeAlias = Attached | Lines | Lost | Oversized | Detached
 
 
 class Framer:
-    """Octets to lines, however they were cut. Never holds more of a line than the bound."""
+    """Cuts octets into lines, however they arrive. It never holds more of a line than the bound."""
 
     def __init__(self, line_max: int = LINE_MAX) -> None:
         self._line_max = line_max
         self._part = bytearray()
         self._skipped = 0
-        """Octets so far of a line that is too long; then nothing of it is held but its head."""
+        """How long a line that is too long is so far; only its head is held."""
 
     def feed(self, data: bytes) -> list[bytes | Oversized]:
         """Return the lines that these octets complete."""
@@ -111,7 +111,7 @@ _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
 
 
 class Reader:
-    """One connection's octets to items. Refuses a connection that does not begin with a relay's hello."""
+    """Reads the items of one connection. It refuses a connection that does not begin with a relay's hello."""
 
     def __init__(self, line_max: int = LINE_MAX) -> None:
         self._framer = Framer(line_max)
@@ -119,7 +119,7 @@ class Reader:
         self._replaying = False
 
     def read(self, data: bytes) -> list[Item]:
-        """Return what these octets complete, lines in batches."""
+        """Return the items that these octets complete, lines in batches."""
         items: list[Item] = []
         batch: list[bytes] = []
         for line in self._framer.feed(data):
@@ -151,7 +151,7 @@ class Reader:
         match notice:
             case Attached():
                 if notice.version != VERSION:
-                    raise StreamError(f"the relay speaks version {notice.version}, this daemon {VERSION}")
+                    raise StreamError(f"the relay has version {notice.version}, this daemon {VERSION}")
                 self._greeted = True
                 return [notice]
             case Lost():

@@ -1,36 +1,43 @@
-"""`vtep relay`, the process that ExaBGP starts: its lines to the daemon's feed socket, the daemon's commands back.
+"""`vtep relay`: the process that ExaBGP starts, between ExaBGP and the daemon. It loses nothing without saying so.
 
-Knows lines, bounds and two ends that may be slow or absent. Does not know what a line says, save which ones tell of a
-peer's session. It is the standard library only and needs no privileges, because ExaBGP may have dropped its own.
-
-ExaBGP writes to its process with a blocking write, and stops for good when the process dies while it writes. So this
-one always reads, keeps what the daemon cannot take yet (within a bound), and ends only when ExaBGP closes its standard
-input or with SIGTERM.
+**What it is for.** ExaBGP writes its lines to its process with a blocking write. If that process stops reading, ExaBGP stops,
+and all its BGP sessions end when their hold timers expire. If the process dies while ExaBGP writes, ExaBGP never dials again.
+The daemon may be restarted, be slow, or be away. So the process that ExaBGP starts is not the daemon but this one. It is
+small, it always reads, and it ends only when ExaBGP closes its standard input, or with SIGTERM.
 
        ExaBGP                     relay                              daemon
       stdout ──lines──▶ Cutter ──▶ Backlog ──notices and lines──▶ feed socket
        stdin ◀──────────────────── Cutter ◀────────commands────── feed socket
 
-What the daemon reads, one JSON object or one line of ExaBGP a line; the relay's own begin with `{"relay":`, which no
-line of ExaBGP may:
+**What it knows.** Lines, bounds, and two ends that may be slow or absent. It does not know what a line says, except which lines
+report a session. It uses the standard library alone, because ExaBGP waits for it to start, and it needs no privileges, because
+ExaBGP may have dropped its own.
 
-      {"relay": "hello", "version": 1, "exabgp_pid": 41, "exabgp_started": 9, "relay_pid": 42, "guarded": true, "dropped": 0, "complete": false}
+**How it works.** One loop over standard input, standard output and the feed socket. Lines wait in the `Backlog`, which has a
+bound. When the bound is hit, all lines in it are dropped at once and counted: one large gap costs the daemon one refresh of
+each peer, many small ones would cost many.
+
+**What the daemon reads.** One JSON object of the relay or one line of ExaBGP a line. The relay's own lines begin with
+`{"relay":`. A line of ExaBGP that begins so is not ExaBGP's (a peer's text can contain a newline), and is dropped.
+
+      {"relay": "hello", "version": 1, "exabgp_pid": 41, "exabgp_started": 9, "relay_pid": 42, "guarded": true,
+                         "dropped": 0, "complete": false}                              (one line)
       {"relay": "states"}
-      …the last `open` received from a peer, then its last `state`, as ExaBGP wrote them; peer after peer…
+      …for each peer the last `open` that was received from it, then its last `state`, as ExaBGP wrote them…
       {"relay": "live"}
-      …lines kept while nobody was there, then lines as they come…
+      …lines that waited, then lines as they come…
       {"relay": "dropped", "lines": 1234}          the bound was hit: so many lines are missing here
       {"relay": "states"}                          …and what they said about sessions follows at once
       …
       {"relay": "live"}
       …lines…
 
-`complete` is true when nothing that ExaBGP ever printed is missing from what follows: the relay is the first of its ExaBGP
-(one that takes another's place has missed what that was told), the daemon is the first to attach, and nothing was dropped.
-`guarded` is true when `vtep exabgp` started this ExaBGP. The
-states are those *before* the first line that follows, so that states and lines are one consistent story; when
-everything follows there are none. A line half sent to a connection that broke counts as dropped, its tail is never
-sent.
+- `complete` is true if nothing that ExaBGP ever printed is missing from what follows: the relay is the first one of its ExaBGP
+  (`is_first`), the daemon is the first to attach, and nothing was dropped.
+- `guarded` is true if `vtep exabgp` started this ExaBGP.
+- The states are those *before* the first line that follows, so that states and lines are one consistent history. If every line
+  follows, there are none.
+- A line that was half sent when a connection broke counts as dropped. Its rest is never sent.
 """
 
 import argparse
@@ -59,7 +66,7 @@ COMMANDS_MAX: Final = 1 << 20
 """With so much waiting for ExaBGP, no further command is read."""
 CHUNK: Final = 256 << 10
 PIPE_OCTETS: Final = 1 << 20
-"""The most an unprivileged process may give to a pipe (fs.pipe-max-size): ExaBGP's cushion while we are not scheduled."""
+"""The most that an unprivileged process may give to a pipe (fs.pipe-max-size): what ExaBGP can write while we do not run."""
 SENDS_MAX: Final = 16
 """Chunks sent before standard input is looked at again."""
 _START: Final = "VTEP_RELAY_START"
@@ -69,7 +76,7 @@ TRACES: Final = "/dev/shm"  # noqa: S108 - made with O_EXCL, and what another us
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 1.0
 FLUSH_S: Final = 1.0
-"""How long the end may take. ExaBGP kills what has not ended two seconds after its SIGTERM."""
+"""How long the end may take. ExaBGP kills a process two seconds after its SIGTERM."""
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -146,10 +153,10 @@ class Cutter:
 
 
 class Backlog:
-    """What the daemon has not taken yet: whole lines within a bound, and what it must be told first.
+    """What the daemon has not taken yet: whole lines within a bound, and the notices that go before them.
 
-    Hitting the bound drops every line held. Lines are looked at when they leave, sent or dropped, so that the states
-    are always those before the first line that is still here.
+    When the bound is hit, every line is dropped. Lines are searched for states when they leave, sent or dropped, so that the
+    states are always those before the first line that is still here.
     """
 
     def __init__(
@@ -179,9 +186,9 @@ class Backlog:
         self._at_stake = 0
         """Lines to count as dropped when the connection breaks before `_first` is gone."""
         self._dropped = 0
-        """Lines dropped that no notice tells of yet."""
+        """Dropped lines that no notice has reported yet."""
         self._has_everything = is_first
-        """Nothing that ExaBGP ever said was left to another daemon, or to another relay."""
+        """No line of ExaBGP went to another daemon or to another relay."""
         self._sessions: dict[bytes, dict[bytes, bytes]] = {}
         """Peer to its last lines of each kind."""
 
@@ -204,7 +211,7 @@ class Backlog:
         self._dropped += lines
 
     def attach(self) -> None:
-        """A daemon is there: greet it, then tell it the states."""
+        """Begin a connection: the hello and the states go first."""
         hello = {
             "relay": "hello",
             "version": VERSION,
@@ -216,7 +223,7 @@ class Backlog:
         self._notify(hello)
 
     def detach(self) -> None:
-        """The daemon is gone, and with it a line half sent and a notice not wholly read."""
+        """End a connection: a line that was half sent is lost, and so is a notice."""
         if self._first:
             self._dropped += self._at_stake
             self._first, self._at_stake = b"", 0
@@ -237,7 +244,7 @@ class Backlog:
         return bytes(memoryview(block)[self._sent : self._sent + CHUNK])
 
     def sent(self, octets: int) -> None:
-        """So many of the octets that `next` gave are on their way."""
+        """Note that so many of the octets that `next` returned were sent."""
         if self._first:
             self._first = self._first[octets:]
             self._at_stake = self._at_stake if self._first else 0
@@ -268,7 +275,7 @@ class Backlog:
         return block.index(b"\n", self._sent) + 1, True
 
     def _forget_sent(self, end: int) -> None:
-        """Let go of the first block up to the end of a line."""
+        """Release the first block up to the end of a line."""
         block = self._blocks[0]
         self._octets -= end
         self._sent = 0
@@ -279,7 +286,7 @@ class Backlog:
             del block[:end]
 
     def _drop_all(self) -> None:
-        """Drop every line held; of one half sent the rest must still go out."""
+        """Drop every line; the rest of a line that is half sent must still go out."""
         if self._sent:
             end, half = self._line_end()
             if half:
@@ -292,12 +299,12 @@ class Backlog:
         self._octets = 0
 
     def _leave(self, lines: bytes | bytearray) -> None:
-        """Remember what lines that go away say about sessions."""
+        """Remember what the leaving lines say about sessions."""
         if b'"type": "state"' not in lines and b'"type": "open"' not in lines:
             return
         for line in bytes(lines).split(b"\n"):
-            if (told := read_session_line(line)) is not None:
-                self._sessions.setdefault(told.peer, {})[told.kind] = line
+            if (read := read_session_line(line)) is not None:
+                self._sessions.setdefault(read.peer, {})[read.kind] = line
 
 
 class SessionLine(NamedTuple):
@@ -311,10 +318,10 @@ _DIRECTION: Final = re.compile(rb'"direction": "(\w+)"')
 
 
 def read_session_line(line: bytes) -> SessionLine | None:
-    """Say whose session a line of ExaBGP tells of, or nothing when it is of another kind.
+    """Return whose session a line of ExaBGP reports, or None for a line of another kind.
 
-    The first match is ExaBGP's own: what a peer may put into a line (a host name, a shutdown message, which ExaBGP 4.2
-    does not even escape) comes after. A JSON parser would refuse such a line and lose a `down`.
+    The first match is ExaBGP's own, because what a peer can put into a line (a host name, a shutdown message) comes after it.
+    ExaBGP 4.2 does not escape such text, so a JSON parser would refuse the line and lose a `down`.
     """
     kind = _TYPE.search(line)
     if kind is None or kind[1] not in {b"state", b"open"}:
@@ -329,9 +336,9 @@ def read_session_line(line: bytes) -> SessionLine | None:
 
 
 def without_marks(lines: bytes) -> tuple[bytes, int]:
-    """Take out lines that pretend to be ours, and count them.
+    """Remove lines that look like the relay's own, and count them.
 
-    ExaBGP never begins a line so, but what a peer sent may contain a newline that ExaBGP 4.2 does not escape.
+    ExaBGP begins no line so, but a peer's text may contain a newline, which ExaBGP 4.2 does not escape.
     """
     if MARK not in lines:
         return lines, 0
@@ -343,8 +350,8 @@ def without_marks(lines: bytes) -> tuple[bytes, int]:
 class Relay:
     """The process: one loop over standard input, standard output and the feed socket.
 
-    No file's flags are changed, since ExaBGP or a terminal may share them: input is read when there is some, and
-    output is written when there is room, at most PIPE_BUF octets, which then cannot block.
+    The flags of no file are changed, because ExaBGP or a terminal may share them. Input is read when there is some. Output is
+    written when there is room, at most PIPE_BUF octets, which then cannot block.
     """
 
     def __init__(self, path: str, buffer_max: int) -> None:
@@ -354,7 +361,9 @@ class Relay:
         self._backlog = Backlog(
             buffer_max, exabgp, os.getpid(), started, is_first=is_first(exabgp, started), guarded=_START in os.environ
         )
-        self._buffer = memoryview(bytearray(CHUNK))  # made once: a fresh one a read costs ten times the read
+        self._buffer = memoryview(
+            bytearray(CHUNK)
+        )  # made once, because a new one for each read costs ten times the read
         self._from_exabgp = Cutter(LINE_MAX)
         self._from_daemon = Cutter(COMMAND_MAX)
         self._commands = bytearray()
@@ -363,38 +372,38 @@ class Relay:
         self._attached_at = 0.0
         self._retry_at = 0.0
         self._retry_s = RETRY_S_MIN
-        self._complained = False
+        self._logged = False
         self._waits_for_room = False
         self._input_ended = False
         self._asked_to_end = False
 
     def run(self) -> None:
-        self._listen_to_signals()
+        self._watch_signals()
         with suppress(OSError):  # not a pipe, or this user has no more of it
             fcntl(STDIN, F_SETPIPE_SZ, PIPE_OCTETS)
         self._poll.register(STDIN, select.POLLIN)
         self._connect()
         while not self._input_ended and not self._asked_to_end:
-            self._turn(self._patience_s())
+            self._turn(self._wait_s())
         self._finish()
 
-    def _listen_to_signals(self) -> None:
+    def _watch_signals(self) -> None:
         self._wake, wake_up = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_up, False)
         signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)  # the octet in the pipe is what wakes the loop
+            signal.signal(number, lambda *_: None)  # the octet in the pipe wakes the loop
         self._poll.register(self._wake, select.POLLIN)
 
-    def _patience_s(self) -> float | None:
+    def _wait_s(self) -> float | None:
         return None if self._daemon else max(0.0, self._retry_at - time.monotonic())
 
-    def _turn(self, patience_s: float | None) -> None:
-        """Wait for something to do, and do one portion of it at each end that is ready."""
+    def _turn(self, wait_s: float | None) -> None:
+        """Wait until an end is ready, and do one portion of work at each that is."""
         self._watch()
-        for file, event in self._poll.poll(None if patience_s is None else patience_s * 1000):
+        for file, event in self._poll.poll(None if wait_s is None else wait_s * 1000):
             if file == STDIN:
                 self._read_lines()
             elif file == STDOUT:
@@ -403,7 +412,7 @@ class Relay:
                 os.read(self._wake, 4096)
                 self._asked_to_end = True
             elif self._daemon and file == self._daemon.fileno():
-                self._heed_daemon(event)
+                self._serve_daemon(event)
         if self._daemon is None and time.monotonic() >= self._retry_at:
             self._connect()
         if not self._waits_for_room:
@@ -440,7 +449,7 @@ class Relay:
             self._from_exabgp.dropped = 0
             self._backlog.lose(dropped)
 
-    def _heed_daemon(self, event: int) -> None:
+    def _serve_daemon(self, event: int) -> None:
         if event & select.POLLOUT:
             self._waits_for_room = False
         if event & select.POLLIN:
@@ -467,14 +476,14 @@ class Relay:
                 self._from_daemon.dropped += 1
         if dropped := self._from_daemon.dropped:
             self._from_daemon.dropped = 0
-            self._say(f"commands dropped, too long or not ASCII: {dropped}")
+            self._log(f"commands dropped, too long or not ASCII: {dropped}")
 
     def _write_commands(self) -> None:
         try:
             written = os.write(STDOUT, self._commands[: select.PIPE_BUF])
         except BlockingIOError:
             return
-        except OSError:  # ExaBGP reads no more; whether it still writes, standard input will tell
+        except OSError:  # ExaBGP no longer reads; standard input shows whether it still writes
             written = len(self._commands)
         del self._commands[:written]
 
@@ -483,20 +492,20 @@ class Relay:
         daemon.setblocking(False)
         try:
             daemon.connect(self._path)
-        except OSError as error:  # BlockingIOError too: the daemon has more callers than it can take
+        except OSError as error:  # also BlockingIOError: the daemon has more callers than it can take
             daemon.close()
             self._try_later()
-            if not self._complained:
-                self._say(f"no daemon at {self._path} ({error.strerror or error}), keeping lines until it comes")
-                self._complained = True
+            if not self._logged:
+                self._log(f"no daemon at {self._path} ({error.strerror or error}), keeping lines until it comes")
+                self._logged = True
             return
         self._daemon = daemon
         self._attached_at = time.monotonic()
         self._waits_for_room = True
         self._backlog.attach()
-        if self._complained:
-            self._say(f"attached to {self._path}")
-            self._complained = False
+        if self._logged:
+            self._log(f"attached to {self._path}")
+            self._logged = False
 
     def _disconnect(self, why: str) -> None:
         assert self._daemon
@@ -509,8 +518,8 @@ class Relay:
         if time.monotonic() - self._attached_at > RETRY_S_MAX:
             self._retry_s = RETRY_S_MIN
         self._try_later()
-        self._complained = True
-        self._say(f"the daemon is gone ({why})")
+        self._logged = True
+        self._log(f"the daemon is gone ({why})")
 
     def _try_later(self) -> None:
         self._retry_at = time.monotonic() + self._retry_s
@@ -531,7 +540,7 @@ class Relay:
         self._waits_for_room = True
 
     def _finish(self) -> None:
-        """Take what ExaBGP has already written, and let the daemon have it if it is quick."""
+        """Read what ExaBGP has already written, and send it while there is time."""
         deadline = time.monotonic() + FLUSH_S
         while not self._input_ended and time.monotonic() < deadline and _is_ready(STDIN, select.POLLIN):
             self._read_lines()
@@ -542,10 +551,10 @@ class Relay:
             if self._backlog.pending:
                 self._turn(max(0.0, deadline - time.monotonic()))
 
-    def _say(self, text: str) -> None:
-        if _is_ready(STDERR, select.POLLOUT):  # a log that nobody reads must not block us either
+    def _log(self, text: str) -> None:
+        if _is_ready(STDERR, select.POLLOUT):  # a log that is not read must not block us either
             with suppress(OSError):
-                # A path may be any octets; whoever reads ExaBGP's log has a terminal that would act on some.
+                # A path may have any octets, and a terminal that shows ExaBGP's log would act on some.
                 os.write(STDERR, b"vtep relay: %b\n" % text.encode("unicode_escape"))
 
 

@@ -1,15 +1,15 @@
-"""The daemon's end of the feed: a unix socket where the relay brings ExaBGP's lines and takes our commands.
+"""The daemon's end of the feed: a unix socket at which the relay delivers ExaBGP's lines and takes our commands.
 
-Knows the socket, its file, who is attached and how much may wait. Does not know what a line says, and asks nobody for
-an identity: who may open the socket's file may speak for ExaBGP.
+This module knows the socket, its file, which relay is attached and how much may wait. It does not know what a line says, and
+it asks for no identity: a program that may open the socket's file may speak for ExaBGP.
 
           relay ──▶ Reader ──▶ at most BATCHES_MAX items ──▶ receive()
             ▲                                                   │
             └───────────────────── commands ◀──────────────── send()
 
 When that many wait, the socket is not read until half are taken: the relay keeps the lines, and says so if it had to
-drop some. A newer relay takes the place of an older one once it has said its hello, so that somebody who merely looks
-whether the socket is alive disturbs nobody.
+drop some. A newer relay takes the place of an older one only after its hello, so that a program that merely tests
+whether the socket is alive disturbs no relay.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from vtep.feed.exabgp.protocol import Attached, Detached, Item, Lines, Lost, Ove
 __all__ = ["Attached", "Detached", "Item", "Lines", "Lost", "Oversized", "Stream"]
 
 BATCH_OCTETS: Final = 64 << 10
-"""250 routes: what is heard of one batch is judged in one go."""
+"""250 routes: what arrives in one batch is judged together."""
 BATCHES_MAX: Final = 128
 COMMANDS_MAX: Final = 64 << 20
 STOP_S_MAX: Final = 1.0
@@ -47,7 +47,7 @@ class Stream:
         self._group = group
         self._items: deque[Item] = deque()
         self.arrived = asyncio.Event()
-        """Set when something came; whoever waits for it clears it first."""
+        """Is set when something has arrived. A task that waits for it clears it first."""
         self._connections: set[_Connection] = set()
         self._relay: _Connection | None = None
         self._server: asyncio.Server | None = None
@@ -69,7 +69,7 @@ class Stream:
         new.rename(self._path)
 
     async def stop(self) -> None:
-        """Close the socket once commands under way are gone, or soon. Takes its file away if it is still ours."""
+        """Close the socket after the commands under way have left, or after STOP_S_MAX. Remove its file if it is still ours."""
         if self._server is None:
             return
         self._server.close()
@@ -87,15 +87,15 @@ class Stream:
             connection.transport.abort()
 
     async def receive(self) -> Item:
-        """Return what came next. Lines come as they were read, many at a time."""
-        await asyncio.sleep(0)  # while much waits, whoever shares this loop must still get a turn
+        """Return the next item. Lines come as they were read, many at a time."""
+        await asyncio.sleep(0)  # while much waits, the other tasks of this loop must still get a turn
         while not self._items:
             self.arrived.clear()
             await self.arrived.wait()
         return self._next()
 
     def receive_at_once(self) -> Item | None:
-        """Return what waits already, if anything does."""
+        """Return the next item if one has arrived."""
         return self._next() if self._items else None
 
     def _next(self) -> Item:
@@ -106,11 +106,11 @@ class Stream:
 
     @property
     def lines_waiting(self) -> int:
-        """Lines that were read and are not taken yet."""
+        """How many lines have arrived and were not taken yet."""
         return sum(len(item.lines) for item in self._items if isinstance(item, Lines))
 
     def send(self, command: str) -> bool:
-        """Put a command on its way to ExaBGP; false when nobody is there to take it, or nobody does."""
+        """Send a command to ExaBGP; False when no relay is attached, or the relay does not read."""
         if not command.isascii() or "\n" in command:
             raise Bug(f"not one line of ASCII: {command!r}")
         if self._relay is None or self._relay.transport.get_write_buffer_size() > COMMANDS_MAX:
@@ -143,9 +143,9 @@ class Stream:
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """Somebody at the socket, who is the relay once items come of it.
+    """A connection to the socket. It is the relay's once a hello has arrived.
 
-    Buffered, because asyncio would otherwise make a fresh buffer for each read, however little comes.
+    Buffered, because asyncio would otherwise make a new buffer for each read, however little arrives.
     """
 
     transport: asyncio.Transport
@@ -190,7 +190,7 @@ def _make_parent(path: Path) -> None:
 
 
 def _refuse_unless_free(path: Path) -> None:
-    """Look whether another daemon listens there; a file that nobody listens at is left from one that was killed."""
+    """Refuse a path at which another daemon listens. A socket file without a listener is left from a daemon that was killed."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -206,7 +206,7 @@ def _refuse_unless_free(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             return
         except BlockingIOError:
-            pass  # so many callers wait that there must be somebody they wait for
+            pass  # so many callers wait that a daemon must be there
         except OSError as error:
             raise _refusal(path, f"cannot tell whether another daemon uses it: {error.strerror or error}") from None
     hint = "stop it, or give each daemon its own [feed] socket"
@@ -214,7 +214,7 @@ def _refuse_unless_free(path: Path) -> None:
 
 
 def _bind(path: Path, mode: int, group: str) -> tuple[socket.socket, Path]:
-    """Bind beside the path, so that the socket appears there with its rights and already listening."""
+    """Bind beside the path, so that the socket appears at the path with its rights and already listening."""
     new = path.with_name(f"{path.name}.new")
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -65,7 +65,9 @@ def _announced(
 ) -> dict[RouteKey, Route]:
     """Decode the routes of all next hops; one that is listed under two keeps the better."""
     next_hops, unreadable = _next_hops(by_next_hop)
-    bad += [_complaint(nlri, f"{text[:40]!r} is no next hop") for text in unreadable for nlri in by_next_hop[text]]
+    bad += [
+        _complaint(nlri, f"{text[:40]!r} is not a valid next hop") for text in unreadable for nlri in by_next_hop[text]
+    ]
     routes: dict[RouteKey, Route] = {}
     for next_hop, text in next_hops:
         shared = _attributes(next_hop, attribute)
@@ -106,7 +108,7 @@ def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
     try:
         return attributes.decode(next_hop, communities, attribute.pmsi, _is_llgr_stale(attribute.community))
     except OverflowError:
-        raise StreamError("an extended community that is no 64-bit number") from None
+        raise StreamError("an extended community that is not a 64-bit number") from None
 
 
 def _is_llgr_stale(communities: list[Any]) -> bool:

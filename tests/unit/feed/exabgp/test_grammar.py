@@ -159,13 +159,22 @@ MAC_WORDS = "rd 1:1 mac 02:00:00:00:00:99 label 100 next-hop 10.0.0.99"
         (f"announce evpn mac-advertisement {MAC_WORDS} rd 1:2", "rd is there twice"),
         (f"announce evpn mac-advertisement {MAC_WORDS} med 5 ip", "ip has no value; .*; med is not known here"),
         (f"announce evpn mac-advertisement {MAC_WORDS} extended-community [ target:1:1", "list .* has no end"),
-        (f"announce evpn mac-advertisement {MAC_WORDS} extended-community [ red ]", "'red' is no extended community"),
+        (
+            f"announce evpn mac-advertisement {MAC_WORDS} extended-community [ red ]",
+            "'red' is not a valid extended community",
+        ),
         (f"announce evpn mac-advertisement {MAC_WORDS} extended-community mac-mobility:1:fast", "SEQUENCE:sticky"),
-        (f"announce evpn mac-advertisement {MAC_WORDS} extended-community mac-mobility:4294967296", "no mobility seq"),
-        (f"announce evpn mac-advertisement {MAC_WORDS} extended-community encap:mpls", "'mpls' is no encapsulation"),
+        (
+            f"announce evpn mac-advertisement {MAC_WORDS} extended-community mac-mobility:4294967296",
+            "is not a valid sequence number",
+        ),
+        (
+            f"announce evpn mac-advertisement {MAC_WORDS} extended-community encap:mpls",
+            "'mpls' is not a supported encapsulation",
+        ),
         (f"announce evpn mac-advertisement {MAC_WORDS} extended-community default-gateway:1", "takes no value"),
-        (f"announce evpn mac-advertisement {MAC_WORDS} ethernet-tag 4294967296", "is no Ethernet tag"),
-        (f"announce evpn mac-advertisement {MAC_WORDS} ethernet-tag -1", "'-1' is no number"),
+        (f"announce evpn mac-advertisement {MAC_WORDS} ethernet-tag 4294967296", "is not a valid Ethernet tag"),
+        (f"announce evpn mac-advertisement {MAC_WORDS} ethernet-tag -1", "'-1' is not a number"),
         (f"announce evpn mac-advertisement {MAC_WORDS} esi 0", "esi: "),
         (f"announce evpn mac-advertisement {MAC_WORDS} ip [ 10.0.0.1 10.0.0.2 ]", "ip takes one value, not 2"),
         (
@@ -178,7 +187,7 @@ MAC_WORDS = "rd 1:1 mac 02:00:00:00:00:99 label 100 next-hop 10.0.0.99"
             "announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 16777216 next-hop 10.0.0.99",
             "not a valid VNI",
         ),
-        ("announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 1 next-hop 0.0.0.0", "is no next hop"),
+        ("announce evpn mac-advertisement rd 1:1 mac 02:00:00:00:00:99 label 1 next-hop 0.0.0.0", "is not a next hop"),
         (
             "announce evpn mac-advertisement rd 1:1 mac 01:00:00:00:00:99 label 1 next-hop 10.0.0.9",
             "a station can have",

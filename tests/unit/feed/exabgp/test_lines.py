@@ -132,3 +132,17 @@ def test_a_line_of_json_ends_the_rest_of_a_cut_one() -> None:
     assert answers == ["error"]
     assert isinstance(messages[2], Received)
     assert messages[2].peer == Ip.parse(B)
+
+
+def test_the_rest_of_any_other_cut_line_is_no_answer_either() -> None:
+    answers: list[Answered] = []
+    notification = CUT.replace(b'"type": "state"', b'"type": "notification"').replace(
+        b'"state": "down"', b'"direction": "receive"'
+    )
+
+    first, *rest = LineReader(answers.append).read([notification, b"done", b'more" } } }', b"error"])
+
+    assert isinstance(first, Unreadable)
+    assert first.peer == Ip.parse(A)
+    assert all(isinstance(message, Received) for message in rest)
+    assert [answer.text for answer in answers] == ["error"]

@@ -93,7 +93,7 @@ REFUSED = [
     Refused("a line of ExaBGP first", b'{ "exabgp": "5.0.0" }\n', "not a line of a relay"),
     Refused("another notice first", b'{"relay": "live"}\n', "not a relay"),
     Refused("a long line first", b"x" * 300 + b"\n", "not a relay"),
-    Refused("a newer version", HELLO.replace(b'"version": 1', b'"version": 2'), "speaks version 2"),
+    Refused("a newer version", HELLO.replace(b'"version": 1', b'"version": 2'), "has version 2"),
     Refused("a hello that lacks a field", b'{"relay": "hello", "version": 1}\n', "not a line of a relay"),
     Refused("a notice nobody knows", HELLO + b'{"relay": "sing"}\n', "not a line of a relay"),
     Refused("a negative count", HELLO + b'{"relay": "dropped", "lines": -1}\n', "not a line of a relay"),
