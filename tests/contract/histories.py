@@ -1,4 +1,4 @@
-"""Random histories of one leaf: intents, other hands, stations, devices, refusals and deaths, in any order.
+"""Random histories of one leaf: intents, other programs, stations, devices, refusals and deaths, in any order.
 
 Before each pass the machine notes what is not the daemon's to touch, by its own reading of the rows, and holds the pass
 to it. At the end one survey must make everything right, and another must send nothing. Knows no world: a subclass makes
@@ -43,7 +43,7 @@ HANDS = (
     # An operator writes a tunnel row, over ours too
     operator_tunnel,
     lambda mac, vtep: operator_tunnel(mac, vtep, Verb.REPLACE),
-    # Another daemon writes as FRR does; without the bridge half it is a row that somebody has flushed since
+    # Another daemon writes as FRR does; without the bridge half it is a row that was flushed since
     lambda mac, vtep: add(mac, vtep, flags=EXT | SELF | MASTER, state=0x42),
     lambda mac, vtep: add(mac, vtep, flags=EXT | SELF, state=0x42),
     # Somebody moves a row of ours and leaves its mark
@@ -61,7 +61,7 @@ class Histories(RuleBasedStateMachine):
         self.complete = False
         self.news: set[Mac] = set()
         self.meddled: set[Mac] = set()
-        """MACs whose rows other hands have written or taken the mark from: what is left of them may be nobody's."""
+        """MACs whose rows other programs wrote, or took the mark from: what is left of them may belong to no program."""
         self.now = 1000.0
         self.ledger: LedgerFile | None = None
 
@@ -72,7 +72,7 @@ class Histories(RuleBasedStateMachine):
         raise NotImplementedError
 
     def make_fit_again(self) -> None:
-        """A port that comes back learns from the tunnel until it is told not to."""
+        """A port that comes back learns from the tunnel until that is switched off."""
         raise NotImplementedError
 
     def teardown(self) -> None:
@@ -89,7 +89,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(complete=st.booleans())
     def restart(self, complete: bool) -> None:
-        """A clean end and a new life, to which the peers have told all or nothing yet."""
+        """A clean end and a new life, to which the peers have sent all routes or none yet."""
         self._begin_life(complete)
 
     @rule(before=tables, messages=st.integers(0, 4), survey=st.booleans(), after=tables, complete=st.booleans())
@@ -113,7 +113,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(mac=macs, half=st.sampled_from((0, SELF)))
     def survey_by_a_dump_with_holes(self, mac: Mac, half: int) -> None:
-        """While others delete, a dump can lack rows that are there. What the first one of a life lacks, nobody knows of."""
+        """While others delete, a dump can lack rows that are there. What the first dump of a life lacks is unknown."""
         self._pass(self.leaf.pass_)
         self.leaf.kernel.unseen = lambda entry: entry.mac == mac and entry.flags & NTF_SELF == half
         self._pass(self.leaf.survey)
@@ -161,15 +161,15 @@ class Histories(RuleBasedStateMachine):
         self.complete = True
         self._offer()
 
-    # Other hands
+    # Other programs
 
     @rule(mac=macs, hand=st.sampled_from(HANDS), vtep=vteps)
-    def somebody_meddles(self, mac: Mac, hand: Callable, vtep) -> None:
+    def another_program_meddles(self, mac: Mac, hand: Callable, vtep) -> None:
         self.meddled.add(mac)
         hand(mac, vtep)(self.world)
 
     @rule(mac=macs, flags=st.sampled_from((MASTER, SELF)))
-    def somebody_deletes_a_half(self, mac: Mac, flags: int) -> None:
+    def another_program_deletes_a_half(self, mac: Mac, flags: int) -> None:
         delete(mac, flags)(self.world)
 
     # Stations and devices

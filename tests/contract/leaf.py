@@ -1,7 +1,7 @@
 """A leaf on either world: the engine with its target, a ledger, and an intent spelled as a few words.
 
 Knows how the daemon drives the engine (hints and what an intent touched make a small pass, doubt makes a survey) and lets
-a test do it by hand. `Mishaps` stands between the engine and the kernel and can make things go wrong there.
+a test do it step by step. `Mishaps` stands between the engine and the kernel and can make things go wrong there.
 """
 
 import errno
@@ -59,7 +59,7 @@ class Mishaps:
         self.refused: Callable[[Neighbor], int] = lambda _: 0
         """The errno with which a message is refused, or 0."""
         self.answers_lost = False
-        """What is sent is carried out, and nobody says so."""
+        """Messages are carried out, and their answers are lost."""
         self.unseen: Callable[[Entry], bool] = lambda _: False
         """What a dump lacks although it is there."""
         self.blind = False
@@ -138,7 +138,7 @@ class Leaf:
         self._take(complete=complete, macs=Table(rows.items()), touched=touched, touched_floods=())
 
     def lose(self, mac: Mac) -> None:
-        """Have the next intent tell that a station here was compared with the routes, and lost."""
+        """Have the next intent say that a station here was compared with the routes, and lost."""
         here = Candidate(
             VNI, mac, LOCAL, "lost", "higher-seq", 0, False, False, LOCAL, RD, None, NO_SEGMENT, VNI, port="h0"
         )  # fmt: skip
@@ -183,7 +183,7 @@ class Leaf:
         return render([row for row in self.world.rows() if row.mac == mac], self.world, NAMES)
 
     def floods(self) -> list[Ip]:
-        """Return the VTEPs that get floods, whoever says so."""
+        """Return the VTEPs that get floods, whichever program wrote the row."""
         return sorted(row.dst for row in self.world.rows() if row.mac == ZERO_MAC)
 
     def trouble(self, mac: Mac = M) -> str:
@@ -193,7 +193,7 @@ class Leaf:
     def owns(self, mac: Mac = M) -> bool:
         return (VNI, mac) in self.ledger.claims("fdb")
 
-    def hand(self, *steps: Callable[[World], list]) -> None:
+    def meanwhile(self, *steps: Callable[[World], list]) -> None:
         """Somebody else does something."""
         for step in steps:
             assert step(self.world) == []
@@ -213,10 +213,10 @@ class Leaf:
 
 
 def written(mac: str, vtep: Ip) -> list[str]:
-    """The two halves of a row of ours, as `Leaf.rows` tells them."""
+    """The two halves of a row of ours, as `Leaf.rows` returns them."""
     return [f"{mac} bridge vx0 reachable ext", f"{mac} vxlan vx0 noarp permanent ext {vtep}"]
 
 
 def station_gone(world: World, mac: Mac, port: str = "h0") -> list[Refusal]:
-    """The bridge forgets a station, as it does when it has not heard of it for a while."""
+    """The bridge forgets a station, as it does when no frame came from it for its ageing time."""
     return world.kernel.send([Neighbor(Verb.DELETE, world.index(port), mac, NTF_MASTER, 0)])

@@ -90,7 +90,7 @@ def test_a_small_pass_sends_without_looking(leaf: Leaf) -> None:
 
 
 def test_a_small_pass_reads_back_what_was_hinted_at_and_where_others_were_seen(leaf: Leaf) -> None:
-    leaf.hand(operator(N))
+    leaf.meanwhile(operator(N))
     leaf.pass_()
     leaf.kernel.looked = 0
 
@@ -103,7 +103,7 @@ def test_a_small_pass_reads_back_what_was_hinted_at_and_where_others_were_seen(l
 def test_nothing_is_written_before_a_survey_succeeded(any_world) -> None:
     with any_world() as world:
         leaf = Leaf(world)
-        leaf.hand(operator(M))
+        leaf.meanwhile(operator(M))
         leaf.want({M: A})
 
         report = leaf.pass_()  # whatever its scope
@@ -137,7 +137,7 @@ def test_a_row_of_the_wrong_address_family_is_suppressed_and_leaves_no_half(leaf
 
 
 def test_an_operators_tunnel_row_is_contested_and_the_row_comes_when_it_goes(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     theirs = leaf.rows()
     leaf.want({M: A})
 
@@ -145,13 +145,13 @@ def test_an_operators_tunnel_row_is_contested_and_the_row_comes_when_it_goes(lea
 
     assert (theirs, 1) == (leaf.rows(), report.contested)
     assert (leaf.trouble(), leaf.owns()) == ("contested foreign", False)
-    leaf.hand(delete(M, SELF))
+    leaf.meanwhile(delete(M, SELF))
     leaf.pass_()
     assert (written("m", A), "") == (leaf.rows(), leaf.trouble())
 
 
 def test_creating_is_exclusive_where_the_holder_was_not_announced(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     theirs = leaf.rows()
     leaf.kernel.drain()
     leaf.want({M: A})
@@ -165,11 +165,11 @@ def test_creating_is_exclusive_where_the_holder_was_not_announced(leaf: Leaf) ->
 
 
 def test_another_daemons_rows_on_the_port_are_left_alone_and_ours_beside_them(leaf: Leaf) -> None:
-    leaf.hand(another_daemon(M))
+    leaf.meanwhile(another_daemon(M))
     theirs = leaf.rows()
     leaf.want({M: A, N: A})
 
-    leaf.pass_()  # which has not heard of it: rows written with EXT_LEARNED are not announced to us
+    leaf.pass_()  # which does not know of it: rows written with EXT_LEARNED are not announced to us
     leaf.now += 10
     leaf.survey()
 
@@ -182,7 +182,7 @@ def test_another_daemons_rows_on_the_port_are_left_alone_and_ours_beside_them(le
 
 @pytest.mark.parametrize("flags", [MASTER, MASTER | STICKY], ids=["static", "sticky"])
 def test_a_station_pinned_to_a_local_port_is_never_taken_over(leaf: Leaf, flags: int) -> None:
-    leaf.hand(operator(M, "h0", flags=flags))
+    leaf.meanwhile(operator(M, "h0", flags=flags))
     theirs = leaf.rows()
 
     for seq in (0, 5):
@@ -191,7 +191,7 @@ def test_a_station_pinned_to_a_local_port_is_never_taken_over(leaf: Leaf, flags:
         leaf.survey()
 
     assert (theirs, "contested local-static") == (leaf.rows(), leaf.trouble())
-    leaf.hand(delete(M, MASTER, port="h0"))
+    leaf.meanwhile(delete(M, MASTER, port="h0"))
     leaf.pass_()
     assert written("m", A) == leaf.rows()
 
@@ -210,7 +210,7 @@ def test_the_macs_of_our_own_devices_are_never_taken_over(leaf: Leaf, name: str)
 def test_a_station_pinned_after_our_row_takes_it_and_is_kept_when_the_route_goes_and_comes_back(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(delete(M, MASTER), operator(M, "h0"))
+    leaf.meanwhile(delete(M, MASTER), operator(M, "h0"))
 
     leaf.want({})
     leaf.pass_()
@@ -222,7 +222,7 @@ def test_a_station_pinned_after_our_row_takes_it_and_is_kept_when_the_route_goes
 
 
 def test_a_row_with_our_signature_that_is_wanted_is_adopted_without_a_write(leaf: Leaf) -> None:
-    leaf.hand(add(M, A))
+    leaf.meanwhile(add(M, A))
 
     report = leaf.wanted_and_surveyed({M: A})
 
@@ -231,7 +231,7 @@ def test_a_row_with_our_signature_that_is_wanted_is_adopted_without_a_write(leaf
 
 
 def test_a_row_with_our_signature_and_another_value_is_contested(leaf: Leaf) -> None:
-    leaf.hand(add(M, B))
+    leaf.meanwhile(add(M, B))
 
     report = leaf.wanted_and_surveyed({M: A})
 
@@ -239,7 +239,7 @@ def test_a_row_with_our_signature_and_another_value_is_contested(leaf: Leaf) -> 
 
 
 def test_an_orphan_is_reported_and_never_deleted(leaf: Leaf) -> None:
-    leaf.hand(add(M, B), another_daemon(N))
+    leaf.meanwhile(add(M, B), another_daemon(N))
 
     for _ in range(3):
         report = leaf.wanted_and_surveyed({L: A})
@@ -251,7 +251,7 @@ def test_an_orphan_is_reported_and_never_deleted(leaf: Leaf) -> None:
 
 def test_rows_that_an_operator_adopted_are_removed_or_corrected_and_other_rows_stay(leaf: Leaf) -> None:
     """As after the loss of a ledger: one row is wanted no more, one points to where the MAC was before."""
-    leaf.hand(add(M, B), add(N, B), another_daemon(L))
+    leaf.meanwhile(add(M, B), add(N, B), another_daemon(L))
     leaf.wanted_and_surveyed({N: A, L: A})
     actor = Actor(leaf.engine, lambda: leaf.now)
 
@@ -265,7 +265,7 @@ def test_rows_that_an_operator_adopted_are_removed_or_corrected_and_other_rows_s
 
 
 def test_half_a_row_with_our_mark_that_is_not_claimed_counts_as_nothing(leaf: Leaf) -> None:
-    leaf.hand(add(M, B), delete(M, SELF))
+    leaf.meanwhile(add(M, B), delete(M, SELF))
 
     leaf.wanted_and_surveyed({M: A})
 
@@ -273,7 +273,7 @@ def test_half_a_row_with_our_mark_that_is_not_claimed_counts_as_nothing(leaf: Le
 
 
 def test_a_half_that_was_there_before_us_outlives_a_refusal(leaf: Leaf) -> None:
-    leaf.hand(another_daemon(M), delete(M, SELF))
+    leaf.meanwhile(another_daemon(M), delete(M, SELF))
     before = leaf.rows(M)
     leaf.kernel.refused = lambda message: errno.ENOMEM if message.verb is Verb.CREATE else 0
 
@@ -290,7 +290,7 @@ def test_a_half_that_was_there_before_us_outlives_a_refusal(leaf: Leaf) -> None:
 def test_a_row_deleted_by_hand_is_repaired(leaf: Leaf, flags: int | None, look: str) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(*(delete(M, half) for half in ((flags,) if flags else (MASTER, SELF))))
+    leaf.meanwhile(*(delete(M, half) for half in ((flags,) if flags else (MASTER, SELF))))
     if look == "audit":
         leaf.kernel.drain()
 
@@ -303,7 +303,7 @@ def test_a_row_deleted_by_hand_is_repaired(leaf: Leaf, flags: int | None, look: 
 def test_a_row_changed_by_hand_is_repaired_while_it_bears_our_mark(leaf: Leaf, look: str) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(add(M, B))
+    leaf.meanwhile(add(M, B))
 
     report = getattr(leaf, look)()
 
@@ -313,13 +313,13 @@ def test_a_row_changed_by_hand_is_repaired_while_it_bears_our_mark(leaf: Leaf, l
 def test_a_row_changed_by_hand_that_lost_our_mark_is_theirs_until_they_remove_it(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(operator_tunnel(M, B, Verb.REPLACE))
+    leaf.meanwhile(operator_tunnel(M, B, Verb.REPLACE))
     theirs = leaf.rows()
 
     leaf.pass_()
 
     assert (theirs, "contested foreign", False) == (leaf.rows(), leaf.trouble(), leaf.owns())
-    leaf.hand(delete(M, SELF))
+    leaf.meanwhile(delete(M, SELF))
     leaf.pass_()
     assert (written("m", A), "", True) == (leaf.rows(), leaf.trouble(), leaf.owns())
 
@@ -327,7 +327,7 @@ def test_a_row_changed_by_hand_that_lost_our_mark_is_theirs_until_they_remove_it
 def test_a_withdrawn_row_that_lost_our_mark_stays_theirs(leaf: Leaf) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(operator_tunnel(M, B, Verb.REPLACE))
+    leaf.meanwhile(operator_tunnel(M, B, Verb.REPLACE))
     theirs = leaf.rows()
 
     leaf.want({})
@@ -339,7 +339,7 @@ def test_a_withdrawn_row_that_lost_our_mark_stays_theirs(leaf: Leaf) -> None:
 def test_rows_that_only_a_torn_dump_lacks_are_neither_written_nor_forgotten(leaf: Leaf) -> None:
     leaf.want({M: A, N: A})
     leaf.pass_()
-    leaf.hand(operator(L))
+    leaf.meanwhile(operator(L))
     leaf.want({M: A, L: A})
     leaf.kernel.drain()
     leaf.kernel.sent.clear()
@@ -353,7 +353,7 @@ def test_rows_that_only_a_torn_dump_lacks_are_neither_written_nor_forgotten(leaf
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "hinted at"])
 def test_a_station_that_only_a_torn_dump_lacks_is_not_taken_for_gone(leaf: Leaf, known: bool) -> None:
-    leaf.hand(operator(M))
+    leaf.meanwhile(operator(M))
     if known:
         leaf.pass_()
 
@@ -373,7 +373,7 @@ def test_an_audit_row_by_row_finds_what_a_survey_finds(any_world) -> None:
             leaf.pass_()
             leaf.want({L: A, M: A, N: A})
             leaf.pass_()
-            leaf.hand(delete(L, SELF), add(M, B), operator_tunnel(N, B, Verb.REPLACE))
+            leaf.meanwhile(delete(L, SELF), add(M, B), operator_tunnel(N, B, Verb.REPLACE))
             report = getattr(leaf, look)()
             counts = (report.created, report.replaced, report.repaired, report.contested)
             found.append((counts, [leaf.rows(mac) for mac in (L, M, N)]))
@@ -454,7 +454,7 @@ def test_at_the_start_a_station_stays_because_it_is_not_known_what_is_older(any_
         leaf = Leaf(world)
         leaf.pass_()
 
-        leaf.want({M: (A, 5)})  # all peers tell all they have at once
+        leaf.want({M: (A, 5)})  # all peers send all they have at once
 
         leaf.pass_()
         assert (leaf.rows(), leaf.trouble()) == (["m bridge h0 reachable"], "contested local-learned")
@@ -489,7 +489,7 @@ def test_a_station_that_lost_and_sends_a_frame_has_its_row_back(leaf: Leaf) -> N
 
 
 def test_a_newer_route_does_not_touch_an_operators_tunnel_row_under_the_station(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     frame(leaf.world)
     theirs = leaf.rows()
     leaf.wanted_and_surveyed({})
@@ -503,7 +503,7 @@ def test_a_newer_route_does_not_touch_an_operators_tunnel_row_under_the_station(
 
 
 def test_a_newer_route_does_not_touch_another_programs_marked_half_under_the_station(leaf: Leaf) -> None:
-    leaf.hand(add(M, B, flags=SELF | EXT))
+    leaf.meanwhile(add(M, B, flags=SELF | EXT))
     frame(leaf.world)
     theirs = leaf.rows()
     leaf.wanted_and_surveyed({})
@@ -622,7 +622,7 @@ def test_after_a_restart_rows_that_are_still_right_are_not_written(any_world) ->
 
 
 def a_life_later(earlier: Leaf) -> Claims:
-    """The claims as a file gives them back: nobody knows any more which of them were confirmed."""
+    """The claims as a file gives them back: it is no longer known which of them were confirmed."""
     claims = Claims()
     claims.claim("fdb", grouped((key, claim.row, claim.rank) for key, claim in earlier.ledger.claims("fdb").items()))
     return claims
@@ -634,7 +634,7 @@ def a_life_later(earlier: Leaf) -> Claims:
 def test_a_vni_that_is_not_ready_keeps_its_rows(leaf: Leaf) -> None:
     leaf.want({M: A, N: A})
     leaf.pass_()
-    leaf.hand(down("vx0"))
+    leaf.meanwhile(down("vx0"))
 
     leaf.want({M: A})
     report = leaf.pass_()
@@ -642,13 +642,13 @@ def test_a_vni_that_is_not_ready_keeps_its_rows(leaf: Leaf) -> None:
     assert (report.not_ready, report.pending) == ({100: ("device-down",)}, 1)
     assert (leaf.trouble(M), leaf.trouble(N), report.converged) == ("pending not-ready", "", False)
     assert (written("m", A), written("n", A)) == (leaf.rows(M), leaf.rows(N))
-    leaf.hand(up("vx0"))
+    leaf.meanwhile(up("vx0"))
     report = leaf.pass_()
     assert (written("m", A), [], 0, True) == (leaf.rows(M), leaf.rows(N), report.pending, report.converged)
 
 
 def test_a_row_that_is_no_longer_wanted_is_not_pending(leaf: Leaf) -> None:
-    leaf.hand(down("vx0"))
+    leaf.meanwhile(down("vx0"))
     leaf.want({M: A})
     leaf.pass_()
 
@@ -672,7 +672,7 @@ def test_a_port_that_left_the_bridge_and_came_back_gets_its_bridge_rows_again(le
 
 
 def make_fit(world: World) -> None:
-    """A port that joins a bridge learns until it is told not to."""
+    """A port that joins a bridge learns until that is switched off."""
     if hasattr(world, "memory"):
         port = world.memory.links().by_name["vx0"].bridge_port
         world.memory.change("vx0", bridge_port=type(port)(learning=False, state=3))

@@ -71,7 +71,7 @@ def test_flood_rows_come_and_go_with_their_vteps(leaf: Leaf) -> None:
 def test_a_flood_row_deleted_by_hand_is_written_again(leaf: Leaf) -> None:
     leaf.flood(A, B)
     leaf.pass_()
-    leaf.hand(delete(ZERO_MAC, SELF, A))
+    leaf.meanwhile(delete(ZERO_MAC, SELF, A))
 
     report = leaf.survey()
 
@@ -79,7 +79,7 @@ def test_a_flood_row_deleted_by_hand_is_written_again(leaf: Leaf) -> None:
 
 
 def test_a_flood_row_that_is_there_as_wanted_is_adopted(leaf: Leaf) -> None:
-    leaf.hand(flood(A), flood(B))
+    leaf.meanwhile(flood(A), flood(B))
     leaf.flood(A)
 
     report = leaf.survey()
@@ -88,7 +88,7 @@ def test_a_flood_row_that_is_there_as_wanted_is_adopted(leaf: Leaf) -> None:
 
 
 def test_a_foreign_flood_row_stays_as_it_is_and_ours_come_and_go_beside_it(leaf: Leaf) -> None:
-    leaf.hand(by_hand(B))
+    leaf.meanwhile(by_hand(B))
     theirs = flood_rows(leaf)
     leaf.survey()
 
@@ -108,7 +108,7 @@ def test_a_hand_that_adds_to_our_list_takes_its_mark_and_not_our_rows(leaf: Leaf
     """Any write without EXT_LEARNED takes the mark from the whole list (kernel 6.18)."""
     leaf.flood(A)
     leaf.pass_()
-    leaf.hand(by_hand(B))
+    leaf.meanwhile(by_hand(B))
     assert flood_rows(leaf) == [f"zero vxlan vx0 permanent {vtep}" for vtep in (A, B)]
 
     leaf.survey()
@@ -229,7 +229,7 @@ def test_rows_of_an_earlier_life_are_known_by_their_tag(answering: Leaf) -> None
 
 @pytest.mark.parametrize("address", [IP1, IP6], ids=["IPv4", "IPv6"])
 def test_what_the_bridge_found_out_by_asking_makes_way(answering: Leaf, address: Ip) -> None:
-    answering.hand(write(address, N, STALE))
+    answering.meanwhile(write(address, N, STALE))
     host(answering, {address: M})
 
     answering.survey()
@@ -238,7 +238,7 @@ def test_what_the_bridge_found_out_by_asking_makes_way(answering: Leaf, address:
 
 
 def test_an_operators_permanent_row_is_contested_until_it_goes(answering: Leaf) -> None:
-    answering.hand(write(IP1, N, PERMANENT))
+    answering.meanwhile(write(IP1, N, PERMANENT))
     theirs = neighbors(answering)
     host(answering, {IP1: M, IP2: M})
 
@@ -266,7 +266,7 @@ def test_a_bridge_that_was_down_gets_its_neighbor_rows_back(answering: Leaf) -> 
     assert neighbors(answering) == [answer(IP1), answer(IP6, "n")]
 
 
-def test_a_router_is_told_as_one(answering: Leaf) -> None:
+def test_a_router_is_written_as_one(answering: Leaf) -> None:
     host(answering, {IP6: M}, router=True)
     answering.pass_()
     assert _flags(answering) == EXT | ROUTER

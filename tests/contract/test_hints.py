@@ -1,4 +1,4 @@
-"""What is announced: other hands, stations and devices, but not our own writes; and what is said when some was lost."""
+"""Which events come: of other programs, stations and devices, and not of our own writes; and what says that some were lost."""
 
 import errno
 import select
@@ -51,7 +51,7 @@ SEEN = {
     "a station speaks first": ([lambda w: w.station_sends(N, "h0")], {("h0", N)}),
     "an operator's static MAC": ([operator()], {("h0", M)}),
     "an operator's tunnel": ([operator_tunnel()], {("vx0", M)}),
-    "an operator's hand on our tunnel": ([add(), operator_tunnel(verb=REPLACE)], {("vx0", M)}),
+    "an operator changes our VXLAN row": ([add(), operator_tunnel(verb=REPLACE)], {("vx0", M)}),
     "a delete of our rows": ([add(), delete()], {("vx0", M)}),
     "a move of ours is our own affair": ([add(), add(dst=VTEP_A, vni=200)], set()),
     "the same again": ([operator(), operator()], {("h0", M)}),

@@ -105,7 +105,7 @@ CASES = (
     Case("REPLACE of a multicast MAC leaves the bridge half", [add(GROUP)], ["group bridge vx0 reachable ext"], ["EOPNOTSUPP bridge done"]),
     Case("the zero MAC has no bridge half", [add(ZERO_MAC, verb=APPEND)], [], ["EINVAL"]),
     Case("a unicast MAC has one VTEP, APPEND changes nothing", [add(), add(verb=APPEND, dst=VTEP_B)], [BRIDGE, TUNNEL]),
-    Case("sticky is not heard with EXT_LEARNED", [add(flags=MASTER | EXT | STICKY, dst=None)], [BRIDGE]),
+    Case("sticky is ignored with EXT_LEARNED", [add(flags=MASTER | EXT | STICKY, dst=None)], [BRIDGE]),
     Case("an unknown device", [lambda world: world.kernel.send([Neighbor(CREATE, 999, M, BOTH | EXT, OURS, VTEP_A)])], [], ["ENODEV"]),
     Case("the protocol tag is dropped", [add(protocol=229)], [BRIDGE, TUNNEL]),
     # Moves
@@ -161,7 +161,7 @@ CASES = (
     Case("a delete without a VTEP takes all", [flood(VTEP_A), flood(VTEP_B), delete(ZERO_MAC, SELF)], []),
     Case("a delete of an absent VTEP says nothing", [flood(VTEP_A), delete(ZERO_MAC, SELF, VTEP_B)], [FLOOD_A]),
     Case("the mark counts on the add that makes the list", [operator_tunnel(ZERO_MAC), flood(VTEP_A)], ["zero vxlan vx0 reachable noarp 10.0.0.2", "zero vxlan vx0 reachable noarp 10.0.0.3"]),
-    Case("a refused replace by hand still takes the mark", [flood(VTEP_A), add(ZERO_MAC, VTEP_B, REPLACE, SELF, REACHABLE)], ["zero vxlan vx0 reachable 10.0.0.2"], ["EOPNOTSUPP"]),
+    Case("a refused replace of an operator still takes the mark", [flood(VTEP_A), add(ZERO_MAC, VTEP_B, REPLACE, SELF, REACHABLE)], ["zero vxlan vx0 reachable 10.0.0.2"], ["EOPNOTSUPP"]),
     Case("one VTEP under two VNIs is two", [flood(VTEP_A), flood(VTEP_A, vni=200)], [FLOOD_A, FLOOD_A + " vni 200"]),
     # Devices
     Case("vxlan down spares PERMANENT, NOARP and flood rows", [add(), add(N, state=REACHABLE), flood(VTEP_A, state=REACHABLE), down("vx0")], [BRIDGE, TUNNEL, "n bridge vx0 reachable ext", "zero vxlan vx0 reachable ext 10.0.0.2"]),

@@ -1,4 +1,4 @@
-"""Which stations are heard on a bridge, when they go, and what is never one; in memory and on a real bridge."""
+"""Which stations are learned on a bridge, when they go, and what is never one; in memory and on a real bridge."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,29 +27,31 @@ def config(**more) -> VniConfig:
 
 
 class Leaf:
-    """A learner on a world, and what it told since it was last asked."""
+    """A watcher on a world, and what it reported since it was last asked."""
 
     def __init__(self, world: World, *vnis: VniConfig) -> None:
         self.world = world
         self.now = 1000.0
         self.news: list[News] = []
-        self.learner = LocalStationWatcher(vnis or (config(),), world.ear, self.news.append, lambda: self.now)
+        self.watcher = LocalStationWatcher(
+            vnis or (config(),), world.watching_kernel, self.news.append, lambda: self.now
+        )
 
-    def told(self) -> list[str]:
-        """Return one line for each that was told, as `heard m h0 static 172.16.0.1`."""
-        asyncio.run(self.learner.settle())
+    def reported(self) -> list[str]:
+        """Return one line for each report, as `learned m h0 static 172.16.0.1`."""
+        asyncio.run(self.watcher.settle())
         news, self.news[:] = list(self.news), []
         lines = [
             *(f"gone {name(key[1])}" for one in news for key in one.gone),
             *(f"changed {station(said)}" for one in news for said in one.changed),
-            *(f"heard {station(said)}" for one in news for said in one.learned),
+            *(f"learned {station(said)}" for one in news for said in one.learned),
         ]
         return sorted(line for line in lines if str(SENTINEL) not in line)
 
     def after(self, *steps) -> list[str]:
         for step in steps:
             assert not step(self.world)
-        return self.told()
+        return self.reported()
 
 
 def name(mac: Mac) -> str:
@@ -76,9 +78,9 @@ def leaf(world: World) -> Iterator[Leaf]:
 @contextmanager
 def listening(world: World, *vnis: VniConfig) -> Iterator[Leaf]:
     leaf = Leaf(world, *vnis)
-    assert leaf.told() == []
+    assert leaf.reported() == []
     yield leaf
-    leaf.learner.close()
+    leaf.watcher.close()
 
 
 def sends(mac: Mac = M, port: str = "h0"):
@@ -103,13 +105,13 @@ def host(ip: Ip = IP1, mac: Mac = M, state: int = REACHABLE, device: str = "br0"
 
 
 HEARD = {
-    "a station that speaks": ([sends()], ["heard m h0"]),
-    "an operator's static entry": ([entry()], ["heard m h0 static"]),
-    "an operator's dynamic entry": ([entry(state=REACHABLE)], ["heard m h0"]),
-    "an operator's sticky entry": ([entry(flags=NTF_MASTER | NTF_STICKY, state=REACHABLE)], ["heard m h0 static"]),
-    "two stations": ([sends(), sends(N, "h1")], ["heard m h0", "heard n h1"]),
-    "a station with its address": ([host(), sends()], ["heard m h0 172.16.0.1"]),
-    "a station that moved at once": ([sends(), sends(port="h1")], ["heard m h1"]),
+    "a station that sends a frame": ([sends()], ["learned m h0"]),
+    "an operator's static entry": ([entry()], ["learned m h0 static"]),
+    "an operator's dynamic entry": ([entry(state=REACHABLE)], ["learned m h0"]),
+    "an operator's sticky entry": ([entry(flags=NTF_MASTER | NTF_STICKY, state=REACHABLE)], ["learned m h0 static"]),
+    "two stations": ([sends(), sends(N, "h1")], ["learned m h0", "learned n h1"]),
+    "a station with its address": ([host(), sends()], ["learned m h0 172.16.0.1"]),
+    "a station that moved at once": ([sends(), sends(port="h1")], ["learned m h1"]),
     "nothing of a station that came and went": ([sends(), expires()], []),
     "nothing of a remote MAC": ([add()], []),
     "nothing of a row of another daemon's": ([entry(flags=NTF_MASTER | NTF_EXT_LEARNED)], []),
@@ -120,31 +122,31 @@ HEARD = {
 
 
 @pytest.mark.parametrize("what", HEARD)
-def test_heard_is(what: str, leaf: Leaf) -> None:
+def test_learned_is(what: str, leaf: Leaf) -> None:
     steps, expected = HEARD[what]
 
     assert expected == leaf.after(*steps)
 
 
 @pytest.mark.parametrize("what", HEARD)
-def test_found_at_the_start_is_what_would_have_been_heard(what: str, world: World) -> None:
+def test_found_at_the_start_is_what_would_have_been_learned(what: str, world: World) -> None:
     steps, expected = HEARD[what]
     for step in steps:
         assert not step(world)
     leaf = Leaf(world)
 
-    told = leaf.told()
-    leaf.learner.close()
+    reported = leaf.reported()
+    leaf.watcher.close()
 
-    assert [line for line in expected if not line.startswith("gone")] == told
+    assert [line for line in expected if not line.startswith("gone")] == reported
 
 
 THEN = {
     "speaks where it is": ([sends()], []),
-    "moves to another port": ([sends(port="h1")], ["heard m h1"]),
+    "moves to another port": ([sends(port="h1")], ["learned m h1"]),
     "falls silent": ([expires()], ["gone m"]),
-    "is made static": ([entry()], ["heard m h0 static"]),
-    "speaks again where our row took its place": ([add(verb=REPLACE), sends()], ["heard m h0"]),
+    "is made static": ([entry()], ["learned m h0 static"]),
+    "sends again where our row took its place": ([add(verb=REPLACE), sends()], ["learned m h0"]),
     "has an address": ([host()], ["changed m h0 172.16.0.1"]),
     "has two addresses": ([host(), host(IP2)], ["changed m h0 172.16.0.1 172.16.0.2"]),
     "loses its port": ([lambda world: world.set_master("h0", None)], ["gone m"]),
@@ -205,27 +207,29 @@ def test_a_bridge_that_goes_down_takes_the_addresses_along(leaf: Leaf) -> None:
     assert "changed n h0 static" in leaf.after(lambda world: world.set_up("br0", False))
 
 
-def test_lost_events_are_made_up_for_by_a_look_at_everything_and_who_is_there_is_heard_again(memory_world) -> None:
-    """A station that spoke over our row meanwhile cannot be told from one that did not."""
+def test_after_lost_events_everything_is_read_and_each_station_that_is_there_counts_as_learned_again(
+    memory_world,
+) -> None:
+    """A station that sent a frame meanwhile looks like one that did not."""
     with memory_world() as world, listening(world) as leaf:
         leaf.after(sends(), sends(N))
 
-        told = leaf.after(
+        reported = leaf.after(
             sends(N, "h1"), lambda world: world.memory.station_expires(M, "br0"), lambda world: world.memory.overflow()
         )
 
-        assert told == ["gone m", "heard n h1"]
-        assert leaf.after(lambda world: world.memory.overflow()) == ["heard n h1"]
-        assert leaf.told() == []
-        assert leaf.learner.overruns == 2
+        assert reported == ["gone m", "learned n h1"]
+        assert leaf.after(lambda world: world.memory.overflow()) == ["learned n h1"]
+        assert leaf.reported() == []
+        assert leaf.watcher.overruns == 2
 
 
 def test_lost_events_are_noticed_on_a_real_bridge(real_world) -> None:
     with real_world(event_buffer=4096) as world, listening(world) as leaf:
         world.kernel.send(many(world))
 
-        assert len(leaf.told()) == 1000
-        assert leaf.learner.overruns
+        assert len(leaf.reported()) == 1000
+        assert leaf.watcher.overruns
 
 
 def many(world: World, count: int = 1000, verb: Verb = CREATE, **fields) -> list[Neighbor]:
@@ -233,62 +237,62 @@ def many(world: World, count: int = 1000, verb: Verb = CREATE, **fields) -> list
     return [Neighbor(verb, mac=Mac(b"\2\0\0\1" + place.to_bytes(2)), **values) for place in range(count)]
 
 
-def test_our_own_writes_are_not_heard(real_world) -> None:
+def test_our_own_writes_are_not_learned(real_world) -> None:
     """With room for a few events, a thousand of our own do not cost one."""
     with real_world(event_buffer=4096) as world, listening(world) as leaf:
         tunnel = world.index("vx0")
         world.kernel.send(many(world, port=tunnel, flags=BOTH | EXT, state=OURS, dst=VTEP_A))
         world.kernel.send(many(world, verb=Verb.DELETE, port=tunnel, flags=BOTH))
 
-        assert leaf.after(sends()) == ["heard m h0"]
-        assert not leaf.learner.overruns
+        assert leaf.after(sends()) == ["learned m h0"]
+        assert not leaf.watcher.overruns
 
 
-def test_an_audit_finds_what_no_event_told(leaf: Leaf) -> None:
+def test_an_audit_finds_what_no_event_reported(leaf: Leaf) -> None:
     leaf.after(sends(), sends(N))
     assert leaf.after(add(verb=REPLACE)) == []
 
     leaf.now += AUDIT_S
 
-    assert leaf.told() == ["gone m"]
+    assert leaf.reported() == ["gone m"]
 
 
 def test_a_row_that_a_dump_missed_is_found_by_a_later_one(memory_world) -> None:
     with memory_world() as world, listening(world) as leaf:
         world.memory.hints_lost = True
         leaf.after(sends())
-        told = []
+        reported = []
         for _ in range(SURVEY_EVERY):
             leaf.now += AUDIT_S
-            told += leaf.told()
+            reported += leaf.reported()
 
-        assert told == ["heard m h0"]
+        assert reported == ["learned m h0"]
 
 
-def test_who_is_asked_about_is_told_as_heard_or_gone(leaf: Leaf) -> None:
+def test_a_station_that_is_asked_about_is_reported_as_learned_or_gone(leaf: Leaf) -> None:
     leaf.after(sends())
 
-    leaf.learner.look_again([(VNI, M), (VNI, N), (Vni(7), M)])
+    leaf.watcher.look_again([(VNI, M), (VNI, N), (Vni(7), M)])
 
-    assert leaf.told() == ["gone m", "gone n", "heard m h0"]
+    assert leaf.reported() == ["gone m", "gone n", "learned m h0"]
 
 
 def test_the_gateway_is_the_bridge_by_its_own_addresses(any_world) -> None:
     with any_world() as world:
         world.add_address("br0", IP1)
         with listening_gateway(world) as (leaf, first):
-            assert first == ["heard br0 br0 gateway 172.16.0.1"]
+            assert first == ["learned br0 br0 gateway 172.16.0.1"]
             more = leaf.after(lambda world: world.add_address("br0", IP2))
-            assert more == ["heard br0 br0 gateway 172.16.0.1 172.16.0.2"]
-            leaf.learner.reconfigure([config()])
-            assert leaf.told() == ["gone br0"]
+            assert more == ["learned br0 br0 gateway 172.16.0.1 172.16.0.2"]
+            leaf.watcher.reconfigure([config()])
+            assert leaf.reported() == ["gone br0"]
 
 
 @contextmanager
 def listening_gateway(world: World):
     leaf = Leaf(world, config(gateway=True))
-    yield leaf, leaf.told()
-    leaf.learner.close()
+    yield leaf, leaf.reported()
+    leaf.watcher.close()
 
 
 def test_a_bridge_without_an_address_is_no_gateway(world: World) -> None:
@@ -299,7 +303,9 @@ def test_a_bridge_without_an_address_is_no_gateway(world: World) -> None:
 def test_who_does_not_announce_does_not_listen(world: World) -> None:
     opened = []
     world.station_sends(M, "h0")
-    learner = LocalStationWatcher([config(announce=False)], lambda: opened.append(1) or world.ear(), print, lambda: 0.0)
+    learner = LocalStationWatcher(
+        [config(announce=False)], lambda: opened.append(1) or world.watching_kernel(), print, lambda: 0.0
+    )
 
     asyncio.run(learner.settle())
     assert not opened
@@ -313,19 +319,19 @@ def test_who_does_not_announce_does_not_listen(world: World) -> None:
 def test_a_vni_that_is_announced_no_more_has_no_stations(leaf: Leaf) -> None:
     leaf.after(sends(), host())
 
-    leaf.learner.reconfigure([config(announce=False)])
+    leaf.watcher.reconfigure([config(announce=False)])
 
-    assert leaf.told() == ["gone m"]
+    assert leaf.reported() == ["gone m"]
     assert leaf.after(sends(N)) == []
 
 
 def test_a_port_that_joins_brings_its_stations(leaf: Leaf) -> None:
     leaf.after(lambda world: world.set_master("h1", None))
 
-    assert leaf.after(lambda world: world.set_master("h1", "br0"), sends(N, "h1")) == ["heard n h1"]
+    assert leaf.after(lambda world: world.set_master("h1", "br0"), sends(N, "h1")) == ["learned n h1"]
 
 
-def test_ten_thousand_stations_are_told_in_small_portions_whether_they_come_or_go(world: World) -> None:
+def test_ten_thousand_stations_are_reported_in_small_portions_whether_they_come_or_go(world: World) -> None:
     world.kernel.send(many(world, 10_000))
     come: list[int] = []
     go: list[int] = []
@@ -334,7 +340,7 @@ def test_ten_thousand_stations_are_told_in_small_portions_whether_they_come_or_g
         come.append(len(news.learned))
         go.append(len(news.gone))
 
-    learner = LocalStationWatcher([config()], world.ear, tell, lambda: 0.0)
+    learner = LocalStationWatcher([config()], world.watching_kernel, tell, lambda: 0.0)
     asyncio.run(learner.settle())
     world.kernel.send(many(world, 5_000, verb=Verb.DELETE))
     asyncio.run(learner.settle())

@@ -101,7 +101,7 @@ def test_a_survey_leaves_nothing_out_because_small_passes_rely_on_it(leaf: Leaf)
 
 @BOTH
 def test_a_sweep_judges_by_the_latest_intent(leaf: Leaf, scope: Scope) -> None:
-    """A later intent is told by a pass; what it touched elsewhere is not undone by the sweep."""
+    """A later intent is applied by a pass; what it touched elsewhere is not undone by the sweep."""
 
     def change() -> None:
         leaf.want(dict.fromkeys(MANY, (B, 1)) | {M: A})
@@ -114,10 +114,10 @@ def test_a_sweep_judges_by_the_latest_intent(leaf: Leaf, scope: Scope) -> None:
 
 
 def test_while_a_survey_is_under_way_a_small_pass_looks_before_it_writes(leaf: Leaf) -> None:
-    """It may be under way because events were lost: what nobody told of would be taken over."""
+    """It may be under way because events were lost: a row that no event reported would be taken over."""
 
     def change() -> None:
-        leaf.hand(operator_tunnel(N, B))
+        leaf.meanwhile(operator_tunnel(N, B))
         leaf.kernel.drain()
         leaf.want(dict.fromkeys(MANY, A) | {M: A, N: A})
         leaf.pass_()
@@ -147,7 +147,7 @@ def test_a_domain_that_changes_during_a_sweep_is_surveyed_at_once_and_the_sweep_
 @BOTH
 def test_what_a_sweep_finds_is_repaired_part_by_part(leaf: Leaf, scope: Scope) -> None:
     for mac in MANY[:: SWEPT_MAX // 2]:
-        leaf.hand(add(mac, B))
+        leaf.meanwhile(add(mac, B))
     leaf.kernel.drain()
     sent = []
 
@@ -160,7 +160,7 @@ def test_what_a_sweep_finds_is_repaired_part_by_part(leaf: Leaf, scope: Scope) -
 
 @BOTH
 def test_nothing_is_removed_in_a_sweep_whose_picture_ceases_to_be_complete(leaf: Leaf, scope: Scope) -> None:
-    """The rows that are to go are told last; by then a session may be lost."""
+    """The rows that must go are handled last; by then a session may be lost."""
     leaf.want(dict.fromkeys(MANY, A) | {L: A})
     leaf.forget_touched()
 

@@ -95,8 +95,8 @@ class MemoryWorld(World):
     def station_sends(self, mac: Mac, port: str) -> None:
         self.memory.station_sends(mac, port)
 
-    def ear(self) -> MemoryKernel:
-        """Return a kernel that hears what stations do."""
+    def watching_kernel(self) -> MemoryKernel:
+        """Return a kernel that receives the events of stations."""
         return self.memory
 
 
@@ -154,7 +154,7 @@ class NamespaceWorld(World):
     def delete_address(self, name: str, address: Ip) -> None:
         ip(f"addr del {address}/24 dev {name}")
 
-    def ear(self) -> Kernel:
+    def watching_kernel(self) -> Kernel:
         return Kernel(STATIONS, **self._buffers)
 
     def station_sends(self, mac: Mac, port: str) -> None:

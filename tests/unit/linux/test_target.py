@@ -39,7 +39,7 @@ def row(kernel: MemoryKernel, name: str) -> Neighbor:
     return Neighbor(Verb.CREATE, index(kernel, name), M, 0x16, 0xC0, LOCAL)
 
 
-def test_the_ground_is_the_bound_vnis_whose_devices_are_fit(kernel: MemoryKernel) -> None:
+def test_the_bound_vnis_whose_devices_are_fit_are_ready(kernel: MemoryKernel) -> None:
     kernel.set_up("vx200", False)
     target = KernelTarget(kernel, [vni(100), vni(200), vni(300), vni(400, bound=False)])
 
@@ -53,7 +53,7 @@ def test_the_ground_is_the_bound_vnis_whose_devices_are_fit(kernel: MemoryKernel
     assert target.faults.keys() == {200, 300}
 
 
-def test_the_ground_is_looked_up_afresh(kernel: MemoryKernel) -> None:
+def test_the_devices_are_looked_up_again_each_time(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
     before = target.attachments()
 
@@ -64,7 +64,7 @@ def test_the_ground_is_looked_up_afresh(kernel: MemoryKernel) -> None:
     assert after.ready[100].port == index(kernel, "vx100") != before.ready[100].port
 
 
-def test_a_vni_that_left_or_lost_its_bridge_is_a_place_where_nothing_is_wanted(kernel: MemoryKernel) -> None:
+def test_a_vni_that_left_or_lost_its_bridge_stays_attached_and_nothing_is_wanted_there(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100), vni(200)])
 
     target.reconfigure([vni(200, bound=False)])
@@ -83,7 +83,7 @@ def test_a_vni_that_came_back_is_wanted_again(kernel: MemoryKernel) -> None:
     assert (set(target.attachments().ready), target.attachments().unconfigured) == ({100}, frozenset())
 
 
-def test_nobody_is_told_that_a_vni_that_left_is_not_ready(kernel: MemoryKernel) -> None:
+def test_a_vni_that_left_is_not_reported_as_not_ready(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
     target.reconfigure([])
     kernel.delete_link("vx100")
@@ -129,7 +129,7 @@ def test_an_event_is_about_the_vni_on_whose_bridge_its_port_is(kernel: MemoryKer
     assert {(number, mac[-1]) for number, mac in found} == {(100, 0), (100, 1), (200, 2)}
 
 
-def test_events_of_places_that_are_not_ready_or_not_ours_are_passed_over(kernel: MemoryKernel) -> None:
+def test_events_of_vnis_that_are_not_ready_or_not_ours_are_ignored(kernel: MemoryKernel) -> None:
     kernel.set_up("vx200", False)
     target = KernelTarget(kernel, [vni(100), vni(200)])
     target.attachments()
@@ -158,7 +158,7 @@ def test_looking_and_sending_are_the_kernels_own(kernel: MemoryKernel) -> None:
     assert target.look([Lookup(port, M, Half.VXLAN)]) == [kernel.get(port, M, Half.VXLAN)]
 
 
-def test_a_port_that_does_not_answer_for_hosts_is_told_where_neighbor_rows_are_wanted(kernel: MemoryKernel) -> None:
+def test_a_port_that_does_not_answer_for_hosts_is_noted_where_neighbor_rows_are_wanted(kernel: MemoryKernel) -> None:
     target = KernelTarget(kernel, [vni(100)])
     before = target.attachments()
     port = kernel.links().by_name["vx100"].bridge_port

@@ -204,7 +204,7 @@ def test_a_row_of_which_one_half_was_deleted_is_whole_again_when_it_is_wanted_ag
 def test_a_deletion_of_which_one_half_was_gone_already_is_done(leaf: Leaf, half: int) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(delete(M, half))
+    leaf.meanwhile(delete(M, half))
     leaf.kernel.drain()
 
     leaf.want({})
@@ -217,7 +217,7 @@ def test_a_deletion_of_which_one_half_was_gone_already_is_done(leaf: Leaf, half:
 def test_a_deletion_of_which_one_half_was_gone_and_the_other_is_refused_is_tried_again(leaf: Leaf, half: int) -> None:
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(delete(M, half))
+    leaf.meanwhile(delete(M, half))
     leaf.kernel.drain()
     leaf.kernel.refused = lambda message: errno.ENOMEM if message.flags != half else 0
 
@@ -346,7 +346,7 @@ def test_a_drifted_row_is_claimed_as_it_is_before_it_is_repaired() -> None:
     world = MemoryWorld()
     leaf = Leaf(world)
     leaf.wanted_and_surveyed({M: A})
-    leaf.hand(add(M, B))
+    leaf.meanwhile(add(M, B))
     leaf.kernel.crash_after = 0
     with pytest.raises(Crashed):
         leaf.survey()
@@ -360,7 +360,7 @@ def test_a_drifted_row_is_claimed_as_it_is_before_it_is_repaired() -> None:
 def test_a_drifted_row_that_is_repaired_is_claimed_as_it_is_wanted() -> None:
     leaf = Leaf(MemoryWorld())
     leaf.wanted_and_surveyed({M: A})
-    leaf.hand(add(M, B))
+    leaf.meanwhile(add(M, B))
 
     leaf.survey()
 
@@ -396,7 +396,7 @@ def row_of(vtep):
 
 def test_half_a_row_of_an_earlier_daemon_is_written_because_nothing_is_lost_by_it() -> None:
     leaf = Leaf(MemoryWorld(), earlier_claims(row_of(A)))
-    leaf.hand(add(M, A), delete(M, 0x02))
+    leaf.meanwhile(add(M, A), delete(M, 0x02))
 
     leaf.wanted_and_surveyed({M: (B, 0)}, complete=False)
 
@@ -405,7 +405,7 @@ def test_half_a_row_of_an_earlier_daemon_is_written_because_nothing_is_lost_by_i
 
 def test_a_change_that_an_earlier_daemon_had_decided_on_is_carried_out() -> None:
     leaf = Leaf(MemoryWorld(), earlier_claims(row_of(B), before=row_of(A)))
-    leaf.hand(add(M, A))
+    leaf.meanwhile(add(M, A))
 
     leaf.wanted_and_surveyed({M: (B, 5)}, complete=False)
 
@@ -414,7 +414,7 @@ def test_a_change_that_an_earlier_daemon_had_decided_on_is_carried_out() -> None
 
 def test_a_replacement_refused_once_is_not_held_afterwards() -> None:
     leaf = Leaf(MemoryWorld(), earlier_claims(row_of(A)))
-    leaf.hand(add(M, A))
+    leaf.meanwhile(add(M, A))
     refuse(leaf, errno.EBUSY)
     leaf.wanted_and_surveyed({M: (B, 6)}, complete=False)
     refuse(leaf, 0)
@@ -429,7 +429,7 @@ def test_a_replacement_refused_once_is_not_held_afterwards() -> None:
 
 
 def test_a_report_counts_what_was_done_and_what_was_not(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(N, B), add(Mac.parse("02:00:00:00:00:77"), B))
+    leaf.meanwhile(operator_tunnel(N, B), add(Mac.parse("02:00:00:00:00:77"), B))
     leaf.want({M: A, N: A, L: A})
     refuse(leaf, errno.EBUSY, L)
 
@@ -448,7 +448,7 @@ def test_a_pass_that_did_nothing_has_a_report_as_well(leaf: Leaf) -> None:
 
 
 def test_troubles_of_rows_that_are_gone_are_forgotten(leaf: Leaf) -> None:
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     leaf.want({M: A})
     leaf.pass_()
     leaf.want({})
@@ -458,10 +458,10 @@ def test_troubles_of_rows_that_are_gone_are_forgotten(leaf: Leaf) -> None:
 
 @pytest.mark.parametrize("look", ["audit", "survey"])
 def test_the_trouble_of_a_row_that_vanished_without_an_event_is_forgotten(leaf: Leaf, look: str) -> None:
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     leaf.want({M: A})
     leaf.pass_()
-    leaf.hand(delete(M, 0x02))
+    leaf.meanwhile(delete(M, 0x02))
     leaf.kernel.drain()
     leaf.want({})
     leaf.forget_touched()
@@ -477,7 +477,7 @@ def test_after_a_dump_that_failed_the_next_pass_is_a_survey(leaf: Leaf) -> None:
     leaf.kernel.blind = False
     leaf.kernel.drain()
 
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     leaf.kernel.drain()
     report = leaf.pass_()  # looks at everything, since the last look failed
 
@@ -490,7 +490,7 @@ def test_a_domain_that_changed_is_surveyed_even_in_an_audit_row_by_row(leaf: Lea
     leaf.pass_()
     memory.delete_link("vx0")
     memory.add_vxlan("vx0", 100, LOCAL, "br0", MACS["vx0"])
-    leaf.hand(operator_tunnel(M, B))
+    leaf.meanwhile(operator_tunnel(M, B))
     leaf.kernel.drain()
 
     leaf.audit()
@@ -636,7 +636,7 @@ def test_such_a_row_comes_and_goes_in_a_pass_of_any_scope(leaf: Leaf, look: str)
 
 
 def test_another_programs_flood_row_is_contested_until_it_is_seen_to_be_gone(leaf: Leaf) -> None:
-    leaf.hand(add(ZERO_MAC, A, Verb.APPEND, 0x02))
+    leaf.meanwhile(add(ZERO_MAC, A, Verb.APPEND, 0x02))
     leaf.survey()
     leaf.flood(A)
     leaf.pass_()
@@ -647,7 +647,7 @@ def test_another_programs_flood_row_is_contested_until_it_is_seen_to_be_gone(lea
     assert leaf.floods() == [A]
 
     leaf.flood(A)
-    leaf.hand(add(ZERO_MAC, A, Verb.DELETE, 0x02, 0))
+    leaf.meanwhile(add(ZERO_MAC, A, Verb.DELETE, 0x02, 0))
     leaf.survey()
     assert (leaf.floods(), FAR in leaf.ledger.claims("flood")) == ([A], True)
 

@@ -101,8 +101,9 @@ def portions(messages: Iterable[Neighbor], most: int) -> Iterator[list[Neighbor]
         yield portion
 
 
-_SHAPE: Final = ("verb", "port", "flags", "state", "dst", "vni", "family", "ip", "protocol")
+_SHAPE: Final = tuple(field for field in Neighbor.__struct_fields__ if field not in ("mac", "also"))
 """All of a message but its MACs, in the order of its fields."""
+_BEFORE_MAC: Final = Neighbor.__struct_fields__.index("mac")
 _FLAGS: Final = _SHAPE.index("flags")
 _shape: Final[Callable[[Neighbor], tuple[Any, ...]]] = attrgetter(*_SHAPE)
 _SEQ: Final = slice(8, 12)
@@ -131,6 +132,6 @@ def _macs(messages: Iterable[Neighbor]) -> tuple[Mac, ...]:
 @lru_cache(maxsize=4096)
 def _frame(shape: tuple[Any, ...], acknowledged: bool) -> tuple[bytes, bytes, bytes]:
     """Return what is before the sequence number, between that and the MAC, and after the MAC."""
-    verb, port, *others = shape
-    octets = encode(Neighbor(verb, port, ZERO_MAC, *others), 0, acknowledged=acknowledged)
+    fields = (*shape[:_BEFORE_MAC], ZERO_MAC, *shape[_BEFORE_MAC:])
+    octets = encode(Neighbor(*fields), 0, acknowledged=acknowledged)
     return octets[: _SEQ.start], octets[_SEQ.stop : ECHOED_MAC], octets[ECHOED_MAC + 6 :]

@@ -1,4 +1,4 @@
-"""What the kernel in memory has beside Linux: its switches, its counters, and stations that fall silent."""
+"""What the kernel in memory has beside Linux: its switches, its counters, and stations that send nothing any more."""
 
 import errno
 
@@ -95,7 +95,7 @@ def test_a_learned_station_expires_and_nothing_else_does(kernel: MemoryKernel) -
     assert {(4, N)} == kernel.drain().keys
 
 
-def test_a_port_may_learn_from_the_tunnel_only_when_told_to(kernel: MemoryKernel) -> None:
+def test_a_port_learns_from_the_tunnel_only_when_that_is_on(kernel: MemoryKernel) -> None:
     kernel.station_sends(M, "vxlan100")
 
     assert kernel.get(3, M, Half.BRIDGE) is None

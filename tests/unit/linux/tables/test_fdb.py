@@ -59,7 +59,7 @@ CASES = (
     Case("the VXLAN half alone", [tunnel()], ours(FdbRow(A), whole=False)),
     # Local stations
     Case("a learned station", [bridge(ACCESS, 0)], theirs("local-learned")),
-    Case("a station not heard for a while", [bridge(ACCESS, 0, STALE)], theirs("local-learned")),
+    Case("a station that sent nothing for a while", [bridge(ACCESS, 0, STALE)], theirs("local-learned")),
     Case("a station that roamed in", [bridge(ACCESS, 0), tunnel()], theirs("local-learned", FdbRow(A))),
     Case("a static station", [bridge(ACCESS, 0, NOARP)], theirs("local-static")),
     Case("a permanent one, as a device's own MAC is", [bridge(ACCESS, 0, PERMANENT)], theirs("local-static")),
@@ -159,7 +159,7 @@ SPELLINGS = (
              [Neighbor(verb=Verb.CREATE, dst=A, **WRITE)]),
     Spelling("replacing writes both halves", Change("replace", (KEY,), FdbRow(A6)),
              [Neighbor(verb=Verb.REPLACE, dst=A6, **WRITE)]),
-    Spelling("the tunnel's VNI is told where it is another", Change("create", (KEY,), FdbRow(A, Vni(300))),
+    Spelling("the VNI is in the message where it is another", Change("create", (KEY,), FdbRow(A, Vni(300))),
              [Neighbor(verb=Verb.CREATE, dst=A, vni=300, **WRITE)]),
     Spelling("deleting names each half and no VTEP", Change("delete", (KEY,), FdbRow(A)),
              [Neighbor(flags=NTF_MASTER, **REMOVE), Neighbor(flags=NTF_SELF, **REMOVE)]),

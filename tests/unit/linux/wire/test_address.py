@@ -26,7 +26,7 @@ CASES = {
     "an IPv6 address": (parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", PERMANENT))), Address(7, IP6, prefix=24)),
     "being tried": (parsed((ADDRESS, IP6), flags=TENTATIVE), Address(7, IP6, usable=False, prefix=24)),
     "tried and used meanwhile": (parsed((ADDRESS, IP6), flags=TENTATIVE | OPTIMISTIC), Address(7, IP6, prefix=24)),
-    "somebody else's": (
+    "another host's": (
         parsed((ADDRESS, IP6), (FLAGS, struct.pack("=I", FAILED))),
         Address(7, IP6, usable=False, prefix=24),
     ),

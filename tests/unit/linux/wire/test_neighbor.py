@@ -1,4 +1,4 @@
-"""Octets out and octets in: what is packed is what rtnetlink.h says, and what is parsed is what was packed."""
+"""Octets out and octets in: what is encoded is what rtnetlink.h says, and what is parsed is what was encoded."""
 
 import re
 import struct
@@ -133,7 +133,7 @@ def test_answered_is(name: str) -> None:
     assert [answer] == [found for _, _, found in parse_neighbors(datagram)]
 
 
-def test_an_interrupted_dump_is_told_with_the_row_it_came_with() -> None:
+def test_an_interrupted_dump_is_reported_with_the_row_it_came_with() -> None:
     marked = bytearray(row(LLADDR, DST, CACHEINFO))
     marked[6] = 0x10
 
