@@ -139,6 +139,8 @@ class Status(Struct, frozen=True):
     state_files: tuple[StateFile, ...] = ()
     warnings: tuple[str, ...] = ()
     """Settings that let more people reach the daemon than is usually wanted, a sentence each."""
+    limits: tuple[str, ...] = ()
+    """VNIs at a limit or close to it, a sentence each."""
     closed: tuple[str, ...] = ()
     """Addresses of the configuration at which the daemon cannot listen, each with what is in the way."""
     kinds: Mapping[str, Counts] = {}
@@ -184,6 +186,7 @@ def _problems(status: Status) -> Iterator[str]:
             yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`"
     for trouble in status.closed:
         yield f"the daemon cannot listen: {trouble}; it is tried again"
+    yield from status.limits
     for vni, reasons in sorted(dataplane.not_ready.items()):
         yield f"VNI {vni} is not ready: {', '.join(reasons)}"
     for state in (PENDING, FAILED, SUPPRESSED, CONTESTED):

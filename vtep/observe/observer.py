@@ -299,6 +299,7 @@ class Observer:
             announcing=self.announcing(),
             dataplane=self._dataplane(),
             state_files=self.state_files(),
+            limits=self._tables.limits(),
             closed=tuple(self.closed.values()),
             warnings=self._warnings,
             kinds=self._counts.kinds(intent),

@@ -95,15 +95,26 @@ class Tables:
         ]
 
     def _notes(self, vni: Vni, intent: Intent) -> tuple[str, ...]:
-        report, limits = self._rows.last.report, self._rows.config.limits
-        notes = [] if report is None else [*report.notes.get(vni, ())]
+        report = self._rows.last.report
+        notes = () if report is None else report.notes.get(vni, ())
+        return (*notes, *self._at_limits(vni, intent))
+
+    def _at_limits(self, vni: Vni, intent: Intent) -> Iterator[str]:
+        limit = self._rows.config.limits.vteps_per_vni
         if limited := len(intent.limited.get(vni, ())):
-            notes.append(f"limit: {limited} MACs have no row")
+            yield f"limit: {limited} MACs have no row"
         if waiting := len(intent.waiting_floods.get(vni, ())):
-            notes.append(f"vtep-limit: {waiting} VTEPs have no flood row")
-        elif warning := limit_warning(rows := intent.floods_of_vni.get(vni, 0), limits.vteps_per_vni):
-            notes.append(f"{warning}: {rows} flood rows of {limits.vteps_per_vni} (limits.vteps_per_vni)")
-        return tuple(notes)
+            yield f"vtep-limit: {waiting} VTEPs have no flood row"
+        elif warning := limit_warning(rows := intent.floods_of_vni.get(vni, 0), limit):
+            yield f"{warning}: {rows} flood rows of {limit} (limits.vteps_per_vni)"
+
+    def limits(self) -> tuple[str, ...]:
+        """Say which VNIs are at a limit, or close to it."""
+        return tuple(
+            f"VNI {vni.vni}: {note}"
+            for vni in self._rows.config.vnis
+            for note in self._at_limits(vni.vni, self._rows.intent)
+        )
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         intent = self._rows.intent

@@ -171,6 +171,7 @@ def test_a_vni_near_its_limit_of_vteps_and_one_at_it_are_alerts_once_and_a_note(
         assert notes[3] == ["near-vtep-limit: 4 flood rows of 5 (limits.vteps_per_vni)"]
         assert notes[6] == ["vtep-limit: 2 VTEPs have no flood row"]
         assert (vni.vteps_limited, vni.vteps_used) == (2, 1.0)
+        assert "VNI 100: vtep-limit: 2 VTEPs have no flood row" in rig.observer.status().problems
 
 
 def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(rig):
