@@ -84,4 +84,5 @@ class Doors:
                 logs.event(log, logging.ERROR, "cannot listen", why=error, again="by itself, every 30 s at the latest")
             self.troubles[door.key] = str(error)
         else:
-            self.troubles.pop(door.key, None)
+            if self.troubles.pop(door.key, None) is not None:
+                logs.event(log, logging.INFO, "listens now", key=door.key)

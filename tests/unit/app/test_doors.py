@@ -1,6 +1,7 @@
 """Addresses that cannot be opened: tried again until they can be, told once, and closed at the end."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -30,6 +31,7 @@ def trouble(what: str = "taken") -> HostError:
 
 
 def test_a_door_is_tried_again_until_it_opens_and_each_reason_is_logged_once(caplog):
+    caplog.set_level(logging.INFO)
     door, other = Door("api.metrics", trouble(), trouble(), trouble("not there")), Door("api.listen")
 
     async def story() -> None:
@@ -42,9 +44,10 @@ def test_a_door_is_tried_again_until_it_opens_and_each_reason_is_logged_once(cap
 
     asyncio.run(story())
 
-    assert [str(record.fields["why"]) for record in caplog.records] == [
-        "api.metrics: taken (hint: use another)",
-        "api.metrics: not there (hint: use another)",
+    assert [(record.message, str(record.fields.get("why", ""))) for record in caplog.records] == [
+        ("cannot listen", "api.metrics: taken (hint: use another)"),
+        ("cannot listen", "api.metrics: not there (hint: use another)"),
+        ("listens now", ""),
     ]
     assert (door.closed, other.closed) == (1, 1)
 
