@@ -144,7 +144,7 @@ def test_a_living_daemon_keeps_its_socket(sockets):
     play(sockets.api(), story)
 
 
-def test_a_file_that_is_no_socket_is_not_removed(sockets):
+def test_a_file_that_is_not_a_socket_is_not_removed(sockets):
     sockets.read.write_text("precious")
 
     said = refusal(sockets.api(admin=(f"unix:{sockets.write}", f"unix:{sockets.read}"), listen=()))

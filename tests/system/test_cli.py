@@ -243,7 +243,7 @@ def test_mutual_tls_by_options_and_by_the_environment(tmp_path):
 # The pipe and the terminal
 
 
-def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
+def test_a_reader_that_leaves_early_causes_no_failure(tmp_path):
     with Served(figures(macs=20_000), tmp_path) as served:
         ran = subprocess.run(
             ["bash", "-c", f"{VTEP} macs | head -1; echo ${{PIPESTATUS[0]}}"],
@@ -276,7 +276,7 @@ def test_what_a_peer_said_cannot_act_on_the_terminal(tmp_path):
     assert json.loads(told.stdout)["peers"][0]["reason"] == hostile.reason
 
 
-def test_a_locale_without_a_character_is_no_failure(tmp_path):
+def test_a_locale_without_a_character_causes_no_failure(tmp_path):
     told = pb.ListPeersResponse(peers=[pb.Peer(address="10.0.0.1", reason="обслуживание " * 9)])
     with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListPeers=told) as daemon:
         ran = vtep("peers", address=daemon.address, PYTHONIOENCODING="ascii")
@@ -377,7 +377,7 @@ class Watcher:
         return self._err.read_text()
 
 
-def test_watch_tells_changes_as_json_lines(daemon, tmp_path):
+def test_watch_prints_changes_as_json_lines(daemon, tmp_path):
     with Watcher(tmp_path, daemon.address, "-o", "json") as watcher:
         wait_until(lambda: watcher.of("mark"), deadline_s=20)
         daemon.do(daemon.figures.put, row(0x77))
@@ -405,7 +405,7 @@ def test_watch_goes_on_where_it_was_when_the_daemon_comes_back(daemon, tmp_path)
         wait_until(lambda: watcher.of("mark"), deadline_s=20)
         daemon.stop()
         wait_until(lambda: "the daemon is gone; waiting for it" in watcher.talk, deadline_s=20)
-        daemon.do(daemon.figures.put, row(0x77))  # nobody is told, but for those who ask where they were
+        daemon.do(daemon.figures.put, row(0x77))  # no watcher is notified
         daemon.start()
         wait_until(lambda: watcher.of("mac"), deadline_s=20)
 

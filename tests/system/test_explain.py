@@ -365,7 +365,7 @@ def unwrapped(page: str) -> str:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-def test_explain_names_the_cause_and_what_mends_it(shared: Leaf, way: Way) -> None:
+def test_explain_names_the_cause_and_the_repair(shared: Leaf, way: Way) -> None:
     mac = shared.fresh_mac()
 
     def told() -> dict[str, Any]:
@@ -562,7 +562,7 @@ def test_rows_whose_claim_was_lost_are_shown_first_and_taken_by_adopt(leaf: Leaf
     assert "adopted" in leaf.events()
 
 
-def test_watch_tells_a_move_and_goes_on_in_the_next_life_of_the_daemon(leaf: Leaf) -> None:
+def test_watch_shows_a_move_and_continues_in_the_next_life_of_the_daemon(leaf: Leaf) -> None:
     mac = leaf.fresh_mac()
     leaf.announce(A, at(A).mac(mac, seq=1))
     watcher = leaf.node.start(str(VTEP), "watch", "-o", "json", log="/run/log/watch.log")
@@ -603,7 +603,7 @@ def test_health_waits_until_the_devices_are_fit(shared: Leaf) -> None:
     assert (waited.returncode, waited.stdout) == (0, "ready\n")
 
 
-def test_a_mac_that_was_withdrawn_leaves_nothing_behind_and_is_explained_as_unheard(shared: Leaf) -> None:
+def test_a_mac_that_was_withdrawn_leaves_nothing_behind_and_is_explained_as_not_received(shared: Leaf) -> None:
     mac = shared.fresh_mac()
     right_route(shared, mac)
     wait_until(lambda: (mac, A) in shared.tunnels(), what="the row")
@@ -626,7 +626,7 @@ def test_a_mac_of_this_host_is_never_taken_for_a_remote_one(shared: Leaf) -> Non
     shared.withdraw(A, at(A).mac(link["address"]))
 
 
-def test_a_vtep_that_no_flood_reaches_and_a_tunnel_that_is_too_narrow_are_told(shared: Leaf) -> None:
+def test_a_vtep_that_no_flood_reaches_and_a_tunnel_that_is_too_narrow_are_reported(shared: Leaf) -> None:
     mac = shared.fresh_mac()
     shared.announce(C, at(C).mac(mac))
     shared.node.ip(f"link set dev {VXLAN} mtu 1400", f"link set dev {BRIDGE} mtu 1500")

@@ -95,7 +95,7 @@ def test_the_keyboard_alone_reaches_the_explanation_of_a_mac_in_the_events(brows
         shown(browser, "#explain", "a static entry of port veth3")
 
 
-def test_what_is_no_mac_is_answered_in_words(browser):
+def test_a_text_that_is_not_a_mac_is_answered_in_words(browser):
     with served(leaf()) as port:
         browser.go(f"http://127.0.0.1:{port}/#mac=nonsense")
         shown(browser, "#explain", "is not a valid MAC address")
@@ -125,7 +125,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(browser):
     assert [each for each in complaints if "explain.json" not in each] == []
 
 
-def test_a_daemon_that_is_gone_is_told_and_so_is_its_return(browser):
+def test_the_loss_and_the_return_of_the_daemon_are_shown(browser):
     source = leaf(troubled=False)
     with served(source) as port:
         browser.go(f"http://127.0.0.1:{port}/")

@@ -148,7 +148,7 @@ def test_an_unbound_vni_is_neither_ready_nor_not():
     assert seen["vtep_vnis", ("state", "unbound")] == 1
 
 
-def test_a_leaf_with_very_many_vnis_tells_sums_in_place_of_series():
+def test_a_leaf_with_very_many_vnis_has_sums_in_place_of_series():
     source = leaf()
     plain = source.vnis()[0]
     source.seen_vnis = [replace(plain, vni=Vni(1000 + number)) for number in range(VNI_SERIES_MAX + 1)]

@@ -72,12 +72,12 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("token", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage_is_no_page_token(token):
+def test_garbage_is_not_a_page_token(token):
     with pytest.raises(UsageError, match="page_token: not a token that this daemon gave"):
         macs_after("life", token)
 
 
 @pytest.mark.parametrize("token", [*list(GARBAGE.values())[:5], macs_token("life", MAC_KEY), encoded("w/life/1/x")])
-def test_garbage_is_no_resume_token(token):
+def test_garbage_is_not_a_resume_token(token):
     with pytest.raises(UsageError, match="resume_token: not a token that this daemon gave"):
         resume_cursor("life", token)

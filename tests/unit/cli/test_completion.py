@@ -52,7 +52,7 @@ def test_bash_offers_files_where_an_option_takes_one(tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_are_told_every_command_and_option(shell):
+def test_the_other_shells_have_every_command_and_option(shell):
     script = completion.script(PARSER, shell)
 
     for name, command in COMMANDS.items():

@@ -35,7 +35,7 @@ def test_an_address_is_a_path_or_a_host_with_a_port(text, target, is_local):
     "text",
     ["", "vtep.sock", "leaf7", "leaf7:", ":9478", "leaf7:0", "leaf7:65536", "leaf7:http", "2001:db8::7", "unix:"],
 )
-def test_what_is_no_address_is_a_usage_error(text):
+def test_a_text_that_is_not_an_address_is_a_usage_error(text):
     with pytest.raises(UsageError):
         Address.parse(text)
 
@@ -47,7 +47,7 @@ def test_a_socket_that_is_not_there_asks_whether_the_daemon_runs(tmp_path):
     assert "Is `vtep run` running" in said
 
 
-def test_a_socket_that_was_left_behind_is_told_apart(tmp_path):
+def test_a_socket_without_a_daemon_has_a_message_of_its_own(tmp_path):
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{tmp_path}/old.sock")
 
@@ -72,9 +72,9 @@ def test_a_socket_that_may_not_be_opened_says_whose_it_is(tmp_path, monkeypatch)
     assert "member of that group" in said
 
 
-def test_a_port_where_nobody_is_says_so_in_one_line():
+def test_a_port_without_a_daemon_is_reported_in_one_line():
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can be there
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: no other program can be there
         said = refused(f"127.0.0.1:{taken.getsockname()[1]}")
 
     assert "cannot be reached" in said

@@ -68,15 +68,15 @@ def test_the_summary_is_first_and_the_advice_second():
         "duplicate   since 5 min ago",
     ],
 )
-def test_every_stage_is_told(line):
+def test_every_stage_is_shown(line):
     assert line in shown(FAILED)
 
 
-def test_what_happened_is_told_last():
+def test_events_are_shown_last():
     assert shown(FAILED)[-1].endswith("move 10.0.0.2 -> 10.0.0.1, higher-seq")
 
 
-def test_a_mac_that_nobody_announces_is_told_in_a_few_lines():
+def test_a_mac_that_no_peer_advertises_is_shown_in_a_few_lines():
     unheard = pb.Explanation(mac="02:00:00:00:00:09", summary="no peer advertises it", advice="look at the peers")
 
     assert shown(unheard) == [

@@ -10,7 +10,7 @@ READY, NOT_READY = pb.GetStatusResponse(ready=True), pb.GetStatusResponse()
 
 
 class Told:
-    """A daemon that answers these one after another, and the last one for ever; an error is raised."""
+    """A daemon that answers these one after another, and the last one without end; an error is raised."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -35,6 +35,6 @@ def test_without_waiting_the_first_answer_counts():
     assert not health._waited(Told(NOT_READY, READY), 0.0).ready
 
 
-def test_a_daemon_that_never_comes_is_told_as_that():
+def test_a_daemon_that_never_starts_is_reported_as_unreachable():
     with pytest.raises(UnreachableError):
         health._waited(Told(UnreachableError("not there")), 0.01)

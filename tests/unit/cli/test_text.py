@@ -56,5 +56,5 @@ def test_an_errno_has_its_name():
     assert text.number_and_name(9999) == "errno 9999"
 
 
-def test_a_time_that_is_no_date_is_told_as_unknown():
+def test_a_time_that_is_not_a_date_is_shown_as_unknown():
     assert text.clock(Timestamp(seconds=1 << 60)) == "?"

@@ -25,7 +25,7 @@ MAC = pb.Mac(
 )  # fmt: skip
 
 
-def test_progress_says_how_many_how_fast_and_who_has_told_all():
+def test_progress_has_the_count_the_rate_and_the_end_of_ribs():
     pace = Pace()
     pace.line(status(31_400), 10.0)
 
@@ -69,13 +69,13 @@ def test_every_change_is_an_object_with_a_type():
     assert objects[3] == {"type": "mark", "mark": "SYNCED"}
 
 
-def test_lagged_is_told_before_the_table_that_follows():
+def test_lagged_comes_before_the_table_that_follows():
     objects = told(pb.WatchResponse(macs=[MAC], mark=pb.WATCH_MARK_LAGGED))
 
     assert [one["type"] for one in objects] == ["mark", "mac"]
 
 
-def test_a_heartbeat_is_no_line():
+def test_a_heartbeat_prints_no_line():
     assert told(pb.WatchResponse(resume_token="t")) == []
 
 

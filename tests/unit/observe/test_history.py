@@ -36,11 +36,11 @@ def test_a_storm_of_moves_pushes_nothing_else_out():
     assert forgotten == 6
 
 
-def test_entries_are_told_in_the_order_in_which_they_happened():
+def test_entries_are_in_the_order_in_which_they_happened():
     assert numbers(filled("a", "move", "b", "move").entries()) == [1, 2, 3, 4]
 
 
-def test_only_what_is_later_is_told():
+def test_only_later_entries_are_returned():
     journal = filled("a", "move", "b", "move")
 
     assert numbers(journal.entries(after=2)) == [3, 4]

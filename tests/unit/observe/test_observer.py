@@ -187,7 +187,7 @@ def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(rig):
     assert "port99 has the row" in rig.explain(ONE).summary
 
 
-def test_a_refusal_is_told_with_its_number_and_its_next_try(rig):
+def test_a_refusal_has_its_errno_and_its_next_try(rig):
     rig.kernel.refuse(errno.ENOBUFS)
     announce(rig, A, ONE)
 
@@ -222,7 +222,7 @@ def test_a_device_that_is_fit_again_is_in_the_journal(rig):
     ]
 
 
-def test_a_row_that_somebody_removed_is_put_back_and_the_repair_is_counted(rig):
+def test_a_row_that_another_program_removed_is_written_again_and_counted_as_repaired(rig):
     announce(rig, A, ONE)
     rig.strike(ONE)
     assert rig.kernel.get(rig.port("vxlan100"), Mac.parse(ONE), Half.VXLAN) is None
@@ -258,7 +258,7 @@ def test_a_refused_route_has_no_note_of_an_import_that_did_not_happen(rig):
     assert (refused.reason, refused.notes) == ("rt-mismatch", ())
 
 
-def test_a_mac_that_nobody_told_of_is_explained_all_the_same(rig):
+def test_a_mac_that_no_peer_advertises_is_explained(rig):
     explanation = rig.explain(ONE)
 
     assert (explanation.vni, explanation.candidates, explanation.kernel.state) == (100, (), "absent")
@@ -301,7 +301,7 @@ def test_a_vni_that_is_not_configured_is_unknown_and_said_not_to_be_here(rig):
     assert explanation.summary == "VNI 999 is not configured here."
 
 
-def test_a_row_that_is_held_and_wanted_no_more_does_not_count_as_installed(waiting_leaf):
+def test_a_row_that_is_held_and_no_longer_wanted_does_not_count_as_installed(waiting_leaf):
     rig = waiting_leaf
     announce(rig, A, ONE, TWO)
     rig.receive(rig.lines.withdraw(A, Instance(A).mac(ONE).nlri))
@@ -363,7 +363,7 @@ def test_diff_compares_with_what_is_there(rig):
 
 def test_a_watcher_gets_rows_that_changed_rows_that_went_and_what_happened(rig):
     announce(rig, A, ONE)
-    assert rig.observer.revision >= 0  # from here on somebody wants to know
+    assert rig.observer.revision >= 0  # from here on a client may ask what comes after it
     rig.observer.cut()
     after = rig.observer.revision
     announce(rig, A, TWO)
@@ -378,7 +378,7 @@ def test_a_watcher_gets_rows_that_changed_rows_that_went_and_what_happened(rig):
     assert [entry.kind for entry in batch.entries] == ["move"]
 
 
-def test_nothing_is_collected_for_nobody(rig):
+def test_nothing_is_collected_without_a_watcher(rig):
     announce(rig, A, ONE)
     rig.observer.cut()
 
@@ -386,7 +386,7 @@ def test_nothing_is_collected_for_nobody(rig):
     assert rig.actor.engine.troubles.changed_rows is None
 
 
-def test_who_comes_back_after_a_time_in_which_nobody_watched_has_missed_something(rig):
+def test_a_watcher_that_comes_back_after_a_time_without_watchers_has_missed_something(rig):
     before = rig.observer.revision
     rig.now += 3600
     announce(rig, A, ONE)
@@ -394,7 +394,7 @@ def test_who_comes_back_after_a_time_in_which_nobody_watched_has_missed_somethin
     assert rig.wait_for(anext(rig.observer.batches(before))) is None
 
 
-def test_a_station_that_is_here_is_no_mystery(rig):
+def test_a_station_of_this_leaf_is_explained_with_its_port(rig):
     rig.kernel.add_port("port99", "br100")
     rig.kernel.station_sends(Mac.parse(ONE), "port99")
     rig.survey()

@@ -18,12 +18,12 @@ def documented():
     return rows
 
 
-def test_the_document_has_the_codes_that_are_told():
+def test_the_document_has_the_codes_of_the_program():
     assert documented().keys() == REASONS.keys()
 
 
 @pytest.mark.parametrize("code", sorted(REASONS))
-def test_the_document_says_of_a_code_what_is_told(code):
+def test_the_document_and_the_program_give_a_code_the_same_meaning(code):
     assert documented()[code] == REASONS[code]
 
 

@@ -88,7 +88,7 @@ def test_a_large_table_comes_in_responses_of_a_thousand_rows_at_most():
     play(story, figures(5000))
 
 
-def test_a_change_made_while_the_table_is_told_is_told_after_it():
+def test_a_change_made_while_the_table_is_sent_is_sent_after_it():
     async def story(source, opened):
         reader = opened()
 
@@ -102,7 +102,7 @@ def test_a_change_made_while_the_table_is_told_is_told_after_it():
     play(story, figures(3000))
 
 
-def test_a_large_batch_is_told_in_parts_and_only_the_last_has_a_token():
+def test_a_large_batch_is_sent_in_parts_and_only_the_last_has_a_token():
     async def story(source, opened):
         reader = opened()
         await reader.until(SYNCED)
@@ -143,7 +143,7 @@ def test_who_comes_back_at_once_is_synced_at_once():
 
 
 @pytest.mark.parametrize("cursor", [Cursor(0, 0), Cursor(10**9, 0)], ids=["too-old", "that-never-was"])
-def test_who_comes_back_too_late_is_told_so_and_reads_the_whole_table(cursor):
+def test_a_client_that_comes_back_too_late_gets_lagged_and_the_whole_table(cursor):
     async def story(source, opened):
         source.put(row(9))
         source.forget()
@@ -188,7 +188,7 @@ def test_a_reader_that_lagged_hears_the_events_it_missed_and_each_of_them_once()
     play(story)
 
 
-def test_an_event_that_happens_while_the_past_is_told_is_told_once():
+def test_an_event_that_happens_while_earlier_ones_are_sent_is_sent_once():
     async def story(source, opened):
         since = messages._time(0.0, source.wall)
         reader = opened(resume_token=tokens.resume_token("before", Cursor(0, 0)), events_since=since)
@@ -231,7 +231,7 @@ def test_events_since_a_time_come_before_the_table():
     play(story)
 
 
-def test_changes_alone_are_told_to_who_wants_no_table():
+def test_only_changes_are_sent_to_a_client_that_wants_no_table():
     async def story(source, opened):
         reader = opened(changes_only=True)
 
@@ -307,7 +307,7 @@ def test_a_stream_ends_when_the_daemon_does():
     play(story)
 
 
-def test_garbage_is_refused_before_anything_is_told():
+def test_garbage_is_refused_before_anything_is_sent():
     async def story(_, opened):
         with pytest.raises(UsageError, match="resume_token"):
             await opened(resume_token="xx").next()

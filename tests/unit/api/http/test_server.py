@@ -108,7 +108,7 @@ def test_each_request_gets_the_status_that_it_deserves(octets, expect):
     assert status(said(octets)) == expect
 
 
-def test_a_request_that_ends_early_is_told_so_and_one_that_never_began_is_not():
+def test_a_request_that_ends_early_gets_400_and_one_that_never_began_gets_nothing():
     assert status(said(b"GET / HT", eof=True)) == 400
     assert said(b"", eof=True) == ""
 
@@ -281,7 +281,7 @@ def test_an_ipv6_address_is_served():
     assert status(asyncio.run(run())) == 200
 
 
-def test_stopping_does_not_wait_for_whoever_is_connected():
+def test_stopping_does_not_wait_for_clients_that_are_connected():
     async def run():
         server = Server(echo, ())
         await server.start("127.0.0.1", 0)

@@ -62,7 +62,7 @@ def test_addresses_are_text_and_times_are_those_of_the_day():
     assert status["ready"] is False
 
 
-def test_every_vni_is_told():
+def test_every_vni_is_listed():
     _, told = asked(leaf(), "/vnis.json")
 
     assert [(vni["vni"], vni["state"]) for vni in told["vnis"]] == [
@@ -82,7 +82,7 @@ def test_events_go_on_where_a_reader_left_off():
     assert then["epoch"] == source.epoch
 
 
-def test_of_very_many_events_the_latest_are_told_and_how_many_are_not():
+def test_of_very_many_events_the_latest_are_listed_and_the_others_are_counted():
     source = leaf()
     source.record(*(HistoryEntry("move", VNI_READY, row(number).mac) for number in range(ENTRIES_MAX)))
 
