@@ -1,0 +1,89 @@
+"""A new way to attach a VNI is a change in one place: the kinds of rows ask the attachment, and nothing else is edited.
+
+The toy attaches two VNIs to one bridge and one VXLAN device, as a VLAN-aware bridge with a single VXLAN device does: the VLAN
+tells the bridge rows apart, and the source VNI tells the VXLAN rows apart. Its message has the two as fields that the wire does
+not know yet.
+"""
+
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
+from vtep.linux.attachment import Attached, Ready
+from vtep.linux.tables.fdb import FDB, FdbRow
+from vtep.linux.tables.flood import FLOOD, FloodRow
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_REACHABLE, Entry, Neighbor
+from vtep.reconcile.contract import Attachments, Change, Seen
+
+BRIDGE, DEVICE = 2, 3
+RED, BLUE, OTHER = Vni(1010), Vni(1020), Vni(1030)
+MAC, VTEP, ELSEWHERE = Mac.parse("02:00:00:00:00:0a"), Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3")
+STATE = 0xC0
+
+
+class TaggedNeighbor(Neighbor, frozen=True, kw_only=True):
+    vlan: int
+    src_vni: int
+
+
+class SharedReady(Ready, frozen=True, kw_only=True):
+    """What the attachment of such a VNI adds: it is all that a kind gets to know of it."""
+
+    vlan: int
+
+    def fdb_message(self, *arguments, **more) -> TaggedNeighbor:
+        plain = super().fdb_message(*arguments, **more)
+        fields = {name: getattr(plain, name) for name in plain.__struct_fields__}
+        return TaggedNeighbor(**fields, vlan=self.vlan, src_vni=self.vni)
+
+
+class SharedAttached(Attached):
+    def vni_of(self, entry: Entry) -> Vni | None:
+        if entry.flags & NTF_SELF:
+            return next((vni for vni in self if vni == entry.src_vni), None)
+        return next((vni for vni, devices in self.items() if devices.vlan == entry.vlan), None)
+
+
+ATTACHMENTS = Attachments(
+    SharedAttached({RED: SharedReady(RED, BRIDGE, DEVICE, vlan=10), BLUE: SharedReady(BLUE, BRIDGE, DEVICE, vlan=20)}),
+    {},
+)
+
+
+def bridge_row(vlan: int) -> Entry:
+    return Entry(DEVICE, BRIDGE, MAC, NTF_EXT_LEARNED, NUD_REACHABLE, vlan=vlan)
+
+
+def vxlan_row(vni: Vni, dst: Ip, mac: Mac = MAC) -> Entry:
+    return Entry(DEVICE, None, mac, NTF_SELF | NTF_EXT_LEARNED, STATE, dst, src_vni=vni)
+
+
+def test_the_rows_of_one_mac_in_two_vnis_of_one_device_are_told_apart() -> None:
+    rows = [bridge_row(10), bridge_row(20), vxlan_row(RED, VTEP), vxlan_row(BLUE, ELSEWHERE)]
+
+    assert FDB.recognise(rows, ATTACHMENTS) == {
+        (RED, MAC): Seen(FdbRow(VTEP), marked=True),
+        (BLUE, MAC): Seen(FdbRow(ELSEWHERE), marked=True),
+    }
+
+
+def test_the_floods_of_two_vnis_of_one_device_are_told_apart() -> None:
+    rows = [vxlan_row(RED, VTEP, ZERO_MAC), vxlan_row(BLUE, VTEP, ZERO_MAC)]
+
+    assert FLOOD.recognise(rows, ATTACHMENTS).keys() == {(RED, VTEP, RED), (BLUE, VTEP, BLUE)}
+
+
+def test_rows_of_a_vni_that_is_not_ours_on_a_shared_device_are_seen_by_no_kind() -> None:
+    rows = [bridge_row(30), vxlan_row(OTHER, VTEP), vxlan_row(OTHER, VTEP, ZERO_MAC)]
+
+    assert FDB.recognise(rows, ATTACHMENTS) == {}
+    assert FLOOD.recognise(rows, ATTACHMENTS) == {}
+
+
+def test_every_message_of_a_kind_names_the_vlan_and_the_source_vni() -> None:
+    written = [
+        *FDB.spell(Change("create", [(BLUE, MAC)], FdbRow(VTEP)), ATTACHMENTS),
+        *FDB.spell(Change("delete", [(BLUE, MAC)], FdbRow(VTEP)), ATTACHMENTS),
+        *FLOOD.spell(Change("create", [(BLUE, VTEP, BLUE)], FloodRow()), ATTACHMENTS),
+    ]
+
+    messages = [message for turn in written for message in turn]
+    assert len(messages) == 4
+    assert {(message.port, message.vlan, message.src_vni) for message in messages} == {(DEVICE, 20, BLUE)}
