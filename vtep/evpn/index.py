@@ -99,6 +99,10 @@ class Index:
         self.many_from = MOST
         self.leaving: dict[Ip, list[ShardedDict[RouteKey, Route]]] = {}
         """Routes that are to be removed, by peer."""
+        self._segments_changed: dict[Esi, list[Mac]] = {}
+        """The MACs of each segment whose routes changed, as far as they are not yet in `_changed`."""
+        self._segments_again: set[Esi] = set()
+        """Those among them whose routes changed once more meanwhile, so that all their MACs come again."""
         self._put_off_macs: dict[Mac, None] = {}
         self._put_off_hosts: dict[Ip, None] = {}
         """What changed and has so many routes that it must wait for its turn."""
@@ -111,7 +115,7 @@ class Index:
     @property
     def work(self) -> int:
         """The estimated work of judging all that changed, in MACs with one route."""
-        waiting = chain(chain.from_iterable(self.leaving.values()), self._became_stale)
+        waiting = chain(chain.from_iterable(self.leaving.values()), self._became_stale, self._segments_changed.values())
         return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
@@ -196,6 +200,8 @@ class Index:
             routes = self._became_stale.popleft()
             self._mark(route.mac for route in routes.values() if isinstance(route, MacIp))
             room -= len(routes)
+        while self._segments_changed and room > 0:
+            room -= self._mark_segment(room)
         if self._work > 2 * work_max:
             part = self._changed.take(work_max / self._work)
             self._work = self._work - int(work_max) if self._changed else 0
@@ -377,7 +383,23 @@ class Index:
                 del self._ads[old.esi]
         if new is not None:
             self._ads.setdefault(new.esi, {})[new.peer, key] = new
-        self._mark(self._segments.get(either.esi, ()))
+        if either.esi in self._segments_changed:
+            self._segments_again.add(either.esi)
+        elif either.esi in self._segments:
+            self._segments_changed[either.esi] = list(self._segments[either.esi])
+
+    def _mark_segment(self, most: float) -> int:
+        """Mark at most so many MACs of the segment that has waited longest, and return how many."""
+        segment, macs = next(iter(self._segments_changed.items()))
+        count = min(len(macs), ceil(min(most, len(macs))))
+        self._mark(macs[-count:])
+        del macs[-count:]
+        if not macs:
+            del self._segments_changed[segment]
+            if segment in self._segments_again and segment in self._segments:
+                self._segments_changed[segment] = list(self._segments[segment])
+            self._segments_again.discard(segment)
+        return count
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replace(self._members, either.esi, old, new)

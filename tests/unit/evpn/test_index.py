@@ -404,3 +404,50 @@ def test_a_crowd_that_left_is_forgotten(index):
         index.put(route.key, route, None)
 
     assert (index.routes_of(M), index.many, index.count_of_peer(M, PEER)) == ((), set(), 0)
+
+
+# A segment with very many MACs
+
+
+def on_segment(index: Index, count: int) -> set[Mac]:
+    macs = [Mac(bytes((2, 0, 0, 2, number >> 8, number & 255))) for number in range(count)]
+    for one in macs:
+        route = replace(mac(esi=ESI), mac=one)
+        index.put(route.key, None, route)
+    index.take_changed()
+    return set(macs)
+
+
+def test_a_route_of_a_segment_with_very_many_macs_does_not_delay_another_mac(index):
+    on_segment(index, 20_000)
+
+    index.put(KEY, None, ad())
+    index.put(OTHER_KEY, None, mac())
+    takes = [M in index.take_changed(1024).macs for _ in range(4)]
+
+    assert any(takes)
+    assert index.work > 0
+
+
+def test_every_mac_of_a_segment_is_judged_again_even_if_its_routes_change_all_the_time(index):
+    macs = on_segment(index, 5_000)
+    old, taken, takes = None, set(), 0
+    while not macs <= taken:
+        new = replace(ad(), label=takes)
+        index.put(KEY, old, new)
+        old = new
+        taken |= index.take_changed(1024).macs
+        takes += 1
+
+    assert takes <= 30
+
+
+def test_all_macs_of_a_segment_are_judged_after_its_last_change(index):
+    macs = on_segment(index, 5_000)
+    index.put(KEY, None, ad())
+    index.take_changed(1024)
+
+    index.put(KEY, ad(), None)
+
+    assert index.take_changed().macs == macs
+    assert index.work == 0
