@@ -284,7 +284,7 @@ def test_a_ca_file_without_a_certificate_is_refused_by_name(authority, tmp_path)
 
     said = refusal(ApiConfig(listen=("0.0.0.0:1",), admin=(), tls=TlsConfig(cert, key, str(tmp_path / "empty"))))
 
-    assert f"{tmp_path}/empty is no CA file" in said
+    assert f"{tmp_path}/empty is not a CA file" in said
 
 
 # Calls

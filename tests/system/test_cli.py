@@ -101,7 +101,7 @@ def test_all_pages_are_fetched(tmp_path):
 def test_an_empty_table_says_so_beside_the_data(calm):
     ran = vtep("macs", "--state", "failed", address=calm.address)
 
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "vtep: none of the 1 remote MACs is so\n")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "vtep: none of the 1 remote MACs match\n")
 
 
 def test_events_begin_where_they_are_asked_to(daemon):
