@@ -105,7 +105,7 @@ class StateDirectory:
                 logs.event(log, logging.INFO, "state file written again", file=status.path)
         elif logged is None or now >= logged + LOG_S:
             self._logged[name] = now
-            hint = f"make room there: df {self.path}"
+            hint = f"make room on that disk, or make it writable: df {self.path}"
             logs.event(log, logging.ERROR, "state file not written", file=status.path, why=status.trouble, hint=hint)
 
 

@@ -183,7 +183,7 @@ def _problems(status: Status) -> Iterator[str]:
         yield f"nothing is written to the kernel: {dataplane.why}"
     for file in status.state_files:
         if file.trouble:
-            yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`"
+            yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`, or make it writable"
     for trouble in status.closed:
         yield f"the daemon cannot listen: {trouble}; it is tried again"
     yield from status.limits

@@ -237,7 +237,7 @@ class Journal:
 
     def _read(self) -> tuple[int, bytes] | None:
         try:
-            descriptor = self._open(os.O_RDWR)
+            descriptor = self._open()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -258,13 +258,14 @@ class Journal:
         os.close(descriptor)
         raise LedgerError(f"{self._path}: not trusted: {why}; {self._advice}")
 
-    def _open(self, flags: int) -> int:
+    def _open(self) -> int:
         try:
-            return os.open(self._path.name, flags | _SAFELY, dir_fd=self._directory)
+            return os.open(self._path.name, os.O_RDWR | _SAFELY, dir_fd=self._directory)
         except OSError as error:
             if error.errno != errno.EROFS:
                 raise
-            return os.open(self._path.name, _SAFELY, dir_fd=self._directory)
+            self._compact_error = error
+            return os.open(self._path.name, os.O_RDONLY | _SAFELY, dir_fd=self._directory)
 
     def _replay(self, descriptor: int, data: bytes) -> _File | None:
         """Replay the records; return the file if records can be appended to it, or None."""
@@ -283,7 +284,7 @@ class Journal:
             record, offset = unpacked
             self._content.replay(record)
             records += 1
-        if form != self._format:
+        if form != self._format or self._compact_error is not None:  # of another format, or on a read-only disk
             os.close(descriptor)
             return None
         return _File(descriptor, len(header) + 1 + offset, records)
@@ -389,7 +390,7 @@ class Journal:
     @property
     def _is_due(self) -> bool:
         file = self._file
-        if file is None or not file.sound or self.behind or self._append_error is not None:
+        if file is None or not file.sound or self.behind or self._append_error or self._compact_error:
             return True
         if file.octets <= self._look_at:
             return False
