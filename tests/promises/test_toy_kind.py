@@ -481,6 +481,11 @@ def test_a_mac_that_waits_is_explained():
         rig.step()
         assert rig.macs()[MAC].sync.state == "installed"
 
+        rig.receive(rig.lines.announce(B, Instance(B).mac(MAC, seq=1)))
+        assert rig.macs()[MAC].sync.reason == "waiting-for"
+        counts = rig.observer.status().kinds["mac"]
+        assert (counts.wanted, counts.installed, counts.pending) == (1, 0, 1)
+
 
 def test_a_kind_comes_after_the_kinds_that_it_depends_on(pair):
     with pytest.raises(ValueError, match="keeper depends on beacon, which must come before it"):

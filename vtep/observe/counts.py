@@ -93,5 +93,6 @@ class RowCounts:
             state: sum(troubles.count_unwanted(kind.name, vni, state) for vni in ready) for state in (*_COUNTED, "held")
         }
         installed = sum(there.get(vni, 0) for vni in ready) - sum(unwanted.values())
-        most = wanted - sum(states.values()) + sum(unwanted[state] for state in _COUNTED)
+        blocked = sum(troubles.count(kind.name, vni, "blocked") for vni in ready)  # the row before may be there
+        most = wanted - blocked - sum(states.values()) + sum(unwanted[state] for state in _COUNTED)
         return Counts(wanted=wanted, installed=min(installed, most), **states)
