@@ -54,7 +54,9 @@ PLANTS = (
         "below the intent nobody knows BGP",
     ),
     Plant("a reader looks behind the snapshot", "observe/model.py", "import vtep.evpn.rib", "readers read snapshots"),
-    Plant("a command looks at the kernel", "cli/dial.py", "import vtep.linux.attachment", "readers read snapshots"),
+    Plant(
+        "a command looks at the kernel", "cli/connection.py", "import vtep.linux.attachment", "readers read snapshots"
+    ),
     Plant(
         "a kind knows another", "linux/tables/flood.py", "import vtep.linux.tables.fdb", "kinds do not know each other"
     ),

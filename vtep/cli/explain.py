@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from vtep.cli import values
-from vtep.cli.dial import client
+from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
 from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, say, until, width, wrapped
 from vtep.v1 import vtep_pb2 as pb

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from vtep.cli import values
-from vtep.cli.dial import Client, client
+from vtep.cli.connection import Client, client
 from vtep.cli.text import plain, say
 from vtep.errors import UnreachableError
 from vtep.v1 import vtep_pb2 as pb

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vtep.cli import grid, values
-from vtep.cli.dial import Client, client
+from vtep.cli.connection import Client, client
 from vtep.cli.grid import Column
 from vtep.cli.text import age, amount, clock, has_colours, painted, plain, say, width, wrapped
 from vtep.v1 import vtep_pb2 as pb

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from vtep.cli import grid, values
-from vtep.cli.dial import Address, Client, Tls, client, refusal, said
+from vtep.cli.connection import Address, Client, Tls, client, refusal, said
 from vtep.cli.grid import Column
 from vtep.cli.text import amount, plain, say, width
 from vtep.errors import UnreachableError

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, TextIO
 import grpc
 
 from vtep.cli import grid, values
-from vtep.cli.dial import Client, Stream, client, refusal, said
+from vtep.cli.connection import Client, Stream, client, refusal, said
 from vtep.cli.listing import EVENT_COLUMNS, event_cells, event_text, figures, headline, state_name
 from vtep.cli.text import amount, clock, has_colours, plain, rate, say, width
 from vtep.v1 import vtep_pb2 as pb

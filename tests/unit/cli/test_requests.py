@@ -3,7 +3,7 @@
 import pytest
 
 from vtep.cli import requests
-from vtep.cli.dial import Address
+from vtep.cli.connection import Address
 from vtep.errors import UnreachableError
 from vtep.v1 import vtep_pb2 as pb
 

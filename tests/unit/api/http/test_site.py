@@ -150,6 +150,22 @@ def test_probes_are_never_old():
     assert (before, answered(pages, "/readyz").status) == (200, 503)
 
 
+def test_a_probe_is_answered_while_many_pages_are_made_in_turns():
+    async def story():
+        pages = site(leaf())
+        making = [asyncio.create_task(pages.answer(Request("/events.json"))) for _ in range(50)]
+        await asyncio.sleep(0)
+        probed = await pages.answer(Request("/livez"))
+        waiting = sum(not page.done() for page in making)
+        answers = await asyncio.gather(*making)
+        return probed.status, waiting, {answer.status for answer in answers}
+
+    status, waiting, others = asyncio.run(story())
+
+    assert (status, others) == (200, {200})
+    assert waiting >= 48
+
+
 def test_the_page_may_run_its_own_script_and_nothing_else():
     response = answered(site(leaf()), "/")
     policy = response.fields["Content-Security-Policy"]

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from vtep.cli import dial
-from vtep.cli.dial import Address, Client, Tls
+from vtep.cli import connection
+from vtep.cli.connection import Address, Client, Tls
 from vtep.errors import UnreachableError, UsageError
 from vtep.v1 import vtep_pb2 as pb
 
@@ -63,7 +63,7 @@ def test_a_socket_that_may_not_be_opened_says_whose_it_is(tmp_path, monkeypatch)
 
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{tmp_path}/vtep.sock")
-        monkeypatch.setattr(dial.socket, "socket", Forbidden)
+        monkeypatch.setattr(connection.socket, "socket", Forbidden)
 
         said = refused(f"{tmp_path}/vtep.sock")
 
