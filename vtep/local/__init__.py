@@ -1,1 +1,6 @@
-"""This leaf's own side: what the kernel's tables say of stations here, and what is announced of them. Pure."""
+"""This leaf's own side: the stations that its bridges learn, and the routes that it advertises for them.
+
+watcher ──▶ stations ──▶ (the leaf judges them beside remote routes) ──▶ exports ──▶ advertiser ──▶ ExaBGP
+                                                                                        │
+                                                                          advertised: the record on disk
+"""

@@ -1,1 +1,2 @@
-"""Containers that know nothing of networks: tables, sharded dictionaries, the latest value, batches, histograms."""
+"""Containers that know nothing of networks: tables, sharded dictionaries, the latest value, batches,
+histograms, and a journal on disk."""
