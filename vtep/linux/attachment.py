@@ -34,7 +34,7 @@ that mends it. `judge` reports every condition that is broken, in the order of t
 at once. A value that the kernel did not report counts as broken, because a row on a port that learns is not safe.
 
 **Stations.** The watcher of local stations asks for more than readiness: it listens to a bridge whether or not the VXLAN
-device is ready, and on every port. `Access` is the answer for it, with maps of its own (`Events`).
+device is ready, and on every port. `Access` is the answer for it, with maps of its own (`StationEvents`).
 
 **What grows here.** On a VLAN-aware bridge, and with one VXLAN device for many VNIs, a bridge row is found by (bridge, VLAN),
 a VXLAN row by (device, source VNI), and a host row by the VLAN's own device (the SVI). The three questions stay. `Ready` gets
@@ -583,7 +583,7 @@ def own_hosts(vnis: Iterable[VniConfig], links: Links, addresses: Iterable[Addre
             yield from ((vni, ip) for ip in (address.ip, address.broadcast) if ip is not None)
 
 
-class Events:
+class StationEvents:
     """To which VNI an event of a bridge belongs, for one who follows stations."""
 
     def __init__(self, accesses: Iterable[Access] = ()) -> None:

@@ -41,7 +41,7 @@ from vtep.addr import Ip, Vni
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
 from vtep.intent import RowKey
-from vtep.linux.attachment import Events
+from vtep.linux.attachment import StationEvents
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import Hints
 from vtep.linux.wire.neighbor import Entry, Lookup
@@ -98,7 +98,7 @@ class LocalStationWatcher:
         self._stations = Stations()
         self._vnis = tuple(vnis)
         self._accesses: Mapping[Vni, Access] = {}
-        self._events = Events()
+        self._events = StationEvents()
         self._suspect = True
         """Devices or their addresses may have changed."""
         self._to_survey: set[Vni] = set()
@@ -227,7 +227,7 @@ class LocalStationWatcher:
         self._to_survey |= {vni for vni, access in found.items() if not access.is_like(before.get(vni))}
         for vni, access in found.items():
             self._stations.see_gateway(vni, access.gateway)
-        self._events = Events(found.values())
+        self._events = StationEvents(found.values())
 
     # Everything
 
