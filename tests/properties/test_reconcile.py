@@ -1,10 +1,14 @@
 """Any history ends well in memory, where thousands of them can be tried; the same ones are played on Linux elsewhere."""
 
+import pytest
 from hypothesis import settings
 
 from tests.contract.histories import Histories
 from tests.contract.worlds import LOCAL, MACS, memory_world
 from vtep.linux.devices import BridgePort
+
+pytestmark = pytest.mark.timeout(600)
+"""It takes most of a minute alone, and several on a machine that does other work."""
 
 
 class MemoryHistories(Histories):
