@@ -50,7 +50,7 @@ class LineReader:
             try:
                 decoded = decode(line)
             except StreamError as error:
-                self._cut = line.startswith(b"{") and not _is_whole(line)
+                self._cut = line.startswith(b"{") and not line.rstrip().endswith(b"}")
                 yield self.refuse(line, len(line), str(error))
             else:
                 closed = decoded.events and isinstance(decoded.events[0], SessionClosed)
@@ -74,6 +74,7 @@ class LineReader:
     def end(self) -> None:
         """The stream is over: whatever comes next may be from another ExaBGP."""
         self._pid = None
+        self._cut = False
         self._counters.clear()
 
     def _is_rest(self, line: bytes) -> bool:

@@ -146,3 +146,23 @@ def test_the_rest_of_any_other_cut_line_is_no_answer_either() -> None:
     assert first.peer == Ip.parse(A)
     assert all(isinstance(message, Received) for message in rest)
     assert [answer.text for answer in answers] == ["error"]
+
+
+def test_after_a_whole_line_that_cannot_be_read_an_answer_is_an_answer() -> None:
+    answers: list[Answered] = []
+
+    first, _ = LineReader(answers.append).read([b'{ "type": "unheard-of" }', b"done"])
+
+    assert isinstance(first, Unreadable)
+    assert [answer.text for answer in answers] == ["done"]
+
+
+def test_what_a_stream_cut_does_not_reach_into_the_next_one() -> None:
+    answers: list[Answered] = []
+    reader = LineReader(answers.append)
+    list(reader.read([CUT]))
+    reader.end()
+
+    list(reader.read([b"done"]))
+
+    assert [answer.text for answer in answers] == ["done"]
