@@ -1,6 +1,6 @@
 """`./vtep-dev torture`: every fault that the product claims to survive, injected and counted, one table of what was lost.
 
-    --quick      a short version of each in less than three minutes; judges no times
+    --quick      a short version of each in a few minutes; judges no times
     --only NAME  one piece; may be given again
     --json FILE  keep the figures; torture/documents.py puts them into docs/reliability.md
     --seed N     choose the same moments again, as far as a machine can
@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import machine
-from torture import clients, crash, halts, kernel, ledger, stream
+from torture import clients, crash, halts, hostile, kernel, ledger, stream
 from torture.tally import Outcome, Tally, text, to_json
 
 
@@ -36,17 +36,20 @@ class Extent(Struct, frozen=True):
     rounds: int
     stopped_s: float
     stops: int
+    malformed: int
+    vteps: int
+    routes_of_one: int
 
 
 FULL = Extent(
     kills=1000, records=120, lives=20, strokes=200, devices=20, events=10_000_000, drops=60, moves=100,
-    rounds=3, stopped_s=60, stops=2
+    rounds=3, stopped_s=60, stops=2, malformed=1000, vteps=8_000, routes_of_one=20_000
 )  # fmt: skip
 QUICK = Extent(
     kills=12, records=20, lives=1, strokes=8, devices=1, events=350_000, drops=4, moves=30,
-    rounds=1, stopped_s=1, stops=1
+    rounds=1, stopped_s=1, stops=1, malformed=6, vteps=2_000, routes_of_one=2_000
 )  # fmt: skip
-PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time")
+PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time", "hostile")
 
 
 def main() -> int:
@@ -81,6 +84,8 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
             yield from clients.torture(extent.moves, extent.rounds, timed=extent is FULL)
         case "time":
             yield from halts.torture(extent.stopped_s, extent.stops, seed)
+        case "hostile":
+            yield from hostile.torture(extent.malformed, extent.vteps, extent.routes_of_one, seed)
 
 
 def _parser() -> argparse.ArgumentParser:
