@@ -176,10 +176,10 @@ class Hold(Enum):
     """Our side ended the session because of a message that it could not read."""
 
 
-OUR_ERRORS: Final = (1, 3, 7)
-"""The codes of NOTIFICATION for a message that the receiver could not read: header, UPDATE, ROUTE-REFRESH (RFC 4271 4.5 and
-RFC 7313 5, unverified). The message was bad, and not the routes that came before it, so they are kept. RFC 8538 (unverified)
-does the same for a NOTIFICATION that a speaker receives."""
+OUR_ERRORS: Final = (1, 2, 3, 5, 7)
+"""The codes of NOTIFICATION for a message that the receiver could not read, or did not expect in an established session: header,
+a second OPEN, UPDATE, finite state machine, ROUTE-REFRESH (RFC 4271 4.5 and RFC 7313 5, unverified). The message was bad, and not
+the routes that came before it, so they are kept. RFC 8538 (unverified) does the same for a NOTIFICATION that a speaker receives."""
 
 ERROR_NAMES: Final = {
     (1, 1): "Connection Not Synchronized",
@@ -197,7 +197,13 @@ ERROR_NAMES: Final = {
     (3, 11): "Malformed AS_PATH",
     (7, 1): "Invalid Message Length",
 }
-_MESSAGES: Final = {1: "a message with a bad header", 3: "an UPDATE", 7: "a ROUTE-REFRESH"}
+_MESSAGES: Final = {
+    1: "a message with a bad header",
+    2: "a second OPEN",
+    3: "an UPDATE",
+    5: "an unexpected message",
+    7: "a ROUTE-REFRESH",
+}
 
 
 class Reset(Struct, frozen=True):

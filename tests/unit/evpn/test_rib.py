@@ -639,6 +639,8 @@ UNREADABLE = [
     "notification sent (1,2)",
     "notification sent (3,1)",
     "notification sent (7,1)",
+    "notification sent (2,1)",
+    "notification sent (5,1)",
     "peer reset, message (notification sent (3,5)) error(UPDATE message error / Attribute Length Error / 30)",
     "",
     "peer reset, message () error()",

@@ -2,7 +2,7 @@
 
 A peer that sends a bad message sends it again in each session. ExaBGP dials again within a second or two, so each round costs
 the peer its whole table and the leaf the work of reading it. RFC 4271 (8.1.1, DampPeerOscillations; unverified) has growing pauses
-instead. This module makes them: 5 s after the first NOTIFICATION 1/x, 3/x or 7/x of our side, or the first session that ended
+instead. This module makes them: 5 s after the first NOTIFICATION 1/x, 3/x, 5/x or 7/x of our side, or the first session that ended
 because ExaBGP failed on a message; twice as long after each further one, and at most 60 s. Ten minutes without one, and the next counts as the first. Meanwhile a connection from the
 peer is refused with NOTIFICATION 6/5 (Connection Rejected).
 
@@ -23,7 +23,7 @@ FORGOTTEN_S: Final = 600.0
 REJECTED: Final = (6, 5)
 """Cease, Connection Rejected (RFC 4486 3)."""
 
-_OUR_ERROR: Final = re.compile(r"notification sent \([137],")
+_OUR_ERROR: Final = re.compile(r"notification sent \([1357],")
 
 
 class Pause:
