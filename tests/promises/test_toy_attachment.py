@@ -5,6 +5,8 @@ tells the bridge rows apart, and the source VNI tells the VXLAN rows apart. Its 
 not know yet.
 """
 
+from collections.abc import Iterable, Iterator
+
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.linux.attachment import Attached, Ready
 from vtep.linux.tables.fdb import FDB, FdbRow
@@ -35,10 +37,11 @@ class SharedReady(Ready, frozen=True, kw_only=True):
 
 
 class SharedAttached(Attached):
-    def vni_of(self, entry: Entry) -> Vni | None:
-        if entry.flags & NTF_SELF:
-            return next((vni for vni in self if vni == entry.src_vni), None)
-        return next((vni for vni, devices in self.items() if devices.vlan == entry.vlan), None)
+    def owned(self, entries: Iterable[Entry]) -> Iterator[tuple[Vni, Entry]]:
+        for entry in entries:
+            for vni, devices in self.items():
+                if (entry.src_vni == vni) if entry.flags & NTF_SELF else (entry.vlan == devices.vlan):
+                    yield vni, entry
 
 
 ATTACHMENTS = Attachments(

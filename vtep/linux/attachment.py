@@ -4,7 +4,7 @@ Everything above this module speaks of VNIs, and everything below it speaks of i
 It answers three questions, and the other modules ask them in these words:
 
 1. Which devices has this VNI?                 `Ready`: it makes the messages and the lookups for a row of the VNI
-2. To which VNI does this entry belong?        `Attached.vni_of` for an entry, `Attached.vni_of_event` for an event
+2. To which VNI does this entry belong?        `Attached.owned` for entries, `Attached.vni_of_event` for an event
 3. Is the VNI ready, and if not, why?          `judge`, with `CONDITIONS`
 
 It reads one picture of the links (`Links`) and the configured names. It does not take the picture, it remembers nothing, and
@@ -16,12 +16,12 @@ it does not decide what is done about a device that is not ready.
     VXLAN row    in the table of the VXLAN device: "this MAC is at that VTEP"        NTF_SELF,              entry.port = port
     host row     in the neighbor table: "this address has that MAC"                  family AF_INET(6),     entry.port = bridge
 
-So the kind of the entry decides which device leads to the VNI: `vni_of` looks at the family, then at NTF_SELF, and takes the
+So the kind of the entry decides which device leads to the VNI: `owned` looks at the family, then at NTF_SELF, and takes the
 index from there. A kind of row only says what is in its own part of the key (a MAC, a VTEP, an address).
 
 An *event* is different from an entry. It names a port and a MAC, and it may concern the VNI although the port is not its
 VXLAN port: a station that moves to an access port takes the bridge row with it. So `vni_of_event` knows every port of the
-bridge, while `vni_of` knows the VXLAN port alone. They are two maps and must stay two.
+bridge, while `owned` knows the VXLAN port alone. They are two maps and must stay two.
 
 **Domains.** A MAC needs the VXLAN port and its bridge. The neighbor rows of a VNI need more: the port must answer for remote
 hosts (`neigh_suppress on`), otherwise the rows would be of no use. So each VNI has two domains, the VNI itself and `Hosts` of
@@ -136,17 +136,25 @@ class Attached(dict[Hashable, Ready]):
             for port in (() if links is None else links.ports_of(bridge))
         }
 
-    def vni_of(self, entry: Entry) -> Vni | None:
-        """Return the VNI of an entry of the FDB or of the neighbor table, or None if it concerns none that is ready."""
-        if entry.family != AF_BRIDGE:
-            return self._vni_of_host_device.get(entry.port)
-        if entry.vlan:
-            # On a bridge without VLAN filtering, rows with a VLAN are copies for the ports' default VLAN. The bridge
-            # forwards by the row without one.
-            return None
-        if entry.flags & NTF_SELF:
-            return self._vni_of_tunnel.get(entry.port)
-        return self._vni_of_bridge.get(entry.master or 0)
+    def owned(self, entries: Iterable[Entry]) -> Iterator[tuple[Vni, Entry]]:
+        """Yield every entry of the FDB and of the neighbor table that belongs to a VNI that is ready, with that VNI.
+
+        Takes many at once, because a dump has two entries for each MAC, and a call for each would cost more than the lookup.
+        """
+        of_host_device, of_tunnel, of_bridge = self._vni_of_host_device, self._vni_of_tunnel, self._vni_of_bridge
+        for entry in entries:
+            if entry.family != AF_BRIDGE:
+                vni = of_host_device.get(entry.port)
+            elif entry.vlan:
+                # On a bridge without VLAN filtering, rows with a VLAN are copies for the ports' default VLAN. The bridge
+                # forwards by the row without one.
+                continue
+            elif entry.flags & NTF_SELF:
+                vni = of_tunnel.get(entry.port)
+            else:
+                vni = of_bridge.get(entry.master or 0)
+            if vni is not None:
+                yield vni, entry
 
     def vni_of_event(self, event: FdbEvent) -> Vni | None:
         """Return the VNI that an event may concern: its port may be any port of the bridge."""

@@ -86,12 +86,9 @@ class _Fdb:
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[RowKey, Seen]:
         ready = attached(attachments)
         halves: dict[RowKey, list[Entry | None]] = {}
-        for entry in entries:
-            if entry.family != AF_BRIDGE or entry.mac == ZERO_MAC or entry.is_address_list:
-                continue
-            vni = ready.vni_of(entry)
-            if vni is not None:
-                halves.setdefault((vni, entry.mac), [None, None])[bool(entry.flags & NTF_SELF)] = entry
+        for vni, entry in ready.owned(entries):
+            if entry.family == AF_BRIDGE and entry.mac != ZERO_MAC and not entry.is_address_list:
+                halves.setdefault((vni, entry.mac), [None, None])[1 if entry.flags & NTF_SELF else 0] = entry
         return {key: _merge(bridge_row, vxlan_row, ready[key[0]]) for key, (bridge_row, vxlan_row) in halves.items()}
 
     def lookups(self, key: RowKey, attachments: Attachments) -> Sequence[Any]:

@@ -56,12 +56,9 @@ class _Flood:
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[FloodKey, Seen]:
         ready = attached(attachments)
         seen: dict[FloodKey, Seen] = {}
-        for entry in entries:
+        for vni, entry in ready.owned(entries):
             if entry.mac != ZERO_MAC or entry.dst is None or entry.udp_port or entry.via:
                 continue  # we never write a UDP port or a device: this row is not ours
-            vni = ready.vni_of(entry)
-            if vni is None:
-                continue
             key = (vni, entry.dst, Vni(entry.vni or vni))
             if key == (vni, ready[vni].remote, vni):
                 # This row was made with the device. It takes our mark when we append to it, and is still not ours (6.18).

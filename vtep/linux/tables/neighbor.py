@@ -61,11 +61,8 @@ class _Neighbor:
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[HostKey, Seen]:
         ready = attached(attachments)
         seen: dict[HostKey, Seen] = {}
-        for entry in entries:
+        for vni, entry in ready.owned(entries):
             if entry.family == AF_BRIDGE or entry.ip is None:
-                continue
-            vni = ready.vni_of(entry)
-            if vni is None:
                 continue
             if entry.state & (NUD_NOARP | NUD_PERMANENT):
                 ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
