@@ -10,8 +10,8 @@ The walk of a withdrawn MAC, from ExaBGP to the kernel. The name of what is pass
               evpn.rib, evpn.index                     the route goes, and its MAC is marked
     Changed   projection.leaf, projection.project      the MAC is judged again: no route is left
     Intent    reconcile.actor                          the latest intent, without the row, wakes the actor
-    Work      reconcile.waiting, reconcile.engine      the key waits for a pass, which reads the row and judges it
-              reconcile.verdict, linux.tables.fdb      DELETE, spelled as two entries
+    Work      reconcile.waiting, reconcile.engine      the key waits for a pass, which judges it
+              reconcile.bulk, linux.tables.fdb         DELETE, spelled as two entries
     Message   linux.wire.neighbor, linux.kernel        two RTM_DELNEIGH, and the kernel's answers
               linux.ledger, reconcile.report           the claim is released, and the pass reports
 

@@ -326,6 +326,9 @@ def _until_complete(status: Status) -> str:
 
 def _about_nothing(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     status, kernel = context.status, explanation.kernel
+    if explanation.ownership != "none" and status.complete and explanation.vni_state == "not-ready":
+        text = f"No longer advertised; its row is held until the VNI is ready: {_not_ready(explanation, context)}."
+        return text, _advice_for_vni(explanation, context)
     if explanation.ownership != "none":
         return f"No longer advertised; its row is held{_until_complete(status)}.", advice("held")
     if kernel.state == "foreign":

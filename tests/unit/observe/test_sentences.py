@@ -283,6 +283,15 @@ CASES = (
         context(WAITING),
     ),
     Case(
+        "withdrawn-and-held-by-a-device",
+        unwanted(ownership="owned", vni_state="not-ready", vni_reasons=("device-down",)),
+        (
+            "No longer advertised; its row is held until the VNI is ready: VNI 100 on bridge br100 and device vxlan100 "
+            "is not ready: the VXLAN device is down (device-down)."
+        ),
+        "Run `ip link set dev vxlan100 up`.",
+    ),
+    Case(
         "a-station-of-ours",
         unwanted(kernel=KernelRow("foreign", holder="a learned station on port99")),
         "No peer advertises it: it is on a port of this leaf (a learned station on port99).",
