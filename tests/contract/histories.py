@@ -242,7 +242,8 @@ class Histories(RuleBasedStateMachine):
                 lost -= {(entry.mac, entry.flags & NTF_SELF) for entry in after}
                 assert lost == set(), "something went although the picture is not complete"
         if self.leaf.intent.complete and not report.failed and not report.suppressed:
-            self.news.clear()
+            # What another program wrote can keep a newer route out, which then stays news until its row is written.
+            self.news = {mac for mac in self.news & self.meddled if self.leaf.trouble(mac).startswith("contested ")}
         return report
 
     def _is_untouchable(self, entry: Entry, rows: list[Entry]) -> bool:
