@@ -17,9 +17,9 @@ from typing import Final, Protocol
 
 from vtep import logs
 from vtep.errors import HostError, OccupiedError
+from vtep.store.backoff import Backoff
 
-RETRY_S_FIRST: Final = 1.0
-RETRY_S_LAST: Final = 30.0
+WAITS: Final = Backoff(1.0, 30.0)
 
 log = logging.getLogger("vtep")
 
@@ -41,10 +41,10 @@ class Door(Protocol):
 class Doors:
     """All addresses of one daemon."""
 
-    def __init__(self, retry_s_first: float = RETRY_S_FIRST) -> None:
+    def __init__(self, waits: Backoff = WAITS) -> None:
         self.troubles: dict[str, str] = {}
         """Why an address is not open, by its key in the configuration."""
-        self._retry_s_first = retry_s_first
+        self._waits = waits
         self._doors: list[Door] = []
 
     @contextlib.asynccontextmanager
@@ -66,13 +66,13 @@ class Doors:
 
     async def run(self) -> None:
         """Try those again that could not be opened, until all are open."""
-        pause_s = self._retry_s_first
+        tries = 0
         while self.troubles:
-            await asyncio.sleep(pause_s)
+            tries += 1
+            await asyncio.sleep(self._waits.wait_s(tries))
             for door in self._doors:
                 if door.key in self.troubles:
                     await self._try(door)
-            pause_s = min(2 * pause_s, RETRY_S_LAST)
 
     async def _try(self, door: Door, *, first: bool = False) -> None:
         try:

@@ -16,10 +16,9 @@ from msgspec import Struct
 
 from vtep.feed.exabgp.advertise import Command, Route
 from vtep.feed.exabgp.grammar import QUESTION
+from vtep.store.backoff import Backoff
 
-RETRY_S_FIRST: Final = 1.0
-RETRY_S_LAST: Final = 60.0
-JITTER: Final = 0.25
+WAITS: Final = Backoff(1.0, 60.0)
 
 
 class RouteQueue:
@@ -173,8 +172,7 @@ class Refusals:
     def refuse(self, command: Command, route: Route, text: str, now: float) -> None:
         old = self.by_route.get(route)
         tries = old.tries + 1 if old is not None and old.command == command else 1
-        wait_s = min(RETRY_S_LAST, RETRY_S_FIRST * 2.0 ** min(tries - 1, 16))
-        due = now + wait_s * (1 - JITTER + 2 * JITTER * self._chance())
+        due = now + WAITS.wait_s(tries, self._chance())
         self.by_route[route] = refused = Refused(command, text, tries, due)
         if tries == 1:
             self.news.append(refused)

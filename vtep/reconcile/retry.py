@@ -17,10 +17,9 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from vtep.reconcile.contract import Key
+from vtep.store.backoff import Backoff
 
-FIRST_S: Final = 0.1
-LAST_S: Final = 5.0
-JITTER: Final = 0.25
+WAITS: Final = Backoff(0.1, 5.0)
 
 
 class Class(enum.Enum):
@@ -89,7 +88,7 @@ class Backlog:
         """Note a refusal; `chance` is between 0 and 1."""
         old = self._refused.get(key)
         tries = old.tries + 1 if old is not None and old.change == change else 1
-        due = None if kind is Class.PERMANENT else now + _delay(tries, chance)
+        due = None if kind is Class.PERMANENT else now + WAITS.wait_s(tries, chance)
         refused = self._refused[key] = Refused(change, code, text, kind, tries, due)
         if due is not None:
             heappush(self._dues, (due, key))
@@ -133,8 +132,3 @@ class Backlog:
                 return due
             heappop(self._dues)
         return None
-
-
-def _delay(tries: int, chance: float) -> float:
-    base = min(LAST_S, FIRST_S * 2.0 ** min(tries - 1, 16))
-    return base * (1 - JITTER + 2 * JITTER * chance)

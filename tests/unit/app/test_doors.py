@@ -7,6 +7,7 @@ import pytest
 
 from vtep.app.doors import Doors
 from vtep.errors import HostError, OccupiedError, Problem
+from vtep.store.backoff import Backoff
 
 
 class Door:
@@ -35,7 +36,7 @@ def test_a_door_is_tried_again_until_it_opens_and_each_reason_is_logged_once(cap
     door, other = Door("api.metrics", trouble(), trouble(), trouble("not there")), Door("api.listen")
 
     async def story() -> None:
-        doors = Doors(retry_s_first=0.001)
+        doors = Doors(Backoff(0.001, 0.001))
         async with doors.kept_open([door, other]):
             assert (door.open_now, other.open_now) == (False, True)
             assert doors.troubles == {"api.metrics": "api.metrics: taken (hint: use another)"}
@@ -69,7 +70,7 @@ def test_what_another_daemon_takes_later_is_a_trouble_like_any_other():
     door = Door("a", trouble(), OccupiedError(Problem("a", "another daemon listens there")))
 
     async def story() -> None:
-        doors = Doors(retry_s_first=0.001)
+        doors = Doors(Backoff(0.001, 0.001))
         async with doors.kept_open([door]):
             await doors.run()
             assert door.open_now

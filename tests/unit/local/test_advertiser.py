@@ -25,7 +25,7 @@ from vtep.local.advertiser import (
     Advertiser,
     Event,
 )
-from vtep.local.pending import RETRY_S_FIRST, RETRY_S_LAST
+from vtep.local.pending import WAITS
 
 VTEP = Ip.parse("10.0.0.99")
 RD = RouteDistinguisher.parse("10.0.0.99:100")
@@ -289,11 +289,11 @@ def test_a_refused_command_is_sent_again_later_and_later_and_shown(advertiser, e
         assert exabgp.read() == []
         exabgp.later(waits[-1]).settle()
     exabgp.refuses.clear()
-    exabgp.later(RETRY_S_LAST * 2).settle()
+    exabgp.later(WAITS.last_s * 2).settle()
 
     assert (status.refused, status.error, status.told) == (1, "no neighbor matches", 1)
-    assert waits[:3] == pytest.approx([RETRY_S_FIRST, 2 * RETRY_S_FIRST, 4 * RETRY_S_FIRST])
-    assert waits[-1] == RETRY_S_LAST
+    assert waits[:3] == pytest.approx([WAITS.first_s, 2 * WAITS.first_s, 4 * WAITS.first_s])
+    assert waits[-1] == WAITS.last_s
     assert advertiser.status().refused == 0
     assert exabgp.advertised == wish(announcement(1), announcement(2))
 
@@ -318,7 +318,7 @@ def test_a_refused_route_that_is_no_longer_wanted_is_forgotten(advertiser, exabg
     exabgp.received.clear()
 
     advertiser.want({announcement(1).route: None})
-    exabgp.settle().later(RETRY_S_LAST).settle()
+    exabgp.settle().later(WAITS.last_s).settle()
 
     assert exabgp.received == []
     assert (advertiser.status().refused, advertiser.due) == (0, None)
@@ -345,7 +345,7 @@ def test_a_refused_withdrawal_is_tried_again(advertiser, exabgp):
     advertiser.want({announcement(1).route: None})
     exabgp.settle()
     exabgp.refuses.clear()
-    exabgp.later(2 * RETRY_S_FIRST).settle()
+    exabgp.later(2 * WAITS.first_s).settle()
 
     assert exabgp.advertised == {}
     assert advertiser.idle
