@@ -19,6 +19,7 @@ from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
 from vtep.errors import RouteError
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import RouteKey
+from vtep.evpn.keys import mac_ip_key
 
 CODE: Final = 2
 _IP_LENGTHS: Final = {0: 0, 32: 4, 128: 16}
@@ -40,8 +41,7 @@ class MacIp(Struct, frozen=True, gc=False):
     @property
     def key(self) -> RouteKey:
         """The key, computed again. An IPv4-mapped host and a path identifier (RFC 7911) are only in the received key."""
-        ip = self.ip or b""
-        return b"\x02" + self.rd + self.tag.to_bytes(4) + b"\x30" + self.mac + bytes((8 * len(ip),)) + ip
+        return mac_ip_key(self.rd, self.tag, self.mac, self.ip or b"")
 
 
 def key(raw: bytes) -> RouteKey:

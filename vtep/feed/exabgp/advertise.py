@@ -5,8 +5,8 @@
     Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
 
 This module knows the layout of the two route types and of the attributes that they need. It does not know how a command is
-spelled (`grammar`), nor anything of ExaBGP (`plugin`). It imports the standard library and `addr` alone, because it runs
-inside ExaBGP's process as well.
+spelled (`grammar`), nor anything of ExaBGP (`plugin`). It imports what needs the standard library alone, because it
+runs inside ExaBGP's process as well.
 """
 
 import re
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.evpn.keys import imet_key, mac_and_ip, mac_ip_key
 
 TAG_MAX: Final = 0xFFFFFFFF
 SEQ_MAX: Final = 0xFFFFFFFF
@@ -116,13 +117,7 @@ class MacRoute:
 
     @property
     def key(self) -> bytes:
-        return b"\x02" + self.rd + self.tag.to_bytes(4) + self.station
-
-    @property
-    def station(self) -> bytes:
-        """The MAC and the IP, each behind its length."""
-        ip = self.ip or b""
-        return b"\x30" + self.mac + bytes((8 * len(ip),)) + ip
+        return mac_ip_key(self.rd, self.tag, self.mac, self.ip or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +133,7 @@ class MulticastRoute:
 
     @property
     def key(self) -> bytes:
-        return b"\x03" + self.rd + self.tag.to_bytes(4) + bytes((8 * len(self.originator),)) + self.originator
+        return imet_key(self.rd, self.tag, self.originator)
 
 
 Route: TypeAlias = MacRoute | MulticastRoute
@@ -213,7 +208,8 @@ Command: TypeAlias = Announcement | Withdrawal
 
 
 def _mac_nlri(route: MacRoute, esi: Esi, labels: bytes) -> bytes:
-    return _nlri(b"\x02" + route.rd + esi + route.tag.to_bytes(4) + route.station + labels)
+    head, rest = b"\x02" + route.rd, route.tag.to_bytes(4) + mac_and_ip(route.mac, route.ip or b"")
+    return _nlri(head + esi + rest + labels)
 
 
 def _nlri(kind_and_value: bytes) -> bytes:

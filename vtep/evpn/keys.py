@@ -1,0 +1,23 @@
+"""The keys of the routes that this leaf also advertises: which route it is, whatever its labels and attributes are.
+
+A key is the number of the route type and the octets that RFC 7432 calls the key. It is the same for a received route and for one
+of our own. Standard library only, because ExaBGP's process makes keys as well (`feed.exabgp.plugin`).
+"""
+
+from typing import Final
+
+_MAC_BITS: Final = b"\x30"
+
+
+def mac_ip_key(rd: bytes, tag: int, mac: bytes, ip: bytes) -> bytes:
+    """Return the key of a Type-2 route: RD, tag, MAC and IP, the last two behind their lengths in bits (RFC 7432 7.2)."""
+    return b"\x02" + rd + tag.to_bytes(4) + mac_and_ip(mac, ip)
+
+
+def mac_and_ip(mac: bytes, ip: bytes) -> bytes:
+    return _MAC_BITS + mac + bytes((8 * len(ip),)) + ip
+
+
+def imet_key(rd: bytes, tag: int, originator: bytes) -> bytes:
+    """Return the key of a Type-3 route, which is all of it (RFC 7432 7.3)."""
+    return b"\x03" + rd + tag.to_bytes(4) + bytes((8 * len(originator),)) + originator
