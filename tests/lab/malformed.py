@@ -116,6 +116,24 @@ def updates(route: Route) -> dict[str, bytes]:
     return cases
 
 
+WITHOUT_ROUTES: Final = {
+    "MP_REACH_NLRI twice",
+    "attributes that end after the message",
+    "withdrawn routes that end after the message",
+    "an UPDATE of one octet",
+    *(f"a next hop of {octets} octets" for octets in (0, 3, 5, 17)),
+    "a next hop that ends after the attribute",
+    "MP_REACH_NLRI of 2 octets",
+    "MP_REACH_NLRI of a family that was not negotiated",
+    "MP_UNREACH_NLRI of 1 octet",
+    "MP_UNREACH_NLRI with half a route",
+    "an NLRI that ends after the attribute",
+    "an NLRI cut off",
+    "an NLRI of one octet",
+}
+"""The updates whose routes cannot be found in the octets, so that the receiver has to end the session (RFC 7606 3 and 5.3)."""
+
+
 def messages() -> dict[str, bytes]:
     """Return what is no UPDATE that anybody could read (RFC 4271 6.1): the receiver has to end the session."""
     return {

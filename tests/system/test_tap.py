@@ -87,7 +87,7 @@ def messages(chance: random.Random) -> list[bytes]:
         *(one.flood() for one in instances),
         *(one.prefix(f"198.51.{number}.0/24") for one in instances for number in range(5)),
     ]
-    bad = [octets for name, octets in malformed.updates(routes[0]).items() if name not in RESET]
+    bad = [octets for name, octets in malformed.updates(routes[0]).items() if name not in malformed.WITHOUT_ROUTES]
     every: list[bytes] = []
     for _ in range(MESSAGES):
         some = chance.sample(routes, chance.randint(1, 30))
@@ -101,27 +101,6 @@ def messages(chance: random.Random) -> list[bytes]:
             case 9:
                 every.append(chance.choice((wire.message(wire.KEEPALIVE), wire.end_of_rib())))
     return every
-
-
-RESET = {
-    "MP_REACH_NLRI twice",
-    "attributes that end after the message",
-    "withdrawn routes that end after the message",
-    "an UPDATE of one octet",
-    "a next hop of 0 octets",
-    "a next hop of 3 octets",
-    "a next hop of 5 octets",
-    "a next hop of 17 octets",
-    "a next hop that ends after the attribute",
-    "MP_REACH_NLRI of 2 octets",
-    "MP_REACH_NLRI of a family that was not negotiated",
-    "MP_UNREACH_NLRI of 1 octet",
-    "MP_UNREACH_NLRI with half a route",
-    "an NLRI that ends after the attribute",
-    "an NLRI cut off",
-    "an NLRI of one octet",
-}
-"""What ends the session."""
 
 
 @BOTH
