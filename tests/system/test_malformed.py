@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab import malformed, wire
 from tests.lab.fixtures import lab, network
+from tests.lab.namespaces import Process
 from tests.lab.peers import EXABGP, EXABGP_4_2, ExaBgp, Recorder, exabgp_config
 from tests.lab.speaker import Speaker
 from tests.lab.topology import LEAF, Topology, address
@@ -27,6 +28,8 @@ __all__ = ["lab", "network"]
 pytestmark = pytest.mark.root_netns
 
 PEER = address(1)
+HEADER = 19
+SMALLEST = 4
 OPTIONAL, TRANSITIVE = 0x80, 0x40
 BOTH = OPTIONAL | TRANSITIVE
 INSTANCE = wire.Instance(PEER)
@@ -129,6 +132,7 @@ RESET = {
 class Session:
     speaker: Speaker
     recorder: Recorder
+    exabgp: Process
 
     def table(self) -> tuple[Rib, list[str]]:
         """Return the RIB that the lines so far make, and the bad NLRIs among them."""
@@ -157,9 +161,9 @@ def session(network: Topology, executable: Path) -> Iterator[Session]:
     recorder = Recorder(network.leaf)
     with Speaker(network.remote, PEER) as speaker:
         config = exabgp_config(address(LEAF), [PEER], recorder.run)
-        ExaBgp(network.leaf, config, executable=executable, announces=True).start()
+        exabgp = ExaBgp(network.leaf, config, executable=executable, announces=True).start()
         speaker.wait_established()
-        yield Session(speaker, recorder)
+        yield Session(speaker, recorder, exabgp)
 
 
 def test_what_rfc_7606_does_not_answer_with_a_reset_keeps_the_session(session):
@@ -189,6 +193,10 @@ def test_of_the_labs_malformed_updates_only_these_end_the_session(session, name)
 
     first = session.speaker.sessions[0]
     wait_until(lambda: first.notification_heard, 15, "a notification")
+    octets = malformed.updates(ROUTE)[name][HEADER:]
+    line = f"unreadable UPDATE from {PEER}, the session ends: 0x{octets.hex()}"
+    if len(octets) >= SMALLEST:  # a shorter one is an error of the header (RFC 4271 6.1)
+        wait_until(lambda: line in session.exabgp.log(), 5, "the message in ExaBGP's log")
 
 
 def test_all_other_malformed_updates_of_the_lab_keep_the_session(session):

@@ -37,6 +37,7 @@ from vtep.feed.exabgp import malformed
 FAMILY: Final = (AFI.l2vpn, SAFI.evpn)
 IPV4_OCTETS: Final = 4
 NLRI_HEAD: Final = 2  # type and length (RFC 7432 7)
+SHOWN_OCTETS: Final = 512
 LOG_EVERY_S: Final = 1.0
 """A peer that sends bad messages all the time must not fill the log."""
 
@@ -79,7 +80,12 @@ def _revise_updates(say: Say) -> None:
             return unpack(data, direction, negotiated)
         internal = negotiated.local_as == negotiated.peer_as
         revised = malformed.revise(bytes(data), internal=internal, four_octet_as=bool(negotiated.asn4))
-        update = unpack(revised.body, direction, negotiated)
+        try:
+            update = unpack(revised.body, direction, negotiated)
+        except Exception:
+            # The session ends now. Who looks for the router that originates the message needs the message.
+            say(f"unreadable UPDATE from {_address(negotiated.neighbor)}, the session ends: {_shown(bytes(data))}")
+            raise
         if revised.problems:
             if revised.withdraws and isinstance(update, Update):
                 update.attributes = Attributes()
@@ -92,6 +98,12 @@ def _revise_updates(say: Say) -> None:
         return update
 
     Update.unpack_message = staticmethod(unpack_message)
+
+
+def _shown(body: bytes) -> str:
+    """Return the octets behind the header, at most so many that a line of a log can hold them."""
+    more = len(body) - SHOWN_OCTETS
+    return f"0x{body[:SHOWN_OCTETS].hex()}" + (f" and {more} more octets" if more > 0 else "")
 
 
 def _complaint(neighbor: Any, revised: malformed.Revised, unsaid: int) -> str:
