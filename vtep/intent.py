@@ -199,7 +199,9 @@ class Moves(Struct, frozen=True, gc=False):
     times: tuple[float, ...] = ()
     duplicate_since: float | None = None
     frozen: Direct | None = None
-    """Where the MAC stays until an operator clears it, its time is over, or no route offers it there."""
+    """Where the MAC stays until an operator clears it, its time is over, or no route has offered it there for a while."""
+    left: float | None = None
+    """Since when no route and no station offers a frozen MAC where it is frozen."""
 
 
 class Intent(Struct, frozen=True):

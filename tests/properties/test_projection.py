@@ -487,15 +487,17 @@ def test_a_row_always_points_at_a_vtep_of_a_route(history):
 
 @given(st.lists(usual_in(100).map(announced) | usual_in(100).map(withdrawn), max_size=30))
 @settings(deadline=None, max_examples=150)
-def test_a_frozen_row_points_at_a_vtep_that_still_offers_the_mac(history):
-    toml = LEAF + '[duplicates]\nmoves = 2\naction = "freeze"\n'
+def test_a_while_later_a_frozen_row_points_at_a_vtep_that_still_offers_the_mac(history):
+    toml = LEAF + '[duplicates]\nmoves = 2\nwindow_s = 20\naction = "freeze"\n'
+    a_while = 10.0
     rib, intent = a_rib(), NOTHING
     for heard in history:
         rib.receive(heard, 0.0)
         intent = project(rib, policy(toml), 0.0, intent, rib.index.take_changed())
 
-        for (vni, mac), row in intent.macs.unordered():
-            found = {(one.verdict, one.vtep, one.reason) for one in candidates_of(intent, mac) if one.vni == vni}
+        later = project(rib, policy(toml), a_while, intent, rib.index.take_changed())
+        for (vni, mac), row in later.macs.unordered():
+            found = {(one.verdict, one.vtep, one.reason) for one in candidates_of(later, mac) if one.vni == vni}
             assert ("won", row.via.vtep, row.reason) in found
 
 

@@ -133,7 +133,7 @@ def test_addresses_that_no_remote_host_can_have_never_become_neighbor_rows(netwo
 
 def test_a_freeze_ends_with_the_hijack_that_caused_it(network):
     """The row must not point to the hijacker after it has withdrawn the MAC."""
-    vtep, lines = started(network, more='[duplicates]\nmoves = 2\naction = "freeze"\n'), Lines()
+    vtep, lines = started(network, more='[duplicates]\nmoves = 2\nwindow_s = 4\naction = "freeze"\n'), Lines()
     hijacker = Instance(HIJACKER)
 
     with Feeder(network.leaf) as feeder:
@@ -145,7 +145,7 @@ def test_a_freeze_ends_with_the_hijack_that_caused_it(network):
         frozen = overlay.tunnels(network.leaf, VXLAN)
         explained = vtep.told("explain", MAC)["explanations"][0]
         feeder.say(lines.withdraw(PEER, hijacker.mac(MAC).nlri))
-        wait_until(lambda: overlay.tunnels(network.leaf, VXLAN) == {(MAC, PEER)}, what="the row to follow")
+        wait_until(lambda: overlay.tunnels(network.leaf, VXLAN) == {(MAC, PEER)}, 15, what="the row to follow")
         ended = vtep.told("explain", MAC)["explanations"][0]
 
     assert frozen == {(MAC, HIJACKER)}

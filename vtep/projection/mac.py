@@ -117,7 +117,7 @@ def _judge_in_vni(
     home = None if local_claim is None else here(local_claim, policy.vnis[vni].vtep)
     contest = _contest(locations, home)
     offered = {vtep for location in (*locations, *([home] if home is not None else ())) for vtep in location.vteps}
-    past = mobility.ended_if_left(before.moves, offered)
+    past = mobility.ended_if_left(before.moves, offered, policy.duplicates, now)
     if contest is None:
         moves = mobility.idle(past, policy.duplicates, now) if past else None
         ours = [] if local_claim is None else [_own_candidate(vni, local_claim, "lost", "taken-over", policy)]

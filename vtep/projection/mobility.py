@@ -5,14 +5,18 @@ location is not a move, and neither is a change within one Ethernet segment. A M
 it comes back elsewhere, once it is known to move.
 
 With `action = "freeze"`, a MAC that has moved too often stays where its last move took it. The freeze ends when an operator
-clears it, when its time is over, or when no route and no station offers the MAC at that VTEP any more. In the last case the
-moves are forgotten as well: otherwise the MAC would be frozen again at once, at the location of whichever VTEP is left.
+clears it, when its time is over, or when no route and no station has offered the MAC at that VTEP for a while. In the last case
+the moves are forgotten as well: otherwise the MAC would be frozen again at once, at the location of whichever VTEP is left. The
+while is a window divided by its moves, because a MAC that moves often enough to be frozen is back by then: each leaf of a MAC
+that bounces withdraws it when the other one has it, and a freeze that ended at once would follow every move.
 
 This is the only part of the projection with a memory. The memory is a value that goes in and comes out, one for each MAC
 that moved within the window, and it is dropped afterwards.
 """
 
 from collections.abc import Collection
+
+from msgspec import structs
 
 from vtep.addr import Ip
 from vtep.config.model import DuplicateConfig
@@ -39,14 +43,23 @@ def follow(
         frozen = via
     if not times and frozen is None:
         return None
-    return Moves(location=location, times=times, duplicate_since=since, frozen=frozen)
+    return Moves(location=location, times=times, duplicate_since=since, frozen=frozen, left=moves.left)
 
 
-def ended_if_left(moves: Moves | None, offered: Collection[Ip]) -> Moves | None:
-    """End a freeze at a VTEP that is not among those that offer the MAC now; the freeze would outlive its cause."""
-    if moves is None or moves.frozen is None or moves.frozen.vtep in offered:
+def ended_if_left(moves: Moves | None, offered: Collection[Ip], rule: DuplicateConfig, now: float) -> Moves | None:
+    """End a freeze at a VTEP that has not offered the MAC for a while; the freeze would outlive its cause."""
+    if moves is None or moves.frozen is None:
         return moves
-    return Moves(location=moves.location)
+    if moves.frozen.vtep in offered:
+        return moves if moves.left is None else structs.replace(moves, left=None)
+    if moves.left is None:
+        return structs.replace(moves, left=now)
+    return moves if now < _leaves(moves.left, rule) else Moves(location=moves.location)
+
+
+def _leaves(left: float, rule: DuplicateConfig) -> float:
+    """Return when a freeze ends that nobody has kept up since then."""
+    return left + rule.window_s / rule.moves
 
 
 def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
@@ -55,16 +68,17 @@ def idle(moves: Moves, rule: DuplicateConfig, now: float) -> Moves | None:
     times = _lately(moves, rule, now)
     if not times:
         return None
-    return Moves(location=moves.location, times=times, duplicate_since=moves.duplicate_since, frozen=moves.frozen)
+    return structs.replace(moves, times=times)
 
 
 def due(moves: Moves, rule: DuplicateConfig) -> float | None:
     """Return when time alone changes this memory."""
-    ends = moves.times[0] + rule.window_s if moves.times else None
-    if moves.frozen is None or not rule.recover_s or moves.duplicate_since is None:
-        return ends
-    recovers = moves.duplicate_since + rule.recover_s
-    return recovers if ends is None else min(ends, recovers)
+    times = [moves.times[0] + rule.window_s] if moves.times else []
+    if moves.frozen is not None and moves.left is not None:
+        times.append(_leaves(moves.left, rule))
+    if moves.frozen is not None and rule.recover_s and moves.duplicate_since is not None:
+        times.append(moves.duplicate_since + rule.recover_s)
+    return min(times, default=None)
 
 
 def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...]:

@@ -392,13 +392,33 @@ def test_v81_a_duplicate_that_is_frozen_elsewhere_is_not_advertised() -> None:
     assert (own(intent), row(intent), told.verdict, told.reason) == ("-", B, "lost", "dup-frozen")
 
 
-def test_a_freeze_elsewhere_ends_when_only_this_leaf_has_the_mac() -> None:
-    rig = Rig(DUPLICATES.format("freeze"))
+QUICK = DUPLICATES.format("freeze") + "window_s = 20\n"
+"""A freeze ends 10 s after its location was offered last."""
+
+
+def test_a_freeze_elsewhere_yields_at_once_when_only_this_leaf_has_the_mac_and_ends_after_a_while() -> None:
+    rig = Rig(QUICK)
 
     frozen, without_b = rig.play("+B s0 +A s1 +B s2 L -A"), rig.play("-B")
+    rig.now = 10.0
+    late = rig.judge()
 
-    assert [(own(intent), row(intent)) for intent in (frozen, without_b)] == [("-", B), ("s3", "")]
-    assert KEY not in without_b.alerts
+    assert [(own(intent), row(intent)) for intent in (frozen, without_b, late)] == [("-", B), ("s3", ""), ("s3", "")]
+    assert (KEY in without_b.alerts, KEY in late.alerts) == (True, False)
+
+
+def test_a_freeze_goes_on_when_its_location_offers_the_mac_again_in_time() -> None:
+    rig = Rig(QUICK)
+    rig.play("+B s0 +A s1 +B s2")
+    for at in (0.0, 8.0, 16.0):
+        rig.now = at
+        rig.play("-B")
+        rig.now = at + 5
+        rig.play("+B s2")
+
+    intent = rig.judge()
+
+    assert (row(intent), [alert.kind for alert in intent.alerts[KEY]]) == (B, ["dup-frozen"])
 
 
 def test_v81_a_duplicate_that_is_frozen_here_stays_advertised_as_it_was() -> None:
@@ -434,13 +454,16 @@ def test_v83_an_operator_clears_a_station_that_was_frozen_elsewhere() -> None:
     assert own(rig.judge()) == "s3"
 
 
-def test_a_freeze_here_ends_when_the_station_leaves() -> None:
-    rig = Rig(DUPLICATES.format("freeze"))
+def test_a_freeze_here_ends_a_while_after_the_station_left() -> None:
+    rig = Rig(QUICK)
     rig.play("L +A s1 L +A s9")
 
-    without, back = rig.play("-L"), rig.play("L")
+    without = rig.play("-L")
+    rig.now = 10.0
+    late, back = rig.judge(), rig.play("L")
 
-    assert [(own(intent), row(intent)) for intent in (without, back)] == [("-", A), ("s10", "")]
+    assert [row(intent) for intent in (late, back)] == [A, ""]
+    assert (own(late), own(back), KEY in without.alerts) == ("-", "s10", True)
 
 
 def test_a_freeze_at_a_location_without_routes_ends() -> None:

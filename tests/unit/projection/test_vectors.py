@@ -669,25 +669,46 @@ def test_a_frozen_mac_without_any_route_is_removed() -> None:
     assert rows(play(events, FREEZE)) == {}
 
 
-def test_a_frozen_mac_that_left_everywhere_comes_back_elsewhere_at_once() -> None:
+A_WHILE = 36
+"""A window divided by its moves: so long after its location was offered last, a freeze ends."""
+
+
+@pytest.mark.parametrize(("wait_s", "found"), [(A_WHILE - 2, B), (A_WHILE, C)])
+def test_a_frozen_mac_that_left_everywhere_comes_back_elsewhere_after_a_while(wait_s: int, found: str) -> None:
     lines = Lines()
     events = bounce(lines, 6)
     events += [lines.withdraw(vtep, wire.Instance(vtep).mac(M).nlri) for vtep in (A, B)]
     events += [lines.announce(C, wire.Instance(C).mac(M, seq=99))]
 
-    result = play(events, FREEZE)
+    result = play(events, FREEZE, until=wait_s)
 
-    assert (rows(result), alerts(result)) == ({M: C}, [])
+    assert (rows(result), alerts(result)) == ({M: found}, ["dup-frozen"] if found == B else [])
 
 
-def test_a_freeze_ends_when_the_vtep_that_has_the_mac_withdraws_it() -> None:
+@pytest.mark.parametrize(("wait_s", "found", "reason"), [(A_WHILE - 1, B, "dup-frozen"), (A_WHILE, A, "only-path")])
+def test_a_freeze_ends_a_while_after_the_vtep_that_has_the_mac_withdrew_it(
+    wait_s: int, found: str, reason: str
+) -> None:
     """Otherwise a hijack would outlive the hijacker: the row would point where no VTEP has the MAC."""
     lines = Lines()
     events = bounce(lines, 6)
 
-    result = play([*events, lines.withdraw(B, wire.Instance(B).mac(M).nlri)], FREEZE)
+    result = play([*events, lines.withdraw(B, wire.Instance(B).mac(M).nlri)], FREEZE, until=wait_s)
 
-    assert (rows(result), reason_of(result), alerts(result)) == ({M: A}, "only-path", [])
+    assert (rows(result), reason_of(result)) == ({M: found}, reason)
+
+
+def test_a_frozen_mac_that_each_vtep_withdraws_when_the_other_has_it_is_not_followed() -> None:
+    """So do leaves whose bridges learn a MAC that bounces. A freeze that ended at once would follow every move."""
+    lines = Lines()
+    events = []
+    for seq in range(21):
+        here, there = wire.Instance((A, B)[seq % 2]), wire.Instance((B, A)[seq % 2])
+        events += [lines.announce(here.vtep, here.mac(M, seq=seq)), lines.withdraw(there.vtep, there.mac(M).nlri)]
+
+    result = play(events, FREEZE)
+
+    assert (alerts(result), result["counters"]["replaces"]) == (["dup-frozen"], 5)
 
 
 def test_a_freeze_lasts_while_the_session_of_the_vtep_is_lost_and_its_route_is_stale() -> None:
