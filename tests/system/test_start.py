@@ -122,6 +122,7 @@ def test_a_read_only_state_dir_is_told_and_once_it_can_be_written_everything_wor
     network.leaf.run("mount", "-o", "remount,rw", "/run/vtep")
 
     wait_until(lambda: "\nvtep_listeners_closed 0.0\n" in metrics(network), 20, "all listeners")
+    wait_until(lambda: 'vtep_ledger_writable{file="ledger"} 1.0' in metrics(network), 20, "the ledger, tried again")
     wait_row(network, speaker)
     wait_until(lambda: problems(vtep) == "", 20, "a status without problems")
 
