@@ -13,7 +13,7 @@ from tests.lab.wire import Instance
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 PEER = address(1)
 MACS = [f"02:00:00:00:01:{number:02x}" for number in range(20)]

@@ -17,7 +17,7 @@ from vtep.feed.exabgp.lines import LineReader
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 PEER = address(1)
 ROUTE = wire.Instance(PEER).mac("02:00:00:00:00:01")

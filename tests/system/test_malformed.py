@@ -25,7 +25,7 @@ from vtep.feed.exabgp.lines import LineReader
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 PEER = address(1)
 HEADER = 19

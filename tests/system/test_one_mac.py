@@ -15,7 +15,7 @@ from tests.lab.wire import Instance
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 HONEST, OTHER, HEAVY = address(1), address(2), address(3)
 MOVER, CROWDED = "02:00:00:00:01:01", "02:00:00:00:01:02"

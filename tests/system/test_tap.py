@@ -23,7 +23,7 @@ from vtep.feed.exabgp.lines import LineReader
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 BOTH = pytest.mark.parametrize("executable", [EXABGP, EXABGP_4_2], ids=["5.0", "4.2"])
 PEER = address(1)
