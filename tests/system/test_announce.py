@@ -44,7 +44,7 @@ from vtep.feed.exabgp.grammar import QUESTION, spell
 
 __all__ = ["lab", "network"]
 
-pytestmark = pytest.mark.root_netns
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 VTEP = Ip.parse(address(LEAF))
 RD = RouteDistinguisher.parse("10.0.0.99:100")
@@ -392,7 +392,6 @@ def test_the_configuration_that_vtep_prints_announces(network, executable):
 MANY = 10_000
 
 
-@pytest.mark.slow
 def test_ten_thousand_announcements_do_not_starve_what_is_received(network, leaf):
     """Both ways at once: neither waits for the other's end."""
     macs = [Mac(bytes((2, 0, 0, 1)) + number.to_bytes(2)) for number in range(MANY)]

@@ -478,7 +478,8 @@ def test_a_closed_lab_has_no_process_and_no_namespace_left():
         assert processes_in(namespaces) == []
         assert not exabgp.process.alive
         assert not stubborn.alive
-        wait_until(lambda: not watch.has_link("eth0"), what="the end of the leaf's namespace")
+        # The kernel takes namespaces down one after the other, those of other tests as well.
+    wait_until(lambda: not watch.has_link("eth0"), 30, "the end of the leaf's namespace")
 
 
 def test_a_killed_test_leaves_no_process_and_no_namespace():
@@ -506,7 +507,8 @@ def test_a_killed_test_leaves_no_process_and_no_namespace():
             victim.kill()
 
         wait_until(lambda: processes_in(namespaces) == [], what="the end of all processes")
-        wait_until(lambda: not watch.has_link("eth0"), what="the end of the leaf's namespace")
+        # The kernel takes namespaces down one after the other, those of other tests as well.
+    wait_until(lambda: not watch.has_link("eth0"), 30, "the end of the leaf's namespace")
 
 
 def test_the_network_is_built_in_a_namespace_and_not_here(network):

@@ -113,13 +113,14 @@ def test_a_group_that_cannot_be_resolved_is_told_and_the_daemon_runs(network):
 
 def test_a_read_only_state_dir_is_told_and_once_it_can_be_written_everything_works(network, speaker):
     network.leaf.run("mkdir", "-p", "/run/vtep")
-    network.leaf.run("mount", "-t", "tmpfs", "-o", "ro", "none", "/run/vtep")
+    network.leaf.run("mount", "-t", "tmpfs", "none", "/run/vtep")
+    network.leaf.run("mount", "-o", "remount,bind,ro", "/run/vtep")
     vtep = started(network)
     wait_until(lambda: "\nvtep_listeners_closed 3.0\n" in metrics(network), 10, "the metric: feed, API and admin")
     assert 'vtep_ledger_writable{file="ledger"} 0.0' in metrics(network)
     assert vtep.process.alive
 
-    network.leaf.run("mount", "-o", "remount,rw", "/run/vtep")
+    network.leaf.run("mount", "-o", "remount,bind,rw", "/run/vtep")
 
     wait_until(lambda: "\nvtep_listeners_closed 0.0\n" in metrics(network), 20, "all listeners")
     wait_until(lambda: 'vtep_ledger_writable{file="ledger"} 1.0' in metrics(network), 20, "the ledger, tried again")

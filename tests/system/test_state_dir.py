@@ -104,7 +104,7 @@ def test_a_start_on_a_full_disk_goes_on_with_the_file_as_it_is_and_owns_what_mov
 
 def test_a_start_on_a_read_only_disk_follows_moves_and_removals_and_names_the_disk(leaf):
     leaf.process.kill()
-    leaf.node.run("mount", "-o", "remount,ro", STATE)
+    leaf.node.run("mount", "-o", "remount,bind,ro", STATE)
     leaf.start()
     wait_until(lambda: leaf.process.log().count("routes complete") == 2, 30, "the whole picture")
     leaf.speaker.announce(AT[2].mac(MOVING, seq=1), AT[1].mac(LATE))
@@ -114,7 +114,7 @@ def test_a_start_on_a_read_only_disk_follows_moves_and_removals_and_names_the_di
     assert f"{STATE}/ledger cannot be" in problems(leaf)
     assert "Read-only file system" in problems(leaf)
 
-    leaf.node.run("mount", "-o", "remount,rw", STATE)
+    leaf.node.run("mount", "-o", "remount,bind,rw", STATE)
     wait_rows(leaf, {(MOVING, address(2)), (STAYING, address(1)), (LATE, address(1))})
     wait_until(lambda: problems(leaf) == "", 20, "a status without problems")
 
