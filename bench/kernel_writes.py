@@ -1,7 +1,7 @@
 """The way from messages to the kernel, beside a C program that sends the same batches and makes them of nothing.
 
 Both sides add, move and delete in a fresh network namespace of their own each time, with no listener at work. Ours is
-`vtep.linux.socket` from ready messages on, and, as `spelled`, from changes as the engine has them.
+`vtep.linux.kernel` from ready messages on, and, as `spelled`, from changes as the engine has them.
 """
 
 import subprocess
@@ -16,6 +16,7 @@ from bench.leaf import nodes
 from bench.routes import NEW, OLD, mac
 from tests.lab.topology import VNI, VXLAN
 from vtep.addr import Ip, Mac, Vni
+from vtep.linux.attachment import Ready
 from vtep.linux.kernel import Kernel
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.wire.neighbor import Neighbor
@@ -70,16 +71,11 @@ def _changes(macs: int) -> Iterator[list[Change]]:
         yield [Change(verb, keys[first : first + BATCH], row) for first in range(0, macs, BATCH)]
 
 
-class _Place:
-    """As much of a ready VNI as spelling needs."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-
 def _write(macs: int, how: str) -> None:
     with Kernel() as kernel:
-        attachments = Attachments({Vni(VNI): _Place(kernel.links().by_name[VXLAN].index)}, {})
+        vxlan = kernel.links().by_name[VXLAN]
+        assert vxlan.master is not None
+        attachments = Attachments({Vni(VNI): Ready(VNI, vxlan.master, vxlan.index)}, {})
         for batches in _changes(macs):
             ready = [_spelled(batch, attachments) for batch in batches] if how == "ready" else []
             cpu, wall = time.process_time_ns(), time.monotonic_ns()
