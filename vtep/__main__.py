@@ -52,7 +52,7 @@ def _say(text: str) -> None:
 
 
 def _end_output() -> None:
-    """Write what is left in the buffer, or drop it if nobody can have it: the interpreter would complain at its end."""
+    """Write what is left in the buffer, or drop it if no reader is left: the interpreter would complain at its end."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -97,6 +97,11 @@ class Ip(bytes):
         return len(self) == 16
 
     @property
+    def is_v6_link_local(self) -> bool:
+        """True for fe80::/10, which means something on one link only (RFC 4291 2.5.6)."""
+        return self.is_v6 and self[0] == 0xFE and self[1] & 0xC0 == 0x80
+
+    @property
     def is_unicast(self) -> bool:
         """True if another machine can have it: not unspecified, loopback, multicast, broadcast or link-local."""
         address = ipaddress.ip_address(bytes(self))

@@ -105,11 +105,11 @@ def updates(route: Route) -> dict[str, bytes]:
         "a Type-2 NLRI of length 0": with_nlri(b"\2\0"),
         "a Type-2 NLRI with octets too many": with_nlri(bytes((2, route.nlri[1] + 7)) + route.nlri[2:] + bytes(7)),
         "a Type-1 NLRI too short": with_nlri(b"\1\5" + bytes(5)),
-        "a Type-3 NLRI with an IP length of 24": with_nlri(_nlri(3, bytes(12) + b"\x18\x0a\0\0")),
-        "a Type-3 NLRI with an IP length of 0": with_nlri(_nlri(3, bytes(12) + b"\0")),
-        "a Type-4 NLRI with an IP length of 24": with_nlri(_nlri(4, bytes(18) + b"\x18\x0a\0\0")),
-        "a Type-5 NLRI with a prefix of 33 bits": with_nlri(_nlri(5, bytes(22) + b"\x21" + bytes(11))),
-        "a Type-5 NLRI with octets too few": with_nlri(_nlri(5, bytes(22) + b"\x18" + bytes(5))),
+        "a Type-3 NLRI with an IP length of 24": with_nlri(wire.pack_nlri(3, bytes(12) + b"\x18\x0a\0\0")),
+        "a Type-3 NLRI with an IP length of 0": with_nlri(wire.pack_nlri(3, bytes(12) + b"\0")),
+        "a Type-4 NLRI with an IP length of 24": with_nlri(wire.pack_nlri(4, bytes(18) + b"\x18\x0a\0\0")),
+        "a Type-5 NLRI with a prefix of 33 bits": with_nlri(wire.pack_nlri(5, bytes(22) + b"\x21" + bytes(11))),
+        "a Type-5 NLRI with octets too few": with_nlri(wire.pack_nlri(5, bytes(22) + b"\x18" + bytes(5))),
         "an NLRI of type 0": with_nlri(b"\0\4" + bytes(4)),
         "an NLRI of an unknown type": with_nlri(b"\xc8\4" + bytes(4)),
     }
@@ -167,7 +167,3 @@ def _too_long(path: bytes) -> bytes:
 
 def _set(octets: bytes, at: int, value: int) -> bytes:
     return octets[:at] + bytes((value,)) + octets[at + 1 :]
-
-
-def _nlri(kind: int, value: bytes) -> bytes:
-    return bytes((kind, len(value))) + value

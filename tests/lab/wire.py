@@ -128,29 +128,29 @@ class Instance:
 
 
 def ethernet_ad_nlri(rd: bytes, esi: bytes, tag: int, label: int) -> bytes:
-    return _nlri(1, rd + esi + struct.pack("!I", tag) + _label(label))
+    return pack_nlri(1, rd + esi + struct.pack("!I", tag) + _label(label))
 
 
 def mac_ip_nlri(
     rd: bytes, mac: bytes, label: int, ip: bytes = b"", esi: bytes = NO_SEGMENT, tag: int = 0, label2: int | None = None
 ) -> bytes:
     head = rd + esi + struct.pack("!IB", tag, 48) + mac + bytes((8 * len(ip),)) + ip
-    return _nlri(2, head + _label(label) + (b"" if label2 is None else _label(label2)))
+    return pack_nlri(2, head + _label(label) + (b"" if label2 is None else _label(label2)))
 
 
 def imet_nlri(rd: bytes, originator: bytes, tag: int = 0) -> bytes:
-    return _nlri(3, rd + struct.pack("!IB", tag, 8 * len(originator)) + originator)
+    return pack_nlri(3, rd + struct.pack("!IB", tag, 8 * len(originator)) + originator)
 
 
 def segment_nlri(rd: bytes, esi: bytes, originator: bytes) -> bytes:
-    return _nlri(4, rd + esi + bytes((8 * len(originator),)) + originator)
+    return pack_nlri(4, rd + esi + bytes((8 * len(originator),)) + originator)
 
 
 def prefix_nlri(rd: bytes, prefix: str, label: int, gateway: str = "", esi: bytes = NO_SEGMENT, tag: int = 0) -> bytes:
     network = ipaddress.ip_network(prefix)
     address = network.network_address.packed
     via = bytes(Ip.parse(gateway)) if gateway else bytes(len(address))
-    return _nlri(5, rd + esi + struct.pack("!IB", tag, network.prefixlen) + address + via + _label(label))
+    return pack_nlri(5, rd + esi + struct.pack("!IB", tag, network.prefixlen) + address + via + _label(label))
 
 
 def key_of(nlri: bytes) -> bytes:
@@ -412,7 +412,7 @@ def _attributes_of(instance: Instance, extended: tuple[bytes, ...], pmsi: bytes)
     )
 
 
-def _nlri(kind: int, value: bytes) -> bytes:
+def pack_nlri(kind: int, value: bytes) -> bytes:
     return bytes((kind, len(value))) + value
 
 

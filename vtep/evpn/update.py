@@ -185,10 +185,6 @@ def _address(next_hop: bytes) -> Ip:
     """Return the next hop. Of two (RFC 2545 3) the global one, because a link-local one is no tunnel's address."""
     try:
         addresses = [Ip.unpack(next_hop[start : start + _IPV6]) for start in range(0, len(next_hop), _IPV6)]
-        return next((address for address in addresses if not _is_link_local(address)), addresses[0])
+        return next((address for address in addresses if not address.is_v6_link_local), addresses[0])
     except (ValueError, IndexError):
         raise StreamError(f"0x{next_hop.hex()} is no next hop") from None
-
-
-def _is_link_local(address: Ip) -> bool:
-    return address.is_v6 and address[0] == 0xFE and address[1] & 0xC0 == 0x80

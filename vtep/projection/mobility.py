@@ -58,7 +58,7 @@ def ended_if_left(moves: Moves | None, offered: Collection[Ip], rule: DuplicateC
 
 
 def _leaves(left: float, rule: DuplicateConfig) -> float:
-    """Return when a freeze ends that nobody has kept up since then."""
+    """Return when a freeze ends whose location was offered last at this time."""
     return left + rule.window_s / rule.moves
 
 

@@ -23,7 +23,7 @@ A piece is copied before an append and never within one, so that a copy is never
 
 **When nothing can be written** (the disk is full, or read-only), `append` raises and the file is as it was. The owner then
 decides what may go on without a record. If anything does, it calls `fall_behind` first: one octet of the header is
-overwritten in place, which needs no room. Whoever reads such a file knows that it says of what there may be something, and
+overwritten in place, which needs no room. A reader of such a file knows that it says of what there may be something, and
 not how it is. The next compaction that succeeds brings the file up to date.
 
 **Safety.** All files are opened below one open directory and no symbolic link is followed. A file that another user owns or

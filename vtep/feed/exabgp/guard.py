@@ -112,11 +112,16 @@ def _complaint(neighbor: Any, revised: malformed.Revised, unsaid: int) -> str:
     return f"malformed UPDATE from {_address(neighbor)}: {'; '.join(revised.problems)}; {done} (RFC 7606){more}"
 
 
-def _address(neighbor: Any) -> str:
+def setting(neighbor: Any, name: str) -> Any:
+    """Read a setting of a neighbor: an item in 5.0, an attribute in 4.2."""
     try:
-        return str(neighbor["peer-address"])
-    except TypeError:  # 4.2 has attributes
-        return str(neighbor.peer_address)
+        return neighbor[name]
+    except TypeError:
+        return getattr(neighbor, name.replace("-", "_"))
+
+
+def _address(neighbor: Any) -> str:
+    return str(setting(neighbor, "peer-address"))
 
 
 def _keep_irregular_nlris() -> None:

@@ -7,7 +7,7 @@ that run and writes it to the process that asked for it, many messages a line:
     {"exabgp": …, "pid": …, "counter": …, "type": "updates", "neighbor": {…, "direction": "receive", "octets": "<base64>"}}
 
 ExaBGP then sees one empty UPDATE, which keeps its timers right. Whatever else is at the head stays in the socket, and ExaBGP's
-own code finds it as if nobody had looked: other messages, half a message, an error, the end of the connection.
+own code finds it as if the tap had not looked: other messages, half a message, an error, the end of the connection.
 
 A process asks by the command `receive evpn octets` and is asked nothing: one that never sends it, such as an older daemon,
 gets ExaBGP's own lines. The tap is off for a neighbor that is configured for more than a feed: other lines than parsed ones,
@@ -26,6 +26,7 @@ from exabgp.reactor import protocol as protocols
 from exabgp.reactor.api.response import Response
 from exabgp.reactor.protocol import Protocol
 
+from vtep.feed.exabgp.guard import setting
 from vtep.feed.exabgp.runs import Run, Session, find_run
 
 PEEK: Final = 64 << 10
@@ -73,20 +74,12 @@ def _process(protocol: Any) -> str:
     api = neighbor.api
     if api["negotiated"] or api["receive-packets"] or api["receive-consolidate"] or not api["receive-parsed"]:
         return ""
-    if _setting(neighbor, "adj-rib-in") or _setting(neighbor, "rate-limit"):
+    if setting(neighbor, "adj-rib-in") or setting(neighbor, "rate-limit"):
         return ""
     (process, *others) = api.get(COUNTER) or [""]
     processes = protocol.peer.reactor.processes
     encodes = isinstance(processes._encoder.get(process), Response.JSON)
     return process if process in _asked and not others and encodes and not processes.silence else ""
-
-
-def _setting(neighbor: Any, name: str) -> Any:
-    """Read a neighbor's setting: an item in 5.0, an attribute in 4.2."""
-    try:
-        return neighbor[name]
-    except TypeError:
-        return getattr(neighbor, name.replace("-", "_"))
 
 
 def _peek(protocol: Any) -> tuple[bytes, Run]:

@@ -95,12 +95,8 @@ def _next_hops(by_next_hop: dict[str, list[Any]]) -> tuple[list[tuple[Ip, str]],
             readable.append((Ip.parse(text), text))
         except ValueError:
             unreadable.append(text)
-    readable.sort(key=lambda entry: not _is_link_local(entry[0]))
+    readable.sort(key=lambda entry: not entry[0].is_v6_link_local)
     return readable, unreadable
-
-
-def _is_link_local(address: Ip) -> bool:
-    return address.is_v6 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
