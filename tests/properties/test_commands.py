@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import UsageError
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     SEQ_MAX,
     TAG_MAX,
     Community,

@@ -26,7 +26,7 @@ from tests.lab.topology import LEAF, VNI, Topology, address, address6
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Command,

@@ -13,8 +13,8 @@ from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, Topology, address
 from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import stays, wait_until
 from vtep.addr import Ip, RouteDistinguisher
-from vtep.feed.exabgp.advertise import VXLAN as ENCAPSULATION
-from vtep.feed.exabgp.advertise import MulticastRoute, target
+from vtep.evpn.advertise import VXLAN as ENCAPSULATION
+from vtep.evpn.advertise import MulticastRoute, target
 
 __all__ = ["lab", "network"]
 

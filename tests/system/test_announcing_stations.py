@@ -22,9 +22,9 @@ from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
 from vtep.app.state import StateDirectory
 from vtep.config.file import parse
+from vtep.evpn.advertise import MacRoute, MulticastRoute, Route, mobility
 from vtep.evpn.event import Attached, Detached
 from vtep.evpn.station import Station
-from vtep.feed.exabgp.advertise import MacRoute, MulticastRoute, Route, mobility
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.intent import Intent
 from vtep.projection.leaf import Leaf

@@ -12,7 +12,7 @@ from tests.lab.vtep import VNI_SECTION, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher
-from vtep.feed.exabgp.advertise import DEFAULT_GATEWAY, MacRoute, MulticastRoute, mobility
+from vtep.evpn.advertise import DEFAULT_GATEWAY, MacRoute, MulticastRoute, mobility
 
 __all__ = ["lab", "network"]
 

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     Announcement,
     Command,
     Community,

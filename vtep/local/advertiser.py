@@ -52,7 +52,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.addr import Ip
-from vtep.feed.exabgp.advertise import Announcement, Command, Route, Withdrawal
+from vtep.evpn.advertise import Announcement, Command, Route, Withdrawal
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, spell
 from vtep.local.advertised import AdvertisedLedger

@@ -11,7 +11,7 @@ from typing import Final
 from vtep.addr import Vni
 from vtep.config.model import Config, VniConfig
 from vtep.errors import Problem
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Announcement,

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.feed.exabgp.advertise import Command, Route
+from vtep.evpn.advertise import Command, Route
 from vtep.feed.exabgp.grammar import QUESTION
 from vtep.store.backoff import Backoff
 

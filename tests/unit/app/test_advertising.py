@@ -9,9 +9,9 @@ from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
 from vtep.app.state import StateDirectory
 from vtep.config.file import parse
+from vtep.evpn.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.evpn.event import Attached
 from vtep.evpn.station import Station
-from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.feed.exabgp.grammar import QUESTION
 from vtep.feed.exabgp.lines import LineReader
 from vtep.local.advertised import AdvertisedLedger

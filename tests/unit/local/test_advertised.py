@@ -8,7 +8,7 @@ import pytest
 from tests.lab.disk import full_disk
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import LedgerError
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     MacAdvertisement,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.disk import full_disk
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.feed.exabgp.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
+from vtep.evpn.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, parse
 from vtep.local import advertiser as advertiser_module
@@ -572,7 +572,7 @@ def test_another_exabgp_gets_nothing_before_the_ledger_is_about_it(advertiser, e
 
 
 def test_multicast_routes_are_announced_like_any_other(advertiser, exabgp):
-    from vtep.feed.exabgp.advertise import MulticastRoute, Pmsi
+    from vtep.evpn.advertise import MulticastRoute, Pmsi
 
     floods = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(100), VTEP), (VXLAN,))
     advertiser.want(wish(floods))

@@ -5,7 +5,7 @@ import pytest
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.app.commands import main
 from vtep.config.file import parse
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Community,

@@ -7,7 +7,7 @@ docs/exabgp-commands.md is the grammar for people.
     announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
     withdraw evpn …                                               the words that identify the route, and no others
 
-This module knows words. What they mean as octets is in `advertise`. It does not know what carries a line or acts on it.
+This module knows words. What they mean as octets is in `evpn.advertise`. It does not know what carries a line or acts on it.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from typing import Final, TypeVar, assert_never, cast
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import UsageError
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     Announcement,
     Command,
     Community,

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from vtep.feed.exabgp.advertise import Announcement, Command, Route, Withdrawal
+from vtep.evpn.advertise import Announcement, Command, Route, Withdrawal
 
 NAME: Final = "vtep: routes for a new neighbor"
 """In ExaBGP's queue: not the name of a process, whose end would remove the entry."""

@@ -29,8 +29,8 @@ from exabgp.version import release
 
 from vtep import __version__
 from vtep.errors import UsageError
+from vtep.evpn.advertise import Command, Multicast, Withdrawal
 from vtep.feed.exabgp import damping, grammar, tap
-from vtep.feed.exabgp.advertise import Command, Multicast, Withdrawal
 from vtep.feed.exabgp.guard import guard
 from vtep.feed.exabgp.new_neighbors import Announced, For, Means, follow_reloads
 

@@ -10,7 +10,7 @@ import pytest
 from tests.lab import wire
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
-from vtep.feed.exabgp.advertise import (
+from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Command,

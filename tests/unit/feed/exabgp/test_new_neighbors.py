@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.feed.exabgp.advertise import MacAdvertisement, MacRoute, Withdrawal
+from vtep.evpn.advertise import MacAdvertisement, MacRoute, Withdrawal
 from vtep.feed.exabgp.new_neighbors import Announced, Filling, For, Means
 
 RD = RouteDistinguisher.parse("10.0.0.99:100")

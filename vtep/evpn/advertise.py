@@ -4,9 +4,9 @@
     Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
     Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
 
-This module knows the layout of the two route types and of the attributes that they need. It does not know how a command is
-spelled (`grammar`), nor anything of ExaBGP (`plugin`). It imports what needs the standard library alone, because it
-runs inside ExaBGP's process as well.
+They are the same for every feed: what a feed makes of them is its own business (`feed.exabgp.grammar` makes a line of text).
+This module knows the layout of the two route types and of the attributes that they need. It imports what needs the standard
+library alone, because it runs inside ExaBGP's process as well.
 """
 
 import re
