@@ -20,6 +20,10 @@ def main(argv: list[str] | None = None) -> int:
             from vtep.feed.exabgp import launcher
 
             return launcher.main(words[1:])
+        if words[:1] == ["complete"]:  # the completion scripts call it at each press of the Tab key
+            from vtep.cli import candidates
+
+            return candidates.main(words[1:])
         from vtep.app import commands
 
         return commands.main(words)

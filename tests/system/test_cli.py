@@ -59,14 +59,35 @@ def calm(tmp_path):
 
 
 @pytest.mark.parametrize("command", LISTS)
-def test_every_table_has_a_header_and_fits_80_columns(command, daemon):
-    ran = vtep(command, address=daemon.address)
+def test_every_table_has_a_header_and_a_pipe_cuts_nothing(command, daemon):
+    ran = vtep(command, address=daemon.address, COLUMNS="40")
 
     assert ran.returncode == (1 if command == "diff" else 0), ran.stderr
     assert len(ran.stdout.splitlines()) > 1
-    assert max(map(len, ran.stdout.splitlines())) <= 80
+    assert "…" not in ran.stdout
+    assert "↳" not in ran.stdout
     assert "\x1b" not in ran.stdout
     assert not ran.stderr
+
+
+@pytest.mark.parametrize("columns", [44, 80])
+def test_a_terminal_that_is_too_narrow_folds_with_a_sign(columns, daemon):
+    with Terminal("macs", address=daemon.address, COLUMNS=str(columns), NO_COLOR="1") as terminal:
+        assert terminal.process.wait(20) == 0
+        wait_until(lambda: "device-down" in terminal.text)
+
+    lines = terminal.text.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= columns
+    assert ("↳" in terminal.text) == (columns == 44)
+
+
+def test_wide_has_more_columns_and_cuts_nothing_on_a_terminal(daemon):
+    with Terminal("macs", "-o", "wide", address=daemon.address, NO_COLOR="1") as terminal:
+        assert terminal.process.wait(20) == 0
+        wait_until(lambda: "device-down" in terminal.text)
+
+    assert {"PEER", "RD", "SEQ", "ESI", "GENERATION"} <= set(terminal.text.splitlines()[0].split())
+    assert "…" not in terminal.text
 
 
 @pytest.mark.parametrize("command", LISTS)
@@ -88,6 +109,111 @@ def test_the_mac_table_can_be_asked_for_in_parts(daemon):
     assert macs("--state", "failed", "--state", "STALE") == (["03", "05"], 9)
     assert macs("--limit", "2") == (["01", "02"], 9)
     assert macs("--limit", "0") == ([], 9)
+
+
+def test_rows_can_be_kept_by_peer_and_by_the_first_octets_of_the_mac(daemon):
+    def macs(*words):
+        told = vtep("macs", *words, "-o", "jsonl", address=daemon.address).stdout
+        return [json.loads(line)["mac"][-2:] for line in told.splitlines()]
+
+    assert macs("02-00-00-00-02") == ["01"]
+    assert macs("0200.0000.000") == ["01", "02", "03", "04", "05", "06", "07", "08"]
+    assert macs("--peer", "10.0.0.2") == []
+    assert macs("--peer", "10.0.0.1", "--limit", "2") == ["01", "02"]
+    assert macs("--sort", "state", "--limit", "3") == ["04", "03", "01"]
+    assert macs("--sort", "mac", "--reverse", "--limit", "1") == ["01"]
+
+
+def test_a_column_that_is_not_there_to_sort_by_is_a_usage_error(daemon):
+    ran = vtep("macs", "--sort", "size", address=daemon.address)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "vni, mac, vtep, state" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["macs"], ["vteps"], ["neighbors"], ["events"], ["diff"], ["explain", "2:0:0:0:0:1"]]
+)
+def test_a_vni_that_is_not_configured_is_an_error(command, daemon):
+    ran = vtep(*command, "--vni", "400", address=daemon.address)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == (
+        "vtep: VNI 400 is not configured on this leaf (configured: 100, 200, 300; `vtep vnis` lists them)\n"
+    )
+
+
+@pytest.mark.parametrize("command", [*LISTS, "health"])
+def test_yaml_has_what_json_has(command, daemon):
+    told = json.loads(vtep(command, "-o", "json", address=daemon.address).stdout)
+    pretty = vtep(command, "-p", address=daemon.address).stdout
+    yaml = vtep(command, "-o", "yaml", address=daemon.address).stdout
+
+    assert json.loads(pretty).keys() == told.keys()
+    assert len(pretty.splitlines()) > 1
+    assert [line.partition(":")[0] for line in yaml.splitlines() if line[0] not in " -"] == list(told)
+
+
+def test_the_reader_of_a_few_rows_does_not_wait_for_all(tmp_path):
+    """By the pages that are asked for, because a time would be the machine's."""
+
+    def page(request, _):
+        first = int(request.page_token or 0)
+        rows = [
+            pb.Mac(vni=100, mac=f"02:00:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}")
+            for n in range(first, first + request.page_size)
+        ]
+        return pb.ListMacsResponse(macs=rows, next_page_token=str(first + request.page_size), total=100_000)
+
+    for words in (["macs"], ["macs", "-o", "jsonl"], ["macs", "--limit", "3", "-o", "json"]):
+        with ScriptedApi(f"unix:{tmp_path}/vtep.sock", ListMacs=page) as daemon:
+            ran = subprocess.run(
+                ["bash", "-c", f"{VTEP} {' '.join(words)} | head -3 | wc -l"],
+                env=environment(VTEP_ADDRESS=daemon.address), capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+        assert len(daemon.asked) <= 3
+        assert not ran.stderr
+
+
+def test_watch_shows_a_list_again_and_outlives_the_daemon(daemon, tmp_path):
+    with Watcher(tmp_path, daemon.address, "--watch", "0.05", "-o", "jsonl", command="macs") as watcher:
+        wait_until(lambda: len(watcher.lines) > 9, deadline_s=20)
+        daemon.stop()
+        wait_until(lambda: "vtep.sock" in watcher.talk, deadline_s=20)
+        daemon.do(daemon.figures.put, row(0x77))
+        daemon.start()
+        wait_until(lambda: any("00:77" in line for line in watcher.lines), deadline_s=20)
+
+
+def test_events_can_be_chosen_by_vni_mac_kind_and_number(daemon):
+    def events(*words):
+        told = vtep("events", *words, "-o", "jsonl", address=daemon.address).stdout
+        return [json.loads(line)["kind"] for line in told.splitlines()]
+
+    assert events() == ["peer-up", "move", "contested"]
+    assert events("--kind", "move", "--kind", "peer-up") == ["peer-up", "move"]
+    assert events("--vni", "100") == ["move", "contested"]
+    assert events("--mac", "02:00:00:00:00:02") == ["move"]
+    assert events("--limit", "1") == ["contested"]
+    assert events("--limit", "0") == []
+
+
+def test_events_have_dates_and_the_zone(daemon):
+    ran = vtep("events", address=daemon.address, TZ="Asia/Kolkata")
+
+    assert "2026-09-21 20:42:50+0530  peer-up" in ran.stdout
+
+
+def test_the_daemon_completes_what_it_knows(daemon):
+    def complete(*words):
+        return vtep("complete", *words, address=daemon.address).stdout.split()
+
+    assert complete("vnis", "") == ["100", "200", "300"]
+    assert complete("macs", "02:00:00:00:02") == ["02:00:00:00:02:01"]
+    assert complete("macs", "", "vtep explain --vni 200 ") == ["02:00:00:00:02:01"]
+    assert complete("vteps", "10.0.0.2") == ["10.0.0.2"]
+    assert complete("peers", "")
+    assert vtep("complete", "macs", "", address="unix:/nowhere/at/all").stderr == ""
 
 
 def test_all_pages_are_fetched(tmp_path):
@@ -293,7 +419,7 @@ class Terminal:
         ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [VTEP, *words, "--address", address], stdin=theirs, stdout=theirs, stderr=theirs,
-            env=environment(COLUMNS="80", **more), start_new_session=True,
+            env=environment(**{"COLUMNS": "80", **more}), start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
         self._ours = ours
@@ -346,11 +472,11 @@ def test_watch_redraws_in_place_on_a_terminal_and_ends_by_ctrl_c(daemon):
 class Watcher:
     """A `vtep watch` whose output goes to files."""
 
-    def __init__(self, directory, address, *words):
+    def __init__(self, directory, address, *words, command="watch"):
         self._out, self._err = directory / "out", directory / "err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [VTEP, "watch", "--address", address, *words], stdout=out, stderr=err, env=environment()
+                [VTEP, command, "--address", address, *words], stdout=out, stderr=err, env=environment()
             )
 
     def __enter__(self):

@@ -1,13 +1,15 @@
 """Completion scripts for bash, zsh and fish, made from the parser, so that no word is written twice.
 
-Knows the actions of argparse and the languages of three shells. Completes commands, options, and arguments that are a
-closed list; and file names where an option takes a file.
+Knows the actions of argparse and the languages of three shells. Completes commands, options, arguments that are a closed
+list, and file names where an option takes a file. The VNIs, MACs, VTEPs and peers come from the running daemon, which
+`vtep complete` asks when the Tab key is pressed.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Word:
     takes_value: bool
     choices: tuple[str, ...]
     is_file: bool
+    live: str = ""
+    """What to ask the daemon for."""
+
+
+_LIVE: Final = {"vni": "vnis", "mac": "macs", "prefix": "macs", "vtep": "vteps", "peer": "peers"}
+"""By the name of the option or argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ def _word(action: argparse.Action) -> Word:
         takes_value=action.nargs != 0,
         choices=tuple(map(str, action.choices or ())),
         is_file=action.metavar in {"FILE", "PATH", "CAPTURE"},
+        live=_LIVE.get(action.dest, "") if action.nargs != 0 else "",
     )
 
 
@@ -76,7 +85,13 @@ def _arguments(words: Sequence[Word]) -> list[Word]:
 def _bash(commands: Sequence[Command]) -> Iterator[str]:
     yield "# bash completion for vtep: source <(vtep completion bash)"
     yield "_vtep() {"
-    yield '    local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" words="" files=""'
+    yield '    local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" words="" files="" live=""'
+    yield "    local line typed i"
+    # Bash breaks a MAC into words at its colons; the line has it whole.
+    yield '    line="${COMP_LINE:0:COMP_POINT}"'
+    yield "    if [[ $line == *:* && ${line##*[ =]} == *:* ]]; then"
+    yield '        word="${line##*[ =]}" typed="${line%"$word"}" typed="${typed%[ =]}" before="${typed##* }"'
+    yield "    fi"
     yield '    if [ "$COMP_CWORD" -eq 1 ]; then'
     yield f"        words={quote(' '.join(['--help', '--version', *(command.name for command in commands)]))}"
     yield "    else"
@@ -90,11 +105,19 @@ def _bash(commands: Sequence[Command]) -> Iterator[str]:
         others = " ".join(flag for word in _options(command.words) for flag in word.flags)
         choices = " ".join(choice for word in _arguments(command.words) for choice in word.choices)
         files = " files=yes" if any(word.is_file for word in _arguments(command.words)) else ""
-        yield f"            *) words={quote(f'{others} {choices}'.strip())}{files} ;;"
+        live = "".join(f" live={word.live}" for word in _arguments(command.words) if word.live)
+        yield f"            *) words={quote(f'{others} {choices}'.strip())}{files}{live} ;;"
         yield "            esac ;;"
     yield "        esac"
     yield "    fi"
     yield '    COMPREPLY=($(compgen -W "$words" -- "$word"))'
+    yield '    if [ -n "$live" ] && [[ $word != -* ]]; then'
+    yield '        words="$("${COMP_WORDS[0]}" complete "$live" "$word" "$COMP_LINE" 2>/dev/null)"'
+    yield '        COMPREPLY+=($(compgen -W "$words" -- "$word"))'
+    yield "        if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then"
+    yield '            for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]="${COMPREPLY[i]#"${word%"${word##*:}"}"}"; done'
+    yield "        fi"
+    yield "    fi"
     yield '    if [ -n "$files" ]; then COMPREPLY+=($(compgen -f -- "$word")); fi'
     yield "}"
     yield "complete -F _vtep vtep"
@@ -103,6 +126,8 @@ def _bash(commands: Sequence[Command]) -> Iterator[str]:
 def _bash_value(word: Word) -> str:
     if word.is_file:
         return "files=yes"
+    if word.live:
+        return f"live={word.live}"
     return f"words={quote(' '.join(word.choices))}"
 
 
@@ -112,6 +137,11 @@ def _bash_value(word: Word) -> str:
 def _zsh(commands: Sequence[Command]) -> Iterator[str]:
     yield "#compdef vtep"
     yield "# zsh completion for vtep: vtep completion zsh > a directory of $fpath, as _vtep"
+    yield "_vtep_live() {"
+    yield "    local -a found"
+    yield '    found=(${(f)"$(vtep complete $1 "$PREFIX" "$BUFFER" 2>/dev/null)"})'
+    yield "    compadd -a found"
+    yield "}"
     yield "_vtep() {"
     yield "    local -a commands"
     yield "    commands=("
@@ -135,6 +165,8 @@ def _zsh(commands: Sequence[Command]) -> Iterator[str]:
 
 def _zsh_specs(word: Word) -> Iterator[str]:
     value = "_files" if word.is_file else f"({' '.join(word.choices)})" if word.choices else " "
+    # The blank keeps _arguments from adding words of its own to the call.
+    value = f" _vtep_live {word.live}" if word.live else value
     if not word.flags:
         yield f"*::argument:{value}"
     about = word.help.replace("[", "(").replace("]", ")").replace(":", r"\:")
@@ -156,7 +188,10 @@ def _fish(commands: Sequence[Command]) -> Iterator[str]:
 
 def _fish_word(command: str, word: Word) -> Iterator[str]:
     start = f"complete -c vtep -n '__fish_seen_subcommand_from {command}'"
-    values = f" -a {_fish_quote(' '.join(word.choices))}" if word.choices else " -F" if word.is_file else ""
+    live = f" -a '(vtep complete {word.live} (commandline -ct) (commandline -p | string collect))'" if word.live else ""
+    values = (
+        live or f" -a {_fish_quote(' '.join(word.choices))}" if live or word.choices else " -F" if word.is_file else ""
+    )
     if not word.flags:
         if values:
             yield start + values

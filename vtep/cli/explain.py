@@ -12,6 +12,7 @@ from typing import Final
 from vtep.cli import values
 from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
+from vtep.cli.output import is_document, known_vni, print_value
 from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, say, until, width, wrapped
 from vtep.v1 import vtep_pb2 as pb
 
@@ -22,9 +23,10 @@ LABEL: Final = 12
 def explain(options: argparse.Namespace) -> int:
     request = pb.ExplainMacRequest(mac=str(options.mac), vni=options.vni)
     with client(options) as daemon:
+        known_vni(daemon, options.vni)
         answer = daemon.ask(request, pb.ExplainMacResponse)
-    if options.output == "json":
-        print(values.line(values.value(answer)))
+    if is_document(options):
+        print_value(options, values.value(answer))
         return 0
     page = Page(width(sys.stdout), time.time(), colours=has_colours(sys.stdout))
     print("\n\n".join("\n".join(page.lines(explanation)) for explanation in answer.explanations))
@@ -118,7 +120,7 @@ class Page:
         if explanation.events:
             yield ""
         for event in explanation.events:
-            indent = " " * 16
+            indent = " " * (len(clock(event.time)) + 2)
             yield wrapped(f"{event.kind} {event_text(event)}", self._columns, f"{clock(event.time)}  ", indent)
 
     def _labelled(self, label: str, text: str, word: str = "") -> str:

@@ -1,11 +1,14 @@
-"""Tables for a terminal: columns, a header, and what is cut if there is no room.
+"""Tables for a terminal: columns, a header, and what happens if there is no room.
 
-The rule: a column is as wide as its widest cell. If the table is too wide, the columns that may be shortened are cut,
-from the right, each down to its least width; what is cut ends in `…`. If that is not enough, columns are dropped from the
-right. No line wraps. Knows text only.
+The rule: a column is as wide as its widest cell. On a terminal that is too narrow, the columns that may be shortened are
+cut, from the right, each down to its least width; what is cut ends in `…`. If that is not enough, a row is folded: the
+columns that have no room stand in a line of their own below, after the sign `↳`. No column is left out and no line wraps.
+Without a width (a pipe, a file, `-o wide`) every cell is whole. Knows text only.
+
+Rows may come in parts: a column never gets narrower from one part to the next, and nothing waits for the last row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +16,7 @@ from vtep.cli.text import painted, plain
 
 GAP: Final = "  "
 CUT: Final = "…"
+FOLD: Final = "  ↳ "
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +28,99 @@ class Column:
     """It may be shortened to so many characters; 0: never."""
     state: bool = False
     """Its words are states, which are colored."""
+    wide: bool = False
+    """Only `-o wide` shows it."""
 
 
-def render(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, *, colours: bool = False) -> list[str]:
-    """Return the header and the rows as lines of at most this width."""
-    cells = [tuple(map(plain, row)) for row in rows]
-    widths = _fit(columns, [max(map(len, column)) for column in zip(_names(columns), *cells, strict=True)], width)
-    lines = [_line(columns, _names(columns), widths, colours=False)]
-    lines += [_line(columns, row, widths, colours=colours) for row in cells]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a column stands in one of the lines of a row."""
+
+    index: int
+    width: int
+
+
+def render(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, *, colours: bool = False
+) -> list[str]:
+    """Return the header and the rows as lines of at most this width; without a width, as wide as they need."""
+    return Grid(columns, width, colours=colours).lines(rows)
+
+
+class Grid:
+    """A table whose rows come in parts."""
+
+    def __init__(self, columns: Sequence[Column], width: int | None, *, colours: bool = False) -> None:
+        self._columns = columns
+        self._width = width
+        self._colours = colours
+        self._wanted = [len(column.name) for column in columns]
+        self._has_header = False
+
+    def lines(self, rows: Sequence[Sequence[str]]) -> list[str]:
+        """Return the lines of the next rows; the header comes before the first ones."""
+        cells = [tuple(map(plain, row)) for row in rows]
+        self._wanted = [
+            max(wanted, *map(len, column))
+            for wanted, column in zip(self._wanted, zip(self._names(), *cells, strict=True), strict=True)
+        ]
+        layout = _layout(self._columns, self._wanted, self._width)
+        header = [] if self._has_header else list(self._row(layout, self._names(), colours=False))
+        self._has_header = True
+        return header + [line for row in cells for line in self._row(layout, row, colours=self._colours)]
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self._columns)
+
+    def _row(self, layout: list[list[_Place]], cells: Sequence[str], *, colours: bool) -> Iterator[str]:
+        for number, places in enumerate(layout):
+            if number and not any(cells[place.index] for place in places):
+                continue  # nothing is left to say
+            parts = (self._cell(place, cells[place.index], colours=colours) for place in places)
+            yield (FOLD * (number > 0) + GAP.join(parts)).rstrip()
+
+    def _cell(self, place: _Place, cell: str, *, colours: bool) -> str:
+        column = self._columns[place.index]
+        shown = cell if len(cell) <= place.width else cell[: place.width - 1] + CUT
+        padded = shown.rjust(place.width) if column.right else shown.ljust(place.width)
+        return painted(cell, padded) if colours and column.state else padded
+
+
+def _layout(columns: Sequence[Column], wanted: Sequence[int], width: int | None) -> list[list[_Place]]:
+    """Return the columns of each line of a row, with their widths."""
+    if width is None:
+        return [[_Place(index, size) for index, size in enumerate(wanted)]]
+    lines: list[list[_Place]] = []
+    left = list(range(len(columns)))
+    while left:
+        room = width - len(FOLD) * bool(lines)
+        count = _fitting([_floor(columns[index], wanted[index]) for index in left], room)
+        here, left = left[:count], left[count:]
+        sizes = _shrunk([columns[index] for index in here], [wanted[index] for index in here], room)
+        lines.append([_Place(index, size) for index, size in zip(here, sizes, strict=True)])
     return lines
 
 
-def _names(columns: Sequence[Column]) -> tuple[str, ...]:
-    return tuple(column.name for column in columns)
+def _floor(column: Column, wanted: int) -> int:
+    """Return the least width of the column."""
+    return min(wanted, max(column.least, len(column.name))) if column.least else wanted
 
 
-def _fit(columns: Sequence[Column], wanted: Sequence[int], width: int) -> list[int]:
-    """Return the width of each column that stays."""
+def _fitting(floors: Sequence[int], room: int) -> int:
+    """Return how many of the columns fit beside each other, from the left; one always does."""
+    return max(count for count in range(1, len(floors) + 1) if count == 1 or _total(floors[:count]) <= room)
+
+
+def _shrunk(columns: Sequence[Column], wanted: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns that fit, after cutting those that may be cut, from the right."""
     widths = list(wanted)
     for index in reversed(range(len(widths))):
-        excess = _total(widths) - width
-        if excess > 0 and columns[index].least:
-            floor = min(widths[index], max(columns[index].least, len(columns[index].name)))
-            widths[index] = max(floor, widths[index] - excess)
-    while len(widths) > 1 and _total(widths) > width:
-        widths.pop()
-        _give_back(wanted, widths, width)
-    widths[0] = min(widths[0], width)
+        excess = _total(widths) - room
+        if excess > 0:
+            widths[index] = max(_floor(columns[index], widths[index]), widths[index] - excess)
+    widths[0] = min(widths[0], room)
     return widths
-
-
-def _give_back(wanted: Sequence[int], widths: list[int], width: int) -> None:
-    """Give the room of a dropped column to the columns that stay, from the left."""
-    for index in range(len(widths)):
-        widths[index] += max(0, min(wanted[index] - widths[index], width - _total(widths)))
 
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
-
-
-def _line(columns: Sequence[Column], cells: Sequence[str], widths: Sequence[int], *, colours: bool) -> str:
-    parts = []
-    for column, cell, width in zip(columns, cells, widths, strict=False):
-        shown = cell if len(cell) <= width else cell[: width - 1] + CUT
-        padded = shown.rjust(width) if column.right else shown.ljust(width)
-        parts.append(painted(cell, padded) if colours and column.state else padded)
-    return GAP.join(parts).rstrip()

@@ -7,8 +7,8 @@ import argparse
 import time
 from typing import Final
 
-from vtep.cli import values
 from vtep.cli.connection import Client, client
+from vtep.cli.output import is_document, print_value
 from vtep.cli.text import plain, say
 from vtep.errors import UnreachableError
 from vtep.v1 import vtep_pb2 as pb
@@ -19,8 +19,8 @@ PAUSE_S: Final = 0.2
 def health(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         status = _waited(daemon, options.wait)
-    if options.output == "json":
-        print(values.line({"ready": status.ready, "problems": list(status.problems)}))
+    if is_document(options):
+        print_value(options, {"ready": status.ready, "problems": list(status.problems)})
         return 0 if status.ready else 1
     print("ready" if status.ready else "not ready")
     if status.ready:

@@ -1,32 +1,30 @@
 """The commands that show tables: their requests, their columns, and the messages beside them.
 
-Knows the messages of the API and what a person wants to see first. Prints one object for -o json, and tables otherwise.
+Knows the messages of the API and what a person wants to see first. `output` has the formats.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vtep.cli import grid, values
-from vtep.cli.connection import Client, client
+from vtep.cli.connection import client
 from vtep.cli.grid import Column
-from vtep.cli.text import age, amount, clock, has_colours, painted, plain, say, width, wrapped
+from vtep.cli.output import List, is_document, known_vni, pages, print_value, show_list
+from vtep.cli.text import age, amount, clock, has_colours, painted, plain, say, table_width, width, wrapped
 from vtep.v1 import vtep_pb2 as pb
-
-PAGE_SIZE: Final = 5000
-"""The largest page that the daemon gives."""
 
 
 def status(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         answer = daemon.ask(pb.GetStatusRequest(), pb.GetStatusResponse)
-    if options.output == "json":
-        return _print_json(answer)
+    if is_document(options):
+        print_value(options, values.value(answer))
+        return 0
     print("\n".join(screen(answer, width(sys.stdout), time.time(), colours=has_colours(sys.stdout))))
     return 0
 
@@ -50,7 +48,7 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
         *(("warning", plain(text)) for text in status.warnings),
     ]
     lines += [wrapped(text, columns, f"{name:<12}", " " * 12) for name, text in rows]
-    return [*lines, "", *figures(status, columns)]
+    return [*lines, "", *figures(status, table_width(sys.stdout))]
 
 
 def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool) -> list[str]:
@@ -60,7 +58,7 @@ def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool) -> li
     return [f"vtep {plain(status.version)}, {painted(state, state) if colours else state}", *problems]
 
 
-def figures(status: pb.GetStatusResponse, columns: int) -> list[str]:
+def figures(status: pb.GetStatusResponse, columns: int | None) -> list[str]:
     """Return the table of rows by kind and state."""
     return grid.render(_KIND_COLUMNS, [_kind_cells(kind) for kind in status.kinds], columns)
 
@@ -115,21 +113,25 @@ def _kind_cells(kind: pb.KindCounts) -> tuple[str, ...]:
 
 def vnis(options: argparse.Namespace) -> int:
     with client(options) as daemon:
-        answer = daemon.ask(pb.ListVnisRequest(), pb.ListVnisResponse)
-    rows = (
-        (
-            str(vni.vni), vni.state, vni.bridge, vni.vxlan, amount(vni.macs.wanted), amount(vni.macs.installed),
-            amount(vni.vteps), amount(vni.neighbors), ", ".join([*vni.reasons, *vni.notes]),
-        )
-        for vni in answer.vnis
+        return show_list(options, _VNIS, [daemon.ask(pb.ListVnisRequest(), pb.ListVnisResponse)])
+
+
+def _vni_cells(vni: pb.Vni) -> tuple[str, ...]:
+    return (
+        str(vni.vni), vni.state, vni.bridge, vni.vxlan, amount(vni.macs.wanted), amount(vni.macs.installed),
+        amount(vni.vteps), amount(vni.neighbors), vni.vtep, ", ".join([*vni.reasons, *vni.notes]),
     )  # fmt: skip
-    return _print(options, answer, _VNI_COLUMNS, rows, "no VNI is configured")
 
 
-_VNI_COLUMNS: Final = (
-    Column("VNI", right=True), Column("STATE", state=True), Column("BRIDGE", least=6), Column("VXLAN", least=6),
-    Column("MACS", right=True), Column("INSTALLED", right=True), Column("VTEPS", right=True),
-    Column("HOSTS", right=True), Column("WHY", least=12),
+_VNIS: Final = List[pb.Vni](
+    "vnis",
+    (
+        Column("VNI", right=True), Column("STATE", state=True), Column("BRIDGE", least=6), Column("VXLAN", least=6),
+        Column("MACS", right=True), Column("INSTALLED", right=True), Column("VTEPS", right=True),
+        Column("HOSTS", right=True), Column("LOCAL", wide=True), Column("WHY", least=12),
+    ),
+    _vni_cells,
+    lambda _: "no VNI is configured",
 )  # fmt: skip
 
 
@@ -139,21 +141,40 @@ def macs(options: argparse.Namespace) -> int:
         vtep=str(options.vtep) if options.vtep else "",
         states=[f"SYNC_STATE_{state.upper()}" for state in options.state],
     )
+
+    def is_meant(mac: pb.Mac) -> bool:
+        return mac.mac.startswith(options.prefix) and (options.peer is None or mac.peer == str(options.peer))
+
     with client(options) as daemon:
-        found, last = _collected(daemon, request, pb.ListMacsResponse, "macs", options.limit)
-    now = time.time()
-    rows = (
-        (str(mac.vni), mac.mac, mac.vtep, *sync_cells(mac.sync, now), _mac_why(mac)) for mac in found
+        known_vni(daemon, options.vni)
+        return show_list(options, _MACS, pages(daemon, request, pb.ListMacsResponse), is_meant)
+
+
+def _mac_cells(mac: pb.Mac) -> tuple[str, ...]:
+    return (
+        str(mac.vni), mac.mac, mac.vtep, *sync_cells(mac.sync, time.time()), mac.peer, mac.rd, _seq(mac.seq),
+        mac.esi or "-", amount(mac.sync.generation), _mac_why(mac),
     )  # fmt: skip
-    if options.output == "json":
-        return _print_collected("macs", found, last)
-    empty = "no remote MAC is wanted" if not last.total else f"none of the {amount(last.total)} remote MACs match"
-    return _print_table(_MAC_COLUMNS, rows, empty)
 
 
-_MAC_COLUMNS: Final = (
-    Column("VNI", right=True), Column("MAC"), Column("VTEP"), Column("STATE", state=True), Column("SINCE", right=True),
-    Column("WHY", least=8),
+def _seq(number: int) -> str:
+    return str(number or "-")
+
+
+_SYNC_COLUMNS: Final = (Column("STATE", state=True), Column("SINCE", right=True))
+_ORIGIN_COLUMNS: Final = (Column("PEER", wide=True), Column("RD", wide=True))
+_WHY: Final = Column("WHY", least=8)
+
+_MACS: Final = List[pb.Mac](
+    "macs",
+    (
+        Column("VNI", right=True), Column("MAC"), Column("VTEP"), *_SYNC_COLUMNS, *_ORIGIN_COLUMNS,
+        Column("SEQ", right=True, wide=True), Column("ESI", wide=True), Column("GENERATION", right=True, wide=True), _WHY,
+    ),
+    _mac_cells,
+    lambda last: (
+        f"none of the {amount(last.total)} remote MACs match" if last.total else "no remote MAC is wanted"
+    ),
 )  # fmt: skip
 
 
@@ -180,20 +201,23 @@ def _trouble(sync: pb.Sync) -> str:
 
 def vteps(options: argparse.Namespace) -> int:
     with client(options) as daemon:
+        known_vni(daemon, options.vni)
         answer = daemon.ask(pb.ListVtepsRequest(vni=options.vni), pb.ListVtepsResponse)
-    rows = (
-        (
-            str(vtep.vni), vtep.vtep, amount(vtep.macs), _flood(vtep),
-            ", ".join(filter(None, (_trouble(vtep.sync), *vtep.notes))),
-        )
-        for vtep in answer.vteps
-    )  # fmt: skip
-    return _print(options, answer, _VTEP_COLUMNS, rows, "no remote VTEP is known")
+        return show_list(options, _VTEPS, [answer])
 
 
-_VTEP_COLUMNS: Final = (
-    Column("VNI", right=True), Column("VTEP"), Column("MACS", right=True), Column("FLOOD", state=True),
-    Column("WHY", least=8),
+def _vtep_cells(vtep: pb.Vtep) -> tuple[str, ...]:
+    why = ", ".join(filter(None, (_trouble(vtep.sync), *vtep.notes)))
+    return (str(vtep.vni), vtep.vtep, amount(vtep.macs), _flood(vtep), why)
+
+
+_VTEPS: Final = List[pb.Vtep](
+    "vteps",
+    (
+        Column("VNI", right=True), Column("VTEP"), Column("MACS", right=True), Column("FLOOD", state=True), _WHY,
+    ),
+    _vtep_cells,
+    lambda _: "no remote VTEP is known",
 )  # fmt: skip
 
 
@@ -202,22 +226,27 @@ def _flood(vtep: pb.Vtep) -> str:
 
 
 def neighbors(options: argparse.Namespace) -> int:
+    request = pb.ListNeighborsRequest(vni=options.vni)
+
+    def is_meant(host: pb.Neighbor) -> bool:
+        return host.mac.startswith(options.prefix) and (options.peer is None or host.peer == str(options.peer))
+
     with client(options) as daemon:
-        request = pb.ListNeighborsRequest(vni=options.vni)
-        found, last = _collected(daemon, request, pb.ListNeighborsResponse, "neighbors", None)
-    now = time.time()
-    rows = (
-        (str(host.vni), host.ip, host.mac, *sync_cells(host.sync, now), _neighbor_why(host)) for host in found
-    )  # fmt: skip
-    if options.output == "json":
-        return _print_collected("neighbors", found, last)
-    return _print_table(_NEIGHBOR_COLUMNS, rows, "no host address is known")
+        known_vni(daemon, options.vni)
+        return show_list(options, _NEIGHBORS, pages(daemon, request, pb.ListNeighborsResponse), is_meant)
 
 
-_NEIGHBOR_COLUMNS: Final = (
-    Column("VNI", right=True), Column("IP"), Column("MAC"), Column("STATE", state=True), Column("SINCE", right=True),
-    Column("WHY", least=8),
-)  # fmt: skip
+def _neighbor_cells(host: pb.Neighbor) -> tuple[str, ...]:
+    cells = (str(host.vni), host.ip, host.mac, *sync_cells(host.sync, time.time()), host.peer, host.rd)
+    return (*cells, _neighbor_why(host))
+
+
+_NEIGHBORS: Final = List[pb.Neighbor](
+    "neighbors",
+    (Column("VNI", right=True), Column("IP"), Column("MAC"), *_SYNC_COLUMNS, *_ORIGIN_COLUMNS, _WHY),
+    _neighbor_cells,
+    lambda last: f"none of the {amount(last.total)} host addresses match" if last.total else "no host address is known",
+)
 
 
 def _neighbor_why(host: pb.Neighbor) -> str:
@@ -227,22 +256,25 @@ def _neighbor_why(host: pb.Neighbor) -> str:
 
 def peers(options: argparse.Namespace) -> int:
     with client(options) as daemon:
-        answer = daemon.ask(pb.ListPeersRequest(), pb.ListPeersResponse)
-    now = time.time()
-    rows = (
-        (
-            peer.address, "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
-            amount(peer.stale), age(peer.opened, now).removesuffix(" ago") if peer.HasField("opened") else "-",
-            ", ".join(_peer_why(peer)),
-        )
-        for peer in answer.peers
+        return show_list(options, _PEERS, [daemon.ask(pb.ListPeersRequest(), pb.ListPeersResponse)])
+
+
+def _peer_cells(peer: pb.Peer) -> tuple[str, ...]:
+    return (
+        peer.address, "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
+        amount(peer.stale), age(peer.opened, time.time()).removesuffix(" ago") if peer.HasField("opened") else "-",
+        ", ".join(_peer_why(peer)),
     )  # fmt: skip
-    return _print(options, answer, _PEER_COLUMNS, rows, "ExaBGP has no peer")
 
 
-_PEER_COLUMNS: Final = (
-    Column("PEER"), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
-    Column("STALE", right=True), Column("SINCE", right=True), Column("WHY", least=8),
+_PEERS: Final = List[pb.Peer](
+    "peers",
+    (
+        Column("PEER"), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
+        Column("STALE", right=True), Column("SINCE", right=True), _WHY,
+    ),
+    _peer_cells,
+    lambda _: "ExaBGP has no peer",
 )  # fmt: skip
 
 
@@ -258,10 +290,29 @@ def _peer_why(peer: pb.Peer) -> Iterator[str]:
 def events(options: argparse.Namespace) -> int:
     request = pb.ListEventsRequest(since=timestamp(options.since) if options.since else None)
     with client(options) as daemon:
+        known_vni(daemon, options.vni)
         answer = daemon.ask(request, pb.ListEventsResponse)
-    if options.output == "table" and answer.forgotten:
+    if not is_document(options) and answer.forgotten:
         say(f"{amount(answer.forgotten)} earlier events are forgotten")
-    return _print(options, answer, EVENT_COLUMNS, map(event_cells, answer.events), "no events")
+    if options.limit is not None:
+        # The last ones, because they are what a person looks for.
+        found = list(filter(_event_filter(options), answer.events))
+        kept = found[len(found) - min(options.limit, len(found)) :]
+        del answer.events[:]
+        answer.events.extend(kept)
+    return show_list(options, _EVENTS, [answer], _event_filter(options))
+
+
+def _event_filter(options: argparse.Namespace) -> Callable[[pb.Event], bool]:
+    def is_meant(event: pb.Event) -> bool:
+        return (
+            (not options.vni or event.vni == options.vni)
+            and (options.peer is None or event.peer == str(options.peer))
+            and (not options.prefix or event.mac.startswith(options.prefix))
+            and (not options.kind or event.kind in options.kind)
+        )
+
+    return is_meant
 
 
 EVENT_COLUMNS: Final = (
@@ -272,6 +323,9 @@ EVENT_COLUMNS: Final = (
 def event_cells(event: pb.Event) -> tuple[str, ...]:
     about = event.mac or event.peer
     return (clock(event.time), event.kind, str(event.vni or ""), about, event_text(event))
+
+
+_EVENTS: Final = List[pb.Event]("events", EVENT_COLUMNS, event_cells, lambda _: "no events")
 
 
 def event_text(event: pb.Event) -> str:
@@ -288,71 +342,25 @@ def timestamp(moment: Any) -> Timestamp:
 
 def diff(options: argparse.Namespace) -> int:
     with client(options) as daemon:
+        known_vni(daemon, options.vni)
         answer = daemon.ask(pb.DiffRequest(vni=options.vni), pb.DiffResponse)
-    rows = (
-        (row.difference, row.kind, str(row.vni), row.key, row.wanted or "-", row.there or "-", _why(row))
-        for row in answer.differences
-    )
-    _print(options, answer, _DIFF_COLUMNS, rows, f"no difference in {amount(answer.compared)} rows")
+    show_list(options, _DIFFERENCES, [answer])
     if answer.left_out:
         say(f"and {amount(answer.left_out)} more")
     return 1 if answer.differences or answer.left_out else 0
 
 
-def _why(row: pb.Difference) -> str:
-    return f"{row.reason}: {row.text}" if row.text else row.reason
+def _difference_cells(row: pb.Difference) -> tuple[str, ...]:
+    why = f"{row.reason}: {row.text}" if row.text else row.reason
+    return (row.difference, row.kind, str(row.vni), row.key, row.wanted or "-", row.there or "-", why)
 
 
-_DIFF_COLUMNS: Final = (
-    Column("DIFFERENCE", state=True), Column("KIND"), Column("VNI", right=True), Column("KEY"),
-    Column("WANTED", least=8), Column("THERE", least=8), Column("WHY", least=8),
+_DIFFERENCES: Final = List[pb.Difference](
+    "differences",
+    (
+        Column("DIFFERENCE", state=True), Column("KIND"), Column("VNI", right=True), Column("KEY"),
+        Column("WANTED", least=8), Column("THERE", least=8), _WHY,
+    ),
+    _difference_cells,
+    lambda last: f"no difference in {amount(last.compared)} rows",
 )  # fmt: skip
-
-
-# Pages
-
-
-def _collected(
-    daemon: Client, request: Any, answer: Any, field: str, limit: int | None
-) -> tuple[Sequence[Any], Any]:  # fmt: skip
-    """Return the rows of all pages, or as many as are wanted, and the last answer."""
-    rows: list[Any] = []
-    while True:
-        left = PAGE_SIZE if limit is None else limit - len(rows)
-        request.page_size = max(1, min(PAGE_SIZE, left))
-        page = daemon.ask(request, answer)
-        rows += getattr(page, field)
-        if not page.next_page_token or (limit is not None and len(rows) >= limit):
-            return rows[:limit], page
-        request.page_token = page.next_page_token
-
-
-# Printing
-
-
-def _print(
-    options: argparse.Namespace, answer: Message, columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str
-) -> int:
-    if options.output == "json":
-        return _print_json(answer)
-    return _print_table(columns, rows, empty)
-
-
-def _print_json(answer: Message) -> int:
-    print(values.line(values.value(answer)))
-    return 0
-
-
-def _print_collected(field: str, rows: Sequence[Message], last: Message) -> int:
-    print(values.line(values.value(last) | {field: [values.value(row) for row in rows]}))
-    return 0
-
-
-def _print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> int:
-    cells = list(rows)
-    if not cells:
-        say(plain(empty))
-        return 0
-    for line in grid.render(columns, cells, width(sys.stdout), colours=has_colours(sys.stdout)):
-        print(line)
-    return 0

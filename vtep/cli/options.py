@@ -13,16 +13,19 @@ from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from io import TextIOWrapper
 from textwrap import fill
+from time import sleep
 from typing import Any, Final
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.errors import UsageError
+from vtep.errors import UnreachableError, UsageError
 
 DEFAULT_ADDRESS: Final = "unix:/run/vtep/vtep.sock"
 DEADLINE_S: Final = 5.0
 DIFF_DEADLINE_S: Final = 60.0
 """Reading all tables of the kernel takes longer the larger they are."""
 
+OUTPUTS: Final = ("table", "wide", "json", "yaml", "jsonl")
+WATCH_S: Final = 2.0
 STATES: Final = ("pending", "installed", "failed", "contested", "stale", "suppressed")
 LEVELS: Final = ("debug", "info", "warning", "error")
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -45,43 +48,60 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _command(
         commands, "vnis", "listing:vnis", "every configured VNI, and why it is not ready",
         "Every configured VNI with its devices, its state and its rows.", "vtep vnis -o json | jq '.vnis[].state'",
+        is_list=True,
     )  # fmt: skip
     macs = _command(
         commands, "macs", "listing:macs", "the remote MAC table",
         "Every remote MAC that is wanted, where it is, what is done about it, and why.",
-        "vtep macs --vni 100 --state failed",
+        "vtep macs 02:00:5e --vni 100 --state failed", is_list=True,
     )  # fmt: skip
     _add_vni(macs)
+    _add_prefix(macs)
     macs.add_argument("--vtep", metavar="IP", type=_ip, help="only those behind this VTEP")
     macs.add_argument(
         "--state", metavar="STATE", choices=STATES, type=str.lower, action="append", default=[],
         help=f"only those in this state ({', '.join(STATES)}); may be given more than once",
     )  # fmt: skip
-    macs.add_argument("--limit", metavar="N", type=_count, help="at most so many rows (default: all)")
+    _add_peer(macs)
+    _add_limit(macs, "at most so many rows (default: all)")
     vteps = _command(
         commands, "vteps", "listing:vteps", "every remote VTEP of every VNI",
         "Every remote VTEP, how many MACs are behind it, and its flood row.", "vtep vteps --vni 100",
+        is_list=True,
     )  # fmt: skip
     _add_vni(vteps)
     neighbors = _command(
         commands, "neighbors", "listing:neighbors", "host addresses behind remote VTEPs",
         "The host addresses for which the bridge answers ARP and ND.", "vtep neighbors --vni 100",
+        is_list=True,
     )  # fmt: skip
+    _add_prefix(neighbors)
     _add_vni(neighbors)
+    _add_peer(neighbors)
+    _add_limit(neighbors, "at most so many rows (default: all)")
     _command(
         commands, "peers", "listing:peers", "every BGP peer of ExaBGP",
         "Every BGP peer: up or why it is down, whether it has sent End-of-RIB, and its routes.", "vtep peers",
+        is_list=True,
     )  # fmt: skip
     events = _command(
         commands, "events", "listing:events", "recent events",
         "Recent moves, duplicates, contested rows, repairs and sessions, as the daemon remembers them.",
-        "vtep events --since 1h",
+        "vtep events --since 1h --kind move --vni 100", is_list=True,
     )  # fmt: skip
     events.add_argument("--since", metavar="WHEN", type=_since, help=_SINCE)
+    _add_prefix(events, "--mac")
+    _add_vni(events)
+    _add_peer(events)
+    events.add_argument(
+        "--kind", metavar="KIND", action="append", default=[],
+        help="only events of this kind, such as move or peer-down (docs/json.md); may be given more than once",
+    )  # fmt: skip
+    _add_limit(events, "only the last so many (default: all)")
     diff = _command(
         commands, "diff", "listing:diff", "what is wanted compared with the kernel now",
         "Reads the kernel and compares it with what is wanted. Writes nothing.", "vtep diff --vni 100",
-        deadline_s=DIFF_DEADLINE_S, exits="exit codes: 0 equal, 1 different, 2 usage, 3 unreachable or refused",
+        is_list=True, deadline_s=DIFF_DEADLINE_S, exits="exit codes: 0 equal, 1 different, 2 usage, 3 unreachable or refused",
     )  # fmt: skip
     _add_vni(diff)
 
@@ -178,6 +198,7 @@ def _command(
     description: str,
     example: str,
     *,
+    is_list: bool = False,
     deadline_s: float | None = DEADLINE_S,
     exits: str = _EXIT,
 ) -> argparse.ArgumentParser:
@@ -186,7 +207,18 @@ def _command(
         name, help=summary, description=description, epilog=f"example:\n  {example}\n\n{exits}",
         formatter_class=_Formatter,
     )  # fmt: skip
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="table (default) or json")
+    parser.add_argument(
+        "-o", "--output", choices=OUTPUTS, default="table",
+        help="table (default), wide (more columns, nothing cut), json (one object), yaml, or jsonl (a row a line)",
+    )  # fmt: skip
+    parser.add_argument("-p", "--pretty", action=_Pretty, nargs=0, default=False, help="indented JSON")
+    if is_list:
+        parser.add_argument("--sort", metavar="COLUMN", default="", help="sort by this column, for example: since")
+        parser.add_argument("--reverse", action="store_true", help="with --sort: the largest first")
+        parser.add_argument(
+            "--watch", metavar="SECONDS", type=_seconds_some, nargs="?", const=WATCH_S,
+            help=f"show it again every so many seconds ({WATCH_S:g})",
+        )  # fmt: skip
     parser.add_argument(
         "--address", metavar="ADDRESS",
         help=f"unix:/path, /path, or host:port (default: $VTEP_ADDRESS, else {DEFAULT_ADDRESS})",
@@ -204,6 +236,14 @@ def _command(
     return parser
 
 
+class _Pretty(argparse.Action):
+    """Indent JSON; without another format, -p is enough to ask for it."""
+
+    def __call__(self, _: argparse.ArgumentParser, options: argparse.Namespace, *__: object) -> None:
+        options.pretty = True
+        options.output = "json" if options.output == "table" else options.output
+
+
 def _later(work: str) -> Callable[[argparse.Namespace], int]:
     """Return a function that imports the module of the command when the command runs."""
     module, function = work.split(":")
@@ -215,7 +255,8 @@ def _later(work: str) -> Callable[[argparse.Namespace], int]:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # for locales that lack a character
         try:
-            code = command(options)
+            again: float | None = getattr(options, "watch", None)
+            code = _again_and_again(command, options, again) if again else command(options)
             sys.stdout.flush()
         except BrokenPipeError:
             raise
@@ -224,6 +265,41 @@ def _later(work: str) -> Callable[[argparse.Namespace], int]:
         return code
 
     return run
+
+
+def _again_and_again(command: Callable[[argparse.Namespace], int], options: argparse.Namespace, pause_s: float) -> int:
+    """Run the command until Ctrl-C. A daemon that has answered once is waited for."""
+    is_screen = sys.stdout.isatty() and options.output in ("table", "wide")
+    has_answered = False
+    while True:
+        if is_screen:
+            print(f"\x1b[H\x1b[2Jevery {pause_s:g} s, {datetime.now(UTC).astimezone():%H:%M:%S}; Ctrl-C ends it\n")
+        try:
+            command(options)
+            has_answered = True
+        except UnreachableError as error:
+            if not has_answered:
+                raise
+            print(f"vtep: {error}", file=sys.stderr)
+        if not is_screen and options.output not in ("json", "jsonl"):
+            print("---" if options.output == "yaml" else "")
+        sys.stdout.flush()
+        sleep(pause_s)
+
+
+def _add_prefix(parser: argparse.ArgumentParser, name: str = "prefix") -> None:
+    more: dict[str, Any] = {"nargs": "?"} if name == "prefix" else {"dest": "prefix"}
+    parser.add_argument(
+        name, metavar="MAC", type=_mac_prefix, default="", help="only MACs that begin so, for example: 02:00:5e", **more
+    )
+
+
+def _add_peer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--peer", metavar="IP", type=_ip, help="only what this peer has sent")
+
+
+def _add_limit(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--limit", metavar="N", type=_count, help=text)
 
 
 def _add_vni(parser: argparse.ArgumentParser) -> None:
@@ -243,6 +319,21 @@ def _parsed(parse: Callable[[str], Any], text: str) -> Any:
 def _mac(text: str) -> Mac:
     mac: Mac = _parsed(Mac.parse, text)
     return mac
+
+
+def _mac_prefix(text: str) -> str:
+    """Return the first octets of a MAC as they are printed; the last one may be half."""
+    digits = re.sub(r"[:.-]", "", text.lower())
+    if not text:
+        return ""
+    if not re.fullmatch(r"[0-9a-f]{1,12}", digits) or _short_octet(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the beginning of a MAC, for example 02:00:5e")
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
+def _short_octet(text: str) -> bool:
+    """Return whether an octet has one digit and others follow: 2:0:5 would be read as 20:5."""
+    return any(len(octet) < 2 for octet in re.split(r"[:-]", text)[:-1])
 
 
 def _ip(text: str) -> Ip:

@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 from vtep.cli import grid, values
 from vtep.cli.connection import Address, Client, Tls, client, refusal, said
 from vtep.cli.grid import Column
-from vtep.cli.text import amount, plain, say, width
+from vtep.cli.output import is_document, print_value
+from vtep.cli.text import amount, plain, say, table_width
 from vtep.errors import UnreachableError
 from vtep.v1 import admin_pb2, vtep_pb2
 
@@ -25,11 +26,11 @@ def adopt(options: argparse.Namespace) -> int:
     answer = _request(
         options, admin_pb2.AdoptRequest(vni=options.vni, dry_run=options.dry_run), admin_pb2.AdoptResponse
     )
-    if options.output == "table":
+    if not is_document(options):
         rows = [[*row.split(), "", "", ""][:3] for row in answer.rows]
         if rows:
             columns = (Column("VNI", right=True), Column("MAC"), Column("VTEP"))
-            print("\n".join(grid.render(columns, rows, width(sys.stdout))))
+            print("\n".join(grid.render(columns, rows, table_width(sys.stdout))))
         say(f"{'would claim' if options.dry_run else 'claimed'} {amount(len(rows))} row{'' if len(rows) == 1 else 's'}")
     return _done(options, answer)
 
@@ -58,8 +59,8 @@ def log_level(options: argparse.Namespace) -> int:
 
 
 def _done(options: argparse.Namespace, answer: Message, text: str = "") -> int:
-    if options.output == "json":
-        print(values.line(values.value(answer)))
+    if is_document(options):
+        print_value(options, values.value(answer))
     elif text:
         say(text)
     return 0

@@ -54,6 +54,11 @@ def width(stream: TextIO) -> int:
     return max(WIDTH_MIN, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
+def table_width(stream: TextIO) -> int | None:
+    """Return how wide a table may be: the width of a terminal. A pipe or a file has no width, and nothing is cut."""
+    return width(stream) if stream.isatty() else None
+
+
 def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> str:
     """Break a sentence into lines; a word is broken only where it is longer than a line."""
     return textwrap.fill(
@@ -95,9 +100,13 @@ def moment(stamp: Timestamp) -> datetime | None:
 
 
 def clock(stamp: Timestamp) -> str:
-    """Print a time as local time."""
+    """Print a time as local time, with its date and zone."""
     time = moment(stamp)
-    return f"{time.astimezone():%m-%d %H:%M:%S}" if time else "?"
+    return stated(time) if time else "?"
+
+
+def stated(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S%z}"
 
 
 def seconds_since(stamp: Timestamp, now: float) -> float:

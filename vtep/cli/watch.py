@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Any, Final, Protocol, TextIO
 
@@ -23,7 +24,8 @@ import grpc
 from vtep.cli import grid, values
 from vtep.cli.connection import Client, Stream, client, refusal, said
 from vtep.cli.listing import EVENT_COLUMNS, event_cells, event_text, figures, headline, state_name
-from vtep.cli.text import amount, clock, has_colours, plain, rate, say, width
+from vtep.cli.output import is_document
+from vtep.cli.text import amount, clock, has_colours, plain, rate, say, stated, width
 from vtep.v1 import vtep_pb2 as pb
 
 REDRAW_S: Final = 0.1
@@ -54,7 +56,7 @@ def watch(options: argparse.Namespace) -> int:
     if options.since:
         request.events_since.FromDatetime(options.since)
     show: Show
-    if options.output == "json":
+    if is_document(options):
         show = JsonLines(sys.stdout)
     elif sys.stdout.isatty():
         show = Screen(sys.stdout)
@@ -312,8 +314,8 @@ def _height(stream: TextIO) -> int:
 
 def _drawn_changes(batch: pb.WatchResponse) -> Iterator[tuple[str, ...]]:
     if batch.mark == pb.WATCH_MARK_LAGGED:
-        yield (time.strftime("%m-%d %H:%M:%S"), "lagged", "", "", "some changes were missed")
-    now = time.strftime("%m-%d %H:%M:%S")
+        yield (stated(datetime.now(UTC)), "lagged", "", "", "some changes were missed")
+    now = stated(datetime.now(UTC))
     for mac in batch.macs:
         why = ": ".join(filter(None, (mac.sync.reason, mac.sync.error))) or mac.reason
         yield (now, state_name(mac.sync.state), str(mac.vni), mac.mac, f"{mac.vtep}, {why}")

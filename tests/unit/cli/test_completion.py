@@ -39,9 +39,36 @@ def test_bash_offers_the_choices_of_an_option_and_of_an_argument():
     assert in_bash("vtep", "macs", "--state", "") == {
         "pending", "installed", "failed", "contested", "stale", "suppressed",
     }  # fmt: skip
-    assert in_bash("vtep", "macs", "-o", "j") == {"json"}
+    assert in_bash("vtep", "macs", "-o", "j") == {"json", "jsonl"}
     assert in_bash("vtep", "log-level", "d") == {"debug"}
     assert in_bash("vtep", "macs", "--vni", "") == set()
+
+
+def test_bash_asks_the_daemon_for_vnis_macs_vteps_and_peers(tmp_path):
+    asked = tmp_path / "vtep"
+    asked.write_text('#!/bin/sh\nprintf "%s " "$@" >> "$0.log"; echo 02:00:00:00:00:01; echo 02:00:5e:00:00:01\n')
+    asked.chmod(0o755)
+    log = tmp_path / "vtep.log"
+
+    assert in_bash(str(asked), "explain", "02:00:5") == {"5e:00:00:01"}
+    # The shell has "02:00:" already, because a colon begins a word.
+    assert log.read_text().startswith("complete macs 02:00:5 ")
+    for option, kind in (("--vni", "vnis"), ("--vtep", "vteps"), ("--peer", "peers")):
+        in_bash(str(asked), "macs", option, "")
+        assert f"complete {kind} " in log.read_text()
+
+
+def test_bash_completes_a_mac_though_it_breaks_words_at_colons(tmp_path):
+    asked = tmp_path / "vtep"
+    asked.write_text("#!/bin/sh\necho 02:00:5e:00:00:01\n")
+    asked.chmod(0o755)
+    script = f"""{completion.script(PARSER, "bash")}
+COMP_LINE="vtep explain 02:00:5"; COMP_POINT=${{#COMP_LINE}}
+COMP_WORDS=({asked} explain 02 : 00 : 5); COMP_CWORD=6; _vtep; printf '%s\n' "${{COMPREPLY[@]}}" """
+
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, check=True)
+
+    assert ran.stdout.split() == ["5e:00:00:01"]
 
 
 def test_bash_offers_files_where_an_option_takes_one(tmp_path):

@@ -23,7 +23,7 @@ def test_no_line_is_wider_than_there_is_room(width):
     assert max(map(len, grid.render(COLUMNS, ROWS, width))) <= width
 
 
-def test_what_may_be_shortened_is_cut_before_a_column_is_dropped():
+def test_what_may_be_shortened_is_cut_before_a_row_is_folded():
     lines = grid.render(COLUMNS, ROWS, 50)
 
     assert lines[0].split() == ["VNI", "MAC", "STATE", "WHY"]
@@ -31,22 +31,40 @@ def test_what_may_be_shortened_is_cut_before_a_column_is_dropped():
     assert "02:00:00:00:00:02" in lines[2]
 
 
-def test_columns_are_dropped_from_the_right():
+def test_a_column_without_room_stands_below_after_a_sign():
     lines = grid.render(COLUMNS, ROWS, 44)
 
-    assert [line.split() for line in lines] == [
+    assert [line.split()[:4] for line in lines] == [
         ["VNI", "MAC", "STATE"],
+        ["↳", "WHY"],
         ["100", "02:00:00:00:00:01", "installed"],
+        ["↳", "only-path"],
         ["16777215", "02:00:00:00:00:02", "failed"],
+        ["↳", "no", "room", "no"],
     ]
+    assert lines[-1].endswith("…")
 
 
-def test_what_a_dropped_column_left_goes_to_the_others():
-    columns = (Column("A", least=2), Column("B"))
+def test_a_fold_without_content_takes_no_line():
+    lines = grid.render(COLUMNS, [("1000", "02:00:00:00:00:01", "installed", ""), *ROWS[:1]], 40)
 
-    lines = grid.render(columns, [("abcdefgh", "x" * 30)], 10)
+    assert [line.split()[0] for line in lines] == ["VNI", "↳", "1000", "100", "↳"]
 
-    assert lines == ["A", "abcdefgh"]
+
+def test_without_a_width_nothing_is_cut_or_folded():
+    lines = grid.render(COLUMNS, ROWS, None)
+
+    assert lines[2].endswith(ROWS[1][3].rstrip())
+    assert len(lines) == 3
+
+
+def test_a_later_part_has_no_header_and_no_narrower_column():
+    table = grid.Grid(COLUMNS, None)
+
+    first, second = table.lines(ROWS[1:]), table.lines(ROWS[:1])
+
+    assert first[0].split() == ["VNI", "MAC", "STATE", "WHY"]
+    assert second == ["     100  02:00:00:00:00:01  installed  only-path"]
 
 
 def test_only_states_are_coloured_and_colours_take_no_room():

@@ -30,7 +30,7 @@ def test_any_usual_notation_of_a_mac_is_taken(text):
         ["explain", "02:00:00:00:00"], ["explain"], ["explain", "02:00:00:00:00:01", "--vni", "16777216"],
         ["macs", "--vni", "0"], ["macs", "--vni", "-1"], ["macs", "--vni", "1e3"], ["macs", "--vni", "²"],
         ["macs", "--state", "dead"], ["macs", "--vtep", "10.0.0"], ["macs", "--limit", "-1"],
-        ["status", "-o", "yaml"], ["status", "--timeout", "0"], ["status", "--timeout", "nan"], ["health", "--wait", "-1"],
+        ["status", "-o", "xml"], ["macs", "2:0:5"], ["macs", "02:00:00:00:00:01:02"], ["macs", "--watch", "0"], ["status", "--timeout", "0"], ["status", "--timeout", "nan"], ["health", "--wait", "-1"],
         ["events", "--since", "yesterday"], ["log-level", "loud"], ["completion", "tcsh"], ["nosuch"], [],
     ],
     ids=" ".join,
