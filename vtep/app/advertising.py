@@ -2,10 +2,10 @@
 
     intent ──▶ Exports ──routes──▶ Advertiser ──commands──▶ feed ──▶ ExaBGP
                                     │    ▲
-        which VNIs may advertise ◀──┘    └──answers──────── feed
+        which VNIs may advertise ◀──┘    └──reports──────── feed
 
-Joins these parts and logs what they report. Knows neither what an answer means (`local.advertiser`) nor which route a
-station becomes (`local.exports`).
+Joins these parts and logs what they report. Knows neither what a report means (`local.advertiser`) nor which route a
+station becomes (`local.exports`), nor which speaker the feed has.
 """
 
 import asyncio
@@ -22,9 +22,7 @@ from vtep.addr import Ip, Mac, Vni
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
 from vtep.evpn.event import Attached, Detached
-from vtep.feed.exabgp.answers import Answered
-from vtep.feed.exabgp.feed import ExabgpFeed
-from vtep.feed.exabgp.grammar import spell
+from vtep.feed.contract import Feed, Report
 from vtep.intent import Intent
 from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
@@ -43,19 +41,19 @@ log = logging.getLogger("vtep")
 class Advertising:
     """The routes that one daemon advertises."""
 
-    def __init__(self, config: Config, leaf: Leaf, feed: ExabgpFeed, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, leaf: Leaf, feed: Feed, clock: Callable[[], float]) -> None:
         self._exports = Exports(config)
         self._leaf = leaf
         self._feed = feed
         self._clock = clock
-        self._advertiser = Advertiser(AdvertisedLedger(), random.random)
+        self._advertiser = Advertiser(feed, AdvertisedLedger(), random.random)
         self._advertiser.need(bool(self._exports.vnis), clock())
         self._boot = this_place()["boot"]
         self._reconfigured = False
         """The configuration changed, so every route must be compared with what is advertised."""
         self._logged = ("", "")
         """The state that was logged last, and why."""
-        feed.on_answer = self._receive
+        feed.on_report = self._report
 
     @contextlib.asynccontextmanager
     async def opened(self, config: Callable[[], Config], state: StateDirectory) -> AsyncIterator[None]:
@@ -95,15 +93,11 @@ class Advertising:
     def detached(self) -> None:
         self._advertiser.detach(self._clock())
 
-    def lost(self) -> None:
-        """Lines of ExaBGP are missing, and answers may be among them."""
-        self._advertiser.lose(self._clock())
-
-    def _receive(self, answer: Answered) -> None:
-        self._advertiser.receive(answer, self._clock())
+    def _report(self, report: Report) -> None:
+        self._advertiser.take(report, self._clock())
 
     def refresh(self, peer: Ip | None) -> None:
-        self._advertiser.refresh(peer)
+        self._feed.refresh(peer)
 
     def advertise_again(self) -> None:
         """Send ExaBGP every route again."""
@@ -111,8 +105,7 @@ class Advertising:
 
     def send(self, now: float) -> None:
         """Send ExaBGP the commands that are due now."""
-        for line in self._advertiser.lines(now):
-            self._feed.send(line)
+        self._advertiser.send(now)
         self._log_state()
 
     @property
@@ -168,7 +161,7 @@ class Advertising:
     def _log_state(self) -> None:
         advertiser = self._advertiser
         for refused in advertiser.news[:REFUSALS_LOGGED]:
-            logs.event(log, logging.WARNING, "advertisement refused", command=spell(refused.command), why=refused.text)
+            logs.event(log, logging.WARNING, "advertisement refused", command=refused.said, why=refused.text)
         advertiser.news.clear()
         before, self._logged = self._logged, (advertiser.state, advertiser.why)
         if before == self._logged:

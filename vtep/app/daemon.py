@@ -68,6 +68,7 @@ class Daemon:
             mode=config.feed.socket_mode,
             group=config.feed.socket_group,
             octets=config.feed.octets,
+            clock=clock,
         )
         self._feed = feed
         self._advertising = Advertising(config, self.leaf, feed, clock)

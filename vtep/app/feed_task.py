@@ -149,6 +149,5 @@ class FeedTask:
                 case Missed(messages=count):
                     logs.event(log, logging.WARNING, "exabgp lines lost", lines=count)
                     self._observer.record(HistoryEntry("exabgp-lines-lost", text=f"{count} lines"))
-                    self._advertising.lost()
                 case _:
                     assert_never(message)

@@ -16,22 +16,90 @@ The RIB answers a loss with a refresh: the peer sends its routes again, and what
 the end of a stream by keeping every route as stale, because the loss of the speaker says nothing about the peers. How a
 feed detects a loss is its own business: ExaBGP's counts lines for each peer and compares process ids.
 
-**It carries commands.** `send` sends one line to the speaker: to advertise or withdraw a route of this leaf, or to ask a peer for
-its routes (RFC 2918, RFC 7313). The answers go to `on_answer`, in order. `local.advertiser` writes the commands and matches the
-answers, because a speaker may answer late, out of turn or not at all; so far it does that for ExaBGP alone. The end of a refresh
-comes as a message, if the peer marks it.
+**It carries commands** (`Speaker`): to advertise and withdraw routes of this leaf, and to ask a peer for its routes again (RFC
+2918, RFC 7313). They are typed calls; what a speaker calls them, and how its answers are told apart, ends in the feed. What
+became of them is reported to `on_report`, in the order in which the speaker answers:
+
+    ask()             CanAdvertise, CannotAdvertise
+    advertise(…)      Done or Refused, once for each route
+    refresh(…)        nothing: the end of a refresh comes as a message, if the peer marks it
+    at any time       AnswersLost: nothing is reported about earlier calls any more, so ask again
+
+`local.advertiser` decides what is sent and when. It sends at most one command for a route until that one is reported, because a
+speaker may answer late or not at all.
 
 A feed is never slow on purpose: while the daemon does not take messages, the feed holds a bounded number of them, and then
 stops reading its speaker or reports `Missed`.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
+from msgspec import Struct
+
+from vtep.addr import Ip
+from vtep.evpn.advertise import Command, Route
 from vtep.evpn.event import Message
 
 
-class Feed(Protocol):
+class CanAdvertise(Struct, frozen=True):
+    """The speaker can advertise EVPN routes: commands have an effect from now on."""
+
+
+class CannotAdvertise(Struct, frozen=True):
+    """This speaker cannot advertise EVPN routes."""
+
+    why: str
+
+
+class Done(Struct, frozen=True):
+    """The speaker keeps what the last command for this route asked, and sends it to its peers."""
+
+    route: Route
+
+
+class Refused(Struct, frozen=True):
+    """The last command for this route changed nothing."""
+
+    route: Route
+    why: str
+    said: str
+    """The command in the speaker's words, for people."""
+
+
+class AnswersLost(Struct, frozen=True):
+    """Answers are missing or out of turn, so that no command that was not reported yet ever will be."""
+
+
+Report: TypeAlias = CanAdvertise | CannotAdvertise | Done | Refused | AnswersLost
+
+
+class Speaker(Protocol):
+    """One BGP speaker, as far as it takes commands. What is sent while none is attached has no effect."""
+
+    on_report: Callable[[Report], None]
+    """Takes the reports, in order."""
+
+    def ask(self) -> None:
+        """Ask whether the speaker can advertise EVPN routes. Nothing is reported any more about earlier commands."""
+
+    def advertise(self, commands: Sequence[Command]) -> None:
+        """Advertise or withdraw routes, no route twice. Their order is kept except where a route passes another."""
+
+    def refresh(self, peer: Ip | None) -> None:
+        """Ask a peer for all of its routes again, or all peers."""
+
+    @property
+    def room(self) -> int:
+        """How many commands may be sent now: those that wait in the speaker can no longer be changed."""
+
+    @property
+    def owes_since(self) -> float | None:
+        """When the speaker was sent something after it had answered all, or when it last answered; None if it owes no answer."""
+
+
+class Feed(Speaker, Protocol):
     """One BGP speaker, as the daemon sees it."""
 
     async def start(self) -> None:
@@ -53,6 +121,3 @@ class Feed(Protocol):
     @property
     def waiting(self) -> int:
         """How many messages have arrived and were not taken yet."""
-
-    def send(self, command: str) -> bool:
-        """Send a command; False when the speaker is not attached or does not read."""

@@ -1,82 +1,70 @@
-"""Makes one ExaBGP advertise what this leaf wants, a few commands at a time. Pure: lines in, lines out, time as an argument.
+"""Makes one BGP speaker advertise what this leaf wants, a few commands at a time. Pure: calls of `feed.contract`, and its reports.
 
-    wanted ──▶ queue ──commands──▶ ExaBGP        unanswered, in order          advertised (a ledger)
+    wanted ──▶ queue ──commands──▶ speaker        under way                advertised (a ledger)
                  ▲                   │         ┌────────────────────┐
-                 └── refused, ◀──────┴─answers─▶ question, refresh,  │──done──▶ sure
-                     later                     │ command, command … │
-                                               └────────────────────┘
+                 └── refused, ◀──────┴─reports─▶ one for each route │──done──▶ sure
+                     later                     └────────────────────┘
 
-**Why this is not a kind of the reconciler.** Nothing can be read back from ExaBGP. What it advertises is what it was asked
-and answered `done` to, so the ledger of advertised routes stands in for the table that a kernel would show.
+**Why this is not a kind of the reconciler.** Nothing can be read back from a speaker. What it advertises is what it was asked
+and reported as done, so the ledger of advertised routes stands in for the table that a kernel would show.
 
 **One route.** A route is looked at when it comes up in the queue. What is sent then is what is wanted then, so that a route
-that changes faster than ExaBGP answers has one command under way, and is looked at again after the answer. Before a command
+that changes faster than the speaker answers has one command under way, and is looked at again after the answer. Before a command
 is sent, it is noted in the ledger: after a crash, the next life knows what it may have to withdraw. Until this leaf knows
 everything that it wants (`may_withdraw`), it withdraws nothing of an earlier life.
 
-**Answers.** ExaBGP answers each line in the order of the lines: `done`, or `error`, with a line before it that says why a
-command was refused. At most WINDOW lines are unanswered, because commands that wait in ExaBGP can no longer be changed.
-A refused command is tried again, after 1 s and then ever later, up to a minute. Two answers come out of turn, in both
-lines of releases: a refresh is refused at once while no session is up, and so is a command that ExaBGP does not know.
-
-**The question** is `show evpn commands`. An ExaBGP that `vtep exabgp` started answers with the version of its commands;
-plain ExaBGP answers `error`. The question is also a barrier: an answer that comes before its own is to a line of an earlier
-life of this daemon, or of another program. When answers can no longer be counted, the question is asked again, and what
-was unanswered then is sent again, which does no harm.
+**How much is under way.** As much as the speaker has room for, because commands that wait in it can no longer be changed. A
+refused command is tried again, after 1 s and then ever later, up to a minute. When a speaker that owes an answer has given none
+for ANSWER_S_MAX, or reports that answers were lost, it is asked again whether it can advertise, and what was under way is
+sent again, which does no harm.
 
 **The states**, and what each event makes of them (`TRANSITIONS`; a test compares the two, and walks through all of them):
 
-    state    connected  connected-idle  disconnected  needed  lost    silence  supported  other-version  unsupported
-    away     asking     idle            away          -       -       -        -          -              -
-    idle     asking     idle            away          asking  -       -        -          -              -
-    asking   asking     idle            away          -       asking  asking   able       unable         unable
-    able     asking     idle            away          -       asking  asking   asking     asking         -
-    unable   asking     idle            away          -       -       -        able       unable         -
+    state    connected  connected-idle  disconnected  needed  lost    silence  supported  unsupported
+    away     asking     idle            away          -       -       -        -          -
+    idle     asking     idle            away          asking  -       -        -          -
+    asking   asking     idle            away          -       asking  asking   able       unable
+    able     asking     idle            away          -       asking  asking   -          -
+    unable   asking     idle            away          -       -       -        able       unable
 
-    away     no relay of ExaBGP is connected
-    idle     nothing is to be advertised, so ExaBGP is not even asked
-    asking   the question is open: no command is sent
-    able     ExaBGP has the commands of our version
-    unable   ExaBGP does not have them: this leaf only receives
+    away     no speaker is connected
+    idle     nothing is to be advertised, so the speaker is not even asked
+    asking   whether the speaker can advertise is not known: no command is sent
+    able     the speaker can advertise
+    unable   it cannot: this leaf only receives
 
-An answer to the question in the state `able` is not to our question, so it counts as an answer out of turn.
-
-Knows lines and answers. Does not know how they travel, what time it is, nor what an announcement means.
+Knows commands and reports. Does not know how a speaker spells them, what time it is, nor what an announcement means.
 """
 
 import enum
 from collections.abc import Callable, Mapping
-from math import inf
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
-from vtep.addr import Ip
 from vtep.evpn.advertise import Announcement, Command, Route, Withdrawal
-from vtep.feed.exabgp.answers import Answered
-from vtep.feed.exabgp.grammar import QUESTION, VERSION, spell
+from vtep.feed import contract
+from vtep.feed.contract import AnswersLost, CanAdvertise, CannotAdvertise, Done, Report, Speaker
 from vtep.local.advertised import AdvertisedLedger
-from vtep.local.pending import Asked, Refusals, Refused, RouteQueue, Unanswered
+from vtep.local.pending import Refusals, Refused, RouteQueue, Sent, UnderWay
 
-WINDOW: Final = 256
 ANSWER_S_MAX: Final = 30.0
-"""After so long without any answer, the question is asked again. ExaBGP first reads what its peers send."""
+"""After so long without any answer, the speaker is asked again. ExaBGP first reads what its peers send."""
+NOTED_AT_ONCE: Final = 256
+"""Commands in one record of the ledger, and in one call of the speaker."""
 LEDGER_RETRY_S: Final = 5.0
 
 AWAY, IDLE, ASKING, ABLE, UNABLE = "away", "idle", "asking", "able", "unable"
-NOT_OURS: Final = "this ExaBGP was not started by vtep exabgp"
 SILENT: Final = "ExaBGP does not answer"
-
-_ANSWER: Final = "evpn commands "
 
 
 class Event(enum.Enum):
     """What changes the state."""
 
     CONNECTED = "connected"
-    """A relay of ExaBGP connected, and something is to be advertised or withdrawn."""
+    """A speaker connected, and something is to be advertised or withdrawn."""
     CONNECTED_IDLE = "connected-idle"
-    """A relay connected, and nothing is."""
+    """A speaker connected, and nothing is."""
     DISCONNECTED = "disconnected"
     NEEDED = "needed"
     """Something is to be advertised after all."""
@@ -84,10 +72,9 @@ class Event(enum.Enum):
     """Answers are missing or out of turn: they can no longer be counted."""
     SILENCE = "silence"
     SUPPORTED = "supported"
-    """The question was answered: ExaBGP has the commands."""
-    OTHER_VERSION = "other-version"
+    """The speaker can advertise."""
     UNSUPPORTED = "unsupported"
-    """The question was answered `error`."""
+    """It cannot."""
 
 
 _IN_EACH_STATE: Final = {Event.CONNECTED: ASKING, Event.CONNECTED_IDLE: IDLE, Event.DISCONNECTED: AWAY}
@@ -100,23 +87,16 @@ TRANSITIONS: Final[Mapping[str, Mapping[Event, str]]] = {
         Event.LOST: ASKING,
         Event.SILENCE: ASKING,
         Event.SUPPORTED: ABLE,
-        Event.OTHER_VERSION: UNABLE,
         Event.UNSUPPORTED: UNABLE,
     },
-    ABLE: {
-        **_IN_EACH_STATE,
-        Event.LOST: ASKING,
-        Event.SILENCE: ASKING,
-        Event.SUPPORTED: ASKING,
-        Event.OTHER_VERSION: ASKING,
-    },
-    UNABLE: {**_IN_EACH_STATE, Event.SUPPORTED: ABLE, Event.OTHER_VERSION: UNABLE},
+    ABLE: {**_IN_EACH_STATE, Event.LOST: ASKING, Event.SILENCE: ASKING},
+    UNABLE: {**_IN_EACH_STATE, Event.SUPPORTED: ABLE, Event.UNSUPPORTED: UNABLE},
 }
 """From a state, by an event, to the next state. An event that a state does not have changes nothing."""
 
 
 class AdvertiserStatus(Struct, frozen=True):
-    """How far ExaBGP knows this leaf's routes."""
+    """How far the speaker knows this leaf's routes."""
 
     state: str
     why: str
@@ -129,38 +109,36 @@ class AdvertiserStatus(Struct, frozen=True):
 
 
 class Advertiser:
-    """One ExaBGP, and what it is to advertise."""
+    """One speaker, and what it is to advertise."""
 
-    def __init__(self, ledger: AdvertisedLedger, chance: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(self, speaker: Speaker, ledger: AdvertisedLedger, chance: Callable[[], float] = lambda: 0.5) -> None:
         self.ledger = ledger
         self.state = AWAY
         self.why = ""
         """Why it is in this state, or why commands wait."""
         self.can = False
-        """ExaBGP had the commands when it last answered; a relay that is lost for a moment changes nothing."""
+        """The speaker could advertise when it last answered; a connection that is lost for a moment changes nothing."""
         self.may_withdraw = False
         """This leaf knows everything that it wants, so what an earlier life advertised besides may be withdrawn."""
-        self.window: float = WINDOW
+        self._speaker = speaker
+        self._without_waiting = False
+        """Commands are sent whether the speaker has room for them or not."""
         self._since = 0.0
-        self._exabgp = ""
-        """The ExaBGP that is connected, or was last."""
-        self._supported_by = ""
-        """The ExaBGP that is known to have the commands: it cannot lose them."""
+        self._name = ""
+        """The speaker that is connected, or was last."""
         self._needed = False
         self._wanted: dict[Route, Announcement] = {}
         self._queue = RouteQueue()
-        self._unanswered = Unanswered()
+        self._under_way = UnderWay()
         self._refusals = Refusals(chance)
         self._unnoted: list[Route] = []
         """Routes that wait until the ledger can be written."""
         self._ledger_retry: float | None = None
-        self._urgent: list[str] = []
-        """The question and refreshes, which wait for no command."""
 
     # What is wanted
 
     def need(self, needed: bool, now: float) -> None:
-        """Say whether anything is ever to be advertised; if not, and if nothing was, ExaBGP is not even asked."""
+        """Say whether anything is ever to be advertised; if not, and if nothing was, the speaker is not even asked."""
         self._needed = needed
         if self._must_ask:
             self._take(Event.NEEDED, now)
@@ -186,7 +164,7 @@ class Advertiser:
 
     def end(self) -> None:
         """Withdraw everything, without waiting for answers."""
-        self.window = inf
+        self._without_waiting = True
         self.want_only({})
         self.settle()
         for route in self.ledger.advertised:
@@ -201,11 +179,7 @@ class Advertiser:
     @property
     def idle(self) -> bool:
         """Nothing is left to send or to be answered, for now."""
-        return not self._queue and not self._unanswered.routes
-
-    @property
-    def unanswered(self) -> int:
-        return len(self._unanswered)
+        return not self._queue and not self._under_way
 
     @property
     def refused(self) -> Mapping[Route, Refused]:
@@ -225,27 +199,16 @@ class Advertiser:
             return False
         if (after, why) != (self.state, self.why):
             self.state, self.why, self._since = after, why, now
-        match after:
-            case "asking":
-                self._forget_unanswered()
-                if QUESTION not in self._urgent:
-                    self._urgent.insert(0, QUESTION)
-                self._unanswered.progress_at = now
-            case "away" | "idle":
-                self._forget_unanswered()
-                self._urgent.clear()
-            case "unable":
-                self._forget_unanswered()
-            case "able":
-                self._unanswered.take_question()
+        self._forget_under_way()
+        if after == ASKING:
+            self._speaker.ask()
         return True
 
-    def attach(self, exabgp: str, now: float) -> None:
-        """A relay of this ExaBGP connected; another ExaBGP was sent nothing."""
-        self._exabgp = exabgp
+    def attach(self, name: str, now: float) -> None:
+        """This speaker connected; another one was sent nothing."""
+        self._name = name
         self._begin(now)
-        self._forget_unanswered()
-        self._urgent.clear()
+        self._forget_under_way()
         for route in (*self._wanted, *self.ledger.advertised):
             self._queue.put(route)
         if self._must_ask:
@@ -254,73 +217,60 @@ class Advertiser:
             self._take(Event.CONNECTED_IDLE, now, "nothing is to be announced")
 
     def _begin(self, now: float) -> None:
-        """Have the ledger be about this ExaBGP."""
-        if self.ledger.exabgp == self._exabgp:
+        """Have the ledger be about this speaker."""
+        if self.ledger.exabgp == self._name:
             return
         try:
-            self.ledger.begin(self._exabgp)
+            self.ledger.begin(self._name)
         except OSError as error:
             self._cannot_note(error, now)
         else:
             self._refusals.by_route.clear()
 
     def detach(self, now: float) -> None:
-        """The relay is gone."""
+        """The speaker is gone."""
         self._take(Event.DISCONNECTED, now, "ExaBGP is not connected")
-
-    def lose(self, now: float) -> None:
-        """Answers are missing."""
-        self._take(Event.LOST, now, self.why)
 
     @property
     def _must_ask(self) -> bool:
         return self._needed or bool(self.ledger.advertised)
 
-    def _forget_unanswered(self) -> None:
+    def _forget_under_way(self) -> None:
         """Look again at the routes whose commands have no answer."""
-        for route in self._unanswered.forget():
+        for route in self._under_way.forget():
             self._queue.put(route)
 
     # What is sent
 
-    def refresh(self, peer: Ip | None) -> None:
-        """Have ExaBGP request everything from a peer again, or from all of them."""
-        if self.state != AWAY:
-            who = "" if peer is None else f"neighbor {peer} "
-            self._urgent.append(f"{who}announce route-refresh l2vpn evpn")
-
-    def lines(self, now: float) -> list[str]:
-        """Return what to send now, each line once."""
+    def send(self, now: float) -> None:
+        """Send what may be sent now."""
         self._take_time(now)
-        if not self._unanswered:
-            self._unanswered.progress_at = now
-        lines, self._urgent = self._urgent, []
-        if self.state in (ASKING, ABLE):
-            for line in lines:
-                self._unanswered.add(Asked(line))
-        if self.state == ABLE:
-            asked = self._next_commands(now)
-            for one in asked:
-                self._unanswered.add(one)
-            lines += [one.line for one in asked]
-        return lines
+        while self.state == ABLE and self._queue and (room := self._room):
+            sent = self._next_commands(min(room, NOTED_AT_ONCE), now)
+            if not sent:
+                break
+            for one in sent:
+                self._under_way.add(one)
+            self._speaker.advertise([one.command for one in sent])
+
+    @property
+    def _room(self) -> int:
+        return len(self._queue) if self._without_waiting else self._speaker.room
 
     @property
     def due(self) -> float | None:
         """When there is something to do, if nothing is wanted or answered before."""
         times = [self._refusals.next_due if self.state == ABLE else None, self._ledger_retry]
-        if self._unanswered:
-            times.append(self._unanswered.progress_at + ANSWER_S_MAX)
+        if (owes_since := self._owes_since) is not None:
+            times.append(owes_since + ANSWER_S_MAX)
         return min((time for time in times if time is not None), default=None)
 
     @property
-    def ready(self) -> bool:
-        """Lines could be sent at once."""
-        room = self.state == ABLE and len(self._unanswered) < self.window and self.ledger.exabgp == self._exabgp
-        return bool(self._urgent or (self._queue and room))
+    def _owes_since(self) -> float | None:
+        return self._speaker.owes_since if self.state in (ASKING, ABLE) else None
 
     def _take_time(self, now: float) -> None:
-        if self._unanswered and now >= self._unanswered.progress_at + ANSWER_S_MAX:
+        if (owes_since := self._owes_since) is not None and now >= owes_since + ANSWER_S_MAX:
             self._take(Event.SILENCE, now, SILENT)
         if self._ledger_retry is not None and now >= self._ledger_retry:
             self._ledger_retry, self.why = None, ""
@@ -330,23 +280,23 @@ class Advertiser:
         for route in self._refusals.due(now):
             self._queue.put(route)
 
-    def _next_commands(self, now: float) -> list[Asked]:
+    def _next_commands(self, most: int, now: float) -> list[Sent]:
         """Take from the queue what may be sent, and note it before it is."""
         if self._ledger_retry is None:
             self._begin(now)
-        if self.ledger.exabgp != self._exabgp:
+        if self.ledger.exabgp != self._name:
             return []
-        asked: list[Asked] = []
-        while self._queue and len(self._unanswered) + len(asked) < self.window:
+        commands: list[Sent] = []
+        while self._queue and len(commands) < most:
             route = self._queue.take()
             command = self._next_command(route, now)
             if command is not None:
-                asked.append(Asked(spell(command), route, command, route in self.ledger.advertised))
-        return self._noted(asked, now) if asked else []
+                commands.append(Sent(command, route in self.ledger.advertised))
+        return self._noted(commands, now) if commands else []
 
     def _next_command(self, route: Route, now: float) -> Command | None:
         """Return the command that a route needs now, if any."""
-        if route in self._unanswered:
+        if route in self._under_way:
             return None
         wanted, advertised = self._wanted.get(route), self.ledger.advertised.get(route)
         if wanted is None and advertised is not None and not self.may_withdraw:
@@ -359,18 +309,18 @@ class Advertiser:
             command = None
         return None if self._refusals.forbids(route, command, now) else command
 
-    def _noted(self, asked: list[Asked], now: float) -> list[Asked]:
+    def _noted(self, commands: list[Sent], now: float) -> list[Sent]:
         """Note what is to be sent, and return what may be: where that fails, only routes that the file has already."""
-        error = self.ledger.ask([one.command for one in asked if one.command is not None])
+        error = self.ledger.ask([one.command for one in commands])
         if error is None:
-            return asked
+            return commands
         self._cannot_note(error, now)
         covered = []
-        for one in asked:
-            if one.route is None or self.ledger.covers(one.route):
+        for one in commands:
+            if self.ledger.covers(one.command.route):
                 covered.append(one)
             else:
-                self._unnoted.append(one.route)
+                self._unnoted.append(one.command.route)
         return covered
 
     def _cannot_note(self, error: OSError, now: float) -> None:
@@ -379,75 +329,42 @@ class Advertiser:
 
     # What is answered
 
-    def receive(self, answer: Answered, now: float) -> None:
-        """Take a line of ExaBGP that belongs to an answer."""
-        if self.state in (AWAY, IDLE):
-            return
-        unanswered = self._unanswered
-        if answer.text.startswith(_ANSWER):
-            version = answer.text.removeprefix(_ANSWER)
-            unanswered.version = int(version) if version.isdigit() else 0
-        elif answer.text == "refused":
-            unanswered.refusal = answer.more
-        elif answer.text in ("done", "error"):
-            version_, refusal = unanswered.take_explanations()
-            unanswered.progress_at = now
-            if version_ is not None:
-                self._receive_version(version_, now)
-            elif self.state == ASKING:
-                self._receive_while_asking(answer.ok, refusal, now)
-            elif self.state == ABLE:
-                self._receive_next(answer.ok, refusal, now)
+    def take(self, report: Report, now: float) -> None:
+        """Take what the speaker reports."""
+        match report:
+            case CanAdvertise():
+                self.can = True
+                self._take(Event.SUPPORTED, now)
+            case CannotAdvertise(why=why):
+                self.can = False
+                self._take(Event.UNSUPPORTED, now, why)
+            case AnswersLost():
+                self._take(Event.LOST, now, self.why)
+            case Done(route=route):
+                if (sent := self._under_way.take(route)) is not None:
+                    self._take_done(sent, route)
+            case contract.Refused(route=route):
+                if (sent := self._under_way.take(route)) is not None:
+                    self._refusals.refuse(sent.command, report, now)
+                    if not sent.was_there:
+                        self.ledger.forget(route)
+                    self._queue.put(route)
+            case _:
+                assert_never(report)
 
-    def _receive_version(self, version: int, now: float) -> None:
-        """Take the answer to the question: from here on, answers can be counted."""
-        if self.state == ABLE:  # to a question of an earlier life, or an answer that came too late
-            self._take(Event.SUPPORTED, now, self.why)
-            return
-        self.can = version == VERSION
-        self._supported_by = self._exabgp if self.can else ""
-        if self.can:
-            self._take(Event.SUPPORTED, now)
+    def _take_done(self, sent: Sent, route: Route) -> None:
+        """Take note of what was done, and look at the route again, for more may be wanted since."""
+        self._refusals.forget(route)
+        if isinstance(sent.command, Withdrawal):
+            self.ledger.forget(route)
         else:
-            self._take(Event.OTHER_VERSION, now, f"this ExaBGP has EVPN commands of version {version}, not {VERSION}")
-
-    def _receive_while_asking(self, ok: bool, refusal: str | None, now: float) -> None:
-        """Recognize an ExaBGP without the commands by an error, beside those that may be the answers to refreshes."""
-        if refusal is None and self._supported_by != self._exabgp and self._unanswered.is_unsupported(ok):
-            self.can = False
-            self._take(Event.UNSUPPORTED, now, NOT_OURS)
-
-    def _receive_next(self, ok: bool, refusal: str | None, now: float) -> None:
-        asked = self._unanswered.next
-        if not ok and refusal is None:
-            if not self._unanswered.take_refresh():
-                self.lose(now)
-        elif asked is None or (asked.command is None and not ok):
-            self.lose(now)
-        else:
-            self._unanswered.take()
-            if asked.route is not None:
-                self._receive_outcome(asked, asked.route, refusal if not ok else None, now)
-
-    def _receive_outcome(self, asked: Asked, route: Route, refusal: str | None, now: float) -> None:
-        """Take note of what became of a command, and look at its route again, for more may be wanted since."""
-        assert asked.command is not None
-        if refusal is not None:
-            self._refusals.refuse(asked.command, route, refusal, now)
-            if not asked.was_there:
-                self.ledger.forget(route)
-        else:
-            self._refusals.forget(route)
-            if isinstance(asked.command, Withdrawal):
-                self.ledger.forget(route)
-            else:
-                self.ledger.confirm(route)
+            self.ledger.confirm(route)
         self._queue.put(route)
 
     # What may be read
 
     def status(self) -> AdvertiserStatus:
-        queue, under_way = self._queue, self._unanswered.routes
+        queue, under_way = self._queue, self._under_way.routes
         return AdvertiserStatus(
             state=self.state,
             why=self.why,

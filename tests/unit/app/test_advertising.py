@@ -12,8 +12,8 @@ from vtep.config.file import parse
 from vtep.evpn.advertise import MacAdvertisement, MacRoute, mobility
 from vtep.evpn.event import Attached
 from vtep.evpn.station import Station
+from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.feed.exabgp.grammar import QUESTION
-from vtep.feed.exabgp.lines import LineReader
 from vtep.local.advertised import AdvertisedLedger
 from vtep.projection.leaf import Leaf
 
@@ -33,12 +33,13 @@ MAC = Mac.parse("02:00:00:00:00:01")
 CAN = [b'{"answer": "evpn commands 1", "message": "vtep"}', b"done"]
 
 
-class Feed:
-    """A stream that only takes."""
+class Feed(ExabgpFeed):
+    """The feed of an ExaBGP whose socket only takes."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        super().__init__("/nowhere", clock=clock)
         self.lines = []
-        self.on_answer = None
+        self._dialog._send = self.send
 
     def send(self, line):
         self.lines.append(line)
@@ -52,13 +53,14 @@ class Feed:
 class Rig:
     def __init__(self, path, text=TEXT):
         self.now = 100.0
-        self.feed = Feed()
+        self.feed = Feed(lambda: self.now)
         self.leaf = Leaf(parse(text), self.now)
         self.advertising = Advertising(parse(text), self.leaf, self.feed, lambda: self.now)
-        self.reader = LineReader(self.feed.on_answer)
+        self.reader = self.feed._reader
         self.advertising.open(StateDirectory(path.parent, lambda: self.now))
 
     def attach(self, pid=41, started=7):
+        self.feed._dialog.begin(f"{pid}/{started}")
         self.advertising.attached(Attached(f"{pid}/{started}", f"ExaBGP {pid}", True))
         return self
 
@@ -120,6 +122,7 @@ def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(rig):
 def test_an_exabgp_is_recognized_by_its_pid_and_its_start(rig, pid, started, again):
     rig.attach().settle()
 
+    rig.feed._dialog.end()
     rig.advertising.detached()
     rig.attach(pid, started)
     told = [*rig.turn(), *rig.turn(*CAN)]

@@ -1,4 +1,4 @@
-"""The advertiser beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
+"""The advertiser and the dialog with ExaBGP beside a fake ExaBGP, which answers late, refuses, loses answers or never gives any."""
 
 from collections import deque
 
@@ -7,7 +7,10 @@ import pytest
 from tests.lab.disk import full_disk
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, Withdrawal, mobility
+from vtep.feed.contract import AnswersLost, CanAdvertise, CannotAdvertise
 from vtep.feed.exabgp.answers import Answered
+from vtep.feed.exabgp.dialog import LINES_MAX as WINDOW
+from vtep.feed.exabgp.dialog import NOT_OURS, Dialog
 from vtep.feed.exabgp.grammar import QUESTION, VERSION, parse
 from vtep.local import advertiser as advertiser_module
 from vtep.local.advertised import AdvertisedLedger
@@ -17,11 +20,9 @@ from vtep.local.advertiser import (
     ASKING,
     AWAY,
     IDLE,
-    NOT_OURS,
     SILENT,
     TRANSITIONS,
     UNABLE,
-    WINDOW,
     Advertiser,
     Event,
 )
@@ -46,6 +47,48 @@ def announcement(number, seq=0):
 
 def wish(*announcements):
     return {one.route: one for one in announcements}
+
+
+class Joined:
+    """An advertiser and its dialog with ExaBGP, which only lines and answers leave and enter."""
+
+    def __init__(self, ledger):
+        self.now = 0.0
+        self.sent = []
+        self.dialog = Dialog(self.sent.append, lambda report: self.advertiser.take(report, self.now), lambda: self.now)
+        self.advertiser = Advertiser(self.dialog, ledger)
+
+    def __getattr__(self, name):
+        return getattr(self.advertiser, name)
+
+    def attach(self, name, now):
+        self.now = now
+        self.dialog.begin(name)
+        self.advertiser.attach(name, now)
+
+    def detach(self, now):
+        self.now = now
+        self.dialog.end()
+        self.advertiser.detach(now)
+
+    def lose(self, now):
+        self.now = now
+        self.dialog.lose()
+
+    def refresh(self, peer):
+        self.dialog.refresh(peer)
+
+    def receive(self, answer, now):
+        self.now = now
+        self.dialog.receive(answer)
+
+    def lines(self, now):
+        """Return what is sent now and was not returned yet."""
+        self.now = now
+        self.advertiser.send(now)
+        lines = list(self.sent)
+        self.sent.clear()
+        return lines
 
 
 class FakeExaBgp:
@@ -117,7 +160,7 @@ class FakeExaBgp:
 
 @pytest.fixture
 def advertiser():
-    made = Advertiser(AdvertisedLedger())
+    made = Joined(AdvertisedLedger())
     made.need(True, 0.0)
     made.settle()
     return made
@@ -455,7 +498,7 @@ def test_while_no_exabgp_is_connected_no_line_is_kept(advertiser):
 
 
 def test_a_leaf_that_advertises_nothing_does_not_ask_the_question_until_it_does():
-    advertiser = Advertiser(AdvertisedLedger())
+    advertiser = Joined(AdvertisedLedger())
     exabgp = FakeExaBgp(advertiser).attach().settle()
     before = advertiser.state, list(exabgp.received)
     advertiser.need(True, 0.0)
@@ -466,14 +509,14 @@ def test_a_leaf_that_advertises_nothing_does_not_ask_the_question_until_it_does(
 
 
 def test_advertised_routes_are_withdrawn_only_when_everything_wanted_is_known(tmp_path):
-    first = Advertiser(AdvertisedLedger(tmp_path / "announced"))
+    first = Joined(AdvertisedLedger(tmp_path / "announced"))
     first.need(True, 0.0)
     exabgp = FakeExaBgp(first).attach()
     first.want(wish(announcement(1), announcement(2), announcement(3)))
     exabgp.settle()
     first.ledger.close()
 
-    second = Advertiser(AdvertisedLedger(tmp_path / "announced"))
+    second = Joined(AdvertisedLedger(tmp_path / "announced"))
     second.need(True, 0.0)
     exabgp.advertiser = second
     exabgp.received.clear()
@@ -534,7 +577,7 @@ def test_a_new_route_waits_for_a_ledger_that_cannot_be_written_and_the_status_sa
 
 
 def test_on_a_full_disk_changes_and_withdrawals_are_sent_and_new_routes_wait(tmp_path):
-    advertiser = Advertiser(AdvertisedLedger(tmp_path / "advertised"))
+    advertiser = Joined(AdvertisedLedger(tmp_path / "advertised"))
     advertiser.need(True, 0.0)
     advertiser.settle()
     exabgp = FakeExaBgp(advertiser).attach()
@@ -591,25 +634,47 @@ STATES = (AWAY, IDLE, ASKING, ABLE, UNABLE)
 WHY = "because"
 
 
+class Taking:
+    """A speaker that takes everything and answers nothing."""
+
+    on_report = None
+    room = WINDOW
+    owes_since = None
+
+    def __init__(self):
+        self.asked = 0
+        self.commands = []
+
+    def ask(self):
+        self.asked += 1
+
+    def advertise(self, commands):
+        self.commands += commands
+
+    def refresh(self, peer):
+        pass
+
+
 def in_state(state):
-    """Lead an advertiser to a state by what happens to it, with one route wanted and a refresh on its way."""
-    advertiser = Advertiser(AdvertisedLedger())
+    """Lead an advertiser to a state by what happens to it, with one route wanted."""
+    speaker = Taking()
+    advertiser = Advertiser(speaker, AdvertisedLedger())
     advertiser.settle()
     if state == IDLE:
         advertiser.attach("one", 0.0)
-        return advertiser
+        return advertiser, speaker
     advertiser.need(True, 0.0)
     advertiser.want(wish(announcement(1)))
     if state == AWAY:
-        return advertiser
+        return advertiser, speaker
     advertiser.attach("one", 0.0)
-    advertiser.lines(0.0)
-    answers = {ASKING: (), ABLE: CAN, UNABLE: ERROR}[state]
-    for answer in answers:
-        advertiser.receive(answer, 0.0)
-    advertiser.refresh(None)
-    advertiser.lines(0.0)
-    return advertiser
+    speaker.owes_since = 0.0
+    for report in {ASKING: (), ABLE: [CanAdvertise()], UNABLE: [CannotAdvertise("so")]}[state]:
+        advertiser.take(report, 0.0)
+    advertiser.send(0.0)
+    speaker.asked = 0
+    speaker.commands.clear()
+    return advertiser, speaker
 
 
 def drawn():
@@ -629,7 +694,7 @@ def test_the_table_is_drawn_as_it_is():
 @pytest.mark.parametrize("event", Event, ids=lambda event: event.value)
 @pytest.mark.parametrize("state", STATES)
 def test_each_event_leads_from_each_state_where_the_table_says(state, event):
-    advertiser = in_state(state)
+    advertiser, speaker = in_state(state)
     assert advertiser.state == state
     wanted = TRANSITIONS[state].get(event)
 
@@ -640,15 +705,14 @@ def test_each_event_leads_from_each_state_where_the_table_says(state, event):
         assert advertiser.why != WHY
         return
     assert (advertiser.status().why, advertiser.status().since) == (WHY, 7.0)
-    lines = advertiser.lines(7.0)
-    assert lines.count(QUESTION) == (wanted == ASKING), "the question is asked on the way into one state alone"
-    commands = [line for line in lines if line.startswith("announce evpn")]
-    assert len(commands) == (wanted == ABLE), "commands are sent in one state alone"
+    advertiser.send(7.0)
+    assert speaker.asked == (wanted == ASKING), "the question is asked on the way into one state alone"
+    assert len(speaker.commands) == (wanted == ABLE), "commands are sent in one state alone"
     assert advertiser.status().waiting == (state != IDLE), "no route is forgotten"
 
 
 def triggers():
-    """Each event that a caller can cause, and how."""
+    """Each event that a caller or the speaker can cause, and how."""
     yield Event.CONNECTED, lambda advertiser: (advertiser.need(True, 1.0), advertiser.attach("two", 1.0))
     yield (
         Event.CONNECTED_IDLE,
@@ -656,28 +720,17 @@ def triggers():
     )
     yield Event.DISCONNECTED, lambda advertiser: advertiser.detach(1.0)
     yield Event.NEEDED, lambda advertiser: advertiser.need(True, 1.0)
-    yield Event.LOST, lambda advertiser: advertiser.lose(1.0)
-    yield Event.SILENCE, lambda advertiser: advertiser.lines(ANSWER_S_MAX + 1)
-    yield Event.SUPPORTED, lambda advertiser: [advertiser.receive(answer, 1.0) for answer in CAN]
-    other = [Answered("evpn commands 99", ok=True), *DONE]
-    yield Event.OTHER_VERSION, lambda advertiser: [advertiser.receive(answer, 1.0) for answer in other]
+    yield Event.LOST, lambda advertiser: advertiser.take(AnswersLost(), 1.0)
+    yield Event.SILENCE, lambda advertiser: advertiser.send(ANSWER_S_MAX + 1)
+    yield Event.SUPPORTED, lambda advertiser: advertiser.take(CanAdvertise(), 1.0)
+    yield Event.UNSUPPORTED, lambda advertiser: advertiser.take(CannotAdvertise("it cannot"), 1.0)
 
 
 @pytest.mark.parametrize(("event", "cause"), list(triggers()), ids=lambda value: getattr(value, "value", ""))
 @pytest.mark.parametrize("state", STATES)
 def test_what_happens_is_the_event_of_the_table(state, event, cause):
-    advertiser = in_state(state)
+    advertiser, _ = in_state(state)
 
     cause(advertiser)
 
     assert advertiser.state == TRANSITIONS[state].get(event, state)
-
-
-def test_an_answer_of_an_error_to_the_question_alone_says_that_the_commands_are_not_there():
-    advertiser = in_state(ASKING)  # a refresh is on its way as well
-
-    advertiser.receive(ERROR[0], 1.0)
-    after_one = advertiser.state
-    advertiser.receive(ERROR[0], 1.0)
-
-    assert (after_one, advertiser.state, advertiser.why) == (ASKING, UNABLE, NOT_OURS)

@@ -1,24 +1,29 @@
 """ExaBGP as a feed: what arrives at the feed socket, as messages, and commands back to ExaBGP.
 
     relay ──▶ Stream ──items──▶ LineReader ──messages──▶ the daemon
-      ▲                              └─────answers─────▶ on_answer
-      └────────────────── send ◀──────────────────────── the daemon
+      ▲                              └─answers─▶ Dialog ──reports──▶ on_report
+      └─────────────── lines ◀──────────────────┘  ▲
+                                                   └──commands── the daemon
 
-`Stream` (`socket`) has the socket and the queue, `LineReader` (`lines`) the meaning of the lines; this module joins the two
-to what `feed.contract` promises. The process id of ExaBGP, its counters and the words of its answers end here.
+`Stream` (`socket`) has the socket and the queue, `LineReader` (`lines`) the meaning of the lines, `Dialog` (`dialog`) what was
+said to ExaBGP; this module joins the three to what `feed.contract` promises. The process id of ExaBGP, its counters and the words of its answers end here.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
 from vtep import logs
+from vtep.addr import Ip
+from vtep.evpn.advertise import Command
 from vtep.evpn.event import Attached, Detached, Message, Missed, Received
+from vtep.feed.contract import Report
 from vtep.feed.exabgp import protocol
 from vtep.feed.exabgp.answers import FINAL_ANSWERS, Answered
+from vtep.feed.exabgp.dialog import Dialog
 from vtep.feed.exabgp.grammar import OCTETS, OCTETS_ANSWER
 from vtep.feed.exabgp.lines import LineReader
 from vtep.feed.exabgp.socket import Stream
@@ -38,20 +43,29 @@ log = logging.getLogger(__name__)
 class ExabgpFeed:
     """The feed of one ExaBGP, by way of its relay."""
 
-    def __init__(self, path: str | Path, *, mode: int = 0o660, group: str = "", octets: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        mode: int = 0o660,
+        group: str = "",
+        octets: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """With `octets`, an ExaBGP that can hand on UPDATEs as they came is asked to; it then needs far less time."""
         self._octets = octets
         self._asking = False
         """The answer whether it can has not come yet."""
         self._stream = Stream(path, mode=mode, group=group)
         self._reader = LineReader(self._answer)
+        self.on_report: Callable[[Report], None] = lambda _: None
+        """Takes what became of commands, in order."""
+        self._dialog = Dialog(self._stream.send, self._report, clock)
         self._pid: int | None = None
         """The ExaBGP that was attached last."""
         self._log_again_at = 0.0
         self._unlogged = 0
         """Malformed messages since the last line of the log about one."""
-        self.on_answer: Callable[[Answered], None] = lambda _: None
-        """Takes ExaBGP's answers to commands, in order."""
 
     async def start(self) -> None:
         """Open the feed socket. A HostError says why that cannot be."""
@@ -80,9 +94,31 @@ class ExabgpFeed:
         """How many messages have arrived and were not taken yet."""
         return self._stream.lines_waiting
 
-    def send(self, command: str) -> bool:
-        """Send a command to ExaBGP; false when ExaBGP is not attached or does not read."""
-        return self._stream.send(command)
+    # Commands
+
+    def ask(self) -> None:
+        """Ask whether ExaBGP has the commands of `vtep exabgp`."""
+        self._dialog.ask()
+
+    def advertise(self, commands: Sequence[Command]) -> None:
+        """Advertise or withdraw routes."""
+        self._dialog.advertise(commands)
+
+    def refresh(self, peer: Ip | None) -> None:
+        """Have ExaBGP ask a peer for all of its routes again, or all peers."""
+        self._dialog.refresh(peer)
+
+    @property
+    def room(self) -> int:
+        """How many commands may be sent now."""
+        return self._dialog.room
+
+    @property
+    def owes_since(self) -> float | None:
+        """Since when ExaBGP owes an answer."""
+        return self._dialog.owes_since
+
+    # What arrives
 
     def _messages(self, item: protocol.Item) -> list[Message]:
         match item:
@@ -94,9 +130,11 @@ class ExabgpFeed:
                 return [self._attached(item)]
             case protocol.Detached():
                 self._reader.end()
+                self._dialog.end()
                 return [Detached()]
             case protocol.Lost(lines=count):
                 self._reader.forget()
+                self._dialog.lose()
                 return [Missed(count)]
             case protocol.Oversized(head=head, octets=octets):
                 return [self._reader.refuse(head, octets, f"a line of {octets} octets")]
@@ -110,7 +148,11 @@ class ExabgpFeed:
         if not relay.guarded:
             logs.event(log, logging.WARNING, "exabgp is plain", why=PLAIN, hint="start it with: vtep exabgp")
         speaker = f"{relay.exabgp_pid}/{relay.exabgp_started}"
+        self._dialog.begin(speaker)
         return Attached(speaker, f"ExaBGP {relay.exabgp_pid}", relay.complete and not again)
+
+    def _report(self, report: Report) -> None:
+        self.on_report(report)
 
     def _log_malformed(self, messages: list[Message]) -> None:
         """Log what is malformed, at most one line a second: a peer may send such messages all the time."""
@@ -135,4 +177,4 @@ class ExabgpFeed:
         elif self._asking and answer.text in FINAL_ANSWERS:
             self._asking = False
         else:
-            self.on_answer(answer)
+            self._dialog.receive(answer)
