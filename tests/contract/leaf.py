@@ -161,7 +161,7 @@ class Leaf:
     def pass_(self) -> Report:
         """Make the pass that the daemon would make now."""
         hints = self.kernel.drain()
-        gone = {key for key in self.target.keys_of(hints.gone) if self.engine.knows("fdb", key)}
+        gone = set(self.engine.known_among("fdb", self.target.keys_of(hints.gone)))
         hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys - hints.gone) | gone}
         if hints.links_changed:
             self.engine.suspect_attachments()

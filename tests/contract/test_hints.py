@@ -21,6 +21,8 @@ from tests.contract.test_rows import (
 )
 from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import Crashed
+from vtep.linux.socket import Inbox
+from vtep.linux.wire import announced
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, RTPROT_VTEP, Half, Lookup, Neighbor
 from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
@@ -150,6 +152,20 @@ def test_a_row_is_gone_when_nothing_but_that_was_announced(name: str, world) -> 
 
     assert gone == any(mac == M for _, mac in hints.gone)
     assert any(mac == M for _, mac in hints.keys)
+
+
+@pytest.mark.parametrize(("local", "vtep"), [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")])
+def test_deletions_of_ours_are_read_by_their_layout(local: str, vtep: str, real_world) -> None:
+    with real_world(local=Ip.parse(local)) as world:
+        world.kernel.drain()
+        for step in (add(dst=Ip.parse(vtep)), delete()):
+            step(world)
+        inbox = Inbox()
+
+        sizes = inbox.receive("events", world.kernel._events.socket)
+        news, gone, others = announced.read(inbox.octets, inbox.STRIDE, sizes)
+
+        assert (set(), {(world.index("vx0"), M)}, []) == (news, gone, others)
 
 
 def test_lost_events_are_said_once_and_later_ones_come(real_world) -> None:

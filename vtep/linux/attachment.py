@@ -4,7 +4,7 @@ Everything above this module speaks of VNIs, and everything below it speaks of i
 It answers three questions, and the other modules ask them in these words:
 
 1. Which devices has this VNI?                 `Ready`: it makes the messages and the lookups for a row of the VNI
-2. To which VNI does this entry belong?        `Attached.owned` for entries, `Attached.vni_of_event` for an event
+2. To which VNI does this entry belong?        `Attached.owned` for entries, `Attached.keys_of_events` for events
 3. Is the VNI ready, and if not, why?          `judge`, with `CONDITIONS`
 
 It reads one picture of the links (`Links`) and the configured names. It does not take the picture, it remembers nothing, and
@@ -20,7 +20,7 @@ So the kind of the entry decides which device leads to the VNI: `owned` looks at
 index from there. A kind of row only says what is in its own part of the key (a MAC, a VTEP, an address).
 
 An *event* is different from an entry. It names a port and a MAC, and it may concern the VNI although the port is not its
-VXLAN port: a station that moves to an access port takes the bridge row with it. So `vni_of_event` knows every port of the
+VXLAN port: a station that moves to an access port takes the bridge row with it. So `keys_of_events` knows every port of the
 bridge, while `owned` knows the VXLAN port alone. They are two maps and must stay two.
 
 **Domains.** A MAC needs the VXLAN port and its bridge. The neighbor rows of a VNI need more: the port must answer for remote
@@ -50,7 +50,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.intent import HostKey
+from vtep.intent import HostKey, RowKey
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, Vxlan
 from vtep.linux.wire.neighbor import NTF_SELF, Entry, FdbEvent, Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
@@ -156,9 +156,10 @@ class Attached(dict[Hashable, Ready]):
             if vni is not None:
                 yield vni, entry
 
-    def vni_of_event(self, event: FdbEvent) -> Vni | None:
-        """Return the VNI that an event may concern: its port may be any port of the bridge."""
-        return self._vni_of_port.get(event.port)
+    def keys_of_events(self, events: Iterable[FdbEvent]) -> set[RowKey]:
+        """Return the VNI and the MAC that each event may concern: its port may be any port of the bridge."""
+        vni_of_port = self._vni_of_port
+        return {(vni, mac) for port, mac in events if (vni := vni_of_port.get(port)) is not None}
 
 
 def attached(attachments: Attachments) -> Attached:

@@ -12,21 +12,20 @@ import ctypes
 import socket
 import struct
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip
+from vtep.addr import Ip, Mac
 from vtep.linux.socket import (
     NETLINK_ADD_MEMBERSHIP,
-    RECEIVE_SIZE,
     SOL_NETLINK,
+    Inbox,
     failure,
     open_netlink,
-    receive,
     size_receive_buffer,
 )
+from vtep.linux.wire import announced
 from vtep.linux.wire.address import RTM_DELADDR, RTM_NEWADDR, device_of_address
 from vtep.linux.wire.link import RTM_DELLINK, RTM_NEWLINK, device_bounced
 from vtep.linux.wire.neighbor import (
@@ -130,7 +129,7 @@ class EventQueue:
 
     def __init__(self, subscription: Subscription, buffer: int = EVENT_BUFFER) -> None:
         self.socket = open_netlink()
-        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._inbox = Inbox()
         try:
             size_receive_buffer(self.socket, buffer)
             _attach(self.socket, subscription.program)
@@ -150,38 +149,67 @@ class EventQueue:
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
-        news: set[FdbEvent] = set()
-        gone: set[FdbEvent] = set()
-        hosts: set[tuple[int, Ip]] = set()
-        kinds: set[int] = set()
-        bounced: set[int] = set()
-        overrun = False
-        for datagram in islice(receive("events", self.socket, self._buffer), most):
-            if datagram is None:
-                overrun = True
+        seen = _Seen()
+        while most > 0:
+            sizes = self._inbox.receive("events", self.socket, most)
+            if sizes is None:
+                seen.overrun = True
+                most -= 1
                 continue
-            for kind, _, _, start, _ in split(datagram):
-                kinds.add(kind)
-                if kind in (RTM_NEWLINK, RTM_DELLINK):
-                    bounced.update(device_bounced(datagram, kind, start))
-                elif kind == RTM_DELADDR:
-                    # With its last IPv4 address a device loses its IPv4 neighbor rows (net/ipv4/arp.c: arp_ifdown).
-                    bounced.add(device_of_address(datagram, start))
-            for kind, _, entry in parse_neighbors(datagram):
-                if not isinstance(entry, Entry) or entry.is_address_list:
-                    continue
-                if entry.family == AF_BRIDGE:
-                    (gone if kind == RTM_DELNEIGH else news).add(FdbEvent(entry.port, entry.mac))
-                elif entry.ip is not None:
-                    hosts.add((entry.port, entry.ip))
+            if not sizes:
+                break
+            most -= len(sizes)
+            seen.read_all(self._inbox, sizes)
+        return seen.hints()
+
+
+class _Seen:
+    """What events say, put together."""
+
+    def __init__(self) -> None:
+        self.overrun = False
+        self._news: set[announced.Named] = set()
+        self._gone: set[announced.Named] = set()
+        self._hosts: set[tuple[int, Ip]] = set()
+        self._kinds: set[int] = set()
+        self._bounced: set[int] = set()
+
+    def read_all(self, inbox: Inbox, sizes: Sequence[int]) -> None:
+        """Read datagrams: those of a common layout together, and the others one by one."""
+        news, gone, others = announced.read(inbox.octets, inbox.STRIDE, sizes)
+        self._news |= news
+        self._gone |= gone
+        for place in others:
+            start = place * inbox.STRIDE
+            self.read(bytes(inbox.octets[start : start + sizes[place]]))
+
+    def read(self, datagram: bytes) -> None:
+        """Read any datagram."""
+        for kind, _, _, start, _ in split(datagram):
+            self._kinds.add(kind)
+            if kind in (RTM_NEWLINK, RTM_DELLINK):
+                self._bounced.update(device_bounced(datagram, kind, start))
+            elif kind == RTM_DELADDR:
+                # With its last IPv4 address a device loses its IPv4 neighbor rows (net/ipv4/arp.c: arp_ifdown).
+                self._bounced.add(device_of_address(datagram, start))
+        for kind, _, entry in parse_neighbors(datagram):
+            if not isinstance(entry, Entry) or entry.is_address_list:
+                continue
+            if entry.family == AF_BRIDGE:
+                (self._gone if kind == RTM_DELNEIGH else self._news).add((entry.port, entry.mac))
+            elif entry.ip is not None:
+                self._hosts.add((entry.port, entry.ip))
+
+    def hints(self) -> Hints:
+        gone = frozenset(FdbEvent(port, Mac(mac)) for port, mac in self._gone - self._news)
         return Hints(
-            frozenset(news | gone),
-            frozenset(gone - news),
-            frozenset(hosts),
-            links_changed=not kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
-            bounced=frozenset(bounced),
-            addresses_changed=not kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
-            overrun=overrun,
+            gone.union(FdbEvent(port, Mac(mac)) for port, mac in self._news),
+            gone,
+            frozenset(self._hosts),
+            links_changed=not self._kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
+            bounced=frozenset(self._bounced),
+            addresses_changed=not self._kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
+            overrun=self.overrun,
         )
 
 

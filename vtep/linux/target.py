@@ -83,7 +83,7 @@ class KernelTarget:
 
     def keys_of(self, events: Iterable[FdbEvent]) -> set[RowKey]:
         """Return the rows of MACs that these events may concern."""
-        return {(vni, event.mac) for event in events if (vni := self._attached.vni_of_event(event)) is not None}
+        return self._attached.keys_of_events(events)
 
     def entries(self, attachments: Attachments) -> list[Entry]:
         ready = attached(attachments)

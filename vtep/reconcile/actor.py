@@ -10,7 +10,7 @@ published as an `Outcome`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -109,12 +109,12 @@ class Actor:
             self._touched[kind.name].add(kind.touched(intent))
         self._woken.set()
 
-    def hint(self, keys: Mapping[str, Iterable[Key]], gone: Mapping[str, Iterable[Key]] = {}) -> None:
+    def hint(self, keys: Mapping[str, Iterable[Key]], gone: Mapping[str, Collection[Key]] = {}) -> None:
         """Look at these keys soon, because something happened there. Where a row is only gone, we may have deleted it ourselves."""
         for kind, found in keys.items():
             self._hinted[kind].add(found)
         for kind, found in gone.items():
-            self._hinted[kind].add(key for key in found if self.engine.knows(kind, key))
+            self._hinted[kind].add(self.engine.known_among(kind, found))
         if self._is_waiting:
             self._woken.set()
 

@@ -43,7 +43,7 @@ the daemon dies in between, the next one finds a claim that covers both values, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -195,10 +195,15 @@ class Engine:
         """Return what was seen that is not ours."""
         return self._known.foreign[kind]
 
-    def knows(self, kind: str, key: Key) -> bool:
-        """Tell whether a row or a problem is known at a key: only then is it news that a row is gone."""
+    def known_among(self, kind: str, keys: Collection[Key]) -> list[Key]:
+        """Return the keys at which a row or a problem is known: only there is it news that a row is gone."""
         known = self._known
-        return key in known.ledger.claims(kind) or key in known.foreign[kind] or (kind, key) in known.troubles
+        foreign, troubles, claims = known.foreign[kind], known.troubles, known.ledger.claims(kind).of(keys)
+        return [
+            key
+            for key, claim in zip(keys, claims, strict=True)
+            if claim is not None or key in foreign or (kind, key) in troubles
+        ]
 
     def known_of(self, kind: str, key: Key) -> Known:
         """Return what is known of a row without looking."""

@@ -63,6 +63,9 @@ class Troubles(Mapping[RowRef, Trouble]):
     def __len__(self) -> int:
         return len(self._troubles)
 
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._troubles  # Mapping would raise and catch a KeyError for every absent row
+
     def note(self, ref: RowRef, trouble: Trouble) -> None:
         before = self._troubles.get(ref)
         if before == trouble:

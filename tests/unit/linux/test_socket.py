@@ -12,7 +12,7 @@ from vtep.errors import KernelError
 from vtep.linux import events
 from vtep.linux import socket as edge
 from vtep.linux.kernel import Kernel
-from vtep.linux.socket import DUMP_TRIES
+from vtep.linux.socket import DUMP_TRIES, Inbox
 from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 
 MAC = Mac.parse("02:00:00:00:00:01")
@@ -182,20 +182,61 @@ def test_the_kernels_numbers_are_these() -> None:
 
 def test_events_read_while_another_thread_reads_a_dump_do_not_get_into_it(scripted) -> None:
     kernel = scripted(lambda _, seq: [row(seq) + done(seq)])
-    dumps, queue = kernel._dumps.socket, Script(lambda *_: [])
+    dumps = kernel._dumps.socket
     kernel._events.close()
-    kernel._events.socket = queue
+    kernel._events.socket, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     fill = dumps.recv_into
 
     def fill_and_be_overtaken(buffer: memoryview, size: int, flags: int) -> int:
         length = fill(buffer, size, flags)
-        queue.queue = [bytes(300)]
+        sender.send(bytes(300))
         kernel.drain()
         return length
 
     dumps.recv_into = fill_and_be_overtaken
 
     assert [entry.mac for entry in kernel.rows([2])] == [MAC]
+    sender.close()
+
+
+@pytest.fixture
+def inbox():
+    """An inbox, the queue that it reads, and the other end of it."""
+    queue, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with queue, sender:
+        yield Inbox(), queue, sender
+
+
+def test_an_inbox_reads_what_is_queued_in_order(inbox) -> None:
+    inbox, queue, sender = inbox
+    sent = [bytes((place,)) * (place + 1) for place in range(5)]
+    for datagram in sent:
+        sender.send(datagram)
+
+    sizes = inbox.receive("events", queue, most=3), inbox.receive("events", queue), inbox.receive("events", queue)
+
+    assert sizes == ([1, 2, 3], [4, 5], [])
+    starts = (0, inbox.STRIDE)
+    assert [bytes(inbox.octets[at : at + size]) for at, size in zip(starts, sizes[1], strict=True)] == sent[3:]
+
+
+def test_a_datagram_that_does_not_fit_into_its_slot_is_lost_and_that_is_said(inbox) -> None:
+    inbox, queue, sender = inbox
+    for size in (1, Inbox.SLOT + 1):
+        sender.send(bytes(size))
+
+    assert inbox.receive("events", queue) is None
+    assert inbox.receive("events", queue) == []
+
+
+def test_an_inbox_of_a_closed_queue_is_an_error_with_its_errno(inbox) -> None:
+    inbox, queue, _ = inbox
+    queue.close()
+
+    with pytest.raises(KernelError) as caught:
+        inbox.receive("events", queue)
+
+    assert caught.value.errno == errno.EBADF
 
 
 def test_rows_are_written_and_read_while_another_thread_reads_a_dump() -> None:

@@ -66,8 +66,8 @@ class Passes:
     def suspect_attachments(self) -> None:
         self.ground_doubts += 1
 
-    def knows(self, kind: str, key: str) -> bool:
-        return kind == "fdb" and key in self.known
+    def known_among(self, kind: str, keys: list[str]) -> list[str]:
+        return [key for key in keys if kind == "fdb" and key in self.known]
 
     def run(self, intent, now, scope):
         scope_as_told = SimpleNamespace(
