@@ -4,6 +4,7 @@ import contextlib
 import struct
 from collections.abc import Iterable, Sequence
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -63,7 +64,8 @@ def read(datagrams: Sequence[bytes]):
 def slowly(datagrams: Iterable[bytes]):
     news, gone = set(), set()
     for datagram in datagrams:
-        with contextlib.suppress(ValueError, IndexError, struct.error):  # no kernel sends what this way cannot read at all
+        # No kernel sends what this way cannot read at all.
+        with contextlib.suppress(ValueError, IndexError, struct.error):
             for kind, _, entry in parse_neighbors(datagram):
                 if isinstance(entry, Entry) and entry.family == AF_BRIDGE and not entry.is_address_list:
                     (gone if kind == RTM_DELNEIGH else news).add((entry.port, entry.mac))
@@ -86,3 +88,16 @@ def test_the_layouts_that_the_kernel_uses_are_known() -> None:
     *_, others = announced.read(bytearray(octets), STRIDE, [len(datagram) for datagram in datagrams])
 
     assert others == []
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_an_attribute_of_another_type_in_a_known_layout_is_read(name: str) -> None:
+    """A second NDA_LLADDR counts, so no attribute of a layout may go unread."""
+    flags = 2 * ("VXLAN" in name or name == "bare")
+    layout = LAYOUTS[name]
+    datagrams = [
+        event([*layout[:place], (2, value), *layout[place + 1 :]], flags=flags)
+        for place, (_, value) in enumerate(layout)
+    ]
+
+    assert [slowly([datagram]) for datagram in datagrams] == [read([datagram]) for datagram in datagrams]
