@@ -41,6 +41,7 @@ from vtep.observe.model import (
     VniStatus,
     VtepStatus,
 )
+from vtep.observe.problems import Refusals
 from vtep.observe.source import Batch, MacQuery, Page
 
 BORN_AT: Final = 1_790_000_000.0
@@ -159,14 +160,21 @@ class Figures:
             complete=True,
             why="every peer has sent all its routes",
             macs=len(self._rows),
-            feed=FeedStatus(attached=True, lines=1234, bad_lines=1, last_line=self.now - 1, peers=PEERS, awaited=2),
+            feed=FeedStatus(
+                attached=True,
+                lines=1234,
+                bad_lines=1,
+                last_line=self.now - 1,
+                peers=PEERS if troubles else tuple(replace(peer, up=True, reason="", stale=0) for peer in PEERS),
+                awaited=2,
+            ),
             announcing=AdvertisingStatus(
                 "able",
                 wanted=7,
                 told=4,
                 waiting=2,
-                refused=1,
-                error="no neighbor matches",
+                refused=1 if troubles else 0,
+                error="no neighbor matches" if troubles else "",
                 since=self.now - 60,
                 left_out=("VNI 300 announces nothing without one (rd)",),
             ),
@@ -187,6 +195,9 @@ class Figures:
             kinds={"mac": counts, "flood": Counts(2, 2), "neighbor": Counts(len(self._hosts), len(self._hosts))},
             admin=("unix:/run/vtep/admin.sock",),
             events=self._history.number,
+            refusals=(Refusals("10.0.0.1", 0, "unknown-vni", 4), Refusals("10.0.0.2", 100, "rt-mismatch", 2))
+            if troubles
+            else (),
         )
         return replace(plain, **self._given)
 

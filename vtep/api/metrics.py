@@ -61,8 +61,16 @@ def _state(status: Status) -> Iterator[Metric]:
     yield build
     yield _gauge(
         "vtep_ready",
-        "1 if every peer has sent all its routes and the kernel has every row that it does not refuse",
+        "1 if every peer has sent all its routes, a session is established or within its hold, and the kernel has every row that it "
+        "does not refuse",
         status.ready,
+    )
+    yield _gauge(
+        "vtep_degraded", "1 if it is ready, with something that a person should mend", status.state == "degraded"
+    )
+    found: _Samples = _summed(((problem.weight, problem.code), problem.count) for problem in status.all_problems)
+    yield _gauges(
+        "vtep_problems", "What is to be mended: rows, routes, VNIs or peers concerned", ("weight", "code"), found
     )
     yield _gauge(
         "vtep_complete", "1 if every peer has sent all its routes, or the time to wait is over", status.complete
@@ -89,6 +97,8 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     )
     refused: _Samples = {(str(peer.address),): float(peer.refused) for peer in feed.peers}
     yield _gauges("vtep_routes_over_mac_limit", "Routes that are not kept for routes_per_mac", ("peer",), refused)
+    not_winning = _summed(((one.peer, one.reason), one.routes) for one in status.refusals)
+    yield _gauges("vtep_routes_refused", "Received routes that may not win", ("peer", "reason"), not_winning)
     reset: _Samples = {(str(peer.address),): float(bool(peer.reset)) for peer in feed.peers}
     told = "1 if this side ended the session for a message that it could not read, until the peer sends its table"
     yield _gauges("vtep_bgp_session_reset", told, ("peer",), reset)

@@ -86,5 +86,5 @@ async def _attend(daemon: Daemon, supervisor: notify.Notifier) -> None:
 
 
 def _progress(status: Status) -> str:
-    state = "ready" if status.ready else "not ready"
+    state = status.state.replace("-", " ")
     return "; ".join((f"{state}, {status.macs} remote MACs", *status.problems))

@@ -25,7 +25,7 @@ def read(path: Path, current: Config, observer: Observer) -> Config | None:
     except ConfigError as error:
         for text in error.texts:
             logs.event(log, logging.ERROR, "reload refused", problem=text)
-        observer.reload_ok = False
+        observer.reload_error = error.texts[0] if error.texts else str(error)
         observer.record(HistoryEntry("reload", reason="refused", text=str(error)))
         return None
     for key in needs_restart(current, config):

@@ -1,4 +1,4 @@
-"""`vtep health`: ready or not, as an exit code: 0 ready, 1 not ready, 3 unreachable.
+"""`vtep health`: ready or not, as an exit code: 0 ready or degraded, 1 not ready, 3 unreachable, 4 degraded with --strict.
 
 Knows how to wait. The daemon decides what ready means.
 """
@@ -14,20 +14,34 @@ from vtep.errors import UnreachableError
 from vtep.v1 import vtep_pb2 as pb
 
 PAUSE_S: Final = 0.2
+DEGRADED: Final = 4
+"""The exit code of a leaf that is ready and has a problem, with --strict."""
 
 
 def health(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         status = _waited(daemon, options.wait)
     if is_document(options):
-        print_value(options, {"ready": status.ready, "problems": list(status.problems)})
-        return 0 if status.ready else 1
-    print("ready" if status.ready else "not ready")
-    if status.ready:
+        told = {"ready": status.ready, "state": state(status), "problems": list(status.problems)}
+        print_value(options, told)
+        return _exit_code(status, strict=options.strict)
+    print(state(status).replace("-", " "))
+    if state(status) == "ready":
         return 0
     for problem in status.problems or ["the daemon does not say why"]:
         say(plain(problem))
-    return 1
+    return _exit_code(status, strict=options.strict)
+
+
+def state(status: pb.GetStatusResponse) -> str:
+    """Return ready, degraded or not-ready. An older daemon has no word for degraded."""
+    return status.state or ("ready" if status.ready else "not-ready")
+
+
+def _exit_code(status: pb.GetStatusResponse, *, strict: bool) -> int:
+    if not status.ready:
+        return 1
+    return DEGRADED if strict and state(status) == "degraded" else 0
 
 
 def _waited(daemon: Client, wait_s: float) -> pb.GetStatusResponse:

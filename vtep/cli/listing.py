@@ -6,12 +6,12 @@ Knows the messages of the API and what a person wants to see first. `output` has
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vtep.cli import grid, values
+from vtep.cli import grid, health, values
 from vtep.cli.connection import client
 from vtep.cli.grid import Column
 from vtep.cli.output import List, is_document, known_vni, pages, print_value, show_list
@@ -51,11 +51,22 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
     return [*lines, "", *figures(status, table_width(sys.stdout))]
 
 
-def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool) -> list[str]:
-    """Say whether it is ready, and what prevents it."""
-    state = "ready" if status.ready else "not ready"
-    problems = [wrapped(problem, columns, "  - ", "    ") for problem in status.problems]
+def headline(status: pb.GetStatusResponse, columns: int, *, colours: bool, hints: bool = True) -> list[str]:
+    """Say whether it is ready, what prevents it, and perhaps what helps."""
+    state = health.state(status).replace("-", " ")
+    problems = [line for problem in _problems(status) for line in _problem(problem, columns, hints=hints)]
     return [f"vtep {plain(status.version)}, {painted(state, state) if colours else state}", *problems]
+
+
+def _problems(status: pb.GetStatusResponse) -> Iterable[pb.Problem]:
+    """Return the problems; an older daemon has sentences alone."""
+    return status.problem_list or [pb.Problem(text=text) for text in status.problems]
+
+
+def _problem(problem: pb.Problem, columns: int, *, hints: bool) -> list[str]:
+    """Return one problem, and below it what helps."""
+    hint = [wrapped(problem.hint, columns, "      > ", "        ")] if problem.hint and hints else []
+    return [wrapped(problem.text, columns, "  - ", "    "), *hint]
 
 
 def figures(status: pb.GetStatusResponse, columns: int | None) -> list[str]:
@@ -119,7 +130,7 @@ def vnis(options: argparse.Namespace) -> int:
 def _vni_cells(vni: pb.Vni) -> tuple[str, ...]:
     return (
         str(vni.vni), vni.state, vni.bridge, vni.vxlan, amount(vni.macs.wanted), amount(vni.macs.installed),
-        amount(vni.vteps), amount(vni.neighbors), vni.vtep, ", ".join([*vni.reasons, *vni.notes]),
+        amount(vni.vteps), amount(vni.neighbors), amount(vni.refused), vni.vtep, ", ".join([*vni.reasons, *vni.notes]),
     )  # fmt: skip
 
 
@@ -128,7 +139,7 @@ _VNIS: Final = List[pb.Vni](
     (
         Column("VNI", right=True), Column("STATE", state=True), Column("BRIDGE", least=6), Column("VXLAN", least=6),
         Column("MACS", right=True), Column("INSTALLED", right=True), Column("VTEPS", right=True),
-        Column("HOSTS", right=True), Column("LOCAL", wide=True), Column("WHY", least=12),
+        Column("HOSTS", right=True), Column("REFUSED", right=True), Column("LOCAL", wide=True), Column("WHY", least=12),
     ),
     _vni_cells,
     lambda _: "no VNI is configured",
@@ -262,7 +273,7 @@ def peers(options: argparse.Namespace) -> int:
 def _peer_cells(peer: pb.Peer) -> tuple[str, ...]:
     return (
         peer.address, "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
-        amount(peer.stale), age(peer.opened, time.time()).removesuffix(" ago") if peer.HasField("opened") else "-",
+        amount(peer.stale), amount(peer.refused), _since(peer, time.time()),
         ", ".join(_peer_why(peer)),
     )  # fmt: skip
 
@@ -271,11 +282,17 @@ _PEERS: Final = List[pb.Peer](
     "peers",
     (
         Column("PEER"), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
-        Column("STALE", right=True), Column("SINCE", right=True), _WHY,
+        Column("STALE", right=True), Column("REFUSED", right=True), Column("SINCE", right=True), _WHY,
     ),
     _peer_cells,
     lambda _: "ExaBGP has no peer",
 )  # fmt: skip
+
+
+def _since(peer: pb.Peer, now: float) -> str:
+    """Return for how long the peer is up, or down."""
+    since = peer.since if peer.HasField("since") else peer.opened
+    return age(since, now).removesuffix(" ago") if since.ByteSize() else "-"
 
 
 def _peer_why(peer: pb.Peer) -> Iterator[str]:

@@ -159,13 +159,15 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_health(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     health = _command(
         commands, "health", "health:health", "ready or not, for scripts and containers",
-        "Ready means that every expected peer has sent all its routes, and that the kernel has every row that it does not refuse. Says why it is not ready.",
+        "Ready means that every expected peer has sent all its routes, that a BGP session is established or within its hold, and that the kernel has every row that "
+        "it does not refuse. Degraded means ready, with something that a person should mend. Says why it is not ready, or what is to be mended.",
         "vtep health --wait 30",
-        exits="exit codes: 0 ready, 1 not ready, 2 usage, 3 unreachable or refused",
+        exits="exit codes: 0 ready or degraded, 1 not ready, 2 usage, 3 unreachable or refused, 4 degraded with --strict",
     )  # fmt: skip
     health.add_argument(
         "--wait", metavar="SECONDS", type=_seconds, default=0.0, help="wait up to so many seconds for it to be ready"
     )
+    health.add_argument("--strict", action="store_true", help="exit with 4 if it is degraded")
 
 
 def add_completion(

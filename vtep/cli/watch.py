@@ -294,7 +294,7 @@ class Screen:
 
     def picture(self, columns: int, lines_max: int, *, colours: bool) -> list[str]:
         """Return the counts, and as many of the last changes as there is room for."""
-        problems = "\n".join(headline(self._status, columns, colours=colours)).split("\n")
+        problems = "\n".join(headline(self._status, columns, colours=colours, hints=False)).split("\n")
         progress = [self._progress[:columns]] if self._progress else []
         top = [*problems[:PROBLEM_LINES_MAX], *progress, "", *figures(self._status, columns)]
         room = lines_max - len(top) - 2

@@ -4,11 +4,13 @@ Times are on the daemon's own clock, which never jumps; a display turns them int
 fills in these values or who reads them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.observe import problems
+from vtep.observe.problems import Problem, Refusals
 
 PENDING, INSTALLED, FAILED = "pending", "installed", "failed"
 CONTESTED, STALE, SUPPRESSED = "contested", "stale", "suppressed"
@@ -35,6 +37,12 @@ class PeerStatus(Struct, frozen=True):
     """One of those MACs."""
     reset: str = ""
     """Why our side ended the session of a peer whose routes are kept for that."""
+    expected: bool = True
+    """The picture waits for it: it is named in `feed.peers`, or no peer is named there."""
+    held: bool = False
+    """Its session has ended, and the time for which its routes are kept is not over."""
+    since: float | None = None
+    """Since when it is up, or down."""
 
 
 class FeedStatus(Struct, frozen=True):
@@ -139,8 +147,14 @@ class Status(Struct, frozen=True):
     state_files: tuple[StateFile, ...] = ()
     warnings: tuple[str, ...] = ()
     """Settings that let more people reach the daemon than is usually wanted, a sentence each."""
-    limits: tuple[str, ...] = ()
-    """VNIs at a limit or close to it, a sentence each."""
+    limits: Mapping[str, Mapping[int, str]] = {}
+    """By code, the VNIs at a limit or close to it, each with a sentence."""
+    duplicates: Mapping[Vni, int] = {}
+    """By VNI, how many MACs move too often."""
+    refusals: tuple[Refusals, ...] = ()
+    """How many routes may not win, by peer, VNI and reason."""
+    reload_error: str = ""
+    """Why the last attempt to load a configuration was refused, if it was."""
     closed: tuple[str, ...] = ()
     """Addresses of the configuration at which the daemon cannot listen, each with what is in the way."""
     kinds: Mapping[str, Counts] = {}
@@ -152,59 +166,33 @@ class Status(Struct, frozen=True):
 
     @property
     def ready(self) -> bool:
-        """The picture is complete and the kernel has it, or there is no kernel to have it.
+        """The picture is complete, a session confirms it or did so lately, and the kernel has it, or there is no kernel to have it.
 
         A row that the kernel refuses is a problem and never makes the leaf not ready: all others forward. A leaf that may not
         write at all is ready only if the kernel has every row.
         """
         dataplane = self.dataplane
+        if not self.complete or not problems.has_session(self):
+            return False
         if dataplane.state == "off" and not dataplane.not_ready and not self.macs:
-            return self.complete
+            return True
         has_rows = dataplane.converged if dataplane.state == "off" else dataplane.settled
-        return self.complete and has_rows and dataplane.generation == self.generation
+        return has_rows and dataplane.generation == self.generation
+
+    @property
+    def state(self) -> str:
+        """ready, degraded or not-ready."""
+        return problems.state(self.ready, self.all_problems)
+
+    @property
+    def all_problems(self) -> tuple[Problem, ...]:
+        """What a person should mend, the worst first."""
+        return problems.problems(self)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Say in a sentence each what a person should mend; it may be ready all the same."""
-        return tuple(_problems(self))
-
-
-def _problems(status: Status) -> Iterator[str]:
-    feed, dataplane = status.feed, status.dataplane
-    if not feed.attached:
-        yield "ExaBGP is not connected to the feed socket"
-    if not status.complete:
-        yield status.why
-    for peer in feed.peers:
-        yield from _problems_of(peer)
-    if dataplane.state == "unreadable":
-        yield f"the kernel cannot be read: {dataplane.why}"
-    elif dataplane.state == "off" and (status.macs or dataplane.not_ready):
-        yield f"nothing is written to the kernel: {dataplane.why}"
-    for file in status.state_files:
-        if file.trouble:
-            yield f"{file.trouble}; nothing new is written without its entry there: make room on the disk of `state_dir`, or make it writable"
-    for trouble in status.closed:
-        yield f"the daemon cannot listen: {trouble}; it is tried again"
-    yield from status.limits
-    for vni, reasons in sorted(dataplane.not_ready.items()):
-        yield f"VNI {vni} is not ready: {', '.join(reasons)}"
-    for state in (PENDING, FAILED, SUPPRESSED, CONTESTED):
-        count = dataplane.troubles.get(state, 0)
-        if count:
-            yield f"{count} row{'s are' if count > 1 else ' is'} {state}"
-    if blocked := dataplane.troubles.get("blocked", 0):
-        yield f"{blocked} row{'s wait' if blocked > 1 else ' waits'} for another row"
-    if dataplane.state == "on" and dataplane.generation != status.generation:
-        yield f"generation {status.generation} is being written, {dataplane.generation} is there"
-
-
-def _problems_of(peer: PeerStatus) -> Iterator[str]:
-    if peer.refused_mac is not None:
-        what = f"{peer.refused} routes of {peer.refused_mac} and such MACs are not kept"
-        yield f"peer {peer.address}: {what}, because it has as many of one MAC as limits.routes_per_mac allows"
-    if peer.reset:
-        yield f"peer {peer.address}: {peer.reset}; routes that it does not send again are kept as stale for a while"
+        """The same, a sentence each."""
+        return problems.texts(self.all_problems)
 
 
 class Sync(Struct, frozen=True, gc=False):
@@ -289,6 +277,8 @@ class VniStatus(Struct, frozen=True):
     """MACs that have no row because the VNI is full."""
     vteps_limited: int = 0
     """VTEPs that have no flood row because the VNI is full."""
+    refused: int = 0
+    """Routes that may not win."""
     vteps_used: float = 0.0
     """Flood rows as a share of `limits.vteps_per_vni`."""
 

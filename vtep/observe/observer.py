@@ -22,6 +22,7 @@ from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
 from vtep.intent import Alert, HostKey, Intent, RemoteMac, RowKey
@@ -48,7 +49,9 @@ from vtep.observe.model import (
     VniStatus,
     VtepStatus,
 )
+from vtep.observe.problems import summed
 from vtep.observe.reasons import sentence
+from vtep.observe.refusals import RefusalCounts
 from vtep.observe.rows import Rows
 from vtep.observe.source import Batch, MacQuery, Page
 from vtep.observe.tables import Tables
@@ -83,7 +86,8 @@ class Observer:
         self.overruns = 0
         self.last_line: float | None = None
         self.reloaded = clock()
-        self.reload_ok = True
+        self.reload_error = ""
+        """Why the last attempt to load a configuration was refused, if it was."""
         self._clock = clock
         self._warnings = exposures(config)  # of the start: a reload changes no listener
         self._started = clock()
@@ -97,6 +101,9 @@ class Observer:
         self._comparer = Comparer(self._rows)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
+        self._peer_since: dict[Ip, float] = {}
+        """When each peer came up or went down last."""
+        self._refusals = RefusalCounts(config)
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """Take the actor and the target, when there is a kernel to write to."""
@@ -105,8 +112,9 @@ class Observer:
     def reconfigure(self, config: Config) -> None:
         """Take another configuration."""
         self._rows.config = config
+        self._refusals.reconfigure(config, self._leaf.intent)
         self.reloaded = self._clock()
-        self.reload_ok = True
+        self.reload_error = ""
         self.record(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
 
     # Changes
@@ -131,6 +139,7 @@ class Observer:
             if ip is None:
                 self._take_station((vni, mac), before, intent)
         self._watch.take(intent.touched)
+        self._refusals.take(before, intent)
         self._counts.take_kinds(before, intent)
         for host in intent.touched_hosts:
             was, there = (any(found.vni == host[0] for found in of.hosts.get(host[1], ())) for of in (before, intent))
@@ -195,6 +204,7 @@ class Observer:
                 continue
             self._peers[peer.address] = now
             if peer.up != before[0]:
+                self._peer_since[peer.address] = self._clock()
                 self.record(HistoryEntry("peer-up" if peer.up else "peer-down", peer=peer.address, reason=peer.reason))
             if peer.ended and not before[1]:
                 self.record(HistoryEntry("end-of-rib", peer=peer.address, text="it has sent all its routes"))
@@ -300,6 +310,9 @@ class Observer:
             dataplane=self._dataplane(),
             state_files=self.state_files(),
             limits=self._tables.limits(),
+            duplicates=self._tables.duplicates(),
+            refusals=self._refusals.counted(),
+            reload_error=self.reload_error,
             closed=tuple(self.closed.values()),
             warnings=self._warnings,
             kinds=self._counts.kinds(intent),
@@ -319,7 +332,7 @@ class Observer:
         await self._tables.prepare()
 
     def vnis(self) -> Sequence[VniStatus]:
-        return self._tables.vnis()
+        return self._tables.vnis(summed(self._refusals.counted(), "vni"))
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         return self._tables.macs(query, after, most)
@@ -351,7 +364,7 @@ class Observer:
             "neighbors": dict(self._counts.hosts),
             "moves": dict(self._counts.moves),
             "reloaded": self.reloaded,
-            "reload_ok": self.reload_ok,
+            "reload_ok": not self.reload_error,
             "kernel_op_s": self._message_s.snapshot(),
         }
         if actor is None:
@@ -370,6 +383,7 @@ class Observer:
     def _feed(self) -> FeedStatus:
         rib = self._leaf.rib
         expected = self._rows.config.feed.peers
+        known = {*rib.peers, *expected}
         return FeedStatus(
             attached=self.attached,
             lines=rib.counters.lines,
@@ -377,24 +391,33 @@ class Observer:
             gaps=rib.counters.gaps,
             backlog=self.backlog(),
             last_line=self.last_line,
-            peers=tuple(
-                PeerStatus(
-                    address=peer.address,
-                    up=peer.up,
-                    ended=peer.ended,
-                    routes=len(peer),
-                    stale=len(peer.stale),
-                    limited=peer.limited,
-                    refresh=peer.refresh.shown,
-                    reason=peer.why,
-                    opened=peer.opened_at,
-                    refused=peer.refused_count,
-                    refused_mac=next(iter(peer.refused), None),
-                    reset="" if peer.reset is None else str(peer.reset),
-                )
-                for peer in sorted(rib.peers.values(), key=lambda peer: peer.address.order)
-            ),
+            peers=tuple(self._peer(address) for address in sorted(known, key=lambda address: address.order)),
             awaited=len(expected or rib.peers),
+        )
+
+    def _peer(self, address: Ip) -> PeerStatus:
+        expected = self._rows.config.feed.peers
+        is_expected = address in expected or not expected
+        peer = self._leaf.rib.peers.get(address)
+        if peer is None:
+            why = "it has had no session since the start of the daemon"
+            return PeerStatus(address, False, False, 0, 0, 0, "", why, since=self._started)
+        return PeerStatus(
+            address=address,
+            up=peer.up,
+            ended=peer.ended,
+            routes=len(peer),
+            stale=len(peer.stale),
+            limited=peer.limited,
+            refresh=peer.refresh.shown,
+            reason=peer.why,
+            opened=peer.opened_at,
+            refused=peer.refused_count,
+            refused_mac=next(iter(peer.refused), None),
+            reset="" if peer.reset is None else str(peer.reset),
+            expected=is_expected,
+            held=not peer.up and peer.hold is not Hold.NONE,
+            since=self._peer_since.get(address, self._started),
         )
 
     def _dataplane(self) -> DataplaneStatus:

@@ -6,7 +6,7 @@ watchers: `vtep.observe.watch` does.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -19,7 +19,7 @@ from vtep.observe.rows import Rows, alert_kinds
 from vtep.observe.sorted_keys import SortedKeys
 from vtep.observe.source import MacQuery, Page
 from vtep.projection.flood import limit_warning
-from vtep.store.table import walk
+from vtep.store.table import Table, walk
 
 SCANNED_MAX: Final = 5000
 """How many rows one page looks at, for a filter that matches few of many."""
@@ -35,6 +35,7 @@ class Tables:
         self._macs: SortedKeys[RowKey] | None = None
         self._hosts: SortedKeys[HostKey] | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._duplicates: tuple[Table[RowKey, tuple[Alert, ...]], Mapping[Vni, int]] | None = None
 
     def take(self, key: RowKey, *, there: bool) -> None:
         """Note that a remote MAC came or went."""
@@ -68,9 +69,10 @@ class Tables:
                 await asyncio.sleep(0)
         self._preparing = None
 
-    def vnis(self) -> Sequence[VniStatus]:
+    def vnis(self, refused: Mapping[str, int]) -> Sequence[VniStatus]:
+        """Return every configured VNI; the argument says how many routes of each may not win."""
         intent = self._rows.intent
-        duplicates = Counter(key[0] for key, found in intent.alerts.unordered() if _is_duplicate(found))
+        duplicates = self.duplicates()
         return [
             VniStatus(
                 vni=vni.vni,
@@ -86,7 +88,8 @@ class Tables:
                 macs_stale=self._counts.stale[vni.vni],
                 vteps=len({vtep for number, vtep in self._counts.vteps(intent) if number == vni.vni}),
                 neighbors=self._counts.hosts_of(vni.vni),
-                duplicates=duplicates[vni.vni],
+                duplicates=duplicates.get(vni.vni, 0),
+                refused=refused.get(str(vni.vni), 0),
                 limited=len(intent.limited.get(vni.vni, ())),
                 vteps_limited=len(intent.waiting_floods.get(vni.vni, ())),
                 vteps_used=intent.floods_of_vni.get(vni.vni, 0) / self._rows.config.limits.vteps_per_vni,
@@ -108,13 +111,21 @@ class Tables:
         elif warning := limit_warning(rows := intent.floods_of_vni.get(vni, 0), limit):
             yield f"{warning}: {rows} flood rows of {limit} (limits.vteps_per_vni)"
 
-    def limits(self) -> tuple[str, ...]:
-        """Say which VNIs are at a limit, or close to it."""
-        return tuple(
-            f"VNI {vni.vni}: {note}"
-            for vni in self._rows.config.vnis
-            for note in self._at_limits(vni.vni, self._rows.intent)
-        )
+    def limits(self) -> dict[str, dict[int, str]]:
+        """Say which VNIs are at a limit, or close to it, by the code of the limit."""
+        found: dict[str, dict[int, str]] = {}
+        for vni in self._rows.config.vnis:
+            for note in self._at_limits(vni.vni, self._rows.intent):
+                found.setdefault(note.partition(":")[0], {})[int(vni.vni)] = note
+        return found
+
+    def duplicates(self) -> Mapping[Vni, int]:
+        """Count the duplicates of each VNI; once for each version of the alerts, because every probe asks."""
+        alerts = self._rows.intent.alerts
+        if self._duplicates is None or self._duplicates[0] is not alerts:
+            found = Counter(key[0] for key, kinds in alerts.unordered() if _is_duplicate(kinds))
+            self._duplicates = (alerts, found)
+        return self._duplicates[1]
 
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         intent = self._rows.intent

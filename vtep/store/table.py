@@ -84,6 +84,22 @@ class Table(Mapping[K, V], Generic[K, V]):
             for key, value in former.items():
                 lost.setdefault(key, value)
 
+    def changes_since(self, older: "Table[K, V]") -> Iterator[tuple[V | None, V | None]]:
+        """Yield the value in an older version and in this one, for each key that was changed since; None stands for no value.
+
+        This version must be the latest one. A key that was set to the value that it had may be among them.
+        """
+        if older is self:
+            return
+        if older._shards is not self._shards:  # no common history: everything is different
+            yield from ((value, None) for _, value in older.unordered())
+            yield from ((None, value) for _, value in self.unordered())
+            return
+        for number, lost in older._lost.items():
+            shard = self._shards[number]
+            for key, value in list(lost.items()):
+                yield value, shard.get(key)
+
     def unordered(self) -> Iterator[tuple[K, V]]:
         """Yield every item without an order, for readers that do not need one and need not pay for sorting."""
         for number in range(_SHARDS):

@@ -56,7 +56,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses", "announcing", "warnings")
+    __slots__ = ("version", "started", "ready", "problems", "generation", "generation_applied", "complete", "complete_reason", "feed", "dataplane", "kinds", "admin_addresses", "announcing", "warnings", "state", "problem_list", "refusals")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,9 @@ class GetStatusResponse(_message.Message):
     ADMIN_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCING_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_LIST_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
     version: str
     started: _timestamp_pb2.Timestamp
     ready: bool
@@ -85,7 +88,36 @@ class GetStatusResponse(_message.Message):
     admin_addresses: _containers.RepeatedScalarFieldContainer[str]
     announcing: Announcing
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ..., announcing: _Optional[_Union[Announcing, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    state: str
+    problem_list: _containers.RepeatedCompositeFieldContainer[Problem]
+    refusals: _containers.RepeatedCompositeFieldContainer[Refusals]
+    def __init__(self, version: _Optional[str] = ..., started: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready: bool = ..., problems: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., generation_applied: _Optional[int] = ..., complete: bool = ..., complete_reason: _Optional[str] = ..., feed: _Optional[_Union[Feed, _Mapping]] = ..., dataplane: _Optional[_Union[Dataplane, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[KindCounts, _Mapping]]] = ..., admin_addresses: _Optional[_Iterable[str]] = ..., announcing: _Optional[_Union[Announcing, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., problem_list: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[Refusals, _Mapping]]] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("weight", "code", "text", "hint", "count")
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    weight: str
+    code: str
+    text: str
+    hint: str
+    count: int
+    def __init__(self, weight: _Optional[str] = ..., code: _Optional[str] = ..., text: _Optional[str] = ..., hint: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Refusals(_message.Message):
+    __slots__ = ("peer", "vni", "reason", "routes")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    peer: str
+    vni: int
+    reason: str
+    routes: int
+    def __init__(self, peer: _Optional[str] = ..., vni: _Optional[int] = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ...) -> None: ...
 
 class Announcing(_message.Message):
     __slots__ = ("state", "reason", "wanted", "told", "waiting", "refused", "error", "since", "left_out")
@@ -180,7 +212,7 @@ class ListVnisResponse(_message.Message):
     def __init__(self, vnis: _Optional[_Iterable[_Union[Vni, _Mapping]]] = ...) -> None: ...
 
 class Vni(_message.Message):
-    __slots__ = ("vni", "bridge", "vxlan", "vtep", "state", "reasons", "notes", "import_rt", "export_rt", "macs", "vteps", "neighbors", "macs_stale", "duplicates")
+    __slots__ = ("vni", "bridge", "vxlan", "vtep", "state", "reasons", "notes", "import_rt", "export_rt", "macs", "vteps", "neighbors", "macs_stale", "duplicates", "refused")
     VNI_FIELD_NUMBER: _ClassVar[int]
     BRIDGE_FIELD_NUMBER: _ClassVar[int]
     VXLAN_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +227,7 @@ class Vni(_message.Message):
     NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
     MACS_STALE_FIELD_NUMBER: _ClassVar[int]
     DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     vni: int
     bridge: str
     vxlan: str
@@ -209,7 +242,8 @@ class Vni(_message.Message):
     neighbors: int
     macs_stale: int
     duplicates: int
-    def __init__(self, vni: _Optional[int] = ..., bridge: _Optional[str] = ..., vxlan: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., import_rt: _Optional[_Iterable[str]] = ..., export_rt: _Optional[_Iterable[str]] = ..., macs: _Optional[_Union[KindCounts, _Mapping]] = ..., vteps: _Optional[int] = ..., neighbors: _Optional[int] = ..., macs_stale: _Optional[int] = ..., duplicates: _Optional[int] = ...) -> None: ...
+    refused: int
+    def __init__(self, vni: _Optional[int] = ..., bridge: _Optional[str] = ..., vxlan: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., import_rt: _Optional[_Iterable[str]] = ..., export_rt: _Optional[_Iterable[str]] = ..., macs: _Optional[_Union[KindCounts, _Mapping]] = ..., vteps: _Optional[int] = ..., neighbors: _Optional[int] = ..., macs_stale: _Optional[int] = ..., duplicates: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
 
 class ListMacsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "vni", "vtep", "states")
@@ -350,7 +384,7 @@ class ListPeersResponse(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened")
+    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened", "since", "refused", "held")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     UP_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
@@ -360,6 +394,9 @@ class Peer(_message.Message):
     LIMITED_FIELD_NUMBER: _ClassVar[int]
     REFRESH_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     address: str
     up: bool
     ended: bool
@@ -369,7 +406,10 @@ class Peer(_message.Message):
     limited: int
     refresh: str
     opened: _timestamp_pb2.Timestamp
-    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    refused: int
+    held: bool
+    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ...) -> None: ...
 
 class ExplainMacRequest(_message.Message):
     __slots__ = ("mac", "vni")

@@ -15,6 +15,9 @@ from vtep.store.histogram import Histogram
 LABELS = {
     "vtep_build_info": {"version", "python"},
     "vtep_ready": set(),
+    "vtep_degraded": set(),
+    "vtep_problems": {"weight", "code"},
+    "vtep_routes_refused": {"peer", "reason"},
     "vtep_complete": set(),
     "vtep_generation": set(),
     "vtep_generation_applied": set(),

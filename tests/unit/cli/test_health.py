@@ -38,3 +38,23 @@ def test_without_waiting_the_first_answer_counts():
 def test_a_daemon_that_never_starts_is_reported_as_unreachable():
     with pytest.raises(UnreachableError):
         health._waited(Told(UnreachableError("not there")), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("state", "strict", "code"),
+    [
+        ("ready", True, 0),
+        ("degraded", False, 0),
+        ("degraded", True, 4),
+        ("not-ready", False, 1),
+        ("not-ready", True, 1),
+    ],
+)
+def test_a_degraded_leaf_has_an_exit_code_of_its_own_only_with_strict(state, strict, code):
+    status = pb.GetStatusResponse(ready=state != "not-ready", state=state)
+
+    assert health._exit_code(status, strict=strict) == code
+
+
+def test_a_daemon_that_does_not_know_degraded_is_ready_or_not():
+    assert [health.state(status) for status in (READY, NOT_READY)] == ["ready", "not-ready"]

@@ -5,13 +5,14 @@ import os
 
 import pytest
 
-from tests.lab.memory import MemoryLeaf
+from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
+from vtep.config.file import parse
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.neighbor import Refusal, Verb
 
-A, ONE, TWO = "10.0.0.1", "02:00:00:00:00:01", "02:00:00:00:00:02"
+A, B, ONE, TWO = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
 class Refusing(KernelTarget):
@@ -74,3 +75,142 @@ def test_a_leaf_that_has_made_no_pass_yet_is_not_ready():
         rig.judge()
 
         assert (rig.observer.status().complete, rig.observer.status().ready) == (True, False)
+
+
+TWO_PEERS = CONFIG.replace('["10.0.0.1"]', '["10.0.0.1", "10.0.0.2"]')
+
+
+def state(rig):
+    status = rig.observer.status()
+    return status.state, status.problems
+
+
+def codes(rig):
+    return [(problem.weight, problem.code) for problem in rig.observer.status().all_problems]
+
+
+def test_a_leaf_whose_only_peer_is_down_is_not_ready(rig):
+    announce(rig, ONE)
+    assert state(rig) == ("ready", ())
+
+    rig.receive(rig.lines.down(A, "hold timer expired"))
+
+    assert state(rig) == ("not-ready", ("no BGP session is established (1 down): 10.0.0.1: hold timer expired",))
+
+
+def test_while_its_routes_are_held_a_leaf_whose_only_peer_is_down_is_degraded():
+    with MemoryLeaf(CONFIG.replace("[feed]", "[feed]\npeer_down_hold_s = 30")) as rig:
+        rig.step()
+        rig.come_up(A)
+        announce(rig, ONE)
+        rig.receive(rig.lines.down(A, "hold timer expired"))
+        held = state(rig)
+        rig.now += 31
+        rig.leaf.tick(rig.now)
+        rig.judge()
+        rig.step()
+
+        text = "peer 10.0.0.1 is down: hold timer expired; its routes are kept as stale for a while"
+        assert held == ("degraded", (text,))
+        assert state(rig)[0] == "not-ready"
+
+
+def test_one_of_two_peers_makes_a_leaf_degraded():
+    with MemoryLeaf(TWO_PEERS) as rig:
+        rig.step()
+        rig.come_up(A, B)
+        announce(rig, ONE)
+        rig.receive(rig.lines.down(B, "peer reset"))
+
+        assert state(rig) == ("degraded", ("peer 10.0.0.2 is down: peer reset",))
+        [_, down] = rig.observer.status().feed.peers
+        assert (down.up, down.since) == (False, rig.now)
+
+
+def test_a_peer_of_the_configuration_that_never_came_is_listed_as_down():
+    with MemoryLeaf(TWO_PEERS) as rig:
+        rig.step()
+        rig.come_up(A)
+
+        assert [(str(peer.address), peer.up, peer.reason) for peer in rig.observer.status().feed.peers] == [
+            (A, True, ""),
+            (B, False, "it has had no session since the start of the daemon"),
+        ]
+
+
+def test_many_vnis_without_devices_are_one_problem_with_a_count_and_five_names():
+    vnis = "".join(f'[[vni]]\nvni = {n}\nbridge = "b{n}"\nvxlan = "x{n}"\n' for n in range(1000, 1200))
+    with MemoryLeaf(CONFIG + vnis.replace("vxlan =", 'import_rt = ["65000:1"]\nvxlan =')) as rig:
+        for number in range(1000, 1200):
+            rig.kernel.set_up(f"x{number}", False)
+        rig.survey()
+        rig.come_up(A)
+
+        [problem] = [found for found in rig.observer.status().all_problems if found.code == "vni-not-ready"]
+        assert problem.text == "200 VNIs are not ready: device-down: VNI 1000, 1001, 1002, 1003, 1004 and 195 more"
+        assert problem.count == 200
+        assert "vtep vnis" in problem.hint
+
+
+def test_routes_with_a_wrong_route_target_are_a_problem_that_names_the_peer_and_goes_with_them(rig):
+    rig.come_up(B)
+    wrong = Instance(B, targets=("65000:999",))
+    rig.receive(rig.lines.announce(B, wrong.mac(ONE), wrong.mac(TWO), wrong.flood()))
+    told = state(rig)
+    rig.receive(rig.lines.withdraw(B, wrong.mac(ONE).nlri, wrong.mac(TWO).nlri, wrong.flood().nlri))
+
+    assert told == ("degraded", ("3 routes are refused (rt-mismatch) from peer 10.0.0.2, in VNI 100",))
+    assert state(rig) == ("ready", ())
+
+
+def test_routes_of_vnis_that_are_not_here_are_counted_together_and_are_no_problem(rig):
+    for vni in (500, 501, 502):
+        rig.receive(rig.lines.announce(A, Instance(A, vni=vni, targets=("65000:500",)).mac(ONE)))
+
+    [refused] = rig.observer.status().refusals
+    assert (refused.peer, refused.vni, refused.reason, refused.routes) == (A, 0, "unknown-vni", 3)
+    assert state(rig) == ("ready", ())
+
+
+def test_refused_routes_are_counted_for_a_vni_that_a_reload_adds(rig):
+    rig.receive(rig.lines.announce(A, Instance(A, vni=200, targets=("65000:999",)).mac(ONE)))
+    added = CONFIG + CONFIG[CONFIG.index("[[vni]]") :].replace("100", "200")
+    config = parse(added)
+    rig.leaf.reconfigure(config, rig.now)
+    rig.observer.reconfigure(config)
+    rig.judge()
+
+    [refused] = rig.observer.status().refusals
+    assert (refused.vni, refused.reason, refused.routes) == (200, "rt-mismatch", 1)
+
+
+def test_a_duplicate_and_a_refused_reload_are_problems_and_the_worst_comes_first(rig):
+    rig.come_up(B)
+    for seq in range(1, 9):
+        rig.receive(rig.lines.announce((A, B)[seq % 2], Instance((A, B)[seq % 2]).mac(ONE, seq=seq)))
+    rig.observer.reload_error = "leaf.toml:3: vni: 0 is not a valid VNI"
+    assert codes(rig) == [("degraded", "duplicate"), ("degraded", "reload-refused")]
+
+    rig.observer.attached = False
+    rig.kernel.set_up("vxlan100", False)
+    rig.survey()
+
+    assert codes(rig)[:3] == [
+        ("not-ready", "exabgp-away"),
+        ("not-ready", "vni-not-ready"),
+        ("not-ready", "rows-pending"),
+    ]
+    assert all(problem.hint for problem in rig.observer.status().all_problems)
+
+
+def test_a_vni_near_a_limit_is_a_notice_and_one_at_it_is_degraded():
+    with MemoryLeaf(f"{CONFIG}[limits]\nvteps_per_vni = 5\n") as rig:
+        rig.step()
+        rig.come_up(A)
+        states = []
+        for number in range(1, 8):
+            rig.receive(rig.lines.announce(A, Instance(f"10.0.0.{number}").flood()))
+            states.append((state(rig)[0], [code for _, code in codes(rig)]))
+
+        assert states[2:4] == [("ready", []), ("ready", ["near-vtep-limit"])]
+        assert states[-1] == ("degraded", ["vtep-limit"])

@@ -164,3 +164,12 @@ def test_a_version_without_a_reference_keeps_nothing() -> None:
         table = table.changed({2: number})
 
     assert [older() for older in table._older] == [held, None]  # the last one was held until a moment ago
+
+
+def test_what_changed_since_an_older_version_has_both_values():
+    older = Table([(1, "a"), (2, "b"), (3, "c")])
+    latest = older.changed({1: "A", 2: None}).changed({4: "d"})
+
+    assert sorted(latest.changes_since(older), key=str) == [("a", "A"), ("b", None), (None, "d")]
+    assert list(latest.changes_since(latest)) == []
+    assert sorted(latest.changes_since(Table()), key=str) == [(None, "A"), (None, "c"), (None, "d")]

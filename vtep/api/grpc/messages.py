@@ -12,6 +12,7 @@ from vtep.addr import NO_SEGMENT, Ip, Mac
 from vtep.intent import RowKey
 from vtep.observe import model
 from vtep.observe.history import HistoryEntry
+from vtep.observe.problems import Problem, Refusals
 from vtep.v1 import vtep_pb2 as pb
 
 Wall: TypeAlias = Callable[[float], float]
@@ -42,7 +43,20 @@ def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusRespons
         admin_addresses=status.admin,
         announcing=_announcing(status.announcing, wall),
         warnings=status.warnings,
+        state=status.state,
+        problem_list=map(_problem, status.all_problems),
+        refusals=map(_refusals, status.refusals),
     )
+
+
+def _problem(problem: Problem) -> pb.Problem:
+    return pb.Problem(
+        weight=problem.weight, code=problem.code, text=problem.text, hint=problem.hint, count=problem.count
+    )
+
+
+def _refusals(refused: Refusals) -> pb.Refusals:
+    return pb.Refusals(peer=refused.peer, vni=refused.vni, reason=refused.reason, routes=refused.routes)
 
 
 def _announcing(announcing: model.AdvertisingStatus, wall: Wall) -> pb.Announcing:
@@ -114,6 +128,7 @@ def vni(vni: model.VniStatus) -> pb.Vni:
         neighbors=vni.neighbors,
         macs_stale=vni.macs_stale,
         duplicates=vni.duplicates,
+        refused=vni.refused,
     )
 
 
@@ -164,7 +179,7 @@ def neighbor(row: model.NeighborStatus, wall: Wall) -> pb.Neighbor:
     )
 
 
-def peer(peer: model.PeerStatus, wall: Wall) -> pb.Peer:
+def peer(peer: model.PeerStatus, refused: int, wall: Wall) -> pb.Peer:
     return pb.Peer(
         address=str(peer.address),
         up=peer.up,
@@ -175,6 +190,9 @@ def peer(peer: model.PeerStatus, wall: Wall) -> pb.Peer:
         limited=peer.limited,
         refresh=peer.refresh,
         opened=_time(peer.opened, wall),
+        since=_time(peer.since, wall),
+        refused=refused,
+        held=peer.held,
     )
 
 

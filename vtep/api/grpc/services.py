@@ -23,6 +23,7 @@ from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
 from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CandidateStatus, Explanation
+from vtep.observe.problems import summed
 from vtep.observe.source import Controls, MacQuery, Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import admin_pb2, vtep_pb2
@@ -128,8 +129,11 @@ class VtepService:
         return pb.ListVtepsResponse(vteps=[messages.vtep(vtep, self._source.wall) for vtep in vteps])
 
     async def _list_peers(self, _request: pb.ListPeersRequest, _context: Context) -> pb.ListPeersResponse:
-        peers = self._source.status().feed.peers
-        return pb.ListPeersResponse(peers=[messages.peer(peer, self._source.wall) for peer in peers])
+        status, wall = self._source.status(), self._source.wall
+        refused = summed(status.refusals, "peer")
+        return pb.ListPeersResponse(
+            peers=[messages.peer(peer, refused.get(str(peer.address), 0), wall) for peer in status.feed.peers]
+        )
 
     async def _explain_mac(self, request: pb.ExplainMacRequest, _context: Context) -> pb.ExplainMacResponse:
         mac, vni = requests.mac(request.mac), requests.vni(request.vni)

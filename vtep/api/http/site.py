@@ -114,17 +114,20 @@ class Site:
 
     def _ready(self) -> Response:
         status = self._source.status()
-        if status.ready:
+        if status.state == "ready":
             return Response("ready\n")
-        problems = status.problems or ("not ready yet",)
-        return Response("".join(f"{problem}\n" for problem in problems), status=HTTPStatus.SERVICE_UNAVAILABLE)
+        problems = "".join(f"{problem}\n" for problem in status.problems or ("not ready yet",))
+        if status.ready:
+            return Response(f"degraded\n{problems}")
+        return Response(problems, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _status(self) -> Response:
         status = self._source.status()
         figures = self._source.figures()
         moves, repaired = sum(figures.moves.values()), sum(figures.repaired.values())
         told = self._told(status)
-        told |= {"ready": status.ready, "problems": status.problems, "epoch": self._source.epoch}
+        told |= {"ready": status.ready, "state": status.state, "problems": self._told(status.all_problems)}
+        told["epoch"] = self._source.epoch
         told |= {"now": self._source.wall(self._clock()), "moves": moves, "repaired": repaired}
         return _json(told)
 

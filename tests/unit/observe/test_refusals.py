@@ -1,0 +1,48 @@
+"""The counts of routes that may not win, kept up to date with each change."""
+
+from random import Random
+
+from tests.lab.memory import CONFIG, MemoryLeaf
+from tests.lab.wire import Instance
+from vtep.intent import NOTHING
+from vtep.observe.refusals import RefusalCounts
+
+PEERS = ("10.0.0.1", "10.0.0.2")
+MACS = tuple(f"02:00:00:00:00:0{number}" for number in range(1, 5))
+
+
+def test_the_counts_are_those_of_a_recount_after_any_changes():
+    chance = Random(7)
+    with MemoryLeaf() as rig:
+        rig.step()
+        rig.come_up(*PEERS)
+        seen = set()
+        for _ in range(120):
+            vtep = chance.choice(PEERS)
+            instance = Instance(vtep, vni=chance.choice((100, 500)), targets=(chance.choice(("65000:100", "65000:9")),))
+            route = chance.choice((instance.mac(chance.choice(MACS)), instance.flood()))
+            if chance.random() < 0.3:
+                rig.receive(rig.lines.withdraw(vtep, route.nlri))
+            elif chance.random() < 0.05:
+                rig.receive(rig.lines.down(vtep, "peer reset"))
+                rig.come_up(vtep)
+            else:
+                rig.receive(rig.lines.announce(vtep, route))
+            recount = RefusalCounts(rig.config)
+            recount.take(NOTHING, rig.leaf.intent)
+            told = rig.observer.status().refusals
+            assert told == recount.counted()
+            seen.update((refused.vni, refused.reason) for refused in told)
+
+    assert {(0, "unknown-vni"), (100, "rt-mismatch")} <= seen
+
+
+def test_a_refused_host_address_is_not_counted_as_a_refused_route():
+    with MemoryLeaf(CONFIG) as rig:
+        rig.step()
+        rig.come_up(PEERS[0])
+        rig.receive(rig.lines.announce(PEERS[0], Instance(PEERS[0]).mac(MACS[0], ip="224.0.0.1")))
+        counts = RefusalCounts(rig.config)
+        counts.take(NOTHING, rig.leaf.intent)
+
+        assert (counts.counted(), [refused.reason for refused in counts.hosts()]) == ((), ["bad-host"])

@@ -1,0 +1,87 @@
+"""Counts the routes that may not win, by peer, VNI and reason, as they come and go.
+
+A row that is missing because of a wrong Route Target on another leaf has no trace in the tables of rows. These counts have it: one
+number for each peer, VNI of this leaf and reason. Routes of VNIs that this leaf does not have are counted together as VNI 0, so that
+no peer decides how many numbers there are.
+
+The cost is that of the change: two versions of a table say which keys differ (`Table.changes_since`), and each of them is counted
+again. Knows no single route, and decides nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from vtep.addr import Ip, Vni
+from vtep.config.model import Config
+from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, RemoteMac, Verdicts
+from vtep.observe.problems import Refusals
+
+_Key: TypeAlias = tuple[Ip, Vni, str]
+
+
+class RefusalCounts:
+    """How many routes are refused, and for whom."""
+
+    def __init__(self, config: Config) -> None:
+        self._vnis = frozenset(vni.vni for vni in config.vnis)
+        self._counts: Counter[_Key] = Counter()
+        self._hosts: Counter[_Key] = Counter()
+        self._told: tuple[Refusals, ...] | None = ()
+        """What `counted` returns, until a count changes."""
+
+    def take(self, before: Intent, intent: Intent) -> None:
+        """Count what differs between two intents that follow each other."""
+        if intent.judged is not before.judged:
+            for old, new in intent.judged.changes_since(before.judged):
+                self._count(self._counts, _refused_macs(old), -1)
+                self._count(self._counts, _refused_macs(new), 1)
+        if intent.refused_floods is not before.refused_floods:
+            for floods, now in intent.refused_floods.changes_since(before.refused_floods):
+                self._count(self._counts, floods or (), -1)
+                self._count(self._counts, now or (), 1)
+        if intent.refused_hosts is not before.refused_hosts:
+            for hosts, here in intent.refused_hosts.changes_since(before.refused_hosts):
+                self._count(self._hosts, hosts or (), -1)
+                self._count(self._hosts, here or (), 1)
+
+    def reconfigure(self, config: Config, intent: Intent) -> None:
+        """Take other VNIs. What is judged by them is counted as it is judged again."""
+        vnis = frozenset(vni.vni for vni in config.vnis)
+        if vnis != self._vnis:
+            self._vnis = vnis
+            self._counts, self._hosts = Counter(), Counter()
+            self.take(NOTHING, intent)
+
+    def counted(self) -> tuple[Refusals, ...]:
+        """Return the routes that may not win; a host address whose MAC has a row is not among them."""
+        if self._told is None:
+            self._told = _told(self._counts)
+        return self._told
+
+    def hosts(self) -> tuple[Refusals, ...]:
+        """Return the routes whose host address gives no neighbor row."""
+        return _told(self._hosts)
+
+    def _count(
+        self, counts: Counter[_Key], refused: "Iterator[Candidate] | tuple[RefusedFlood | RefusedHost, ...]", step: int
+    ) -> None:
+        for one in refused:
+            key = (one.peer, one.vni if one.vni in self._vnis else Vni(0), one.reason)
+            counts[key] += step
+            self._told = None
+            if not counts[key]:
+                del counts[key]
+
+
+def _refused_macs(verdicts: Verdicts | None) -> Iterator[Candidate]:
+    if verdicts is None or isinstance(verdicts, RemoteMac):
+        return
+    for outcome in verdicts:
+        if isinstance(outcome, Candidate) and outcome.verdict == "refused" and not outcome.port:
+            yield outcome
+
+
+def _told(counts: Counter[_Key]) -> tuple[Refusals, ...]:
+    order = sorted(counts.items(), key=lambda item: (item[0][0].order, item[0][1], item[0][2]))
+    return tuple(Refusals(str(peer), int(vni), reason, count) for (peer, vni, reason), count in order)
