@@ -60,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="validate a configuration file", description=_CHECK)
     check.add_argument("file", metavar="FILE", type=Path)
+    check.add_argument(
+        "--host", action="store_true", help="also compare it with this host: devices, addresses, sysctls, ExaBGP"
+    )
+    check.add_argument(
+        "--file-only", action="store_true", help="the file is for another host: look for no group and no certificate"
+    )
     check.set_defaults(command=_check)
 
     add_commands(commands)
@@ -85,8 +91,8 @@ _REPLAY = """The time in each line is the clock, and a pass follows every line, 
 Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received.
 With --decode, no kernel is needed: prints each route and each session event of the recording as one line of text."""
 _CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
-lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. Changes
-nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
+lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. With
+--host, the devices, tunnel addresses, sysctls and ExaBGP of this host are compared with it as well. Changes nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
 _EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 
@@ -113,34 +119,9 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from vtep.config import file as config
-    from vtep.config.exposure import exposures
-    from vtep.local.exports import Exports
-    from vtep.logs import escaped
+    from vtep.app.check import check
 
-    if options.file.suffix == ".conf":
-        return _check_exabgp(options.file)
-    found = config.read(options.file)
-    for sentence in exposures(found):
-        print(f"{escaped(str(options.file))}: warning: {escaped(sentence)}", file=sys.stderr)
-    for problem in Exports(found).left_out:
-        print(f"{escaped(str(options.file))}: note: {problem}", file=sys.stderr)
-    bound = sum(vni.is_bound for vni in found.vnis)
-    print(f"{escaped(str(options.file))}: ok, {len(found.vnis)} VNIs ({bound} bound to a bridge)", file=sys.stderr)
-    return 0
-
-
-def _check_exabgp(path: Path) -> int:
-    from vtep.feed.exabgp.check import check
-    from vtep.logs import escaped
-
-    try:
-        problems = check(path.read_text(encoding="utf-8", errors="replace"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    for problem in problems or ["ok, it has what vtep needs"]:
-        print(f"{escaped(str(path))}: {escaped(problem)}", file=sys.stderr)
-    return 2 if problems else 0
+    return check(options.file, host=options.host, file_only=options.file_only)
 
 
 def _exabgp_config(options: argparse.Namespace) -> int:

@@ -59,10 +59,15 @@ class BgpTable(Struct):
 def build(table: BgpTable, problems: Problems) -> BgpConfig | None:
     """Return what the tables mean, or None if a value is missing or wrong."""
     neighbors = []
+    addresses: list[Ip | None] = []
     for index, row in enumerate(table.neighbor):
         path = f"bgp.neighbor[{index}]"
         address = problems.required(row.address, f"{path}.address", Ip.parse)
         asn = problems.required(row.asn, f"{path}.asn", int)
+        first = next((number for number, known in enumerate(addresses) if known == address), None)
+        if address is not None and first is not None:
+            problems.note(f"{path}.address", f"{address} is already used by bgp.neighbor[{first}]")
+        addresses.append(address)
         if address is not None and asn is not None:
             neighbors.append(BgpNeighbor(address, asn))
     asn = problems.required(table.asn, "bgp.asn", int)

@@ -9,6 +9,7 @@ the texts and looks at what belongs together. Only a file without any problem be
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +39,7 @@ from vtep.config.values import (
     Problems,
     absolute_path,
     assigned_number,
+    device_name,
     file_mode,
     host_of,
     is_loopback,
@@ -60,7 +62,13 @@ def read(path: Path) -> Config:
         raise ConfigError(str(path), (Problem("", error.strerror or str(error)),)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), (Problem("", f"not UTF-8 at octet {error.start}"),)) from None
+    if not _HAS_SETTINGS.search(text):
+        hint = "a leaf needs [node] with vtep, and a [[vni]]; `vtep init` writes a first file"
+        raise ConfigError(str(path), (Problem("", "there is no setting in this file", hint),))
     return parse(text, str(path))
+
+
+_HAS_SETTINGS = re.compile(r"^\s*[^\s#]", re.MULTILINE)
 
 
 def parse(text: str, source: str = "configuration") -> Config:
@@ -69,7 +77,8 @@ def parse(text: str, source: str = "configuration") -> Config:
         tables = msgspec.toml.decode(text)
     except msgspec.DecodeError as error:
         where = re.search(r"at line (\d+)", str(error))
-        problem = Problem("", f"not valid TOML: {error}", line=int(where[1]) if where else 0)
+        what = re.sub(r" \(at line .*", "", str(error))
+        problem = Problem("", f"not valid TOML: {what}", line=int(where[1]) if where else 0)
         raise ConfigError(source, (problem,)) from None
     problems = Problems()
     file = check(_File, tables, "", problems)
@@ -154,10 +163,13 @@ def _build(file: _File, problems: Problems) -> Config:
     """Return what the file means. Any value may stand in for one that has a problem: the file is then refused."""
     node = _node(file.node, problems)
     bgp = bgp_section.build(file.bgp, problems) if file.bgp is not UNSET else None
+    feed = _feed(file.feed, problems)
+    if bgp is not None:
+        _refuse_own_and_unknown(bgp, node, feed, problems)
     return Config(
         node=node,
         bgp=bgp,
-        feed=_feed(file.feed, problems),
+        feed=feed,
         duplicates=file.duplicates,
         limits=file.limits,
         api=_api(file.api, problems),
@@ -175,6 +187,23 @@ def _node(table: _NodeTable, problems: Problems) -> NodeConfig:
         state_dir=problems.parsed(table.state_dir, "node.state_dir", absolute_path) or Path("/"),
         on_stop=table.on_stop,
     )
+
+
+def _refuse_own_and_unknown(bgp: BgpConfig, node: NodeConfig, feed: FeedConfig, problems: Problems) -> None:
+    """Note a neighbor that is this leaf, and a peer for which ExaBGP gets no session."""
+    known = {neighbor.address for neighbor in bgp.neighbors}
+    for index, neighbor in enumerate(bgp.neighbors):
+        if neighbor.address in node.vteps or neighbor.address == bgp.router_id:
+            what = f"{neighbor.address} is an address of this leaf"
+            problems.note(f"bgp.neighbor[{index}].address", what, "name the address of the peer")
+    for path, peer in zip(_paths("feed.peers", feed.peers), feed.peers, strict=True):
+        if known and peer not in known:
+            hint = "add a [[bgp.neighbor]] for it, or leave it out: the leaf would wait for its End-of-RIB"
+            problems.note(path, f"{peer} is not a [[bgp.neighbor]]", hint)
+
+
+def _paths(path: str, values: Sequence[object]) -> list[str]:
+    return [f"{path}[{index}]" if len(values) > 1 else path for index in range(len(values))]
 
 
 def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
@@ -229,6 +258,8 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
     if bool(row.bridge) != bool(row.vxlan):
         missing, given = ("vxlan", "bridge") if row.bridge else ("bridge", "vxlan")
         problems.note(f"{path}.{missing}", f"missing beside {given}", "give both, or none to only watch")
+    for name, device in (("bridge", row.bridge), ("vxlan", row.vxlan)):
+        problems.parsed(device, f"{path}.{name}", device_name)
     vtep = _own_vtep(row.vtep, path, node, problems)
     if number is None:
         return None

@@ -6,10 +6,10 @@ section of the configuration; the fields of the structs are the keys, and their 
 
 import difflib
 from types import UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from vtep.config.values import Problems
 
@@ -44,9 +44,57 @@ def _check_value(wanted: Any, value: Any, where: str, problems: Problems) -> Any
         return check(inner, value, where, problems)
     try:
         return msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        problems.note(where, str(error).replace("`", "").replace(" - at $", " at item "))
+    except msgspec.ValidationError:
+        problems.note(*_refusal(wanted, value, where))
         return UNSET
+
+
+def _refusal(wanted: Any, value: Any, where: str) -> tuple[str, str]:
+    """Return the path and the sentence of a value that its type refuses; of a list, those of its first wrong item."""
+    choices = _choices(wanted)
+    item_type = next((get_args(choice)[0] for choice in choices if get_origin(choice) is list), None)
+    if isinstance(value, list) and item_type is not None:
+        for index, item in enumerate(value):
+            try:
+                msgspec.convert(item, item_type)
+            except msgspec.ValidationError:
+                return _refusal(item_type, item, f"{where}[{index}]" if len(value) > 1 else where)
+    return where, f"{_shown(value)} is not {' or '.join(map(_words, choices))}"
+
+
+def _choices(wanted: Any) -> tuple[Any, ...]:
+    """Return the types that a key may have."""
+    choices = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    return tuple(choice for choice in choices if choice is not UnsetType)
+
+
+def _words(wanted: Any) -> str:
+    """Say in plain words what a value may be."""
+    if get_origin(wanted) is Annotated:
+        kind, *metas = get_args(wanted)
+        limits = [meta for meta in metas if isinstance(meta, msgspec.Meta)]
+        least = next((meta.ge for meta in limits if meta.ge is not None), None)
+        most = next((meta.le for meta in limits if meta.le is not None), None)
+        if least is not None and most is not None:
+            return f"{_words(kind)} from {least} to {most}"
+        return f"{_words(kind)} of {least} or more" if least is not None else f"{_words(kind)} of at most {most}"
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(_shown, get_args(wanted)))}"
+    if get_origin(wanted) is list:
+        return f"a list of {_WORDS[get_args(wanted)[0]].removeprefix('a ')}s"
+    return _WANTED.get(wanted) or _WORDS.get(wanted, "of this type")
+
+
+def _shown(value: Any) -> str:
+    """Return the value as it is written in the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= SHOWN_MAX else f'"{value[:SHOWN_MAX]}…"'
+    return str(value) if isinstance(value, int | float) else _kind_of(value)
+
+
+SHOWN_MAX: Final = 60
 
 
 def _struct_in(wanted: Any) -> type[Any] | None:
@@ -55,6 +103,7 @@ def _struct_in(wanted: Any) -> type[Any] | None:
     return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, Struct)), None)
 
 
+_WANTED: Final = {bool: "true or false", int: "a whole number", str: "text in quotes"}
 _WORDS: Final = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
 
 

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 SOCKET_PATH_MAX: Final = 107
 """Octets: unix(7)."""
+DEVICE_NAME_MAX: Final = 15
+"""IFNAMSIZ of linux/if.h, without the octet that ends the name."""
 
 
 class Problems:
@@ -105,6 +107,15 @@ def assigned_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF_FFFF:
         raise ValueError(f"'*:{text}' is not of the form *:number")
     return int(text)
+
+
+def device_name(text: str) -> str:
+    """Return the name of a network device, which the kernel limits (IFNAMSIZ)."""
+    if len(text.encode()) > DEVICE_NAME_MAX:
+        raise ValueError(f"{text!r} is too long for a device: a name has {DEVICE_NAME_MAX} characters at most")
+    if text in (".", "..") or any(character.isspace() or character in "/:" for character in text):
+        raise ValueError(f"{text!r} cannot be the name of a device: no blank, slash or colon, and not . or ..")
+    return text
 
 
 # Files and listeners
