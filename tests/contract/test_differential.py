@@ -86,7 +86,7 @@ def play(world: World, step: tuple) -> dict:
     return {
         "refusals": render_refusals(refusals),
         "rows": render(world.rows(), world, NAMES),
-        "hints": {(links[port], NAMES[mac]) for port, mac in hints.keys if mac in STATIONS.values()},
+        "hints": {(links[key.port], NAMES[key.mac]) for key in hints.keys if key.mac in STATIONS.values()},
         "get": [row and render([row], world, NAMES) for row in world.kernel.get_many(keys)],
     }
 

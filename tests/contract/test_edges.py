@@ -14,7 +14,7 @@ from tests.contract.worlds import LOCAL, ip
 from vtep.addr import Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
-from vtep.linux.attachment import CONDITIONS, HOST_CONDITIONS, Hosts, NotReady, Ready, Subject, judge, survey
+from vtep.linux.attachment import HOSTS, PLAIN, Hosts, NotReady, Ready, Subject, judge, survey
 from vtep.linux.kernel import Kernel
 from vtep.linux.wire.link import RTM_NEWLINK, request_links
 from vtep.linux.wire.neighbor import Half, Neighbor
@@ -149,13 +149,13 @@ BREAKS = {
 UNBREAKABLE = {
     "not-a-bridge",
     "not-a-vxlan",
-    *(condition.code for condition in CONDITIONS if condition.code.endswith("-unreported")),
+    *(condition.code for condition in PLAIN if condition.code.endswith("-unreported")),
 }
 """For these no command helps: the configuration names another device, or the kernel is too old."""
 
 
 def test_every_condition_that_a_command_mends_is_tried() -> None:
-    assert {condition.code for condition in CONDITIONS} == BREAKS.keys() | UNBREAKABLE
+    assert {condition.code for condition in PLAIN} == BREAKS.keys() | UNBREAKABLE
 
 
 @pytest.mark.parametrize("code", BREAKS)
@@ -183,7 +183,7 @@ def test_the_commands_that_a_fault_names_mend_it(real_world, code: str) -> None:
 def test_the_command_for_the_hosts_of_a_vni_mends_as_well(real_world) -> None:
     with real_world() as world:
         assert Hosts(100) not in survey([CONFIG], world.kernel.links()).ready
-        (condition,) = HOST_CONDITIONS
+        (condition,) = HOSTS
 
         subprocess.run(condition.mend(Subject.of(CONFIG, world.kernel.links())).split(), check=True)
 

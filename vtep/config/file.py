@@ -9,6 +9,7 @@ the texts and looks at what belongs together. Only a file without any problem be
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace as replace_fields
 
 from vtep.addr import VNI_MAX, Ip, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import bgp as bgp_section
@@ -123,6 +125,7 @@ class _VniTable(Struct):
     vni: Annotated[int, Meta(ge=1, le=VNI_MAX)] | UnsetType = UNSET
     bridge: str = ""
     vxlan: str = ""
+    vlan: Annotated[int, Meta(ge=1, le=4094)] | UnsetType = UNSET
     vtep: str = ""
     import_rt: list[str] | UnsetType = UNSET
     export_rt: list[str] | UnsetType = UNSET
@@ -241,15 +244,33 @@ def _api(table: _ApiTable, problems: Problems) -> ApiConfig:
 
 
 def _vnis(rows: list[_VniTable], node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VniConfig, ...]:
-    """Return the VNIs. Two of them cannot share a number or a device, because their rows would be each other's."""
+    """Return the VNIs. Two of them cannot share a number or a place, because their rows would be each other's."""
     vnis = []
     for index, row in enumerate(rows):
         vni = _vni(row, f"vni[{index}]", node, bgp, problems)
         if vni is not None:
             vnis.append(vni)
-    for name in ("vni", "bridge", "vxlan"):
-        _refuse_repeats("vni", [getattr(row, name) for row in rows], name, problems)
-    return tuple(vnis)
+    _refuse_repeats("vni", [row.vni for row in rows], "vni", problems)
+    _refuse_shared_devices(rows, problems)
+    uses = Counter(row.vxlan for row in rows)
+    return tuple(replace_fields(vni, shares_vxlan=uses[vni.vxlan] > 1) if vni.vlan is not None else vni for vni in vnis)
+
+
+def _refuse_shared_devices(rows: list[_VniTable], problems: Problems) -> None:
+    """Note each bridge or VXLAN device that two VNIs have, unless VLANs keep their rows apart."""
+    for name in ("bridge", "vxlan"):
+        first: dict[str, int] = {}
+        for index, row in enumerate(rows):
+            device = getattr(row, name)
+            other = first.setdefault(device, index) if device else index
+            if other != index and UNSET in (row.vlan, rows[other].vlan):
+                problems.note(
+                    f"vni[{index}].{name}",
+                    f"{device} is already used by vni[{other}]",
+                    "give each VNI a bridge and a VXLAN device of its own, or each of them a `vlan`",
+                )
+    vlans = [f"VLAN {row.vlan} of {row.bridge}" if row.bridge and row.vlan is not UNSET else "" for row in rows]
+    _refuse_repeats("vni", vlans, "vlan", problems)
 
 
 def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> VniConfig | None:
@@ -260,6 +281,8 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         problems.note(f"{path}.{missing}", f"missing beside {given}", "give both, or none to only watch")
     for name, device in (("bridge", row.bridge), ("vxlan", row.vxlan)):
         problems.parsed(device, f"{path}.{name}", device_name)
+    if row.vlan is not UNSET and not row.bridge:
+        problems.note(f"{path}.bridge", "missing beside vlan", "a VLAN is one of a bridge")
     vtep = _own_vtep(row.vtep, path, node, problems)
     if number is None:
         return None
@@ -283,6 +306,7 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         rd=rd,
         bridge=row.bridge,
         vxlan=row.vxlan,
+        vlan=None if row.vlan is UNSET else row.vlan,
         site=site,
         tag=row.tag,
         downstream_vni=row.downstream_vni,

@@ -42,6 +42,10 @@ class VniConfig(Struct, frozen=True):
     rd: RouteDistinguisher | None = None
     bridge: str = ""
     vxlan: str = ""
+    vlan: int | None = None
+    """Its VLAN on a bridge that filters VLANs; None: the bridge is for this VNI alone."""
+    shares_vxlan: bool = False
+    """Other VNIs are configured with the same VXLAN device."""
     site: bytes | None = None
     tag: int = 0
     downstream_vni: bool = False

@@ -9,6 +9,7 @@ the kernel says so (ENOBUFS) and not what was lost: `Hints.overrun`, after which
 """
 
 import ctypes
+import errno
 import socket
 import struct
 from collections.abc import Sequence
@@ -38,12 +39,18 @@ from vtep.linux.wire.neighbor import (
     parse_neighbors,
 )
 from vtep.linux.wire.tlv import AF_BRIDGE, split
+from vtep.linux.wire.vlan import RTM_DELTUNNEL, RTM_DELVLAN, RTM_NEWTUNNEL, RTM_NEWVLAN
 
 SO_ATTACH_FILTER: Final = 26
 RTNLGRP_LINK: Final = 1
 RTNLGRP_NEIGH: Final = 3
 RTNLGRP_IPV4_IFADDR: Final = 5
 RTNLGRP_IPV6_IFADDR: Final = 9
+RTNLGRP_BRVLAN: Final = 33
+RTNLGRP_TUNNEL: Final = 35
+_OPTIONAL_GROUPS: Final = (RTNLGRP_BRVLAN, RTNLGRP_TUNNEL)
+"""Kernels before 5.6 and 5.18 do not have them, and not what they are about either."""
+_OF_DEVICES: Final = (RTM_NEWLINK, RTM_DELLINK, RTM_NEWVLAN, RTM_DELVLAN, RTM_NEWTUNNEL, RTM_DELTUNNEL)
 
 EVENT_BUFFER: Final = 8 << 20
 """Room for 10,000 events of 832 octets."""
@@ -61,6 +68,7 @@ class Hints(Struct, frozen=True):
     hosts: frozenset[tuple[int, Ip]] = frozenset()
     """Device and address of ARP and ND rows."""
     links_changed: bool = False
+    """Devices, VLANs of bridge ports, or VNIs of VXLAN devices."""
     bounced: frozenset[int] = frozenset()
     """Devices that came or went, went up or down, or left a bridge. Rows may have gone with that, some without an event."""
     addresses_changed: bool = False
@@ -88,8 +96,17 @@ _LOAD_FLAGS: Final = (_LOAD_BYTE, 0, 0, 26)
 _DROP: Final = (_RETURN, 0, 0, 0)
 _PASS: Final = (_RETURN, 0, 0, 0xFFFFFFFF)
 
+_GROUPS: Final = (
+    RTNLGRP_NEIGH,
+    RTNLGRP_LINK,
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_BRVLAN,
+    RTNLGRP_TUNNEL,
+)
+
 ROWS: Final = Subscription(
-    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
+    _GROUPS,
     (
         _LOAD_TYPE,
         (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
@@ -107,7 +124,7 @@ What remains: deletions, what bridges learn, stations that move, and rows that l
 """
 
 STATIONS: Final = Subscription(
-    (RTNLGRP_NEIGH, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR),
+    _GROUPS,
     (
         _LOAD_TYPE,
         (_JUMP_IF_EQUAL, 1, 0, socket.htons(RTM_NEWNEIGH)),
@@ -135,7 +152,11 @@ class EventQueue:
             _attach(self.socket, subscription.program)
             self.socket.bind((0, 0))
             for group in subscription.groups:
-                self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+                try:
+                    self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+                except OSError as error:
+                    if group not in _OPTIONAL_GROUPS or error.errno != errno.EINVAL:
+                        raise
         except OSError as error:
             self.close()
             raise failure("open", error) from error
@@ -196,17 +217,17 @@ class _Seen:
             if not isinstance(entry, Entry) or entry.is_address_list:
                 continue
             if entry.family == AF_BRIDGE:
-                (self._gone if kind == RTM_DELNEIGH else self._news).add((entry.port, entry.mac))
+                (self._gone if kind == RTM_DELNEIGH else self._news).add(announced.name_of(entry))
             elif entry.ip is not None:
                 self._hosts.add((entry.port, entry.ip))
 
     def hints(self) -> Hints:
-        gone = frozenset(FdbEvent(port, Mac(mac)) for port, mac in self._gone - self._news)
+        gone = frozenset(FdbEvent(port, Mac(mac), *shared) for port, mac, *shared in self._gone - self._news)
         return Hints(
-            gone.union(FdbEvent(port, Mac(mac)) for port, mac in self._news),
+            gone.union(FdbEvent(port, Mac(mac), *shared) for port, mac, *shared in self._news),
             gone,
             frozenset(self._hosts),
-            links_changed=not self._kinds.isdisjoint((RTM_NEWLINK, RTM_DELLINK)),
+            links_changed=not self._kinds.isdisjoint(_OF_DEVICES),
             bounced=frozenset(self._bounced),
             addresses_changed=not self._kinds.isdisjoint((RTM_NEWADDR, RTM_DELADDR)),
             overrun=self.overrun,

@@ -37,6 +37,7 @@ from vtep.linux.wire.neighbor import (
     request_rows,
 )
 from vtep.linux.wire.tlv import Answer
+from vtep.linux.wire.vlan import parse_vlans, parse_vnis, request_vlans, request_vnis
 
 MESSAGES_PER_SEND: Final = 128
 """From 64 to 128 is best: 256 and more make new VXLAN rows up to seven times slower (per-CPU allocation, 6.18)."""
@@ -108,12 +109,12 @@ class Kernel:
             found += self._dumps.dump("neighbors", partial(request_neighbors, device=device), _parse_entries)
         return found
 
-    def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
+    def get(self, port: int, mac: Mac, half: Half, vlan: int | None = None, src_vni: int | None = None) -> Entry | None:
         """Read one row back. The bridge half is the bridge's row for the MAC on whatever port it is now.
 
         Of the VTEPs of the zero MAC only the first is returned: to see all, use `rows`.
         """
-        return self.get_many((Lookup(port, mac, half),))[0]
+        return self.get_many((Lookup(port, mac, half, vlan, src_vni),))[0]
 
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         """Read rows back, in the order asked."""
@@ -124,8 +125,16 @@ class Kernel:
         return self._get_all(keys, _request_host, _name_of_host)
 
     def links(self) -> Links:
-        """Take a picture of all devices."""
-        return Links.of(self._requests.dump("links", request_links, parse_links))
+        """Take a picture of all devices. VLANs and VNIs are read only where a bridge or a VXLAN device filters them."""
+        found = Links.of(self._requests.dump("links", request_links, parse_links))
+        has_vlans = any(link.bridge is not None and link.bridge.vlan_filtering for link in found)
+        if not has_vlans:
+            return found
+        has_vnis = any(link.vxlan is not None and link.vxlan.vni_filter for link in found)
+        return found.with_vlans(
+            self._requests.dump("VLANs", request_vlans, parse_vlans),
+            self._requests.dump("VNIs", request_vnis, parse_vnis) if has_vnis else (),
+        )
 
     def addresses(self) -> list[Address]:
         """Take a picture of the addresses of all devices."""

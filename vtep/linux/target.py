@@ -4,7 +4,7 @@ Joins a kernel (real, or in memory) with the configured VNIs. `attachment.py` sa
 and no verdict.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vtep.addr import Mac, Vni
@@ -44,6 +44,8 @@ class KernelTarget:
         """Addresses that no remote host of a VNI can have, because its bridge has them."""
         self.faults: Mapping[Vni, tuple[Fault, ...]] = {}
         """What the VNIs that are not ready lack, in sentences."""
+        self.unserved: Mapping[Hashable, Fault] = {}
+        """Why a VNI that is ready has no neighbor rows, by their domain."""
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
@@ -63,6 +65,7 @@ class KernelTarget:
         found = survey(self._vnis, links)
         self._attached = found.ready
         not_ready = {vni: why for vni, why in found.not_ready.items() if vni not in self._given_up}
+        self.unserved = found.unserved
         self.faults = {vni: why.faults for vni, why in not_ready.items()}
         return Attachments(
             ready=found.ready,

@@ -4,8 +4,10 @@
     neighbor row on the bridge           a host address of that MAC, if the MAC is a station
     the bridge's own MAC and addresses   the gateway, if the VNI is configured with one
 
-These are never stations: rows that another program wrote as EXT_LEARNED, rows with a VLAN (copies for the default VLAN of
-a port), the MACs of the ports themselves (PERMANENT), rows on a VXLAN port, multicast addresses.
+If the VNI is a VLAN of the bridge, the VLAN's own device has the neighbor rows and is the gateway.
+
+These are never stations: rows that another program wrote as EXT_LEARNED, rows with another VLAN than the VNI's (on a bridge
+without VLAN filtering, any VLAN: those are copies for the default VLAN of a port), the MACs of the ports themselves (PERMANENT), rows on a VXLAN port, multicast addresses.
 
 A station counts as learned when the bridge sees a frame from it on any port, or when a row shows it where it was not
 before. That is what makes a leaf advertise it, over a remote route as well. A host address that comes or goes only

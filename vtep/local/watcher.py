@@ -10,6 +10,9 @@ the row that is read back. An event still means something that the row does not 
 just now. Only a station with an event, or a new one, counts as learned (`Stations.learn`); a row that is merely read, and
 that is as it was, is no news (`Stations.see`).
 
+**VLANs.** A port may have several VLANs, each of another VNI. So a dump of a port is made once, and each of its rows leads to
+a VNI by the bridge and the VLAN.
+
 **Dumps.** Access ports are dumped when the watcher starts, when a bridge, its ports or addresses change, when events were
 lost, and with every tenth audit. Ports are dumped one by one, because a dump of a whole bridge is slow when it has many
 remote MACs (kernel 6.18: quadratic). A dump during which rows are deleted can miss rows that exist, so it is repeated until
@@ -41,7 +44,7 @@ from vtep.addr import Ip, Vni
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
 from vtep.intent import RowKey
-from vtep.linux.attachment import StationEvents
+from vtep.linux.attachment import StationEvents, station_rows
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import Hints
 from vtep.linux.wire.neighbor import Entry, Lookup
@@ -307,11 +310,10 @@ class LocalStationWatcher:
 def _dump(kernel: KernelReader, surveyed: Sequence[Access]) -> tuple[list[tuple[Vni, Entry]], list[HostRow]]:
     """Return the rows at access ports, and which neighbor rows have a MAC. The page at the head says why by port."""
     rows: dict[RowKey, tuple[Vni, Entry]] = {}
+    ports = sorted({port for access in surveyed for port in access.ports})
     for _ in range(DUMPS_MAX):
         before = len(rows)
-        for access in surveyed:
-            found = (row for row in kernel.rows((), access.ports) if access.port_of(row) is not None)
-            rows.update(((access.vni, row.mac), (access.vni, row)) for row in found)
+        rows.update(((vni, row.mac), (vni, row)) for vni, row in station_rows(surveyed, kernel.rows((), ports)))
         if len(rows) == before:
             break
     hosts = [

@@ -282,6 +282,18 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VXLAN port does not answer for hosts, so their rows would have no effect.",
         "Run `bridge link set dev vxlan100 neigh_suppress on`, or set `neighbors = false`.",
     ),
+    "neigh-suppress-off-in-vlan": (
+        "The VXLAN port answers for hosts by VLAN (`neigh_vlan_suppress`), and not in this one.",
+        "Run `bridge vlan set dev VXLAN vid VLAN neigh_suppress on`, or set `neighbors = false`.",
+    ),
+    "svi-missing": (
+        "The VLAN has no device of its own on the bridge, and the bridge answers for hosts by the neighbor rows of that device.",
+        "Run `ip link add link BRIDGE name BRIDGE.VLAN up type vlan id VLAN`, or set `neighbors = false`.",
+    ),
+    "svi-down": (
+        "The device of the VLAN is down, and a device that is down keeps no neighbor rows.",
+        "Run `ip link set dev DEVICE up`.",
+    ),
     "missing": (
         "The row is wanted, and it is not there.",
         "See the reason beside it, or compare again: it may have been on its way.",
@@ -319,12 +331,48 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Run `ip link set dev BRIDGE up`.",
     ),
     "vlan-aware": (
-        "The bridge filters VLANs, where a MAC without a VLAN is more than one row.",
-        "Use one bridge without VLAN filtering for each VNI.",
+        "The bridge filters VLANs, and the VNI is not configured with one.",
+        "Set `vlan` of the VNI, or use a bridge without VLAN filtering for it.",
     ),
     "vlan-filtering-unreported": (
         "The kernel did not say whether the bridge filters VLANs.",
-        "Report it with the kernel's version.",
+        "Report it with the kernel's version. A VNI with `vlan` needs a kernel with CONFIG_BRIDGE_VLAN_FILTERING.",
+    ),
+    "vlan-filtering-off": (
+        "The VNI has `vlan`, and the bridge does not keep VLANs apart.",
+        "Run `ip link set dev BRIDGE type bridge vlan_filtering 1`.",
+    ),
+    "vlan-missing": (
+        "The VXLAN device does not have the VLAN of the VNI: no frame passes, and the kernel refuses the rows.",
+        "Run `bridge vlan add dev VXLAN vid VLAN pvid untagged`; without the last two words if the device is for many VNIs.",
+    ),
+    "wrong-pvid": (
+        "The VLAN of the VNI is on the VXLAN device, but not as its `pvid untagged`: frames that arrive get another VLAN, or none.",
+        "Run `bridge vlan add dev VXLAN vid VLAN pvid untagged`.",
+    ),
+    "vlan-untagged": (
+        "The VLAN of a VNI is `pvid` or `untagged` on a VXLAN device for many VNIs, where it must be tagged: no frame passes.",
+        "Run `bridge vlan add dev VXLAN vid VLAN`.",
+    ),
+    "not-external": (
+        "Several VNIs have this VXLAN device, and it is for one VNI.",
+        "Make it again with `external vnifilter`: the kernel cannot change that.",
+    ),
+    "vlan-tunnel-off": (
+        "The VXLAN device does not map VLANs to VNIs. The kernel forgot all mappings when that was switched off.",
+        "Run `bridge link set dev VXLAN vlan_tunnel on`, and map the VLANs again.",
+    ),
+    "tunnel-mapping-missing": (
+        "The VLAN of the VNI is not mapped to it: no frame passes.",
+        "Run `bridge vlan add dev VXLAN vid VLAN tunnel_info id VNI`.",
+    ),
+    "wrong-tunnel-mapping": (
+        "The VLAN of the VNI is mapped to another VNI: its frames would reach another tenant.",
+        "Remove that mapping, and map the VLAN to its VNI; the sentence has the commands.",
+    ),
+    "vni-not-in-filter": (
+        "The VXLAN device does not take this VNI: no frame passes, and nothing else shows it.",
+        "Run `bridge vni add dev VXLAN vni VNI`.",
     ),
     "vxlan-missing": (
         "There is no device of this name.",
@@ -340,7 +388,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "external": (
         "The device serves many VNIs (collect metadata).",
-        "Use one VXLAN device for each VNI.",
+        "Use one VXLAN device for each VNI, or a VLAN-aware bridge and `vlan`.",
     ),
     "external-unreported": (
         "The kernel did not say whether the device serves many VNIs.",

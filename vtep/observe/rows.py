@@ -97,6 +97,9 @@ class Rows:
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
         if not self.serves(kind, kind.descriptor.vni_of(key)):
+            fault = None if self.target is None else self.target.unserved.get(kind.domain(key))
+            if fault is not None:
+                return Sync(SUPPRESSED, fault.code, f"{fault.text}; run: {fault.mend}")
             return Sync(SUPPRESSED, kind.descriptor.unserved, sentence(kind.descriptor.unserved))
         error = self.last.error
         return Sync(PENDING) if error is None else Sync(PENDING, "kernel-unreadable", str(error))

@@ -280,6 +280,7 @@ BGP = "[bgp]\nasn = 1\nrouter_id = '1.1.1.1'\n"
 NEIGHBOR = "[[bgp.neighbor]]\naddress = '10.0.0.1'\nasn = 1\n"
 SEGMENT = '[[segment]]\nesi = "00:11:22:33:44:55:66:77:88:99"\n'
 RT_VNI = VNI + 'import_rt = ["65000:7"]\n'
+BOUND_VLAN = "bridge = 'b'\nvxlan = 'v'\nvlan = 10\n"
 
 WRONG = (
     ("text = ", "", "not valid TOML"),
@@ -355,6 +356,10 @@ WRONG = (
     (NODE + BGP + "[[bgp.neighbor]]\naddress = '10.0.0.99'\nasn = 1", "bgp.neighbor[0].address", "is an address of this leaf"),
     (NODE + BGP + 2 * NEIGHBOR, "bgp.neighbor[1].address", "10.0.0.1 is already used by bgp.neighbor[0]"),
     (NODE + BGP + NEIGHBOR + "[feed]\npeers = ['10.0.0.1', '10.0.0.2']", "feed.peers[1]", "10.0.0.2 is not a [[bgp.neighbor]]"),
+    (RT_VNI + BOUND_VLAN + "[[vni]]\nvni = 8\nimport_rt = ['1:1']\nbridge = 'b'\nvxlan = 'w'\nvlan = 10", "vni[1].vlan", "VLAN 10 of b is already used by vni[0]"),
+    (RT_VNI + BOUND_VLAN + "[[vni]]\nvni = 8\nimport_rt = ['1:1']\nbridge = 'b'\nvxlan = 'w'", "vni[1].bridge", "b is already used by vni[0]"),
+    (RT_VNI + "vlan = 10", "vni[0].bridge", "missing beside vlan"),
+    (RT_VNI + "vlan = 4095", "vni[0].vlan", "4095 is not a whole number from 1 to 4094"),
     (NODE + "segment = [{ }]", "segment[0].esi", "missing"),
     (NODE + "segment = [{ esi = '00:11' }]", "segment[0].esi", "an Ethernet segment identifier has 10 octets, not 2"),
     (NODE + "segment = [{ esi = 'es1' }]", "segment[0].esi", "'es1' is not hexadecimal"),
@@ -417,6 +422,16 @@ def test_the_tenth_vni_is_listed_after_the_second() -> None:
     text = 'node = { vtep = "10.0.0.9" }\n' + "".join(f"[[vni]]\nvni = {number}\n" for number in range(1, 13))
 
     assert [problem.split(".")[0] for problem in problems_of(text)] == [f"vni[{index}]" for index in range(12)]
+
+
+def test_vnis_may_share_devices_if_each_has_a_vlan() -> None:
+    more = "[[vni]]\nvni = 8\nimport_rt = ['1:1']\nbridge = 'b'\n"
+
+    one_device = parse(RT_VNI + BOUND_VLAN + more + "vxlan = 'v'\nvlan = 20").vnis
+    two_devices = parse(RT_VNI + BOUND_VLAN + more + "vxlan = 'w'\nvlan = 20").vnis
+
+    assert [(vni.vlan, vni.shares_vxlan) for vni in one_device] == [(10, True), (20, True)]
+    assert [(vni.vlan, vni.shares_vxlan) for vni in two_devices] == [(10, False), (20, False)]
 
 
 def test_a_wrong_tunnel_address_is_one_problem_and_not_one_for_each_vni() -> None:

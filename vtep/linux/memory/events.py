@@ -29,15 +29,15 @@ class Announcements:
         self._hosts: set[tuple[int, Ip]] = set()
         self._bounced: set[int] = set()
 
-    def changed(self, port: int, mac: Mac) -> None:
+    def changed(self, port: int, mac: Mac, vlan: int | None = None, src_vni: int | None = None) -> None:
         """Announce RTM_NEWNEIGH of AF_BRIDGE."""
         if not self.lost:
-            self._changed.add(FdbEvent(port, mac))
+            self._changed.add(FdbEvent(port, mac, vlan, src_vni))
 
-    def gone(self, port: int, mac: Mac) -> None:
+    def gone(self, port: int, mac: Mac, vlan: int | None = None, src_vni: int | None = None) -> None:
         """Announce RTM_DELNEIGH of AF_BRIDGE."""
         if not self.lost:
-            self._gone.add(FdbEvent(port, mac))
+            self._gone.add(FdbEvent(port, mac, vlan, src_vni))
 
     def host(self, device: int, ip: Ip) -> None:
         """Announce that a neighbor row changed or went."""

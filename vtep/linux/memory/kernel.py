@@ -24,7 +24,7 @@ import msgspec
 from vtep.addr import Ip, Mac
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
-from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, Vxlan
+from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, PortVlan, VniRange, Vxlan
 from vtep.linux.events import Hints
 from vtep.linux.memory.bridge import BridgeTable
 from vtep.linux.memory.events import Announcements, Counts, Refused
@@ -112,16 +112,16 @@ class MemoryKernel:
     def neighbors(self, devices: Iterable[int]) -> list[Entry]:
         return self._neighbors.entries(devices)
 
-    def get(self, port: int, mac: Mac, half: Half) -> Entry | None:
+    def get(self, port: int, mac: Mac, half: Half, vlan: int | None = None, src_vni: int | None = None) -> Entry | None:
         if half is Half.VXLAN:
             table = self._vxlans.get(port)
-            return None if table is None else table.get(mac)
+            return None if table is None else table.get(mac, src_vni)
         link = self._links.get(port)
         if link is None:
             return None
         if link.master is None:
             raise KernelError("get", errno.EINVAL, "Device is not a bridge port")
-        return self._bridges[link.master].get(mac)
+        return self._bridges[link.master].get(mac, vlan)
 
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         return [self.get(*key) for key in keys]
@@ -166,12 +166,19 @@ class MemoryKernel:
     # What an operator does
 
     def add_devices_of(self, vni: VniConfig) -> None:
-        """Add the devices that a VNI needs."""
-        self.add_bridge(vni.bridge)
-        self.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
+        """Add the devices that a VNI needs, and has not together with an earlier one."""
+        there = self.links().by_name
+        if vni.bridge not in there:
+            self.add_bridge(vni.bridge, filters=vni.vlan is not None)
+        if vni.vxlan not in there:
+            self.add_vxlan(vni.vxlan, 0 if vni.shares_vxlan else vni.vni, vni.vtep, vni.bridge)
+        if vni.vlan is not None:
+            alone = not vni.shares_vxlan
+            self.set_vlan(vni.vxlan, vni.vlan, pvid=alone, untagged=alone, vni=None if alone else vni.vni)
+            self.add_vlan(f"{vni.bridge}.{vni.vlan}", vni.bridge, vni.vlan)
 
-    def add_bridge(self, name: str, mac: Mac | None = None) -> int:
-        index = self._add(Link(0, name, "bridge", mac=mac, bridge=Bridge(vlan_filtering=False)))
+    def add_bridge(self, name: str, mac: Mac | None = None, *, filters: bool = False) -> int:
+        index = self._add(Link(0, name, "bridge", mac=mac, bridge=Bridge(filters, 0 if filters else None)))
         own = self._links[index].mac
         assert own
         self._bridges[index] = BridgeTable(index, self._announce)
@@ -189,18 +196,48 @@ class MemoryKernel:
         max_addresses: int = 0,
         index: int = 0,
     ) -> int:
-        vxlan = Vxlan(vni, local, learning=False, external=False, udp_port=4789)
+        """Add a VXLAN device; the VNI 0 is one for many VNIs."""
+        vxlan = Vxlan(vni, local, learning=False, external=not vni, udp_port=4789, vni_filter=not vni)
         index = self._add(Link(index, name, "vxlan", mac=mac, vxlan=vxlan))
         self._vxlans[index] = VxlanTable(index, max_addresses, self._announce, self.counts)
         self.set_master(name, master)
         if master:
-            self.change(name, bridge_port=BridgePort(learning=False, neigh_suppress=False, isolated=False, state=3))
+            port = BridgePort(learning=False, neigh_suppress=False, isolated=False, vlan_tunnel=not vni, state=3)
+            self.change(name, bridge_port=port)
         return index
 
-    def add_vlan(self, name: str, below: str) -> int:
+    def add_vlan(self, name: str, below: str, vlan: int | None = None) -> int:
         """A VLAN device has its parent's MAC, until it is given its own."""
         parent = self._named(below)
-        return self._add(Link(0, name, "vlan", below=parent.index, mac=parent.mac))
+        return self._add(Link(0, name, "vlan", below=parent.index, mac=parent.mac, vlan=vlan))
+
+    def set_vlan(
+        self, name: str, vlan: int, *, pvid: bool = False, untagged: bool = False, vni: int | None = None
+    ) -> None:
+        """Give a port, or a bridge itself, a VLAN, mapped to a VNI on a VXLAN device for many; that also takes the VNI."""
+        link = self._named(name)
+        others = [
+            msgspec.structs.replace(found, pvid=found.pvid and not pvid) for found in link.vlans if found.first != vlan
+        ]
+        mapped = PortVlan(vlan, vlan, pvid, untagged, vni)
+        self.change(name, vlans=tuple(sorted((*others, mapped), key=lambda found: found.first)))
+        if vni is not None:
+            self.set_vni(name, vni)
+        if link.mac:
+            self._bridges[link.master or link.index].put_local(link.index, link.mac, vlan)
+
+    def delete_vlan(self, name: str, vlan: int) -> None:
+        link = self._named(name)
+        self.change(name, vlans=tuple(found for found in link.vlans if found.first != vlan))
+        self._bridges[link.master or link.index].drop_vlan(link.index, vlan)
+
+    def set_vni(self, name: str, vni: int) -> None:
+        """Put a VNI into the filter of a VXLAN device for many."""
+        vnis = {found.first for found in self._named(name).vnis} | {vni}
+        self.change(name, vnis=tuple(VniRange(one, one) for one in sorted(vnis)))
+
+    def delete_vni(self, name: str, vni: int) -> None:
+        self.change(name, vnis=tuple(found for found in self._named(name).vnis if found.first != vni))
 
     def add_address(self, name: str, ip: Ip, prefix: int | None = None) -> None:
         self._addresses.append(Address(self._named(name).index, ip, prefix=prefix))
@@ -246,7 +283,7 @@ class MemoryKernel:
             self._leave(link)
             self._announce.bounced(link.index)
         if master is None:
-            self.change(name, master=None, bridge_port=None)
+            self.change(name, master=None, bridge_port=None, vlans=())
             return
         bridge = self._named(master)
         port = BridgePort(learning=True, neigh_suppress=False, isolated=False, state=3)
@@ -272,16 +309,22 @@ class MemoryKernel:
 
     # What stations do
 
-    def station_sends(self, mac: Mac, port: str) -> None:
-        """A frame from this MAC enters the bridge by a port."""
+    def station_sends(self, mac: Mac, port: str, vlan: int | None = None) -> None:
+        """A frame from this MAC enters the bridge by a port, with a VLAN or without."""
         link = self._named(port)
         bridge = self._links.get(link.master or 0)
-        if bridge is not None and link.up and bridge.up and link.bridge_port and link.bridge_port.learning:
-            self._bridges[bridge.index].learn(mac, link.index)
+        if bridge is None or not (link.up and bridge.up and link.bridge_port and link.bridge_port.learning):
+            return
+        if bridge.bridge is not None and bridge.bridge.vlan_filtering:
+            wanted = (found.first for found in link.vlans if (found.pvid if vlan is None else found.first == vlan))
+            vlan = next(wanted, None)
+            if vlan is None:
+                return
+        self._bridges[bridge.index].learn(mac, link.index, vlan)
 
-    def station_expires(self, mac: Mac, bridge: str) -> None:
+    def station_expires(self, mac: Mac, bridge: str, vlan: int | None = None) -> None:
         """No frame came from the station for the ageing time of the bridge."""
-        self._bridges[self._named(bridge).index].expire(mac)
+        self._bridges[self._named(bridge).index].expire(mac, vlan)
 
     # What the kernel does with a message
 
@@ -308,7 +351,9 @@ class MemoryKernel:
         done = 0
         try:
             if link.master is not None and (message.flags & NTF_MASTER or not message.flags):
-                self._bridges[link.master].write(message, forwards=link.up and self._links[link.master].up)
+                vlans = [found.first for found in link.vlans]
+                forwards = link.up and self._links[link.master].up
+                self._bridges[link.master].write(message, forwards=forwards, vlans=vlans)
                 done = NTF_MASTER
             if message.flags & NTF_SELF or not done:
                 self._write_vxlan_half(message, message.flags & ~done, link)

@@ -1,9 +1,12 @@
 """The forwarding table of one VXLAN device in memory: for each MAC, the VTEPs that it is behind.
 
+A device for many VNIs has a row for each MAC and source VNI; a message that names none is about the VNI 0. A device for one
+VNI does not look at the source VNI.
+
 Knows what Linux 6.18 does with the VXLAN half of a message. A row has the state and the flags of the write that made it, and
 one remote, or several if its MAC is not unicast (the zero MAC, for floods).
 
-Absent on purpose: nexthops, source VNIs, learning from VXLAN frames, ageing by time.
+Absent on purpose: nexthops, learning from VXLAN frames, ageing by time.
 """
 
 import errno
@@ -30,6 +33,10 @@ Remote: TypeAlias = tuple[Ip, int | None]
 """The VTEP, and the VNI if it is not the device's own."""
 
 
+Key: TypeAlias = tuple[int | None, Mac]
+"""The source VNI on a device for many, and the MAC."""
+
+
 class VxlanRow(Struct):
     state: int
     flags: int
@@ -45,54 +52,55 @@ class VxlanTable:
         """How many MACs there may be (`maxaddress`), or 0."""
         self._announce = announce
         self._counts = counts
-        self._rows: dict[Mac, VxlanRow] = {}
+        self._rows: dict[Key, VxlanRow] = {}
 
     def entries(self) -> Iterator[Entry]:
-        return (entry for mac, row in list(self._rows.items()) for entry in self._entries(mac, row))
+        return (entry for key, row in list(self._rows.items()) for entry in self._entries(key, row))
 
-    def get(self, mac: Mac) -> Entry | None:
+    def get(self, mac: Mac, src_vni: int | None = None) -> Entry | None:
         """Return the row of a MAC; of several VTEPs only the first."""
-        row = self._rows.get(mac)
-        return None if row is None else self._entries(mac, row)[0]
+        row = self._rows.get((src_vni or None, mac))
+        return None if row is None else self._entries((src_vni or None, mac), row)[0]
 
     def write(self, message: Neighbor, flags: int, device: Vxlan) -> None:
         """Carry out the VXLAN half of a message; the flags are what is left of the message's after the bridge half."""
-        row = self._rows.get(message.mac)
+        key = (message.src_vni or None) if device.external else None, message.mac
+        row = self._rows.get(key)
         remote = message.dst or Ip(4), None if message.vni == device.vni else message.vni
         if message.verb is Verb.DELETE:
-            self._delete(message, remote, row)
+            self._delete(message, key, remote, row)
             return
         _check(message, device)
         if row is None:
-            self._create(message, flags, remote)
+            self._create(message, key, flags, remote)
         elif message.verb is Verb.CREATE:
             raise Refused(errno.EEXIST)
         else:
-            self._change(message, flags, remote, row)
+            self._change(message, key, flags, remote, row)
 
     def drop_ageing(self) -> None:
         """The device went down and loses the rows that are neither PERMANENT nor NOARP; those for floods stay."""
-        for mac, row in list(self._rows.items()):
-            if not row.state & (NUD_PERMANENT | NUD_NOARP) and mac != ZERO_MAC:
-                self._drop(mac)
+        for key, row in list(self._rows.items()):
+            if not row.state & (NUD_PERMANENT | NUD_NOARP) and key[1] != ZERO_MAC:
+                self._drop(key)
 
     def drop_all(self) -> None:
         """The device goes."""
-        for mac in list(self._rows):
-            self._drop(mac)
+        for key in list(self._rows):
+            self._drop(key)
 
-    def _create(self, message: Neighbor, flags: int, remote: Remote) -> None:
+    def _create(self, message: Neighbor, key: Key, flags: int, remote: Remote) -> None:
         if message.verb is Verb.REPLACE and not message.mac.is_usable:
             raise Refused(errno.EOPNOTSUPP)
         if self._room and len(self._rows) >= self._room:
             raise Refused(errno.ENOSPC)
-        self._rows[message.mac] = row = VxlanRow(message.state, flags, [remote])
+        self._rows[key] = row = VxlanRow(message.state, flags, [remote])
         self._counts.writes += 1
-        self._announce_unless_external(message.mac, row)
+        self._announce_unless_external(key, row)
 
-    def _change(self, message: Neighbor, flags: int, remote: Remote, row: VxlanRow) -> None:
+    def _change(self, message: Neighbor, key: Key, flags: int, remote: Remote, row: VxlanRow) -> None:
         """An external write leaves state and flags as they are; any other write sets them, even where it then fails."""
-        before = self._entries(message.mac, row)
+        before = self._entries(key, row)
         if not flags & NTF_EXT_LEARNED:
             row.state, row.flags = message.state, flags
         if message.verb is Verb.REPLACE:
@@ -103,37 +111,37 @@ class VxlanTable:
         elif remote not in row.remotes and not message.mac.is_usable:
             row.remotes.append(remote)
             self._counts.writes += 1
-            self._announce_unless_external(message.mac, row)
+            self._announce_unless_external(key, row)
             return
-        if before != self._entries(message.mac, row):
+        if before != self._entries(key, row):
             self._counts.replaces += 1
-            self._announce_unless_external(message.mac, row)
+            self._announce_unless_external(key, row)
 
-    def _delete(self, message: Neighbor, remote: Remote, row: VxlanRow | None) -> None:
+    def _delete(self, message: Neighbor, key: Key, remote: Remote, row: VxlanRow | None) -> None:
         """Without an address the row goes whole; an address that is not there is a success that deletes nothing."""
         if row is None:
             raise Refused(errno.ENOENT)
         if message.dst is not None and remote not in row.remotes:
             return
         if message.dst is not None and len(row.remotes) > 1:
-            self._announce.gone(self._index, message.mac)
+            self._announce.gone(self._index, message.mac, None, key[0])
             row.remotes.remove(remote)
             self._counts.deletes += 1
         else:
             self._counts.deletes += len(row.remotes)
-            self._drop(message.mac)
+            self._drop(key)
 
-    def _drop(self, mac: Mac) -> None:
-        del self._rows[mac]
-        self._announce.gone(self._index, mac)
+    def _drop(self, key: Key) -> None:
+        del self._rows[key]
+        self._announce.gone(self._index, key[1], None, key[0])
 
-    def _announce_unless_external(self, mac: Mac, row: VxlanRow) -> None:
+    def _announce_unless_external(self, key: Key, row: VxlanRow) -> None:
         if not row.flags & NTF_EXT_LEARNED:
-            self._announce.changed(self._index, mac)
+            self._announce.changed(self._index, key[1], None, key[0])
 
-    def _entries(self, mac: Mac, row: VxlanRow) -> list[Entry]:
-        flags = row.flags | NTF_SELF
-        return [Entry(self._index, None, mac, flags, row.state, dst, vni) for dst, vni in row.remotes]
+    def _entries(self, key: Key, row: VxlanRow) -> list[Entry]:
+        flags, (src_vni, mac) = row.flags | NTF_SELF, key
+        return [Entry(self._index, None, mac, flags, row.state, dst, vni, src_vni) for dst, vni in row.remotes]
 
 
 def _check(message: Neighbor, device: Vxlan) -> None:

@@ -55,12 +55,16 @@ IFLA_VXLAN_PORT: Final = 15
 IFLA_VXLAN_GROUP6: Final = 16
 IFLA_VXLAN_LOCAL6: Final = 17
 IFLA_VXLAN_COLLECT_METADATA: Final = 25
+IFLA_VXLAN_VNIFILTER: Final = 30
+IFLA_VLAN_ID: Final = 1
 IFLA_BR_VLAN_FILTERING: Final = 7
 IFLA_BR_VLAN_DEFAULT_PVID: Final = 39
 IFLA_BRPORT_STATE: Final = 1
 IFLA_BRPORT_LEARNING: Final = 8
+IFLA_BRPORT_VLAN_TUNNEL: Final = 29
 IFLA_BRPORT_NEIGH_SUPPRESS: Final = 32
 IFLA_BRPORT_ISOLATED: Final = 33
+IFLA_BRPORT_NEIGH_VLAN_SUPPRESS: Final = 43
 RTEXT_FILTER_SKIP_STATS: Final = 1 << 3
 
 
@@ -102,6 +106,7 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
         bridge=_bridge(data) if kind == "bridge" else None,
         vxlan=_vxlan(data) if kind == "vxlan" else None,
         bridge_port=_bridge_port(nested(info.get(IFLA_INFO_SLAVE_DATA))) if is_bridge_port else None,
+        vlan=number(data.get(IFLA_VLAN_ID)) if kind == "vlan" else None,
     )
 
 
@@ -133,6 +138,7 @@ def _vxlan(data: Mapping[int, bytes]) -> Vxlan:
         external=flag(data.get(IFLA_VXLAN_COLLECT_METADATA)),
         udp_port=int.from_bytes(udp_port) if udp_port else None,
         remote=Ip.unpack(remote) if remote else None,
+        vni_filter=flag(data.get(IFLA_VXLAN_VNIFILTER)),
     )
 
 
@@ -141,5 +147,7 @@ def _bridge_port(data: Mapping[int, bytes]) -> BridgePort:
         learning=flag(data.get(IFLA_BRPORT_LEARNING)),
         neigh_suppress=flag(data.get(IFLA_BRPORT_NEIGH_SUPPRESS)),
         isolated=flag(data.get(IFLA_BRPORT_ISOLATED)),
+        vlan_tunnel=flag(data.get(IFLA_BRPORT_VLAN_TUNNEL)),
+        neigh_vlan_suppress=flag(data.get(IFLA_BRPORT_NEIGH_VLAN_SUPPRESS)),
         state=number(data.get(IFLA_BRPORT_STATE)),
     )

@@ -10,6 +10,9 @@ A remote MAC behind an IPv4 VTEP is one message of 48 octets. Numbers are in the
     NDA_LLADDR 10 00 02 00 · MAC 6 · pad 2            always the first attribute: an answer finds its message by it
     NDA_DST    08 00 01 00 · VTEP 4
 
+A bridge that filters VLANs finds its row by NDA_VLAN and the MAC. A VXLAN device for many VNIs finds its row by NDA_SRC_VNI and
+the MAC, and a request for one such row has the same number in NDA_VNI (6.1 to 7.2). Each half ignores the other's attribute.
+
 The kernel carries out the MASTER half (bridge) first, then the SELF half (VXLAN). It stops at the first error and does not undo
 the first half. It clears the flag of a half when that half succeeds, and a refusal echoes the request with these flags: so a
 refusal says which half was done.
@@ -116,6 +119,10 @@ class Neighbor(Struct, frozen=True, gc=False):
     """The host address of an ARP or ND row."""
     protocol: int | None = None
     """The program that wrote it. ARP and ND rows keep it, FDB rows do not."""
+    vlan: int | None = None
+    """The VLAN of the bridge half. Without it a bridge that filters VLANs writes or deletes the row in all VLANs of the port."""
+    src_vni: int | None = None
+    """The VNI of the VXLAN half, on a device for many VNIs."""
     also: tuple[Mac, ...] = ()
     """The MACs of the messages after the first."""
 
@@ -174,6 +181,8 @@ class Lookup(NamedTuple):
     port: int
     mac: Mac
     half: Half
+    vlan: int | None = None
+    src_vni: int | None = None
 
 
 class FdbEvent(NamedTuple):
@@ -181,6 +190,8 @@ class FdbEvent(NamedTuple):
 
     port: int
     mac: Mac
+    vlan: int | None = None
+    src_vni: int | None = None
 
 
 Parsed: TypeAlias = tuple[int, int, "Entry | Answer"]
@@ -197,6 +208,10 @@ def encode(row: Neighbor, seq: int, *, acknowledged: bool) -> bytes:
         body += attribute_u32(NDA_VNI, row.vni)
     if row.protocol is not None:
         body += attribute(NDA_PROTOCOL, bytes((row.protocol,)))
+    if row.vlan is not None:
+        body += attribute(NDA_VLAN, _U16.pack(row.vlan))
+    if row.src_vni is not None:
+        body += attribute_u32(NDA_SRC_VNI, row.src_vni)
     kind = RTM_DELNEIGH if row.verb is Verb.DELETE else RTM_NEWNEIGH
     return message(kind, NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0), seq, body)
 
@@ -204,6 +219,10 @@ def encode(row: Neighbor, seq: int, *, acknowledged: bool) -> bytes:
 def request_row(wanted: Lookup, seq: int) -> bytes:
     """Ask for one row. The bridge answers for its whole table, whatever port the row is on now."""
     body = _NDMSG.pack(AF_BRIDGE, wanted.port, 0, wanted.half) + attribute(NDA_LLADDR, wanted.mac)
+    if wanted.half is Half.BRIDGE and wanted.vlan is not None:
+        body += attribute(NDA_VLAN, _U16.pack(wanted.vlan))
+    elif wanted.half is Half.VXLAN and wanted.src_vni is not None:
+        body += attribute_u32(NDA_VNI, wanted.src_vni)  # NDA_SRC_VNI is refused here (vxlan_fdb_get, 6.1 to 7.2)
     return message(RTM_GETNEIGH, NLM_F_REQUEST, seq, body)
 
 
@@ -237,25 +256,45 @@ def parse_neighbors(datagram: bytes) -> Iterator[Parsed]:
 
 
 _NDMSG: Final = struct.Struct("=BxxxiHBx")
+_U16: Final = struct.Struct("=H")
 
-# Most rows of a dump have one of two layouts (6.1 to 6.18), which one unpack reads. Others are read attribute by attribute.
+# Most rows of a dump have one of four layouts (6.1 to 7.2), which one unpack reads. Others are read attribute by attribute.
 _BRIDGE_ROW: Final = struct.Struct("=BxxxiHBx I6s2x II I4x I16x")
+_VLAN_ROW: Final = struct.Struct("=BxxxiHBx I6s2x II I4x I16x IH2x")
 _VXLAN_ROW: Final = struct.Struct("=BxxxiHBx I6s2x I4s I16x")
-_IS_LLADDR, _IS_MASTER, _IS_FLAGS_EXT, _IS_DST, _IS_CACHEINFO = (
+_SRC_VNI_ROW: Final = struct.Struct("=BxxxiHBx I6s2x I4s II I16x")
+_IS_LLADDR, _IS_MASTER, _IS_FLAGS_EXT, _IS_DST, _IS_CACHEINFO, _IS_VLAN, _IS_SRC_VNI = (
     struct.unpack("=I", struct.pack("=HH", length, kind))[0]
-    for length, kind in ((10, NDA_LLADDR), (8, NDA_MASTER), (8, NDA_FLAGS_EXT), (8, NDA_DST), (20, NDA_CACHEINFO))
+    for length, kind in (
+        (10, NDA_LLADDR),
+        (8, NDA_MASTER),
+        (8, NDA_FLAGS_EXT),
+        (8, NDA_DST),
+        (20, NDA_CACHEINFO),
+        (6, NDA_VLAN),
+        (8, NDA_SRC_VNI),
+    )
 )
+_IS_VLAN_ROW: Final = (_IS_LLADDR, _IS_MASTER, _IS_FLAGS_EXT, _IS_CACHEINFO, _IS_VLAN, AF_BRIDGE)
 
 
 def _entry(datagram: bytes, start: int, end: int) -> Entry:
-    if end - start == _BRIDGE_ROW.size:
+    size = end - start
+    if size == _BRIDGE_ROW.size:
         family, port, state, flags, a, mac, b, master, c, d = _BRIDGE_ROW.unpack_from(datagram, start)
         if a == _IS_LLADDR and b == _IS_MASTER and c == _IS_FLAGS_EXT and d == _IS_CACHEINFO and family == AF_BRIDGE:
             return Entry(port, master, Mac(mac), flags, state)
-    elif end - start == _VXLAN_ROW.size:
+        family, port, state, flags, a, mac, b, dst, c, src_vni, d = _SRC_VNI_ROW.unpack_from(datagram, start)
+        if a == _IS_LLADDR and b == _IS_DST and c == _IS_SRC_VNI and d == _IS_CACHEINFO and family == AF_BRIDGE:
+            return Entry(port, None, Mac(mac), flags, state, _ip(dst), src_vni=src_vni)
+    elif size == _VXLAN_ROW.size:
         family, port, state, flags, a, mac, b, dst, c = _VXLAN_ROW.unpack_from(datagram, start)
         if a == _IS_LLADDR and b == _IS_DST and c == _IS_CACHEINFO and family == AF_BRIDGE:
             return Entry(port, None, Mac(mac), flags, state, _ip(dst))
+    elif size == _VLAN_ROW.size:
+        family, port, state, flags, a, mac, b, master, c, d, e, vlan = _VLAN_ROW.unpack_from(datagram, start)
+        if (a, b, c, d, e, family) == _IS_VLAN_ROW:
+            return Entry(port, master, Mac(mac), flags, state, vlan=vlan)
     return _walked_entry(datagram, start, end)
 
 

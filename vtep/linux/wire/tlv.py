@@ -92,6 +92,16 @@ def attributes(data: bytes, offset: int, end: int) -> dict[int, bytes]:
     return found
 
 
+def each_attribute(data: bytes, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Read a list of attributes of which several may have one type."""
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4 or offset + length > end:
+            return
+        yield kind & _TYPE_MASK, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
 def nested(value: bytes | None) -> dict[int, bytes]:
     """Read the attributes inside an attribute."""
     return attributes(value, 0, len(value)) if value else {}

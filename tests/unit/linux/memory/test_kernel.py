@@ -6,7 +6,7 @@ import pytest
 
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
-from vtep.linux.wire.neighbor import Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import FdbEvent, Half, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_INET
 
 M, N = Mac.parse("02:00:00:00:00:0a"), Mac.parse("02:00:00:00:00:0b")
@@ -92,7 +92,7 @@ def test_a_learned_station_expires_and_nothing_else_does(kernel: MemoryKernel) -
 
     assert kernel.get(3, M, Half.BRIDGE)
     assert kernel.get(3, N, Half.BRIDGE) is None
-    assert {(4, N)} == kernel.drain().keys
+    assert {FdbEvent(4, N)} == kernel.drain().keys
 
 
 def test_a_port_learns_from_the_tunnel_only_when_that_is_on(kernel: MemoryKernel) -> None:

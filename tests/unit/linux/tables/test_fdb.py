@@ -10,7 +10,7 @@ from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Direct, Intent, RemoteMac
 from vtep.linux.attachment import Ready
 from vtep.linux.tables.fdb import FDB, FdbRow
-from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Neighbor, Verb
+from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Lookup, Neighbor, Verb
 from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.store.table import Table
 
@@ -138,7 +138,7 @@ def test_rows_of_several_vnis_and_macs_are_kept_apart() -> None:
 
 
 def test_a_key_is_seen_by_both_halves() -> None:
-    assert FDB.lookups(KEY, GROUND) == ((PORT, M, Half.BRIDGE), (PORT, M, Half.VXLAN))
+    assert FDB.lookups(KEY, GROUND) == (Lookup(PORT, M, Half.BRIDGE), Lookup(PORT, M, Half.VXLAN))
 
 
 BOTH = NTF_SELF | NTF_MASTER | EXT

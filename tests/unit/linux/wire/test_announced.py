@@ -22,6 +22,7 @@ LAYOUTS = {
     "bridge row of 6.1 with a VLAN": [LLADDR, MASTER, CACHEINFO, (5, b"\1\0")],
     "VXLAN row to IPv4": [LLADDR, (1, bytes(4)), CACHEINFO],
     "VXLAN row to IPv6": [LLADDR, (1, bytes(16)), CACHEINFO],
+    "VXLAN row of a device for many VNIs": [LLADDR, (1, bytes(4)), (11, b"\1\0\0\0"), CACHEINFO],
     "bare": [LLADDR],
 }
 
@@ -68,7 +69,7 @@ def slowly(datagrams: Iterable[bytes]):
         with contextlib.suppress(ValueError, IndexError, struct.error):
             for kind, _, entry in parse_neighbors(datagram):
                 if isinstance(entry, Entry) and entry.family == AF_BRIDGE and not entry.is_address_list:
-                    (gone if kind == RTM_DELNEIGH else news).add((entry.port, entry.mac))
+                    (gone if kind == RTM_DELNEIGH else news).add(announced.name_of(entry))
     return news, gone
 
 

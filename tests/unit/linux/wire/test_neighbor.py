@@ -37,9 +37,10 @@ def test_the_standard_message_is_these_48_octets() -> None:
         (ours(dst=VTEP_6), 60),
         (ours(vni=200), 56),
         (ours(dst=None, verb=Verb.DELETE), 40),
+        (ours(vlan=10, src_vni=100), 64),
         (Neighbor(Verb.REPLACE, 2, MAC, 0x10, 0x40, family=AF_INET, ip=Ip.parse("172.16.0.1"), protocol=229), 56),
     ],
-    ids=["IPv4 VTEP", "IPv6 VTEP", "VNI", "delete", "host address with its protocol"],
+    ids=["IPv4 VTEP", "IPv6 VTEP", "VNI", "delete", "VLAN and source VNI", "host address with its protocol"],
 )
 def test_a_message_has_this_size(message: Neighbor, size: int) -> None:
     assert size == len(encode(message, 1, acknowledged=True))
@@ -60,6 +61,19 @@ def test_a_row_is_asked_for_by_device_half_and_mac() -> None:
     ) == request_row(Lookup(3, MAC, Half.BRIDGE), 5).hex()
 
 
+@pytest.mark.parametrize(
+    ("half", "attribute"),
+    [(Half.BRIDGE, "0600 0500 0a00 0000"), (Half.VXLAN, "0800 0700 64000000")],
+    ids=["the bridge row by its VLAN", "the VXLAN row by its VNI"],
+)
+def test_a_row_of_a_shared_device_is_asked_for_by(half: Half, attribute: str) -> None:
+    asked = request_row(Lookup(3, MAC, half, 10, 100), 5).hex()
+
+    assert asked == (
+        f"30000000 1e00 0100 05000000 0000000007000000 03000000 0000 {half:02x} 000a000200 02aa00000001 0000 {attribute}"
+    ).replace(" ", "")
+
+
 def attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
@@ -76,6 +90,7 @@ ROWS = {
     "a bridge row as dumped": (row(LLADDR, MASTER, FLAGS_EXT, CACHEINFO, flags=0x10), {"master": 5, "flags": 0x10}),
     "a bridge row in another order": (row(MASTER, LLADDR, FLAGS_EXT, CACHEINFO), {"master": 5}),
     "a bridge row with a VLAN": (row(LLADDR, MASTER, FLAGS_EXT, CACHEINFO, attribute(5, b"\x64\0")), {"master": 5, "vlan": 100}),
+    "a VXLAN row of a device for many VNIs": (row(LLADDR, DST, attribute(11, struct.pack("=I", 100)), CACHEINFO), {"dst": VTEP, "src_vni": 100}),
     "a VXLAN row as dumped": (row(LLADDR, DST, CACHEINFO), {"dst": VTEP}),
     "a VXLAN row in another order": (row(DST, LLADDR, CACHEINFO), {"dst": VTEP}),
     "an IPv6 VTEP": (row(LLADDR, attribute(1, VTEP_6), CACHEINFO), {"dst": VTEP_6}),

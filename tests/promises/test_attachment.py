@@ -1,53 +1,26 @@
-"""A new way to attach a VNI is a change in one place: the kinds of rows ask the attachment, and nothing else is edited.
+"""How a VNI is attached is known in one place: the kinds of rows ask the attachment, and know nothing of VLANs.
 
-The toy attaches two VNIs to one bridge and one VXLAN device, as a VLAN-aware bridge with a single VXLAN device does: the VLAN
-tells the bridge rows apart, and the source VNI tells the VXLAN rows apart. Its message has the two as fields that the wire does
-not know yet.
+Two VNIs share one bridge and one VXLAN device: the VLAN tells the bridge rows apart, and the source VNI the VXLAN rows.
 """
-
-from collections.abc import Iterable, Iterator
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.linux.attachment import Attached, Ready
 from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.tables.flood import FLOOD, FloodRow
-from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_REACHABLE, Entry, Neighbor
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_SELF, NUD_REACHABLE, Entry
 from vtep.reconcile.contract import Attachments, Change, Seen
 
 BRIDGE, DEVICE = 2, 3
 RED, BLUE, OTHER = Vni(1010), Vni(1020), Vni(1030)
 MAC, VTEP, ELSEWHERE = Mac.parse("02:00:00:00:00:0a"), Ip.parse("10.0.0.2"), Ip.parse("10.0.0.3")
 STATE = 0xC0
-
-
-class TaggedNeighbor(Neighbor, frozen=True, kw_only=True):
-    vlan: int
-    src_vni: int
-
-
-class SharedReady(Ready, frozen=True, kw_only=True):
-    """What the attachment of such a VNI adds: it is all that a kind gets to know of it."""
-
-    vlan: int
-
-    def fdb_message(self, *arguments, **more) -> TaggedNeighbor:
-        plain = super().fdb_message(*arguments, **more)
-        fields = {name: getattr(plain, name) for name in plain.__struct_fields__}
-        return TaggedNeighbor(**fields, vlan=self.vlan, src_vni=self.vni)
-
-
-class SharedAttached(Attached):
-    def owned(self, entries: Iterable[Entry]) -> Iterator[tuple[Vni, Entry]]:
-        for entry in entries:
-            for vni, devices in self.items():
-                if (entry.src_vni == vni) if entry.flags & NTF_SELF else (entry.vlan == devices.vlan):
-                    yield vni, entry
-
-
 ATTACHMENTS = Attachments(
-    SharedAttached({RED: SharedReady(RED, BRIDGE, DEVICE, vlan=10), BLUE: SharedReady(BLUE, BRIDGE, DEVICE, vlan=20)}),
+    Attached({
+        RED: Ready(RED, BRIDGE, DEVICE, vlan=10, src_vni=RED),
+        BLUE: Ready(BLUE, BRIDGE, DEVICE, vlan=20, src_vni=BLUE),
+    }),
     {},
-)
+)  # fmt: skip
 
 
 def bridge_row(vlan: int) -> Entry:
@@ -80,7 +53,7 @@ def test_rows_of_a_vni_that_is_not_ours_on_a_shared_device_are_seen_by_no_kind()
     assert FLOOD.recognise(rows, ATTACHMENTS) == {}
 
 
-def test_every_message_of_a_kind_names_the_vlan_and_the_source_vni() -> None:
+def test_every_message_of_a_kind_names_the_vlan_of_the_bridge_half_and_the_source_vni_of_the_other() -> None:
     written = [
         *FDB.spell(Change("create", [(BLUE, MAC)], FdbRow(VTEP)), ATTACHMENTS),
         *FDB.spell(Change("delete", [(BLUE, MAC)], FdbRow(VTEP)), ATTACHMENTS),
@@ -89,4 +62,10 @@ def test_every_message_of_a_kind_names_the_vlan_and_the_source_vni() -> None:
 
     messages = [message for turn in written for message in turn]
     assert len(messages) == 4
-    assert {(message.port, message.vlan, message.src_vni) for message in messages} == {(DEVICE, 20, BLUE)}
+    assert {message.port for message in messages} == {DEVICE}
+    assert [(message.vlan, message.src_vni) for message in messages] == [
+        (20, BLUE),
+        (20, None),
+        (None, BLUE),
+        (None, BLUE),
+    ]
