@@ -6,6 +6,7 @@ running daemon are added by `cli.options`.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
         "exabgp-config", help="print an ExaBGP configuration for this leaf", description=_EXABGP
     )
     config.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"), help=_CONFIG_HELP)
+    config.add_argument(
+        "--output", metavar="FILE", type=Path, help="write this file, which only its owner and group can read"
+    )
     config.set_defaults(command=_exabgp_config)
 
     replay = commands.add_parser("replay", help="run recorded lines onto a kernel in memory", description=_REPLAY)
@@ -128,8 +132,27 @@ def _exabgp_config(options: argparse.Namespace) -> int:
     from vtep.config import file as config
     from vtep.feed.exabgp import config as exabgp_config
 
-    print(exabgp_config.render(config.read(options.config)), end="")
+    found = config.read(options.config)
+    text = exabgp_config.render(found)
+    if options.output is not None:
+        _write_for_owner_and_group(options.output, text)
+        return 0
+    print(text, end="")
+    if found.bgp is not None and any(neighbor.password_file for neighbor in found.bgp.neighbors):
+        print("vtep: the output has passwords; --output FILE writes a file that others cannot read", file=sys.stderr)
     return 0
+
+
+def _write_for_owner_and_group(path: Path, text: str) -> None:
+    """Replace a file as a whole; it may have passwords."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
 
 
 def _lines(paths: list[str]) -> Iterator[bytes]:

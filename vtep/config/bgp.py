@@ -10,12 +10,28 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vtep.addr import Ip, RouteDistinguisher, RouteTarget, Vni
-from vtep.config.values import Problems, router_id
+from vtep.config.values import Problems, absolute_path, router_id
 
 
 class BgpNeighbor(Struct, frozen=True):
+    """One session of the speaker. What is not given is left to the speaker, or derived from `[bgp]` and `[node]`."""
+
     address: Ip
     asn: int
+    source: Ip | None = None
+    """Our address in the session."""
+    listen: int = 0
+    """The port at which the speaker also waits for the peer to connect; 0: it does not."""
+    passive: bool = False
+    """The speaker only waits, and does not connect."""
+    hold_time: int = 180
+    ttl: int = 0
+    """Of the packets of the session, for a peer that is more than one hop away; 0: the host's default."""
+    password_file: str = ""
+    """Has the password of the session (RFC 2385). It is read when a speaker's configuration is written."""
+    description: str = ""
+    route_reflector: bool = False
+    """The peer reflects the routes of other leaves to us, and must know us as a client (RFC 4456)."""
 
 
 class BgpConfig(Struct, frozen=True):
@@ -45,9 +61,21 @@ def derived_rd(bgp: BgpConfig, vni: Vni) -> RouteDistinguisher | None:
 Asn = Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
 
 
+Port = Annotated[int, Meta(ge=1, le=0xFFFF)]
+BGP_PORT = 179
+
+
 class NeighborTable(Struct):
     address: str | UnsetType = UNSET
     asn: Asn | UnsetType = UNSET
+    source: str = ""
+    listen: bool | Port = False
+    passive: bool = False
+    hold_time: Annotated[int, Meta(ge=0, le=0xFFFF)] = 180
+    ttl: Annotated[int, Meta(ge=0, le=255)] = 0
+    password_file: str = ""
+    description: str = ""
+    route_reflector: bool = False
 
 
 class BgpTable(Struct):
@@ -69,7 +97,32 @@ def build(table: BgpTable, problems: Problems) -> BgpConfig | None:
             problems.note(f"{path}.address", f"{address} is already used by bgp.neighbor[{first}]")
         addresses.append(address)
         if address is not None and asn is not None:
-            neighbors.append(BgpNeighbor(address, asn))
+            neighbors.append(_neighbor(row, address, asn, path, problems))
     asn = problems.required(table.asn, "bgp.asn", int)
     identifier = problems.required(table.router_id, "bgp.router_id", router_id)
     return BgpConfig(asn, identifier, tuple(neighbors)) if asn is not None and identifier is not None else None
+
+
+def _neighbor(row: NeighborTable, address: Ip, asn: int, path: str, problems: Problems) -> BgpNeighbor:
+    source = problems.parsed(row.source, f"{path}.source", Ip.parse) if row.source else None
+    if source is not None and source.is_v6 != address.is_v6:
+        problems.note(f"{path}.source", f"{source} is not of the address family of {address}")
+    if row.hold_time in (1, 2):
+        problems.note(f"{path}.hold_time", f"{row.hold_time} is too short (RFC 4271 4.2)", "0 for never, or at least 3")
+    if not row.description.isprintable() or '"' in row.description:
+        problems.note(f"{path}.description", "has a quote, or a character that cannot be printed")
+    if row.password_file:
+        problems.parsed(row.password_file, f"{path}.password_file", absolute_path)
+    listen = int(row.listen) if not isinstance(row.listen, bool) else BGP_PORT if row.listen or row.passive else 0
+    return BgpNeighbor(
+        address=address,
+        asn=asn,
+        source=source,
+        listen=listen,
+        passive=row.passive,
+        hold_time=row.hold_time,
+        ttl=row.ttl,
+        password_file=row.password_file,
+        description=row.description,
+        route_reflector=row.route_reflector,
+    )

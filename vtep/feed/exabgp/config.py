@@ -1,8 +1,12 @@
-"""Writes the ExaBGP configuration of this leaf, for `vtep exabgp-config`, with what each option is needed for. Pure text."""
+"""Writes the ExaBGP configuration of this leaf, for `vtep exabgp-config`, with what each option is needed for.
+
+Text in, text out, but for the files of passwords."""
 
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from vtep.addr import Ip
@@ -39,14 +43,15 @@ _HEAD = """# ExaBGP for vtep. Start it with
 
 
 def _neighbor(config: Config, bgp: BgpConfig, number: int, neighbor: BgpNeighbor) -> str:
-    local = _local_address(config, bgp, neighbor.address)
+    local = neighbor.source or _local_address(config, bgp, neighbor.address)
+    more = "".join(f"    {line}\n" for line in _more(number, neighbor))
     return f"""neighbor {neighbor.address} {{
     router-id {bgp.router_id};
     local-address {local};
     local-as {bgp.asn};
     peer-as {neighbor.asn};
-    hold-time 180;
-    adj-rib-in false;              # ExaBGP's own copy never forgets an EVPN withdraw
+    hold-time {neighbor.hold_time};
+{more}    adj-rib-in false;              # ExaBGP's own copy never forgets an EVPN withdraw
     capability {{
         graceful-restart 120;      # without it a peer sends no End-of-RIB
         route-refresh;             # how a lost line is made good
@@ -59,6 +64,42 @@ def _neighbor(config: Config, bgp: BgpConfig, number: int, neighbor: BgpNeighbor
     }}
 }}
 """
+
+
+def _more(number: int, neighbor: BgpNeighbor) -> Iterator[str]:
+    """Yield the statements that only some sessions need."""
+    if neighbor.description:
+        yield f'description "{neighbor.description}";'
+    if neighbor.listen:
+        yield f"listen {neighbor.listen};                    # below 1024 ExaBGP needs CAP_NET_BIND_SERVICE"
+    if neighbor.passive:
+        yield "passive true;                  # the peer connects"
+    if neighbor.ttl:
+        yield f"outgoing-ttl {neighbor.ttl};"
+    if neighbor.password_file:
+        yield f'md5-password "{_password(number, neighbor.password_file)}";'
+        yield "md5-base64 false;              # the password as it is, also if it looks like a number"
+    if neighbor.route_reflector:
+        yield "# The peer is a route reflector: it must have this leaf as a client (FRR: route-reflector-client)."
+
+
+def _password(number: int, path: str) -> str:
+    """Return the first line of the file, if ExaBGP's configuration can have it between quotes."""
+    where = f"bgp.neighbor[{number}].password_file"
+    try:
+        text = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except OSError as error:
+        raise ConfigError("exabgp-config", (Problem(where, f"{path}: {error.strerror}"),)) from None
+    except UnicodeDecodeError:
+        raise ConfigError("exabgp-config", (Problem(where, f"{path}: its first line is not text"),)) from None
+    if not _PASSWORD.fullmatch(text):
+        what = f"the first line of {path} is not a password of 1 to 80 visible characters without quote and backslash"
+        raise ConfigError("exabgp-config", (Problem(where, what),))
+    return text
+
+
+_PASSWORD: Final = re.compile(r"[!#-\[\]-~]{1,80}")
+"""TCP_MD5SIG_MAXKEYLEN octets at most; a quote or backslash would end what ExaBGP reads, or change it."""
 
 
 def _local_address(config: Config, bgp: BgpConfig, peer: Ip) -> Ip:
