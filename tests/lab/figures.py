@@ -35,6 +35,8 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     PeerStatus,
+    RouteStatus,
+    RouteVerdict,
     StateFile,
     Status,
     Sync,
@@ -42,7 +44,7 @@ from vtep.observe.model import (
     VtepStatus,
 )
 from vtep.observe.problems import Refusals
-from vtep.observe.source import Batch, MacQuery, Page
+from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
 
 BORN_AT: Final = 1_790_000_000.0
 """What time of day it was when the clock was 0."""
@@ -253,6 +255,18 @@ class Figures:
         rows = [self._hosts[key] for key in keys[:most] if vni in {None, key[0]}]
         return Page(rows, keys[most - 1] if len(keys) > most else None, len(self._hosts), 7)
 
+    async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
+        start = 0 if after is None else int.from_bytes(after.key) + 1
+        rows = ADVERTISED if query.advertised else ROUTES
+        last = start + most - 1
+        cursor = RouteCursor(ONE, 0, last.to_bytes(4)) if last + 1 < len(rows) else None
+        meant = [
+            row
+            for row in rows[start : start + most]
+            if not query.refused or row.state == "refused" or any(one.verdict == "refused" for one in row.verdicts)
+        ]
+        return Page(meant, cursor, len(rows), 7)
+
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         rows = [row for row in self._rows.values() if row.mac == mac and vni in {None, row.vni}]
         if rows:
@@ -309,6 +323,32 @@ class Figures:
 PEERS: Final = (
     PeerStatus(ONE, up=True, ended=True, routes=9, stale=0, limited=0, refresh="", reason="", opened=NOW - 600),
     PeerStatus(TWO, up=False, ended=False, routes=0, stale=1, limited=0, refresh="", reason="hold timer expired"),
+)
+
+
+_RD: Final = RouteDistinguisher.parse("10.0.0.1:100")
+ROUTES: Final = (
+    *(
+        RouteStatus(
+            type=2, rd=_RD, peer=ONE, mac=Mac(b"\x02\0\0\0\0" + bytes((number,))), vtep=ONE, label=100, state="current",
+            targets=(RouteTarget.parse("65000:100"),), verdicts=(RouteVerdict(VNI_READY, "won", "only-path"),),
+        )
+        for number in range(1, 5)
+    ),
+    RouteStatus(
+        type=2, rd=_RD, peer=TWO, mac=Mac(b"\x02\0\0\0\0\x99"), vtep=TWO, label=100, state="stale",
+        targets=(RouteTarget.parse("65000:999"),),
+        verdicts=(RouteVerdict(VNI_READY, "refused", "rt-mismatch", "Its label is a VNI of ours."),),
+    ),
+    RouteStatus(type=3, rd=_RD, peer=ONE, originator=ONE, vtep=ONE, label=100, state="current"),
+)  # fmt: skip
+ADVERTISED: Final = (
+    RouteStatus(
+        type=3, rd=_RD, advertised=True, originator=ONE, vtep=ONE, label=100, state="confirmed", since=NOW - 30
+    ),
+    RouteStatus(
+        type=2, rd=_RD, advertised=True, mac=Mac(b"\x02\0\0\0\0\x77"), label=100, state="refused", error="no neighbor"
+    ),
 )
 
 

@@ -22,7 +22,7 @@ from vtep.observe.history import HistoryEntry
 from vtep.v1 import vtep_pb2 as pb
 
 VTEP = Path(sys.executable).with_name("vtep")
-LISTS = ("status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "diff")
+LISTS = ("status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "routes", "diff")
 
 
 OURS = ("VTEP_", "COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED", "GRPC_")
@@ -68,6 +68,25 @@ def test_every_table_has_a_header_and_a_pipe_cuts_nothing(command, daemon):
     assert "↳" not in ran.stdout
     assert "\x1b" not in ran.stdout
     assert not ran.stderr
+
+
+def test_routes_have_verdicts_and_can_be_counted(daemon):
+    def lines(*words):
+        ran = vtep("routes", *words, address=daemon.address)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return [" ".join(line.split()) for line in ran.stdout.splitlines()]
+
+    assert lines()[1] == "2 mac-ip 10.0.0.1 10.0.0.1:100 100 02:00:00:00:00:01 10.0.0.1 won only-path"
+    assert lines("--refused")[1:] == [
+        "2 mac-ip 10.0.0.2 10.0.0.1:100 100 02:00:00:00:00:99 10.0.0.2 refused, stale rt-mismatch, has 65000:999"
+    ]
+    assert lines("--refused", "--summary")[1:] == ["10.0.0.1 others unknown-vni 4", "10.0.0.2 100 rt-mismatch 2"]
+    assert lines("--advertised", "--refused")[1:] == [
+        "2 mac-ip 10.0.0.1:100 100 02:00:00:00:00:77 refused - no neighbor"
+    ]
+    assert len(lines("--limit", "3")) == 4
+    wrong = vtep("routes", "--reason", "no-such-code", address=daemon.address)
+    assert (wrong.returncode, "docs/reasons.md lists them" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("columns", [44, 80])

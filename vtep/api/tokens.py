@@ -14,11 +14,17 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
+from vtep.observe.source import RouteCursor
 
-TOKEN_MAX: Final = 200
-"""Octets; ours have about sixty."""
+TOKEN_MAX: Final = 300
+"""Octets; ours have about sixty, and those of routes up to 240."""
 
-_MACS, _NEIGHBORS, _WATCH = "m", "n", "w"
+_MACS, _NEIGHBORS, _ROUTES, _WATCH = "m", "n", "r", "w"
+
+
+_IP: Final = r"[0-9a-f]{8}|[0-9a-f]{32}"
+KEY_MAX: Final = 64
+"""Octets of the key of a route; the longest, with two IPv6 addresses, has fewer."""
 
 
 class Cursor(Struct, frozen=True):
@@ -43,8 +49,19 @@ def neighbors_token(epoch: str, after: HostKey) -> str:
 
 
 def neighbors_after(epoch: str, token: str) -> HostKey:
-    vni, ip = _numbers(_read(_NEIGHBORS, epoch, token, "page_token"), r"\d{1,8}", r"[0-9a-f]{8}|[0-9a-f]{32}")
+    vni, ip = _numbers(_read(_NEIGHBORS, epoch, token, "page_token"), r"\d{1,8}", _IP)
     return _vni(vni, "page_token"), Ip(bytes.fromhex(ip))
+
+
+def routes_token(epoch: str, after: RouteCursor) -> str:
+    return _written(_ROUTES, epoch, f"{after.part}.{after.peer.hex()}", after.key.hex())
+
+
+def routes_after(epoch: str, token: str) -> RouteCursor:
+    forms = rf"\d{{1,2}}\.({_IP})", rf"([0-9a-f]{{2}}){{1,{KEY_MAX}}}"
+    at, key = _numbers(_read(_ROUTES, epoch, token, "page_token"), *forms)
+    part, _, peer = at.partition(".")
+    return RouteCursor(Ip(bytes.fromhex(peer)), int(part), bytes.fromhex(key))
 
 
 def resume_token(epoch: str, cursor: Cursor) -> str:

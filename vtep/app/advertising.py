@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -21,12 +21,13 @@ from vtep import logs
 from vtep.addr import Ip, Mac, Vni
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
+from vtep.evpn.advertise import Route
 from vtep.evpn.event import Attached, Detached
 from vtep.feed.contract import Feed, Report
 from vtep.intent import Intent
 from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
-from vtep.local.advertiser import ABLE, IDLE, UNABLE, Advertiser
+from vtep.local.advertiser import ABLE, IDLE, UNABLE, Advertised, Advertiser
 from vtep.local.exports import Exports
 from vtep.observe.model import AdvertisingStatus
 from vtep.projection.leaf import Leaf
@@ -153,6 +154,12 @@ class Advertising:
             logs.event(log, level, "routes withdrawn", routes=before - left, unanswered=left)
 
     # What may be read
+
+    def routes(self) -> Iterable[Route]:
+        return self._advertiser.routes()
+
+    def of(self, route: Route) -> Advertised | None:
+        return self._advertiser.of(route)
 
     def status(self) -> AdvertisingStatus:
         left_out = tuple(f"{problem.what} ({problem.path.rpartition('.')[2]})" for problem in self._exports.left_out)

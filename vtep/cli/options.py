@@ -16,7 +16,7 @@ from textwrap import fill
 from time import sleep
 from typing import Any, Final
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import UnreachableError, UsageError
 
 DEFAULT_ADDRESS: Final = "unix:/run/vtep/vtep.sock"
@@ -28,6 +28,7 @@ OUTPUTS: Final = ("table", "wide", "json", "yaml", "jsonl")
 WATCH_S: Final = 2.0
 STATES: Final = ("pending", "installed", "failed", "contested", "stale", "suppressed")
 LEVELS: Final = ("debug", "info", "warning", "error")
+ROUTE_TYPES: Final = (1, 2, 3, 4, 5)
 SHELLS: Final = ("bash", "zsh", "fish")
 
 _EXIT: Final = "exit codes: 0 fine, 2 usage, 3 the daemon cannot be reached or refuses"
@@ -84,6 +85,7 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "Every BGP peer: up or why it is down, whether it has sent End-of-RIB, and its routes.", "vtep peers",
         is_list=True,
     )  # fmt: skip
+    _add_routes(commands)
     events = _command(
         commands, "events", "listing:events", "recent events",
         "Recent moves, duplicates, contested rows, repairs and sessions, as the daemon remembers them.",
@@ -104,6 +106,36 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         is_list=True, deadline_s=DIFF_DEADLINE_S, exits="exit codes: 0 equal, 1 different, 2 usage, 3 unreachable or refused",
     )  # fmt: skip
     _add_vni(diff)
+
+
+def _add_routes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    routes = _command(
+        commands, "routes", "routes:routes", "every route that was received or is advertised",
+        "Every route that peers have sent, with what became of it and why; or, with --advertised, every route of this leaf and how far ExaBGP knows it.",
+        "vtep routes --refused --summary", is_list=True,
+    )  # fmt: skip
+    routes.add_argument(
+        "--type", metavar="N", choices=ROUTE_TYPES, default=0, type=_count,
+        help="only routes of this type: 1 Ethernet A-D, 2 MAC/IP, 3 inclusive multicast, 4 segment, 5 prefix",
+    )  # fmt: skip
+    _add_peer(routes)
+    routes.add_argument("--rd", metavar="RD", type=_rd, help="only with this Route Distinguisher")
+    routes.add_argument(
+        "--vni", metavar="N", type=_vni, default=0, help="only those that concern this VNI, or have it as their label"
+    )
+    routes.add_argument("--mac", metavar="MAC", type=_mac, help="only with this MAC")
+    routes.add_argument("--ip", metavar="IP", type=_ip, help="only with this host address")
+    routes.add_argument(
+        "--refused",
+        action="store_true",
+        help="only routes that may not win; with --advertised, those that ExaBGP refused",
+    )
+    routes.add_argument("--reason", metavar="CODE", default="", help="only with this reason code (docs/reasons.md)")
+    routes.add_argument("--advertised", action="store_true", help="the routes of this leaf instead of those received")
+    routes.add_argument(
+        "--summary", action="store_true", help="count the routes that may not win, by peer, VNI and reason"
+    )
+    _add_limit(routes, "at most so many rows (default: all)")
 
 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -341,6 +373,11 @@ def _short_octet(text: str) -> bool:
 def _ip(text: str) -> Ip:
     ip: Ip = _parsed(Ip.parse, text)
     return ip
+
+
+def _rd(text: str) -> RouteDistinguisher:
+    rd: RouteDistinguisher = _parsed(RouteDistinguisher.parse, text)
+    return rd
 
 
 def _vni(text: str) -> Vni:

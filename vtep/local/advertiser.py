@@ -108,6 +108,20 @@ class AdvertiserStatus(Struct, frozen=True):
     since: float | None
 
 
+class Advertised(Struct, frozen=True):
+    """One route of this leaf, and how far the speaker knows it."""
+
+    route: Route
+    announcement: Announcement | None
+    """What is wanted; or what the speaker still advertises although it is no longer wanted."""
+    state: str
+    """waiting (not sent yet), sent (not answered yet), confirmed, refused, or leaving (to be withdrawn)."""
+    since: float | None = None
+    """When the speaker confirmed it; unknown if that was in an earlier life of the daemon."""
+    error: str = ""
+    """Why the speaker refused it."""
+
+
 class Advertiser:
     """One speaker, and what it is to advertise."""
 
@@ -134,6 +148,7 @@ class Advertiser:
         self._unnoted: list[Route] = []
         """Routes that wait until the ledger can be written."""
         self._ledger_retry: float | None = None
+        self._confirmed_at: dict[Route, float] = {}
 
     # What is wanted
 
@@ -342,7 +357,7 @@ class Advertiser:
                 self._take(Event.LOST, now, self.why)
             case Done(route=route):
                 if (sent := self._under_way.take(route)) is not None:
-                    self._take_done(sent, route)
+                    self._take_done(sent, route, now)
             case contract.Refused(route=route):
                 if (sent := self._under_way.take(route)) is not None:
                     self._refusals.refuse(sent.command, report, now)
@@ -352,16 +367,34 @@ class Advertiser:
             case _:
                 assert_never(report)
 
-    def _take_done(self, sent: Sent, route: Route) -> None:
+    def _take_done(self, sent: Sent, route: Route, now: float) -> None:
         """Take note of what was done, and look at the route again, for more may be wanted since."""
         self._refusals.forget(route)
         if isinstance(sent.command, Withdrawal):
             self.ledger.forget(route)
+            self._confirmed_at.pop(route, None)
         else:
             self.ledger.confirm(route)
+            self._confirmed_at[route] = now
         self._queue.put(route)
 
     # What may be read
+
+    def routes(self) -> list[Route]:
+        """Return every route that is wanted, or that the speaker may advertise."""
+        return [*self._wanted, *(route for route in self.ledger.advertised if route not in self._wanted)]
+
+    def of(self, route: Route) -> Advertised | None:
+        """Return how far the speaker knows a route."""
+        wanted, there = self._wanted.get(route), self.ledger.advertised.get(route)
+        since = self._confirmed_at.get(route)
+        if wanted is None:
+            return None if there is None else Advertised(route, there.announcement, "leaving", since)
+        if (refused := self.refused.get(route)) is not None:
+            return Advertised(route, wanted, "refused", error=refused.text)
+        if there is not None and there.sure and there.announcement == wanted:
+            return Advertised(route, wanted, "confirmed", since)
+        return Advertised(route, wanted, "sent" if route in self._under_way else "waiting")
 
     def status(self) -> AdvertiserStatus:
         queue, under_way = self._queue, self._under_way.routes

@@ -305,6 +305,51 @@ class CandidateStatus(Struct, frozen=True):
     """The bridge port of our own station; empty for a route."""
 
 
+class RouteVerdict(Struct, frozen=True, gc=False):
+    """What became of a route in one VNI."""
+
+    vni: Vni
+    """Of this leaf, or the route's own where none of ours matched."""
+    verdict: str
+    """won, lost or refused."""
+    reason: str
+    text: str = ""
+    """Why it was refused, in a sentence."""
+
+
+class RouteStatus(Struct, frozen=True, kw_only=True):
+    """One route that a peer has sent, or that this leaf advertises."""
+
+    type: int
+    """As RFC 7432 and RFC 9136 number them."""
+    rd: RouteDistinguisher
+    advertised: bool = False
+    """It is ours."""
+    peer: Ip | None = None
+    tag: int = 0
+    mac: Mac | None = None
+    ip: Ip | None = None
+    """The host address of a Type-2 route, or the gateway of a Type-5 route."""
+    prefix: str = ""
+    esi: Esi = NO_SEGMENT
+    originator: Ip | None = None
+    vtep: Ip | None = None
+    """The next hop; of a Type-3 route the endpoint of its floods."""
+    label: int = 0
+    label2: int | None = None
+    seq: int = 0
+    sticky: bool = False
+    targets: tuple[RouteTarget, ...] = ()
+    attributes: tuple[str, ...] = ()
+    state: str = ""
+    """Received: current or stale. Advertised: waiting, sent, confirmed, refused or leaving."""
+    verdicts: tuple[RouteVerdict, ...] = ()
+    """Of a received route of type 2 or 3, by VNI; none as long as it was not judged."""
+    since: float | None = None
+    error: str = ""
+    """Why ExaBGP refused to advertise it."""
+
+
 class KernelRow(Struct, frozen=True):
     """What the kernel has for a MAC, as last seen."""
 

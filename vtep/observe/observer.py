@@ -44,6 +44,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     PeerStatus,
+    RouteStatus,
     StateFile,
     Status,
     VniStatus,
@@ -51,9 +52,11 @@ from vtep.observe.model import (
 )
 from vtep.observe.problems import summed
 from vtep.observe.reasons import sentence
+from vtep.observe.received import Received
 from vtep.observe.refusals import RefusalCounts
+from vtep.observe.routes import AdvertisedRoutes, RouteLists
 from vtep.observe.rows import Rows
-from vtep.observe.source import Batch, MacQuery, Page
+from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
 from vtep.observe.tables import Tables
 from vtep.observe.watch import Watch
 from vtep.projection.flood import limit_warning
@@ -99,6 +102,7 @@ class Observer:
         self._watch = Watch(self._rows, self._history)
         self._explainer = Explainer(self._rows)
         self._comparer = Comparer(self._rows)
+        self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
         self._peer_since: dict[Ip, float] = {}
@@ -108,6 +112,10 @@ class Observer:
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
         """Take the actor and the target, when there is a kernel to write to."""
         self._rows.actor, self._rows.target, self._message_s = actor, target, message_s
+
+    def attach_advertised(self, advertised: AdvertisedRoutes) -> None:
+        """Take what lists the routes of this leaf."""
+        self._routes.advertised = advertised
 
     def reconfigure(self, config: Config) -> None:
         """Take another configuration."""
@@ -342,6 +350,9 @@ class Observer:
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
         return self._tables.vteps(vni)
+
+    async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
+        return await self._routes.page(query, after, most)
 
     async def diff(self, vni: Vni | None) -> Comparison:
         return await self._comparer.diff(vni)

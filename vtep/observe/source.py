@@ -9,11 +9,20 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import HostKey, RowKey
 from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import Comparison, Explanations, MacStatus, NeighborStatus, Status, VniStatus, VtepStatus
+from vtep.observe.model import (
+    Comparison,
+    Explanations,
+    MacStatus,
+    NeighborStatus,
+    RouteStatus,
+    Status,
+    VniStatus,
+    VtepStatus,
+)
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -35,6 +44,29 @@ class MacQuery(Struct, frozen=True):
     vni: Vni | None = None
     vtep: Ip | None = None
     states: Collection[str] = ()
+
+
+class RouteQuery(Struct, frozen=True):
+    """Which routes; all that were received, if nothing is said."""
+
+    type: int = 0
+    peer: Ip | None = None
+    rd: RouteDistinguisher | None = None
+    vni: Vni | None = None
+    mac: Mac | None = None
+    ip: Ip | None = None
+    refused: bool = False
+    reason: str = ""
+    advertised: bool = False
+    """Those of this leaf instead of those that were received."""
+
+
+class RouteCursor(Struct, frozen=True):
+    """Where a page of routes ended."""
+
+    peer: Ip
+    part: int
+    key: bytes
 
 
 class Batch(Struct, frozen=True):
@@ -73,6 +105,9 @@ class Source(Protocol):
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
+    async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
+        """Return a page of routes; the work for one page is bounded, and it is done in slices."""
+
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         """Explain a MAC in one VNI, or wherever something is known of it, in slices of a millisecond."""
 

@@ -411,6 +411,102 @@ class Peer(_message.Message):
     held: bool
     def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ...) -> None: ...
 
+class ListRoutesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "type", "peer", "rd", "vni", "mac", "ip", "refused", "reason", "advertised")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISED_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    type: int
+    peer: str
+    rd: str
+    vni: int
+    mac: str
+    ip: str
+    refused: bool
+    reason: str
+    advertised: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., type: _Optional[int] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., vni: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ..., refused: bool = ..., reason: _Optional[str] = ..., advertised: bool = ...) -> None: ...
+
+class ListRoutesResponse(_message.Message):
+    __slots__ = ("routes", "next_page_token", "total", "generation")
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Route(_message.Message):
+    __slots__ = ("advertised", "type", "peer", "rd", "tag", "mac", "ip", "prefix", "esi", "originator", "vtep", "label", "label2", "seq", "sticky", "route_targets", "attributes", "state", "verdicts", "since", "error")
+    ADVERTISED_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    ORIGINATOR_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    LABEL2_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    STICKY_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_TARGETS_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    advertised: bool
+    type: int
+    peer: str
+    rd: str
+    tag: int
+    mac: str
+    ip: str
+    prefix: str
+    esi: str
+    originator: str
+    vtep: str
+    label: int
+    label2: int
+    seq: int
+    sticky: bool
+    route_targets: _containers.RepeatedScalarFieldContainer[str]
+    attributes: _containers.RepeatedScalarFieldContainer[str]
+    state: str
+    verdicts: _containers.RepeatedCompositeFieldContainer[RouteVerdict]
+    since: _timestamp_pb2.Timestamp
+    error: str
+    def __init__(self, advertised: bool = ..., type: _Optional[int] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., tag: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ..., prefix: _Optional[str] = ..., esi: _Optional[str] = ..., originator: _Optional[str] = ..., vtep: _Optional[str] = ..., label: _Optional[int] = ..., label2: _Optional[int] = ..., seq: _Optional[int] = ..., sticky: bool = ..., route_targets: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[RouteVerdict, _Mapping]]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
+
+class RouteVerdict(_message.Message):
+    __slots__ = ("vni", "verdict", "reason", "text")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    verdict: str
+    reason: str
+    text: str
+    def __init__(self, vni: _Optional[int] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
 class ExplainMacRequest(_message.Message):
     __slots__ = ("mac", "vni")
     MAC_FIELD_NUMBER: _ClassVar[int]

@@ -65,6 +65,11 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListPeersRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListPeersResponse.FromString,
                 _registered_method=True)
+        self.ListRoutes = channel.unary_unary(
+                '/vtep.v1.VtepService/ListRoutes',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.FromString,
+                _registered_method=True)
         self.ExplainMac = channel.unary_unary(
                 '/vtep.v1.VtepService/ExplainMac',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.SerializeToString,
@@ -133,6 +138,13 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRoutes(self, request, context):
+        """The routes that peers have sent, with their verdicts, or those of this leaf, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainMac(self, request, context):
         """Where a MAC is, or where it stopped on its way to the kernel.
         """
@@ -193,6 +205,11 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ListPeers,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListPeersRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ListPeersResponse.SerializeToString,
+            ),
+            'ListRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoutes,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.SerializeToString,
             ),
             'ExplainMac': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainMac,
@@ -378,6 +395,33 @@ class VtepService(object):
             '/vtep.v1.VtepService/ListPeers',
             vtep_dot_v1_dot_vtep__pb2.ListPeersRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ListPeersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListRoutes',
+            vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -196,6 +196,34 @@ def peer(peer: model.PeerStatus, refused: int, wall: Wall) -> pb.Peer:
     )
 
 
+def route(row: model.RouteStatus, wall: Wall) -> pb.Route:
+    return pb.Route(
+        advertised=row.advertised,
+        type=row.type,
+        peer=_text(row.peer),
+        rd=str(row.rd),
+        tag=row.tag,
+        mac=_text(row.mac),
+        ip=_text(row.ip),
+        prefix=row.prefix,
+        esi="" if row.esi == NO_SEGMENT else str(row.esi),
+        originator=_text(row.originator),
+        vtep=_text(row.vtep),
+        label=row.label,
+        label2=row.label2 or 0,
+        seq=row.seq,
+        sticky=row.sticky,
+        route_targets=map(str, row.targets),
+        attributes=row.attributes,
+        state=row.state,
+        verdicts=[
+            pb.RouteVerdict(vni=one.vni, verdict=one.verdict, reason=one.reason, text=one.text) for one in row.verdicts
+        ],
+        since=_time(row.since, wall),
+        error=row.error,
+    )
+
+
 def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: Wall) -> pb.Explanation:
     """Return the message without its candidates, which may be many."""
     return pb.Explanation(

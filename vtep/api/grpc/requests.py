@@ -9,13 +9,16 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vtep.addr import VNI_MAX, Ip, Mac, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, RouteDistinguisher, Vni
 from vtep.api.grpc.messages import STATES
 from vtep.errors import UsageError
+from vtep.observe.reasons import REASONS
+from vtep.observe.source import RouteQuery
 from vtep.v1 import vtep_pb2 as pb
 
 PAGE_DEFAULT: Final = 1000
 PAGE_MAX: Final = 5000
+ROUTE_TYPE_MAX: Final = 5
 TEXT_SHOWN: Final = 60
 """Characters of a wrong value that the answer repeats."""
 
@@ -44,12 +47,44 @@ def mac(asked: str) -> Mac:
 
 
 def vtep(asked: str) -> Ip | None:
+    return ip(asked, "vtep", "a VTEP's, as in 10.0.0.1")
+
+
+def ip(asked: str, field: str, example: str) -> Ip | None:
     if not asked:
         return None
     try:
         return Ip.parse(asked)
     except ValueError:
-        raise UsageError(f"vtep: {_short(asked)} is not a valid IP address; give a VTEP's, as in 10.0.0.1") from None
+        raise UsageError(f"{field}: {_short(asked)} is not a valid IP address; give {example}") from None
+
+
+def rd(asked: str) -> RouteDistinguisher | None:
+    if not asked:
+        return None
+    try:
+        return RouteDistinguisher.parse(asked)
+    except ValueError:
+        what = f"rd: {_short(asked)} is not a valid Route Distinguisher"
+        raise UsageError(f"{what}; give 10.0.0.1:100, 65000:100 or 4200000000:100") from None
+
+
+def routes(asked: pb.ListRoutesRequest) -> RouteQuery:
+    if asked.type > ROUTE_TYPE_MAX:
+        raise UsageError(f"type: {asked.type} is not a route type; give 1 to {ROUTE_TYPE_MAX}, or 0 for all")
+    if asked.reason and asked.reason not in REASONS:
+        raise UsageError(f"reason: {_short(asked.reason)} is not a reason code; docs/reasons.md lists them")
+    return RouteQuery(
+        type=asked.type,
+        peer=ip(asked.peer, "peer", "a peer's, as in 10.0.0.1"),
+        rd=rd(asked.rd),
+        vni=vni(asked.vni),
+        mac=mac(asked.mac) if asked.mac else None,
+        ip=ip(asked.ip, "ip", "a host's, as in 172.16.0.1"),
+        refused=asked.refused,
+        reason=asked.reason,
+        advertised=asked.advertised,
+    )
 
 
 def states(asked: Sequence[int]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from vtep.api.grpc.watch import Ended, Watching
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import CandidateStatus, Explanation
+from vtep.observe.model import CandidateStatus, Explanation, RouteStatus
 from vtep.observe.problems import summed
 from vtep.observe.source import Controls, MacQuery, Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
@@ -39,7 +39,9 @@ READY: Final = "vtep.ready"
 WATCHERS_MAX: Final = 100
 READY_EVERY_S: Final = 0.2
 EVENTS_EXPLAINED: Final = 20
-LONG_ANSWERS: Final = frozenset(("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ExplainMac", "Diff"))
+LONG_ANSWERS: Final = frozenset(
+    ("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ListRoutes", "ExplainMac", "Diff")
+)
 LONG_ANSWERS_AT_ONCE: Final = 16
 UNTAKEN_OCTETS_MAX: Final = 32 << 20
 """Octets of long answers that wait for their clients, of one service; each of them has two megabytes at most."""
@@ -68,6 +70,7 @@ class VtepService:
                 "ListVteps": self._list_vteps,
                 "ListNeighbors": self._list_neighbors,
                 "ListPeers": self._list_peers,
+                "ListRoutes": self._list_routes,
                 "ExplainMac": self._explain_mac,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
@@ -134,6 +137,21 @@ class VtepService:
         return pb.ListPeersResponse(
             peers=[messages.peer(peer, refused.get(str(peer.address), 0), wall) for peer in status.feed.peers]
         )
+
+    async def _list_routes(self, request: pb.ListRoutesRequest, _context: Context) -> pb.ListRoutesResponse:
+        source, epoch = self._source, self._source.epoch
+        query, size = requests.routes(request), requests.page_size(request.page_size)
+        after = tokens.routes_after(epoch, request.page_token) if request.page_token else None
+        page = await source.routes(query, after, size)
+        response = pb.ListRoutesResponse(total=page.total, generation=page.generation)
+
+        def put(rows: Sequence[RouteStatus]) -> None:
+            response.routes.extend([messages.route(row, source.wall) for row in rows])
+
+        for start in range(0, len(page.rows), ROWS_A_TURN):
+            await self._turns.take(put, page.rows[start : start + ROWS_A_TURN])
+        response.next_page_token = tokens.routes_token(epoch, page.last) if page.last else ""
+        return response
 
     async def _explain_mac(self, request: pb.ExplainMacRequest, _context: Context) -> pb.ExplainMacResponse:
         mac, vni = requests.mac(request.mac), requests.vni(request.vni)

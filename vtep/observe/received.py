@@ -1,0 +1,63 @@
+"""The one door to the routes that peers have sent, for readers that list them.
+
+A reader needs five things of the RIB: which peers there are, the keys of a part of a peer's routes, one route with its state, the routes
+of a MAC and those of a host address. They are here, so that the RIB may change behind them. Copies keys only, and keeps nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from vtep.addr import Ip, Mac
+from vtep.evpn.event import RouteKey
+from vtep.evpn.imet import Imet
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.nlri import Route
+from vtep.projection.leaf import Leaf
+from vtep.store.sharded import SHARDS
+
+PARTS: Final = SHARDS
+"""The routes of a peer come in so many parts; a part has at most a few ten thousand of a million."""
+CURRENT, STALE = "current", "stale"
+
+
+class Received:
+    """The routes of all peers of one leaf."""
+
+    def __init__(self, leaf: Leaf) -> None:
+        self._leaf = leaf
+
+    def __len__(self) -> int:
+        return sum(map(len, self._leaf.rib.peers.values()))
+
+    def peers(self) -> list[Ip]:
+        return sorted(self._leaf.rib.peers, key=lambda address: address.order)
+
+    def keys(self, peer: Ip, part: int) -> list[RouteKey]:
+        """Return the keys of one part of a peer's routes, without an order."""
+        held = self._leaf.rib.peers.get(peer)
+        if held is None:
+            return []
+        return [key for routes in (held.fresh, held.suspect, held.stale) for key in routes.shards[part]]
+
+    def route(self, peer: Ip, key: RouteKey) -> tuple[Route, str] | None:
+        """Return a route, and whether it is of a session that has ended."""
+        held = self._leaf.rib.peers.get(peer)
+        if held is None:
+            return None
+        current = held.fresh.get(key) or held.suspect.get(key)
+        if current is not None:
+            return current, CURRENT
+        stale = held.stale.get(key)
+        return None if stale is None else (stale, STALE)
+
+    def of_mac(self, mac: Mac) -> Sequence[MacIp]:
+        return self._leaf.rib.index.routes_of(mac)
+
+    def of_host(self, ip: Ip) -> Sequence[MacIp]:
+        return self._leaf.rib.index.routes_of_host(ip)
+
+
+def endpoint(imet: Imet) -> Ip:
+    """Return the endpoint of its floods, or its next hop if it names none."""
+    pmsi = imet.attributes.pmsi
+    return imet.attributes.next_hop if pmsi is None or pmsi.endpoint is None else pmsi.endpoint
