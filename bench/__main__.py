@@ -1,7 +1,7 @@
 """`./vtep-dev bench`: every measurement, the sides of each by turns, one table of ratios.
 
     --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
-    --only WORD  kernel, lines, exabgp, moves or readers
+    --only WORD  kernel, lines, exabgp, advertise, moves or readers
     --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
 
 What each figure is, is said by the module that measures it.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench import exabgp, kernel_writes, lines, machine, moves, readers
+from bench import advertise, exabgp, kernel_writes, lines, machine, moves, readers
 from bench.figures import Figure, Outcome, text, to_json
 from tests.lab.namespaces import Missing
 from tests.lab.peers import FRR_FOLDERS
@@ -32,17 +32,26 @@ class Extent(Struct, frozen=True):
     tables: tuple[int, ...]
     moves: int
     listed: int
+    advertised: int
     audits: bool = False
 
 
 FULL = Extent(
-    5, (10_000, 100_000, 1_000_000), (20_000, 100_000), 100_000, (1_000, 100_000, 1_000_000), 300, 100_000, audits=True
+    5,
+    (10_000, 100_000, 1_000_000),
+    (20_000, 100_000),
+    100_000,
+    (1_000, 100_000, 1_000_000),
+    300,
+    100_000,
+    10_000,
+    audits=True,
 )
-QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000)
+QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000, 2_000)
 LARGE = 1_000_000
 LARGE_RUNS = 1
 """Tables of a million take minutes, so they are taken once; every figure says how often."""
-PIECES = ("kernel", "lines", "exabgp", "moves", "readers")
+PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers")
 
 
 def main() -> int:
@@ -75,6 +84,8 @@ def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
                 yield from lines.measure(macs, runs, frr=frr)
         elif piece == "exabgp":
             yield from exabgp.measure(extent.exabgp, runs)
+        elif piece == "advertise":
+            yield from advertise.measure(extent.advertised, runs)
         elif piece == "readers":
             yield from readers.measure(extent.listed, runs)
         else:

@@ -1,6 +1,7 @@
 """Reading what was spelled gives what was meant, for every command there can be."""
 
 from contextlib import suppress
+from dataclasses import replace
 from string import printable
 
 from hypothesis import given
@@ -13,14 +14,17 @@ from vtep.evpn.advertise import (
     TAG_MAX,
     Community,
     MacAdvertisement,
+    MacGroup,
     MacRoute,
     Multicast,
     MulticastRoute,
     Pmsi,
     Withdrawal,
+    group_of,
+    grouped,
     mobility,
 )
-from vtep.feed.exabgp.grammar import parse, spell
+from vtep.feed.exabgp.grammar import parse, spell, spell_group
 
 
 def octets(size: int) -> st.SearchStrategy[bytes]:
@@ -56,6 +60,56 @@ commands = st.one_of(
     st.builds(Multicast, multicast_routes, next_hops, st.builds(Pmsi, vnis, ips), lists),
     st.builds(Withdrawal, mac_routes | multicast_routes),
 )
+
+
+hosts = st.lists(st.tuples(macs, st.none() | ips), min_size=1, max_size=6, unique=True).map(tuple)
+
+
+def made_group(command, hosts):
+    """Return the group of these hosts that a command for one MAC stands for."""
+    (mac, ip) = hosts[0]
+    route = MacRoute(command.route.rd, mac, ip, command.route.tag)
+    return MacGroup(Withdrawal(route) if isinstance(command, Withdrawal) else replace(command, route=route), hosts)
+
+
+groups = st.builds(made_group, commands.filter(lambda command: isinstance(command.route, MacRoute)), hosts)
+
+
+@given(groups)
+def test_a_written_command_for_many_macs_is_read_as_the_same(group):
+    line = spell_group(group)
+
+    assert parse(line) == group
+    assert line.isascii()
+    assert "\n" not in line
+
+
+@given(groups)
+def test_a_command_for_many_macs_is_what_the_commands_for_each_are(group):
+    alone = list(group.commands)
+
+    assert [command.route for command in alone] == [
+        MacRoute(group.like.route.rd, *host, group.like.route.tag) for host in group.hosts
+    ]
+    assert list(group.nlris) == [command.nlri for command in alone]
+    assert [*grouped(alone, len(alone))] == [tuple(alone)]
+    assert group_of(alone) == group
+
+
+@given(st.lists(commands | groups, max_size=8), st.integers(1, 5))
+def test_grouping_loses_nothing_and_keeps_unlike_apart(some, most):
+    alone = {}
+    for one in some:
+        alone |= {command.route: command for command in (one.commands if isinstance(one, MacGroup) else [one])}
+
+    found = list(grouped(alone.values(), most))
+
+    assert {command.route: command for group in found for command in group} == alone
+    assert sum(map(len, found)) == len(alone)
+    for group in found:
+        assert len(group) <= most
+        if len(group) > 1:
+            assert list(group_of(group).commands) == list(group)
 
 
 @given(commands)

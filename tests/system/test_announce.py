@@ -1,8 +1,10 @@
 """`vtep exabgp` announces: real ExaBGP of both lines of releases, heard octet by octet, and believed by FRR and GoBGP."""
 
+import random
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +39,12 @@ from vtep.evpn.advertise import (
     MulticastRoute,
     Pmsi,
     Withdrawal,
+    group_of,
+    grouped,
     mobility,
     target,
 )
-from vtep.feed.exabgp.grammar import QUESTION, spell
+from vtep.feed.exabgp.grammar import QUESTION, spell, spell_group
 
 __all__ = ["lab", "network"]
 
@@ -246,6 +250,83 @@ def test_a_peer_that_asks_again_hears_the_same_again(network, executable, marker
 
         assert set(speaker.heard(session)) == {MAC_ROUTE.key, FLOODS.route.key}
         assert speaker.established() == [session]
+
+
+def history(seed: int) -> Iterator[list[Command]]:
+    """Yield what is told in each turn: MACs and hosts that come with several labels and sequence numbers, and go."""
+    chance = random.Random(seed)
+    macs = [Mac(bytes((2, 0, 0, 0, 3, last))) for last in range(60)]
+    routes = [MacRoute(RD, mac, ip) for mac in macs for ip in (None, HOST)]
+    for _ in range(12):
+        many = chance.sample(routes, chance.randint(1, len(routes)))
+        if chance.random() < 0.3:
+            yield [Withdrawal(route) for route in many]
+            continue
+        label, seqs = Vni(chance.choice([VNI, 200])), chance.choice([(1,), (1, 2)])
+        yield [
+            MacAdvertisement(route, VTEP, label, communities=(*COMMUNITIES, mobility(chance.choice(seqs))))
+            for route in many
+        ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_commands_for_many_macs_give_the_routes_that_commands_for_each_would(lab, executable, seed):
+    """To two peers; to a session that begins later; and to a peer that asks again."""
+    network = Topology(lab, remotes=2)
+    leaf = Announcing(network, executable, address(1), address(2))
+    expected: dict[bytes, Command] = {}
+    with Speaker(network.remotes[0], address(1)) as one, Speaker(network.remotes[1], address(2)) as other:
+        leaf.start()
+        sessions = [(one, one.wait_established()), (other, other.wait_established())]
+
+        for turn in [*history(seed), [FLOODS]]:
+            groups = grouped(turn, 100)
+            leaf.tell(*(spell(group[0]) if group[1:] == () else spell_group(group_of(group)) for group in groups))
+            for command in turn:
+                expected.pop(command.route.key, None)
+                if not isinstance(command, Withdrawal):
+                    expected[command.route.key] = command
+
+        for speaker, session in sessions:
+            wait_heard(speaker, session, FLOODS)
+            assert_heard(speaker, session, expected)
+        one.drop()
+        again = wait_until(lambda: [s for s in one.established() if s is not sessions[0][1]], 15, "a new session")[0]
+        wait_until(lambda: again.end_of_rib_heard, what="the End-of-RIB")
+        assert_heard(one, again, expected)
+        assert again.updates_heard < len(expected) / 4, "routes with equal attributes share an UPDATE"
+        other.send(wire.route_refresh(wire.REFRESH_ASKED))
+        before = sessions[1][1].updates_heard
+        wait_until(lambda: sessions[1][1].updates_heard > before, what="the routes again")
+        leaf.tell(Withdrawal(FLOODS.route))
+        wait_until(lambda: not heard_of(other, sessions[1][1], FLOODS), what="what comes behind the routes")
+        assert_heard(other, sessions[1][1], {key: one for key, one in expected.items() if one != FLOODS})
+        assert [speaker.established() for speaker, _ in sessions] == [[again], [sessions[1][1]]]
+
+
+def assert_heard(speaker: Speaker, session: Session, expected: dict[bytes, Command]) -> None:
+    heard = speaker.heard(session)
+    assert {key: route.nlri for key, route in heard.items()} == {key: one.nlri for key, one in expected.items()}
+    for key, one in expected.items():
+        assert heard[key].next_hop == VTEP
+        assert sorted(re.findall(rb"(?s).{8}", heard[key].attributes[16])) == sorted(one.communities)
+
+
+def test_a_command_for_many_macs_is_refused_as_a_whole_with_what_is_wrong_with_each(network, leaf):
+    macs = [Mac(bytes((2, 0, 0, 0, 3, last))) for last in range(3)]
+    routes = [MacAdvertisement(MacRoute(RD, mac), VTEP, Vni(VNI), communities=COMMUNITIES) for mac in macs]
+    line = spell_group(group_of(routes))
+    with Speaker(network.remote, address(1)) as speaker:
+        leaf.start()
+        session = speaker.wait_established()
+
+        answers = leaf.tell(line.replace(str(macs[0]), "what").replace(str(macs[2]), "01:00:5e:00:00:01"), PLAIN)
+        wait_heard(speaker, session, PLAIN)
+
+        assert answers == ["error", "done"]
+        assert set(speaker.heard(session)) == {PLAIN.route.key}
+        assert "macs: 'what' is not a valid MAC address" in "\n".join(leaf.recorder.text())
+        assert "macs: 01:00:5e:00:00:01 is not a MAC that a station can have" in "\n".join(leaf.recorder.text())
 
 
 def test_a_bad_command_is_an_error_that_says_why_and_harms_nothing(network, leaf):

@@ -1,5 +1,6 @@
 """The routes that this leaf can advertise, as plain values and as octets. Pure.
 
+    MacGroup(MacAdvertisement or Withdrawal, …)     many MACs that share everything else
     MacAdvertisement(MacRoute, next hop, label, …)  ┐             ┌ nlri          what goes on the wire (RFC 7432 7.2, 7.3)
     Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
     Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
@@ -10,8 +11,9 @@ library alone, because it runs inside ExaBGP's process as well.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
@@ -205,6 +207,74 @@ class Withdrawal:
 
 Announcement: TypeAlias = MacAdvertisement | Multicast
 Command: TypeAlias = Announcement | Withdrawal
+
+
+Host: TypeAlias = tuple[Mac, Ip | None]
+"""A MAC, with or without one of its addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class MacGroup:
+    """Advertise or withdraw many MACs of a VNI that share everything else, as the commands for each of them would."""
+
+    like: MacAdvertisement | Withdrawal
+    """The command for the first of them, which stands for what they share."""
+    hosts: tuple[Host, ...]
+
+    def __post_init__(self) -> None:
+        twice = [str(mac) for (mac, _), times in Counter(self.hosts).items() if times > 1]
+        if twice:
+            raise ValueError(f"there twice: {', '.join(twice)}")
+
+    @property
+    def nlris(self) -> Iterator[bytes]:
+        """Yield the NLRI of each route."""
+        nlri, route = self.like.nlri, self.like.route
+        assert isinstance(route, MacRoute)
+        size = len(mac_and_ip(route.mac, route.ip or b""))
+        head, labels = nlri[2:_MAC_AT], nlri[_MAC_AT + size :]
+        for mac, ip in self.hosts:
+            value = head + mac_and_ip(mac, ip or b"") + labels
+            yield bytes((nlri[0], len(value))) + value
+
+    @property
+    def commands(self) -> Iterator[MacAdvertisement | Withdrawal]:
+        """Yield the commands one by one."""
+        like = self.like
+        for mac, ip in self.hosts:
+            route = MacRoute(like.route.rd, mac, ip, like.route.tag)
+            yield Withdrawal(route) if isinstance(like, Withdrawal) else replace(like, route=route)
+
+
+def grouped(commands: Iterable[Command], most: int) -> Iterator[tuple[Command, ...]]:
+    """Put commands for MACs that share everything else together, at most so many. They keep the place of the first."""
+    groups: dict[object, list[Command]] = {}
+    for number, command in enumerate(commands):
+        groups.setdefault(_shared(command) or number, []).append(command)
+    for group in groups.values():
+        for start in range(0, len(group), most):
+            yield tuple(group[start : start + most])
+
+
+def group_of(commands: Sequence[Command]) -> MacGroup:
+    """Return the group of commands that `grouped` put together."""
+    like = commands[0]
+    assert not isinstance(like, Multicast)
+    return MacGroup(like, tuple((one.route.mac, one.route.ip) for one in commands if isinstance(one.route, MacRoute)))
+
+
+def _shared(command: Command) -> object:
+    """Return everything in which two MACs of a group are alike; None of a route that is in none."""
+    route = command.route
+    if not isinstance(route, MacRoute):
+        return None
+    if isinstance(command, MacAdvertisement):
+        return route.rd, route.tag, command.next_hop, command.label, command.label2, command.esi, command.communities
+    return route.rd, route.tag
+
+
+_MAC_AT: Final = 24
+"""Where the length of the MAC is in an NLRI of type 2: after its type, its length, the RD, the ESI and the tag."""
 
 
 def _mac_nlri(route: MacRoute, esi: Esi, labels: bytes) -> bytes:

@@ -20,6 +20,8 @@ class Answered(Struct, frozen=True):
     ok: bool
     more: str = ""
     """What it adds for people: which program it is, or why a command was refused."""
+    versions: tuple[int, ...] = ()
+    """The versions of the grammar that it reads, if it names more than one."""
 
 
 def read_answer(line: str) -> Answered | None:

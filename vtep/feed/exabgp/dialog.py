@@ -41,18 +41,21 @@ While answers are counted, an answer to the question is to another question, so 
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from vtep.addr import Ip
-from vtep.evpn.advertise import Command
+from vtep.evpn.advertise import Command, group_of, grouped
 from vtep.feed.contract import AnswersLost, CanAdvertise, CannotAdvertise, Done, Refused, Report
 from vtep.feed.exabgp.answers import Answered
-from vtep.feed.exabgp.grammar import QUESTION, VERSION, spell
+from vtep.feed.exabgp.grammar import GROUPS, QUESTION, VERSION, spell, spell_group
 
 LINES_MAX: Final = 256
+ROUTES_MAX: Final = 2048
+GROUP_MAX: Final = 256
+"""MACs in one line. ExaBGP carries out a line without a pause, in some 10 ms."""
 NOT_OURS: Final = "this ExaBGP was not started by vtep exabgp"
 REFRESH: Final = "announce route-refresh l2vpn evpn"
 
@@ -118,6 +121,12 @@ class Dialog:
         self._asked: deque[_Asked] = deque()
         self._progress_at = 0.0
         """When a line was sent to an ExaBGP that had answered all, or when it last answered."""
+        self._groups = False
+        """ExaBGP reads a line for many MACs."""
+        self._routes = 0
+        """Routes in the lines that are not answered."""
+        self._apart: deque[Command] = deque()
+        """Commands of a line that was refused, which are sent again one by one."""
         self._versions: tuple[int, ...] | None = None
         """The versions of the grammar, as the first line of the answer to the question says."""
         self._refusal: str | None = None
@@ -132,6 +141,8 @@ class Dialog:
             return False
         if after != COUNTING:
             self._asked.clear()
+            self._apart.clear()
+            self._routes = 0
             self._versions, self._refusal, self._unexplained = None, None, (0, 0)
         self.state = after
         return True
@@ -164,19 +175,23 @@ class Dialog:
             self._send(asked.line)
 
     def advertise(self, commands: Sequence[Command]) -> None:
-        if self.state == COUNTING:
-            for asked in _lines(commands):
-                self._say(asked)
+        if self.state != COUNTING:
+            return
+        for group in grouped(commands, GROUP_MAX if self._groups else 1):
+            self._say(_Asked(spell(group[0]) if len(group) == 1 else spell_group(group_of(group)), group))
 
     def _say(self, asked: _Asked) -> None:
         if not self._asked:
             self._progress_at = self._clock()
         self._asked.append(asked)
+        self._routes += len(asked.commands)
         self._send(asked.line)
 
     @property
     def room(self) -> int:
-        return max(0, LINES_MAX - len(self._asked))
+        if self._apart:
+            return 0
+        return max(0, min(LINES_MAX - len(self._asked), ROUTES_MAX - self._routes))
 
     @property
     def owes_since(self) -> float | None:
@@ -209,6 +224,7 @@ class Dialog:
             self.lose()
         elif VERSION in versions:
             self._supported_by = self._exabgp
+            self._groups = GROUPS in versions
             self._take_question()
             self._take(Event.SUPPORTED)
             self._report(CanAdvertise())
@@ -221,7 +237,7 @@ class Dialog:
     def _take_question(self) -> None:
         """The question is answered: every line before it is an earlier one."""
         while self._asked and self._asked.popleft().line != QUESTION:
-            pass
+            pass  # none of them is a command: while the question is open, none is sent
         self._unexplained = (0, 0)
 
     def _receive_while_asking(self, ok: bool, refusal: str | None) -> None:
@@ -247,15 +263,18 @@ class Dialog:
             self._finish(self._asked.popleft(), None if ok else refusal)
 
     def _finish(self, asked: _Asked, refusal: str | None) -> None:
+        self._routes -= len(asked.commands)
+        if refusal is not None and len(asked.commands) > 1:
+            self._apart += asked.commands
+        while self._apart and len(self._asked) < LINES_MAX:
+            command = self._apart.popleft()
+            self._say(_Asked(spell(command), (command,)))
+        if refusal is not None and len(asked.commands) > 1:
+            return
         for command in asked.commands:
             self._report(Done(command.route) if refusal is None else Refused(command.route, refusal, asked.line))
 
 
-def _lines(commands: Iterable[Command]) -> Iterator[_Asked]:
-    for command in commands:
-        yield _Asked(spell(command), (command,))
-
-
 def _versions(answer: Answered) -> tuple[int, ...]:
     version = answer.text.removeprefix(_ANSWER)
-    return (int(version) if version.isdigit() else 0,)
+    return answer.versions or (int(version) if version.isdigit() else 0,)

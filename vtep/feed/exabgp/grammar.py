@@ -7,6 +7,8 @@ docs/exabgp-commands.md is the grammar for people.
     announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
     withdraw evpn …                                               the words that identify the route, and no others
 
+Since version 2, `macs [ MAC MAC@IP … ]` in place of `mac MAC ip IP` makes one command for many MACs that share everything else.
+
 This module knows words. What they mean as octets is in `evpn.advertise`. It does not know what carries a line or acts on it.
 """
 
@@ -19,7 +21,9 @@ from vtep.evpn.advertise import (
     Announcement,
     Command,
     Community,
+    Host,
     MacAdvertisement,
+    MacGroup,
     MacRoute,
     Multicast,
     MulticastRoute,
@@ -29,11 +33,14 @@ from vtep.evpn.advertise import (
 )
 
 VERSION: Final = 1
-"""Of the grammar. It grows when a line that was refused is accepted, or the other way round."""
+"""Of the grammar, which every ExaBGP with these commands reads and names first."""
+GROUPS: Final = 2
+"""The version that has `macs` as well. A program that knows version 1 alone need not know that there is another."""
+VERSIONS: Final = (VERSION, GROUPS)
 ANNOUNCE: Final = "announce evpn"
 WITHDRAW: Final = "withdraw evpn"
 QUESTION: Final = "show evpn commands"
-"""Plain ExaBGP answers `error`; an ExaBGP with these commands first answers with the VERSION that it understands."""
+"""Plain ExaBGP answers `error`; an ExaBGP with these commands first answers with the VERSION that it reads, and VERSIONS beside it."""
 
 OCTETS: Final = "receive evpn octets"
 """Asks for the UPDATEs of peers as octets (`tap`). One with these commands answers OCTETS_ANSWER, others `error`."""
@@ -54,6 +61,17 @@ def spell(command: Command) -> str:
         case _:
             assert_never(command)
     return " ".join(words)
+
+
+def spell_group(group: MacGroup) -> str:
+    """Return the line for many MACs at once (version 2)."""
+    like, route = group.like, group.like.route
+    hosts = " ".join(f"{mac}" if ip is None else f"{mac}@{ip}" for mac, ip in group.hosts)
+    tag = [f"ethernet-tag {route.tag}"] if route.tag else []
+    words = ["mac-advertisement", f"rd {route.rd}", *tag, f"macs [ {hosts} ]"]
+    if isinstance(like, Withdrawal):
+        return " ".join([WITHDRAW, *words])
+    return " ".join([ANNOUNCE, *words, *_spell_mac(like)])
 
 
 def _spell_route(route: Route) -> Iterator[str]:
@@ -88,7 +106,7 @@ def _spell_communities(communities: tuple[Community, ...]) -> Iterator[str]:
         yield f"extended-community [ {' '.join(map(str, communities))} ]"
 
 
-def parse(line: str) -> Command:
+def parse(line: str) -> Command | MacGroup:
     """Read a line. A UsageError lists everything that is wrong with it."""
     words = line.split()
     verb, kind = " ".join(words[:2]), " ".join(words[2:3])
@@ -97,6 +115,8 @@ def parse(line: str) -> Command:
     fields = _Fields(words[3:])
     read_route, read_announcement = _READERS[kind]
     try:
+        if "macs" in fields and kind == "mac-advertisement":
+            return _mac_group(fields, verb)
         if verb == ANNOUNCE:
             return read_announcement(fields)
         route = read_route(fields)
@@ -112,6 +132,9 @@ class _Fields:
     def __init__(self, words: list[str]) -> None:
         self._problems: list[str] = []
         self._values = self._pair(words)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def one(self, name: str, read: Callable[[str], T]) -> T:
         """Return a required value. It may be missing until `finish` has passed."""
@@ -168,11 +191,36 @@ class _Fields:
             return cast("T", None)
 
 
-def _mac_route(fields: _Fields) -> Callable[[], MacRoute]:
+def _mac_route(fields: _Fields, host: Host | None = None) -> Callable[[], MacRoute]:
     """Read the words, and return a function that makes the route once the whole line is known to be good."""
     rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
-    mac, ip = fields.one("mac", Mac.parse), fields.one_or(None, "ip", Ip.parse)
+    mac, ip = host or (fields.one("mac", Mac.parse), fields.one_or(None, "ip", Ip.parse))
     return lambda: MacRoute(rd, mac, ip, tag)
+
+
+def _mac_group(fields: _Fields, verb: str) -> MacGroup:
+    """Read a command for many MACs as the one for the first of them, and the MACs."""
+    hosts = fields.some("macs", _host)
+    first = next(filter(None, hosts), None)
+    if first is None:
+        fields.finish()
+        raise ValueError("macs takes one value or more")
+    like = _mac_advertisement(fields, first) if verb == ANNOUNCE else _mac_withdrawal(fields, first)
+    return MacGroup(like, hosts)
+
+
+def _mac_withdrawal(fields: _Fields, host: Host) -> Withdrawal:
+    route = _mac_route(fields, host)
+    fields.finish()
+    return Withdrawal(route())
+
+
+def _host(text: str) -> Host:
+    name, at, ip = text.partition("@")
+    mac = Mac.parse(name)
+    if not mac.is_usable:
+        raise ValueError(f"{mac} is not a MAC that a station can have")
+    return mac, Ip.parse(ip) if at else None
 
 
 def _multicast_route(fields: _Fields) -> Callable[[], MulticastRoute]:
@@ -181,8 +229,8 @@ def _multicast_route(fields: _Fields) -> Callable[[], MulticastRoute]:
     return lambda: MulticastRoute(rd, originator, tag)
 
 
-def _mac_advertisement(fields: _Fields) -> MacAdvertisement:
-    route = _mac_route(fields)
+def _mac_advertisement(fields: _Fields, host: Host | None = None) -> MacAdvertisement:
+    route = _mac_route(fields, host)
     next_hop, esi = fields.one("next-hop", Ip.parse), fields.one_or(NO_SEGMENT, "esi", Esi.parse)
     labels = fields.some("label", _label)
     communities = fields.some("extended-community", Community.parse)

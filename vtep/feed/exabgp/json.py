@@ -132,11 +132,16 @@ def _decode_speaker(line: _Lines, octets: bytes) -> Decoded:
     if line.type == "notification" and line.notification == "shutdown":
         return _decoded(line, None, (SpeakerStopped(),))
     if line.answer:
-        return Decoded((), answer=Answered(line.answer, line.answer != "error", _text(line.message)))
+        answer = Answered(line.answer, line.answer != "error", _text(line.message), _numbers(line.versions))
+        return Decoded((), answer=answer)
     if not line.type and line.route is not None:
         # A row of `show adj-rib in json`. Never a route to us: ExaBGP 4.2 and 5.0 keep withdrawn EVPN routes in it.
         return Decoded((), answer=Answered(octets.decode().strip(), ok=True))
     raise StreamError(f"a line of type {line.type[:40]!r} that names no neighbor")
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(number for number in value if isinstance(number, int)) if isinstance(value, list) else ()
 
 
 def _text(message: Any) -> str:

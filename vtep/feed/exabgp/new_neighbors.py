@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from vtep.evpn.advertise import Announcement, Command, Route, Withdrawal
-
 NAME: Final = "vtep: routes for a new neighbor"
 """In ExaBGP's queue: not the name of a process, whose end would remove the entry."""
 
@@ -26,8 +24,8 @@ Chosen: TypeAlias = tuple[tuple[str, ...], ...]
 class Means(NamedTuple):
     """What `plugin` can do inside ExaBGP."""
 
-    advertise: Callable[[Any, Command], None]
-    """Put a command into the outgoing routes of a neighbor."""
+    advertise: Callable[[Any, Any], None]
+    """Put what was noted of a route into the outgoing routes of a neighbor."""
     matching: Callable[[Any, Chosen], list[str]]
     """Return the names, of these, that were chosen."""
     peers_speak: Callable[[Any], bool]
@@ -46,25 +44,26 @@ class Announced:
     """The routes that commands have announced and not withdrawn."""
 
     def __init__(self) -> None:
-        self._routes: dict[For, dict[Route, Announcement]] = {}
+        self._routes: dict[For, dict[bytes, Any]] = {}
+        """What is held of each route, by its key."""
 
-    def note(self, whom: For, command: Command) -> None:
-        """Take note of a command that was carried out."""
-        if not isinstance(command, Withdrawal):
-            self._routes.setdefault(whom, {})[command.route] = command
+    def note(self, whom: For, key: bytes, held: Any) -> None:
+        """Take note of what a command made of a route; None: it withdrew it."""
+        if held is not None:
+            self._routes.setdefault(whom, {})[key] = held
             return
         for other, routes in self._routes.items():
             if other == whom or (other.service == whom.service and not whom.chosen):
-                routes.pop(command.route, None)
+                routes.pop(key, None)
 
-    def at(self, whom: For, route: Route) -> Announcement | None:
-        return self._routes.get(whom, {}).get(route)
+    def at(self, whom: For, key: bytes) -> Any:
+        return self._routes.get(whom, {}).get(key)
 
-    def of(self, reactor: Any, name: str, means: Means) -> Iterator[tuple[For, Route]]:
+    def of(self, reactor: Any, name: str, means: Means) -> Iterator[tuple[For, bytes]]:
         """Yield the routes that hold for a neighbor."""
         for whom, routes in self._routes.items():
             if name in means.matching(reactor.peers(whom.service), whom.chosen):
-                yield from ((whom, route) for route in routes)
+                yield from ((whom, key) for key in routes)
 
 
 class Filling:
@@ -80,7 +79,7 @@ class Filling:
         self._means = means
         self._left = deque(announced.of(reactor, neighbor.name(), means))
         self._rests = 0
-        self._drop_old({route.key for _, route in self._left})
+        self._drop_old({key for _, key in self._left})
 
     def __len__(self) -> int:
         return len(self._left)
@@ -101,9 +100,9 @@ class Filling:
             return True
         if not self._left:
             raise StopIteration
-        command = self._announced.at(*self._left.popleft())
-        if command is not None:  # it was not withdrawn meanwhile
-            self._means.advertise(self._outgoing, command)
+        held = self._announced.at(*self._left.popleft())
+        if held is not None:  # it was not withdrawn meanwhile
+            self._means.advertise(self._outgoing, held)
         queue = self._reactor.asynchronous
         if self._means.peers_speak(self._reactor):
             self._rests = queue.LIMIT

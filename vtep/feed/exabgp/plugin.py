@@ -8,12 +8,13 @@ it names, or for none.
 import json
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from itertools import count
 from typing import Any, Final
 
+from exabgp.bgp.message.update import Update
 from exabgp.bgp.message.update.attribute import Attribute, Attributes, GenericAttribute
 from exabgp.bgp.message.update.attribute.community.extended import ExtendedCommunity
 from exabgp.bgp.message.update.attribute.community.extended.communities import ExtendedCommunities
@@ -29,7 +30,7 @@ from exabgp.version import release
 
 from vtep import __version__
 from vtep.errors import UsageError
-from vtep.evpn.advertise import Command, Multicast, Withdrawal
+from vtep.evpn.advertise import Command, MacGroup, Multicast, Withdrawal
 from vtep.feed.exabgp import damping, grammar, tap
 from vtep.feed.exabgp.guard import guard
 from vtep.feed.exabgp.new_neighbors import Announced, For, Means, follow_reloads
@@ -38,6 +39,11 @@ EVPN: Final = (AFI.l2vpn, SAFI.evpn)
 ANNOUNCE: Final = 1
 WITHDRAW: Final = 2
 """What 4.2 has as OUT and 5.0 as Action."""
+MAC_ADVERTISEMENT: Final = 2
+"""The route type (RFC 7432 7.2)."""
+UPDATE_OCTETS: Final = 3500
+"""NLRIs that go into one UPDATE, which leaves room for the attributes in 4,096 octets; ExaBGP divides what is still too long."""
+LOGGED_MAX: Final = 400
 NO_SOCKET: Final = -1
 """Of a peer without a connection."""
 
@@ -74,6 +80,7 @@ def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
     register(grammar.WITHDRAW)(_inject)
     register(grammar.QUESTION)(_inject)
     register(grammar.OCTETS)(_inject)
+    _join(OutgoingRIB)
     damping.register()
     tap.register()
 
@@ -122,24 +129,32 @@ class Waiting:
         processes = self._reactor.processes
         try:
             if line == grammar.QUESTION:
-                self._say(f"evpn commands {grammar.VERSION}", f"vtep {__version__}, ExaBGP {release}")
+                name = f"vtep {__version__}, ExaBGP {release}"
+                self._say(f"evpn commands {grammar.VERSION}", name, versions=grammar.VERSIONS)
             elif line == grammar.OCTETS:
                 tap.ask(self.service)
                 self._say(grammar.OCTETS_ANSWER, f"vtep {__version__}, ExaBGP {release}")
             else:
                 neighbors = _carry_out(self._reactor, self.service, line)
-                self._api.log_message(f"{line} for {', '.join(neighbors)}")
+                self._api.log_message(f"{_shortened(line)} for {', '.join(neighbors)}")
         except Exception as error:  # noqa: BLE001 - this is ExaBGP's loop, which would drop all that wait
             why = str(error) if isinstance(error, UsageError) else repr(error)
-            self._api.log_message(f"command refused: {why}: {line}", "WARNING")  # a level that both lines know
+            self._api.log_message(
+                f"command refused: {_shortened(why)}: {_shortened(line)}", "WARNING"
+            )  # a level that both lines know
             self._say("refused", why)
             processes.answer_error(self.service)
         else:
             processes.answer_done(self.service)
 
-    def _say(self, answer: str, message: str) -> None:
+    def _say(self, answer: str, message: str, **more: object) -> None:
         """Answer more than `done` or `error`, as JSON like 5.0 does, unless the process asked for no answers."""
-        self._reactor.processes._answer(self.service, json.dumps({"answer": answer, "message": message}))
+        self._reactor.processes._answer(self.service, json.dumps({"answer": answer, "message": message, **more}))
+
+
+def _shortened(line: str) -> str:
+    """Return a line for the log: one with very many MACs would fill it."""
+    return line if len(line) <= LOGGED_MAX else f"{line[:LOGGED_MAX]}… ({len(line)} characters)"
 
 
 def _peers_send(reactor: Any) -> bool:
@@ -162,20 +177,35 @@ def _carry_out(reactor: Any, service: str, line: str) -> list[str]:
     without = [name for name in names if EVPN not in _families(neighbors[name])]
     if without:
         raise UsageError(f"no family l2vpn evpn: {', '.join(without)}")
-    for name in names:
-        _advertise(neighbors[name].rib.outgoing, command)
-    _announced.note(For(service, tuple(map(tuple, chosen))), command)
+    changes = _changes(command)
+    first, *others = names
+    for change in changes:
+        for name in others:
+            _advertise(neighbors[name].rib.outgoing, change)
+        _put(neighbors[first].rib.outgoing, change)
+    whom = For(service, tuple(map(tuple, chosen)))
+    for change in changes:
+        _announced.note(whom, change.nlri.key, None if isinstance(_like(command), Withdrawal) else change)
     return names
 
 
-def _advertise(outgoing: Any, command: Command) -> None:
-    change = _change(command)
+def _advertise(outgoing: Any, like: Any) -> None:
+    """Put a copy into the outgoing routes of another neighbor, because ExaBGP 4.2 changes the action of what it keeps."""
+    action = WITHDRAW if like.attributes.content is None else ANNOUNCE
+    _put(outgoing, RouteChange(Route(like.nlri.CODE, like.nlri._packed, action, like.nlri.nexthop), like.attributes))
+
+
+def _put(outgoing: Any, change: Any) -> None:
     _take_back(outgoing, change)
     outgoing.add_to_rib(change)
 
 
 def _families(neighbor: Any) -> list[tuple[int, int]]:
     return [tuple(family) for family in neighbor.families()]
+
+
+_LIKE: Final = GenericEVPN(2, b"")
+_FAMILY: Final = _LIKE.family()
 
 
 class Route(GenericEVPN):  # type: ignore[misc]
@@ -185,19 +215,43 @@ class Route(GenericEVPN):  # type: ignore[misc]
     would not find it.
     """
 
-    def __init__(self, command: Command) -> None:
-        nlri = command.nlri
-        GenericEVPN.__init__(self, nlri[0], nlri[2:])
-        self.key = command.route.key
-        self.action = WITHDRAW if isinstance(command, Withdrawal) else ANNOUNCE
-        self.nexthop = IP.create("0.0.0.0" if isinstance(command, Withdrawal) else str(command.next_hop))
+    __slots__ = ("CODE", "_packed", "action", "nexthop")
+    afi, safi = _LIKE.afi, _LIKE.safi
+    addpath = None
+
+    def __init__(self, code: int, packed: bytes, action: int, nexthop: Any) -> None:
+        self.CODE = code
+        self._packed = packed
+        self.action = action
+        self.nexthop = nexthop
+
+    def family(self) -> Any:
+        return _FAMILY
+
+    @property
+    def key(self) -> bytes:
+        """Return the key of RFC 7432, as `evpn.keys` makes it."""
+        packed = self._packed
+        if self.CODE != MAC_ADVERTISEMENT:
+            return bytes((self.CODE,)) + packed
+        return b"\x02" + packed[:8] + packed[18 : 30 + packed[29] // 8]
 
     def index(self) -> bytes:
         return self.key
 
+    def __lt__(self, other: Any) -> bool:
+        """Order by octets: ExaBGP sorts what it sends in one UPDATE."""
+        return bool(self._packed < other._packed)
+
+
+class RouteChange(Change):  # type: ignore[misc]
+    """What ExaBGP keeps of a route, without a dictionary of its own in 5.0."""
+
+    __slots__ = ("_Change__index", "attributes", "nlri")
+
 
 class CommandAttributes(Attributes):  # type: ignore[misc]
-    """The attributes of one command. No two have the same index.
+    """The attributes of one command, for all of its routes. No two have the same index.
 
     ExaBGP sends what waits in the order in which it first saw each index, so an announcement with an old index could overtake a
     withdraw. It also takes a route for one that was sent already if the index of its attributes has not changed, whatever its
@@ -209,8 +263,11 @@ class CommandAttributes(Attributes):  # type: ignore[misc]
     def __init__(self, command: Command) -> None:
         Attributes.__init__(self)
         self._number = f"vtep {next(self._numbers)}"
+        self.content: object = None
+        """Equal where the attributes are; none of a withdrawal."""
         if isinstance(command, Withdrawal):
             return
+        self.content = (command.communities, command.pmsi if isinstance(command, Multicast) else None)
         if command.communities:
             communities = ExtendedCommunities()
             for community in command.communities:
@@ -224,8 +281,67 @@ class CommandAttributes(Attributes):  # type: ignore[misc]
         return self._number
 
 
-def _change(command: Command) -> Any:
-    return Change(Route(command), CommandAttributes(command))
+def _like(command: Command | MacGroup) -> Command:
+    return command.like if isinstance(command, MacGroup) else command
+
+
+def _changes(command: Command | MacGroup) -> list[Any]:
+    """Return what ExaBGP is to keep of each route of a command."""
+    like = _like(command)
+    nlris = command.nlris if isinstance(command, MacGroup) else (command.nlri,)
+    attributes = CommandAttributes(like)
+    action = WITHDRAW if isinstance(like, Withdrawal) else ANNOUNCE
+    nexthop = IP.create("0.0.0.0" if isinstance(like, Withdrawal) else str(like.next_hop))
+    return [RouteChange(Route(nlri[0], nlri[2:], action, nexthop), attributes) for nlri in nlris]
+
+
+def _join(outgoing_class: Any) -> None:
+    """Have UPDATEs of routes that follow one another with equal attributes made into one."""
+    updates = outgoing_class.updates
+
+    def joined(outgoing: Any, grouped: bool) -> Iterator[Any]:
+        run = _Run()
+        for update in updates(outgoing, grouped):
+            if run.take(update):
+                continue
+            yield from run.updates()
+            run = _Run()
+            if not run.take(update):
+                yield update
+        yield from run.updates()
+
+    outgoing_class.updates = joined
+
+
+class _Run:
+    """Routes that go into one UPDATE."""
+
+    def __init__(self) -> None:
+        self._nlris: list[Any] = []
+        self._keys: set[bytes] = set()
+        self._octets = 0
+        self._like: object = None
+        self._attributes: Any = None
+
+    def take(self, update: Any) -> bool:
+        """Take the route of an UPDATE; return whether that is possible."""
+        nlris, attributes = getattr(update, "nlris", None), getattr(update, "attributes", None)
+        if not isinstance(nlris, list) or len(nlris) != 1 or not isinstance(attributes, CommandAttributes):
+            return False
+        (nlri,) = nlris
+        like = nlri.action, nlri.nexthop, attributes.content
+        key = nlri.key
+        if self._nlris and (like != self._like or key in self._keys or self._octets + len(nlri) > UPDATE_OCTETS):
+            return False
+        self._nlris.append(nlri)
+        self._keys.add(key)
+        self._octets += len(nlri)
+        self._like, self._attributes = like, attributes
+        return True
+
+    def updates(self) -> Iterator[Any]:
+        if self._nlris:
+            yield Update(self._nlris, self._attributes)
 
 
 def _take_back(outgoing: Any, change: Any) -> None:

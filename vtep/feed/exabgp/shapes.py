@@ -97,4 +97,5 @@ class Line(Struct, Generic[N], gc=False):
     notification: Any = None
     answer: str = ""
     message: Any = None
+    versions: Any = None
     route: Any = None

@@ -3,12 +3,12 @@
 import pytest
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.advertise import MacAdvertisement, MacRoute
+from vtep.evpn.advertise import MacAdvertisement, MacRoute, Withdrawal, group_of
 from vtep.feed.contract import AnswersLost, CanAdvertise, CannotAdvertise, Done, Refused
 from vtep.feed.exabgp import dialog as dialog_module
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.dialog import ASKING, AWAY, COUNTING, NOT_OURS, PLAIN, REFRESH, SILENT, TRANSITIONS, Dialog, Event
-from vtep.feed.exabgp.grammar import QUESTION, spell
+from vtep.feed.exabgp.grammar import QUESTION, parse, spell
 
 RD = RouteDistinguisher.parse("10.0.0.99:100")
 VTEP = Ip.parse("10.0.0.99")
@@ -18,8 +18,15 @@ ERROR = Answered("error", ok=False)
 CAN = [Answered("evpn commands 1", ok=True), DONE]
 
 
+CAN_GROUP = [Answered("evpn commands 1", ok=True, versions=(1, 2)), DONE]
+
+
 def route(number):
     return MacAdvertisement(MacRoute(RD, Mac(bytes((2, 0, 0, 0)) + number.to_bytes(2))), VTEP, Vni(100))
+
+
+def refusal(why):
+    return [Answered("refused", ok=True, more=why), ERROR]
 
 
 class Rig:
@@ -154,3 +161,72 @@ def test_the_question_is_asked_in_one_line():
     rig.dialog.ask()
 
     assert rig.lines == [QUESTION]
+
+
+# Many routes in a line
+
+
+def test_macs_that_share_everything_else_go_in_one_line_where_exabgp_reads_it():
+    commands = [route(number) for number in range(600)]
+    lines = {}
+    for name, can in (("1", CAN), ("1 and 2", CAN_GROUP)):
+        rig = Rig(COUNTING, can)
+        rig.dialog.advertise(commands)
+        lines[name] = rig.lines
+
+    assert lines["1"] == [spell(command) for command in commands]
+    assert [parse(line) for line in lines["1 and 2"]] == [group_of(commands[at : at + 256]) for at in (0, 256, 512)]
+
+
+def test_the_answer_to_a_line_for_many_is_reported_route_by_route():
+    rig = Rig(COUNTING, CAN_GROUP)
+    rig.dialog.advertise([route(1), route(2), Withdrawal(route(3).route)])
+
+    rig.answer(DONE, DONE)
+
+    assert rig.reports == [Done(route(number).route) for number in (1, 2, 3)]
+
+
+def test_the_routes_of_a_refused_line_are_sent_one_by_one_so_that_each_has_its_own_answer():
+    rig = Rig(COUNTING, CAN_GROUP)
+    rig.dialog.advertise([route(1), route(2)])
+    rig.lines.clear()
+
+    rig.answer(*refusal("macs: no"))
+    before = list(rig.reports)
+    rig.answer(DONE, *refusal("mac: no"))
+
+    assert before == []
+    assert rig.lines == [spell(route(1)), spell(route(2))]
+    assert rig.reports == [Done(route(1).route), Refused(route(2).route, "mac: no", spell(route(2)))]
+
+
+def test_what_is_unanswered_is_bounded_in_lines_and_in_routes():
+    rig = Rig(COUNTING, CAN_GROUP)
+    sent = 0
+    while room := rig.dialog.room:
+        rig.dialog.advertise([route(number) for number in range(sent, sent + min(room, 256))])
+        sent += min(room, 256)
+    full = sent, len(rig.lines)
+    for _ in range(full[1]):
+        rig.answer(*refusal("no"))
+    after = len(rig.lines) - full[1]
+
+    assert full == (dialog_module.ROUTES_MAX, 9)
+    assert (after, rig.dialog.room) == (dialog_module.LINES_MAX, 0)
+
+
+def test_after_lost_answers_nothing_is_sent_of_a_line_that_was_refused():
+    rig = Rig(COUNTING, CAN_GROUP)
+    rig.dialog.advertise([route(number) for number in range(256)])
+    rig.dialog.advertise([route(number) for number in range(256, 512)])
+    rig.answer(*refusal("no"))
+    rig.answer(*refusal("no"))
+    rig.lines.clear()
+
+    rig.dialog.lose()
+    rig.dialog.ask()
+    rig.answer(*CAN_GROUP)
+
+    assert rig.lines == [QUESTION]
+    assert rig.dialog.room == 256
