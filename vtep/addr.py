@@ -1,4 +1,4 @@
-"""The identifiers of EVPN: MAC, IP, VNI, Route Distinguisher, Route Target, Ethernet Segment Identifier.
+"""The identifiers of EVPN: MAC, IP, prefix, VNI, Route Distinguisher, Route Target, Ethernet Segment Identifier.
 
 Each type is its own wire form (`bytes`, or `int` for a VNI), so comparing, hashing and storing a million of them costs as
 much as bytes do. `parse` reads text that a person wrote, and `unpack` reads octets from the wire. Both raise ValueError for
@@ -142,6 +142,60 @@ def _parse_ip(text: str) -> Ip:
 @lru_cache(maxsize=16384)
 def _ip_text(octets: bytes) -> str:
     return str(ipaddress.ip_address(bytes(octets)))
+
+
+class Prefix(bytes):
+    """An IPv4 or IPv6 prefix: its 4 or 16 octets, then its length. The bits beyond the length are zero."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, network: bytes, length: int) -> "Prefix":
+        """Return the prefix of these octets, without the bits beyond its length."""
+        bits = 8 * len(network)
+        if len(network) not in (4, 16) or not 0 <= length <= bits:
+            raise ValueError(f"a prefix has 4 or 16 octets and a length that fits, not {len(network)} and {length}")
+        if length == bits:
+            return cls(network + bytes((length,)))
+        kept = int.from_bytes(network) >> (bits - length) << (bits - length)
+        return cls(kept.to_bytes(len(network)) + bytes((length,)))
+
+    @classmethod
+    def parse(cls, text: str) -> "Prefix":
+        try:
+            network = ipaddress.ip_network(text.strip(), strict=False)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a valid prefix") from None
+        return cls.of(network.network_address.packed, network.prefixlen)
+
+    @property
+    def network(self) -> bytes:
+        """The octets of the network."""
+        return self[:-1]
+
+    @property
+    def length(self) -> int:
+        return self[-1]
+
+    @property
+    def is_v6(self) -> bool:
+        return len(self) == 17
+
+    @property
+    def host(self) -> Ip | None:
+        """The one address of a prefix that has only one."""
+        return Ip.unpack(self[:-1]) if self[-1] == 8 * (len(self) - 1) else None
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """A key that sorts IPv4 before IPv6, and then by network and length."""
+        return (len(self), self)
+
+    def __str__(self) -> str:
+        return f"{_ip_text(self[:-1])}/{self[-1]}"
+
+    def __repr__(self) -> str:
+        return f"Prefix({str(self)!r})"
 
 
 class Vni(int):

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.store.table import Table
 
 RowKey: TypeAlias = tuple[Vni, Mac]
@@ -127,6 +127,82 @@ class OwnMac(Struct, frozen=True, gc=False):
     @property
     def key(self) -> "OwnKey":
         return (self.vni, self.mac, self.ip)
+
+
+class Path(Struct, frozen=True, gc=False):
+    """One way to a prefix: a VTEP, and the MAC of its router (RFC 9135 8.1)."""
+
+    vtep: Ip
+    router_mac: Mac
+
+
+class PrefixPath(Struct, frozen=True, gc=False):
+    """One route to a prefix, as one of our VRFs judges it."""
+
+    vni: Vni
+    """The L3VNI of the VRF; 0 where no VRF imports the route."""
+    verdict: str
+    """won, lost or refused."""
+    reason: str
+    vtep: Ip
+    router_mac: Mac | None
+    peer: Ip
+    rd: RouteDistinguisher
+    label: int
+    mac: Mac | None = None
+    """The host's own MAC, if it is a Type-2 route."""
+    seq: int = 0
+    gateway: Ip | None = None
+    esi: Esi = NO_SEGMENT
+    notes: tuple[str, ...] = ()
+
+
+class PrefixRow(Struct, frozen=True, gc=False):
+    """Packets of this VRF to this prefix go by these paths."""
+
+    vni: Vni
+    """The L3VNI of the VRF."""
+    prefix: Prefix
+    paths: tuple[Path, ...]
+    nexthop: int
+    """The identifier of the nexthop, or of the group of nexthops, in `Intent.nexthops`."""
+    reason: str
+
+    @property
+    def key(self) -> "PrefixKey":
+        return (self.vni, self.prefix)
+
+
+class Nexthop(Struct, frozen=True, gc=False):
+    """One VTEP, or several for ECMP, by which prefixes of a VRF are reached."""
+
+    vni: Vni
+    id: int
+    vteps: tuple[Ip, ...]
+    is_v6: bool
+    """Prefixes of IPv6 use it, or the VTEPs themselves are IPv6."""
+    members: tuple[int, ...] = ()
+    """For a group: the identifiers of the nexthops in it."""
+    users: int = 0
+    """How many prefixes and groups use it."""
+
+
+class Router(Struct, frozen=True, gc=False):
+    """A remote VTEP as a router of a VRF: the MAC to which packets for it are sent."""
+
+    vni: Vni
+    vtep: Ip
+    mac: Mac
+    claims: tuple[tuple[Mac, int], ...]
+    """How many paths in use name which MAC. More than one MAC is a conflict: the one in use stays."""
+    families: tuple[bool, ...] = ()
+    """For which nexthops it has a neighbor row: False for IPv4, True for IPv6."""
+
+
+PrefixKey: TypeAlias = tuple[Vni, Prefix]
+NexthopKey: TypeAlias = tuple[Vni, int]
+RouterKey: TypeAlias = tuple[Vni, Ip]
+RouterMacKey: TypeAlias = tuple[Vni, Mac]
 
 
 class Rival(Struct, frozen=True, gc=False):
@@ -248,6 +324,19 @@ class Intent(Struct, frozen=True):
     """Stations of ours that have just lost to a better route."""
     unverified: tuple[RowKey, ...] = ()
     """Stations of ours that lost to a route which is now gone: the bridge must be read again to see whether they are here."""
+    prefixes: Table[Prefix, tuple[PrefixRow, ...]] = Table()
+    """By prefix; at most one for a VRF."""
+    judged_prefixes: Table[Prefix, tuple[PrefixPath, ...]] = Table()
+    """Every route to a prefix with its verdict."""
+    nexthops: Table[int, Nexthop] = Table()
+    routers: Table[RouterKey, Router] = Table()
+    router_macs: Table[RouterMacKey, tuple[Ip, ...]] = Table()
+    """The VTEPs that use a router's MAC; frames to the MAC go to the first one."""
+    prefixes_of_vrf: Table[Vni, int] = Table()
+    touched_prefixes: tuple[PrefixKey, ...] = ()
+    touched_nexthops: tuple[NexthopKey, ...] = ()
+    touched_routers: tuple[RouterKey, ...] = ()
+    touched_router_macs: tuple[RouterMacKey, ...] = ()
     due: float | None = None
     """When time alone changes something next: a frozen MAC is freed, or a window ends."""
 

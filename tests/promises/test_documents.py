@@ -22,6 +22,7 @@ TELLING = [
     *sorted((ROOT / "vtep/linux/tables").glob("*.py")),
     *sorted((ROOT / "vtep/reconcile").glob("*.py")),
     ROOT / "vtep/linux/attachment.py",
+    ROOT / "vtep/linux/vrf.py",
 ]
 """The modules whose words reach an operator as reasons."""
 
@@ -30,6 +31,8 @@ OTHER_WORDS = {
     *("create", "replace", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
+    *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
+    "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device
     *("beats", "lookups"),  # members of the optional protocols of a kind
     "ok",  # what came of a change that was made

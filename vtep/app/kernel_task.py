@@ -44,7 +44,7 @@ class KernelTask:
     """The kernel of this leaf, with the claims and the actor that keeps it."""
 
     def __init__(self, kernel: Kernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
-        self.target = KernelTarget(kernel, config.vnis, clock)
+        self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs)
         self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
         self._kernel = kernel
         self._clock = clock
@@ -93,7 +93,7 @@ class KernelTask:
         self.actor.offer(intent, received_at)
         if judged_all and not self._applied:
             self._applied = True
-            self.target.reconfigure(self._config.vnis)
+            self.target.reconfigure(self._config.vnis, self._config.vrfs)
             self.actor.survey()
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
@@ -133,7 +133,7 @@ class KernelTask:
 async def opened(
     config: Config, state: StateDirectory, observer: Observer, requests: Requests, clock: Callable[[], float]
 ) -> AsyncIterator[KernelTask | None]:
-    """Open the kernel and the claims; None if no VNI is bound."""
+    """Open the kernel and the claims; None if no VNI is bound and there is no VRF."""
     if not is_bound(config):
         yield None
         return
@@ -152,7 +152,7 @@ async def opened(
 
 def is_bound(config: Config) -> bool:
     """Whether there is anything to write to the kernel."""
-    return any(vni.is_bound for vni in config.vnis)
+    return bool(config.vrfs) or any(vni.is_bound for vni in config.vnis)
 
 
 def open_ledger(state: StateDirectory) -> LedgerFile:

@@ -45,4 +45,6 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     changed = [name for name, before, after in fixed if before != after]
     if any(vni.is_bound for vni in new.vnis) and not any(vni.is_bound for vni in old.vnis):
         changed.append("vni (the first one with a bridge)")
+    elif new.vrfs and not old.vrfs and not any(vni.is_bound for vni in old.vnis):
+        changed.append("vrf (the first one, where no VNI has a bridge)")
     return changed

@@ -32,9 +32,11 @@ class Replay:
         for vni in config.vnis:
             if vni.is_bound:
                 self.kernel.add_devices_of(vni)
+        for vrf in config.vrfs:
+            self.kernel.add_devices_of_vrf(vrf)
         self._config = config
         self._leaf: Leaf | None = None
-        self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis), Claims())
+        self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs), Claims())
         self._applied: Intent | None = None
         self._now = 0.0
         self._reader = LineReader()

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace as replace_fields
 
-from vtep.addr import VNI_MAX, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import bgp as bgp_section
 from vtep.config.bgp import BgpConfig, BgpTable, derived_rd, derived_target
 from vtep.config.lines import line_of, lines_of
@@ -35,6 +35,7 @@ from vtep.config.model import (
     Targets,
     TlsConfig,
     VniConfig,
+    VrfConfig,
 )
 from vtep.config.shape import check
 from vtep.config.values import (
@@ -148,6 +149,22 @@ class _SegmentTable(Struct):
     dont_preempt: bool = False
 
 
+class _VrfTable(Struct):
+    name: str | UnsetType = UNSET
+    vni: Annotated[int, Meta(ge=1, le=VNI_MAX)] | UnsetType = UNSET
+    vxlan: str | UnsetType = UNSET
+    bridge: str = ""
+    vlan: Annotated[int, Meta(ge=1, le=4094)] | UnsetType = UNSET
+    svi: str = ""
+    table: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] = 0
+    vtep: str = ""
+    import_rt: list[str] | UnsetType = UNSET
+    export_rt: list[str] | UnsetType = UNSET
+    rd: str = ""
+    router_mac: str = ""
+    max_paths: Annotated[int, Meta(ge=1, le=256)] = 8
+
+
 class _File(Struct):
     node: _NodeTable = msgspec.field(default_factory=_NodeTable)
     bgp: BgpTable | UnsetType = UNSET
@@ -157,6 +174,7 @@ class _File(Struct):
     api: _ApiTable = msgspec.field(default_factory=_ApiTable)
     vni: list[_VniTable] = []
     segment: list[_SegmentTable] = []
+    vrf: list[_VrfTable] = []
 
 
 # From tables to values
@@ -178,6 +196,7 @@ def _build(file: _File, problems: Problems) -> Config:
         api=_api(file.api, problems),
         vnis=_vnis(file.vni, node, bgp, problems),
         segments=_segments(file.segment, node, problems),
+        vrfs=_vrfs(file, node, bgp, problems),
     )
 
 
@@ -287,14 +306,8 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
     if number is None:
         return None
     imports = _imports(row, path, number, bgp, problems)
-    exports = (
-        tuple(problems.each(row.export_rt, f"{path}.export_rt", RouteTarget.parse))
-        if isinstance(row.export_rt, list)
-        else tuple(sorted(imports.exact))
-    )
-    rd = derived_rd(bgp, number) if bgp is not None else None
-    if row.rd:
-        rd = problems.parsed(row.rd, f"{path}.rd", RouteDistinguisher.parse)
+    exports = _exports(row, path, imports, problems)
+    rd = _rd(row, path, number, bgp, problems)
     site = problems.parsed(row.soo, f"{path}.soo", site_of_origin) if row.soo else None
     if vtep is None:
         return None
@@ -314,6 +327,55 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         neighbors=row.neighbors,
         announce=row.announce,
         gateway=row.gateway,
+    )
+
+
+def _vrfs(file: _File, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VrfConfig, ...]:
+    """Return the VRFs. An L3VNI has a number and devices that no other VNI has, because their rows would be each other's."""
+    found = [_vrf(row, f"vrf[{index}]", node, bgp, problems) for index, row in enumerate(file.vrf)]
+    for name in ("name", "vni"):
+        _refuse_repeats("vrf", [getattr(row, name) for row in file.vrf], name, problems)
+    others: list[tuple[str, _VniTable | _VrfTable]] = [(f"vni[{index}]", row) for index, row in enumerate(file.vni)]
+    for index, row in enumerate(file.vrf):
+        for path, other in others:
+            if other.vni == row.vni and isinstance(other, _VniTable):
+                problems.note(f"vrf[{index}].vni", f"{row.vni} is already used by {path}")
+            if other.vxlan == row.vxlan and UNSET in (row.vlan, other.vlan):
+                problems.note(
+                    f"vrf[{index}].vxlan", f"{row.vxlan} is already used by {path}", "give each of them a `vlan`"
+                )
+        others.append((f"vrf[{index}]", row))
+    return tuple(vrf for vrf in found if vrf is not None)
+
+
+def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> VrfConfig | None:
+    """Return one VRF, or None if it lacks its name, its L3VNI, its devices or a tunnel address."""
+    name = problems.required(row.name, f"{path}.name", str)
+    number = problems.required(row.vni, f"{path}.vni", Vni)
+    vxlan = problems.required(row.vxlan, f"{path}.vxlan", str)
+    svi = row.svi or row.bridge
+    if not svi:
+        problems.note(
+            f"{path}.svi", "missing", "give the layer-3 device of the L3VNI: its bridge, or a VLAN device on it"
+        )
+    vtep = _own_vtep(row.vtep, path, node, problems)
+    if name is None or number is None or vxlan is None or vtep is None:
+        return None
+    imports = _imports(row, path, number, bgp, problems)
+    return VrfConfig(
+        name=name,
+        vni=number,
+        vtep=vtep,
+        imports=imports,
+        exports=_exports(row, path, imports, problems),
+        rd=_rd(row, path, number, bgp, problems),
+        bridge=row.bridge or svi,
+        vxlan=vxlan,
+        vlan=None if row.vlan is UNSET else row.vlan,
+        svi=svi,
+        table=row.table,
+        router_mac=problems.parsed(row.router_mac, f"{path}.router_mac", Mac.parse) if row.router_mac else None,
+        max_paths=row.max_paths,
     )
 
 
@@ -341,7 +403,23 @@ def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: Problems) -
     return tuple(segments)
 
 
-def _imports(row: _VniTable, path: str, vni: Vni, bgp: BgpConfig | None, problems: Problems) -> Targets:
+def _exports(row: _VniTable | _VrfTable, path: str, imports: Targets, problems: Problems) -> tuple[RouteTarget, ...]:
+    """Return the Route Targets to advertise: those given here, or those that are imported."""
+    if isinstance(row.export_rt, list):
+        return tuple(problems.each(row.export_rt, f"{path}.export_rt", RouteTarget.parse))
+    return tuple(sorted(imports.exact))
+
+
+def _rd(
+    row: _VniTable | _VrfTable, path: str, vni: Vni, bgp: BgpConfig | None, problems: Problems
+) -> RouteDistinguisher | None:
+    """Return the Route Distinguisher given here, or the derived one."""
+    if row.rd:
+        return problems.parsed(row.rd, f"{path}.rd", RouteDistinguisher.parse)
+    return derived_rd(bgp, vni) if bgp is not None else None
+
+
+def _imports(row: _VniTable | _VrfTable, path: str, vni: Vni, bgp: BgpConfig | None, problems: Problems) -> Targets:
     """Return the Route Targets to import: those given here, or the one derived from the AS number."""
     if not isinstance(row.import_rt, list):
         if bgp is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config.bgp import BgpConfig
 
 Seconds = Annotated[float, Meta(ge=0)]
@@ -59,6 +59,38 @@ class VniConfig(Struct, frozen=True):
     def is_bound(self) -> bool:
         """Whether rows are written for it: a VNI without a bridge is only shown."""
         return bool(self.bridge)
+
+    def reaches(self, vtep: Ip) -> bool:
+        """Return whether the VXLAN device can send to this address: it must be of the family of its own address."""
+        return vtep.is_v6 == self.vtep.is_v6
+
+
+class VrfConfig(Struct, frozen=True):
+    """One VRF of this leaf, and the L3VNI by which its packets go to other VTEPs (RFC 9136 4.4.1)."""
+
+    name: str
+    """The VRF device; where `table` is given, only a name."""
+    vni: Vni
+    vtep: Ip
+    imports: Targets
+    exports: tuple[RouteTarget, ...] = ()
+    rd: RouteDistinguisher | None = None
+    bridge: str = ""
+    vxlan: str = ""
+    vlan: int | None = None
+    """The VLAN of a bridge that filters VLANs; the VXLAN device may then be one for many VNIs."""
+    svi: str = ""
+    """The layer-3 device of the L3VNI: its bridge, or a VLAN device on it."""
+    table: int = 0
+    """The routing table, if no VRF device says it."""
+    router_mac: Mac | None = None
+    """The MAC that the SVI must have; none: whichever it has."""
+    max_paths: int = 8
+
+    @property
+    def tunnel(self) -> VniConfig:
+        """The L3VNI as a VNI, for what is asked of a bridge and its VXLAN device."""
+        return VniConfig(self.vni, self.vtep, self.imports, bridge=self.bridge, vxlan=self.vxlan, vlan=self.vlan)
 
     def reaches(self, vtep: Ip) -> bool:
         """Return whether the VXLAN device can send to this address: it must be of the family of its own address."""
@@ -158,8 +190,10 @@ class Config(Struct, frozen=True):
     api: ApiConfig = ApiConfig()
     vnis: tuple[VniConfig, ...] = ()
     segments: tuple[SegmentConfig, ...] = ()
+    vrfs: tuple[VrfConfig, ...] = ()
 
     @property
     def own_vteps(self) -> frozenset[Ip]:
         """All tunnel addresses of this leaf; none of them is a remote VTEP."""
-        return frozenset(self.node.vteps) | {vni.vtep for vni in self.vnis} | {es.vtep for es in self.segments}
+        served = {vni.vtep for vni in self.vnis} | {es.vtep for es in self.segments} | {vrf.vtep for vrf in self.vrfs}
+        return frozenset(self.node.vteps) | served

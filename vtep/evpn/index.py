@@ -4,6 +4,7 @@
     host         the Type-2 routes that name this address
     endpoint     the Type-3 routes whose floods go there
     segment      its Type-1 routes, its Type-4 routes, and the MACs that are on it
+    prefix       the routes that lead to it (`routed`)
 
 The stations of this leaf are found by MAC and by host address.
 
@@ -23,13 +24,15 @@ from typing import Final, TypeVar, cast
 
 from msgspec import structs
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, Vni
 from vtep.evpn.crowd import MOST, Crowd, FromPeer, Routes, all_of, count_of_peer, replaced
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
+from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.routed import PrefixRoute, RoutesByPrefix
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim
 from vtep.store.sharded import ShardedDict
@@ -39,9 +42,9 @@ R = TypeVar("R", bound=FromPeer)
 
 
 class Changed:
-    """The MACs, hosts, endpoints and segments that the projection must judge again."""
+    """The MACs, hosts, endpoints, segments and prefixes that the projection must judge again."""
 
-    __slots__ = ("endpoints", "hosts", "macs", "segments")
+    __slots__ = ("endpoints", "hosts", "macs", "prefixes", "segments")
 
     def __init__(
         self,
@@ -49,14 +52,16 @@ class Changed:
         hosts: Iterable[Ip] = (),
         endpoints: Iterable[Ip] = (),
         segments: Iterable[Esi] = (),
+        prefixes: Iterable[Prefix] = (),
     ) -> None:
         self.macs = set(macs)
         self.hosts = set(hosts)
         self.endpoints = set(endpoints)
         self.segments = set(segments)
+        self.prefixes = set(prefixes)
 
     def __bool__(self) -> bool:
-        return bool(self.macs or self.hosts or self.endpoints or self.segments)
+        return bool(self.macs or self.hosts or self.endpoints or self.segments or self.prefixes)
 
     def add(self, other: "Changed") -> None:
         """Add everything of another one."""
@@ -64,12 +69,14 @@ class Changed:
         self.hosts |= other.hosts
         self.endpoints |= other.endpoints
         self.segments |= other.segments
+        self.prefixes |= other.prefixes
 
     def take(self, share: float) -> "Changed":
-        """Remove and return this share of the MACs and of the hosts, and all endpoints and segments, which are few."""
+        """Remove and return this share of the MACs, hosts and prefixes, and all endpoints and segments, which are few."""
         part = Changed(endpoints=self.endpoints, segments=self.segments)
         part.macs.update(self.macs.pop() for _ in range(ceil(share * len(self.macs))))
         part.hosts.update(self.hosts.pop() for _ in range(ceil(share * len(self.hosts))))
+        part.prefixes.update(self.prefixes.pop() for _ in range(ceil(share * len(self.prefixes))))
         self.endpoints, self.segments = set(), set()
         return part
 
@@ -89,6 +96,7 @@ class Index:
         """The MACs that are on each segment, with the number of routes that say so."""
         self._members: dict[Esi, Routes[Segment]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
+        self.prefixes = RoutesByPrefix()
         self.routes: Counter[type[Route]] = Counter()
         """How many routes there are of each type, including those that are leaving."""
         self._changed = Changed()
@@ -153,7 +161,7 @@ class Index:
     def everything(self) -> Changed:
         """Return everything that can be judged."""
         self._drain_leaving(inf)
-        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, self._members)
+        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, self._members, self.prefixes)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
         """Yield everything that can be judged, at most so many MACs or hosts at a time. Endpoints and segments come first.
@@ -166,6 +174,9 @@ class Index:
             yield part
         hosts = iter(list(self._hosts))
         while part := Changed(hosts=islice(hosts, most)):
+            yield part
+        prefixes = iter(list(self.prefixes))
+        while part := Changed(prefixes=islice(prefixes, most)):
             yield part
 
     @property
@@ -263,6 +274,10 @@ class Index:
         either = new or old
         if isinstance(either, MacIp):
             self._put_mac_ip(either, cast("MacIp | None", old), cast("MacIp | None", new))
+            if either.label2 or (old is not None and cast("MacIp", old).label2):
+                self._put_prefix(cast("MacIp | None", old), cast("MacIp | None", new))
+        elif isinstance(either, IpPrefix):
+            self._put_prefix(cast("IpPrefix | None", old), cast("IpPrefix | None", new))
         elif isinstance(either, Imet):
             self._put_imet(cast("Imet | None", old), cast("Imet | None", new))
         elif isinstance(either, EthernetAd):
@@ -400,6 +415,11 @@ class Index:
                 self._segments_changed[segment] = list(self._segments[segment])
             self._segments_again.discard(segment)
         return count
+
+    def _put_prefix(self, old: PrefixRoute | None, new: PrefixRoute | None) -> None:
+        if (prefix := self.prefixes.put(old, new)) is not None:
+            self._changed.prefixes.add(prefix)
+            self._work += WORK_OF_RIVALS
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replace(self._members, either.esi, old, new)

@@ -88,6 +88,12 @@ class Link(Struct, frozen=True):
     mtu: int | None = None
     bridge: Bridge | None = None
     vxlan: Vxlan | None = None
+    table: int | None = None
+    """The routing table of a VRF device."""
+    carrier: bool | None = None
+    """Whether the layer below is up (IFF_LOWER_UP)."""
+    carrier_losses: int | None = None
+    """How often it went down since the device was made."""
     bridge_port: BridgePort | None = None
     vlan: int | None = None
     """The VLAN of a VLAN device."""

@@ -11,7 +11,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeAlias, TypeVar, cast
 
 from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
@@ -36,7 +36,11 @@ from vtep.linux.wire.neighbor import (
     request_row,
     request_rows,
 )
-from vtep.linux.wire.tlv import Answer
+from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage, parse_nexthops, request_nexthops
+from vtep.linux.wire.nexthop import encode as encode_nexthop
+from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
+from vtep.linux.wire.route import encode as encode_route
+from vtep.linux.wire.tlv import AF_INET, AF_INET6, Answer
 from vtep.linux.wire.vlan import parse_vlans, parse_vnis, request_vlans, request_vnis
 
 MESSAGES_PER_SEND: Final = 128
@@ -45,6 +49,7 @@ GETS_PER_SEND: Final = 64
 """Each answer takes 5 KiB of the receive buffer, which an unprivileged user cannot make larger than 416 KiB."""
 
 K = TypeVar("K")
+Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage
 
 
 class Kernel:
@@ -76,14 +81,16 @@ class Kernel:
         for queue in (self._requests, self._dumps, self._events):
             queue.close()
 
-    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
-        """Carry the messages out in order and return the refused ones; the others succeeded.
+    def send(self, messages: Sequence[Message]) -> list[Refusal]:
+        """Carry the messages out in order and return the refused ones; the others succeeded. All are of one type.
 
         ENOBUFS in a refusal means that the answer was lost, or that the kernel had no memory: the row must be read back.
         """
+        if messages and not isinstance(messages[0], Neighbor):
+            return self._send_routing(messages)
         refusals: list[Refusal] = []
         first = 0
-        for portion in portions(messages, MESSAGES_PER_SEND):
+        for portion in portions(cast("Sequence[Neighbor]", messages), MESSAGES_PER_SEND):
             found, count = self._send_portion(portion, first)
             refusals += found
             first += count
@@ -147,6 +154,51 @@ class Kernel:
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
         return self._events.drain(most)
+
+    def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
+        """Dump our own routes of these tables. A table without any route is no table, which is no error here."""
+        found: list[RouteEntry] = []
+        for table in tables:
+            for family in (AF_INET, AF_INET6):
+                request = partial(request_routes, family=family, table=table)
+                try:
+                    found += self._dumps.dump("routes", request, parse_routes)
+                except KernelError as error:
+                    if error.errno not in (errno.ENOENT, errno.ESRCH):
+                        raise
+        return found
+
+    def nexthops(self) -> list[NexthopEntry]:
+        """Dump the nexthops of all programs."""
+        return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
+
+    def _send_routing(self, messages: Sequence[Message]) -> list[Refusal]:
+        """Send messages about routes and nexthops, each with a sequence number; only the last of a datagram is acknowledged."""
+        refusals: list[Refusal] = []
+        for first in range(0, len(messages), MESSAGES_PER_SEND):
+            portion = messages[first : first + MESSAGES_PER_SEND]
+            seq, last = self._requests.take_seqs(len(portion)), len(portion) - 1
+            datagram = b"".join(
+                encode_route(message, seq + place, acknowledged=place == last)
+                if isinstance(message, RouteMessage)
+                else encode_nexthop(cast("NexthopMessage", message), seq + place, acknowledged=place == last)
+                for place, message in enumerate(portion)
+            )
+            answers, lost = self._requests.exchange("send", datagram, parse_routes)
+            found = {
+                place: answer
+                for _, answered, answer in answers
+                if isinstance(answer, Answer) and 0 <= (place := answered - seq) <= last
+            }
+            if lost or last not in found:
+                unknown = Answer(errno.ENOBUFS, "the kernel's answer was lost")
+                found = {place: found.get(place, unknown) for place in range(len(portion))}
+            refusals += (
+                Refusal(first + place, answer.errno, answer.text)
+                for place, answer in sorted(found.items())
+                if answer.errno
+            )
+        return refusals
 
     def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:
         """Return the refusals, and how many messages there were."""

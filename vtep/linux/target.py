@@ -5,14 +5,18 @@ and no verdict.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from vtep.addr import Mac, Vni
-from vtep.config.model import VniConfig
+from vtep.config.model import VniConfig, VrfConfig
 from vtep.intent import HostKey, RowKey
 from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts, survey
 from vtep.linux.devices import Address, Links
-from vtep.linux.wire.neighbor import Entry, FdbEvent, Lookup, Neighbor, Refusal
+from vtep.linux.vrf import Picture, Routed, RoutedDomain, routed
+from vtep.linux.vrf import survey as survey_vrfs
+from vtep.linux.wire.neighbor import Entry, FdbEvent, Lookup, Refusal
+from vtep.linux.wire.nexthop import NexthopEntry
+from vtep.linux.wire.route import RouteEntry
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
 
@@ -25,18 +29,29 @@ class KernelRows(Protocol):
     def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
-    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]: ...
+    def routes(self, tables: Iterable[int]) -> list[RouteEntry]: ...
+    def nexthops(self) -> list[NexthopEntry]: ...
+    def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
 
 
 class KernelTarget:
     """The target for the rows of these VNIs. What it knows of devices is as of the last call of `attachments`."""
 
-    def __init__(self, kernel: KernelRows, vnis: Sequence[VniConfig], clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        kernel: KernelRows,
+        vnis: Sequence[VniConfig],
+        clock: Callable[[], float] | None = None,
+        vrfs: Sequence[VrfConfig] = (),
+    ) -> None:
         self.kernel = kernel
         self.message_s = Histogram()
         """The time that the kernel took for each message; nothing is measured without a clock."""
         self._clock = clock
         self._vnis = tuple(vni for vni in vnis if vni.is_bound)
+        self._vrfs = tuple(vrfs)
+        self._vrfs_given_up: frozenset[Vni] = frozenset()
+        self._routed = Routed()
         self._given_up: frozenset[Vni] = frozenset()
         self.own_macs: frozenset[Mac] = frozenset()
         """The MACs of all devices."""
@@ -49,8 +64,11 @@ class KernelTarget:
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
-    def reconfigure(self, vnis: Sequence[VniConfig]) -> None:
-        """Take other VNIs. One that left, or lost its bridge, stays attached, so that its rows can be removed."""
+    def reconfigure(self, vnis: Sequence[VniConfig], vrfs: Sequence[VrfConfig] = ()) -> None:
+        """Take other VNIs and VRFs. One that left, or lost its bridge, stays attached, so that its rows can be removed."""
+        routing = {vrf.vni for vrf in vrfs}
+        gone = tuple(vrf for vrf in self._vrfs if vrf.vni not in routing)
+        self._vrfs, self._vrfs_given_up = (*vrfs, *gone), frozenset(vrf.vni for vrf in gone)
         bound = tuple(vni for vni in vnis if vni.is_bound)
         staying = {vni.vni for vni in bound}
         left = tuple(vni for vni in self._vnis if vni.vni not in staying)
@@ -66,12 +84,27 @@ class KernelTarget:
         self._attached = found.ready
         not_ready = {vni: why for vni, why in found.not_ready.items() if vni not in self._given_up}
         self.unserved = found.unserved
-        self.faults = {vni: why.faults for vni, why in not_ready.items()}
+        faults = {vni: why.faults for vni, why in not_ready.items()}
+        unready: dict[Any, tuple[str, ...]] = {
+            domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)
+        }
+        unconfigured = {domain for vni in self._given_up for domain in domains(vni)}
+        if self._vrfs:
+            vrfs = survey_vrfs(self._vrfs, links)
+            domains_ready: dict[Any, Any] = found.ready
+            domains_ready.update(vrfs.ready)
+            self._routed = Routed(vrfs.ready)
+            unfit_vrfs = {vni: why for vni, why in vrfs.not_ready.items() if vni not in self._vrfs_given_up}
+            faults |= {vni: why.faults for vni, why in unfit_vrfs.items()}
+            unready |= {RoutedDomain(vni): why.reasons for vni, why in unfit_vrfs.items()}
+            unconfigured |= {RoutedDomain(vni) for vni in self._vrfs_given_up}
+            not_ready |= unfit_vrfs
+        self.faults = faults
         return Attachments(
             ready=found.ready,
-            not_ready={domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)},
+            not_ready=unready,
             unfit={vni: why.reasons for vni, why in not_ready.items()},
-            unconfigured=frozenset(domain for vni in self._given_up for domain in domains(vni)),
+            unconfigured=frozenset(unconfigured),
             notes=found.notes,
             replaced=found.replaced,
         )
@@ -82,7 +115,8 @@ class KernelTarget:
 
     def holds(self, devices: Iterable[int]) -> bool:
         """Tell whether any of these devices has rows of ours."""
-        return not self._attached.devices.isdisjoint(devices)
+        found = set(devices)
+        return not (self._attached.devices.isdisjoint(found) and self._routed.devices.isdisjoint(found))
 
     def keys_of(self, events: Iterable[FdbEvent]) -> set[RowKey]:
         """Return the rows of MACs that these events may concern."""
@@ -90,12 +124,18 @@ class KernelTarget:
 
     def entries(self, attachments: Attachments) -> list[Entry]:
         ready = attached(attachments)
-        return self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
+        vrfs = routed(attachments)
+        if not vrfs:
+            return self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
+        bridges = sorted({*ready.bridges, *vrfs.bridges})
+        rows = self.kernel.rows(bridges, ready.alone)
+        rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
+        return Picture(rows, self.kernel.routes(vrfs.tables), self.kernel.nexthops())
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)
 
-    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
+    def send(self, messages: Sequence[Any]) -> list[Refusal]:
         if self._clock is None:
             return self.kernel.send(messages)
         began = self._clock()

@@ -64,6 +64,7 @@ class RowCounts:
     def kinds(self, intent: Intent) -> dict[str, Counts]:
         """Count the rows of each kind, by its public name."""
         bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
+        bound += [vrf.vni for vrf in self._rows.config.vrfs]
         return {kind.descriptor.public: self._of_kind(kind, intent, bound) for kind in self._rows.kinds.values()}
 
     def _of_kind(self, kind: Kind, intent: Intent, bound: Sequence[Vni]) -> Counts:

@@ -146,6 +146,34 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The MAC of the host address is a station of this leaf.",
         "Nothing: the bridge learns the address from the station itself.",
     ),
+    "ecmp": (
+        "Several VTEPs reach the prefix, and each flow goes by one of them.",
+        "Nothing.",
+    ),
+    "host-route": (
+        "A host's own route (Type 2) comes before a prefix route (Type 5) for the same address.",
+        "Nothing.",
+    ),
+    "max-paths": (
+        "The prefix has as many paths as `max_paths` allows; the lowest VTEP addresses are used.",
+        "Raise `max_paths` if more are to share the traffic.",
+    ),
+    "overlay-index": (
+        "The route names a gateway address or an Ethernet segment as its overlay index, which is not resolved here.",
+        "Have the peer advertise the prefix with its Router's MAC and no overlay index.",
+    ),
+    "router-mac-missing": (
+        "The route has no Router's MAC community, which RFC 9136 4.4.1 requires with VXLAN.",
+        "Have the peer advertise it: it needs an SVI for its L3VNI.",
+    ),
+    "bad-router-mac": (
+        "The Router's MAC is zero, broadcast or multicast.",
+        "Look at the peer that advertises it.",
+    ),
+    "bad-prefix": (
+        "The prefix is loopback, link-local or multicast, which no router forwards.",
+        "Find the VTEP that advertises it.",
+    ),
     "no-ir": (
         "Its PMSI attribute is missing, unreadable, or not for ingress replication (but for PIM, for example), so it names no endpoint for floods.",
         "Set the peer to ingress replication, also called head-end replication.",
@@ -433,6 +461,30 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "second-vxlan-port": (
         "The bridge has more than one VXLAN port.",
         "Use one VXLAN device for each bridge.",
+    ),
+    "vrf-missing": (
+        "There is no device of this name.",
+        "Make the VRF device, or correct `name`.",
+    ),
+    "not-a-vrf": (
+        "The device is not a VRF device.",
+        "Correct `name`, or set `table` to use a routing table without a VRF device.",
+    ),
+    "vrf-down": (
+        "The VRF device is down.",
+        "Run `ip link set dev VRF up`.",
+    ),
+    "svi-not-in-vrf": (
+        "The SVI of the L3VNI is not in the VRF.",
+        "Run `ip link set dev SVI master VRF`.",
+    ),
+    "svi-no-carrier": (
+        "No port of the SVI's bridge is up, and the kernel has removed its nexthops and routes.",
+        "Run `ip link set dev VXLAN up`.",
+    ),
+    "router-mac-differs": (
+        "The SVI has another MAC than `router_mac` says.",
+        "Run `ip link set dev SVI address MAC`, or correct `router_mac`.",
     ),
 }
 

@@ -155,7 +155,10 @@ class Rows:
         return () if self.last.report is None else self.last.report.not_ready.get(vni, ())
 
     def is_bound(self, vni: Vni) -> bool:
-        return any(found.vni == vni and found.is_bound for found in self.config.vnis)
+        """Return whether rows are written for a VNI, or for a VRF with this L3VNI."""
+        return any(found.vni == vni and found.is_bound for found in self.config.vnis) or any(
+            found.vni == vni for found in self.config.vrfs
+        )
 
     def serves(self, kind: Kind, vni: Vni) -> bool:
         """Return whether a VNI that is ready has rows of this kind, whose domain may need more than the VNI does."""

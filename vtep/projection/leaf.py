@@ -222,7 +222,7 @@ class Leaf:
             if part is None:
                 self._to_rejudge = None
                 return
-            work_max -= WORK_OF_RIVALS * (len(part.macs) + len(part.hosts))
+            work_max -= WORK_OF_RIVALS * (len(part.macs) + len(part.hosts) + len(part.prefixes))
             yield part
 
     def _is_news(self, changed: Changed, now: float) -> bool:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
-from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig
+from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig, VrfConfig
 from vtep.intent import HostKey
 
 REMEMBERED_MAX: Final = 65536
@@ -25,6 +25,8 @@ class Policy:
         self, config: Config, own_macs: frozenset[Mac] = frozenset(), own_hosts: frozenset[HostKey] = frozenset()
     ) -> None:
         self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
+        self.vrfs: dict[Vni, VrfConfig] = {vrf.vni: vrf for vrf in config.vrfs}
+        """By L3VNI."""
         self.own_macs = own_macs
         self.own_hosts = own_hosts
         """Addresses of the bridges of our VNIs, and of the devices on them."""
@@ -42,6 +44,7 @@ class Policy:
         self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `fast.py`: the same, for routes that the short path can judge."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
+        self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()
 
     def imports(self, targets: tuple[RouteTarget, ...]) -> frozenset[Vni]:
@@ -50,6 +53,14 @@ class Policy:
         if found is None:
             found = frozenset(vni.vni for vni in self.vnis.values() if _matches(vni.imports, targets))
             self._imports.put(targets, found)
+        return found
+
+    def vrf_imports(self, targets: tuple[RouteTarget, ...]) -> tuple[VrfConfig, ...]:
+        """Return our VRFs that import any of these Route Targets."""
+        found = self._vrf_imports.get(targets)
+        if found is None:
+            found = tuple(vrf for vrf in self.vrfs.values() if _matches(vrf.imports, targets))
+            self._vrf_imports.put(targets, found)
         return found
 
     def announcing(self, vnis: Iterable[Vni]) -> frozenset[Vni]:

@@ -23,11 +23,18 @@ from vtep.projection.host import project_hosts
 from vtep.projection.mac import highest_rival
 from vtep.projection.mobility import frozen_at
 from vtep.projection.policy import Policy
+from vtep.projection.prefix import project_prefixes
 from vtep.projection.projector import Inputs, Projector
 
 __all__ = ["PROJECTORS", "Policy", "frozen_at", "highest_rival", "project"]
 
-PROJECTORS: Final[tuple[Projector, ...]] = (project_macs, project_floods, project_hosts, project_forwarders)
+PROJECTORS: Final[tuple[Projector, ...]] = (
+    project_macs,
+    project_floods,
+    project_hosts,
+    project_forwarders,
+    project_prefixes,
+)
 """In this order, because hosts depend on which of our own stations have won."""
 
 
@@ -68,5 +75,6 @@ def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
         found.hosts.update(ip for ip, _ in hosts.unordered())
     for floods in (previous.floods, previous.refused_floods):
         found.endpoints.update(endpoint for endpoint, _ in floods.unordered())
+    found.prefixes.update(prefix for prefix, _ in previous.judged_prefixes.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     return found

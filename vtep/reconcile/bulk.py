@@ -25,7 +25,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.reconcile.claims import RowGroup
-from vtep.reconcile.contract import Change, Key, Kind, asked, readable
+from vtep.reconcile.contract import Change, Key, Kind, asked, dependent, readable
 from vtep.reconcile.judged import Judged, Pass, change_of
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.steps import Steps, parts
@@ -59,10 +59,11 @@ class Bulk:
     def take(self, keys: Sequence[Key]) -> list[Key]:
         """Keep the plain rows among these that need a write, and return the other keys.
 
-        A row is plain only while no row has a trouble. Rows that cannot be looked up are never plain, and neither are
-        rows that need others or that others may need.
+        A row is plain only while no row has a trouble. Rows that others may need are never plain, and rows that cannot be
+        looked up are plain only if they need others: of these there can be many, such as routes.
         """
-        if self._known.is_amiss or not readable(self._kind) or self._known.dependencies.concerns(self._kind):
+        may_be_plain = readable(self._kind) or dependent(self._kind)
+        if self._known.is_amiss or not may_be_plain or self._known.dependencies.is_needed(self._kind):
             return list(keys)
         kind, this = self._kind, self._this
         claims, foreign = self._known.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
@@ -100,11 +101,18 @@ class Bulk:
             for groups in batched(self._groups[verdict].values(), MESSAGES_MAX):
                 batch = Batch(verdict, groups)
                 writer.check_devices(self._this)
-                if self._this.full or self._this.left:
-                    yield from writer.carry_out(self._kind, self._one_by_one(batch), self._this)
+                if self._this.full or self._this.left or not self._may_write(batch):
+                    rows = self._known.dependencies.writable(self._kind, self._one_by_one(batch))
+                    yield from writer.carry_out(self._kind, rows, self._this)
                     continue
                 self._write(writer, batch)
                 yield None
+
+    def _may_write(self, batch: Batch) -> bool:
+        """Tell whether the rows that these groups need are there: a group has one value, so one look is enough for it."""
+        if batch.verdict in _REMOVES:
+            return True
+        return all(self._known.dependencies.has_what_it_needs(self._kind, group) for group in batch.groups)
 
     def _write(self, writer: Writer, batch: Batch) -> None:
         kind, verb = self._kind, batch.verdict.value

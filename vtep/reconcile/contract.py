@@ -191,7 +191,10 @@ class Dependent(Protocol):
         """Return the names of the kinds that its rows may need. They come before it in the tuple of kinds."""
 
     def needs(self, key: Key, row: Row) -> Iterable[tuple[str, Key]]:
-        """Return the rows, each as its kind and its key, without which this row cannot be there."""
+        """Return the rows, each as its kind and its key, without which this row cannot be there.
+
+        They follow from the VNI of the key and from the row alone: rows of one value in one VNI need the same.
+        """
 
 
 def readable(kind: Kind) -> Readable | None:

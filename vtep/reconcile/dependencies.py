@@ -22,7 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from vtep.reconcile.claims import Claim, Ledger
+from vtep.reconcile.claims import Claim, Ledger, RowGroup
 from vtep.reconcile.contract import Key, Kind, Row, dependent
 from vtep.reconcile.judged import Judged, is_unwanted
 from vtep.reconcile.report import Trouble, Troubles
@@ -56,6 +56,15 @@ class Dependencies:
     def concerns(self, kind: Kind) -> bool:
         """Tell whether rows of this kind need others, or others need them."""
         return kind.name in self._needy or kind.name in self._needed
+
+    def is_needed(self, kind: Kind) -> bool:
+        """Tell whether rows of other kinds may need rows of this kind."""
+        return kind.name in self._needed
+
+    def has_what_it_needs(self, kind: Kind, group: RowGroup) -> bool:
+        """Tell whether the rows of a group, which have one value and one VNI, have what they need."""
+        needy = self._needy.get(kind.name)
+        return needy is None or all(self._is_there(needed) for needed in needy.needs(group.keys[0], group.row))
 
     @contextmanager
     def following(self, kind: Kind, keys: Iterable[Key]) -> Iterator[None]:

@@ -285,7 +285,7 @@ BOUND_VLAN = "bridge = 'b'\nvxlan = 'v'\nvlan = 10\n"
 WRONG = (
     ("text = ", "", "not valid TOML"),
     ("nodes = 1", "nodes", "unknown key (hint: did you mean node?)"),
-    ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment)"),
+    ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment, vrf)"),
     ("[node]\nvtepp = 1", "node.vtepp", "unknown key (hint: did you mean vtep?)"),
     ("[[vni]]\nvni = 1\nbrigde = 'x'\nvtep = '10.0.0.9'\nimport_rt = ['1:1']", "vni[0].brigde", "did you mean bridge?"),
     ("[api]\ntls = { crt = '' }", "api.tls.crt", "did you mean cert?"),

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.evpn.crowd import MOST
 from vtep.evpn.ead import EthernetAd
@@ -257,10 +257,27 @@ def test_a_type_4_route_is_found_under_its_segment_until_it_goes(index: Index) -
     assert index.take_changed()
 
 
-def test_a_route_of_another_type_changes_nothing(index: Index) -> None:
-    index.put(KEY, None, IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100))
+def test_a_type_5_route_is_found_under_its_prefix_until_it_goes(index: Index) -> None:
+    route, default = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100), Prefix.parse("0.0.0.0/0")
+    index.put(KEY, None, route)
+    assert index.prefixes.of(default) == (route,)
+    assert index.everything().prefixes == index.take_changed().prefixes == {default}
 
-    assert not index.take_changed()
+    index.put(KEY, route, None)
+    assert (index.prefixes.of(default), index.take_changed().prefixes) == ((), {default})
+    assert index.everything().prefixes == set()
+
+
+def test_a_host_with_two_labels_is_a_prefix_as_long_as_it_has_them(index: Index) -> None:
+    host, plain = (
+        MacIp(PEER, Attributes(A), RD, 0, M, 100, Ip.parse("192.0.2.1"), label2=label) for label in (4001, None)
+    )
+    prefix = Prefix.parse("192.0.2.1/32")
+    index.put(KEY, None, host)
+    assert (index.prefixes.of(prefix), index.take_changed().prefixes) == ((host,), {prefix})
+
+    index.put(KEY, host, plain)
+    assert (index.prefixes.of(prefix), index.take_changed().prefixes) == ((), {prefix})
 
 
 def test_what_is_stale_is_judged_again(index: Index) -> None:

@@ -357,7 +357,7 @@ def test_claims_of_an_earlier_version_are_kept(path: Path) -> None:
     for _ in range(2):  # as it was left, and as it is made anew
         ledger = LedgerFile(path, KINDS, PLACE)
         ledger.close()
-        assert {kind.name: dict(ledger.claims(kind.name)) for kind in KINDS} == wanted
+        assert {kind.name: dict(found) for kind in KINDS if (found := ledger.claims(kind.name))} == wanted
         assert (ledger.torn, path.read_bytes()[:12]) == (0, b'{"format": 2')
 
 
@@ -370,7 +370,7 @@ def test_an_earlier_versions_torn_tail_is_dropped_and_its_damage_refused(path: P
     damaged[64] ^= 1  # the length of the first record
 
     assert ledger.torn == 22
-    assert {kind.name: len(ledger.claims(kind.name)) for kind in KINDS} == {"fdb": 2, "flood": 2, "neighbor": 0}
+    assert {kind.name: len(found) for kind in KINDS if (found := ledger.claims(kind.name))} == {"fdb": 2, "flood": 2}
     path.write_bytes(damaged)
     with pytest.raises(LedgerError, match="length"):
         claims(path)

@@ -17,7 +17,16 @@ ROWS = {"fdb": FdbRow(VTEP), "flood": FloodRow(), "neighbor": NeighborRow(MAC)}
 
 
 def test_no_two_kinds_share_a_public_name():
-    assert [kind.descriptor.public for kind in KINDS] == ["mac", "flood", "neighbor"]
+    assert [kind.descriptor.public for kind in KINDS] == [
+        "mac",
+        "flood",
+        "neighbor",
+        "router-mac",
+        "router-neighbor",
+        "nexthop",
+        "nexthop-group",
+        "route",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ station or another program does is a method. What goes wrong with a kernel is a 
     bridge.py      the table of one bridge: behind which port is a MAC
     vxlan.py       the table of one VXLAN device: at which VTEP is a MAC
     neighbor.py    the neighbor table: which MAC has an address
+    route.py       the routing tables, and the nexthops that routes name
     events.py      what was announced, and what was counted
 
 This module has the devices, and passes a message on: first the bridge half (MASTER), then the VXLAN half (SELF). The first
@@ -22,16 +23,19 @@ from typing import Any, Self
 import msgspec
 
 from vtep.addr import Ip, Mac
-from vtep.config.model import VniConfig
+from vtep.config.model import VniConfig, VrfConfig
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, PortVlan, VniRange, Vxlan
 from vtep.linux.events import Hints
 from vtep.linux.memory.bridge import BridgeTable
 from vtep.linux.memory.events import Announcements, Counts, Refused
 from vtep.linux.memory.neighbor import NeighborTable
+from vtep.linux.memory.route import RoutingTables
 from vtep.linux.memory.vxlan import VxlanTable
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Lookup, Neighbor, Refusal
+from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
+from vtep.linux.wire.route import RouteEntry, RouteMessage
 from vtep.linux.wire.tlv import AF_BRIDGE
 
 
@@ -54,6 +58,7 @@ class MemoryKernel:
         self._bridges: dict[int, BridgeTable] = {}
         self._vxlans: dict[int, VxlanTable] = {}
         self._neighbors = NeighborTable(self._announce, self.counts)
+        self.routing = RoutingTables(self.counts, self._is_usable)
         self._addresses: list[Address] = []
         self._refusals: list[tuple[int, Callable[[Neighbor], bool]]] = []
 
@@ -83,7 +88,7 @@ class MemoryKernel:
 
     # The same calls as of the real kernel
 
-    def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
+    def send(self, messages: Sequence[Any]) -> list[Refusal]:
         refusals = []
         for index, message in enumerate(singly(messages)):
             self._count_down()
@@ -128,6 +133,12 @@ class MemoryKernel:
 
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
         return [self._neighbors.get(*key) for key in keys]
+
+    def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
+        return self.routing.routes(set(tables))
+
+    def nexthops(self) -> list[NexthopEntry]:
+        return self.routing.nexthops()
 
     def links(self) -> Links:
         if self._picture is None:
@@ -176,6 +187,17 @@ class MemoryKernel:
             alone = not vni.shares_vxlan
             self.set_vlan(vni.vxlan, vni.vlan, pvid=alone, untagged=alone, vni=None if alone else vni.vni)
             self.add_vlan(f"{vni.bridge}.{vni.vlan}", vni.bridge, vni.vlan)
+
+    def add_devices_of_vrf(self, vrf: VrfConfig) -> None:
+        """Add the devices that a VRF needs; the SVI is the bridge or a VLAN device on it."""
+        self.add_devices_of(vrf.tunnel)
+        if vrf.svi != vrf.bridge:
+            self.add_vlan(vrf.svi, vrf.bridge, vrf.vlan)
+        if vrf.router_mac is not None:
+            self.set_mac(vrf.svi, vrf.router_mac)
+        if not vrf.table:
+            self.add_vrf(vrf.name, int(vrf.vni))
+            self.join_vrf(vrf.svi, vrf.name)
 
     def add_bridge(self, name: str, mac: Mac | None = None, *, filters: bool = False) -> int:
         index = self._add(Link(0, name, "bridge", mac=mac, bridge=Bridge(filters, 0 if filters else None)))
@@ -275,6 +297,31 @@ class MemoryKernel:
         if link.index in self._vxlans:
             self._vxlans[link.index].drop_ageing()
         self._neighbors.drop_device(link.index)
+        self.routing.drop_device(link.index)
+
+    def set_carrier(self, name: str, carrier: bool) -> None:
+        """A device loses its carrier, with its nexthops and the neighbor rows that are not PERMANENT; or gets it back."""
+        link = self._named(name)
+        losses = (link.carrier_losses or 0) + (not carrier)
+        self.change(name, carrier=carrier, carrier_losses=losses)
+        if not carrier:
+            self._neighbors.drop_device(link.index, keeps_permanent=True)
+            self.routing.drop_device(link.index)
+
+    def set_mac(self, name: str, mac: Mac) -> None:
+        """A device gets a MAC, even the same one: all its neighbor rows go, PERMANENT ones too."""
+        self.change(name, mac=mac)
+        self._neighbors.drop_device(self._named(name).index)
+
+    def add_vrf(self, name: str, table: int) -> int:
+        return self._add(Link(0, name, "vrf", table=table))
+
+    def join_vrf(self, name: str, vrf: str | None) -> None:
+        """Put a device into a VRF, or take it out: its nexthops and neighbor rows go."""
+        link = self._named(name)
+        self.change(name, master=None if vrf is None else self._named(vrf).index)
+        self._neighbors.drop_device(link.index)
+        self.routing.drop_device(link.index)
 
     def set_master(self, name: str, master: str | None) -> None:
         """Enslave a device or free it; a port that leaves takes its bridge rows along, VXLAN rows stay."""
@@ -300,6 +347,7 @@ class MemoryKernel:
         for port in self.links().ports_of(link.index):
             self.set_master(port.name, None)
         self._neighbors.drop_device(link.index)
+        self.routing.drop_device(link.index)
         self._addresses = [address for address in self._addresses if address.device != link.index]
         del self._links[link.index]
         self._picture = None
@@ -335,10 +383,20 @@ class MemoryKernel:
             raise Crashed
         self.crash_after -= 1
 
-    def _carry_out(self, message: Neighbor) -> None:
+    def _is_usable(self, device: int) -> bool:
+        link = self._links.get(device)
+        return link is not None and link.up and link.carrier is not False
+
+    def _carry_out(self, message: Any) -> None:
         for code, when in self._refusals:
             if when(message):
                 raise Refused(code)
+        if isinstance(message, RouteMessage):
+            self.routing.write_route(message)
+            return
+        if isinstance(message, NexthopMessage):
+            self.routing.write_nexthop(message)
+            return
         link = self._links.get(message.port)
         if link is None:
             raise Refused(errno.ENODEV)

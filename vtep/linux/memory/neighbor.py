@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from vtep.addr import Ip
 from vtep.linux.memory.events import Announcements, Counts, Refused
-from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, Entry, Neighbor, Verb
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NUD_PERMANENT, Entry, Neighbor, Verb
 
 
 class NeighborTable:
@@ -19,6 +19,7 @@ class NeighborTable:
         self._announce = announce
         self._counts = counts
         self._rows: dict[tuple[int, Ip], Entry] = {}
+        """By device and address as it was written: an IPv4-mapped address is a row of its own."""
 
     def entries(self, devices: Iterable[int]) -> list[Entry]:
         wanted = set(devices)
@@ -50,7 +51,7 @@ class NeighborTable:
             message.state,
             protocol=protocol,
             family=message.family,
-            ip=message.ip,
+            ip=Ip.unpack(message.ip),
         )
         self._counts.writes += held is None
         self._counts.replaces += held not in (None, row)
@@ -58,10 +59,11 @@ class NeighborTable:
         if row != held:
             self._announce_unless_external(row)
 
-    def drop_device(self, device: int) -> None:
-        """A device went down or goes: all its rows go (kernel 6.18)."""
-        for key in [key for key in self._rows if key[0] == device]:
-            self._drop(key)
+    def drop_device(self, device: int, *, keeps_permanent: bool = False) -> None:
+        """A device went down or goes: all its rows go (kernel 6.18). PERMANENT ones outlive the loss of the carrier alone."""
+        for key, row in list(self._rows.items()):
+            if key[0] == device and not (keeps_permanent and row.state & NUD_PERMANENT):
+                self._drop(key)
 
     def drop_ipv4(self, device: int) -> None:
         """A device lost its last IPv4 address: its IPv4 rows go (kernel 6.18, net/ipv4/fib_frontend.c: fib_disable_ip)."""

@@ -36,6 +36,7 @@ RTM_DELLINK: Final = 17
 RTM_GETLINK: Final = 18
 
 IFF_UP: Final = 0x01
+IFF_LOWER_UP: Final = 0x10000
 IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
@@ -43,6 +44,8 @@ IFLA_LINK: Final = 5
 IFLA_MASTER: Final = 10
 IFLA_LINKINFO: Final = 18
 IFLA_EXT_MASK: Final = 29
+IFLA_CARRIER_DOWN_COUNT: Final = 48
+IFLA_VRF_TABLE: Final = 1
 IFLA_INFO_KIND: Final = 1
 IFLA_INFO_DATA: Final = 2
 IFLA_INFO_SLAVE_KIND: Final = 4
@@ -105,6 +108,9 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
         mtu=number(found.get(IFLA_MTU)),
         bridge=_bridge(data) if kind == "bridge" else None,
         vxlan=_vxlan(data) if kind == "vxlan" else None,
+        table=number(data.get(IFLA_VRF_TABLE)) if kind == "vrf" else None,
+        carrier=bool(flags & IFF_LOWER_UP),
+        carrier_losses=number(found.get(IFLA_CARRIER_DOWN_COUNT)),
         bridge_port=_bridge_port(nested(info.get(IFLA_INFO_SLAVE_DATA))) if is_bridge_port else None,
         vlan=number(data.get(IFLA_VLAN_ID)) if kind == "vlan" else None,
     )

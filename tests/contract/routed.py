@@ -1,0 +1,257 @@
+"""A leaf with one VRF on either world: routes in, and what the kernel's tables hold afterwards.
+
+In a namespace the VRF is a device where the kernel has such devices, and a routing table alone where it has none.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.contract.worlds import ip, own_namespace
+from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
+from vtep.config.file import parse
+from vtep.evpn import mac_ip, prefix
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import Announced, EndOfRib, Received, SessionOpened, Withdrawn
+from vtep.linux.kernel import Kernel
+from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
+from vtep.linux.target import KernelTarget
+from vtep.linux.wire.route import RouteEntry
+from vtep.projection.leaf import Leaf
+from vtep.reconcile.claims import Claims
+from vtep.reconcile.engine import Engine, Report, Scope
+from vtep.reconcile.steps import run_to_end
+
+TABLE = 4001
+TARGET = RouteTarget.parse("65000:4001")
+PEER = Ip.parse("10.0.0.200")
+CONFIG = """
+[node]
+vtep = "10.0.0.1"
+[feed]
+initial_hold_s = 1000000
+[[vrf]]
+name = "blue"
+vni = 4001
+vxlan = "vx4001"
+svi = "br4001"
+import_rt = ["65000:4001"]
+max_paths = 4
+"""
+
+
+def has_vrf_devices() -> bool:
+    return subprocess.run(["ip", "link", "add", "x", "type", "vrf", "table", "9"], capture_output=True).returncode == 0
+
+
+class MemoryHands:
+    """The kernel in memory, and what others do to it."""
+
+    config = CONFIG
+
+    def __init__(self) -> None:
+        self.kernel = MemoryKernel()
+        for vrf in parse(CONFIG).vrfs:
+            self.kernel.add_devices_of_vrf(vrf)
+        self.has_vrf = True
+
+    def set_up(self, name: str, up: bool) -> None:
+        self.kernel.set_up(name, up)
+
+    def lose_carrier(self, up: bool) -> None:
+        self.kernel.set_up("vx4001", up)
+        self.kernel.set_carrier("br4001", up)
+
+    def set_mac(self, mac: Mac) -> None:
+        self.kernel.set_mac("br4001", mac)
+
+    def leave_and_enter_vrf(self) -> None:
+        self.kernel.join_vrf("br4001", None)
+        self.kernel.join_vrf("br4001", "blue")
+
+    def delete_nexthop(self, number: int) -> None:
+        self.kernel.routing.drop_nexthop(number)
+
+    def add_route(self, text: str, metric: int) -> None:
+        self.kernel.routing.add_foreign(RouteEntry(TABLE, Prefix.parse(text), 4, metric))
+
+    def others(self) -> list[str]:
+        routes = self.kernel.routing._routes.values()
+        return sorted(f"{route.prefix} metric {route.metric}" for route in routes if route.protocol == 4)
+
+
+class NamespaceHands:
+    """The kernel of this thread's namespace."""
+
+    def __init__(self) -> None:
+        self.has_vrf = has_vrf_devices()
+        self.config = CONFIG if self.has_vrf else CONFIG + f"table = {TABLE}\n"
+        ip(
+            "link set lo up",
+            *((f"link add blue type vrf table {TABLE}", "link set blue up") if self.has_vrf else ()),
+            "link add br4001 address 02:00:00:00:ff:01 type bridge vlan_default_pvid 0"
+            if self.has_vrf
+            else "link add br4001 address 02:00:00:00:ff:01 type bridge",
+            "link add vx4001 type vxlan id 4001 local 10.0.0.1 dstport 4789 nolearning",
+            "link set vx4001 master br4001",
+            "link set vx4001 type bridge_slave learning off",
+            "link set br4001 addrgenmode none",
+            "link set vx4001 addrgenmode none",
+            *(("link set br4001 master blue",) if self.has_vrf else ()),
+            "link set vx4001 up",
+            "link set br4001 up",
+        )
+        self.kernel = Kernel()
+
+    def set_up(self, name: str, up: bool) -> None:
+        ip(f"link set {name} {'up' if up else 'down'}")
+
+    def lose_carrier(self, up: bool) -> None:
+        ip(f"link set vx4001 {'up' if up else 'down'}")
+
+    def set_mac(self, mac: Mac) -> None:
+        ip(f"link set br4001 address {mac}")
+
+    def leave_and_enter_vrf(self) -> None:
+        ip("link set br4001 nomaster", "link set br4001 master blue")
+
+    def delete_nexthop(self, number: int) -> None:
+        ip(f"nexthop del id {number}")
+
+    def add_route(self, text: str, metric: int) -> None:
+        family = "-6" if ":" in text else "-4"
+        subprocess.run(
+            [
+                "ip",
+                family,
+                "route",
+                "replace",
+                text,
+                "dev",
+                "br4001",
+                "table",
+                str(TABLE),
+                "metric",
+                str(metric),
+                "proto",
+                "static",
+            ],
+            check=True,
+        )
+
+    def others(self) -> list[str]:
+        found = []
+        for family in ("-4", "-6"):
+            command = ["ip", "-j", family, "route", "show", "table", str(TABLE), "proto", "static"]
+            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found += [f"{Prefix.parse(route['dst'])} metric {route['metric']}" for route in json.loads(said or "[]")]
+        return sorted(found)
+
+
+class RoutedLeaf:
+    """A leaf with the VRF `blue`, driven step by step."""
+
+    def __init__(self, hands) -> None:
+        self.hands = hands
+        self.config = parse(hands.config)
+        self.leaf = Leaf(self.config, 0.0)
+        self.target = KernelTarget(hands.kernel, (), vrfs=self.config.vrfs)
+        self.claims = Claims(KINDS)
+        self.engine = Engine(KINDS, self.target, self.claims)
+        self.now = 0.0
+        self._receive(SessionOpened(PEER), EndOfRib(PEER))
+        self._routes: dict[bytes, object] = {}
+
+    def _receive(self, *events) -> None:
+        self.leaf.receive([Received(events, peer=PEER)], self.now)
+
+    def advertise(self, *routes) -> None:
+        self._receive(Announced(PEER, dict(routes)))
+
+    def withdraw(self, *routes) -> None:
+        self._receive(Withdrawn(PEER, tuple(key for key, _ in routes)))
+
+    def pass_(self, *, survey: bool = False) -> Report:
+        """Let the daemon see the events and make a pass, as the actor would."""
+        self.now += 10.0
+        hints = self.hands.kernel.drain()
+        if hints.links_changed:
+            self.engine.suspect_attachments()
+        survey |= hints.overrun or self.target.holds(hints.bounced) or not self.engine.surveyed
+        intent = self.leaf.judge(self.now)
+        touched = {kind.name: kind.touched(intent) for kind in KINDS}
+        return run_to_end(self.engine.run(intent, self.now, Scope(survey=survey, touched=touched)))
+
+    def routes(self) -> list[str]:
+        """Return our routes with the VTEPs that they lead to."""
+        nexthops = {found.id: found for found in self.hands.kernel.nexthops()}
+        lines = []
+        for route in self.hands.kernel.routes([TABLE]):
+            first = nexthops[route.nexthop]
+            singles = [nexthops[member] for member in first.members] or [first]
+            vteps = sorted(str(found.vtep) for found in singles)
+            lines.append(f"{route.prefix} via {' '.join(vteps)}")
+        return sorted(lines)
+
+    def routers(self) -> list[str]:
+        """Return the neighbor rows of the SVI and the FDB rows of router MACs, as far as they are ours."""
+        links = self.hands.kernel.links().by_name
+        rows = self.hands.kernel.neighbors([links["br4001"].index])
+        neighbors = {f"{row.ip} is {row.mac}" for row in rows if row.protocol == 229}
+        halves = self.hands.kernel.rows([links["br4001"].index])
+        return sorted(neighbors | {f"{row.mac} at {row.dst}" for row in halves if row.dst is not None})
+
+    def troubles(self) -> list[tuple[str, str]]:
+        return sorted(
+            (f"{kind} {key[1]}", f"{found.state} {found.reason}") for (kind, key), found in self.engine.troubles.items()
+        )
+
+
+@contextmanager
+def routed_leaf(world: str) -> Iterator[RoutedLeaf]:
+    if world == "memory":
+        yield RoutedLeaf(MemoryHands())
+        return
+    with own_namespace():
+        hands = NamespaceHands()
+        with hands.kernel:
+            yield RoutedLeaf(hands)
+
+
+def attributes(vtep: str, router_mac: str | None, **other) -> Attributes:
+    mac = None if router_mac is None else Mac.parse(router_mac)
+    return Attributes(Ip.parse(vtep), (TARGET,), (8,), router_mac=mac, **other)
+
+
+def type5(
+    text: str, vtep: str, router_mac: str | None = "", label: int = 4001, gateway: str = "", esi: bytes = bytes(10)
+):
+    """Return the key and the value of a Type-5 route; without a MAC given, the router's MAC follows from the VTEP."""
+    found = Prefix.parse(text)
+    size = len(found.network)
+    mac = router_mac_of(vtep) if router_mac == "" else router_mac
+    octets = (
+        bytes((5, 34 if size == 4 else 58))
+        + RouteDistinguisher.parse(f"{vtep}:1" if ":" not in vtep else "65000:6")
+        + esi
+        + bytes(4)
+        + bytes((found.length,))
+        + found.network
+        + (Ip.parse(gateway) if gateway else bytes(size))
+        + label.to_bytes(3)
+    )
+    return prefix.unpack(octets, PEER, attributes(vtep, mac))
+
+
+def type2(address: str, vtep: str, mac: str = "02:00:00:00:00:aa", seq: int = 0, label2: int | None = 4001):
+    """Return the key and the value of a Type-2 route with a host address and an L3VNI."""
+    host = Ip.parse(address)
+    octets = RouteDistinguisher.parse(f"{vtep}:10") + bytes(10) + bytes(4) + b"\x30" + Mac.parse(mac)
+    octets += bytes((8 * len(host),)) + host + (10).to_bytes(3) + (label2.to_bytes(3) if label2 else b"")
+    return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, attributes(vtep, router_mac_of(vtep), seq=seq))
+
+
+def router_mac_of(vtep: str) -> str:
+    return f"02:00:00:00:ff:{int.from_bytes(Ip.parse(vtep)[-1:]):02x}"

@@ -1,0 +1,224 @@
+"""The rows of a VRF: the same in memory, and on Linux with a VRF device or with a routing table alone."""
+
+import pytest
+
+from tests.contract.routed import routed_leaf, type2, type5
+from tests.contract.worlds import wait_until
+from vtep.addr import Mac
+from vtep.linux.tables.all import KINDS
+from vtep.reconcile.claims import Claims
+from vtep.reconcile.engine import Engine
+
+A, B, C = "10.0.0.2", "10.0.0.3", "10.0.0.4"
+
+
+@pytest.fixture(params=["memory", pytest.param("namespace", marks=pytest.mark.root_netns)])
+def leaf(request, namespace_refused):
+    if request.param == "namespace" and namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf(request.param) as leaf:
+        leaf.pass_(survey=True)
+        yield leaf
+
+
+NET4, NET6 = "192.168.1.0/24", "2001:db8:1::/64"
+ONE_VTEP = ["10.0.0.2 is 02:00:00:00:ff:02", "02:00:00:00:ff:02 at 10.0.0.2"]
+
+
+def test_a_prefix_of_each_family_becomes_a_route_with_all_it_needs(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET6, A), type5("0.0.0.0/0", A), type5("::/0", A))
+    report = leaf.pass_()
+    assert leaf.troubles() == []
+    assert leaf.routes() == sorted(f"{prefix} via {A}" for prefix in ("0.0.0.0/0", NET4, NET6, "::/0"))
+    assert leaf.routers() == sorted(ONE_VTEP)
+    assert report.created == 4 + 2 + 2 + 1  # routes, nexthops, neighbor rows (one a family), the router's MAC
+
+
+def test_the_same_again_writes_nothing(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET4, B), type5(NET6, A))
+    leaf.pass_()
+    report = leaf.pass_(survey=True)
+    assert (report.created, report.replaced, report.deleted, report.repaired) == (0, 0, 0, 0)
+
+
+def test_what_is_withdrawn_leaves_nothing(leaf):
+    routes = type5(NET4, A), type5(NET4, B), type5(NET6, A), type2("192.168.1.7", A)
+    leaf.advertise(*routes)
+    leaf.pass_()
+    leaf.withdraw(*routes)
+    leaf.pass_()
+    assert (leaf.routes(), leaf.routers(), leaf.hands.kernel.nexthops()) == ([], [], [])
+    assert not any(leaf.claims.claims(kind.name) for kind in leaf.engine.kinds)
+
+
+def test_several_vteps_share_a_prefix(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET4, B), type5(NET4, C))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET4} via {A} {B} {C}"]
+    leaf.withdraw(type5(NET4, B))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET4} via {A} {C}"]
+    leaf.withdraw(type5(NET4, A))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET4} via {C}"]
+    assert len(leaf.hands.kernel.nexthops()) == 1
+
+
+def test_a_host_follows_its_sequence_number(leaf):
+    leaf.advertise(type5(NET4, C), type2("192.168.1.7", A))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET4} via {C}", f"192.168.1.7/32 via {A}"]
+    leaf.advertise(type2("192.168.1.7", B, seq=1))
+    leaf.pass_()
+    assert f"192.168.1.7/32 via {B}" in leaf.routes()
+
+
+def test_another_programs_route_of_the_same_metric_stays(leaf):
+    leaf.hands.add_route(NET4, 229)
+    leaf.hands.add_route(NET6, 229)
+    leaf.advertise(type5(NET4, A), type5(NET6, A), type5("192.168.2.0/24", A))
+    leaf.pass_()
+    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 229"]
+    assert leaf.routes() == [f"192.168.2.0/24 via {A}"]
+    assert leaf.troubles() == [(f"route {NET4}", "contested foreign"), (f"route {NET6}", "contested foreign")]
+    leaf.withdraw(type5(NET4, A), type5(NET6, A))
+    leaf.pass_(survey=True)
+    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 229"]
+
+
+def test_another_programs_route_of_another_metric_stays_beside_ours(leaf):
+    leaf.hands.add_route(NET4, 5)
+    leaf.hands.add_route(NET6, 5)
+    routes = type5(NET4, A), type5(NET6, A)
+    leaf.advertise(*routes)
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET4} via {A}", f"{NET6} via {A}"]
+    leaf.withdraw(*routes)
+    leaf.pass_()
+    assert leaf.routes() == []
+    assert leaf.hands.others() == [f"{NET4} metric 5", f"{NET6} metric 5"]
+
+
+def whole(leaf) -> tuple[list[str], list[str]]:
+    return leaf.routes(), leaf.routers()
+
+
+@pytest.fixture
+def full(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET4, B), type5(NET6, A), type2("192.168.1.7", B))
+    leaf.pass_()
+    assert len(leaf.routes()) == 3
+    return leaf
+
+
+def test_an_svi_that_goes_down_and_up_gets_everything_back(full):
+    before = whole(full)
+    full.hands.set_up("br4001", up=False)
+    report = full.pass_()
+    assert "svi-down" in report.not_ready[4001]
+    assert full.routes() == []
+    full.hands.set_up("br4001", up=True)
+    full.pass_()
+    assert whole(full) == before
+
+
+def test_a_lost_carrier_is_repaired_when_it_comes_back(full):
+    before = whole(full)
+    full.hands.lose_carrier(up=False)
+    report = full.pass_()
+    assert "svi-no-carrier" in report.not_ready[4001]
+    wait_until(lambda: full.routes() == [], "the kernel removes the routes, a moment later (linkwatch)")
+    full.hands.lose_carrier(up=True)
+    full.pass_()
+    assert whole(full) == before
+
+
+def test_a_carrier_that_was_lost_between_two_looks_is_noticed(full):
+    before = whole(full)
+    full.hands.lose_carrier(up=False)
+    full.hands.lose_carrier(up=True)
+    full.pass_()
+    assert whole(full) == before
+
+
+def test_a_new_mac_of_the_svi_takes_the_neighbor_rows_and_they_come_back(full):
+    before = whole(full)
+    full.hands.set_mac(Mac.parse("02:00:00:00:ff:99"))
+    full.pass_()
+    assert whole(full) == before
+
+
+def test_an_svi_that_leaves_its_vrf_and_enters_it_again_gets_everything_back(full):
+    if not full.hands.has_vrf:
+        pytest.skip("this kernel has no VRF devices")
+    before = whole(full)
+    full.hands.leave_and_enter_vrf()
+    full.pass_(survey=True)
+    assert whole(full) == before
+
+
+def test_a_deleted_nexthop_and_its_routes_come_back(full):
+    before = whole(full)
+    for nexthop in full.hands.kernel.nexthops():
+        if not nexthop.members:
+            full.hands.delete_nexthop(nexthop.id)
+    assert full.routes() == []
+    full.pass_(survey=True)
+    assert whole(full) == before
+
+
+def test_a_second_router_mac_of_a_vtep_does_not_replace_the_one_in_use(leaf):
+    leaf.advertise(type5(NET4, A), type5("192.168.2.0/24", A))
+    leaf.pass_()
+    leaf.advertise(type5("192.168.3.0/24", A, "02:00:00:00:11:11"))
+    leaf.pass_()
+    assert leaf.routers() == sorted(ONE_VTEP)
+    leaf.withdraw(type5("192.168.3.0/24", A, "02:00:00:00:11:11"))
+    leaf.pass_()
+    assert leaf.routers() == sorted(ONE_VTEP)
+
+
+def test_a_router_mac_that_changes_is_followed_when_no_route_names_the_old_one(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET6, A), type5(NET4, B))
+    leaf.pass_()
+    leaf.advertise(type5(NET4, A, "02:00:00:00:11:11"), type5(NET6, A, "02:00:00:00:11:11"))
+    leaf.pass_()
+    assert leaf.routers() == [
+        "02:00:00:00:11:11 at 10.0.0.2",
+        "02:00:00:00:ff:03 at 10.0.0.3",
+        "10.0.0.2 is 02:00:00:00:11:11",
+        "10.0.0.3 is 02:00:00:00:ff:03",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("route", "reason"),
+    [
+        (type5(NET4, A, None), "router-mac-missing"),
+        (type5(NET4, A, "ff:ff:ff:ff:ff:ff"), "bad-router-mac"),
+        (type5(NET4, A, label=0), "bad-vni"),
+        (type5(NET4, A, label=4002), "vni-mismatch"),
+        (type5(NET4, "10.0.0.1"), "self-vtep"),
+        (type5(NET4, "2001:db8::2"), "family-mismatch"),
+        (type5(NET4, A, gateway="192.168.9.9"), "overlay-index"),
+        (type5(NET4, A, esi=bytes(9) + b"\x01"), "overlay-index"),
+        (type5("127.0.0.0/8", A), "bad-prefix"),
+        (type5("224.0.0.0/4", A), "bad-prefix"),
+        (type5("fe80::/10", A), "bad-prefix"),
+    ],
+)
+def test_a_route_that_cannot_be_used_is_refused_with_a_reason(route, reason):
+    with routed_leaf("memory") as leaf:
+        leaf.advertise(route)
+        leaf.pass_(survey=True)
+        assert leaf.routes() == []
+        [(_, [path])] = leaf.leaf.intent.judged_prefixes.unordered()
+        assert (path.verdict, path.reason) == ("refused", reason)
+
+
+def test_a_new_daemon_takes_over_the_rows_of_the_last_one_without_a_write(full):
+    before = whole(full)
+    full.engine = Engine(KINDS, full.target, Claims(KINDS))
+    report = full.pass_(survey=True)
+    assert (report.created, report.replaced, report.deleted) == (0, 0, 0)
+    assert whole(full) == before

@@ -1,0 +1,109 @@
+"""The routing tables and the nexthops in memory.
+
+Knows what Linux 6.1 to 6.18 does with a route or a nexthop message, and what it takes away without a word: a nexthop that goes
+takes its routes along, a group loses it, and a group without members goes as well, with its routes. A device that goes down or
+loses its carrier takes its nexthops. Absent on purpose: forwarding, and routes that say themselves where they go, but for those of
+other programs, which only have a table, a prefix, a metric and a protocol.
+"""
+
+import errno
+from collections.abc import Callable
+
+from vtep.addr import Prefix
+from vtep.linux.memory.events import Counts, Refused
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
+from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
+from vtep.linux.wire.route import METRIC, RouteEntry, RouteMessage
+
+
+class RoutingTables:
+    """All routes and nexthops of one namespace."""
+
+    def __init__(self, counts: Counts, is_usable: Callable[[int], bool]) -> None:
+        """Start empty; `is_usable` says whether a device is up and has a carrier."""
+        self._counts = counts
+        self._is_usable = is_usable
+        self._routes: dict[tuple[int, Prefix, int], RouteEntry] = {}
+        """By table, prefix and metric: what REPLACE looks for, whoever wrote the route."""
+        self._nexthops: dict[int, NexthopEntry] = {}
+
+    def routes(self, tables: set[int]) -> list[RouteEntry]:
+        """Return our own routes of these tables."""
+        found = list(self._routes.values())
+        return [route for route in found if route.table in tables and route.protocol == RTPROT_VTEP]
+
+    def nexthops(self) -> list[NexthopEntry]:
+        return list(self._nexthops.values())
+
+    def add_foreign(self, route: RouteEntry) -> None:
+        """Another program writes a route, with REPLACE."""
+        self._routes[route.table, route.prefix, route.metric] = route
+
+    def add_foreign_nexthop(self, nexthop: NexthopEntry) -> None:
+        """Another program writes a nexthop."""
+        self._nexthops[nexthop.id] = nexthop
+
+    def find(self, table: int, prefix: Prefix, metric: int = METRIC) -> RouteEntry | None:
+        """Return the route of any program."""
+        return self._routes.get((table, prefix, metric))
+
+    def write_route(self, message: RouteMessage) -> None:
+        key = (message.table, message.prefix, METRIC)
+        held = self._routes.get(key)
+        if message.verb is Verb.DELETE:
+            if held is None or held.protocol != RTPROT_VTEP:
+                raise Refused(errno.ESRCH)
+            del self._routes[key]
+            self._counts.deletes += 1
+            return
+        nexthop = self._nexthops.get(message.nexthop)
+        if nexthop is None:
+            raise Refused(errno.EINVAL)  # Nexthop id does not exist
+        if message.prefix.is_v6 and len(nexthop.gateway) == 4:
+            raise Refused(errno.EINVAL)  # IPv6 routes can not use an IPv4 nexthop
+        if held is not None and message.verb is Verb.CREATE:
+            raise Refused(errno.EEXIST)
+        row = RouteEntry(message.table, message.prefix, RTPROT_VTEP, METRIC, message.nexthop)
+        self._counts.writes += held is None
+        self._counts.replaces += held not in (None, row)
+        self._routes[key] = row
+
+    def write_nexthop(self, message: NexthopMessage) -> None:
+        held = self._nexthops.get(message.id)
+        if message.verb is Verb.DELETE:
+            if held is None:
+                raise Refused(errno.ENOENT)
+            self._counts.deletes += 1
+            self.drop_nexthop(message.id)
+            return
+        if held is not None and message.verb is Verb.CREATE:
+            raise Refused(errno.EEXIST)
+        if held is not None and bool(held.members) != bool(message.members):
+            raise Refused(errno.EINVAL)  # the type of a nexthop is fixed
+        if message.members:
+            if any((found := self._nexthops.get(one)) is None or found.members for one in message.members):
+                raise Refused(errno.EINVAL)
+            row = NexthopEntry(message.id, RTPROT_VTEP, members=message.members)
+        else:
+            if not self._is_usable(message.device):
+                raise Refused(errno.ENETDOWN)
+            row = NexthopEntry(message.id, RTPROT_VTEP, message.device, message.gateway)
+        self._counts.writes += held is None
+        self._counts.replaces += held not in (None, row)
+        self._nexthops[message.id] = row
+
+    def drop_nexthop(self, number: int) -> None:
+        """Remove a nexthop; its routes go, and groups lose it, without any event about a route."""
+        self._nexthops.pop(number, None)
+        self._routes = {key: route for key, route in self._routes.items() if route.nexthop != number}
+        for group in [found for found in self._nexthops.values() if number in found.members]:
+            rest = tuple(member for member in group.members if member != number)
+            if rest:
+                self._nexthops[group.id] = NexthopEntry(group.id, group.protocol, members=rest)
+            else:
+                self.drop_nexthop(group.id)
+
+    def drop_device(self, device: int) -> None:
+        """A device goes, goes down, loses its carrier, or enters or leaves a VRF."""
+        for number in [found.id for found in self._nexthops.values() if found.device == device]:
+            self.drop_nexthop(number)

@@ -1,0 +1,90 @@
+"""One prefix of a VRF: a route in its table, by a nexthop or a group of nexthops.
+
+The kernel keeps who wrote a route (rtm_protocol), so the route itself says that it is ours. It has a metric of our own as well, so
+a route of an operator or of another daemon for the same prefix stays beside it, and the lower metric wins. Only our own routes are
+dumped, so a route of another program is never seen here, and a deletion, which names protocol and metric, cannot hit one.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.addr import Prefix, Vni
+from vtep.intent import Intent, PrefixKey
+from vtep.linux.vrf import RoutedDomain, routed
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
+from vtep.linux.wire.route import METRIC, RouteMessage
+from vtep.reconcile.contract import Attachments, Change, Key, Seen
+from vtep.reconcile.descriptor import Descriptor
+from vtep.store.table import walk
+
+GROUPS: Final = 0x7000_0000
+"""The identifiers of groups begin here (`vtep/projection/prefix.py`)."""
+_VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE, "delete": Verb.DELETE}
+
+
+class RouteRow(Struct, frozen=True, gc=False):
+    """Packets to the prefix of the key go by this nexthop."""
+
+    nexthop: int
+
+
+class _Route:
+    name = "route"
+    descriptor = Descriptor(
+        public="route",
+        key_name="prefix",
+        in_words=lambda row: f"by nexthop {row.nexthop}",
+        domain_of=RoutedDomain,
+        wanted_by_vni=lambda intent: intent.prefixes_of_vrf,
+    )
+    depends_on = ("nexthop", "nexthop-group")
+
+    def needs(self, key: PrefixKey, row: RouteRow) -> Iterable[tuple[str, Key]]:
+        return (("nexthop-group" if row.nexthop >= GROUPS else "nexthop", (key[0], row.nexthop)),)
+
+    def wanted(self, latest: Callable[[], Intent]) -> Iterator[PrefixKey]:
+        return (row.key for _, rows in walk(lambda: latest().prefixes) for row in rows)
+
+    def wanted_at(self, intent: Intent, key: PrefixKey) -> RouteRow | None:
+        return next((_row(row.nexthop) for row in intent.prefixes.get(key[1], ()) if row.vni == key[0]), None)
+
+    def touched(self, intent: Intent) -> Iterable[PrefixKey]:
+        return intent.touched_prefixes
+
+    def domain(self, key: PrefixKey) -> Hashable:
+        return RoutedDomain(key[0])
+
+    def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[PrefixKey, Seen]:
+        return {
+            (vni, entry.prefix): Seen(_row(entry.nexthop or 0), marked=True, tagged=True)
+            for vni, entry in routed(attachments).routes(entries)
+            if entry.protocol == RTPROT_VTEP and entry.metric == METRIC
+        }
+
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[RouteMessage]]:
+        table = routed(attachments)[RoutedDomain(change.keys[0][0])].table
+        verb, nexthop = _VERBS[change.verb], 0 if change.verb == "delete" else change.row.nexthop
+        return ([RouteMessage(verb, table, prefix, nexthop) for _, prefix in change.keys],)
+
+    def order(self, change: Change) -> Any:
+        vni, prefix = change.keys[0]
+        return (vni, change.verb, prefix.order)
+
+    def pack(self, keys: Sequence[PrefixKey], row: RouteRow) -> bytes:
+        return keys[0][0].to_bytes(3) + row.nexthop.to_bytes(4) + b"".join(bytes((len(p),)) + p for _, p in keys)
+
+    def unpack(self, packed: bytes) -> tuple[list[PrefixKey], RouteRow]:
+        vni, keys, at = Vni(int.from_bytes(packed[:3])), [], 7
+        while at < len(packed):
+            end = at + 1 + packed[at]
+            keys.append((vni, Prefix(packed[at + 1 : end])))
+            at = end
+        return keys, _row(int.from_bytes(packed[3:7]))
+
+
+ROUTE: Final = _Route()
+
+_row = lru_cache(maxsize=16384)(RouteRow)

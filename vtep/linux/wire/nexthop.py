@@ -1,0 +1,118 @@
+"""Messages about nexthops: objects that routes name by a number (kernel 5.3).
+
+    nhmsg      family 1 · scope 1 · protocol 1 · reserved 1 · flags 4
+    single     NHA_ID, NHA_OIF, NHA_GATEWAY           the gateway is a VTEP, ONLINK: no route to it is looked up
+    group      NHA_ID, NHA_GROUP                      8 octets for each member: id 4 · weight - 1 · 3 zeros; family 0
+
+The type of an object is fixed by its first message: a single one never becomes a group (EINVAL). A deletion names the identifier
+alone, so the caller must know whose the object is. Without ONLINK a gateway that no address of the device covers is refused.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from msgspec import Struct
+
+from vtep.addr import Ip
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
+from vtep.linux.wire.tlv import (
+    AF_INET,
+    AF_INET6,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    Answer,
+    attribute,
+    attribute_u32,
+    attributes,
+    message,
+    number,
+    parse_answer,
+    split,
+)
+
+RTM_NEWNEXTHOP: Final = 104
+RTM_DELNEXTHOP: Final = 105
+RTM_GETNEXTHOP: Final = 106
+
+NHA_ID: Final = 1
+NHA_GROUP: Final = 2
+NHA_OIF: Final = 5
+NHA_GATEWAY: Final = 6
+RTNH_F_ONLINK: Final = 4
+
+
+class NexthopMessage(Struct, frozen=True, gc=False):
+    """One nexthop to write or to delete: to a gateway on a device, or a group of others."""
+
+    verb: Verb
+    id: int
+    device: int = 0
+    gateway: bytes = b""
+    """4 or 16 octets; an IPv4 VTEP that serves IPv6 prefixes is an IPv4-mapped one."""
+    members: tuple[int, ...] = ()
+
+    also: ClassVar[tuple[()]] = ()
+
+
+class NexthopEntry(Struct, frozen=True, gc=False):
+    """One nexthop as the kernel dumps or announces it."""
+
+    id: int
+    protocol: int
+    device: int | None = None
+    gateway: bytes = b""
+    members: tuple[int, ...] = ()
+
+    @property
+    def vtep(self) -> Ip | None:
+        """The gateway as an address."""
+        return Ip.unpack(self.gateway) if self.gateway else None
+
+
+def encode(row: NexthopMessage, seq: int, *, acknowledged: bool) -> bytes:
+    """Return the message of a nexthop."""
+    flags = NLM_F_REQUEST | (NLM_F_ACK if acknowledged else 0)
+    if row.verb is Verb.DELETE:
+        return message(RTM_DELNEXTHOP, flags, seq, _NHMSG.pack(0, 0, 0) + attribute_u32(NHA_ID, row.id))
+    if row.members:
+        body = _NHMSG.pack(0, RTPROT_VTEP, 0) + attribute_u32(NHA_ID, row.id)
+        body += attribute(NHA_GROUP, b"".join(_MEMBER.pack(member, 0) for member in row.members))
+    else:
+        family = AF_INET if len(row.gateway) == 4 else AF_INET6
+        body = _NHMSG.pack(family, RTPROT_VTEP, RTNH_F_ONLINK) + attribute_u32(NHA_ID, row.id)
+        body += attribute_u32(NHA_OIF, row.device) + attribute(NHA_GATEWAY, row.gateway)
+    return message(RTM_NEWNEXTHOP, flags | row.verb, seq, body)
+
+
+def request_nexthops(seq: int) -> bytes:
+    """Ask for all nexthops: the kernel has no filter by protocol."""
+    return message(RTM_GETNEXTHOP, NLM_F_REQUEST | NLM_F_DUMP, seq, bytes(_NHMSG.size))
+
+
+def parse_nexthops(datagram: bytes) -> Iterator[tuple[int, int, NexthopEntry | Answer]]:
+    """Yield (type, sequence number, nexthop or answer) for each message."""
+    for kind, flags, seq, start, end in split(datagram):
+        if flags & NLM_F_DUMP_INTR:
+            yield kind, seq, Answer(0, interrupted=True)
+        if kind in (RTM_NEWNEXTHOP, RTM_DELNEXTHOP):
+            yield kind, seq, _entry(datagram, start, end)
+        elif kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, seq, parse_answer(datagram, kind, flags, start, end)
+
+
+_NHMSG: Final = struct.Struct("=BxBxI")
+_MEMBER: Final = struct.Struct("=IBxxx")
+
+
+def _entry(datagram: bytes, start: int, end: int) -> NexthopEntry:
+    _, protocol, _ = _NHMSG.unpack_from(datagram, start)
+    found = attributes(datagram, start + _NHMSG.size, end)
+    group = found.get(NHA_GROUP, b"")
+    members = tuple(member for member, _ in _MEMBER.iter_unpack(group)) if len(group) % _MEMBER.size == 0 else ()
+    gateway = found.get(NHA_GATEWAY, b"")
+    return NexthopEntry(number(found.get(NHA_ID)) or 0, protocol, number(found.get(NHA_OIF)), gateway, members)

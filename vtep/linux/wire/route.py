@@ -1,0 +1,131 @@
+"""Messages about routes: a prefix in a routing table, by a nexthop that is an object of its own (`nexthop.py`).
+
+    rtmsg      family 1 · prefix length 1 · source length 1 · TOS 1 · table 1 · protocol 1 · scope 1 · type 1 · flags 4
+    rtattr     RTA_DST 4 or 16 · RTA_TABLE 4 · RTA_PRIORITY 4 (the metric) · RTA_NH_ID 4
+
+A write with REPLACE finds a route by table, prefix, TOS and metric, whoever wrote it (6.1 to 6.18): so we have a metric of our own,
+and begin with CREATE and EXCL. A deletion names protocol and metric as well, so that it can hit no route but ours. IPv4 refuses a
+prefix with bits beyond its length (EINVAL); `Prefix` has none.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from msgspec import Struct
+
+from vtep.addr import Prefix
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
+from vtep.linux.wire.tlv import (
+    AF_INET,
+    AF_INET6,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    Answer,
+    attribute_u32,
+    attributes,
+    message,
+    number,
+    parse_answer,
+    split,
+)
+
+RTM_NEWROUTE: Final = 24
+RTM_DELROUTE: Final = 25
+RTM_GETROUTE: Final = 26
+
+RTA_DST: Final = 1
+RTA_PRIORITY: Final = 6
+RTA_TABLE: Final = 15
+RTA_NH_ID: Final = 30
+RTN_UNICAST: Final = 1
+
+METRIC: Final = 229
+"""Ours in every table. FRR has 20, connected routes have 0 or 256, an operator's IPv6 routes have 1024."""
+
+
+class RouteMessage(Struct, frozen=True, gc=False):
+    """One route to write or to delete."""
+
+    verb: Verb
+    table: int
+    prefix: Prefix
+    nexthop: int = 0
+
+    also: ClassVar[tuple[()]] = ()
+
+
+class RouteEntry(Struct, frozen=True, gc=False):
+    """One route as the kernel dumps or announces it."""
+
+    table: int
+    prefix: Prefix
+    protocol: int
+    metric: int
+    nexthop: int | None = None
+    """The nexthop object; None for a route that says itself where it goes."""
+
+
+def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
+    """Return the message of a route: 56 octets for IPv4, 68 for IPv6."""
+    flags = NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0)
+    kind, nexthop = (RTM_DELROUTE, 0) if row.verb is Verb.DELETE else (RTM_NEWROUTE, row.nexthop)
+    prefix = row.prefix
+    pack = _V6.pack if len(prefix) == 17 else _V4.pack
+    family = AF_INET6 if len(prefix) == 17 else AF_INET
+    octets = pack(
+        0, kind, flags, seq, family, prefix[-1], RTPROT_VTEP, RTN_UNICAST,
+        _DST[family], prefix[:-1], _U32_TABLE, row.table, _U32_PRIORITY, METRIC, _U32_NH_ID, nexthop,
+    )  # fmt: skip
+    if not nexthop:
+        octets = octets[:-8]
+    return len(octets).to_bytes(4, "little" if _IS_LITTLE else "big") + octets[4:]
+
+
+def request_routes(seq: int, family: int, table: int) -> bytes:
+    """Ask for our own routes of one family in one table."""
+    body = _RTMSG.pack(family, 0, RTPROT_VTEP, 0) + attribute_u32(RTA_TABLE, table)
+    return message(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, seq, body)
+
+
+def parse_routes(datagram: bytes) -> Iterator[tuple[int, int, RouteEntry | Answer]]:
+    """Yield (type, sequence number, route or answer) for each message."""
+    for kind, flags, seq, start, end in split(datagram):
+        if flags & NLM_F_DUMP_INTR:
+            yield kind, seq, Answer(0, interrupted=True)
+        if kind in (RTM_NEWROUTE, RTM_DELROUTE):
+            yield kind, seq, _entry(datagram, start, end)
+        elif kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, seq, parse_answer(datagram, kind, flags, start, end)
+
+
+_RTMSG: Final = struct.Struct("=BBxxxBxBxxxx")
+_V4: Final = struct.Struct("=IHHI4x BBxxxBxB4x I4s II II II")
+_V6: Final = struct.Struct("=IHHI4x BBxxxBxB4x I16s II II II")
+
+
+def _head(length: int, kind: int) -> int:
+    head: int = struct.unpack("=I", struct.pack("=HH", length, kind))[0]
+    return head
+
+
+_IS_LITTLE: Final = struct.pack("=H", 1) == b"\x01\x00"
+_DST: Final = {AF_INET: _head(8, RTA_DST), AF_INET6: _head(20, RTA_DST)}
+_U32_TABLE, _U32_PRIORITY, _U32_NH_ID = (_head(8, kind) for kind in (RTA_TABLE, RTA_PRIORITY, RTA_NH_ID))
+
+
+def _entry(datagram: bytes, start: int, end: int) -> RouteEntry:
+    family, length, protocol, _ = _RTMSG.unpack_from(datagram, start)
+    found = attributes(datagram, start + _RTMSG.size, end)
+    network = found.get(RTA_DST) or bytes(16 if family == AF_INET6 else 4)
+    return RouteEntry(
+        number(found.get(RTA_TABLE)) or datagram[start + 4],
+        Prefix(network + bytes((length,))),
+        protocol,
+        number(found.get(RTA_PRIORITY)) or 0,
+        number(found.get(RTA_NH_ID)),
+    )
