@@ -8,6 +8,12 @@ applied that one. `Intent.macs` is the RemoteMacTable, with one row for a (VNI, 
 what this leaf advertises. A MAC is in one of the two, never in both.
 
 A row is a decision, and `Intent.judged` has the verdicts behind it: one for each route and each station of ours.
+
+A MAC is a key. What is decided of it does not name it, so all MACs of which the routes say the same share one `RemoteMac` and
+one tuple of candidates. A reader may therefore handle them together: rows that are the same object need the same work.
+`row_changes` puts together what changed in the same way:
+
+    100,000 MACs move from VTEP A to B     ->   [RowChange(before=to A, after=to B, keys=100,000 of (VNI, MAC))]
 """
 
 from typing import Final, TypeAlias
@@ -36,10 +42,9 @@ Via: TypeAlias = Direct  # a nexthop group will be the other one
 
 
 class RemoteMac(Struct, frozen=True, gc=False):
-    """This MAC of this VNI is behind that VTEP, for this reason."""
+    """A MAC of this VNI is behind that VTEP, for this reason. Many MACs share one value, and the key says which MAC it is."""
 
     vni: Vni
-    mac: Mac
     via: Via
     reason: str
     seq: int
@@ -56,10 +61,6 @@ class RemoteMac(Struct, frozen=True, gc=False):
     def location(self) -> bytes:
         """Return what must change for the MAC to have moved: the segment, or the VTEP."""
         return self.segment or self.via.vtep
-
-    @property
-    def key(self) -> RowKey:
-        return (self.vni, self.mac)
 
 
 class Flood(Struct, frozen=True, gc=False):
@@ -231,11 +232,10 @@ class Forwarder(Struct, frozen=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """One route of a MAC, or our own station with that MAC, with its verdict."""
+    """One route of a MAC, or our own station with that MAC, with its verdict. Like a row, it does not name the MAC."""
 
     vni: Vni
     """The local VNI whose import it concerned, or the route's own where none matched."""
-    mac: Mac
     vtep: Ip
     verdict: str
     """won, lost or refused."""
@@ -254,10 +254,8 @@ class Candidate(Struct, frozen=True, gc=False):
     """The bridge port of our station; empty for a route."""
 
 
-Outcome: TypeAlias = RemoteMac | Candidate
-"""The verdict of one route. A row stands for the winner's candidate, if it says everything that the candidate would."""
-Verdicts: TypeAlias = RemoteMac | tuple[Outcome, ...]
-"""The verdicts of one MAC; the row itself if that is the only one."""
+Verdicts: TypeAlias = tuple[Candidate, ...]
+"""Every candidate of one MAC."""
 
 
 class Alert(Struct, frozen=True, order=True):
@@ -344,45 +342,38 @@ class Intent(Struct, frozen=True):
 NOTHING: Final = Intent()
 
 
-def all_outcomes(verdicts: Verdicts | tuple[()]) -> tuple[Outcome, ...]:
-    """Return the verdicts as a tuple."""
-    return (verdicts,) if isinstance(verdicts, RemoteMac) else verdicts
+class RowChange(Struct, frozen=True, gc=False):
+    """Rows that changed in the same way; None stands for no row."""
+
+    before: RemoteMac | None
+    after: RemoteMac | None
+    keys: list[RowKey]
 
 
-def candidates_of(intent: Intent, mac: Mac) -> tuple[Candidate, ...]:
+def row_changes(before: Intent, intent: Intent) -> list[RowChange]:
+    """Return what changed in the rows since the intent before, with the rows together that share their values."""
+    groups: dict[tuple[int, int], RowChange] = {}
+    touched = intent.touched
+    for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
+        alike = (id(old), id(row))
+        if (group := groups.get(alike)) is None:
+            group = groups[alike] = RowChange(old, row, [])
+        group.keys.append(key)
+    return list(groups.values())
+
+
+def candidates_of(intent: Intent, mac: Mac) -> Verdicts:
     """Return every candidate of a MAC."""
-    return tuple(in_words(outcome) for outcome in all_outcomes(intent.judged.get(mac, ())))
+    found: Verdicts = intent.judged.get(mac, ())
+    return found
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which this MAC has candidates."""
-    return {(outcome.vni, mac) for outcome in all_outcomes(intent.judged.get(mac, ()))}
+    return {(candidate.vni, mac) for candidate in candidates_of(intent, mac)}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
     """Return whether there is a station of ours with this key that lost to the row."""
     vni, mac = key
     return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
-
-
-def in_words(outcome: Outcome) -> Candidate:
-    """Return the candidate; a row stands only for one without a host address and a segment."""
-    if isinstance(outcome, Candidate):
-        return outcome
-    row = outcome
-    return Candidate(
-        vni=row.vni,
-        mac=row.mac,
-        vtep=row.via.vtep,
-        verdict="won",
-        reason=row.reason,
-        seq=row.seq,
-        sticky=row.sticky,
-        stale=row.stale,
-        peer=row.peer,
-        rd=row.rd,
-        ip=None,
-        esi=NO_SEGMENT,
-        label=row.vni,
-        notes=row.notes,
-    )

@@ -43,7 +43,7 @@ def vni(number: int = VNI, bridge: str = "br0", vtep: Ip = LOCAL) -> VniConfig:
 
 
 def remote(mac: Mac, vtep: Ip, seq: int = 0, *, sticky: bool = False, number: int = VNI) -> RemoteMac:
-    return RemoteMac(Vni(number), mac, Direct(vtep), "only-path", seq, sticky, stale=False, peer=PEER, rd=RD)
+    return RemoteMac(Vni(number), Direct(vtep), "only-path", seq, sticky, stale=False, peer=PEER, rd=RD)
 
 
 class Mishaps:
@@ -140,7 +140,7 @@ class Leaf:
     def lose(self, mac: Mac) -> None:
         """Have the next intent say that a station here was compared with the routes, and lost."""
         here = Candidate(
-            VNI, mac, LOCAL, "lost", "higher-seq", 0, False, False, LOCAL, RD, None, NO_SEGMENT, VNI, port="h0"
+            VNI, LOCAL, "lost", "higher-seq", 0, False, False, LOCAL, RD, None, NO_SEGMENT, VNI, port="h0"
         )  # fmt: skip
         self.intent = replace(self.intent, judged=Table([(mac, (here,))]))
 

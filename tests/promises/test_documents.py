@@ -104,7 +104,7 @@ def test_refusals_are_documented_in_the_order_in_which_they_apply():
     told, route = [], {"sites": (policy.vnis[100].site,)}
     for step in steps:
         route |= step
-        told += {result.refusal for result in judge(_route(**route), policy)}
+        told += {result.refusal for result in judge(_route(**route), Mac.parse(route["mac"]), policy)}
 
     section = (DOCS / "reasons.md").read_text().split("## Why a route may not win")[1].split("##")[0]
     documented = re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)

@@ -409,7 +409,7 @@ FEW = QUICK + "[limits]\nmacs_per_vni = 1\n"
 
 
 def remarks(intent: Intent) -> object:
-    """Return everything about MACs in an intent, whatever the form in which verdicts are kept."""
+    """Return everything about MACs in an intent."""
     judged = {mac: candidates_of(intent, mac) for mac, _ in intent.judged.unordered()}
     tables = (intent.macs, intent.alerts, intent.moves, intent.rows_of_vni, intent.own, intent.own_hosts)
     notices = (intent.touched, intent.own_touched, intent.lost, intent.unverified)
@@ -424,12 +424,12 @@ def remarks(intent: Intent) -> object:
     often([1, 3]),
 )
 @settings(deadline=None, max_examples=250)
-def test_the_short_path_gives_what_the_long_path_gives(history, toml, pace):
+def test_judging_alike_macs_together_gives_what_judging_one_by_one_gives(history, toml, pace):
     """Also for a MAC with a past: with stations of ours, with moves, frozen, or refused by the limit."""
-    short, long = Leaf(configuration(toml), 0.0), Leaf(configuration(toml), 0.0)
+    together, single = Leaf(configuration(toml), 0.0), Leaf(configuration(toml), 0.0)
     for number, event in enumerate([*USUAL_START, *history]):
         now = float(number)
-        for leaf in (short, long):
+        for leaf in (together, single):
             if isinstance(event, Received):
                 leaf.receive([event], now)
             elif event[0] == "cleared":
@@ -439,10 +439,10 @@ def test_the_short_path_gives_what_the_long_path_gives(history, toml, pace):
         if number % pace:
             continue
 
-        by_short, by_long = short.judge(now), long.judge(now, short_path=False)
+        by_group, one_by_one = together.judge(now), single.judge(now, alike=False)
 
-        assert remarks(by_short) == remarks(by_long)
-        assert short.take_unverified() == long.take_unverified()
+        assert remarks(by_group) == remarks(one_by_one)
+        assert together.take_unverified() == single.take_unverified()
 
 
 @given(histories)
@@ -481,7 +481,7 @@ def test_a_row_always_points_at_a_vtep_of_a_route(history):
         for (vni, mac), row in intent.macs.unordered():
             announcers = {route.attributes.next_hop for route in rib.index.routes_of(mac)}
             members = {ad.attributes.next_hop for ad in rib.index.ads_of(row.segment)} if row.segment else set()
-            assert row.key == (vni, mac)
+            assert row.vni == vni
             assert row.via.vtep in announcers | members
 
 

@@ -135,14 +135,15 @@ class _Run:
         result = self.replay.result()
         leaf = self.replay._leaf
         intent = leaf.intent
-        candidates = [candidate for mac in intent.judged for candidate in candidates_of(intent, mac)]
+        candidates = [(mac, candidate) for mac in intent.judged for candidate in candidates_of(intent, mac)]
         return {
             **{name: result[name] for name in ("generation", "complete")},
             "why": intent.why,
             **{name: value for name, value in result.items() if name not in ("generation", "complete")},
             "lost": [
-                {name: _plain(getattr(candidate, name)) for name in _LOSERS_WORDS}
-                for candidate in candidates
+                {"vni": candidate.vni, "mac": _plain(mac)}
+                | {name: _plain(getattr(candidate, name)) for name in _LOSERS_WORDS}
+                for mac, candidate in candidates
                 if candidate.verdict == "lost"
             ],
             "troubles": [
@@ -158,7 +159,7 @@ class _Run:
         }
 
 
-_LOSERS_WORDS = ("vni", "mac", "vtep", "reason", "seq", "peer", "rd", "ip")
+_LOSERS_WORDS = ("vtep", "reason", "seq", "peer", "rd", "ip")
 
 
 # What is read

@@ -7,6 +7,7 @@ which messages a kernel would have received. Opens no socket and uses no real ke
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from vtep.addr import Mac
 from vtep.config.model import Config
 from vtep.evpn.event import Received, Unreadable
 from vtep.feed.exabgp.lines import LineReader
@@ -142,7 +143,7 @@ def summary(intent: Intent) -> dict[str, Any]:
     return {
         "generation": intent.generation,
         "complete": intent.complete,
-        "macs": [_mac(row) for row in intent.macs.values()],
+        "macs": [_mac(mac, row) for (_, mac), row in intent.macs.items()],
         "floods": [
             {"vni": flood.vni, "vtep": str(flood.via.vtep), "notes": list(flood.notes)}
             for flood in sorted(_flat(intent.floods), key=lambda flood: (flood.vni, flood.via.vtep.order))
@@ -189,10 +190,10 @@ def summary(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _mac(row: RemoteMac) -> dict[str, Any]:
+def _mac(mac: Mac, row: RemoteMac) -> dict[str, Any]:
     return {
         "vni": row.vni,
-        "mac": str(row.mac),
+        "mac": str(mac),
         "vtep": str(row.via.vtep),
         "reason": row.reason,
         "seq": row.seq,

@@ -97,6 +97,8 @@ class Index:
         self._members: dict[Esi, Routes[Segment]] = {}
         self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
         self.prefixes = RoutesByPrefix()
+        self.ads_version = 0
+        """Grows when a Type-1 route comes, goes or changes."""
         self.routes: Counter[type[Route]] = Counter()
         """How many routes there are of each type, including those that are leaving."""
         self._changed = Changed()
@@ -135,11 +137,9 @@ class Index:
         found = self._macs.get(mac, ())
         return int(found.peer == peer) if isinstance(found, MacIp) else count_of_peer(found, peer)
 
-    def lone(self, macs: Collection[Mac]) -> Iterator[tuple[Mac, MacIp | None]]:
-        """Yield each MAC with its route if it has exactly one route and no station, and with None otherwise."""
-        local_claims = self.local_claims
-        for mac, found in zip(macs, self._macs.of(macs), strict=True):
-            yield mac, found if isinstance(found, MacIp) and mac not in local_claims else None
+    def said_of(self, macs: Collection[Mac]) -> list[MacIp | Routes[MacIp] | None]:
+        """Return the routes of each MAC as they are kept: one, several, or none."""
+        return self._macs.of(macs)
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return all_of(self._hosts.get(ip, ()))
@@ -391,6 +391,7 @@ class Index:
             self._changed.endpoints.add(endpoint)
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
+        self.ads_version += 1
         if old is not None:
             ads = self._ads[old.esi]
             del ads[old.peer, key]

@@ -17,12 +17,12 @@ A peer may have so many routes in all, and so many of one MAC. New routes beyond
 asked for them when there is room. The routes that are there may always change.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import inf
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.evpn.crowd import MOST
+from vtep.evpn.crowd import MOST, all_of
 from vtep.evpn.event import (
     Announced,
     Continuity,
@@ -41,6 +41,7 @@ from vtep.evpn.event import (
 from vtep.evpn.index import Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
+from vtep.evpn.offers import Offers, Path
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 from vtep.store.sharded import ShardedDict
@@ -54,6 +55,12 @@ refused, room for those is enough. Without this hysteresis, a peer near its limi
 
 REFUSED_MACS_MAX: Final = 1_000
 """Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
+
+OFFERS_MAX: Final = 65536
+"""How many different things that are said of MACs are remembered, so that MACs share them."""
+
+SHARED_MAX: Final = 16
+"""A MAC with more routes shares what is said of it with no other."""
 
 SEQS_MAX: Final = 1_000_000
 """How many sequence numbers are remembered; only stations that have moved have one."""
@@ -129,6 +136,8 @@ class Rib:
         self._answers_until = -inf
         """Until then, a peer that sends routes may be answering the request that went to every peer."""
         self.index = Index()
+        self._offers: dict[Any, Offers] = {}
+        """By what is said. The attributes are in it by their identity, which stays theirs while the value refers to them."""
         self.index.many_from = min(self.index.many_from, holds.routes_per_mac)
         self.announcing: frozenset[Vni] = frozenset()
         """The VNIs in which our stations count."""
@@ -143,6 +152,38 @@ class Rib:
         if peer is None or (self.index.leaving and self.index.is_leaving(route)):
             return True
         return peer.has_stale and peer.stale.get(route.key) is route
+
+    def offers_of(self, macs: Collection[Mac]) -> list[Offers | None]:
+        """Return all that is said of each MAC; MACs of which the same is said have the same object, if they are few enough."""
+        shared, fresh = self._offers, not self.index.leaving and not any(peer.has_stale for peer in self.peers.values())
+        if len(shared) > OFFERS_MAX:
+            shared.clear()
+        offers: list[Offers | None] = []
+        for found in self.index.said_of(macs):
+            if found is None:
+                offers.append(None)
+                continue
+            routes = (found,) if isinstance(found, MacIp) else all_of(found)
+            if len(routes) > SHARED_MAX or any(route.ip is not None for route in routes):
+                offers.append(Offers(tuple(self.path_of(route) for route in routes)))
+                continue
+            said = tuple([
+                (id(route.attributes), route.peer, route.rd, route.tag, route.label, route.esi, route.label2,
+                 not fresh and self.is_stale(route))
+                for route in routes
+            ])  # fmt: skip
+            known = shared.get(said)
+            if known is None:
+                known = shared[said] = Offers(tuple(self.path_of(route) for route in routes))
+            offers.append(known)
+        return offers
+
+    def path_of(self, route: MacIp) -> Path:
+        """Return the route without its MAC."""
+        return Path(
+            route.peer, route.attributes, route.rd, route.tag, route.label, route.ip, route.esi, route.label2,
+            self.is_stale(route),
+        )  # fmt: skip
 
     def refused_routes(self, mac: Mac) -> list[MacIp]:
         """Return one route for each peer that advertises more routes of this MAC than it may have."""

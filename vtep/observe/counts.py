@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vtep.addr import Ip, Vni
-from vtep.intent import HostKey, Intent, RemoteMac, RowKey
+from vtep.intent import HostKey, Intent, RemoteMac
 from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
@@ -31,15 +31,14 @@ class RowCounts:
         self.wanted: dict[str, Counter[Vni]] = {kind.name: Counter() for kind in rows.kinds.values()}
         """By kind and VNI, for kinds whose rows an intent does not count."""
 
-    def take(self, key: RowKey, old: RemoteMac | None, row: RemoteMac | None) -> None:
-        """Count a row that replaces another."""
-        vni = key[0]
+    def take(self, old: RemoteMac | None, row: RemoteMac | None, count: int) -> None:
+        """Count so many rows that replace others of the same value."""
         if old is not None:
-            self.macs[vni, old.via.vtep] -= 1
-            self.stale[vni] -= old.stale
+            self.macs[old.vni, old.via.vtep] -= count
+            self.stale[old.vni] -= count * old.stale
         if row is not None:
-            self.macs[vni, row.via.vtep] += 1
-            self.stale[vni] += row.stale
+            self.macs[row.vni, row.via.vtep] += count
+            self.stale[row.vni] += count * row.stale
 
     def take_kinds(self, before: Intent, intent: Intent) -> None:
         """Count the rows that came and went, for each kind that is counted by its changes."""

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 
 from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.mac_ip import MacIp
-from vtep.intent import Candidate, Intent, Outcome, RowKey, all_outcomes, in_words
+from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
 from vtep.observe.rows import Rows, alert_kinds, destination
@@ -58,8 +58,8 @@ class Candidates:
         """By configured VNI; under None those whose VNI is not configured here, which concern every VNI."""
         self._counts: Counter[Vni | None] = Counter()
 
-    def take(self, outcomes: Sequence[Outcome]) -> None:
-        for candidate in map(in_words, outcomes):
+    def take(self, candidates: Sequence[Candidate]) -> None:
+        for candidate in candidates:
             self.vnis.add(candidate.vni)
             group = candidate.vni if candidate.vni in self._configured else None
             self._counts[group] += 1
@@ -94,7 +94,7 @@ class Explainer:
     async def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Explanations:
         intent, now = self._rows.intent, self._rows.clock()
         candidates = Candidates(frozenset(found.vni for found in self._rows.config.vnis))
-        for part in _slices(all_outcomes(intent.judged.get(mac, ()))):
+        for part in _slices(candidates_of(intent, mac)):
             await self._turns.take(candidates.take, part)
         vnis = [vni] if vni is not None else await self._turns.take(self._vnis, mac, candidates.vnis)
         shown = {number: candidates.of(number) for number in vnis[:VNIS_MAX]}
@@ -172,7 +172,7 @@ class Explainer:
             advice="",
             candidates=_worded(candidates, beside),
             candidates_left_out=left_out,
-            desired=None if row is None else rows.mac(row, intent),
+            desired=None if row is None else rows.mac(key, row, intent),
             ownership=ownership,
             owned_since=claim.since.time if claim is not None and claim.since is not None else None,
             kernel=self._kernel_row(known),

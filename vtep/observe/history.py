@@ -5,14 +5,14 @@ Knows what an entry looks like, and not what causes one. In memory only: what mu
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 
 ENTRIES_MAX: Final = 10_000
 """Entries of each ring."""
@@ -64,11 +64,32 @@ class HistoryEntry(Struct, frozen=True, gc=False):
     number: int = 0
 
 
+class Moved(Struct, frozen=True, gc=False):
+    """MACs that moved together, in the same way: one entry for all of them, opened when someone reads."""
+
+    entry: HistoryEntry
+    """That of the first MAC; the others have the numbers that follow."""
+    macs: tuple[Mac, ...]
+
+    @property
+    def number(self) -> int:
+        """Of the last entry."""
+        return self.entry.number + len(self.macs) - 1
+
+    def opened(self, after: int = 0) -> Iterator[HistoryEntry]:
+        """Yield the entries with a higher number than that, the last one first."""
+        first = self.entry.number
+        for at in range(len(self.macs) - 1, max(-1, after - first), -1):
+            yield structs.replace(self.entry, mac=self.macs[at], number=first + at)
+
+
 class History:
     """The latest events."""
 
     def __init__(self, most: int = ENTRIES_MAX) -> None:
-        self._moves: deque[HistoryEntry] = deque(maxlen=most)
+        self._most = most
+        self._moves: deque[Moved] = deque()
+        self._moves_count = 0
         self._rest: deque[HistoryEntry] = deque(maxlen=most)
         self.number = 0
         """Of the latest entry."""
@@ -89,15 +110,37 @@ class History:
             generation,
             self.number,
         )
-        (self._moves if entry.kind == "move" else self._rest).append(numbered)
+        if entry.kind == "move":
+            self._keep(Moved(numbered, (numbered.mac or ZERO_MAC,)))
+        else:
+            self._rest.append(numbered)
         return numbered
+
+    def add_moves(self, entry: HistoryEntry, macs: Sequence[Mac], time: float, generation: int) -> None:
+        """Put an entry at the end for each of these MACs; the entry says how all of them moved."""
+        first = structs.replace(entry, time=time, generation=generation, number=self.number + 1)
+        self.number += len(macs)
+        kept = tuple(macs[-self._most :])
+        self._keep(Moved(structs.replace(first, number=self.number - len(kept) + 1), kept))
+
+    def _keep(self, moved: Moved) -> None:
+        """Keep moves, and forget the oldest ones; what is kept is cut to the number of entries that a ring has."""
+        self._moves.append(moved)
+        self._moves_count += len(moved.macs)
+        while (surplus := self._moves_count - self._most) > 0:
+            oldest = self._moves.popleft()
+            self._moves_count -= min(surplus, len(oldest.macs))
+            if surplus < len(oldest.macs):
+                entry = structs.replace(oldest.entry, number=oldest.entry.number + surplus)
+                self._moves.appendleft(Moved(entry, oldest.macs[surplus:]))
 
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None
     ) -> tuple[list[HistoryEntry], int]:
         """Return the entries later than that in order, or the latest of them, and how many of them are missing."""
         # Two runs in order: sorting them merges them, many times faster than heapq.merge.
-        found = sorted((*_later(self._moves, after, latest), *_later(self._rest, after, latest)), key=_NUMBER)
+        moves = (entry for moved in reversed(self._moves) for entry in moved.opened(after))
+        found = sorted((*_later(moves, after, latest), *_later(reversed(self._rest), after, latest)), key=_NUMBER)
         if latest is not None:
             found = found[-latest:]
         forgotten = self.number - after - len(found)
@@ -107,13 +150,13 @@ class History:
 
     def entries_of(self, mac: Mac) -> list[HistoryEntry]:
         """Return the entries about a MAC in order."""
-        rings = ([entry for entry in ring if entry.mac == mac] for ring in (self._moves, self._rest))
-        return sorted(chain.from_iterable(rings), key=_NUMBER)
+        moves = (entry for moved in self._moves if mac in moved.macs for entry in moved.opened() if entry.mac == mac)
+        return sorted(chain(moves, (entry for entry in self._rest if entry.mac == mac)), key=_NUMBER)
 
 
-def _later(ring: deque[HistoryEntry], after: int, latest: int | None) -> Sequence[HistoryEntry]:
+def _later(newest_first: Iterable[HistoryEntry], after: int, latest: int | None) -> list[HistoryEntry]:
     later: list[HistoryEntry] = []
-    for entry in reversed(ring):
+    for entry in newest_first:
         if entry.number <= after or len(later) == latest:
             break
         later.append(entry)

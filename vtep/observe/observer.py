@@ -25,7 +25,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import Alert, HostKey, Intent, RemoteMac, RowKey
+from vtep.intent import Alert, HostKey, Intent, RowChange, RowKey, row_changes
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
@@ -137,12 +137,8 @@ class Observer:
             return
         if intent.complete != before.complete:
             self.record(HistoryEntry("routes-complete" if intent.complete else "routes-incomplete", text=intent.why))
-        touched = intent.touched
-        for key, old, row in zip(touched, before.macs.of(touched), intent.macs.of(touched), strict=True):
-            self._counts.take(key, old, row)
-            self._tables.take(key, there=row is not None)
-            if old is not None and row is not None and old.via != row.via:
-                self._moved(old, row)
+        for change in row_changes(before, intent):
+            self._take_rows(change)
         for vni, mac, ip in intent.own_touched:
             if ip is None:
                 self._take_station((vni, mac), before, intent)
@@ -225,13 +221,18 @@ class Observer:
             if peer.reset is not None and not before[3]:
                 self.record(HistoryEntry("alert", peer=peer.address, reason="session-reset", text=str(peer.reset)))
 
-    def _moved(self, old: RemoteMac, row: RemoteMac) -> None:
-        self._counts.moves[row.vni] += 1
-        self.record(
-            HistoryEntry(
-                "move", row.vni, row.mac, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}"
+    def _take_rows(self, change: RowChange) -> None:
+        """Take rows that changed in the same way: they are counted at once, and a move is recorded for all of them."""
+        old, row, keys = change.before, change.after, change.keys
+        self._counts.take(old, row, len(keys))
+        if (old is None) != (row is None):
+            self._tables.take(keys, there=row is not None)
+        if old is not None and row is not None and old.via != row.via:
+            self._counts.moves[row.vni] += len(keys)
+            entry = HistoryEntry(
+                "move", row.vni, None, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}"
             )
-        )
+            self._history.add_moves(entry, [mac for _, mac in keys], self._clock(), self._leaf.intent.generation)
 
     def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
         """Record a MAC that moved from another VTEP to a port of ours, or the other way."""

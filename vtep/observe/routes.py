@@ -28,7 +28,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import Intent, all_outcomes, in_words
+from vtep.intent import Candidate, Intent, candidates_of
 from vtep.local.advertiser import Advertised
 from vtep.observe.model import RouteStatus, RouteVerdict
 from vtep.observe.reasons import sentence
@@ -216,22 +216,22 @@ class _Verdicts:
         return ()
 
     def _of_mac_ip(self, route: MacIp) -> Iterator[RouteVerdict]:
-        outcomes = all_outcomes(self._intent.judged.get(route.mac, ()))
+        candidates = candidates_of(self._intent, route.mac)
         name = (route.peer, route.rd, route.ip)
-        if len(outcomes) > FEW:
-            yield from self._named(route.mac, outcomes).get(name, ())
+        if len(candidates) > FEW:
+            yield from self._named(route.mac, candidates).get(name, ())
             return
-        self.looked += len(outcomes)
-        for candidate in map(in_words, outcomes):
+        self.looked += len(candidates)
+        for candidate in candidates:
             if (candidate.peer, candidate.rd, candidate.ip) == name and not candidate.port:
                 yield _verdict(candidate.vni, candidate.verdict, candidate.reason)
 
-    def _named(self, mac: Mac, outcomes: Sequence[Any]) -> dict[_Name, list[RouteVerdict]]:
+    def _named(self, mac: Mac, candidates: Sequence[Candidate]) -> dict[_Name, list[RouteVerdict]]:
         found = self._by_name.get(mac)
         if found is None:
             found = self._by_name[mac] = {}
-            self.looked += len(outcomes)
-            for one in map(in_words, outcomes):
+            self.looked += len(candidates)
+            for one in candidates:
                 if not one.port:
                     found.setdefault((one.peer, one.rd, one.ip), []).append(_verdict(one.vni, one.verdict, one.reason))
         return found

@@ -49,11 +49,10 @@ class Rows:
 
     # Rows
 
-    def mac(self, row: RemoteMac, intent: Intent) -> MacStatus:
-        key = row.key
+    def mac(self, key: RowKey, row: RemoteMac, intent: Intent) -> MacStatus:
         return MacStatus(
             vni=row.vni,
-            mac=row.mac,
+            mac=key[1],
             vtep=row.via.vtep,
             vtep_vni=row.via.vni,
             reason=row.reason,

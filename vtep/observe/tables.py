@@ -6,7 +6,7 @@ watchers: `vtep.observe.watch` does.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -37,10 +37,11 @@ class Tables:
         self._preparing: asyncio.Task[None] | None = None
         self._duplicates: tuple[Table[RowKey, tuple[Alert, ...]], Mapping[Vni, int]] | None = None
 
-    def take(self, key: RowKey, *, there: bool) -> None:
-        """Note that a remote MAC came or went."""
+    def take(self, keys: Iterable[RowKey], *, there: bool) -> None:
+        """Note that remote MACs came or went."""
         if self._macs is not None:
-            (self._macs.put if there else self._macs.drop)(key)
+            for key in keys:
+                (self._macs.put if there else self._macs.drop)(key)
 
     def take_host(self, host: HostKey, *, there: bool) -> None:
         if self._hosts is not None:
@@ -138,7 +139,7 @@ class Tables:
             row = intent.macs[key]
             if query.vtep is not None and row.via.vtep != query.vtep:
                 continue
-            told = self._rows.mac(row, intent)
+            told = self._rows.mac(key, row, intent)
             if not query.states or told.sync.state in query.states:
                 rows.append(told)
         return Page(rows, None, len(intent.macs), intent.generation)

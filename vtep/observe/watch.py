@@ -74,7 +74,7 @@ class Watch:
             if row is None:
                 gone.append(key)
             else:
-                macs.append(self._rows.mac(row, intent))
+                macs.append(self._rows.mac(key, row, intent))
         self._dirty.clear()
         self._sent = self._history.number
         self._ring.put(Batch(self._ring.revision + 1, macs, gone, entries))

@@ -28,7 +28,7 @@ from vtep.evpn.attributes import HOST_IMMUTABLE, HOST_ROUTER
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
 from vtep.intent import Alert, Host, HostKey, Intent, RefusedHost
-from vtep.projection.imports import judge
+from vtep.projection.imports import refusal, verdicts
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 
@@ -66,13 +66,13 @@ def judge_host(ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> tuple[tuple[
     routes: dict[Vni, list[MacIp]] = {}
     refused = []
     for route in rib.index.routes_of_host(ip):
-        for result in judge(route, policy):
-            if result.refusal or not policy.vnis[result.vni].neighbors:
+        for verdict in verdicts(route, policy):
+            if refusal(route.mac, verdict, policy) or not policy.vnis[verdict.vni].neighbors:
                 continue
-            if reason := _refusal(route, result.vni, ip, intent, rib, policy):
-                refused.append(RefusedHost(result.vni, ip, route.mac, reason, route.peer, route.rd))
+            if reason := _refusal(route, verdict.vni, ip, intent, rib, policy):
+                refused.append(RefusedHost(verdict.vni, ip, route.mac, reason, route.peer, route.rd))
             else:
-                routes.setdefault(result.vni, []).append(route)
+                routes.setdefault(verdict.vni, []).append(route)
     rows = tuple(_host(vni, ip, sorted(found, key=_order)) for vni, found in sorted(routes.items()))
     return rows, tuple(sorted(refused, key=lambda one: (one.vni, one.mac, one.rd, one.peer.order)))
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from vtep.addr import MAX_ESI, Ip, Vni
+from vtep.addr import MAX_ESI, Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.evpn.attributes import ENCAP_VXLAN, Attributes
 from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.offers import Path
 from vtep.intent import Direct
 from vtep.projection.policy import Policy, is_wildcard_only
 
@@ -22,7 +23,7 @@ from vtep.projection.policy import Policy, is_wildcard_only
 class ImportResult(Struct, frozen=True, gc=False):
     """A route as one of our VNIs sees it: usable, or refused with the reason."""
 
-    route: MacIp
+    route: Path
     vni: Vni
     """Ours, or the route's own where none of ours matched."""
     refusal: str
@@ -38,23 +39,28 @@ class ImportVerdict(Struct, frozen=True, gc=False):
     via: Direct
 
 
-def judge(route: MacIp, policy: Policy) -> Iterator[ImportResult]:
-    """Yield one result for each VNI that the route concerns; at least one."""
+def judge(route: Path, mac: Mac, policy: Policy) -> Iterator[ImportResult]:
+    """Yield one result for each VNI that the route of this MAC concerns; at least one."""
     for verdict in verdicts(route, policy):
         notes = (*verdict.notes, "reserved-esi") if route.esi == MAX_ESI else verdict.notes
-        yield ImportResult(route, verdict.vni, refusal(route, verdict, policy), notes)
+        yield ImportResult(route, verdict.vni, refusal(mac, verdict, policy), notes)
 
 
-def refusal(route: MacIp, verdict: ImportVerdict, policy: Policy) -> str:
-    """Return why the route may not win, or nothing. A bad MAC is checked first, a MAC of our own last."""
-    if not route.mac.is_usable:
+def refusal(mac: Mac, verdict: ImportVerdict, policy: Policy) -> str:
+    """Return why a route of this MAC may not win, or nothing. A bad MAC is checked first, a MAC of our own last."""
+    if not mac.is_usable:
         return "bad-mac"
     if verdict.refusal:
         return verdict.refusal
-    return "self-mac" if route.mac in policy.own_macs else ""
+    return "self-mac" if mac in policy.own_macs else ""
 
 
-def verdicts(route: MacIp, policy: Policy) -> tuple[ImportVerdict, ...]:
+def is_like_others(mac: Mac, policy: Policy) -> bool:
+    """Return whether it makes no difference to `refusal` which MAC it is."""
+    return mac.is_usable and mac not in policy.own_macs
+
+
+def verdicts(route: MacIp | Path, policy: Policy) -> tuple[ImportVerdict, ...]:
     """Return what `may_import` says of a route, from memory where possible.
 
     The key is the identity of the attributes. It stays valid because the attributes are kept beside the answer.

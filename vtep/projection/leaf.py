@@ -137,10 +137,10 @@ class Leaf:
         """Let time pass for the routes."""
         self.rib.tick(now)
 
-    def judge(self, now: float, work_max: float = inf, *, short_path: bool = True) -> Intent:
+    def judge(self, now: float, work_max: float = inf, *, alike: bool = True) -> Intent:
         """Return the intent as of now; the work is proportional to what changed.
 
-        If that is far more than `work_max`, a part is judged and the rest stays `unjudged`. `short_path` is explained in
+        If that is far more than `work_max`, a part is judged and the rest stays `unjudged`. `alike` is explained in
         `projector.Inputs`.
         """
         must_finish = self.rib.complete and not self.intent.complete
@@ -151,7 +151,7 @@ class Leaf:
             return self.intent
         whole = not self.unjudged and not (must_finish and self._has_new_crowd())
         self.intent = project(
-            self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole, short_path=short_path
+            self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole, alike=alike
         )
         self._cleared = []
         for key in self.intent.lost:

@@ -1,16 +1,21 @@
-"""Judge one MAC: where it is in each VNI, and the verdict of each route and of our own station.
+"""Judge what is said of a MAC: where it is in each VNI, and the verdict of each route and of our own station.
 
-`judge_mac` takes the MAC's routes, the stations of this leaf with that MAC, the MAC's previous rows and moves, and the
-segments that its routes name. The steps are these:
+The judgement has two halves. The first one, `standings`, depends only on the paths of the routes, on the policy, and on the
+segments that the paths name. It is the same for every MAC of which the same is said (`evpn.offers`), so it is worked out once
+for all of them:
 
-1. `imports.judge` says for each route which VNIs it concerns, and whether it may win there.
-2. `_locations` groups the usable routes by where they say the MAC is.
-3. `winner.choose` picks one location. Our own station is one of them, and is ranked like a route.
-4. `mobility.follow` notes a move. If the MAC is frozen, `_frozen` overrules the winner.
-5. Either the MAC is here and is advertised, or the winner becomes a row. Every candidate gets its verdict and its reason.
+1. `imports.judge` says for each path which VNIs it concerns, and whether it may win there.
+2. `_locations` groups the usable paths by where they say the MAC is.
+3. `winner.choose` picks one location. It becomes a row, and every path becomes a candidate with its verdict and its reason.
 
-Everything is pure, and the work does not grow with the table. This module does not know the generation or the kernel. Most
-MACs do not come here, because the short path of `fast.py` is enough for them.
+The second one, `settle`, is about one MAC in one VNI, and knows what was before:
+
+4. Our own station is one more location, and is ranked like a route.
+5. `mobility.follow` notes a move. If the MAC is frozen, `_frozen` overrules the winner.
+6. Either the MAC is here and is advertised, or the winner becomes its row.
+
+`draft.py` takes the second half for many MACs at once, where there is no station and no freeze. Everything is pure, and the
+work does not grow with the table. This module does not know the generation or the kernel.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,12 +24,12 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.offers import Offers, Path
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import SEQ_MAX, LocalClaim
-from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac
+from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac, Verdicts
 from vtep.projection import mobility
-from vtep.projection.imports import ImportResult, judge
+from vtep.projection.imports import ImportResult, is_like_others, judge
 from vtep.projection.policy import Policy
 from vtep.projection.segment import is_proxy, is_segment, learned_at, members
 from vtep.projection.winner import Location, choose, here
@@ -54,7 +59,7 @@ class Before(Struct, frozen=True, gc=False):
 class Judgement(Struct, frozen=True, gc=False):
     """What became of one MAC in one VNI."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: Verdicts
     row: RemoteMac | None = None
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
@@ -66,31 +71,96 @@ class Judgement(Struct, frozen=True, gc=False):
     """There is a station of ours that lost earlier, and no route offers the MAC now."""
 
 
+class Standing(Struct, frozen=True, eq=False):
+    """What is said of a MAC in one VNI, whichever MAC it is and wherever it was before."""
+
+    locations: list[Location]
+    refused: Verdicts
+    notes: Mapping[int, tuple[str, ...]]
+    """By the identity of the path."""
+    alone: Judgement
+    """What follows if there is no station of ours and no freeze."""
+
+
+Standings: TypeAlias = dict[Vni, Standing]
+
+
+def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standings:
+    """Return what these offers mean in each VNI that they concern, from memory if that was worked out before.
+
+    It holds until there is another policy, or a Type-1 route changes what a segment is.
+    """
+    if not is_like_others(mac, policy):
+        return standings(offers.paths, mac, rib, policy)
+    known = offers.judged
+    if known is None or known[0] is not policy or known[1] != rib.index.ads_version:
+        known = offers.judged = (policy, rib.index.ads_version, standings(offers.paths, mac, rib, policy))
+    found: Standings = known[2]
+    return found
+
+
+def standings(paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()) -> Standings:
+    """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have."""
+    results: dict[Vni, list[ImportResult]] = {}
+    for path in paths:
+        for result in judge(path, mac, policy):
+            results.setdefault(result.vni, []).append(result)
+    for path in over:
+        for result in judge(path, mac, policy):
+            refused = structs.replace(result, refusal=result.refusal or "mac-limit")
+            results.setdefault(result.vni, []).append(refused)
+    return {vni: _standing(vni, found, rib, policy) for vni, found in results.items()}
+
+
+def _standing(vni: Vni, results: list[ImportResult], rib: Rib, policy: Policy) -> Standing:
+    refused = [candidate(result, "refused", result.refusal) for result in results if result.refusal]
+    usable = [result for result in results if not result.refusal]
+    locations, nowhere = _locations(vni, usable, rib, policy)
+    refused += [
+        candidate(result, "refused", nowhere[id(result.route)]) for result in usable if id(result.route) in nowhere
+    ]
+    notes = {id(result.route): result.notes for result in usable}
+    if not locations:
+        return Standing(locations, tuple(refused), notes, Judgement(tuple(refused)))
+    contest = choose(locations)
+    winner, reason, losers = contest
+    alone = Judgement(
+        candidates=(*_candidates(vni, contest, notes, policy), *refused),
+        row=_row(vni, winner, reason, None, notes),
+        alerts=tuple(sorted(set(_conflicts(winner, losers)))),
+    )
+    return Standing(locations, tuple(refused), notes, alone)
+
+
+_NOWHERE: Final = Standing([], (), {}, Judgement(()))
+
+
 def judge_mac(
-    mac: Mac, rib: Rib, policy: Policy, vnis_before: Iterable[Vni], before: Callable[[Vni], Before], now: float
+    mac: Mac,
+    offers: Offers | None,
+    rib: Rib,
+    policy: Policy,
+    vnis_before: Iterable[Vni],
+    before: Callable[[Vni], Before],
+    now: float,
 ) -> dict[Vni, Judgement]:
     """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
     local_claims = _local_claims(mac, rib)
-    results: dict[Vni, list[ImportResult]] = {vni: [] for vni in (*vnis_before, *local_claims)}
-    for route in rib.index.routes_of(mac):
-        for result in judge(route, policy):
-            results.setdefault(result.vni, []).append(result)
-    for route in rib.refused_routes(mac):
-        for result in judge(route, policy):
-            over = structs.replace(result, refusal=result.refusal or "mac-limit")
-            results.setdefault(result.vni, []).append(over)
+    if over := rib.refused_routes(mac):
+        found = standings(() if offers is None else offers.paths, mac, rib, policy, map(rib.path_of, over))
+    else:
+        found = {} if offers is None else standings_of(offers, mac, rib, policy)
     return {
-        vni: _judge_in_vni(vni, found, local_claims.get(vni), rib, policy, before(vni), now)
-        for vni, found in results.items()
+        vni: settle(vni, found.get(vni, _NOWHERE), local_claims.get(vni), policy, before(vni), now)
+        for vni in dict.fromkeys((*vnis_before, *local_claims, *found))
     }
 
 
 def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
     """Return the highest sequence of the usable routes that say this MAC is elsewhere, if there are any."""
-    routes = rib.index.routes_of(mac)
-    results = (result for route in routes for result in judge(route, policy) if result.vni == vni)
-    locations, _ = _locations(vni, [result for result in results if not result.refusal], rib, policy)
-    return max((location.seq for location in locations), default=None)
+    (offers,) = rib.offers_of((mac,))
+    found = None if offers is None else standings_of(offers, mac, rib, policy).get(vni)
+    return max((location.seq for location in found.locations), default=None) if found else None
 
 
 def _local_claims(mac: Mac, rib: Rib) -> dict[Vni, LocalClaim]:
@@ -99,21 +169,11 @@ def _local_claims(mac: Mac, rib: Rib) -> dict[Vni, LocalClaim]:
     return {vni: local_claim for vni, local_claim in found.items() if vni in rib.announcing} if found else {}
 
 
-def _judge_in_vni(
-    vni: Vni,
-    results: list[ImportResult],
-    local_claim: LocalClaim | None,
-    rib: Rib,
-    policy: Policy,
-    before: Before,
-    now: float,
+def settle(
+    vni: Vni, standing: Standing, local_claim: LocalClaim | None, policy: Policy, before: Before, now: float
 ) -> Judgement:
-    refused = [candidate(result, rib, "refused", result.refusal) for result in results if result.refusal]
-    usable = [result for result in results if not result.refusal]
-    locations, nowhere = _locations(vni, usable, rib, policy)
-    refused += [
-        candidate(result, rib, "refused", nowhere[id(result.route)]) for result in usable if id(result.route) in nowhere
-    ]
+    """Return what becomes of one MAC, with our station and with what was before."""
+    locations, refused, notes = standing.locations, standing.refused, standing.notes
     home = None if local_claim is None else here(local_claim, policy.vnis[vni].vtep)
     contest = _contest(locations, home)
     offered = {vtep for location in (*locations, *([home] if home is not None else ())) for vtep in location.vteps}
@@ -123,14 +183,16 @@ def _judge_in_vni(
         ours = [] if local_claim is None else [_own_candidate(vni, local_claim, "lost", "taken-over", policy)]
         return Judgement((*ours, *refused), moves=moves, unverified=local_claim is not None)
     winner, _, losers = contest
-    notes = {id(result.route): result.notes for result in usable}
     moves = mobility.follow(past, before.location, winner.name, winner.via, policy.duplicates, now)
     frozen = mobility.frozen_at(moves)
+    if home is None and frozen is None:
+        alerts = tuple(sorted({*standing.alone.alerts, *mobility.alerts(moves)}))
+        return structs.replace(standing.alone, moves=moves, alerts=alerts)
     settled = contest if frozen is None else _frozen(contest, frozen)
     is_here = settled[0] is home
     return Judgement(
-        candidates=(*_candidates(vni, settled, notes, rib, policy), *refused),
-        row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes, rib),
+        candidates=(*_candidates(vni, settled, notes, policy), *refused),
+        row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_exhausted(winner, home), *mobility.alerts(moves)})),
         own=local_claim if is_here else None,
@@ -173,7 +235,7 @@ def _frozen(contest: Contest, frozen: Direct) -> Contest:
 
 def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -> tuple[list[Location], dict[int, str]]:
     """Return the locations, and for each route without one (by its identity) the reason."""
-    grouped: dict[tuple[Esi | Ip, int], list[MacIp]] = {}
+    grouped: dict[tuple[Esi | Ip, int], list[Path]] = {}
     for result in usable:
         route = result.route
         where = route.esi if is_segment(route.esi) else route.attributes.next_hop
@@ -201,13 +263,12 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
 
 
 def _row(
-    vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Mapping[int, tuple[str, ...]], rib: Rib
+    vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Mapping[int, tuple[str, ...]]
 ) -> RemoteMac:
     first_route = winner.routes[0]
-    stale = all(rib.is_stale(route) for route in winner.routes)
+    stale = all(route.stale for route in winner.routes)
     return RemoteMac(
         vni=vni,
-        mac=first_route.mac,
         via=frozen or winner.via,
         reason=reason,
         seq=winner.seq,
@@ -224,28 +285,28 @@ def _row(
 
 
 def _candidates(
-    vni: Vni, settled: Contest, notes: Mapping[int, tuple[str, ...]], rib: Rib, policy: Policy
+    vni: Vni, settled: Contest, notes: Mapping[int, tuple[str, ...]], policy: Policy
 ) -> Iterable[Candidate]:
     winner, reason, losers = settled
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
         if location.local_claim is None:
-            yield from _candidates_at(vni, location, verdict, why, notes, rib)
+            yield from _candidates_at(vni, location, verdict, why, notes)
         else:
             yield _own_candidate(vni, location.local_claim, verdict, why, policy)
 
 
 def _candidates_at(
-    vni: Vni, location: Location, verdict: str, reason: str, notes: Mapping[int, tuple[str, ...]], rib: Rib
+    vni: Vni, location: Location, verdict: str, reason: str, notes: Mapping[int, tuple[str, ...]]
 ) -> Iterable[Candidate]:
     """Yield the candidates of one location. The first route stands for it and has its verdict; the others support it."""
     for index, route in enumerate(location.routes):
         result = ImportResult(route, vni, "", notes[id(route)])
         if index == 0 or verdict == "lost":
-            yield candidate(result, rib, verdict, reason)
+            yield candidate(result, verdict, reason)
         elif location.learned and is_proxy(route) and route.attributes.seq == location.seq:
-            yield candidate(result, rib, "lost", "non-proxy")
+            yield candidate(result, "lost", "non-proxy")
         else:
-            yield candidate(result, rib, "lost", "same-es" if location.segment else "total-order")
+            yield candidate(result, "lost", "same-es" if location.segment else "total-order")
 
 
 def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:
@@ -253,7 +314,6 @@ def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str,
     station, configured = local_claim.station, policy.vnis[vni]
     return Candidate(
         vni=vni,
-        mac=station.mac,
         vtep=configured.vtep,
         verdict=verdict,
         reason=reason,
@@ -269,35 +329,26 @@ def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str,
     )
 
 
-def candidate(result: ImportResult, rib: Rib, verdict: str, reason: str) -> Candidate:
-    """Return the candidate for a route in one of our VNIs."""
-    route = result.route
-    return candidate_of(route, result.vni, verdict, reason, result.notes, stale=rib.is_stale(route))
-
-
-def candidate_of(
-    route: MacIp, vni: Vni, verdict: str, reason: str, notes: tuple[str, ...], *, stale: bool
-) -> Candidate:
-    """Return the candidate for a route.
+def candidate(result: ImportResult, verdict: str, reason: str) -> Candidate:
+    """Return the candidate for a route in one of our VNIs.
 
     The fields are given by position, because by name it takes twice as long.
     """
-    attributes = route.attributes
+    route, attributes = result.route, result.route.attributes
     return Candidate(
-        vni,
-        route.mac,
+        result.vni,
         attributes.next_hop,
         verdict,
         reason,
         attributes.seq,
         attributes.sticky or attributes.gateway,
-        stale,
+        route.stale,
         route.peer,
         route.rd,
         route.ip,
         route.esi,
         route.label,
-        (*notes, "stale") if stale else notes,
+        (*result.notes, "stale") if route.stale else result.notes,
     )
 
 

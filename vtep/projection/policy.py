@@ -41,8 +41,6 @@ class Policy:
         self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
         """For `imports.py`: what routes with the same attributes, label and tag share."""
-        self.plain: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
-        """For `fast.py`: the same, for routes that the short path can judge."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()

@@ -47,16 +47,16 @@ def project(
     cleared: Iterable[RowKey] = (),
     *,
     whole: bool = True,
-    short_path: bool = True,
+    alike: bool = True,
 ) -> Intent:
     """Judge what changed, or everything if that is not given, and return the next intent.
 
     `cleared` names duplicate MACs that an operator has cleared. `whole` says that nothing else waits to be judged; until
-    then the picture does not become complete. `short_path` is explained in `projector.Inputs`.
+    then the picture does not become complete. `alike` is explained in `projector.Inputs`.
     """
     if changed is None:
         changed = _everything(rib, policy, previous)
-    inputs = Inputs(rib, policy, changed, now, tuple(cleared), short_path)
+    inputs = Inputs(rib, policy, changed, now, tuple(cleared), alike)
     must_wait = rib.complete and not previous.complete and not whole
     complete, why = (False, previous.why) if must_wait else (rib.complete, rib.why)
     meaning_changed = (complete, rib.announcing) != (previous.complete, previous.announcing)

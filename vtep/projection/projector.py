@@ -36,8 +36,8 @@ class Inputs(Struct, frozen=True):
     """For duplicate detection, the only part that time alone can change."""
     cleared: tuple[RowKey, ...] = ()
     """Duplicate MACs whose record of moves an operator cleared."""
-    short_path: bool = True
-    """Whether `fast.py` may judge the MACs for which it is enough. Without it the result is the same, and takes longer."""
+    alike: bool = True
+    """Whether MACs of which the same is said are judged together. Without it the result is the same, and takes longer."""
 
 
 class Projector(Protocol):

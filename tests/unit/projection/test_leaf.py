@@ -12,7 +12,7 @@ from tests.lab.lines import Lines
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import file as config
 from vtep.feed.exabgp.lines import LineReader
-from vtep.intent import NOTHING, Intent, RowKey, all_outcomes, in_words
+from vtep.intent import NOTHING, Intent, RowKey, candidates_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -519,9 +519,9 @@ def test_routes_of_a_mac_beyond_the_limit_are_a_refused_candidate_with_the_reaso
     rig.receive(rig.lines.opened(A, 120), rig.lines.up(A), crowd_of(rig, A, ONE, 5))
     rig.receive(rig.lines.announce(B, wire.Instance(B).mac(ONE, seq=1)))
 
-    candidates = all_outcomes(rig.leaf.intent.judged[Mac.parse(ONE)])
+    candidates = candidates_of(rig.leaf.intent, Mac.parse(ONE))
 
-    assert [(str(one.peer), in_words(one).verdict, in_words(one).reason) for one in candidates] == [
+    assert [(str(one.peer), one.verdict, one.reason) for one in candidates] == [
         (B, "won", "higher-seq"),
         *[(A, "lost", "higher-seq")] * 3,
         (A, "refused", "mac-limit"),

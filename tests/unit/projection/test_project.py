@@ -33,7 +33,7 @@ def project_routers(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     for endpoint in inputs.changed.endpoints:
         key = (VNI, Mac(ROUTER[:5] + endpoint[-1:]))
         flood = next(iter(intent.floods.get(endpoint, ())), None)
-        row = flood and RemoteMac(VNI, key[1], flood.via, "router", 0, True, False, flood.peer, flood.rd)
+        row = flood and RemoteMac(VNI, flood.via, "router", 0, True, False, flood.peer, flood.rd)
         if row != intent.macs.get(key):
             rows[key] = row
     if not rows:

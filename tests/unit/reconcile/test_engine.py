@@ -553,12 +553,11 @@ def test_a_sweep_keeps_no_old_table_in_memory(leaf: Leaf) -> None:
 
 def test_a_sweep_keeps_no_old_table_in_memory_while_it_walks_through_one(leaf: Leaf) -> None:
     leaf.wanted_and_surveyed({Mac(b"\2\0\0\0" + number.to_bytes(2)): A for number in range(ROWS_MAX + 1)})
-    others = [structs.replace(row, reason="other") for _, row in leaf.intent.macs.unordered()]
+    others = [(key, structs.replace(row, reason="other")) for key, row in leaf.intent.macs.unordered()]
 
     for _ in leaf.engine.run(leaf.intent, 0.0, Scope(audit=True)):
         is_held = weakref.ref(leaf.intent.macs)
-        row = others.pop()
-        leaf.intent = structs.replace(leaf.intent, macs=leaf.intent.macs.changed({row.key: row}))
+        leaf.intent = structs.replace(leaf.intent, macs=leaf.intent.macs.changed(dict([others.pop()])))
         run_to_end(leaf.engine.run(leaf.intent, 0.0, Scope()))
         assert not is_held()
 

@@ -212,7 +212,7 @@ def test_rows_written_down_read_back(row: FdbRow, many: int) -> None:
 
 def intent(seq: int = 0, *, sticky: bool = False) -> Intent:
     rd = RouteDistinguisher.parse("1:1")
-    row = RemoteMac(*KEY, Direct(A, Vni(300)), "only-path", seq, sticky, stale=False, peer=A, rd=rd)
+    row = RemoteMac(KEY[0], Direct(A, Vni(300)), "only-path", seq, sticky, stale=False, peer=A, rd=rd)
     return Intent(macs=Table([(KEY, row)]), touched=(KEY,))
 
 

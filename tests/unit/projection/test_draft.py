@@ -1,0 +1,208 @@
+"""MACs that are judged together, and MACs that are not."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec import structs
+
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.ead import EthernetAd
+from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.offers import Path
+from vtep.evpn.station import Station
+from vtep.intent import Moves, candidates_of, row_changes
+from vtep.projection import imports
+from vtep.projection import mac as mac_projection
+from vtep.projection.imports import ImportResult
+from vtep.projection.leaf import Leaf
+from vtep.projection.project import Policy
+
+LEAF = """
+[node]
+vtep = "10.0.0.99"
+[[vni]]
+vni = 100
+import_rt = ["65000:100"]
+[[vni]]
+vni = 200
+import_rt = ["65000:200"]
+[[vni]]
+vni = 400
+import_rt = ["65000:400"]
+downstream_vni = true
+"""
+A, B = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
+MAC = Mac.parse("02:00:00:00:00:01")
+VNI = Vni(100)
+OURS = Mac.parse("02:00:00:00:00:99")
+
+
+def route(
+    vtep: Ip,
+    *,
+    mac: Mac = MAC,
+    rd: int = 1,
+    vni: int = 100,
+    into: tuple[int, ...] = (),
+    esi: bytes = bytes(10),
+    **attributes,
+) -> MacIp:
+    targets = tuple(RouteTarget.parse(f"65000:{number}") for number in into or (vni,))
+    return MacIp(
+        A, Attributes(vtep, targets, **attributes), RouteDistinguisher(rd.to_bytes(8)), 0, mac, vni, esi=Esi(esi)
+    )
+
+
+def macs(count: int) -> list[Mac]:
+    return [Mac(bytes((2, 0, 0, 0)) + number.to_bytes(2)) for number in range(count)]
+
+
+def alike(one: MacIp, macs: list[Mac]) -> list[MacIp]:
+    """Return the same route for each of these MACs; they share their attributes, as routes of one UPDATE do."""
+    return [structs.replace(one, mac=mac) for mac in macs]
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the paths that were judged, one by one."""
+    found: list[Path] = []
+
+    def judge(path: Path, mac: Mac, policy: Policy) -> Iterator[ImportResult]:
+        found.append(path)
+        return imports.judge(path, mac, policy)
+
+    monkeypatch.setattr(mac_projection, "judge", judge)
+    return found
+
+
+def test_what_is_said_of_many_macs_is_judged_once_and_they_share_the_result(judged: list[Path]) -> None:
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    many = macs(1000)
+
+    tell(leaf, *alike(route(A), many))
+    came = leaf.judge(1.0)
+    at_first = len(judged)
+    tell(leaf, *alike(route(B, rd=2, seq=1), many))
+    moved = leaf.judge(2.0)
+
+    assert (at_first, len(judged)) == (1, 3)
+    assert [len(set(map(id, intent.macs.of((VNI, mac) for mac in many)))) for intent in (came, moved)] == [1, 1]
+    assert (
+        len(set(map(id, moved.judged.of(many)))) == len(set(map(id, moved.moves.of((VNI, mac) for mac in many)))) == 1
+    )
+    assert [(one.vtep, one.verdict, one.reason) for one in candidates_of(moved, many[0])] == [
+        (B, "won", "higher-seq"),
+        (A, "lost", "higher-seq"),
+    ]
+    assert [(len(change.keys), change.after.via.vtep) for change in row_changes(came, moved)] == [(1000, B)]
+
+
+def test_one_change_judges_only_the_mac_that_changed(judged: list[Path]) -> None:
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    tell(leaf, *alike(route(A), macs(1000)))
+    leaf.judge(1.0)
+    judged.clear()
+
+    tell(leaf, route(B, mac=macs(1)[0], rd=2, seq=1))
+
+    assert (leaf.judge(2.0).touched, len(judged)) == (((VNI, macs(1)[0]),), 2)
+
+
+def test_a_type_1_route_makes_what_was_judged_of_its_segment_out_of_date() -> None:
+    esi = Esi(bytes((3, *[1] * 9)))
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    tell(leaf, *(route(A, mac=mac, esi=esi) for mac in macs(3)))
+    pending = leaf.judge(1.0)
+
+    ad = EthernetAd(A, Attributes(A, (RouteTarget.parse("65000:100"),)), RouteDistinguisher(8), esi, 0xFFFF_FFFF, 0)
+    leaf.receive([Received((Announced(A, {b"ad": ad}),))], 2.0)
+
+    assert (len(pending.macs), [row.segment for row in leaf.judge(2.0).macs.values()]) == (0, [esi] * 3)
+
+
+def test_a_row_is_stale_if_all_its_routes_are_and_each_candidate_by_itself() -> None:
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    for one in (route(A), structs.replace(route(A), peer=B)):
+        told = Announced(one.peer, {one.key: one})
+        leaf.receive([Received((PeerOpened(one.peer, 120, True, True, True), SessionOpened(one.peer), told))], 0.0)
+
+    found = []
+    for peer in (A, B):
+        leaf.receive([Received((SessionClosed(peer, "closing connection", lost=True),))], 1.0)
+        intent = leaf.judge(1.0)
+        found.append((intent.macs[VNI, MAC].notes, [one.stale for one in candidates_of(intent, MAC)]))
+
+    assert found == [(("encap-default",), [True, False]), (("encap-default", "stale"), [True, True])]
+
+
+@pytest.mark.parametrize(
+    ("routes", "rows"),
+    [
+        pytest.param((route(A, mac=Mac(6)),), {}, id="no station's MAC"),
+        pytest.param((route(A, mac=OURS),), {}, id="a MAC of ours"),
+        pytest.param((route(A), route(B, vni=200)), {100: A, 200: B}, id="two VNIs"),
+        pytest.param((route(A), route(B, sticky=True)), {100: B}, id="a sticky rival"),
+        pytest.param((route(A), route(A, seq=1, rd=2), route(B)), {100: A}, id="routes of one place that disagree"),
+    ],
+)
+def test_an_unusual_mac_beside_usual_ones_is_judged_by_itself(routes: tuple[MacIp, ...], rows: dict[int, Ip]) -> None:
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    leaf.learn_own_macs(frozenset({OURS}))
+
+    usual = macs(4)[2:]
+    tell(leaf, *(route(A, mac=mac) for mac in usual))
+    for number, one in enumerate(routes):
+        tell(leaf, structs.replace(one, rd=RouteDistinguisher((number + 1).to_bytes(8))))
+    intent = leaf.judge(1.0)
+
+    expected = {(Vni(vni), routes[0].mac): vtep for vni, vtep in rows.items()} | {(VNI, mac): A for mac in usual}
+    assert {key: row.via.vtep for key, row in intent.macs.unordered()} == expected
+
+
+def rig(policy: str = LEAF) -> Leaf:
+    """Return a leaf that learned M at a port of its own."""
+    leaf = Leaf(config.parse(policy), 0.0)
+    leaf.set_advertising(frozenset({VNI}))
+    leaf.learn_stations([Station(VNI, MAC, "swp1")])
+    leaf.judge(0.0)
+    return leaf
+
+
+def tell(leaf: Leaf, *routes: MacIp, gone: MacIp | None = None) -> None:
+    told: tuple = (Announced(A, {one.key: one for one in routes}),) if routes else ()
+    leaf.receive([Received((Withdrawn(A, (gone.key,)), *told) if gone else told)], 0.0)
+
+
+def test_a_mac_whose_station_left_this_leaf_has_moved() -> None:
+    leaf = rig()
+    leaf.learn_stations([], [(VNI, MAC)])
+    tell(leaf, route(A))
+
+    intent = leaf.judge(1.0)
+
+    assert (len(intent.own), intent.macs[VNI, MAC].via.vtep, intent.moves[VNI, MAC]) == (0, A, Moves(A, (1.0,)))
+
+
+def test_a_station_that_left_is_not_advertised_after_its_vni_was_removed() -> None:
+    leaf = rig()
+    leaf.reconfigure(config.parse(LEAF.replace("vni = 100", "vni = 101")), 0.0)
+    leaf.learn_stations([], [(VNI, MAC)])
+
+    assert len(leaf.judge(1.0).own) == 0
+
+
+def test_the_moves_in_a_vni_that_a_mac_has_left_are_forgotten_after_the_window() -> None:
+    """Also if the MAC is now in one other VNI only, which the short path judges."""
+    elsewhere = route(B, vni=200, seq=1)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    for routes, gone in (((route(A, vni=200),), None), ((elsewhere,), route(A, vni=200)), ((route(A),), elsewhere)):
+        tell(leaf, *routes, gone=gone)
+        moved = leaf.judge(1.0)
+
+    later = leaf.judge(moved.due)
+
+    assert (list(moved.moves), list(later.moves), later.due) == ([(200, MAC)], [], None)
+    assert list(later.macs) == [(100, MAC)]
