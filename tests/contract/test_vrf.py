@@ -1,9 +1,11 @@
 """The rows of a VRF: the same in memory, and on Linux with a VRF device or with a routing table alone."""
 
+from contextlib import closing
+
 import pytest
 
-from tests.contract.routed import routed_leaf, type2, type5
-from tests.contract.worlds import wait_until
+from tests.contract.routed import TABLE, routed_leaf, type2, type5
+from tests.contract.worlds import ip, wait_until
 from vtep.addr import Mac
 from vtep.linux.tables.all import KINDS
 from vtep.reconcile.claims import Claims
@@ -222,3 +224,31 @@ def test_a_new_daemon_takes_over_the_rows_of_the_last_one_without_a_write(full):
     report = full.pass_(survey=True)
     assert (report.created, report.replaced, report.deleted) == (0, 0, 0)
     assert whole(full) == before
+
+
+@pytest.mark.root_netns
+def test_what_others_remove_is_announced_and_what_we_write_is_not(namespace_refused):
+    if namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf("namespace") as leaf, closing(leaf.hands.kernel.routing_events()) as events:
+        routes = type5(NET4, A), type5(NET6, A), type5(NET4, B)
+        leaf.advertise(*routes)
+        leaf.pass_(survey=True)
+        leaf.withdraw(type5(NET4, B))
+        leaf.pass_()
+        assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
+
+        before = whole(leaf)
+        for command in (
+            f"route del {NET6} table {TABLE} proto 229",
+            f"nexthop del id {leaf.hands.kernel.nexthops()[0].id}",
+            "link set br4001 address 02:00:00:00:ff:99",
+            f"neigh del {A} dev br4001",
+        ):
+            ip(command)
+            assert leaf.target.concerns_routing(events.drain(), leaf.engine.has), command
+            leaf.pass_(survey=True)
+            assert whole(leaf) == before
+        assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
+        ip("route add 203.0.113.0/24 dev br4001 table 77")
+        assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)

@@ -26,6 +26,7 @@ from vtep.config.model import Config
 from vtep.intent import HostKey, Intent, RowKey
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.observe.observer import Observer
@@ -52,6 +53,7 @@ class KernelTask:
         self._config = config
         self._applied = True
         """The target knows the latest configuration."""
+        self._routing: RoutingEvents | None = None
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -94,6 +96,25 @@ class KernelTask:
         if judged_all and not self._applied:
             self._applied = True
             self.target.reconfigure(self._config.vnis, self._config.vrfs)
+            self.follow_routing()
+            self.actor.survey()
+
+    def follow_routing(self) -> None:
+        """Receive what others do to the routes and nexthops of our VRFs, if there are any."""
+        if self._routing is None and self._config.vrfs:
+            self._routing = self._kernel.routing_events()
+            asyncio.get_running_loop().add_reader(self._routing.fileno(), self._take_routing_hints, self._routing)
+
+    def close(self) -> None:
+        """Receive no more of that."""
+        if self._routing is not None:
+            asyncio.get_running_loop().remove_reader(self._routing.fileno())
+            self._routing.close()
+            self._routing = None
+
+    def _take_routing_hints(self, events: RoutingEvents) -> None:
+        """Look at everything, if something of a VRF went that is known: rows of these kinds cannot be looked up one by one."""
+        if self.target.concerns_routing(events.drain(), self.actor.engine.has):
             self.actor.survey()
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
@@ -145,8 +166,10 @@ async def opened(
         loop = asyncio.get_running_loop()
         loop.add_reader(kernel.events_fileno(), task.take_hints, observer)
         try:
+            task.follow_routing()
             yield task
         finally:
+            task.close()
             loop.remove_reader(kernel.events_fileno())
 
 

@@ -17,6 +17,7 @@ from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
+from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.socket import REQUEST_BUFFER, Connection
 from vtep.linux.wire.address import parse_addresses, request_addresses
 from vtep.linux.wire.batch import pack, portions
@@ -150,6 +151,10 @@ class Kernel:
     def events_fileno(self) -> int:
         """Readable when `drain` has something."""
         return self._events.fileno()
+
+    def routing_events(self) -> RoutingEvents:
+        """Open a socket for the events about routes and nexthops that other programs cause. The caller closes it."""
+        return RoutingEvents(self._requests.port)
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""

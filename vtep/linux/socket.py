@@ -52,6 +52,12 @@ class Connection:
     def close(self) -> None:
         self.socket.close()
 
+    @property
+    def port(self) -> int:
+        """The port of the socket, which the kernel writes into the events that a request causes."""
+        port: int = self.socket.getsockname()[0]
+        return port
+
     def _prepare(self, buffer: int) -> None:
         self.socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self.socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 0)

@@ -16,7 +16,7 @@ from vtep.linux.vrf import Picture, Routed, RoutedDomain, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Entry, FdbEvent, Lookup, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry
-from vtep.linux.wire.route import RouteEntry
+from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
 
@@ -117,6 +117,26 @@ class KernelTarget:
         """Tell whether any of these devices has rows of ours."""
         found = set(devices)
         return not (self._attached.devices.isdisjoint(found) and self._routed.devices.isdisjoint(found))
+
+    def concerns_routing(self, hints: RoutingHints, knows: Callable[[str, Any], bool]) -> bool:
+        """Tell whether others removed something of a VRF that is known: ours, or a route in the place of one of ours."""
+        vrfs = self._routed
+        if hints.overrun:
+            return True
+        for table, prefix, _ in hints.routes:
+            if (vni := vrfs.vni_of_table(table)) is not None and knows("route", (vni, prefix)):
+                return True
+        for device, ip in hints.neighbors:
+            if (vni := vrfs.vni_of_device(device)) is not None and any(
+                knows("router-neighbor", (vni, ip, is_v6)) for is_v6 in (False, True)
+            ):
+                return True
+        return any(
+            knows(kind, (domain.vni, number))
+            for number in hints.nexthops
+            for domain in vrfs
+            for kind in ("nexthop", "nexthop-group")
+        )
 
     def keys_of(self, events: Iterable[FdbEvent]) -> set[RowKey]:
         """Return the rows of MACs that these events may concern."""

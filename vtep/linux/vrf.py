@@ -116,6 +116,10 @@ class Routed(dict[RoutedDomain, VrfDevices]):
             if isinstance(entry, NexthopEntry):
                 yield entry
 
+    def vni_of_table(self, table: int) -> Vni | None:
+        """Return the L3VNI of the VRF with this routing table."""
+        return self._vni_of_table.get(table)
+
     def vni_of_device(self, device: int | None) -> Vni | None:
         """Return the L3VNI whose SVI this is."""
         return self._vni_of_svi.get(device or 0)

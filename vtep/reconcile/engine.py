@@ -205,6 +205,10 @@ class Engine:
             if claim is not None or key in foreign or (kind, key) in troubles
         ]
 
+    def has(self, kind: str, key: Key) -> bool:
+        """Tell whether a row of ours is at a key, or a row of another program in its place."""
+        return key in self.ledger.claims(kind) or key in self._known.foreign[kind]
+
     def known_of(self, kind: str, key: Key) -> Known:
         """Return what is known of a row without looking."""
         return self._known.of(kind, key)

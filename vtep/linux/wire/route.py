@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from msgspec import Struct
 
-from vtep.addr import Prefix
+from vtep.addr import Ip, Prefix
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
 from vtep.linux.wire.tlv import (
     AF_INET,
@@ -68,6 +68,19 @@ class RouteEntry(Struct, frozen=True, gc=False):
     metric: int
     nexthop: int | None = None
     """The nexthop object; None for a route that says itself where it goes."""
+
+
+class RoutingHints(Struct, frozen=True):
+    """What others removed or wrote. The values must be read back."""
+
+    nexthops: frozenset[int] = frozenset()
+    """Nexthops that are gone."""
+    neighbors: frozenset[tuple[int, Ip]] = frozenset()
+    """Device and address of neighbor rows that are gone."""
+    routes: frozenset[tuple[int, Prefix, int]] = frozenset()
+    """Table, prefix and protocol of routes that came or went."""
+    overrun: bool = False
+    """Events were lost: anything may have changed."""
 
 
 def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
