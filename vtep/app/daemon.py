@@ -78,6 +78,7 @@ class Daemon:
         self._stations: StationTask | None = None
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
+        self.observer.form = feed.form
         self.observer.announcing = self._advertising.status
         self.observer.attach_advertised(self._advertising)
         self._state = StateDirectory(config.node.state_dir, clock)

@@ -80,8 +80,12 @@ def _generation(status: pb.GetStatusResponse) -> str:
     return f"{amount(status.generation)}, applied {amount(status.generation_applied)}"
 
 
+_FORMS: Final = {"octets": "UPDATEs as octets", "parsed": "UPDATEs decoded by ExaBGP"}
+
+
 def _feed(feed: pb.Feed, now: float) -> str:
     parts = ["attached" if feed.attached else "not attached", f"lines {amount(feed.lines)}"]
+    parts += [_FORMS[feed.form]] if feed.form in _FORMS else []
     parts += [f"bad {amount(feed.bad_lines)}"] if feed.bad_lines else []
     parts += [f"gaps {amount(feed.gaps)}"] if feed.gaps else []
     parts += [f"waiting {amount(feed.backlog)}"] if feed.backlog else []

@@ -118,6 +118,9 @@ class Feed(Speaker, Protocol):
     def events_at_once(self) -> list[Message] | None:
         """Return messages that arrived together, or None if there are none."""
 
+    def form(self, peer: Ip | None) -> str:
+        """Say how UPDATEs arrive, of a peer or at all: "octets" as the peer sent them, "parsed" as the speaker reads them."""
+
     @property
     def waiting(self) -> int:
         """How many messages have arrived and were not taken yet."""

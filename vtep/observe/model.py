@@ -43,12 +43,16 @@ class PeerStatus(Struct, frozen=True):
     """Its session has ended, and the time for which its routes are kept is not over."""
     since: float | None = None
     """Since when it is up, or down."""
+    form: str = ""
+    """How its UPDATEs came: "octets", "parsed", or none came yet."""
 
 
 class FeedStatus(Struct, frozen=True):
     """What is received from ExaBGP."""
 
     attached: bool = False
+    form: str = ""
+    """How UPDATEs are handed on: "octets", "parsed", or that is not known."""
     lines: int = 0
     bad_lines: int = 0
     gaps: int = 0

@@ -79,6 +79,8 @@ class Observer:
     def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind] = KINDS) -> None:
         self.epoch = uuid.uuid4().hex[:12]
         self.attached = False
+        self.form: Callable[[Ip | None], str] = lambda _: ""
+        """How UPDATEs are handed on, of a peer or at all."""
         """ExaBGP is connected."""
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
@@ -398,6 +400,7 @@ class Observer:
         known = {*rib.peers, *expected}
         return FeedStatus(
             attached=self.attached,
+            form=self.form(None),
             lines=rib.counters.lines,
             bad_lines=self._leaf.bad_lines,
             gaps=rib.counters.gaps,
@@ -430,6 +433,7 @@ class Observer:
             expected=is_expected,
             held=not peer.up and peer.hold is not Hold.NONE,
             since=self._peer_since.get(address, self._started),
+            form=self.form(address),
         )
 
     def _dataplane(self) -> DataplaneStatus:

@@ -142,7 +142,7 @@ class Announcing(_message.Message):
     def __init__(self, state: _Optional[str] = ..., reason: _Optional[str] = ..., wanted: _Optional[int] = ..., told: _Optional[int] = ..., waiting: _Optional[int] = ..., refused: _Optional[int] = ..., error: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Feed(_message.Message):
-    __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended")
+    __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended", "form")
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     BAD_LINES_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +152,7 @@ class Feed(_message.Message):
     PEERS_FIELD_NUMBER: _ClassVar[int]
     PEERS_UP_FIELD_NUMBER: _ClassVar[int]
     PEERS_ENDED_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
     attached: bool
     lines: int
     bad_lines: int
@@ -161,7 +162,8 @@ class Feed(_message.Message):
     peers: int
     peers_up: int
     peers_ended: int
-    def __init__(self, attached: bool = ..., lines: _Optional[int] = ..., bad_lines: _Optional[int] = ..., gaps: _Optional[int] = ..., backlog: _Optional[int] = ..., last_line: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peers: _Optional[int] = ..., peers_up: _Optional[int] = ..., peers_ended: _Optional[int] = ...) -> None: ...
+    form: str
+    def __init__(self, attached: bool = ..., lines: _Optional[int] = ..., bad_lines: _Optional[int] = ..., gaps: _Optional[int] = ..., backlog: _Optional[int] = ..., last_line: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peers: _Optional[int] = ..., peers_up: _Optional[int] = ..., peers_ended: _Optional[int] = ..., form: _Optional[str] = ...) -> None: ...
 
 class Dataplane(_message.Message):
     __slots__ = ("state", "reason", "passes", "audited", "overruns", "repaired", "held", "orphans")
@@ -384,7 +386,7 @@ class ListPeersResponse(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened", "since", "refused", "held")
+    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened", "since", "refused", "held", "form")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     UP_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
@@ -397,6 +399,7 @@ class Peer(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
     address: str
     up: bool
     ended: bool
@@ -409,7 +412,8 @@ class Peer(_message.Message):
     since: _timestamp_pb2.Timestamp
     refused: int
     held: bool
-    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ...) -> None: ...
+    form: str
+    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ..., form: _Optional[str] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "type", "peer", "rd", "vni", "mac", "ip", "refused", "reason", "advertised")

@@ -84,6 +84,7 @@ def _feed(feed: model.FeedStatus, wall: Wall) -> pb.Feed:
         peers=len(feed.peers),
         peers_up=sum(peer.up for peer in feed.peers),
         peers_ended=sum(peer.ended for peer in feed.peers),
+        form=feed.form,
     )
 
 
@@ -193,6 +194,7 @@ def peer(peer: model.PeerStatus, refused: int, wall: Wall) -> pb.Peer:
         since=_time(peer.since, wall),
         refused=refused,
         held=peer.held,
+        form=peer.form,
     )
 
 

@@ -56,6 +56,8 @@ class ExabgpFeed:
         self._octets = octets
         self._asking = False
         """The answer whether it can has not come yet."""
+        self._form = ""
+        """How ExaBGP hands UPDATEs on, where neighbors are configured for nothing else."""
         self._stream = Stream(path, mode=mode, group=group)
         self._reader = LineReader(self._answer)
         self.on_report: Callable[[Report], None] = lambda _: None
@@ -88,6 +90,10 @@ class ExabgpFeed:
         """Return messages that arrived together, or None if nothing waits."""
         item = self._stream.receive_at_once()
         return None if item is None else self._messages(item)
+
+    def form(self, peer: Ip | None) -> str:
+        """Say how UPDATEs arrive, of a peer or at all: "octets", "parsed", or nothing while that is not known."""
+        return self._form if peer is None else self._reader.forms.get(peer, "")
 
     @property
     def waiting(self) -> int:
@@ -131,6 +137,7 @@ class ExabgpFeed:
             case protocol.Detached():
                 self._reader.end()
                 self._dialog.end()
+                self._form = ""
                 return [Detached()]
             case protocol.Lost(lines=count):
                 self._reader.forget()
@@ -142,6 +149,7 @@ class ExabgpFeed:
 
     def _attached(self, relay: protocol.Attached) -> Attached:
         """Another relay of the same ExaBGP does not have the lines that the one before it took."""
+        self._form = "" if self._octets else "parsed"
         if self._octets:
             self._asking = self._stream.send(OCTETS)
         again, self._pid = relay.exabgp_pid == self._pid, relay.exabgp_pid
@@ -173,8 +181,10 @@ class ExabgpFeed:
         If that one is the answer to an earlier command, ours is taken for it, and the number of answers is right again.
         """
         if self._asking and answer.text == OCTETS_ANSWER:
+            self._form = "octets"
             log.info("exabgp sends octets", extra={"exabgp": answer.more})
         elif self._asking and answer.text in FINAL_ANSWERS:
             self._asking = False
+            self._form = self._form or "parsed"
         else:
             self._dialog.receive(answer)

@@ -48,6 +48,8 @@ class Decoded(Struct, frozen=True):
     """NLRIs of this line that no route of ours can represent, each with what is wrong."""
     malformed: str = ""
     """Why ExaBGP takes all routes of the UPDATE as withdrawn, if it does."""
+    from_octets: bool = False
+    """It has UPDATEs as the peer sent them."""
     answer: Answered | None = None
     """What the line is instead, if ExaBGP answers a command with it."""
 
@@ -155,7 +157,8 @@ def _decode_peer(line: _Lines, neighbor: _Neighbors) -> Decoded:
         case "update":
             return _decoded(line, peer, *read_update(neighbor, peer)) if received else _decoded(line, peer)
         case "updates":
-            return _decoded(line, peer, *read_updates(neighbor.octets or b"", peer))
+            read = read_updates(neighbor.octets or b"", peer)
+            return msgspec.structs.replace(_decoded(line, peer, *read), from_octets=True)
         case "state":
             return _decoded(line, peer, _state_events(neighbor, peer))
         case "open":

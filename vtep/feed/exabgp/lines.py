@@ -22,7 +22,15 @@ from typing import Final
 
 from vtep.addr import Ip
 from vtep.errors import StreamError
-from vtep.evpn.event import Continuity, Received, SessionClosed, SpeakerStopped, Unreadable
+from vtep.evpn.event import (
+    Announced,
+    Continuity,
+    Received,
+    SessionClosed,
+    SpeakerStopped,
+    Unreadable,
+    Withdrawn,
+)
 from vtep.feed.exabgp.answers import Answered
 from vtep.feed.exabgp.json import Decoded, decode
 
@@ -38,6 +46,8 @@ class LineReader:
         self._pid: int | None = None
         self._counters: dict[Ip, int] = {}
         """The number of the last line of each peer, where the next one must follow it."""
+        self.forms: dict[Ip, str] = {}
+        """Of each peer with an UPDATE: "octets" if one came as the peer sent it, "parsed" if ExaBGP decoded all of them."""
         self._cut = False
         """The last line of JSON ended within a peer's text, so what follows may be the rest of that."""
 
@@ -75,6 +85,7 @@ class LineReader:
         """The stream is over: whatever comes next may be from another ExaBGP."""
         self._pid = None
         self._cut = False
+        self.forms.clear()
         self._counters.clear()
 
     def _is_rest(self, line: bytes) -> bool:
@@ -87,11 +98,19 @@ class LineReader:
         if decoded.answer is not None:
             self._on_answer(decoded.answer)
         continuity = self._continuity(decoded, replayed)
+        if decoded.peer is not None:
+            self._note_form(decoded, decoded.peer)
         if decoded.events and isinstance(decoded.events[0], SpeakerStopped):
             self.end()
         return Received(
             decoded.events, decoded.time, decoded.peer, continuity, replayed, decoded.bad_nlris, decoded.malformed
         )
+
+    def _note_form(self, decoded: Decoded, peer: Ip) -> None:
+        if decoded.from_octets:
+            self.forms[peer] = "octets"
+        elif decoded.events and peer not in self.forms and isinstance(decoded.events[0], Announced | Withdrawn):
+            self.forms[peer] = "parsed"
 
     def _continuity(self, decoded: Decoded, replayed: bool) -> Continuity:
         continuity = Continuity.UNBROKEN

@@ -1,6 +1,10 @@
 """What a `LineReader` adds to decoded lines: whether anything was lost before each, and whose answers go where."""
 
+import base64
+
+from tests.lab import wire
 from tests.lab.lines import Lines
+from tests.lab.wire import Instance
 from vtep.addr import Ip
 from vtep.evpn.event import Continuity, Received, SessionClosed, Unreadable
 from vtep.feed.exabgp.answers import Answered
@@ -166,3 +170,23 @@ def test_what_a_stream_cut_does_not_reach_into_the_next_one() -> None:
     list(reader.read([b"done"]))
 
     assert [answer.text for answer in answers] == ["done"]
+
+
+def test_the_form_in_which_the_updates_of_a_peer_come_is_known():
+    """One that ExaBGP decodes nevertheless, as the tap leaves it some, changes nothing."""
+    lines, nlri = Lines(), Instance(A).mac("02:00:00:00:00:01").nlri
+    parsed, octets = lines.withdraw(A, nlri), base64.b64encode(b"".join(wire.withdrawals([nlri])))
+    whole = (
+        b'{"type": "updates", "counter": 9, "neighbor": {"address": {"peer": "%s"}, "direction": "receive", '
+        b'"octets": "%s"}}' % (A.encode(), octets)
+    )
+    reader = LineReader()
+    seen = []
+    for line in (lines.up(A), parsed, whole, parsed):
+        list(reader.read([line], replayed=True))
+        seen.append(dict(reader.forms))
+    reader.end()
+
+    peer = Ip.parse(A)
+    assert seen == [{}, {peer: "parsed"}, {peer: "octets"}, {peer: "octets"}]
+    assert reader.forms == {}
