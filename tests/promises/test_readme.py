@@ -15,19 +15,19 @@ import msgspec
 import pytest
 
 from tests.lab import figures as lab_figures
-from tests.lab import overlay
 from tests.lab.api import Served
 from tests.lab.fixtures import skipped_if_missing
-from tests.lab.namespaces import Lab, link
-from tests.lab.speaker import Speaker
+from tests.lab.namespaces import Lab, Process, link
+from tests.lab.peers import Frr
+from tests.lab.probe import ping
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
-from tests.lab.wire import Instance
 from vtep.config import file as config
 from vtep.linux import attachment as readiness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 PAGES = ("install", "configure", "advertise", "operate", "reference")
 OPERATING = "\n".join((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -100,32 +100,74 @@ def test_the_commands_that_ask_a_daemon_print_what_the_readme_shows(block, tmp_p
 
 # A working pair in five minutes
 
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+class Pair:
+    """Two nodes that reach each other as 10.0.0.1 and 10.0.0.2, with a host at port swp1 of each."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.leaves = [lab.node(f"leaf{number}") for number in (1, 2)]
+        self.hosts = [lab.node(f"host{number}") for number in (1, 2)]
+        link(self.leaves[0], "uplink", self.leaves[1], "uplink")
+        for number, (leaf, host) in enumerate(zip(self.leaves, self.hosts, strict=True), 1):
+            leaf.ip(f"addr add 10.0.0.{number}/24 dev uplink")
+            link(leaf, "swp1", host, "eth0")
+            leaf.ip("link set dev swp1 down")
+
+    def follow(self, number: int, commands: str) -> Process:
+        """Type the commands as a document has them. In the foreground the shell would wait for nothing and end its node's programs."""
+        script = commands.replace("/etc/", "/run/etc/") + "wait\n"
+        return self.leaves[number - 1].start("sh", "-e", "-c", script, env={"PATH": PATH}, log="/run/log/shell.log")
+
+    def wait_ping(self, commands: str, *shells: Process) -> None:
+        for number, host in enumerate(self.hosts, 1):
+            host.run("sh", "-e", "-c", commands.replace("172.16.0.1", f"172.16.0.{number}"))
+
+        def answered() -> bool:
+            ended = [shell.log()[-2000:] for shell in shells if not shell.alive]
+            assert not ended, ended
+            return ping(self.hosts[0], "172.16.0.2", 1.0) is not None
+
+        wait_until(answered, 60.0, what="; ".join(shell.log()[-800:] for shell in shells))
+
 
 @pytest.mark.root_netns
 def test_five_minutes_lead_to_a_working_pair():
-    devices, programs, look = blocks(README, "sh")
-    (toml,) = blocks(README, "toml")
+    first, second, hosts, look = blocks(README, "sh")
     with skipped_if_missing(), Lab() as lab:
-        leaf, peer = lab.node("leaf"), lab.node("peer")
-        link(leaf, "uplink", peer, "uplink")
-        leaf.ip("addr add 10.0.0.99/24 dev uplink")
-        peer.ip("addr add 10.0.0.1/24 dev uplink")
-        leaf.run("sh", "-e", "-c", devices)
-        leaf.write("/run/etc/vtep.toml", toml)
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        with Speaker(peer, "10.0.0.1") as speaker:
-            speaker.announce(Instance("10.0.0.1").mac("02:00:00:00:00:01"))
+        pair = Pair(lab)
 
-            # In the foreground the shell would wait for nothing, and its node is where everything ends.
-            script = programs.replace("/etc/vtep/", "/run/etc/") + "wait\n"
-            leaf.start("sh", "-e", "-c", script, env={"PATH": path}, log="/run/log/shell.log")
-            log = leaf.path("/run/log/shell.log")
-            wait_until(lambda: overlay.tunnels(leaf, "vxlan100"), 30.0, what="the row")
+        shells = [pair.follow(1, first), pair.follow(2, second)]
+        pair.wait_ping(hosts, *shells)
 
-        assert {("02:00:00:00:00:01", "10.0.0.1")} == overlay.tunnels(leaf, "vxlan100")
-        assert "ok, 1 VNIs (1 bound to a bridge)" in log.read_text()
-        assert '"event": "exabgp connected"' in log.read_text()
-        assert len(leaf.run("sh", "-c", look).splitlines()) == 2
+        for leaf, shell, other in zip(pair.leaves, shells, ("10.0.0.2", "10.0.0.1"), strict=True):
+            assert "ok, 1 VNIs (1 bound to a bridge), and this host is ready for it" in shell.log()
+            rows = leaf.run("sh", "-c", look)
+            assert rows.count(f"dst {other} self extern_learn") == 2, rows
+
+
+@pytest.mark.root_netns
+def test_the_tutorial_leads_to_a_leaf_beside_frr():
+    ours, theirs, hosts = blocks(TUTORIAL, "sh")
+    with skipped_if_missing(), Lab() as lab:
+        pair = Pair(lab)
+        leaf, other = pair.leaves
+
+        shell = pair.follow(1, ours)
+        made = leaf.path("/run/etc/vtep/peer-10.0.0.2")
+        wait_until((made / "devices.sh").exists, 20.0, what=shell.log())
+        for file in made.iterdir():
+            other.write(f"/run/etc/vtep/peer-10.0.0.2/{file.name}", file.read_text())
+        other.run("sh", "-e", "-c", "mkdir /run/etc/frr; " + theirs.replace("/etc/", "/run/etc/"))
+        Frr(other, other.path("/run/etc/frr/frr.conf").read_text()).start()
+        pair.wait_ping(hosts, shell)
+
+        (toml,) = blocks(TUTORIAL, "toml")
+        assert toml == leaf.path("/run/etc/vtep/vtep.toml").read_text()
+        script, frr = blocks(TUTORIAL, "text")[1:]
+        assert script == leaf.path("/run/etc/vtep/devices.sh").read_text()
+        assert frr == other.path("/run/etc/frr/frr.conf").read_text()
 
 
 @pytest.mark.root_netns

@@ -6,6 +6,8 @@ from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.namespaces import link
 from tests.lab.peers import EXABGP, EXABGP_4_2, ExaBgp, Frr, GoBgp, frr_config, gobgp_config
 from tests.lab.wait import wait_until
+from vtep.addr import Ip
+from vtep.app.templates import FirstLeaf, FirstVni, configuration, other_side
 from vtep.config.file import parse
 from vtep.feed.exabgp.config import render
 
@@ -90,3 +92,17 @@ def test_a_leaf_that_connects_has_a_session_with_frr_by_its_password(pair, exabg
 
     wait_until(lambda: frr.session("10.0.0.99")["bgpState"] == "Established", 40, "the session")
     assert frr.session("10.0.0.99")["bgpTimerHoldTimeMsecs"] == 9000
+
+
+def test_the_gobgp_that_init_writes_is_a_reflector_for_the_leaf(pair):
+    leaf, peer = pair
+    first = FirstLeaf(
+        Ip.parse("10.0.0.99"), 65000, (Ip.parse("10.0.0.1"),), "gobgp", (FirstVni(100),), Ip.parse("10.0.0.99"), 1500
+    )
+    with skipped_if_missing():
+        gobgp = GoBgp(peer, other_side(first, Ip.parse("10.0.0.1"))["gobgpd.toml"])
+    gobgp.start()
+
+    ExaBgp(leaf, render(parse(configuration(first))), announces=True).start()
+
+    wait_until(lambda: gobgp.json("neighbor")[0]["state"].get("session_state") == 6, 40, "the session")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from vtep.addr import Ip
 from vtep.cli.options import add_commands, add_completion
 from vtep.errors import UsageError
 
@@ -72,9 +73,50 @@ def parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(command=_check)
 
+    _add_init(commands)
     add_commands(commands)
     add_completion(commands, parser)
     return parser
+
+
+def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    init = commands.add_parser("init", help="write the first files of a leaf", description=_INIT)
+    init.add_argument(
+        "--peer", metavar="IP", action="append", default=[], help="a BGP peer; may be given more than once"
+    )
+    init.add_argument("--vtep", metavar="IP", type=_ip, help="our tunnel address (default: the one towards the peer)")
+    init.add_argument("--asn", metavar="N", help="our AS number, and the peers'")
+    init.add_argument("--router-id", metavar="IP", type=_ip, help="an IPv4 address (default: the tunnel address)")
+    init.add_argument(
+        "--vni", metavar="N[=PORT,PORT]", action="append", default=[],
+        help="a VNI, with the ports of this host that are in it; may be given more than once",
+    )  # fmt: skip
+    init.add_argument(
+        "--peer-kind", choices=("vtep", "frr", "gobgp"), default="vtep",
+        help="what runs at the peer: a leaf like this one (default), FRR, or GoBGP",
+    )  # fmt: skip
+    init.add_argument(
+        "--devices", choices=("ip", "networkd", "ifupdown2"), default="ip",
+        help="what makes the devices: a script of ip commands (default), systemd-networkd, or ifupdown2",
+    )  # fmt: skip
+    init.add_argument(
+        "--directory", metavar="PATH", type=Path, default=Path("/etc/vtep"), help="where to write (default: /etc/vtep)"
+    )
+    init.add_argument("--force", action="store_true", help="replace files that are there")
+    init.set_defaults(command=_init)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from vtep.app.init import init
+
+    return init(options)
+
+
+def _ip(text: str) -> Ip:
+    try:
+        return Ip.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class _Version(argparse.Action):
@@ -97,6 +139,9 @@ With --decode, no kernel is needed: prints each route and each session event of 
 _CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
 lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. With
 --host, the devices, tunnel addresses, sysctls and ExaBGP of this host are compared with it as well. Changes nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
+_INIT = """Writes vtep.toml, what makes the devices, and a directory for each peer with the files of the other side. What no
+option says is taken from the host, or asked for on a terminal. Makes no device and starts nothing; prints the files that it wrote,
+and what to do next."""
 _EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 
