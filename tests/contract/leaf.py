@@ -21,7 +21,7 @@ from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.batch import singly
-from vtep.linux.wire.neighbor import NTF_MASTER, Entry, Half, Neighbor, Refusal, Verb
+from vtep.linux.wire.neighbor import NTF_MASTER, Alike, Entry, Half, Neighbor, Refusal, Verb
 from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.report import Trouble
@@ -84,6 +84,11 @@ class Mishaps:
         self._see()
         self.looked += len(keys)
         return self.kernel.get_many(keys)
+
+    def unlike(self, expected: Alike) -> list[int]:
+        self._see()
+        self.looked += len(expected.macs)
+        return self.kernel.unlike(expected)
 
     def send(self, messages: Sequence[Neighbor]) -> list[Refusal]:
         refusals: list[Refusal] = []

@@ -55,7 +55,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.intent import HostKey, RowKey
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, PortVlan, Vxlan
@@ -112,6 +112,13 @@ class Ready(Struct, frozen=True):
     def lookups(self, mac: Mac) -> tuple[Lookup, Lookup]:
         """Return what to ask for both halves of a MAC's row."""
         return Lookup(self.port, mac, Half.BRIDGE, self.vlan), Lookup(self.port, mac, Half.VXLAN, None, self.src_vni)
+
+    def fdb_entries(self, bridge_row: tuple[int, int], vxlan_row: tuple[int, int], dst: Ip) -> tuple[Entry, Entry]:
+        """Return both halves of a MAC's row, each with these flags and this state."""
+        return (
+            Entry(self.port, self.bridge, ZERO_MAC, *bridge_row, vlan=self.vlan),
+            Entry(self.port, None, ZERO_MAC, *vxlan_row, dst, src_vni=self.src_vni),
+        )
 
     def is_into_tunnel(self, bridge_row: Entry) -> bool:
         """Tell whether the bridge forwards by this row to the VTEPs of the VNI, and not to a port of this host."""

@@ -18,13 +18,15 @@ from vtep.errors import KernelError
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
 from vtep.linux.routing_events import RoutingEvents
-from vtep.linux.socket import REQUEST_BUFFER, Connection
+from vtep.linux.socket import REQUEST_BUFFER, Connection, Inbox
+from vtep.linux.wire import alike
 from vtep.linux.wire.address import parse_addresses, request_addresses
 from vtep.linux.wire.batch import pack, portions
 from vtep.linux.wire.link import parse_links, request_links
 from vtep.linux.wire.neighbor import (
     NTF_MASTER,
     NTF_SELF,
+    Alike,
     Entry,
     Half,
     Lookup,
@@ -71,6 +73,7 @@ class Kernel:
             self._requests = opened.enter_context(contextlib.closing(Connection(request_buffer)))
             self._dumps = opened.enter_context(contextlib.closing(Connection(request_buffer)))
             opened.pop_all()
+        self._inbox = Inbox()
 
     def __enter__(self) -> Self:
         return self
@@ -127,6 +130,21 @@ class Kernel:
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         """Read rows back, in the order asked."""
         return self._get_all(keys, request_row, _name_of_row)
+
+    def unlike(self, expected: Alike) -> list[int]:
+        """Read rows back and return the indexes of those that were not found as expected.
+
+        They may be so all the same: an answer in another layout, or one that was lost, says nothing. Read these by `get_many`.
+        """
+        found: list[int] = []
+        for first in range(0, len(expected.macs), GETS_PER_SEND):
+            macs = expected.macs[first : first + GETS_PER_SEND]
+            seq = self._requests.take_seqs(1)
+            count = self._requests.ask("get", alike.request(expected.entry, macs, seq), self._inbox)
+            port_id, inbox = self._requests.port_id, self._inbox
+            same = alike.matching(expected.entry, inbox.octets, inbox.STRIDE, count, seq, port_id)
+            found += [first + place for place, mac in enumerate(macs) if mac not in same]
+        return found
 
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
         """Read ARP and ND rows back, by device and address, in the order asked."""

@@ -86,6 +86,20 @@ class Connection:
                 return found
         raise KernelError(operation, errno.EINTR, f"the dump was torn {DUMP_TRIES} times: too much changes meanwhile")
 
+    @property
+    def port_id(self) -> int:
+        """The number of this socket, which every answer has."""
+        port_id: int = self.socket.getsockname()[0]
+        return port_id
+
+    def ask(self, operation: str, request: bytes, inbox: "Inbox") -> int:
+        """Write requests, for which there is one answer each, and return how many answers are in the inbox."""
+        try:
+            self.socket.send(request)
+        except OSError as error:
+            raise failure(operation, error) from error
+        return len(inbox.receive(operation, self.socket) or ())
+
     def take_seqs(self, count: int) -> int:
         """Reserve so many sequence numbers and return the first. They start again at 1 before they reach 32 bits."""
         first = self._seq if self._seq + count < 1 << 32 else 1

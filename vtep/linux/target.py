@@ -14,7 +14,7 @@ from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts,
 from vtep.linux.devices import Address, Links
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, routed
 from vtep.linux.vrf import survey as survey_vrfs
-from vtep.linux.wire.neighbor import Entry, FdbEvent, Lookup, Refusal
+from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry
 from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
@@ -29,6 +29,7 @@ class KernelRows(Protocol):
     def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
+    def unlike(self, expected: Alike) -> list[int]: ...
     def routes(self, tables: Iterable[int]) -> list[RouteEntry]: ...
     def nexthops(self) -> list[NexthopEntry]: ...
     def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
@@ -154,6 +155,9 @@ class KernelTarget:
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)
+
+    def unlike(self, check: Alike) -> list[int]:
+        return self.kernel.unlike(check)
 
     def send(self, messages: Sequence[Any]) -> list[Refusal]:
         if self._clock is None:

@@ -11,6 +11,9 @@ How it works: `Bulk.take` judges keys and keeps those of plain rows in one `RowG
 rank. `Bulk.write` and `Bulk.remove` cut the groups into batches of at most `MESSAGES_MAX` rows. For each batch they
 append one record to the ledger for each group, and send one message for each run of alike rows.
 
+An audit has a short path as well. `unlike` compares the rows of confirmed claims that are still wanted with what the target
+has, many at once. Only those that are not exactly as claimed are looked at one by one.
+
 The result is that of the path one by one, row by row: `tests/properties/test_bulk.py` compares the two. An engine with
 `bulk=False` has no short path.
 
@@ -25,7 +28,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.reconcile.claims import RowGroup
-from vtep.reconcile.contract import Change, Key, Kind, asked, dependent, readable
+from vtep.reconcile.contract import Change, Key, Kind, Target, alike, asked, dependent, readable
 from vtep.reconcile.judged import Judged, Pass, change_of
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.steps import Steps, parts
@@ -133,6 +136,40 @@ class Bulk:
             for group in batch.groups
             for key in group.keys
         ]
+
+
+def unlike(kind: Kind, keys: Sequence[Key], known: Knowledge, target: Target, this: Pass) -> list[Key]:
+    """Compare plain rows with what was claimed, many at once, and return the keys that must be looked at one by one.
+
+    What a confirmed claim says is wanted, and is there: such a row is kept, and nothing else is to be done about it.
+    """
+    if (kind_of_alike := alike(kind)) is None or known.dependencies.concerns(kind):
+        return list(keys)
+    claims, foreign = known.ledger.claims(kind.name).of(keys), known.foreign[kind.name]
+    usable, is_amiss = this.attachments.ready.keys() - this.attachments.unconfigured, known.is_amiss
+    groups: dict[Hashable, RowGroup] = {}
+    others: list[Key] = []
+    for key, (wanted, rank), claim in zip(keys, asked(kind, this.intent, keys), claims, strict=True):
+        if (
+            claim is None
+            or not claim.confirmed
+            or claim.rank != rank
+            or claim.row != wanted
+            or key in foreign
+            or (domain := kind.domain(key)) not in usable
+            or (is_amiss and known.has_trouble((kind.name, key)))
+        ):
+            others.append(key)
+            continue
+        if (group := groups.get(together := (domain, id(wanted)))) is None:
+            group = groups[together] = RowGroup([], wanted)
+        group.keys.append(key)
+    for group in groups.values():
+        checks = kind_of_alike.checks(group.keys, group.row, this.attachments)
+        differing = {index for check in checks for index in target.unlike(check)} if checks else range(len(group.keys))
+        this.kept += len(group.keys) - len(differing)
+        others += [group.keys[index] for index in sorted(differing)]
+    return others
 
 
 def batched(groups: Iterable[RowGroup], most: int) -> Iterator[list[RowGroup]]:

@@ -18,9 +18,10 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
 **Ownership.** Of what is seen, the kind says only what the entry itself says (`Seen`): it bears our signature (`marked`), it names us
 (`tagged`), or it cannot be ours (`holder`). Only the ledger makes a marked row ours, because other programs use the same marks.
 
-**Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `contest`, `dependent`.
+**Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `alike`, `contest`, `dependent`.
 
     Readable    one row can be looked up. Other kinds are seen in surveys alone, and their writes must do no harm when repeated
+    Alike       many rows of one value can be compared at once with what they should be, which makes audits cheap
     Contest     a station of this leaf can take the key of a row: rows have a rank, and the stronger one wins
     Dependent   a row needs rows of other kinds: it is created after them and removed before them
 
@@ -170,6 +171,16 @@ class Readable(Protocol):
         """Return what to ask the target in order to see one key."""
 
 
+class Alike(Protocol):
+    """A readable kind of which the target can compare many rows at once with what they should be."""
+
+    def checks(self, keys: Sequence[Key], row: Row, attachments: Attachments) -> Sequence[Any]:
+        """Return what to compare, so that these rows of one domain are whole and are this row; nothing if it cannot be compared.
+
+        Each check has one item for each key, in their order.
+        """
+
+
 class Contest(Protocol):
     """A kind whose row has a rank, because a local station or the row of an earlier life may have a better claim to its key."""
 
@@ -200,6 +211,11 @@ class Dependent(Protocol):
 def readable(kind: Kind) -> Readable | None:
     """Return the kind as one whose rows can be looked up, or None. No isinstance: small passes ask often, and it costs more."""
     return cast("Readable", kind) if hasattr(kind, "lookups") else None
+
+
+def alike(kind: Kind) -> Alike | None:
+    """Return the kind as one whose rows can be compared many at once, or None."""
+    return cast("Alike", kind) if hasattr(kind, "checks") else None
 
 
 def contest(kind: Kind) -> Contest | None:
@@ -233,5 +249,8 @@ class Target(Protocol):
         """Return everything that is there; raise KernelError if it could not be read completely."""
 
     def look(self, lookups: Sequence[Any]) -> list[Entry | None]: ...
+
+    def unlike(self, check: Any) -> Sequence[int]:
+        """Return the indexes of the items that were not found as the check has them, and of any that must be looked at again."""
 
     def send(self, messages: Sequence[Message]) -> Sequence[Refusal]: ...

@@ -52,7 +52,7 @@ from msgspec import Struct
 
 from vtep.errors import KernelError
 from vtep.intent import Intent
-from vtep.reconcile.bulk import Bulk
+from vtep.reconcile.bulk import Bulk, unlike
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
@@ -357,7 +357,7 @@ class Engine:
     def _sift_now(
         self,
         kind: Kind,
-        keys: Iterable[Key],
+        keys: list[Key],
         picture: Mapping[Key, Seen | None] | None,
         touched: Container[Key],
         this: Pass,
@@ -365,7 +365,11 @@ class Engine:
         """Judge by the latest intent, and leave out what small passes have looked at since, or will soon."""
         this.take(self._intent)
         overtaken, later = self._overtaken[kind.name], self._later.get(kind.name, ())
-        concerned = [key for key in keys if key not in overtaken and key not in later]
+        concerned = keys
+        if overtaken or later:
+            concerned = [key for key in keys if key not in overtaken and key not in later]
+        if picture is None and self._is_bulk:
+            concerned = unlike(kind, concerned, self._known, self.target, this)
         return self._sift(kind, concerned, self._seen(kind, concerned, picture, this), touched, this)
 
     def _parts(self, kind: Kind, scope: Scope, picture: Mapping[Key, Seen] | None) -> Iterator[list[Key]]:

@@ -49,6 +49,10 @@ class Knowledge:
         """Tell whether any row has a trouble, waits to be tried again, or cannot be relied on."""
         return bool(self.suspect or len(self.troubles) or len(self.backlog) or self.yielded or self.half_gone)
 
+    def has_trouble(self, ref: RowRef) -> bool:
+        """Tell whether there is anything to forget about a row when it is as it should be."""
+        return ref in self.troubles or ref in self.backlog or ref in self.yielded or ref in self.half_gone
+
     def of(self, kind: str, key: Key) -> Known:
         return Known(
             claim=self.ledger.claims(kind).get(key),

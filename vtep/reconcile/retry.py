@@ -82,6 +82,9 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._refused)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._refused
+
     def refuse(
         self, key: RowRef, change: Hashable, code: int, text: str, kind: Class, now: float, chance: float
     ) -> Refused:

@@ -33,7 +33,7 @@ from vtep.linux.memory.neighbor import NeighborTable
 from vtep.linux.memory.route import RoutingTables
 from vtep.linux.memory.vxlan import VxlanTable
 from vtep.linux.wire.batch import singly
-from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, Half, Lookup, Neighbor, Refusal
+from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Alike, Entry, Half, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
 from vtep.linux.wire.route import RouteEntry, RouteMessage
 from vtep.linux.wire.tlv import AF_BRIDGE
@@ -130,6 +130,14 @@ class MemoryKernel:
 
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         return [self.get(*key) for key in keys]
+
+    def unlike(self, expected: Alike) -> list[int]:
+        entry, half = expected.entry, Half.VXLAN if expected.entry.flags & NTF_SELF else Half.BRIDGE
+        return [
+            place
+            for place, mac in enumerate(expected.macs)
+            if self.get(entry.port, mac, half) != msgspec.structs.replace(entry, mac=mac)
+        ]
 
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
         return [self._neighbors.get(*key) for key in keys]

@@ -28,6 +28,7 @@ from vtep.linux.wire.neighbor import (
     NUD_NOARP,
     NUD_PERMANENT,
     NUD_REACHABLE,
+    Alike,
     Entry,
     Neighbor,
     Verb,
@@ -39,6 +40,8 @@ from vtep.store.table import walk
 
 _BOTH: Final = NTF_SELF | NTF_MASTER | NTF_EXT_LEARNED
 _STATE: Final = NUD_NOARP | NUD_PERMANENT
+_BRIDGE_HALF: Final = (NTF_EXT_LEARNED, NUD_REACHABLE)
+_VXLAN_HALF: Final = (NTF_SELF | NTF_EXT_LEARNED, _STATE)
 _STICKY_RANK: Final = 1 << 32  # above every sequence number
 _PACKED: Final = struct.Struct(">IHI")
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
@@ -93,6 +96,13 @@ class _Fdb:
 
     def lookups(self, key: RowKey, attachments: Attachments) -> Sequence[Any]:
         return attached(attachments)[key[0]].lookups(key[1])
+
+    def checks(self, keys: Sequence[RowKey], row: FdbRow, attachments: Attachments) -> Sequence[Alike]:
+        if row.vni is not None or row.udp_port is not None or row.via is not None:
+            return ()
+        macs = [mac for _, mac in keys]
+        entries = attached(attachments)[keys[0][0]].fdb_entries(_BRIDGE_HALF, _VXLAN_HALF, row.vtep)
+        return [Alike(entry, macs) for entry in entries]
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         devices = attached(attachments)[change.keys[0][0]]

@@ -20,7 +20,7 @@ refusal says which half was done.
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -161,6 +161,14 @@ class Entry(Struct, frozen=True, gc=False):
         6.1 and 6.12 add a notification to each VXLAN write that looks the same, and it says nothing either.
         """
         return self.family == AF_BRIDGE and bool(self.flags & NTF_SELF) and self.dst is None and self.nh_id is None
+
+
+class Alike(Struct, frozen=True, gc=False):
+    """Rows that should be alike: the same entry for each of these MACs."""
+
+    entry: Entry
+    """Its own MAC counts for nothing."""
+    macs: Sequence[Mac]
 
 
 class Refusal(Struct, frozen=True, gc=False):
