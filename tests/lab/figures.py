@@ -38,6 +38,7 @@ from vtep.observe.model import (
     RouteStatus,
     RouteVerdict,
     StateFile,
+    StationStatus,
     Status,
     Sync,
     VniStatus,
@@ -267,6 +268,15 @@ class Figures:
         ]
         return Page(meant, cursor, len(rows), 7)
 
+    async def stations(self, vni: Vni | None, after: RowKey | None, most: int) -> Page[StationStatus, RowKey]:
+        keyed = [
+            ((one.vni, one.mac), one)
+            for one in STATIONS
+            if vni in (None, one.vni) and (after is None or (one.vni, one.mac) > after)
+        ]
+        last = keyed[most - 1][0] if len(keyed) > most else None
+        return Page([one for _, one in keyed[:most]], last, len(STATIONS), 7)
+
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         rows = [row for row in self._rows.values() if row.mac == mac and vni in {None, row.vni}]
         if rows:
@@ -349,6 +359,14 @@ ADVERTISED: Final = (
     RouteStatus(
         type=2, rd=_RD, advertised=True, mac=Mac(b"\x02\0\0\0\0\x77"), label=100, state="refused", error="no neighbor"
     ),
+)
+
+
+STATIONS: Final = tuple(
+    StationStatus(
+        VNI_READY, Mac(b"\x02\0\0\0\1" + bytes((number,))), f"swp{number}", None, (), 0, False, False, state, why
+    )
+    for number, (state, why) in enumerate([("confirmed", ""), ("refused", "no neighbor"), ("lost", "higher-seq")], 1)
 )
 
 

@@ -89,6 +89,22 @@ def test_routes_have_verdicts_and_can_be_counted(daemon):
     assert (wrong.returncode, "docs/reasons.md lists them" in wrong.stderr) == (2, True)
 
 
+def test_stations_say_how_far_they_are_advertised(daemon):
+    local = vtep("macs", "--local", address=daemon.address).stdout.splitlines()
+    everything = vtep("macs", "--all", address=daemon.address).stdout
+    document = json.loads(vtep("macs", "--all", "-o", "json", address=daemon.address).stdout)
+    wrong = vtep("macs", "--local", "--vtep", "10.0.0.1", address=daemon.address)
+
+    assert local[0].split() == ["VNI", "MAC", "PORT", "VLAN", "ADDRESSES", "SEQ", "ADVERTISED", "SINCE", "WHY"]
+    assert local[2].split()[-4:] == ["refused", "-", "no", "neighbor"]
+    assert ("swp1" in everything, "device-down" in everything) == (True, True)
+    assert (len(document["stations"]), len(document["macs"])) == (3, 9)
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "vtep: --vtep chooses remote MACs; leave it out with --local and --all\n",
+    )
+
+
 @pytest.mark.parametrize("columns", [44, 80])
 def test_a_terminal_that_is_too_narrow_folds_with_a_sign(columns, daemon):
     with Terminal("macs", address=daemon.address, COLUMNS=str(columns), NO_COLOR="1") as terminal:

@@ -19,7 +19,7 @@ from vtep.observe.source import RouteCursor
 TOKEN_MAX: Final = 300
 """Octets; ours have about sixty, and those of routes up to 240."""
 
-_MACS, _NEIGHBORS, _ROUTES, _WATCH = "m", "n", "r", "w"
+_MACS, _NEIGHBORS, _ROUTES, _STATIONS, _WATCH = "m", "n", "r", "s", "w"
 
 
 _IP: Final = r"[0-9a-f]{8}|[0-9a-f]{32}"
@@ -36,12 +36,19 @@ class Cursor(Struct, frozen=True):
 
 
 def macs_token(epoch: str, after: RowKey) -> str:
-    return _written(_MACS, epoch, str(int(after[0])), after[1].hex())
+    return _row_token(_MACS, epoch, after)
 
 
 def macs_after(epoch: str, token: str) -> RowKey:
-    vni, mac = _numbers(_read(_MACS, epoch, token, "page_token"), r"\d{1,8}", r"[0-9a-f]{12}")
-    return _vni(vni, "page_token"), Mac(bytes.fromhex(mac))
+    return _row_after(_MACS, epoch, token)
+
+
+def stations_token(epoch: str, after: RowKey) -> str:
+    return _row_token(_STATIONS, epoch, after)
+
+
+def stations_after(epoch: str, token: str) -> RowKey:
+    return _row_after(_STATIONS, epoch, token)
 
 
 def neighbors_token(epoch: str, after: HostKey) -> str:
@@ -75,6 +82,15 @@ def resume_cursor(epoch: str, token: str) -> Cursor | None:
         raise _no_token("resume_token")
     revision, entry = _numbers(rest, r"\d{1,18}", r"\d{1,18}", field="resume_token")
     return Cursor(int(revision), int(entry)) if life == epoch else None
+
+
+def _row_token(kind: str, epoch: str, after: RowKey) -> str:
+    return _written(kind, epoch, str(int(after[0])), after[1].hex())
+
+
+def _row_after(kind: str, epoch: str, token: str) -> RowKey:
+    vni, mac = _numbers(_read(kind, epoch, token, "page_token"), r"\d{1,8}", r"[0-9a-f]{12}")
+    return _vni(vni, "page_token"), Mac(bytes.fromhex(mac))
 
 
 def _written(kind: str, epoch: str, *fields: str) -> str:

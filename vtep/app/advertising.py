@@ -24,7 +24,7 @@ from vtep.config.model import Config
 from vtep.evpn.advertise import Route
 from vtep.evpn.event import Attached, Detached
 from vtep.feed.contract import Feed, Report
-from vtep.intent import Intent
+from vtep.intent import Intent, OwnKey
 from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
 from vtep.local.advertiser import ABLE, IDLE, UNABLE, Advertised, Advertiser
@@ -160,6 +160,11 @@ class Advertising:
 
     def of(self, route: Route) -> Advertised | None:
         return self._advertiser.of(route)
+
+    def of_station(self, key: OwnKey) -> Advertised | None:
+        """Return how far the speaker knows the route of a station, or of one of its host addresses."""
+        route = self._exports.route(key)
+        return None if route is None else self._advertiser.of(route)
 
     def status(self) -> AdvertisingStatus:
         left_out = tuple(f"{problem.what} ({problem.path.rpartition('.')[2]})" for problem in self._exports.left_out)

@@ -80,7 +80,7 @@ class Daemon:
         self.observer.backlog = lambda: feed.waiting
         self.observer.form = feed.form
         self.observer.announcing = self._advertising.status
-        self.observer.attach_advertised(self._advertising)
+        self.observer.attach_advertised(self._advertising, self._advertising)
         self._state = StateDirectory(config.node.state_dir, clock)
         self.observer.state_files = self._state.status
         self._doors = Doors()

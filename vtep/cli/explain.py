@@ -52,6 +52,7 @@ class Page:
         if explanation.vni:
             yield self._labelled("VNI", _readiness(explanation), word=explanation.vni_state)
         yield from self._candidates(explanation)
+        yield from self._station(explanation)
         yield from self._rows(explanation)
         yield from self._alerts(explanation)
         yield from self._events(explanation)
@@ -68,6 +69,21 @@ class Page:
                 yield self._labelled("", "route targets " + " ".join(candidate.route_targets))
         if explanation.candidates_left_out:
             yield self._labelled("", f"{explanation.candidates_left_out} more candidates are not shown")
+
+    def _station(self, explanation: pb.Explanation) -> Iterator[str]:
+        """Say what is advertised for a station of this leaf, and who knows it."""
+        if not explanation.HasField("station"):
+            return
+        station = explanation.station
+        parts = [f"port {station.port}"]
+        parts += [f"VLAN {station.vlan}"] if station.vlan else []
+        parts += [f"addresses {' '.join(station.ips)}"] if station.ips else []
+        yield self._labelled("station", ", ".join(parts))
+        known = [station.state, station.reason]
+        known += [f"since {age(station.since, self._now)}"] if station.HasField("since") else []
+        if station.state == "confirmed":
+            known.append(f"to {', '.join(explanation.advertised_to) or 'no peer: no session is established'}")
+        yield self._labelled("advertised", ", ".join(filter(None, known)), word=station.state)
 
     def _rows(self, explanation: pb.Explanation) -> Iterator[str]:
         if explanation.HasField("desired"):

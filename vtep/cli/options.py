@@ -52,8 +52,8 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         is_list=True,
     )  # fmt: skip
     macs = _command(
-        commands, "macs", "listing:macs", "the remote MAC table",
-        "Every remote MAC that is wanted, where it is, what is done about it, and why.",
+        commands, "macs", "stations:macs", "the remote MAC table, or the stations of this leaf",
+        "Every remote MAC that is wanted, where it is, what is done about it, and why; or, with --local, every station of this leaf.",
         "vtep macs 02:00:5e --vni 100 --state failed", is_list=True,
     )  # fmt: skip
     _add_vni(macs)
@@ -63,6 +63,14 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--state", metavar="STATE", choices=STATES, type=str.lower, action="append", default=[],
         help=f"only those in this state ({', '.join(STATES)}); may be given more than once",
     )  # fmt: skip
+    which = macs.add_mutually_exclusive_group()
+    which.add_argument("--remote", action="store_true", help="the remote MACs (default)")
+    which.add_argument(
+        "--local",
+        action="store_true",
+        help="the stations of this leaf, and how far each is advertised or why it is not",
+    )
+    which.add_argument("--all", action="store_true", help="both, one after the other")
     _add_peer(macs)
     _add_limit(macs, "at most so many rows (default: all)")
     vteps = _command(

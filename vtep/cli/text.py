@@ -70,7 +70,8 @@ def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> str:
 # States and their colors
 
 _COLOURS: Final = {
-    "installed": "32", "degraded": "33", "ready": "32", "up": "32", "on": "32",
+    "installed": "32", "ready": "32", "up": "32", "on": "32", "confirmed": "32",
+    "degraded": "33", "lost": "33", "waiting": "33", "sent": "33", "leaving": "33", "not-advertised": "33", "refused": "31",
     "pending": "33", "stale": "33", "contested": "33", "unbound": "33", "unknown": "33",
     "failed": "31", "suppressed": "31", "not-ready": "31", "not ready": "31", "down": "31", "unreadable": "31", "off": "31",
     "missing": "31", "different": "31", "unwanted": "33",

@@ -59,7 +59,7 @@ class Exports:
             if floods is not None:
                 changes[floods.route] = floods if vni in intent.announcing else None
         for key in intent.own_touched:
-            route = self._route(key)
+            route = self.route(key)
             if route is not None:
                 own = intent.own.get(key)
                 changes[route] = None if own is None else self._mac(own)
@@ -72,13 +72,14 @@ class Exports:
         route = MulticastRoute(of.rd, of.vtep, of.tag)
         return Multicast(route, of.vtep, Pmsi(vni, of.vtep), self._communities[vni])
 
-    def _route(self, key: OwnKey) -> MacRoute | None:
+    def route(self, key: OwnKey) -> MacRoute | None:
+        """Return which route a station, or one of its host addresses, is advertised as; none if its VNI advertises nothing."""
         vni, mac, ip = key
         of = self._vnis.get(vni)
         return None if of is None or of.rd is None else MacRoute(of.rd, mac, ip, of.tag)
 
     def _mac(self, own: OwnMac) -> MacAdvertisement | None:
-        route = self._route(own.key)
+        route = self.route(own.key)
         if route is None:
             return None
         communities = (*self._communities[own.vni], *_about(own))

@@ -23,6 +23,7 @@ from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
 from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
+from vtep.observe.stations import StationList
 from vtep.observe.turns import Turns
 from vtep.reconcile.knowledge import Known
 
@@ -30,6 +31,8 @@ CANDIDATES_MAX: Final = 200
 """How many candidates one explanation shows; an operator does not read more."""
 VNIS_MAX: Final = 20
 """How many VNIs one answer explains; an operator who wants another one names it."""
+ADVERTISED_TO_MAX: Final = 20
+"""How many sessions an explanation names as those to which a station is advertised."""
 ROUTES_A_TURN: Final = 250
 """How many routes are looked at before the event loop has its turns: about a millisecond of work."""
 
@@ -87,8 +90,9 @@ def _rank(candidate: Candidate) -> tuple[Any, ...]:
 class Explainer:
     """Explains one MAC in one VNI, or in each VNI where something is known of it."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, stations: StationList) -> None:
         self._rows = rows
+        self._stations = stations
         self._turns = Turns()
 
     async def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Explanations:
@@ -181,6 +185,8 @@ class Explainer:
             duplicate_since=None if moves is None else moves.duplicate_since,
             vni_state=rows.vni_state(vni),
             vni_reasons=rows.reasons(vni),
+            station=self._stations.station(vni, mac),
+            advertised_to=tuple(peer.address for peer in status.feed.peers if peer.up)[:ADVERTISED_TO_MAX],
         )
         summary, advice = summarize(bare, self._context(key, known, status, now))
         return structs.replace(bare, summary=summary, advice=advice)

@@ -354,6 +354,27 @@ class RouteStatus(Struct, frozen=True, kw_only=True):
     """Why ExaBGP refused to advertise it."""
 
 
+class StationStatus(Struct, frozen=True):
+    """One MAC at a port of this leaf."""
+
+    vni: Vni
+    mac: Mac
+    port: str
+    vlan: int | None
+    hosts: tuple[Ip, ...]
+    seq: int
+    sticky: bool
+    gateway: bool
+    state: str
+    """confirmed (ExaBGP advertises it), sent, waiting, refused, leaving, lost (a remote VTEP has the MAC), or not-advertised."""
+    reason: str = ""
+    """Why it is no further; empty for a confirmed one."""
+    since: float | None = None
+    """When ExaBGP confirmed it."""
+    vtep: Ip | None = None
+    """Where the MAC is instead, if it is lost."""
+
+
 class KernelRow(Struct, frozen=True):
     """What the kernel has for a MAC, as last seen."""
 
@@ -385,6 +406,10 @@ class Explanation(Struct, frozen=True):
     vni_reasons: tuple[str, ...] = ()
     candidates_left_out: int = 0
     """How many more candidates there are than are shown."""
+    station: StationStatus | None = None
+    """The station of this leaf with that MAC, if a bridge has learned it."""
+    advertised_to: tuple[Ip, ...] = ()
+    """The established sessions, to which ExaBGP advertises what it has confirmed."""
 
 
 class Explanations(Struct, frozen=True):

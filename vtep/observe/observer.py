@@ -46,6 +46,7 @@ from vtep.observe.model import (
     PeerStatus,
     RouteStatus,
     StateFile,
+    StationStatus,
     Status,
     VniStatus,
     VtepStatus,
@@ -57,6 +58,7 @@ from vtep.observe.refusals import RefusalCounts
 from vtep.observe.routes import AdvertisedRoutes, RouteLists
 from vtep.observe.rows import Rows
 from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
+from vtep.observe.stations import AdvertisedStations, StationList
 from vtep.observe.tables import Tables
 from vtep.observe.watch import Watch
 from vtep.projection.flood import limit_warning
@@ -102,9 +104,10 @@ class Observer:
         self._counts = RowCounts(self._rows)
         self._tables = Tables(self._rows, self._counts)
         self._watch = Watch(self._rows, self._history)
-        self._explainer = Explainer(self._rows)
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
+        self._stations = StationList(self._rows, self._announcing_now)
+        self._explainer = Explainer(self._rows, self._stations)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
         self._peer_since: dict[Ip, float] = {}
@@ -115,9 +118,10 @@ class Observer:
         """Take the actor and the target, when there is a kernel to write to."""
         self._rows.actor, self._rows.target, self._message_s = actor, target, message_s
 
-    def attach_advertised(self, advertised: AdvertisedRoutes) -> None:
-        """Take what lists the routes of this leaf."""
-        self._routes.advertised = advertised
+    def attach_advertised(self, routes: AdvertisedRoutes, stations: AdvertisedStations) -> None:
+        """Take what knows the routes of this leaf, and those of each station."""
+        self._routes.advertised = routes
+        self._stations.advertised = stations
 
     def reconfigure(self, config: Config) -> None:
         """Take another configuration."""
@@ -357,6 +361,9 @@ class Observer:
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         return await self._routes.page(query, after, most)
 
+    async def stations(self, vni: Vni | None, after: RowKey | None, most: int) -> Page[StationStatus, RowKey]:
+        return await self._stations.page(vni, after, most)
+
     async def diff(self, vni: Vni | None) -> Comparison:
         return await self._comparer.diff(vni)
 
@@ -393,6 +400,9 @@ class Observer:
             install_s=actor.installs_s.snapshot(),
             actor_alive=actor.alive,
         )
+
+    def _announcing_now(self) -> AdvertisingStatus:
+        return self.announcing()
 
     def _feed(self) -> FeedStatus:
         rib = self._leaf.rib

@@ -13,7 +13,6 @@ types have no verdict of their own, because they count for a segment. Decides no
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from heapq import merge
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -30,6 +29,7 @@ from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
 from vtep.intent import Candidate, Intent, candidates_of
 from vtep.local.advertiser import Advertised
+from vtep.observe.in_order import KEYS_A_TURN, in_order
 from vtep.observe.model import RouteStatus, RouteVerdict
 from vtep.observe.reasons import sentence
 from vtep.observe.received import PARTS, Received, endpoint
@@ -40,8 +40,6 @@ LOOKED_AT_MAX: Final = 5000
 """How many routes one page looks at."""
 VERDICTS_MAX: Final = 50_000
 """How many verdicts one page looks at: a MAC may have very many routes, and then each of them has its verdict among as many."""
-KEYS_A_TURN: Final = 1000
-"""Keys that are sorted before the event loop has its turns: about half a millisecond of work."""
 FEW: Final = 16
 """Of so few verdicts, one is found by looking at all; of more, by its name."""
 ADVERTISED_PEER: Final = Ip(bytes(4))
@@ -117,7 +115,7 @@ class RouteLists:
             begun = after if after is not None and after.peer == peer else RouteCursor(peer, 0, b"")
             for part in range(begun.part, PARTS):
                 start = begun.key if part == begun.part else b""
-                async for key in self._sorted(self._received.keys(peer, part), start):
+                async for key in in_order(self._received.keys(peer, part), start, self._turns):
                     held = self._received.route(peer, key)
                     if held is not None:
                         yield RouteCursor(peer, part, key), *held
@@ -131,23 +129,11 @@ class RouteLists:
         for at in range(0, len(routes), KEYS_A_TURN):
             keys |= await self._turns.take(_keys_of, routes[at : at + KEYS_A_TURN])
         start = b"" if after is None else _ordered(after.peer, after.key)
-        async for name in self._sorted(list(keys), start):
+        async for name in in_order(list(keys), start, self._turns):
             peer, key = keys[name]
             held = self._received.route(peer, key)
             if held is not None and (query.peer is None or query.peer == peer):
                 yield RouteCursor(peer, 0, key), *held
-
-    async def _sorted(self, keys: list[bytes], after: bytes) -> AsyncIterator[bytes]:
-        """Yield the keys after this one in order, sorted in slices."""
-        runs = []
-        for at in range(0, len(keys), KEYS_A_TURN):
-            some = keys[at : at + KEYS_A_TURN]
-            if len(keys) <= ROWS_A_TURN:
-                runs.append(_run(some, after))
-            else:
-                runs.append(await self._turns.take(_run, some, after))
-        for key in runs[0] if len(runs) == 1 else merge(*runs):
-            yield key
 
     def _rows(self, found: Sequence[_Found], query: RouteQuery, verdicts: "_Verdicts") -> list[RouteStatus]:
         rows = []
@@ -171,7 +157,7 @@ class RouteLists:
             by_key |= await self._turns.take(lambda some: {route.key: route for route in some}, part)
         rows: list[RouteStatus] = []
         looked = 0
-        async for key in self._sorted(list(by_key), b"" if after is None else after.key):
+        async for key in in_order(list(by_key), None if after is None else after.key, self._turns):
             held = source.of(by_key[key])
             if held is not None:
                 row = _own_row(held)
@@ -191,10 +177,6 @@ def _keys_of(routes: Sequence[MacIp]) -> dict[bytes, tuple[Ip, RouteKey]]:
 def _ordered(peer: Ip, key: RouteKey) -> bytes:
     """Return octets that sort as the peer, and then the key."""
     return bytes((len(peer),)) + peer + key
-
-
-def _run(keys: list[bytes], after: bytes) -> list[bytes]:
-    return sorted(key for key in keys if key > after)
 
 
 # Verdicts

@@ -30,6 +30,7 @@ from vtep.observe.model import (
     FeedStatus,
     MacStatus,
     PeerStatus,
+    StationStatus,
     Status,
 )
 from vtep.observe.reasons import advice, sentence
@@ -84,7 +85,7 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
         return _about_row(explanation, desired, context)
     station = next((candidate for candidate in explanation.candidates if candidate.port), None)
     if station is not None:
-        return _about_station(explanation, station)
+        return _about_station(explanation, station, context.now)
     refused = [candidate for candidate in explanation.candidates if candidate.verdict == "refused"]
     if refused:
         return _about_refusals(explanation, refused, context)
@@ -265,14 +266,32 @@ def _vteps(explanation: Explanation) -> str:
 # A MAC that is here
 
 
-def _about_station(explanation: Explanation, station: CandidateStatus) -> tuple[str, str]:
+def _about_station(explanation: Explanation, station: CandidateStatus, now: float) -> tuple[str, str]:
     is_here = station.verdict == "won"
     also = _about_alerts(explanation, station.vtep, "here" if is_here else "elsewhere")
     todo = " ".join(_advice_for_alert(alert, explanation) for alert in explanation.alerts[:1])
     if not is_here:
         return f"{station.text} It is not advertised ({station.reason}).{also}", todo or advice(station.reason)
     how = "as sticky" if station.sticky else f"with sequence number {station.seq}"
-    return f"Here, on port {station.port} ({station.reason}): to be advertised {how}.{also}", todo
+    ours = explanation.station
+    where = f"Here, on port {station.port} ({station.reason})"
+    if ours is None or ours.state == "not-advertised":
+        why = f", but it is not yet: {ours.reason}" if ours is not None and ours.reason else ""
+        return f"{where}: to be advertised {how}{why}.{also}", todo
+    return f"{where}: {_how_far(explanation, ours, how, now)}.{also}", todo
+
+
+def _how_far(explanation: Explanation, station: StationStatus, how: str, now: float) -> str:
+    """Say how far the speaker and the peers know a station."""
+    if station.state != "confirmed":
+        why = f": {station.reason}" if station.reason else ""
+        words = {"refused": ", but ExaBGP refused that", "sent": ", but ExaBGP has not answered yet"}
+        return f"to be advertised {how}{words.get(station.state, '')}{why}"
+    when = f" {age(station.since, now)}" if station.since is not None else ""
+    if not explanation.advertised_to:
+        return f"advertised {how}, which ExaBGP confirmed{when}, but to no peer: no session is established"
+    peers = ", ".join(map(str, explanation.advertised_to))
+    return f"advertised {how} to {peers}; ExaBGP confirmed it{when}"
 
 
 # A MAC that has none

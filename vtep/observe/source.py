@@ -19,6 +19,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     RouteStatus,
+    StationStatus,
     Status,
     VniStatus,
     VtepStatus,
@@ -107,6 +108,9 @@ class Source(Protocol):
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         """Return a page of routes; the work for one page is bounded, and it is done in slices."""
+
+    async def stations(self, vni: Vni | None, after: RowKey | None, most: int) -> Page[StationStatus, RowKey]:
+        """Return a page of the stations of this leaf, in the order of VNI and MAC."""
 
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         """Explain a MAC in one VNI, or wherever something is known of it, in slices of a millisecond."""

@@ -511,6 +511,58 @@ class RouteVerdict(_message.Message):
     text: str
     def __init__(self, vni: _Optional[int] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
+class ListStationsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "vni")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    vni: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
+
+class ListStationsResponse(_message.Message):
+    __slots__ = ("stations", "next_page_token", "total", "generation", "advertised_to")
+    STATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISED_TO_FIELD_NUMBER: _ClassVar[int]
+    stations: _containers.RepeatedCompositeFieldContainer[Station]
+    next_page_token: str
+    total: int
+    generation: int
+    advertised_to: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, stations: _Optional[_Iterable[_Union[Station, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ..., advertised_to: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Station(_message.Message):
+    __slots__ = ("vni", "mac", "port", "vlan", "ips", "seq", "sticky", "gateway", "state", "reason", "since", "vtep")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
+    IPS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    STICKY_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    mac: str
+    port: str
+    vlan: int
+    ips: _containers.RepeatedScalarFieldContainer[str]
+    seq: int
+    sticky: bool
+    gateway: bool
+    state: str
+    reason: str
+    since: _timestamp_pb2.Timestamp
+    vtep: str
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., port: _Optional[str] = ..., vlan: _Optional[int] = ..., ips: _Optional[_Iterable[str]] = ..., seq: _Optional[int] = ..., sticky: bool = ..., gateway: bool = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vtep: _Optional[str] = ...) -> None: ...
+
 class ExplainMacRequest(_message.Message):
     __slots__ = ("mac", "vni")
     MAC_FIELD_NUMBER: _ClassVar[int]
@@ -528,7 +580,7 @@ class ExplainMacResponse(_message.Message):
     def __init__(self, explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., left_out: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("vni", "mac", "summary", "advice", "candidates", "desired", "ownership", "kernel", "alerts", "moves", "duplicate_since", "vni_state", "vni_reasons", "events", "candidates_left_out")
+    __slots__ = ("vni", "mac", "summary", "advice", "candidates", "desired", "ownership", "kernel", "alerts", "moves", "duplicate_since", "vni_state", "vni_reasons", "events", "candidates_left_out", "station", "advertised_to")
     VNI_FIELD_NUMBER: _ClassVar[int]
     MAC_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
@@ -544,6 +596,8 @@ class Explanation(_message.Message):
     VNI_REASONS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    STATION_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISED_TO_FIELD_NUMBER: _ClassVar[int]
     vni: int
     mac: str
     summary: str
@@ -559,7 +613,9 @@ class Explanation(_message.Message):
     vni_reasons: _containers.RepeatedScalarFieldContainer[str]
     events: _containers.RepeatedCompositeFieldContainer[Event]
     candidates_left_out: int
-    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., candidates_left_out: _Optional[int] = ...) -> None: ...
+    station: Station
+    advertised_to: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., candidates_left_out: _Optional[int] = ..., station: _Optional[_Union[Station, _Mapping]] = ..., advertised_to: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("vtep", "verdict", "reason", "text", "seq", "sticky", "stale", "peer", "rd", "ip", "esi", "label", "route_targets", "notes", "vni")

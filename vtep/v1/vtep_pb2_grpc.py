@@ -70,6 +70,11 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.FromString,
                 _registered_method=True)
+        self.ListStations = channel.unary_unary(
+                '/vtep.v1.VtepService/ListStations',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.FromString,
+                _registered_method=True)
         self.ExplainMac = channel.unary_unary(
                 '/vtep.v1.VtepService/ExplainMac',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.SerializeToString,
@@ -145,6 +150,13 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStations(self, request, context):
+        """The stations of this leaf in pages, in the order of VNI and MAC, each with how far it is advertised.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainMac(self, request, context):
         """Where a MAC is, or where it stopped on its way to the kernel.
         """
@@ -210,6 +222,11 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ListRoutes,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.SerializeToString,
+            ),
+            'ListStations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStations,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.SerializeToString,
             ),
             'ExplainMac': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainMac,
@@ -422,6 +439,33 @@ class VtepService(object):
             '/vtep.v1.VtepService/ListRoutes',
             vtep_dot_v1_dot_vtep__pb2.ListRoutesRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ListRoutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListStations',
+            vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

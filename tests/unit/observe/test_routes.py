@@ -221,7 +221,8 @@ def test_what_this_leaf_advertises_has_its_state_and_can_be_filtered(rig):
         Advertiser(
             Advertised(flood.route, flood, "confirmed", 1000.0),
             Advertised(station.route, station, "refused", error="no neighbor matches"),
-        )
+        ),
+        Advertiser(),
     )
 
     rows = page(rig, advertised=True).rows

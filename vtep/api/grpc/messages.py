@@ -226,6 +226,23 @@ def route(row: model.RouteStatus, wall: Wall) -> pb.Route:
     )
 
 
+def station(row: model.StationStatus, wall: Wall) -> pb.Station:
+    return pb.Station(
+        vni=row.vni,
+        mac=str(row.mac),
+        port=row.port,
+        vlan=row.vlan or 0,
+        ips=map(str, row.hosts),
+        seq=row.seq,
+        sticky=row.sticky,
+        gateway=row.gateway,
+        state=row.state,
+        reason=row.reason,
+        since=_time(row.since, wall),
+        vtep=_text(row.vtep),
+    )
+
+
 def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: Wall) -> pb.Explanation:
     """Return the message without its candidates, which may be many."""
     return pb.Explanation(
@@ -248,6 +265,8 @@ def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: W
         vni_reasons=told.vni_reasons,
         events=[event(entry, wall) for entry in events],
         candidates_left_out=told.candidates_left_out,
+        station=None if told.station is None else station(told.station, wall),
+        advertised_to=map(str, told.advertised_to) if told.station is not None else (),
     )
 
 

@@ -22,7 +22,7 @@ from vtep.api.grpc.watch import Ended, Watching
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import CandidateStatus, Explanation, RouteStatus
+from vtep.observe.model import CandidateStatus, Explanation, RouteStatus, StationStatus
 from vtep.observe.problems import summed
 from vtep.observe.source import Controls, MacQuery, Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
@@ -40,7 +40,7 @@ WATCHERS_MAX: Final = 100
 READY_EVERY_S: Final = 0.2
 EVENTS_EXPLAINED: Final = 20
 LONG_ANSWERS: Final = frozenset(
-    ("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ListRoutes", "ExplainMac", "Diff")
+    ("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ListRoutes", "ListStations", "ExplainMac", "Diff")
 )
 LONG_ANSWERS_AT_ONCE: Final = 16
 UNTAKEN_OCTETS_MAX: Final = 32 << 20
@@ -71,6 +71,7 @@ class VtepService:
                 "ListNeighbors": self._list_neighbors,
                 "ListPeers": self._list_peers,
                 "ListRoutes": self._list_routes,
+                "ListStations": self._list_stations,
                 "ExplainMac": self._explain_mac,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
@@ -151,6 +152,22 @@ class VtepService:
         for start in range(0, len(page.rows), ROWS_A_TURN):
             await self._turns.take(put, page.rows[start : start + ROWS_A_TURN])
         response.next_page_token = tokens.routes_token(epoch, page.last) if page.last else ""
+        return response
+
+    async def _list_stations(self, request: pb.ListStationsRequest, _context: Context) -> pb.ListStationsResponse:
+        source, epoch = self._source, self._source.epoch
+        size, vni = requests.page_size(request.page_size), requests.vni(request.vni)
+        after = tokens.stations_after(epoch, request.page_token) if request.page_token else None
+        page = await source.stations(vni, after, size)
+        response = pb.ListStationsResponse(total=page.total, generation=page.generation)
+        response.advertised_to.extend(str(peer.address) for peer in source.status().feed.peers if peer.up)
+
+        def put(rows: Sequence[StationStatus]) -> None:
+            response.stations.extend([messages.station(row, source.wall) for row in rows])
+
+        for start in range(0, len(page.rows), ROWS_A_TURN):
+            await self._turns.take(put, page.rows[start : start + ROWS_A_TURN])
+        response.next_page_token = tokens.stations_token(epoch, page.last) if page.last else ""
         return response
 
     async def _explain_mac(self, request: pb.ExplainMacRequest, _context: Context) -> pb.ExplainMacResponse:
