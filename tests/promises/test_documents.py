@@ -34,7 +34,7 @@ OTHER_WORDS = {
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device
-    *("beats", "lookups"),  # members of the optional protocols of a kind
+    *("beats", "checks", "lookups"),  # members of the optional protocols of a kind
     "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }

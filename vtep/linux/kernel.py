@@ -141,7 +141,7 @@ class Kernel:
             macs = expected.macs[first : first + GETS_PER_SEND]
             seq = self._requests.take_seqs(1)
             count = self._requests.ask("get", alike.request(expected.entry, macs, seq), self._inbox)
-            port_id, inbox = self._requests.port_id, self._inbox
+            port_id, inbox = self._requests.port, self._inbox
             same = alike.matching(expected.entry, inbox.octets, inbox.STRIDE, count, seq, port_id)
             found += [first + place for place, mac in enumerate(macs) if mac not in same]
         return found

@@ -54,7 +54,7 @@ class Connection:
 
     @property
     def port(self) -> int:
-        """The port of the socket, which the kernel writes into the events that a request causes."""
+        """The port of the socket, which the kernel writes into answers, and into the events that a request causes."""
         port: int = self.socket.getsockname()[0]
         return port
 
@@ -85,12 +85,6 @@ class Connection:
             if end and not torn:
                 return found
         raise KernelError(operation, errno.EINTR, f"the dump was torn {DUMP_TRIES} times: too much changes meanwhile")
-
-    @property
-    def port_id(self) -> int:
-        """The number of this socket, which every answer has."""
-        port_id: int = self.socket.getsockname()[0]
-        return port_id
 
     def ask(self, operation: str, request: bytes, inbox: "Inbox") -> int:
         """Write requests, for which there is one answer each, and return how many answers are in the inbox."""
