@@ -432,15 +432,15 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "local-address-missing": (
         "The device has no local address.",
-        "Set its `local` to our tunnel address.",
+        "Run `ip link set dev VXLAN type vxlan id VNI local ADDRESS`: ADDRESS is `vni.vtep`, or else `node.vtep`.",
     ),
     "wrong-local-address": (
         "The local address is not our tunnel address.",
-        "Correct `vtep`, or the device.",
+        "Correct `vtep`, or run `ip link set dev VXLAN type vxlan id VNI local ADDRESS`.",
     ),
     "learning-on-device": (
         "The device learns from the tunnel, and would write rows of its own.",
-        "Set `nolearning` on the device.",
+        "Run `ip link set dev VXLAN type vxlan id VNI nolearning`.",
     ),
     "device-learning-unreported": (
         "The kernel did not say whether the device learns.",
@@ -452,7 +452,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "learning-on-port": (
         "The bridge port learns from the tunnel.",
-        "Run `bridge link set dev VXLAN learning off`.",
+        "Run `ip link set dev VXLAN type bridge_slave learning off`.",
     ),
     "port-learning-unreported": (
         "The kernel did not say whether the bridge port learns.",
