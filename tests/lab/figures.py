@@ -31,6 +31,8 @@ from vtep.observe.model import (
     Explanation,
     Explanations,
     FeedStatus,
+    HostExplanation,
+    HostExplanations,
     KernelRow,
     MacStatus,
     NeighborStatus,
@@ -283,6 +285,17 @@ class Figures:
             return Explanations(tuple(_explained(row) for row in rows))
         is_refused = mac == REFUSED_MAC and vni in {None, VNI_READY}
         return Explanations((_REFUSED if is_refused else _unheard(mac, vni),))
+
+    async def explain_host(self, ip: Ip, vni: Vni | None) -> HostExplanations:
+        host = next((host for key, host in self._hosts.items() if key[1] == ip and vni in (None, key[0])), None)
+        return HostExplanations(
+            (
+                HostExplanation(
+                    vni or VNI_READY, ip, "In a sentence.", "", host and host.mac, host and ONE, host, None, ROUTES[:1], (), "yes",
+                    "ready",
+                ),
+            )
+        )  # fmt: skip
 
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None

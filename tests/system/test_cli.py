@@ -105,6 +105,23 @@ def test_stations_say_how_far_they_are_advertised(daemon):
     )
 
 
+def test_an_address_is_explained_and_what_is_neither_mac_nor_address_is_refused(daemon):
+    told = vtep("explain", "172.16.0.1", address=daemon.address).stdout
+    document = json.loads(vtep("explain", "172.16.0.1", "-o", "json", address=daemon.address).stdout)
+    wrong = vtep("explain", "172.16.0.1/24", address=daemon.address)
+
+    assert told.splitlines()[0] == "In a sentence."
+    assert {line.partition(" ")[0] for line in told.splitlines()[2:]} >= {
+        "address",
+        "MAC",
+        "neighbor",
+        "answers",
+        "route",
+    }
+    assert document["explanations"][0]["ip"] == "172.16.0.1"
+    assert (wrong.returncode, "neither a MAC nor an IP address" in wrong.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("columns", [44, 80])
 def test_a_terminal_that_is_too_narrow_folds_with_a_sign(columns, daemon):
     with Terminal("macs", address=daemon.address, COLUMNS=str(columns), NO_COLOR="1") as terminal:

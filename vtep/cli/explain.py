@@ -1,4 +1,4 @@
-"""`vtep explain`: where a MAC is, or where it stopped on its way to the kernel.
+"""`vtep explain`: where a MAC or an IP address is, or where it stopped on its way to the kernel.
 
 Knows in which order a person wants to read it. Every sentence comes from the daemon; empty parts are left out.
 """
@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from vtep.addr import Ip
 from vtep.cli import values
 from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
@@ -21,6 +22,8 @@ LABEL: Final = 12
 
 
 def explain(options: argparse.Namespace) -> int:
+    if isinstance(options.mac, Ip):
+        return _explain_host(options)
     request = pb.ExplainMacRequest(mac=str(options.mac), vni=options.vni)
     with client(options) as daemon:
         known_vni(daemon, options.vni)
@@ -32,6 +35,24 @@ def explain(options: argparse.Namespace) -> int:
     print("\n\n".join("\n".join(page.lines(explanation)) for explanation in answer.explanations))
     if answer.left_out:
         say(f"{answer.left_out} more VNIs have this MAC; name one with --vni")
+    return 0
+
+
+def _explain_host(options: argparse.Namespace) -> int:
+    with client(options) as daemon:
+        known_vni(daemon, options.vni)
+        answer = daemon.ask(pb.ExplainIpRequest(ip=str(options.mac), vni=options.vni), pb.ExplainIpResponse)
+    if is_document(options):
+        print_value(options, values.value(answer))
+        return 0
+    page = Page(width(sys.stdout), time.time(), colours=has_colours(sys.stdout))
+    if answer.vtep:
+        print(page.paragraph(answer.vtep), end="\n\n")
+    print("\n\n".join("\n".join(page.host_lines(explanation)) for explanation in answer.explanations))
+    if answer.routes_left_out:
+        say(f"{answer.routes_left_out} more routes name this address: vtep routes --ip {options.mac}")
+    if answer.left_out:
+        say(f"{answer.left_out} more VNIs have this address; name one with --vni")
     return 0
 
 
@@ -56,6 +77,43 @@ class Page:
         yield from self._rows(explanation)
         yield from self._alerts(explanation)
         yield from self._events(explanation)
+
+    def paragraph(self, text: str) -> str:
+        return wrapped(text, self._columns)
+
+    def host_lines(self, explanation: pb.HostExplanation) -> Iterator[str]:
+        yield wrapped(explanation.summary, self._columns)
+        if explanation.advice:
+            yield wrapped(explanation.advice, self._columns)
+        yield ""
+        yield self._labelled(
+            "address", f"{explanation.ip} in VNI {explanation.vni}" if explanation.vni else explanation.ip
+        )
+        reasons = ", ".join(explanation.vni_reasons)
+        if explanation.vni:
+            state = explanation.vni_state or "unknown"
+            yield self._labelled("VNI", f"{state}: {reasons}" if reasons else state, word=state)
+        where = f", behind {explanation.vtep}" if explanation.vtep else ""
+        yield self._labelled("MAC", f"{explanation.mac}{where}" if explanation.mac else "none")
+        if explanation.HasField("station"):
+            station = explanation.station
+            yield self._labelled("station", f"{station.mac} on port {station.port}, {station.state}")
+        if explanation.HasField("neighbor"):
+            sync = explanation.neighbor.sync
+            yield self._labelled("neighbor", self._state(sync), word=state_name(sync.state))
+            yield from self._pending(sync)
+        else:
+            yield self._labelled("neighbor", "no row is wanted")
+        yield self._labelled("answers", explanation.answers)
+        for route in explanation.routes:
+            verdicts = ", ".join(
+                f"{one.verdict} ({one.reason})" for one in route.verdicts if one.vni == explanation.vni
+            )
+            yield self._labelled(
+                "route", f"{route.mac} of peer {route.peer}, RD {route.rd}, next hop {route.vtep}: {verdicts}"
+            )
+        for refused in explanation.refusals:
+            yield self._labelled("refused", f"{refused.mac} of peer {refused.peer}: {refused.reason}")
 
     def _candidates(self, explanation: pb.Explanation) -> Iterator[str]:
         if not explanation.candidates:

@@ -5,6 +5,7 @@ immediate; the module of a command is imported when the command runs.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -148,12 +149,12 @@ def _add_routes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
-        commands, "explain", "explain:explain", "where a MAC is, or where it stopped and why",
+        commands, "explain", "explain:explain", "where a MAC or an IP address is, or where it stopped and why",
         "First a summary and what to do; then the candidates with verdict and reason, the row that is wanted, its claim, what the kernel has, pending work with "
-        "the last error, and recent events.",
+        "the last error, and recent events. Of an IP address: which MAC has it, where that is, its neighbor row, and whether the bridge answers for it.",
         "vtep explain 02:00:00:00:00:01 --vni 100",
     )  # fmt: skip
-    explain.add_argument("mac", metavar="MAC", type=_mac, help="in any usual notation")
+    explain.add_argument("mac", metavar="MAC|IP", type=_mac_or_ip, help="in any usual notation")
     _add_vni(explain)
 
 
@@ -376,6 +377,13 @@ def _mac_prefix(text: str) -> str:
 def _short_octet(text: str) -> bool:
     """Return whether an octet has one digit and others follow: 2:0:5 would be read as 20:5."""
     return any(len(octet) < 2 for octet in re.split(r"[:-]", text)[:-1])
+
+
+def _mac_or_ip(text: str) -> Mac | Ip:
+    for parse in (Mac.parse, Ip.parse):
+        with contextlib.suppress(ValueError):
+            return parse(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address")
 
 
 def _ip(text: str) -> Ip:

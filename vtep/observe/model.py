@@ -420,6 +420,42 @@ class Explanations(Struct, frozen=True):
     """In how many more VNIs something is known of it."""
 
 
+class HostExplanation(Struct, frozen=True):
+    """What is known of an IP address in one VNI."""
+
+    vni: Vni
+    ip: Ip
+    summary: str
+    advice: str
+    mac: Mac | None
+    """The MAC that has the address."""
+    vtep: Ip | None
+    """Where that MAC is, if it is remote."""
+    neighbor: NeighborStatus | None
+    """The neighbor row that is wanted."""
+    station: StationStatus | None
+    """The station of this leaf that has the address."""
+    routes: tuple[RouteStatus, ...]
+    """The routes that name it."""
+    refusals: tuple[tuple[Mac, Ip, str], ...]
+    """Routes whose address gives no row: the MAC, the peer and the reason."""
+    answers: str
+    """Whether the bridge answers ARP and ND for remote hosts of the VNI: yes, or no and why."""
+    vni_state: str = "unknown"
+    vni_reasons: tuple[str, ...] = ()
+
+
+class HostExplanations(Struct, frozen=True):
+    """An address in each VNI where something is known of it."""
+
+    explanations: tuple[HostExplanation, ...]
+    vtep: str = ""
+    """What the address is, if it is that of a VTEP."""
+    left_out: int = 0
+    """In how many more VNIs something is known of it."""
+    routes_left_out: int = 0
+
+
 class Difference(Struct, frozen=True):
     """One row that is not as wanted."""
 

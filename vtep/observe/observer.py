@@ -32,6 +32,7 @@ from vtep.linux.target import KernelTarget
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
+from vtep.observe.explain_host import HostExplainer
 from vtep.observe.figures import Figures
 from vtep.observe.history import History, HistoryEntry
 from vtep.observe.model import (
@@ -41,6 +42,7 @@ from vtep.observe.model import (
     DataplaneStatus,
     Explanations,
     FeedStatus,
+    HostExplanations,
     MacStatus,
     NeighborStatus,
     PeerStatus,
@@ -108,6 +110,7 @@ class Observer:
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
         self._explainer = Explainer(self._rows, self._stations)
+        self._host_explainer = HostExplainer(self._rows, self._routes, self._stations)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
         self._peer_since: dict[Ip, float] = {}
@@ -369,6 +372,9 @@ class Observer:
 
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         return await self._explainer.explain(mac, vni, self.status())
+
+    async def explain_host(self, ip: Ip, vni: Vni | None) -> HostExplanations:
+        return await self._host_explainer.explain(ip, vni)
 
     # Figures
 

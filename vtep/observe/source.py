@@ -16,6 +16,7 @@ from vtep.observe.history import HistoryEntry
 from vtep.observe.model import (
     Comparison,
     Explanations,
+    HostExplanations,
     MacStatus,
     NeighborStatus,
     RouteStatus,
@@ -114,6 +115,9 @@ class Source(Protocol):
 
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         """Explain a MAC in one VNI, or wherever something is known of it, in slices of a millisecond."""
+
+    async def explain_host(self, ip: Ip, vni: Vni | None) -> HostExplanations:
+        """Explain an address in one VNI, or wherever something is known of it."""
 
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None

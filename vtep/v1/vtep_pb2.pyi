@@ -671,6 +671,66 @@ class KernelRow(_message.Message):
     seen: _timestamp_pb2.Timestamp
     def __init__(self, state: _Optional[str] = ..., vtep: _Optional[str] = ..., holder: _Optional[str] = ..., seen: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class ExplainIpRequest(_message.Message):
+    __slots__ = ("ip", "vni")
+    IP_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    ip: str
+    vni: int
+    def __init__(self, ip: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
+
+class ExplainIpResponse(_message.Message):
+    __slots__ = ("explanations", "vtep", "left_out", "routes_left_out")
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    explanations: _containers.RepeatedCompositeFieldContainer[HostExplanation]
+    vtep: str
+    left_out: int
+    routes_left_out: int
+    def __init__(self, explanations: _Optional[_Iterable[_Union[HostExplanation, _Mapping]]] = ..., vtep: _Optional[str] = ..., left_out: _Optional[int] = ..., routes_left_out: _Optional[int] = ...) -> None: ...
+
+class HostExplanation(_message.Message):
+    __slots__ = ("vni", "ip", "summary", "advice", "mac", "vtep", "neighbor", "station", "routes", "refusals", "answers", "vni_state", "vni_reasons")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOR_FIELD_NUMBER: _ClassVar[int]
+    STATION_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    VNI_STATE_FIELD_NUMBER: _ClassVar[int]
+    VNI_REASONS_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    ip: str
+    summary: str
+    advice: str
+    mac: str
+    vtep: str
+    neighbor: Neighbor
+    station: Station
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    refusals: _containers.RepeatedCompositeFieldContainer[RefusedHost]
+    answers: str
+    vni_state: str
+    vni_reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, vni: _Optional[int] = ..., ip: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., neighbor: _Optional[_Union[Neighbor, _Mapping]] = ..., station: _Optional[_Union[Station, _Mapping]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[RefusedHost, _Mapping]]] = ..., answers: _Optional[str] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RefusedHost(_message.Message):
+    __slots__ = ("mac", "peer", "reason")
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    mac: str
+    peer: str
+    reason: str
+    def __init__(self, mac: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class ListEventsRequest(_message.Message):
     __slots__ = ("since", "after")
     SINCE_FIELD_NUMBER: _ClassVar[int]

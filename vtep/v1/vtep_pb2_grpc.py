@@ -80,6 +80,11 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacResponse.FromString,
                 _registered_method=True)
+        self.ExplainIp = channel.unary_unary(
+                '/vtep.v1.VtepService/ExplainIp',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/vtep.v1.VtepService/ListEvents',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListEventsRequest.SerializeToString,
@@ -164,6 +169,13 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainIp(self, request, context):
+        """Which MAC has an IP address, where that is, and whether the bridge answers for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEvents(self, request, context):
         """Recent events: moves, duplicates, contested rows, repairs, sessions.
         """
@@ -232,6 +244,11 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ExplainMac,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacResponse.SerializeToString,
+            ),
+            'ExplainIp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainIp,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -493,6 +510,33 @@ class VtepService(object):
             '/vtep.v1.VtepService/ExplainMac',
             vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ExplainMacResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainIp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ExplainIp',
+            vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -270,6 +270,24 @@ def explanation(told: model.Explanation, events: Iterable[HistoryEntry], wall: W
     )
 
 
+def host_explanation(told: model.HostExplanation, wall: Wall) -> pb.HostExplanation:
+    return pb.HostExplanation(
+        vni=told.vni,
+        ip=str(told.ip),
+        summary=told.summary,
+        advice=told.advice,
+        mac=_text(told.mac),
+        vtep=_text(told.vtep),
+        neighbor=neighbor(told.neighbor, wall) if told.neighbor else None,
+        station=station(told.station, wall) if told.station else None,
+        routes=[route(row, wall) for row in told.routes],
+        refusals=[pb.RefusedHost(mac=str(mac), peer=str(peer), reason=reason) for mac, peer, reason in told.refusals],
+        answers=told.answers,
+        vni_state=told.vni_state,
+        vni_reasons=told.vni_reasons,
+    )
+
+
 def candidate(candidate: model.CandidateStatus) -> pb.Candidate:
     return pb.Candidate(
         vtep=str(candidate.vtep),

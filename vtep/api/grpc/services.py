@@ -40,7 +40,17 @@ WATCHERS_MAX: Final = 100
 READY_EVERY_S: Final = 0.2
 EVENTS_EXPLAINED: Final = 20
 LONG_ANSWERS: Final = frozenset(
-    ("ListMacs", "ListNeighbors", "ListVteps", "ListEvents", "ListRoutes", "ListStations", "ExplainMac", "Diff")
+    (
+        "ListMacs",
+        "ListNeighbors",
+        "ListVteps",
+        "ListEvents",
+        "ListRoutes",
+        "ListStations",
+        "ExplainMac",
+        "ExplainIp",
+        "Diff",
+    )
 )
 LONG_ANSWERS_AT_ONCE: Final = 16
 UNTAKEN_OCTETS_MAX: Final = 32 << 20
@@ -73,6 +83,7 @@ class VtepService:
                 "ListRoutes": self._list_routes,
                 "ListStations": self._list_stations,
                 "ExplainMac": self._explain_mac,
+                "ExplainIp": self._explain_ip,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
                 "Watch": self._watch,
@@ -188,6 +199,17 @@ class VtepService:
             await self._turns.take(begin, told)
             for start in range(0, len(told.candidates), ROWS_A_TURN):
                 await self._turns.take(go_on, told.candidates[start : start + ROWS_A_TURN])
+        return response
+
+    async def _explain_ip(self, request: pb.ExplainIpRequest, _context: Context) -> pb.ExplainIpResponse:
+        ip, vni = requests.ip(request.ip, "ip", "a host's, as in 172.16.0.1"), requests.vni(request.vni)
+        if ip is None:
+            raise UsageError("ip: missing; give an IP address, as in 172.16.0.1")
+        told = await self._source.explain_host(ip, vni)
+        response = pb.ExplainIpResponse(vtep=told.vtep, left_out=told.left_out, routes_left_out=told.routes_left_out)
+        for explanation in told.explanations:
+            made = await self._turns.take(messages.host_explanation, explanation, self._source.wall)
+            response.explanations.append(made)
         return response
 
     async def _list_events(self, request: pb.ListEventsRequest, _context: Context) -> pb.ListEventsResponse:
