@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -488,6 +489,9 @@ class Terminal:
         self._reader.join(10)
         os.close(self._ours)
 
+    def type(self, text):
+        os.write(self._ours, text.encode())
+
     def _read(self):
         try:
             while octets := os.read(self._ours, 65536):
@@ -516,6 +520,61 @@ def test_watch_redraws_in_place_on_a_terminal_and_ends_by_ctrl_c(daemon):
 
         assert terminal.process.wait(20) == 130
         assert "Traceback" not in terminal.text
+
+
+def test_top_fills_the_terminal_until_q(daemon):
+    with Terminal("top", address=daemon.address, COLUMNS="100", LINES="40") as terminal:
+        wait_until(lambda: "4 of 9 MACs" in terminal.text and "device-down" in terminal.text, deadline_s=20)
+        daemon.do(daemon.figures.record, HistoryEntry("move", VNI_READY, row(2).mac, row(1).vtep))
+        wait_until(lambda: " move " in terminal.text, deadline_s=20)
+        terminal.type("q")
+
+        assert terminal.process.wait(20) == 0
+        wait_until(lambda: terminal.text.endswith("\x1b[?1049l"))
+
+
+def test_top_without_a_terminal_names_what_does_without(daemon):
+    ran = vtep("top", address=daemon.address)
+
+    assert (ran.returncode, ran.stderr) == (2, "vtep: vtep top needs a terminal; `vtep watch` prints lines\n")
+
+
+# A report
+
+
+def test_a_report_has_what_is_wrong_and_no_secret(daemon, tmp_path):
+    (tmp_path / "vtep.toml").write_text('[[bgp.neighbor]]\npassword_file = "/etc/vtep/p"\n')
+    (tmp_path / "exabgp.conf").write_text('neighbor 10.0.0.1 {\n    md5-password "hunter2";\n    peer-as 65000;\n}\n')
+    archive = tmp_path / "leaf.tar.gz"
+
+    ran = vtep("report", str(archive), "--config", f"{tmp_path}/vtep.toml", address=daemon.address)
+
+    assert (ran.returncode, ran.stdout) == (0, f"{archive}\n")
+    assert oct(archive.stat().st_mode & 0o777) == "0o600"
+    with tarfile.open(archive) as opened:
+        texts = {name.removeprefix("leaf/"): opened.extractfile(name).read().decode() for name in opened.getnames()}
+    assert json.loads(texts["daemon/status.json"])["ready"] is False
+    troubled = [json.loads(line)["sync"]["state"] for line in texts["daemon/troubled-macs.jsonl"].splitlines()]
+    assert {"FAILED", "CONTESTED", "SUPPRESSED"} <= set(troubled)
+    assert len(texts["daemon/explained.jsonl"].splitlines()) == len(troubled)
+    assert texts["config/vtep.toml"].endswith('password_file = "/etc/vtep/p"\n')
+    assert texts["config/exabgp.conf"] == "neighbor 10.0.0.1 {\n    md5-password (left out);\n    peer-as 65000;\n}\n"
+    assert "kernel: " in texts["versions.txt"]
+    assert "kernel/fdb.json" in texts
+    assert not any("hunter2" in text for text in texts.values())
+
+
+def test_a_report_is_made_without_a_daemon_and_replaces_no_file(tmp_path):
+    archive = tmp_path / "leaf.tar.gz"
+    words = ("report", str(archive), "--address", f"{tmp_path}/no.sock", "--config", f"{tmp_path}/no.toml")
+
+    first, second = vtep(*words), vtep(*words)
+
+    assert first.returncode == 0
+    assert "daemon/status.json" in first.stderr
+    assert (second.returncode, second.stdout) == (2, "")
+    with tarfile.open(archive) as opened:
+        assert b"no such socket" in opened.extractfile("leaf/daemon/status.json").read()
 
 
 # Watching

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from textwrap import fill
 from time import sleep
 from typing import Any, Final
@@ -38,7 +39,7 @@ _SINCE: Final = "10m, 2h, 1d (so long ago), 14:30 (today), or a time such as 202
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add every command that asks a daemon."""
-    for add in (_add_reads, _add_explain, _add_watch, _add_orders, _add_health):
+    for add in (_add_reads, _add_explain, _add_watch, _add_report, _add_orders, _add_health):
         add(commands)
 
 
@@ -167,6 +168,27 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )  # fmt: skip
     watch.add_argument("--since", metavar="WHEN", type=_since, help=f"begin with the events since that time: {_SINCE}")
     watch.add_argument("--table", action="store_true", help="begin with every row")
+
+    _command(
+        commands, "top", "top:top", "a live screen: rates, progress, the worst VNIs, the last changes",
+        "Fills the terminal and redraws twice a second. q or Ctrl-C ends it.", "vtep top", deadline_s=DEADLINE_S,
+    )  # fmt: skip
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    report = _command(
+        commands, "report", "report:report", "an archive for whoever is asked for help",
+        "Status, what is not as wanted with its explanation, recent events, the kernel's tables, versions, configurations and logs. "
+        "Passwords and keys are left out; MACs, addresses and peers are in it. A part that cannot be had says why.",
+        "vtep report /tmp/leaf7.tar.gz", deadline_s=DIFF_DEADLINE_S,
+    )  # fmt: skip
+    report.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="where to write it (default: vtep-report-HOST-TIME.tar.gz)"
+    )
+    report.add_argument(
+        "--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"),
+        help="the configuration of the daemon; exabgp.conf is looked for beside it (default: /etc/vtep/vtep.toml)",
+    )  # fmt: skip
 
 
 def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -12,7 +12,7 @@ from vtep.cli import options
 
 CLI = (
     "status", "vnis", "macs", "vteps", "neighbors", "peers", "events", "diff", "explain", "watch", "adopt", "resync",
-    "clear-duplicate", "log-level", "health", "completion",
+    "clear-duplicate", "log-level", "health", "completion", "top", "report",
 )  # fmt: skip
 ARGUMENTS = {"explain": ["02:0:0:0:0:1"], "clear-duplicate": ["02:0:0:0:0:1"], "log-level": ["info"]}
 

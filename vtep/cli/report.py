@@ -1,0 +1,185 @@
+"""`vtep report`: one archive for whoever is asked for help, with what the daemon, the kernel and the log say. No secret is in it.
+
+Knows which questions a supporter asks first. A part that cannot be had is a text that says why, so that a report is made of a
+host on which little works. Bounded: each part in size and time, so that a leaf with a million MACs gives a small file.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from vtep import __version__
+from vtep.cli import values
+from vtep.cli.connection import Client, client
+from vtep.cli.output import pages
+from vtep.cli.text import say
+from vtep.errors import UsageError, VtepError
+from vtep.v1 import vtep_pb2 as pb
+
+PART_MAX: Final = 4 << 20
+"""Octets of one file in the archive."""
+COMMAND_S: Final = 10.0
+TROUBLED_MAX: Final = 1000
+EXPLAINED_MAX: Final = 20
+LOG_LINES: Final = 5000
+TROUBLED: Final = (
+    pb.SYNC_STATE_FAILED, pb.SYNC_STATE_CONTESTED, pb.SYNC_STATE_SUPPRESSED, pb.SYNC_STATE_PENDING,
+)  # fmt: skip
+
+COMMANDS: Final = {
+    "kernel/links.json": "ip -d -s -j link",
+    "kernel/addresses.json": "ip -j address",
+    "kernel/routes.txt": "ip route show table all",
+    "kernel/fdb.json": "bridge -d -j fdb",
+    "kernel/vlans.json": "bridge -j vlan",
+    "kernel/neighbors.json": "ip -j neighbor",
+    "kernel/nexthops.txt": "ip nexthop",
+    "kernel/sockets.txt": "ss -Htnp state established",
+    "log/vtep.txt": f"journalctl --no-pager --lines {LOG_LINES} --unit vtep --output short-iso",
+    "log/exabgp.txt": f"journalctl --no-pager --lines {LOG_LINES} --unit exabgp --output short-iso",
+}
+
+
+def report(options: argparse.Namespace) -> int:
+    path: Path = options.file or Path(f"vtep-report-{_host()}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    try:
+        # The archive names MACs, addresses and peers: it is for whom the operator gives it to.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    failed = []
+    with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, make in _parts(options):
+            text, problem = _made(make)
+            failed += [name] if problem else []
+            _add(archive, f"{path.name.removesuffix('.gz').removesuffix('.tar')}/{name}", text)
+    print(path)
+    if failed:
+        say(f"not to be had, and why is in the file: {', '.join(failed)}")
+    return 0
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname()) or "host"
+
+
+def _made(make: Callable[[], str]) -> tuple[str, bool]:
+    try:
+        text, problem = make(), False
+    except (VtepError, OSError, subprocess.SubprocessError, UnicodeError) as error:
+        text, problem = f"not to be had: {error}\n", True
+    text = redacted(text)
+    if len(text) > PART_MAX:
+        text = f"{text[:PART_MAX]}\n… cut; it has {len(text)} characters\n"
+    return text, problem
+
+
+def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
+    octets = text.encode("utf-8", "backslashreplace")
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = len(octets), int(time.time()), 0o600
+    archive.addfile(entry, io.BytesIO(octets))
+
+
+_SECRET: Final = re.compile(
+    r"""(?i)\b([\w-]*(?:password|passwd|secret|token|key-string|psk))(?!_file)\b(["']?\s*[=:]?\s*)("[^"\n]*"|'[^'\n]*'|[^\s;,]+)"""
+)
+
+
+def redacted(text: str) -> str:
+    """Replace what follows the name of a secret."""
+    text = _SECRET.sub(r"\1\2(left out)", text)
+    return re.sub(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", "(left out)", text, flags=re.DOTALL
+    )
+
+
+# The parts
+
+
+def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "versions.txt", _versions
+    for name, request, answer in _QUESTIONS:
+        yield f"daemon/{name}.json", partial(_answer, options, request, answer)
+    yield "daemon/troubled-macs.jsonl", partial(_with, options, _troubled)
+    yield "daemon/explained.jsonl", partial(_with, options, _explained)
+    for name, path in (("vtep.toml", options.config), ("exabgp.conf", options.config.with_name("exabgp.conf"))):
+        yield f"config/{name}", path.read_text
+    for name, command in COMMANDS.items():
+        yield name, partial(_output, command)
+
+
+_QUESTIONS: Final[tuple[tuple[str, Message, Any], ...]] = (
+    ("status", pb.GetStatusRequest(), pb.GetStatusResponse),
+    ("vnis", pb.ListVnisRequest(), pb.ListVnisResponse),
+    ("vteps", pb.ListVtepsRequest(), pb.ListVtepsResponse),
+    ("peers", pb.ListPeersRequest(), pb.ListPeersResponse),
+    ("events", pb.ListEventsRequest(), pb.ListEventsResponse),
+    ("diff", pb.DiffRequest(), pb.DiffResponse),
+)
+
+
+def _with(options: argparse.Namespace, ask: Callable[[Client], Iterator[str]]) -> str:
+    with client(options) as daemon:
+        return "".join(f"{line}\n" for line in ask(daemon))
+
+
+def _answer(options: argparse.Namespace, request: Message, answer: Any) -> str:
+    with client(options) as daemon:
+        return json.dumps(values.value(daemon.ask(request, answer)), indent=2) + "\n"
+
+
+def _troubled_macs(daemon: Client) -> Iterator[pb.Mac]:
+    request = pb.ListMacsRequest(states=TROUBLED)
+    return (mac for page in pages(daemon, request, pb.ListMacsResponse) for mac in page.macs)
+
+
+def _troubled(daemon: Client) -> Iterator[str]:
+    for mac in islice(_troubled_macs(daemon), TROUBLED_MAX):
+        yield values.line(values.value(mac))
+
+
+def _explained(daemon: Client) -> Iterator[str]:
+    for mac in islice(_troubled_macs(daemon), EXPLAINED_MAX):
+        answer = daemon.ask(pb.ExplainMacRequest(mac=mac.mac, vni=mac.vni), pb.ExplainMacResponse)
+        yield values.line(values.value(answer))
+
+
+def _versions() -> str:
+    known = {"vtep": __version__, "python": sys.version.split()[0], "kernel": " ".join(platform.uname())}
+    for package in ("exabgp", "pyroute2", "grpcio", "protobuf", "msgspec"):
+        with suppress(metadata.PackageNotFoundError):
+            known[package] = metadata.version(package)
+    with suppress(OSError):
+        known["system"] = platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    with suppress(OSError, subprocess.SubprocessError):
+        known["iproute2"] = _output("ip -V").strip()
+    return "".join(f"{name}: {text}\n" for name, text in known.items())
+
+
+def _output(command: str) -> str:
+    done = subprocess.run(
+        command.split(), capture_output=True, timeout=COMMAND_S, check=False, stdin=subprocess.DEVNULL
+    )
+    text = done.stdout.decode(errors="replace")
+    if done.returncode:
+        text += f"{command} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+    return text
