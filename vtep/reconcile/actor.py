@@ -39,6 +39,12 @@ RELEASED_MAX: Final = 4096
 """Rows that are searched between two yields for those that waited for a complete picture; it takes a few milliseconds."""
 SURVEY_EVERY: Final = 10
 """Of so many audits of a large table one is a survey, because rows of some kinds can be seen only by a dump."""
+AUDIT_REST: Final = 99
+"""An audit rests for so many times as long as it works: it takes a hundredth of a core, however large the table is."""
+SURVEY_REST: Final = 199
+"""After a survey of a large table none is made by itself for so many times as long as it took."""
+WORK_S_MIN: Final = 0.002
+"""An audit works for so long before it rests, because to rest costs a tenth of a millisecond."""
 
 
 class Outcome(Struct, frozen=True):
@@ -87,6 +93,8 @@ class Actor:
         self._devices_changed = False
         self._audit_due = 0.0
         self._audits = 0
+        self._survey_due = 0.0
+        """Before this no survey of a large table is made by itself."""
         self._received_at: float | None = None
         self._calls = asyncio.Lock()
         """The target takes one long call at a time; other callers wait."""
@@ -213,15 +221,19 @@ class Actor:
         """Look at everything. The first time, it includes the keys that wait; later, they have their own passes meanwhile."""
         claims = sum(len(self.engine.ledger.claims(kind.name)) for kind in self.engine.kinds)
         self._audits += 1
-        survey = self._survey or claims <= DUMP_ROWS_MAX or self._audits % SURVEY_EVERY == 0
+        began = self._clock()
+        is_turn = self._audits % SURVEY_EVERY == 0 and began >= self._survey_due
+        survey = self._survey or claims <= DUMP_ROWS_MAX or is_turn
         self._survey = False
-        self._audit_due = self._clock() + self._audit_s
+        self._audit_due = began + self._audit_s
         if self.engine.surveyed:
             self._surveying = survey
             try:
                 await self._carry_out(Scope(survey=survey, audit=True, later=self._touched))
             finally:
                 self._surveying = False
+            if survey:
+                self._survey_due = self._clock() + SURVEY_REST * (self._clock() - began)
             return
         touched = {name: waiting.take_all() for name, waiting in self._touched.items() if waiting}
         hinted = {name: waiting.take_all() for name, waiting in self._hinted.items() if waiting}
@@ -238,7 +250,8 @@ class Actor:
         if self._stalled_since is None:
             self._stalled_since = now
         try:
-            report = await self._in_pieces(self.engine.run(self._intent, now, scope), received_at, lets_in=sweeps)
+            steps, rest = self.engine.run(self._intent, now, scope), 1 if scope.survey else AUDIT_REST
+            report = await self._in_pieces(steps, received_at, lets_in=sweeps, rest=rest)
         except KernelError as error:
             self._survey = True
             self._audit_due = now + BLIND_RETRY_S
@@ -295,9 +308,14 @@ class Actor:
         except TimeoutError:
             pass
 
-    async def _in_pieces(self, steps: Steps[T], received_at: float | None = None, *, lets_in: bool = False) -> T:
-        """Let other tasks run between two pieces, and make long calls in a thread."""
-        answer = None
+    async def _in_pieces(
+        self, steps: Steps[T], received_at: float | None = None, *, lets_in: bool = False, rest: int = 1
+    ) -> T:
+        """Let other tasks run between two pieces, and make long calls in a thread.
+
+        A sweep lets small passes in, and rests for so many times as long as it works.
+        """
+        answer, worked_s = None, 0.0
         while True:
             began, written = self._clock(), self.engine.written
             try:
@@ -311,9 +329,21 @@ class Actor:
             answer = None if call is None else await self._elsewhere(call, lets_in=lets_in)
             await asyncio.sleep(0)
             if lets_in and self._may_let_in:
-                if not self._is_news:
-                    await self._rest(took_s)
-                await self._let_in()
+                worked_s += took_s
+                is_enough = rest == 1 or worked_s >= WORK_S_MIN
+                await self._give_way(worked_s * rest if is_enough else 0.0, is_audit=rest > 1)
+                worked_s *= not is_enough
+
+    async def _give_way(self, rest_s: float, *, is_audit: bool) -> None:
+        """Let small passes in, for so long; an audit that a requested survey waits for does not rest."""
+        until = self._clock() + rest_s
+        while True:
+            hurries = is_audit and self._survey
+            if rest_s and not hurries and not self._is_news:
+                await self._rest(until - self._clock())
+            await self._let_in()
+            if self._clock() >= until or hurries:
+                return
 
     @property
     def _may_let_in(self) -> bool:

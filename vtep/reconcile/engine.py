@@ -32,7 +32,7 @@ it is (`now` is an argument); when the next pass comes (the actor decides). It d
     survey   reads everything by a dump. Nothing is written before one survey succeeded, and a domain that changed needs one
 
 An audit and a survey are *sweeps*. They look, judge by the latest intent, and write, part by part; small passes may run between
-two parts. What a small pass looked at is `overtaken`: the sweep leaves it alone, because it knows less about it.
+two parts. What a small pass looked at is `overtaken`: a survey leaves it alone, because its dump is older.
 
 A pass is a generator that yields between short pieces of work (`steps`), so that its caller can let other work run.
 
@@ -125,7 +125,7 @@ class Engine:
         """The sweep under way."""
         self._later: Mapping[str, Container[Key]] = {}
         self._overtaken: dict[str, ShardedDict[Key, None]] = {}
-        """Keys that small passes looked at since the sweep under way began."""
+        """Keys that small passes looked at since the survey under way began. An audit reads what it judges, and needs none."""
 
     def run(self, intent: Intent, now: float, scope: Scope = Scope(survey=True)) -> Steps[Report]:  # noqa: B008 - frozen
         """Make one pass and return its report. KernelError means that there was no picture to judge by."""
@@ -315,13 +315,14 @@ class Engine:
         number = self._sweeps
         self._sweeping = this
         self._later = {} if by_dump else scope.later
-        self._overtaken = {kind.name: ShardedDict() for kind in self.kinds}
+        self._overtaken = {kind.name: ShardedDict() for kind in self.kinds} if by_dump else {}
         self._known.suspect |= by_dump
         unwanted = yield from self._swept(scope, this, number, by_dump=by_dump)
         for kind, seen in reversed(unwanted.items()):
             for part in parts(seen, SWEPT_MAX):
                 if self._sweeps == number:
-                    yield from self._remove(kind, self._sift_now(kind, part, seen, (), this), this)
+                    picture = None if readable(kind) and not by_dump else seen
+                    yield from self._remove(kind, self._sift_now(kind, part, picture, (), this), this)
             freed = yield from self._freed(kind, self._dependencies.take_removable(kind), this)
             yield from self._remove(kind, freed, this)
         if self._sweeps == number:
@@ -364,7 +365,7 @@ class Engine:
     ) -> list[Judged]:
         """Judge by the latest intent, and leave out what small passes have looked at since, or will soon."""
         this.take(self._intent)
-        overtaken, later = self._overtaken[kind.name], self._later.get(kind.name, ())
+        overtaken, later = self._overtaken.get(kind.name, ()), self._later.get(kind.name, ())
         concerned = keys
         if overtaken or later:
             concerned = [key for key in keys if key not in overtaken and key not in later]

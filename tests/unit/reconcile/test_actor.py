@@ -5,6 +5,7 @@ import errno
 import gc
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,8 @@ class Passes:
         """What to yield in each pass."""
         self.sweeps: list = []
         """What to yield in each look at everything."""
+        self.audits: list[float] = []
+        """How long each piece of an audit row by row takes."""
         self.ended: list[int] = []
         self.blind = False
         self.written = 0
@@ -82,6 +85,10 @@ class Passes:
         yield from self.calls
         if scope.survey:
             yield from self.sweeps
+        elif scope.audit:
+            for piece in self.audits:
+                asyncio.get_running_loop().clock.now += piece  # busy for so long
+                yield None
         if self.each_takes_s:
             asyncio.get_running_loop().clock.now += self.each_takes_s  # busy all the while
         self.surveyed = not self.blind
@@ -289,6 +296,60 @@ def test_a_large_table_is_audited_row_by_row() -> None:
     passes = play(story)
 
     assert (passes.times, passes.last.scope.survey, passes.last.scope.audit) == ([0.0, 60.0], False, True)
+
+
+def audited(story) -> Passes:
+    """Let a story happen during an audit row by row that begins at 60 s and works for a tenth of a second."""
+
+    async def told(actor: Actor, passes: Passes) -> None:
+        passes.claims = dict.fromkeys(range(DUMP_ROWS_MAX + 1))
+        passes.audits = [0.001] * 100
+        await asyncio.sleep(61)
+        await story(actor, passes)
+
+    return play(told)
+
+
+def test_an_audit_takes_a_hundredth_of_a_core_and_a_change_meanwhile_waits_for_nothing() -> None:
+    ended = []
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        actor.offer(intent(1, "m"))
+        await actor.outcomes.wait(lambda _: len(passes.ended) == 3)
+        ended.append(asyncio.get_running_loop().time())
+
+    passes = audited(story)
+
+    assert (passes.times, passes.ended) == ([0.0, 60.0, 61.0], [1, 3, 2])
+    assert ended == [pytest.approx(70, abs=0.5)]
+
+
+def test_an_audit_during_which_a_survey_is_requested_does_not_rest() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        actor.survey()
+        await actor.outcomes.wait(lambda _: len(passes.ended) == 3)
+
+    passes = audited(story)
+
+    assert (passes.last.scope.survey, passes.ended) == (True, [1, 2, 3])
+    assert 61 < passes.last.at < 61.2
+
+
+def test_a_survey_of_a_large_table_that_took_long_is_seldom_repeated() -> None:
+    def busy() -> None:
+        asyncio.get_running_loop().clock.now += 10
+
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.claims = dict.fromkeys(range(DUMP_ROWS_MAX + 1))
+        await asyncio.sleep(1)
+        passes.sweeps = [busy]
+        actor.survey()
+        await asyncio.sleep(5000)
+
+    surveys = [made.at for made in play(story).made if made.scope.survey]
+
+    assert surveys[:2] == [0.0, 1.0]
+    assert [later - earlier > 1990 for earlier, later in pairwise(surveys[1:])] == [True, True]
 
 
 def test_a_large_table_is_surveyed_when_events_were_lost() -> None:
