@@ -19,6 +19,8 @@ from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import RouteKey
 
 CODE: Final = 1
+PER_ES_TAG: Final = 0xFFFF_FFFF
+"""The tag of a route per segment; any other one is a route per EVI (RFC 7432 8.2.1)."""
 
 
 class EthernetAd(Struct, frozen=True, gc=False):

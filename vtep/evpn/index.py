@@ -17,16 +17,16 @@ its turn, so the others never wait for more than one of them.
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain, islice
 from math import ceil, inf
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, Vni
 from vtep.evpn.crowd import MOST, Crowd, FromPeer, Routes, all_of, count_of_peer, replaced
-from vtep.evpn.ead import EthernetAd
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
@@ -37,7 +37,11 @@ from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim
 from vtep.store.sharded import ShardedDict
 
+_AdGroup: TypeAlias = tuple[int, int]
+"""The tag and the label of Type-1 routes."""
+
 K = TypeVar("K")
+T = TypeVar("T")
 R = TypeVar("R", bound=FromPeer)
 
 
@@ -95,7 +99,16 @@ class Index:
         self._segments: dict[Esi, dict[Mac, int]] = {}
         """The MACs that are on each segment, with the number of routes that say so."""
         self._members: dict[Esi, Routes[Segment]] = {}
-        self._ads: dict[Esi, dict[tuple[Ip, RouteKey], EthernetAd]] = {}
+        self._ads: dict[Esi, dict[_AdGroup, dict[tuple[Ip, RouteKey], EthernetAd]]] = {}
+        """Grouped, because a segment has as many routes per EVI as VNIs, and each VNI asks for its own only."""
+        self._ads_changed: dict[Esi, set[_AdGroup]] = {}
+        """The groups whose routes changed, and for which it is not known yet whether that concerns the MACs of the segment."""
+        self._conclusions: dict[Esi, dict[tuple[_AdGroup, Hashable], tuple[Callable[[], Any], Any]]] = {}
+        """What was concluded from the Type-1 routes of each segment, and how to conclude it again."""
+        self._forgotten: set[Esi] = set()
+        """The segments of which some answers were forgotten, so that it is not known whether they are still the same."""
+        self._concluded_by: object = None
+        self._conclusions_count = 0
         self.prefixes = RoutesByPrefix()
         self.ads_version = 0
         """Grows when a Type-1 route comes, goes or changes."""
@@ -126,7 +139,7 @@ class Index:
     def work(self) -> int:
         """The estimated work of judging all that changed, in MACs with one route."""
         waiting = chain(chain.from_iterable(self.leaving.values()), self._became_stale, self._segments_changed.values())
-        return self._work + WORK_OF_RIVALS * sum(map(len, waiting))
+        return self._work + WORK_OF_RIVALS * (sum(map(len, waiting)) + len(self._ads_changed))
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
         found = self._macs.get(mac, ())
@@ -152,7 +165,32 @@ class Index:
         return all_of(self._endpoints.get(endpoint, ()))
 
     def ads_of(self, segment: Esi) -> Iterator[EthernetAd]:
-        return iter(self._ads.get(segment, {}).values())
+        return chain.from_iterable(group.values() for group in self._ads.get(segment, {}).values())
+
+    def ads_at(self, segment: Esi, tag: int, label: int) -> Collection[EthernetAd]:
+        """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter."""
+        return self._ads.get(segment, {}).get((tag, 0 if tag == PER_ES_TAG else label), {}).values()
+
+    def conclude(
+        self, policy: object, segment: Esi, group: _AdGroup, question: Hashable, work_out: Callable[[], T]
+    ) -> T:
+        """Return the answer to a question about a segment, from memory if its Type-1 routes have not changed since.
+
+        The answer may depend on the routes per segment and on those of this group, and on nothing else that changes. A new
+        policy makes all answers out of date. The number of answers is bounded, because peers choose what is asked.
+        """
+        if policy is not self._concluded_by or self._conclusions_count > CONCLUSIONS_MAX:
+            self._forgotten |= self._conclusions.keys()
+            self._concluded_by, self._conclusions, self._conclusions_count = policy, {}, 0
+        if segment in self._ads_changed:
+            return work_out()
+        known = self._conclusions.setdefault(segment, {})
+        found = known.get((group, question))
+        if found is None:
+            self._conclusions_count += 1
+            found = known[group, question] = (work_out, work_out())
+        answer: T = found[1]
+        return answer
 
     def members_of(self, segment: Esi) -> tuple[Segment, ...]:
         """Return the Type-4 routes of a segment."""
@@ -211,6 +249,7 @@ class Index:
             routes = self._became_stale.popleft()
             self._mark(route.mac for route in routes.values() if isinstance(route, MacIp))
             room -= len(routes)
+        self._compare_segments()
         while self._segments_changed and room > 0:
             room -= self._mark_segment(room)
         if self._work > 2 * work_max:
@@ -393,16 +432,41 @@ class Index:
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
         self.ads_version += 1
         if old is not None:
-            ads = self._ads[old.esi]
-            del ads[old.peer, key]
-            if not ads:
+            groups, group = self._ads[old.esi], _ad_group(old)
+            del groups[group][old.peer, key]
+            if not groups[group]:
+                del groups[group]
+            if not groups:
                 del self._ads[old.esi]
         if new is not None:
-            self._ads.setdefault(new.esi, {})[new.peer, key] = new
-        if either.esi in self._segments_changed:
-            self._segments_again.add(either.esi)
-        elif either.esi in self._segments:
-            self._segments_changed[either.esi] = list(self._segments[either.esi])
+            self._ads.setdefault(new.esi, {}).setdefault(_ad_group(new), {})[new.peer, key] = new
+        if either.esi in self._segments:
+            changed = self._ads_changed.setdefault(either.esi, set())
+            changed.update(_ad_group(ad) for ad in (old, new) if ad is not None)
+
+    def _compare_segments(self) -> None:
+        """Mark the MACs of the segments whose Type-1 routes changed so that an answer about them is another one now."""
+        segments, self._ads_changed = self._ads_changed, {}
+        self.ads_version += bool(segments)  # what was judged meanwhile gave answers that were not remembered
+        for segment, groups in segments.items():
+            if segment not in self._segments or self._means_the_same(segment, groups):
+                continue
+            self._conclusions_count -= len(self._conclusions.pop(segment, ()))
+            self._forgotten.discard(segment)
+            if segment in self._segments_changed:
+                self._segments_again.add(segment)
+            else:
+                self._segments_changed[segment] = list(self._segments[segment])
+
+    def _means_the_same(self, segment: Esi, groups: set[_AdGroup]) -> bool:
+        """Return True if every answer that may have changed is what it was. Without any it is not known."""
+        known = self._conclusions.get(segment)
+        if not known or segment in self._forgotten:
+            return False
+        all_changed = (PER_ES_TAG, 0) in groups
+        return all(
+            work_out() == answer for (group, _), (work_out, answer) in known.items() if all_changed or group in groups
+        )
 
     def _mark_segment(self, most: float) -> int:
         """Mark at most so many MACs of the segment that has waited longest, and return how many."""
@@ -442,8 +506,15 @@ def _replace(table: dict[K, Routes[R]], key: K, old: R | None, new: R | None) ->
     return after
 
 
+CONCLUSIONS_MAX: Final = 16384
+"""How many answers about segments are remembered."""
+
 REST_S_PER_ROUTE: Final = 100e-6
 """The rest after judging a MAC or host with very many routes: four times as long as judging takes (measured: 25 us a route)."""
+
+
+def _ad_group(ad: EthernetAd) -> _AdGroup:
+    return (ad.tag, 0 if ad.tag == PER_ES_TAG else ad.label)
 
 
 def _endpoint(imet: Imet) -> Ip:

@@ -9,12 +9,12 @@ again. Knows no single route, and decides nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
-from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, RemoteMac, Verdicts
+from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, Verdicts
 from vtep.observe.problems import Refusals
 
 _Key: TypeAlias = tuple[Ip, Vni, str]
@@ -33,9 +33,8 @@ class RefusalCounts:
     def take(self, before: Intent, intent: Intent) -> None:
         """Count what differs between two intents that follow each other."""
         if intent.judged is not before.judged:
-            for old, new in intent.judged.changes_since(before.judged):
-                self._count(self._counts, _refused_macs(old), -1)
-                self._count(self._counts, _refused_macs(new), 1)
+            for verdicts, macs in _counted(intent.judged.changes_since(before.judged)):
+                self._count(self._counts, _refused_macs(verdicts), macs)
         if intent.refused_floods is not before.refused_floods:
             for floods, now in intent.refused_floods.changes_since(before.refused_floods):
                 self._count(self._counts, floods or (), -1)
@@ -74,12 +73,20 @@ class RefusalCounts:
                 del counts[key]
 
 
-def _refused_macs(verdicts: Verdicts | None) -> Iterator[Candidate]:
-    if verdicts is None or isinstance(verdicts, RemoteMac):
-        return
-    for outcome in verdicts:
-        if isinstance(outcome, Candidate) and outcome.verdict == "refused" and not outcome.port:
-            yield outcome
+def _counted(changes: Iterable[tuple[Verdicts | None, Verdicts | None]]) -> Iterator[tuple[Verdicts, int]]:
+    """Yield verdicts with the number of MACs that they came to, or left if it is negative. Many MACs share one value."""
+    counts: Counter[int] = Counter()
+    found: dict[int, Verdicts] = {}
+    for old, new in changes:
+        for verdicts, step in ((old, -1), (new, 1)):
+            if verdicts is not None:
+                counts[id(verdicts)] += step
+                found[id(verdicts)] = verdicts
+    return ((found[number], count) for number, count in counts.items() if count)
+
+
+def _refused_macs(verdicts: Verdicts) -> Iterator[Candidate]:
+    return (candidate for candidate in verdicts if candidate.verdict == "refused" and not candidate.port)
 
 
 def _told(counts: Counter[_Key]) -> tuple[Refusals, ...]:

@@ -31,7 +31,7 @@ from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac, Verdicts
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, is_like_others, judge
 from vtep.projection.policy import Policy
-from vtep.projection.segment import is_proxy, is_segment, learned_at, members
+from vtep.projection.segment import is_proxy, is_segment, learned_at, reach
 from vtep.projection.winner import Location, choose, here
 
 NO_RD: Final = RouteDistinguisher(8)
@@ -247,17 +247,16 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
         if isinstance(where, Ip):
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
-        advertisers = {route.attributes.next_hop for route in routes}
-        reachable = members(rib, policy, policy.vnis[vni], where, advertisers)
-        if not reachable or where in policy.contested:
+        advertisers = frozenset(route.attributes.next_hop for route in routes)
+        reached = reach(rib, policy, policy.vnis[vni], where, advertisers)
+        if reached.lowest is None or where in policy.contested:
             # A segment of ours is reached through our own port, and no route changes that (RFC 7432 9.2.2).
-            nowhere |= dict.fromkeys(map(id, routes), "local-bias" if reachable else "pending-ead")
+            nowhere |= dict.fromkeys(map(id, routes), "pending-ead" if reached.lowest is None else "local-bias")
             continue
-        ours = [route for route in routes if where in policy.segments and route.attributes.next_hop in reachable]
-        learned = learned_at(ours)
-        lowest = min(learned or reachable, key=lambda vtep: vtep.order)
+        learned = learned_at([route for route in routes if route.attributes.next_hop in reached.vteps])
+        lowest = min(learned, key=lambda vtep: vtep.order, default=reached.lowest)
         locations.append(
-            Location(routes, lowest, where, encapsulation, multihomed=len(reachable) > 1, learned=bool(learned))
+            Location(routes, lowest, where, encapsulation, multihomed=reached.multihomed, learned=bool(learned))
         )
     return locations, nowhere
 

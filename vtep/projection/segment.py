@@ -6,18 +6,16 @@ is reached only through a VTEP that advertises the MAC. What a port of our own o
 This module does not know any row.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
 from vtep.config.model import VniConfig
 from vtep.evpn.attributes import HOST_PROXY
-from vtep.evpn.ead import EthernetAd
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.offers import Path
 from vtep.evpn.rib import Rib
 from vtep.projection.policy import Policy
-
-PER_ES_TAG: Final = 0xFFFF_FFFF
 
 
 def is_segment(esi: Esi) -> bool:
@@ -25,14 +23,40 @@ def is_segment(esi: Esi) -> bool:
     return esi not in (NO_SEGMENT, MAX_ESI)
 
 
-def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: Iterable[Ip]) -> frozenset[Ip]:
+class Reach(NamedTuple):
+    """What a row can depend on of the VTEPs through which a MAC of a segment can be reached."""
+
+    lowest: Ip | None
+    """None if there is no VTEP."""
+    multihomed: bool
+    """There are several VTEPs."""
+    vteps: frozenset[Ip]
+    """All of them if the segment is one of ours, otherwise none."""
+
+
+def reach(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: frozenset[Ip]) -> Reach:
+    """Return how a MAC of this segment can be reached that these VTEPs advertise.
+
+    The index remembers the answer. A Type-1 route after which it is the same concerns no MAC, however many there are.
+    """
+
+    def work_out() -> Reach:
+        vteps = members(rib, policy, vni, esi, advertisers)
+        lowest = min(vteps, key=lambda vtep: vtep.order, default=None)
+        return Reach(lowest, len(vteps) > 1, vteps if esi in policy.segments else frozenset())
+
+    return rib.index.conclude(policy, esi, (vni.tag, vni.vni), (vni.vni, advertisers), work_out)
+
+
+def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: frozenset[Ip]) -> frozenset[Ip]:
     """Return the VTEPs through which a MAC of this segment can be reached."""
-    ads = [ad for ad in rib.index.ads_of(esi) if _is_imported(ad, policy, vni)]
-    up = {ad.attributes.next_hop for ad in ads if ad.tag == PER_ES_TAG}
-    single_active = any(ad.attributes.single_active for ad in ads if ad.tag == PER_ES_TAG)
-    aliases = {ad.attributes.next_hop for ad in ads if ad.tag == vni.tag and ad.label == vni.vni}
-    reachable = set(advertisers) if single_active else set(advertisers) | aliases
-    return frozenset(up & reachable)
+    per_segment = [ad for ad in rib.index.ads_at(esi, PER_ES_TAG, 0) if _is_imported(ad, policy, vni)]
+    up = {ad.attributes.next_hop for ad in per_segment}
+    if any(ad.attributes.single_active for ad in per_segment):
+        return advertisers & up
+    per_evi = rib.index.ads_at(esi, vni.tag, vni.vni)
+    aliases = {ad.attributes.next_hop for ad in per_evi if _is_imported(ad, policy, vni)}
+    return frozenset(up & (advertisers | aliases))
 
 
 def learned_at(routes: Sequence[Path]) -> frozenset[Ip]:

@@ -8,7 +8,7 @@ from msgspec import structs
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
-from vtep.evpn.ead import EthernetAd
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.offers import Path
@@ -34,7 +34,7 @@ vni = 400
 import_rt = ["65000:400"]
 downstream_vni = true
 """
-A, B = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
+A, B, C = (Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3))
 MAC = Mac.parse("02:00:00:00:00:01")
 VNI = Vni(100)
 OURS = Mac.parse("02:00:00:00:00:99")
@@ -58,6 +58,12 @@ def route(
 
 def macs(count: int) -> list[Mac]:
     return [Mac(bytes((2, 0, 0, 0)) + number.to_bytes(2)) for number in range(count)]
+
+
+def an_ad(vtep: Ip, esi: Esi, *, vni: int = 0) -> EthernetAd:
+    """Return a Type-1 route: per EVI for this VNI, or per segment."""
+    targets = tuple(RouteTarget.parse(f"65000:{number}") for number in (100, 200))
+    return EthernetAd(A, Attributes(vtep, targets), RouteDistinguisher(8), esi, 0 if vni else PER_ES_TAG, vni)
 
 
 def alike(one: MacIp, macs: list[Mac]) -> list[MacIp]:
@@ -117,10 +123,48 @@ def test_a_type_1_route_makes_what_was_judged_of_its_segment_out_of_date() -> No
     tell(leaf, *(route(A, mac=mac, esi=esi) for mac in macs(3)))
     pending = leaf.judge(1.0)
 
-    ad = EthernetAd(A, Attributes(A, (RouteTarget.parse("65000:100"),)), RouteDistinguisher(8), esi, 0xFFFF_FFFF, 0)
-    leaf.receive([Received((Announced(A, {b"ad": ad}),))], 2.0)
+    leaf.receive([Received((Announced(A, {b"ad": an_ad(A, esi)}),))], 2.0)
 
     assert (len(pending.macs), [row.segment for row in leaf.judge(2.0).macs.values()]) == (0, [esi] * 3)
+
+
+@pytest.mark.parametrize("count", [10, 5_000])
+def test_a_type_1_route_that_changes_no_row_is_judged_for_no_mac(judged: list[Path], count: int) -> None:
+    """A second copy from another peer, an alias that is not up, one that is not the lowest, and the routes of another VNI."""
+    esi = Esi(bytes((3, *[1] * 9)))
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    tell(leaf, *alike(route(A, esi=esi), macs(count)))
+    for number, ad in enumerate((an_ad(A, esi), an_ad(B, esi), an_ad(B, esi, vni=100))):
+        leaf.receive([Received((Announced(A, {b"%d" % number: ad}),))], 1.0)
+    before = leaf.judge(1.0)
+    judged.clear()
+
+    for number, ad in enumerate((an_ad(A, esi), an_ad(C, esi, vni=100), an_ad(C, esi), an_ad(C, esi, vni=200))):
+        leaf.receive([Received((Announced(B, {b"%d" % number: structs.replace(ad, peer=B)}),))], 2.0)
+        assert (leaf.judge(2.0).touched, len(judged)) == ((), 0)
+
+    leaf.receive([Received((Withdrawn(A, (b"0",)),))], 3.0)
+    leaf.receive([Received((Withdrawn(B, (b"0",)),))], 3.0)
+    moved = leaf.judge(3.0)
+    assert {row.via.vtep for row in before.macs.values()} == {A}
+    assert ({row.via.vtep for row in moved.macs.values()}, len(moved.touched), len(judged)) == ({B}, count, 1)
+
+
+def test_a_type_1_route_counts_also_after_our_own_macs_changed() -> None:
+    """The answers about segments are forgotten then, though not every MAC is judged again."""
+    esi = Esi(bytes((3, *[1] * 9)))
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    one, other = route(A, mac=macs(2)[0], esi=esi), route(B, mac=macs(2)[1], esi=esi)
+    tell(leaf, one, other)
+    leaf.receive([Received((Announced(A, {b"ad": an_ad(B, esi)}),))], 1.0)
+    leaf.judge(1.0)
+    leaf.learn_own_macs(frozenset({OURS}))
+    tell(leaf, structs.replace(other, attributes=structs.replace(other.attributes, seq=1)))
+    leaf.judge(1.0)
+
+    leaf.receive([Received((Announced(B, {b"ad": structs.replace(an_ad(A, esi), peer=B)}),))], 2.0)
+
+    assert [row.via.vtep for row in leaf.judge(2.0).macs.values()] == [A, B]
 
 
 def test_a_row_is_stale_if_all_its_routes_are_and_each_candidate_by_itself() -> None:
