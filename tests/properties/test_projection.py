@@ -4,6 +4,7 @@ The values are few on purpose, so that routes meet: three peers, a handful of VT
 """
 
 import functools
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.config.model import Config
+from vtep.evpn import offers
 from vtep.evpn.attributes import Attributes, Election, Pmsi
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
@@ -443,6 +445,16 @@ def test_judging_alike_macs_together_gives_what_judging_one_by_one_gives(history
 
         assert remarks(by_group) == remarks(one_by_one)
         assert together.take_unverified() == single.take_unverified()
+
+
+@given(routes)
+@settings(deadline=None, max_examples=150)
+def test_judging_one_route_of_each_kind_gives_what_judging_each_route_gives(found):
+    rib = a_rib([announced(route) for route in found])
+    with patch.object(offers, "FEW", 0):
+        by_kind = project(rib, policy(), 0.0)
+
+    assert told(by_kind) == told(project(a_rib([announced(route) for route in found]), policy(), 0.0))
 
 
 @given(histories)

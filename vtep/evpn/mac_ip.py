@@ -39,6 +39,11 @@ class MacIp(Struct, frozen=True, gc=False):
     label2: int | None = None
 
     @property
+    def stale(self) -> bool:
+        """False: a route that is stale is read as a `Path` that says so (`Rib.offers_of`)."""
+        return False
+
+    @property
     def key(self) -> RouteKey:
         """The key, computed again. An IPv4-mapped host and a path identifier (RFC 7911) are only in the received key."""
         return mac_ip_key(self.rd, self.tag, self.mac, self.ip or b"")

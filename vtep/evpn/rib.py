@@ -165,7 +165,7 @@ class Rib:
                 continue
             routes = (found,) if isinstance(found, MacIp) else all_of(found)
             if len(routes) > SHARED_MAX or any(route.ip is not None for route in routes):
-                offers.append(Offers(tuple(self.path_of(route) for route in routes)))
+                offers.append(Offers(routes if fresh else tuple(self.path_of(route) for route in routes)))
                 continue
             said = tuple([
                 (id(route.attributes), route.peer, route.rd, route.tag, route.label, route.esi, route.label2,

@@ -18,13 +18,15 @@ The second one, `settle`, is about one MAC in one VNI, and knows what was before
 work does not grow with the table. This module does not know the generation or the kernel.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.offers import Offers, Path
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.offers import Kinds, Offers, Path
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import SEQ_MAX, LocalClaim
 from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac, Verdicts
@@ -41,6 +43,10 @@ Losers: TypeAlias = list[tuple[Location, str]]
 """Each with the rule by which it lost."""
 Contest: TypeAlias = tuple[Location, str, Losers]
 """The winner, why it won, and the losers."""
+
+
+Others: TypeAlias = Mapping[int, list[Path | MacIp]]
+"""By the identity of a path that was judged: those that were not, because they are of its kind."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -78,6 +84,7 @@ class Standing(Struct, frozen=True, eq=False):
     refused: Verdicts
     notes: Mapping[int, tuple[str, ...]]
     """By the identity of the path."""
+    others: Others
     alone: Judgement
     """What follows if there is no station of ours and no freeze."""
 
@@ -99,40 +106,42 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     return found
 
 
-def standings(paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()) -> Standings:
+def standings(
+    paths: Iterable[Path | MacIp], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()
+) -> Standings:
     """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have."""
     results: dict[Vni, list[ImportResult]] = {}
-    for path in paths:
+    kinds = Kinds(paths)
+    for path in kinds.firsts:
         for result in judge(path, mac, policy):
             results.setdefault(result.vni, []).append(result)
     for path in over:
         for result in judge(path, mac, policy):
             refused = structs.replace(result, refusal=result.refusal or "mac-limit")
             results.setdefault(result.vni, []).append(refused)
-    return {vni: _standing(vni, found, rib, policy) for vni, found in results.items()}
+    return {vni: _standing(vni, found, kinds.others, rib, policy) for vni, found in results.items()}
 
 
-def _standing(vni: Vni, results: list[ImportResult], rib: Rib, policy: Policy) -> Standing:
-    refused = [candidate(result, "refused", result.refusal) for result in results if result.refusal]
+def _standing(vni: Vni, results: list[ImportResult], others: Others, rib: Rib, policy: Policy) -> Standing:
     usable = [result for result in results if not result.refusal]
     locations, nowhere = _locations(vni, usable, rib, policy)
-    refused += [
-        candidate(result, "refused", nowhere[id(result.route)]) for result in usable if id(result.route) in nowhere
-    ]
+    reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
+    refused = tuple(one for result, reason in reasons if reason for one in _alike(result, others, "refused", reason))
     notes = {id(result.route): result.notes for result in usable}
+    standing = Standing(locations, refused, notes, others, Judgement(refused))
     if not locations:
-        return Standing(locations, tuple(refused), notes, Judgement(tuple(refused)))
+        return standing
     contest = choose(locations)
     winner, reason, losers = contest
     alone = Judgement(
-        candidates=(*_candidates(vni, contest, notes, policy), *refused),
+        candidates=(*_candidates(vni, contest, standing, policy), *refused),
         row=_row(vni, winner, reason, None, notes),
         alerts=tuple(sorted(set(_conflicts(winner, losers)))),
     )
-    return Standing(locations, tuple(refused), notes, alone)
+    return structs.replace(standing, alone=alone)
 
 
-_NOWHERE: Final = Standing([], (), {}, Judgement(()))
+_NOWHERE: Final = Standing([], (), {}, {}, Judgement(()))
 
 
 def judge_mac(
@@ -191,7 +200,7 @@ def settle(
     settled = contest if frozen is None else _frozen(contest, frozen)
     is_here = settled[0] is home
     return Judgement(
-        candidates=(*_candidates(vni, settled, notes, policy), *refused),
+        candidates=(*_candidates(vni, settled, standing, policy), *refused),
         row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_exhausted(winner, home), *mobility.alerts(moves)})),
@@ -235,7 +244,7 @@ def _frozen(contest: Contest, frozen: Direct) -> Contest:
 
 def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -> tuple[list[Location], dict[int, str]]:
     """Return the locations, and for each route without one (by its identity) the reason."""
-    grouped: dict[tuple[Esi | Ip, int], list[Path]] = {}
+    grouped: dict[tuple[Esi | Ip, int], list[Path | MacIp]] = {}
     for result in usable:
         route = result.route
         where = route.esi if is_segment(route.esi) else route.attributes.next_hop
@@ -283,29 +292,38 @@ def _row(
 # The verdict of each candidate
 
 
-def _candidates(
-    vni: Vni, settled: Contest, notes: Mapping[int, tuple[str, ...]], policy: Policy
-) -> Iterable[Candidate]:
+def _candidates(vni: Vni, settled: Contest, standing: Standing, policy: Policy) -> Iterable[Candidate]:
     winner, reason, losers = settled
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
         if location.local_claim is None:
-            yield from _candidates_at(vni, location, verdict, why, notes)
+            yield from _candidates_at(vni, location, verdict, why, standing)
         else:
             yield _own_candidate(vni, location.local_claim, verdict, why, policy)
 
 
-def _candidates_at(
-    vni: Vni, location: Location, verdict: str, reason: str, notes: Mapping[int, tuple[str, ...]]
-) -> Iterable[Candidate]:
+def _candidates_at(vni: Vni, location: Location, verdict: str, reason: str, standing: Standing) -> Iterable[Candidate]:
     """Yield the candidates of one location. The first route stands for it and has its verdict; the others support it."""
+    others = standing.others
     for index, route in enumerate(location.routes):
-        result = ImportResult(route, vni, "", notes[id(route)])
-        if index == 0 or verdict == "lost":
-            yield candidate(result, verdict, reason)
-        elif location.learned and is_proxy(route) and route.attributes.seq == location.seq:
-            yield candidate(result, "lost", "non-proxy")
+        result = ImportResult(route, vni, "", standing.notes[id(route)])
+        if verdict == "lost":
+            yield from _alike(result, others, "lost", reason)
+            continue
+        is_proxied = location.learned and is_proxy(route) and route.attributes.seq == location.seq
+        support = "non-proxy" if is_proxied else "same-es" if location.segment else "total-order"
+        if index == 0:
+            yield candidate(result, "won", reason)
+            yield from islice(_alike(result, others, "lost", support), 1, None)
         else:
-            yield candidate(result, "lost", "same-es" if location.segment else "total-order")
+            yield from _alike(result, others, "lost", support)
+
+
+def _alike(result: ImportResult, others: Others, verdict: str, reason: str) -> Iterator[Candidate]:
+    """Yield the candidate of the path that was judged, and then those of the paths of its kind."""
+    first = candidate(result, verdict, reason)
+    yield first
+    for path in others.get(id(result.route), ()):
+        yield structs.replace(first, peer=path.peer, rd=path.rd, ip=path.ip)
 
 
 def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:

@@ -1,6 +1,7 @@
 """MACs that are judged together, and MACs that are not."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pytest
 from msgspec import structs
@@ -40,6 +41,10 @@ VNI = Vni(100)
 OURS = Mac.parse("02:00:00:00:00:99")
 
 
+shared = lru_cache(Attributes)
+"""Routes of one UPDATE share their attributes."""
+
+
 def route(
     vtep: Ip,
     *,
@@ -51,9 +56,7 @@ def route(
     **attributes,
 ) -> MacIp:
     targets = tuple(RouteTarget.parse(f"65000:{number}") for number in into or (vni,))
-    return MacIp(
-        A, Attributes(vtep, targets, **attributes), RouteDistinguisher(rd.to_bytes(8)), 0, mac, vni, esi=Esi(esi)
-    )
+    return MacIp(A, shared(vtep, targets, **attributes), RouteDistinguisher(rd.to_bytes(8)), 0, mac, vni, esi=Esi(esi))
 
 
 def macs(count: int) -> list[Mac]:
@@ -126,6 +129,27 @@ def test_a_type_1_route_makes_what_was_judged_of_its_segment_out_of_date() -> No
     leaf.receive([Received((Announced(A, {b"ad": an_ad(A, esi)}),))], 2.0)
 
     assert (len(pending.macs), [row.segment for row in leaf.judge(2.0).macs.values()]) == (0, [esi] * 3)
+
+
+@pytest.mark.parametrize("count", [10, 5_000])
+@pytest.mark.parametrize("differ", ["ip", "rd"])
+def test_a_later_route_of_a_mac_takes_as_many_judgements_whether_it_has_ten_or_thousands(
+    judged: list[Path], differ: str, count: int
+) -> None:
+    values = {"ip": Ip, "rd": lambda octets: RouteDistinguisher(bytes(4) + octets)}[differ]
+    leaf = Leaf(config.parse(LEAF + "[limits]\nroutes_per_mac = 10000\n"), 0.0)
+    tell(
+        leaf, *(structs.replace(route(A), **{differ: values((count - number).to_bytes(4))}) for number in range(count))
+    )
+    leaf.judge(1.0)
+    judged.clear()
+
+    tell(leaf, structs.replace(route(A), **{differ: values((count + 1).to_bytes(4))}))
+    intent = leaf.judge(2.0)
+
+    assert (len(judged), len(candidates_of(intent, MAC))) == (1, count + 1)
+    (first,) = [one for one in candidates_of(intent, MAC) if one.verdict == "won"]
+    assert getattr(first, differ) == values((1).to_bytes(4))
 
 
 @pytest.mark.parametrize("count", [10, 5_000])
