@@ -19,7 +19,7 @@ A claim needs what its row needs. While it is unconfirmed it also needs what the
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from vtep.reconcile.claims import Claim, Ledger, RowGroup
@@ -72,15 +72,16 @@ class Dependencies:
         if not self.concerns(kind):
             yield
             return
-        keys, claims, before = set(keys), self._ledger.claims(kind.name), Counter[RowRef]()
+        keys, before = set(keys), Counter[RowRef]()
         if kind.name in self._needy:
-            for key in keys:
-                before.update(self._needs(kind.name, key, claims.get(key)))
+            before = self._needed_by(kind.name, keys)
         yield
         if kind.name in self._needy:
-            for key in keys:
-                self._users.update(self._needs(kind.name, key, claims.get(key)))
-            self._users -= before
+            self._users.update(self._needed_by(kind.name, keys))
+            for ref, users in before.items():
+                self._users[ref] -= users
+                if not self._users[ref]:
+                    del self._users[ref]
             for ref in [ref for ref in before if ref in self._kept and not self._users[ref]]:
                 self._removable[ref[0]].add(ref[1])
         if kind.name in self._needed and self._awaited:
@@ -144,6 +145,22 @@ class Dependencies:
     def _is_there(self, ref: RowRef) -> bool:
         claim = self._ledger.claims(ref[0]).get(ref[1])
         return claim is not None and claim.confirmed
+
+    def _needed_by(self, name: str, keys: Collection[Key]) -> Counter[RowRef]:
+        """Count how many of these claimed rows need each row. Rows of one value in one VNI need the same, and share a claim."""
+        claims, vni_of = self._ledger.claims(name), self._descriptors[name].vni_of
+        alike: dict[tuple[int, int], tuple[Key, Claim]] = {}
+        counts: Counter[tuple[int, int]] = Counter()
+        for key, claim in zip(keys, claims.of(keys), strict=True):
+            if claim is not None:
+                same = (vni_of(key), id(claim))
+                counts[same] += 1
+                alike.setdefault(same, (key, claim))
+        needed = Counter[RowRef]()
+        for same, (key, claim) in alike.items():
+            for ref in self._needs(name, key, claim):
+                needed[ref] += counts[same]
+        return needed
 
     def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:
         if claim is None:
