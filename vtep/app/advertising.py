@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -21,14 +21,14 @@ from vtep import logs
 from vtep.addr import Ip, Mac, Vni
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
-from vtep.evpn.advertise import Route
+from vtep.evpn.advertise import Announcement, Route
 from vtep.evpn.event import Attached, Detached
 from vtep.feed.contract import Feed, Report
 from vtep.intent import Intent, OwnKey
 from vtep.linux.ledger import this_place
 from vtep.local.advertised import AdvertisedLedger, sequences
 from vtep.local.advertiser import ABLE, IDLE, UNABLE, Advertised, Advertiser
-from vtep.local.exports import Exports
+from vtep.local.exports import Exports, LocalRouter
 from vtep.observe.model import AdvertisingStatus
 from vtep.projection.leaf import Leaf
 
@@ -48,7 +48,7 @@ class Advertising:
         self._feed = feed
         self._clock = clock
         self._advertiser = Advertiser(feed, AdvertisedLedger(), random.random)
-        self._advertiser.need(bool(self._exports.vnis), clock())
+        self._advertiser.need(self._exports.is_needed, clock())
         self._boot = this_place()["boot"]
         self._reconfigured = False
         """The configuration changed, so every route must be compared with what is advertised."""
@@ -82,8 +82,10 @@ class Advertising:
         self._advertiser.ledger.close()
 
     def reconfigure(self, config: Config) -> None:
+        routers = self._exports.routers
         self._exports = Exports(config)
-        self._advertiser.need(bool(self._exports.vnis), self._clock())
+        self._exports.routers = routers
+        self._advertiser.need(self._exports.is_needed, self._clock())
         self._reconfigured = True
 
     # The feed
@@ -120,6 +122,21 @@ class Advertising:
         advertise."""
         vnis = filter(is_ready, self._exports.vnis) if self._advertiser.can else ()
         self._leaf.set_advertising(frozenset(vnis))
+
+    def learn_routers(self, routers: Mapping[Vni, LocalRouter]) -> None:
+        """Take the VRFs that are ready, with what they reach: a VRF that is not ready advertises nothing."""
+        routers = routers if self._advertiser.can else {}
+        exports = self._exports
+        if routers == exports.routers:
+            return
+        before, known = exports.prefixes(), exports.routers
+        exports.routers = dict(routers)
+        if {vni: one.mac for vni, one in known.items()} != {vni: one.mac for vni, one in routers.items()}:
+            self._reconfigured = True  # hosts have the Router's MAC as well
+            return
+        now = exports.prefixes()
+        changes: dict[Route, Announcement | None] = dict.fromkeys(before.keys() - now.keys())
+        self._advertiser.want(changes | {route: one for route, one in now.items() if before.get(route) != one})
 
     def follow(self, before: Intent, intent: Intent, *, seen: bool) -> None:
         """Take an intent; each must come once and in order. `seen` says that the kernel was read since the start."""

@@ -76,6 +76,7 @@ class FeedTask:
             if self.kernel is not None:
                 self._leaf.learn_own_macs(self.kernel.own_macs)
                 self._leaf.learn_own_hosts(self.kernel.own_hosts)
+                self._advertising.learn_routers(self.kernel.routers())
             self._advertising.permit(self._is_ready)
             self._judge(now, None if messages is None else now)
             for peer in self._leaf.refreshes(now):

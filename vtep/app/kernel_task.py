@@ -14,22 +14,26 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final
 
-from vtep.addr import ZERO_MAC, Mac, Vni
+from vtep.addr import ZERO_MAC, Mac, Prefix, Vni
 from vtep.app.drain import drain
 from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
-from vtep.config.model import Config
+from vtep.config.model import Config, VrfConfig
 from vtep.intent import HostKey, Intent, RowKey
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
+from vtep.linux.vrf import Routed
+from vtep.linux.wire.route import RTN_UNICAST
+from vtep.local.exports import LocalRouter
 from vtep.observe.observer import Observer
+from vtep.projection.prefix import refused_prefix
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claim
 from vtep.reconcile.engine import Engine
@@ -37,6 +41,8 @@ from vtep.reconcile.engine import Engine
 STALLED_S_MAX: Final = 30.0
 """Longer than any step of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
+
+DEFAULT_ROUTES: Final = (Prefix.parse("0.0.0.0/0"), Prefix.parse("::/0"))
 
 log = logging.getLogger("vtep")
 
@@ -54,6 +60,11 @@ class KernelTask:
         self._applied = True
         """The target knows the latest configuration."""
         self._routing: RoutingEvents | None = None
+        self._nudge: Callable[[], None] = lambda: None
+        self._routers: Mapping[Vni, LocalRouter] = {}
+        self._routers_of = Routed()
+        """The VRFs for which they were found."""
+        self._routers_suspect = True
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -86,6 +97,7 @@ class KernelTask:
     def reconfigure(self, config: Config) -> None:
         self._config = config
         self._applied = False
+        self._routers_suspect = True
 
     def follow(self, intent: Intent, received_at: float | None, *, judged_all: bool) -> None:
         """Take the latest intent. The target takes a new configuration only after everything was judged by it.
@@ -112,9 +124,34 @@ class KernelTask:
             self._routing.close()
             self._routing = None
 
+    def routers(self) -> Mapping[Vni, LocalRouter]:
+        """Return the VRFs that are ready, with the prefixes of their tables that the configuration has advertised."""
+        vrfs = self.target.vrfs
+        if self._routers_suspect or vrfs != self._routers_of:
+            self._routers_suspect, self._routers_of = False, vrfs
+            configured = {vrf.vni: vrf for vrf in self._config.vrfs}
+            self._routers = {
+                found.vni: LocalRouter(found.mac, frozenset(self._prefixes(configured[found.vni], found.table)))
+                for found in vrfs.values()
+                if found.mac is not None and found.vni in configured
+            }
+        return self._routers
+
+    def _prefixes(self, vrf: VrfConfig, table: int) -> Iterator[Prefix]:
+        if vrf.default_originate:
+            yield from DEFAULT_ROUTES
+        for protocol in vrf.redistribute:
+            for route in self._kernel.routes_of(table, protocol):
+                if route.type == RTN_UNICAST and not refused_prefix(route.prefix):
+                    yield route.prefix
+
     def _take_routing_hints(self, events: RoutingEvents) -> None:
         """Look at everything, if something of a VRF went that is known: rows of these kinds cannot be looked up one by one."""
-        if self.target.concerns_routing(events.drain(), self.actor.engine.has):
+        hints = events.drain()
+        if hints.overrun or any(self.target.vrfs.vni_of_table(table) is not None for table, _, _ in hints.routes):
+            self._routers_suspect = True
+            self._nudge()
+        if self.target.concerns_routing(hints, self.actor.engine.has):
             self.actor.survey()
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
@@ -122,6 +159,7 @@ class KernelTask:
 
     async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
         """Log what each pass found, and tell the observer, until cancelled."""
+        self._nudge = nudge
         last, lines = self.actor.outcomes.value, PassLog(self.actor.engine, self._clock)
         while True:
             try:

@@ -49,6 +49,7 @@ from vtep.config.values import (
     listener,
     numbered,
     prefix,
+    route_source,
     segment_identifier,
     site_of_origin,
     socket_path,
@@ -138,6 +139,7 @@ class _VniTable(Struct):
     neighbors: bool = True
     announce: bool = True
     gateway: bool = False
+    vrf: str = ""
 
 
 class _SegmentTable(Struct):
@@ -163,6 +165,8 @@ class _VrfTable(Struct):
     rd: str = ""
     router_mac: str = ""
     max_paths: Annotated[int, Meta(ge=1, le=256)] = 8
+    redistribute: list[str | int] = []
+    default_originate: bool = False
 
 
 class _File(Struct):
@@ -327,6 +331,7 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         neighbors=row.neighbors,
         announce=row.announce,
         gateway=row.gateway,
+        vrf=row.vrf,
     )
 
 
@@ -335,6 +340,10 @@ def _vrfs(file: _File, node: NodeConfig, bgp: BgpConfig | None, problems: Proble
     found = [_vrf(row, f"vrf[{index}]", node, bgp, problems) for index, row in enumerate(file.vrf)]
     for name in ("name", "vni"):
         _refuse_repeats("vrf", [getattr(row, name) for row in file.vrf], name, problems)
+    names = {row.name for row in file.vrf}
+    for index, vni in enumerate(file.vni):
+        if vni.vrf and vni.vrf not in names:
+            problems.note(f"vni[{index}].vrf", f"there is no VRF {vni.vrf}", f'add [[vrf]] with name = "{vni.vrf}"')
     others: list[tuple[str, _VniTable | _VrfTable]] = [(f"vni[{index}]", row) for index, row in enumerate(file.vni)]
     for index, row in enumerate(file.vrf):
         for path, other in others:
@@ -376,6 +385,8 @@ def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         table=row.table,
         router_mac=problems.parsed(row.router_mac, f"{path}.router_mac", Mac.parse) if row.router_mac else None,
         max_paths=row.max_paths,
+        redistribute=tuple(problems.each([str(one) for one in row.redistribute], f"{path}.redistribute", route_source)),
+        default_originate=row.default_originate,
     )
 
 

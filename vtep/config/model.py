@@ -52,6 +52,8 @@ class VniConfig(Struct, frozen=True):
     flood: bool = True
     neighbors: bool = True
     announce: bool = True
+    vrf: str = ""
+    """The VRF in which its hosts are routed: they are advertised with its L3VNI as well (RFC 9135 4.1)."""
     gateway: bool = False
     """The bridge's own MAC and addresses are advertised as those of a default gateway (RFC 7432 10.1)."""
 
@@ -86,6 +88,10 @@ class VrfConfig(Struct, frozen=True):
     router_mac: Mac | None = None
     """The MAC that the SVI must have; none: whichever it has."""
     max_paths: int = 8
+    redistribute: tuple[int, ...] = ()
+    """The routes of its table that are advertised, by the protocol that they have in the kernel."""
+    default_originate: bool = False
+    """The default routes are advertised, whether or not the table has them."""
 
     @property
     def tunnel(self) -> VniConfig:

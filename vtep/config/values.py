@@ -165,3 +165,17 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def route_source(text: str) -> int:
+    """Return the protocol number of the routes that a word names (rtnetlink.h: RTPROT_KERNEL, RTPROT_BOOT, RTPROT_STATIC)."""
+    if text in _ROUTE_SOURCES:
+        return _ROUTE_SOURCES[text]
+    if text.isascii() and text.isdigit() and 0 < int(text) < 256:
+        return int(text)
+    raise ValueError(
+        f"{text!r} is not a source of routes ({', '.join(_ROUTE_SOURCES)}, or a protocol number from 1 to 255)"
+    )
+
+
+_ROUTE_SOURCES: Final = {"connected": 2, "kernel": 3, "static": 4}

@@ -3,10 +3,11 @@
     MacGroup(MacAdvertisement or Withdrawal, …)     many MACs that share everything else
     MacAdvertisement(MacRoute, next hop, label, …)  ┐             ┌ nlri          what goes on the wire (RFC 7432 7.2, 7.3)
     Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
-    Withdrawal(MacRoute or MulticastRoute)          ┘             └ route.key     which route it is about
+    PrefixAdvertisement(PrefixRoute, next hop, …)   ├── (RFC 9136 3.1)
+    Withdrawal(one of the three)                    ┘             └ route.key     which route it is about
 
 They are the same for every feed: what a feed makes of them is its own business (`feed.exabgp.grammar` makes a line of text).
-This module knows the layout of the two route types and of the attributes that they need. It imports what needs the standard
+This module knows the layout of the three route types and of the attributes that they need. It imports what needs the standard
 library alone, because it runs inside ExaBGP's process as well.
 """
 
@@ -16,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
-from vtep.evpn.keys import imet_key, mac_and_ip, mac_ip_key
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
+from vtep.evpn.keys import imet_key, mac_and_ip, mac_ip_key, prefix_key
 
 TAG_MAX: Final = 0xFFFFFFFF
 SEQ_MAX: Final = 0xFFFFFFFF
@@ -26,6 +27,7 @@ INGRESS_REPLICATION: Final = 6  # RFC 6514 5
 _MAC_MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
 _ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
 _VXLAN: Final = _ENCAPSULATION + bytes(5) + b"\x08"
+_ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
 _GATEWAY: Final = b"\x03\x0d" + bytes(6)  # RFC 7432 7.8
 _TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668
 
@@ -37,7 +39,8 @@ class Community(bytes):
 
     @classmethod
     def parse(cls, text: str) -> "Community":
-        """Read `target:65000:100`, `encap:vxlan`, `mac-mobility:7`, `mac-mobility:7:sticky`, `default-gateway`, `0x…`."""
+        """Read `target:65000:100`, `encap:vxlan`, `mac-mobility:7`, `mac-mobility:7:sticky`, `default-gateway`, `router-mac:…`,
+        `0x…`."""
         name, _, rest = text.partition(":")
         read = _NAMED.get(name)
         if read is not None:
@@ -76,6 +79,11 @@ VXLAN: Final = Community(_VXLAN)
 DEFAULT_GATEWAY: Final = Community(_GATEWAY)
 
 
+def router_mac(mac: Mac) -> Community:
+    """Return the Router's MAC of this leaf in a VRF (RFC 9135 8.1). It is spelled in hexadecimal, which version 1 reads as well."""
+    return Community(_ROUTER_MAC + mac)
+
+
 def _read_encapsulation(text: str) -> Community:
     if text != "vxlan":
         raise ValueError(f"{text!r} is not a supported encapsulation (vxlan; any other as 0x and 16 digits)")
@@ -100,6 +108,7 @@ _NAMED: Final[dict[str, Callable[[str], Community]]] = {
     "encap": _read_encapsulation,
     "mac-mobility": _read_mobility,
     "default-gateway": _read_gateway,
+    "router-mac": lambda text: router_mac(Mac.parse(text)),
 }
 
 
@@ -138,7 +147,23 @@ class MulticastRoute:
         return imet_key(self.rd, self.tag, self.originator)
 
 
-Route: TypeAlias = MacRoute | MulticastRoute
+@dataclass(frozen=True, slots=True)
+class PrefixRoute:
+    """The key of a Type-5 route (RFC 9136 3.1)."""
+
+    rd: RouteDistinguisher
+    prefix: Prefix
+    tag: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_tag(self.tag)
+
+    @property
+    def key(self) -> bytes:
+        return prefix_key(self.rd, self.tag, self.prefix)
+
+
+Route: TypeAlias = MacRoute | MulticastRoute | PrefixRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +217,24 @@ class Multicast:
 
 
 @dataclass(frozen=True, slots=True)
+class PrefixAdvertisement:
+    """Advertise that this leaf reaches a prefix, by its Router's MAC and without an overlay index (RFC 9136 4.4.1)."""
+
+    route: PrefixRoute
+    next_hop: Ip
+    label: Vni
+    """The L3VNI."""
+    communities: tuple[Community, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_next_hop(self.next_hop)
+
+    @property
+    def nlri(self) -> bytes:
+        return _prefix_nlri(self.route, self.label)
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawal:
     """Withdraw a route, whatever its labels and attributes were."""
 
@@ -202,10 +245,12 @@ class Withdrawal:
         """The label is not part of the key. It is zero, as FRR withdraws."""
         if isinstance(self.route, MacRoute):
             return _mac_nlri(self.route, NO_SEGMENT, bytes(3))
+        if isinstance(self.route, PrefixRoute):
+            return _prefix_nlri(self.route, 0)
         return _nlri(self.route.key)
 
 
-Announcement: TypeAlias = MacAdvertisement | Multicast
+Announcement: TypeAlias = MacAdvertisement | Multicast | PrefixAdvertisement
 Command: TypeAlias = Announcement | Withdrawal
 
 
@@ -259,7 +304,7 @@ def grouped(commands: Iterable[Command], most: int) -> Iterator[tuple[Command, .
 def group_of(commands: Sequence[Command]) -> MacGroup:
     """Return the group of commands that `grouped` put together."""
     like = commands[0]
-    assert not isinstance(like, Multicast)
+    assert not isinstance(like, Multicast | PrefixAdvertisement)
     return MacGroup(like, tuple((one.route.mac, one.route.ip) for one in commands if isinstance(one.route, MacRoute)))
 
 
@@ -280,6 +325,12 @@ _MAC_AT: Final = 24
 def _mac_nlri(route: MacRoute, esi: Esi, labels: bytes) -> bytes:
     head, rest = b"\x02" + route.rd, route.tag.to_bytes(4) + mac_and_ip(route.mac, route.ip or b"")
     return _nlri(head + esi + rest + labels)
+
+
+def _prefix_nlri(route: PrefixRoute, label: int) -> bytes:
+    network = route.prefix.network
+    head = b"\x05" + route.rd + NO_SEGMENT + route.tag.to_bytes(4) + bytes((route.prefix.length,))
+    return _nlri(head + network + bytes(len(network)) + label.to_bytes(3))
 
 
 def _nlri(kind_and_value: bytes) -> bytes:

@@ -21,3 +21,8 @@ def mac_and_ip(mac: bytes, ip: bytes) -> bytes:
 def imet_key(rd: bytes, tag: int, originator: bytes) -> bytes:
     """Return the key of a Type-3 route, which is all of it (RFC 7432 7.3)."""
     return b"\x03" + rd + tag.to_bytes(4) + bytes((8 * len(originator),)) + originator
+
+
+def prefix_key(rd: bytes, tag: int, prefix: bytes) -> bytes:
+    """Return the key of a Type-5 route: RD, tag, prefix length and prefix (RFC 9136 3.1). A `Prefix` has its length last."""
+    return b"\x05" + rd + tag.to_bytes(4) + prefix[-1:] + prefix[:-1]

@@ -26,6 +26,7 @@ from vtep.linux.wire.link import parse_links, request_links
 from vtep.linux.wire.neighbor import (
     NTF_MASTER,
     NTF_SELF,
+    RTPROT_VTEP,
     Alike,
     Entry,
     Half,
@@ -179,16 +180,19 @@ class Kernel:
         return self._events.drain(most)
 
     def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
-        """Dump our own routes of these tables. A table without any route is no table, which is no error here."""
+        """Dump our own routes of these tables."""
+        return [route for table in tables for route in self.routes_of(table, RTPROT_VTEP)]
+
+    def routes_of(self, table: int, protocol: int) -> list[RouteEntry]:
+        """Dump the routes of one protocol. A table without any route is no table, which is no error here."""
         found: list[RouteEntry] = []
-        for table in tables:
-            for family in (AF_INET, AF_INET6):
-                request = partial(request_routes, family=family, table=table)
-                try:
-                    found += self._dumps.dump("routes", request, parse_routes)
-                except KernelError as error:
-                    if error.errno not in (errno.ENOENT, errno.ESRCH):
-                        raise
+        for family in (AF_INET, AF_INET6):
+            request = partial(request_routes, family=family, table=table, protocol=protocol)
+            try:
+                found += self._dumps.dump("routes", request, parse_routes)
+            except KernelError as error:
+                if error.errno not in (errno.ENOENT, errno.ESRCH):
+                    raise
         return found
 
     def nexthops(self) -> list[NexthopEntry]:

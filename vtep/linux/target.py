@@ -119,6 +119,11 @@ class KernelTarget:
         found = set(devices)
         return not (self._attached.devices.isdisjoint(found) and self._routed.devices.isdisjoint(found))
 
+    @property
+    def vrfs(self) -> Routed:
+        """The VRFs that are ready, without those that are no longer configured."""
+        return Routed({domain: vrf for domain, vrf in self._routed.items() if vrf.vni not in self._vrfs_given_up})
+
     def concerns_routing(self, hints: RoutingHints, knows: Callable[[str, Any], bool]) -> bool:
         """Tell whether others removed something of a VRF that is known: ours, or a route in the place of one of ours."""
         vrfs = self._routed

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.evpn.advertise import (
     Announcement,
     Command,
@@ -33,6 +33,8 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Route,
     Withdrawal,
 )
@@ -226,6 +228,7 @@ def _plain(value: Any) -> int | bytes:
 _encode: Final = msgspec.json.Encoder(enc_hook=_plain).encode
 _MAC: Final = 2
 _MULTICAST: Final = 3
+_PREFIX: Final = 5
 
 
 class _Fields(Struct, array_like=True):
@@ -234,7 +237,7 @@ class _Fields(Struct, array_like=True):
     tag: int
     mac: bytes = b""
     ip: bytes = b""
-    """The host's address, or the originator's."""
+    """The host's address, the originator's, or the prefix with its length."""
     next_hop: bytes = b""
     label: int = 0
     label2: int | None = None
@@ -257,6 +260,9 @@ def _asked(command: Command) -> bytes:
         case Multicast(route=route):
             fields = _key(route)
             fields.label, fields.endpoint = command.pmsi.label, command.pmsi.endpoint
+        case PrefixAdvertisement(route=route):
+            fields = _key(route)
+            fields.label = command.label
     fields.next_hop = command.next_hop
     fields.communities = command.communities
     return _encode((_ASKED, fields))
@@ -269,6 +275,8 @@ def _about(what: int, route: Route) -> bytes:
 def _key(route: Route) -> _Fields:
     if isinstance(route, MacRoute):
         return _Fields(_MAC, route.rd, route.tag, route.mac, route.ip or b"")
+    if isinstance(route, PrefixRoute):
+        return _Fields(_PREFIX, route.rd, route.tag, ip=route.prefix)
     return _Fields(_MULTICAST, route.rd, route.tag, ip=route.originator)
 
 
@@ -276,6 +284,8 @@ def _route(fields: _Fields) -> Route:
     rd = RouteDistinguisher.unpack(fields.rd)
     if fields.type == _MULTICAST:
         return MulticastRoute(rd, Ip.unpack(fields.ip), fields.tag)
+    if fields.type == _PREFIX:
+        return PrefixRoute(rd, Prefix.of(fields.ip[:-1], fields.ip[-1]), fields.tag)
     return MacRoute(rd, Mac.unpack(fields.mac), Ip.unpack(fields.ip) if fields.ip else None, fields.tag)
 
 
@@ -285,6 +295,8 @@ def _announcement(fields: _Fields) -> Announcement:
     label = Vni(fields.label)
     if isinstance(route, MulticastRoute):
         return Multicast(route, next_hop, Pmsi(label, Ip.unpack(fields.endpoint)), communities)
+    if isinstance(route, PrefixRoute):
+        return PrefixAdvertisement(route, next_hop, label, communities)
     label2 = None if fields.label2 is None else Vni(fields.label2)
     return MacAdvertisement(route, next_hop, label, label2, Esi.unpack(fields.esi), communities)
 

@@ -8,7 +8,9 @@ learned, or who receives the route.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vtep.addr import Vni
+from msgspec import Struct
+
+from vtep.addr import Mac, Prefix, Vni
 from vtep.config.model import Config, VniConfig
 from vtep.errors import Problem
 from vtep.evpn.advertise import (
@@ -21,22 +23,38 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Route,
     mobility,
+    router_mac,
 )
 from vtep.intent import Intent, OwnKey, OwnMac
 
 _HINT_OFF: Final = "or set announce = false"
 
 
+class LocalRouter(Struct, frozen=True):
+    """This leaf as a router of a VRF that is ready."""
+
+    mac: Mac
+    prefixes: frozenset[Prefix] = frozenset()
+    """What it reaches by itself."""
+
+
 class Exports:
-    """The routes that the VNIs of one configuration advertise."""
+    """The routes that the VNIs and VRFs of one configuration advertise."""
 
     def __init__(self, config: Config) -> None:
         wanted = [(place, vni) for place, vni in enumerate(config.vnis) if vni.is_bound and vni.announce]
         missing = {place: tuple(_missing(place, vni)) for place, vni in wanted}
         self._vnis = {vni.vni: vni for place, vni in wanted if not missing[place]}
         self._communities = {vni: _communities(of) for vni, of in self._vnis.items()}
+        self._vrfs = {vrf.vni: vrf for vrf in config.vrfs if vrf.rd is not None and vrf.exports}
+        by_name = {vrf.name: vrf for vrf in self._vrfs.values()}
+        self._vrf_of = {vni: by_name[of.vrf] for vni, of in self._vnis.items() if of.vrf in by_name}
+        self.routers: Mapping[Vni, LocalRouter] = {}
+        """By L3VNI: the VRFs that are ready."""
         self.left_out: tuple[Problem, ...] = tuple(problem for problems in missing.values() for problem in problems)
         """Why VNIs that should advertise what is local advertise nothing."""
 
@@ -45,10 +63,28 @@ class Exports:
         """Return the VNIs that have everything they need to advertise what is local."""
         return frozenset(self._vnis)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything that could be advertised."""
+        return bool(self._vnis or self._vrfs)
+
+    def prefixes(self) -> dict[Route, Announcement]:
+        """Return the routes to what this leaf reaches by itself in each VRF."""
+        found: dict[Route, Announcement] = {}
+        for vni, router in self.routers.items():
+            vrf = self._vrfs.get(vni)
+            if vrf is None or vrf.rd is None:
+                continue
+            communities = (*map(Community, vrf.exports), VXLAN, router_mac(router.mac))
+            for prefix in sorted(router.prefixes):
+                route = PrefixRoute(vrf.rd, prefix)
+                found[route] = PrefixAdvertisement(route, vrf.vtep, vrf.vni, communities)
+        return found
+
     def everything(self, intent: Intent) -> dict[Route, Announcement]:
         """Return every route that an intent advertises."""
         made = [*map(self._multicast, intent.announcing), *(self._mac(own) for _, own in intent.own.unordered())]
-        return {one.route: one for one in made if one is not None}
+        return self.prefixes() | {one.route: one for one in made if one is not None}
 
     def changes(self, before: Intent, intent: Intent) -> Mapping[Route, Announcement | None]:
         """Return the routes that an intent advertises differently from the one before it; None is a withdrawal."""
@@ -83,7 +119,13 @@ class Exports:
         if route is None:
             return None
         communities = (*self._communities[own.vni], *_about(own))
-        return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, communities=communities)
+        vrf = self._vrf_of.get(own.vni)
+        router = None if vrf is None else self.routers.get(vrf.vni)
+        # A link-local address means something within its segment only, and the gateway itself is no host behind a router.
+        if vrf is None or router is None or own.ip is None or own.gateway or own.ip.is_v6_link_local:
+            return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, communities=communities)
+        communities = (*communities, *map(Community, vrf.exports), router_mac(router.mac))
+        return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, vrf.vni, communities=communities)
 
 
 def _missing(place: int, vni: VniConfig) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
 from vtep.addr import Ip, Mac, RouteTarget, Vni
-from vtep.evpn.advertise import MacAdvertisement, MacRoute, Multicast
+from vtep.evpn.advertise import MacAdvertisement, MacRoute, Multicast, PrefixAdvertisement, PrefixRoute
 from vtep.evpn.advertise import Route as OwnRoute
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import EthernetAd
@@ -315,6 +315,9 @@ def _own_row(held: Advertised) -> RouteStatus:
     if isinstance(route, MacRoute):
         label = announcement.label if isinstance(announcement, MacAdvertisement) else 0
         return RouteStatus(type=2, mac=route.mac, ip=route.ip, label=label, **common)
+    if isinstance(route, PrefixRoute):
+        label = announcement.label if isinstance(announcement, PrefixAdvertisement) else 0
+        return RouteStatus(type=5, prefix=str(route.prefix), label=label, **common)
     label = announcement.pmsi.label if isinstance(announcement, Multicast) else 0
     return RouteStatus(type=3, originator=route.originator, label=label, **common)
 

@@ -170,10 +170,10 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy)
         return "bad-router-mac"
     if mac in policy.own_macs:
         return "self-mac"
-    return _refused_prefix(prefix)
+    return refused_prefix(prefix)
 
 
-def _refused_prefix(prefix: Prefix) -> str:
+def refused_prefix(prefix: Prefix) -> str:
     """Return why packets to this prefix are never routed: it is link-local, multicast or loopback (RFC 1122 3.2.1.3, RFC 4291)."""
     if not prefix.length:
         return ""

@@ -157,9 +157,9 @@ class Dependencies:
                 counts[same] += 1
                 alike.setdefault(same, (key, claim))
         needed = Counter[RowRef]()
-        for same, (key, claim) in alike.items():
+        for group, (key, claim) in alike.items():
             for ref in self._needs(name, key, claim):
-                needed[ref] += counts[same]
+                needed[ref] += counts[group]
         return needed
 
     def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:

@@ -5,6 +5,7 @@ docs/exabgp-commands.md is the grammar for people.
 
     announce evpn mac-advertisement rd RD mac MAC label VNI next-hop IP [ethernet-tag N] [ip IP] [esi ESI] […]
     announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
+    announce evpn prefix rd RD prefix PREFIX label VNI next-hop IP [ethernet-tag N] […]                 (since version 3)
     withdraw evpn …                                               the words that identify the route, and no others
 
 Since version 2, `macs [ MAC MAC@IP … ]` in place of `mac MAC ip IP` makes one command for many MACs that share everything else.
@@ -15,7 +16,7 @@ This module knows words. What they mean as octets is in `evpn.advertise`. It doe
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar, assert_never, cast
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.errors import UsageError
 from vtep.evpn.advertise import (
     Announcement,
@@ -28,6 +29,8 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Route,
     Withdrawal,
 )
@@ -36,7 +39,9 @@ VERSION: Final = 1
 """Of the grammar, which every ExaBGP with these commands reads and names first."""
 GROUPS: Final = 2
 """The version that has `macs` as well. A program that knows version 1 alone need not know that there is another."""
-VERSIONS: Final = (VERSION, GROUPS)
+PREFIXES: Final = 3
+"""The version that has `prefix` and `router-mac:` as well."""
+VERSIONS: Final = (VERSION, GROUPS, PREFIXES)
 ANNOUNCE: Final = "announce evpn"
 WITHDRAW: Final = "withdraw evpn"
 QUESTION: Final = "show evpn commands"
@@ -58,6 +63,9 @@ def spell(command: Command) -> str:
             words = [ANNOUNCE, *_spell_route(command.route), *_spell_mac(command)]
         case Multicast():
             words = [ANNOUNCE, *_spell_route(command.route), *_spell_multicast(command)]
+        case PrefixAdvertisement():
+            label = f"label {command.label}"
+            words = [ANNOUNCE, *_spell_route(command.route), label, *_spell_multicast(command)]
         case _:
             assert_never(command)
     return " ".join(words)
@@ -75,12 +83,15 @@ def spell_group(group: MacGroup) -> str:
 
 
 def _spell_route(route: Route) -> Iterator[str]:
-    yield "mac-advertisement" if isinstance(route, MacRoute) else "multicast"
+    yield _NAMES[type(route)]
     yield f"rd {route.rd}"
     if route.tag:
         yield f"ethernet-tag {route.tag}"
     if isinstance(route, MulticastRoute):
         yield f"originator {route.originator}"
+        return
+    if isinstance(route, PrefixRoute):
+        yield f"prefix {route.prefix}"
         return
     yield f"mac {route.mac}"
     if route.ip is not None:
@@ -95,10 +106,11 @@ def _spell_mac(command: MacAdvertisement) -> Iterator[str]:
     yield from _spell_communities(command.communities)
 
 
-def _spell_multicast(command: Multicast) -> Iterator[str]:
+def _spell_multicast(command: Multicast | PrefixAdvertisement) -> Iterator[str]:
     yield f"next-hop {command.next_hop}"
     yield from _spell_communities(command.communities)
-    yield f"pmsi [ ingress-replication {command.pmsi.label} {command.pmsi.endpoint} ]"
+    if isinstance(command, Multicast):
+        yield f"pmsi [ ingress-replication {command.pmsi.label} {command.pmsi.endpoint} ]"
 
 
 def _spell_communities(communities: tuple[Community, ...]) -> Iterator[str]:
@@ -250,10 +262,26 @@ def _multicast(fields: _Fields) -> Multicast:
     return Multicast(route(), next_hop, Pmsi(_label(pmsi[1]), Ip.parse(pmsi[2])), communities)
 
 
+def _prefix_route(fields: _Fields) -> Callable[[], PrefixRoute]:
+    rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
+    prefix = fields.one("prefix", Prefix.parse)
+    return lambda: PrefixRoute(rd, prefix, tag)
+
+
+def _prefix(fields: _Fields) -> PrefixAdvertisement:
+    route = _prefix_route(fields)
+    label, next_hop = fields.one("label", _label), fields.one("next-hop", Ip.parse)
+    communities = fields.some("extended-community", Community.parse)
+    fields.finish()
+    return PrefixAdvertisement(route(), next_hop, label, communities)
+
+
 _READERS: Final[dict[str, tuple[Callable[[_Fields], Callable[[], Route]], Callable[[_Fields], Announcement]]]] = {
     "mac-advertisement": (_mac_route, _mac_advertisement),
     "multicast": (_multicast_route, _multicast),
+    "prefix": (_prefix_route, _prefix),
 }
+_NAMES: Final = {MacRoute: "mac-advertisement", MulticastRoute: "multicast", PrefixRoute: "prefix"}
 
 
 def _label(text: str) -> Vni:

@@ -68,6 +68,7 @@ class RouteEntry(Struct, frozen=True, gc=False):
     metric: int
     nexthop: int | None = None
     """The nexthop object; None for a route that says itself where it goes."""
+    type: int = RTN_UNICAST
 
 
 class RoutingHints(Struct, frozen=True):
@@ -99,9 +100,9 @@ def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
     return len(octets).to_bytes(4, "little" if _IS_LITTLE else "big") + octets[4:]
 
 
-def request_routes(seq: int, family: int, table: int) -> bytes:
-    """Ask for our own routes of one family in one table."""
-    body = _RTMSG.pack(family, 0, RTPROT_VTEP, 0) + attribute_u32(RTA_TABLE, table)
+def request_routes(seq: int, family: int, table: int, protocol: int = RTPROT_VTEP) -> bytes:
+    """Ask for the routes of one protocol and one family in one table; those without a protocol are ours."""
+    body = _RTMSG.pack(family, 0, protocol, 0) + attribute_u32(RTA_TABLE, table)
     return message(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, seq, body)
 
 
@@ -132,7 +133,7 @@ _U32_TABLE, _U32_PRIORITY, _U32_NH_ID = (_head(8, kind) for kind in (RTA_TABLE, 
 
 
 def _entry(datagram: bytes, start: int, end: int) -> RouteEntry:
-    family, length, protocol, _ = _RTMSG.unpack_from(datagram, start)
+    family, length, protocol, kind = _RTMSG.unpack_from(datagram, start)
     found = attributes(datagram, start + _RTMSG.size, end)
     network = found.get(RTA_DST) or bytes(16 if family == AF_INET6 else 4)
     return RouteEntry(
@@ -141,4 +142,5 @@ def _entry(datagram: bytes, start: int, end: int) -> RouteEntry:
         protocol,
         number(found.get(RTA_PRIORITY)) or 0,
         number(found.get(RTA_NH_ID)),
+        kind,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import wire
-from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
@@ -21,8 +21,11 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Withdrawal,
     mobility,
+    router_mac,
     target,
 )
 from vtep.feed.exabgp.answers import Answered
@@ -81,6 +84,27 @@ CASES = (
             (Community(wire.router_mac(MAC)),),
         ),
         wire.mac_ip_nlri(RD, MAC, 100, Ip.parse("2001:db8::99"), SEGMENT, 7, 50000),
+    ),
+    Case(
+        "a prefix, with the Router's MAC",
+        "announce evpn prefix rd 10.0.0.99:100 prefix 10.1.11.0/24 label 4001 next-hop 10.0.0.99 "
+        "extended-community [ target:65000:4001 encap:vxlan 0x0603020000000099 ]",
+        PrefixAdvertisement(
+            PrefixRoute(RD, Prefix.parse("10.1.11.0/24")),
+            VTEP,
+            Vni(4001),
+            (target("65000:4001"), VXLAN, router_mac(MAC)),
+        ),
+        bytes.fromhex("0522 00010a0000630064 00000000000000000000 00000000 18 0a010b00 00000000 000fa1"),
+    ),
+    Case(
+        "an IPv6 prefix with a tag",
+        "announce evpn prefix rd 10.0.0.99:100 ethernet-tag 7 prefix 2001:db8:11::/64 label 4001 next-hop fd00::99",
+        PrefixAdvertisement(PrefixRoute(RD, Prefix.parse("2001:db8:11::/64"), 7), VTEP6, Vni(4001)),
+        bytes.fromhex(
+            "053a 00010a0000630064 00000000000000000000 00000007 40 20010db8001100000000000000000000 "
+            "00000000000000000000000000000000 000fa1"
+        ),
     ),
     Case(
         "floods",
@@ -157,8 +181,9 @@ MANY = "announce evpn mac-advertisement rd 1:1 next-hop 10.0.0.9"
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("", "expected announce evpn or withdraw evpn, then mac-advertisement or multicast"),
-        ("announce evpn prefix rd 1:1", "expected announce evpn or withdraw evpn"),
+        ("", "expected announce evpn or withdraw evpn, then mac-advertisement or multicast or prefix"),
+        ("announce evpn inclusive rd 1:1", "expected announce evpn or withdraw evpn"),
+        ("announce evpn prefix rd 1:1", "prefix is missing; label is missing; next-hop is missing"),
         ("announce evpn mac-advertisement", "rd is missing; mac is missing; next-hop is missing"),
         (f"announce evpn mac-advertisement {MAC_WORDS} rd 1:2", "rd is there twice"),
         (f"announce evpn mac-advertisement {MAC_WORDS} med 5 ip", "ip has no value; .*; med is not known here"),
