@@ -14,6 +14,10 @@ from vtep.feed.exabgp.relay import MARK, VERSION
 
 LINE_MAX: Final = 4 << 20
 HEAD_OCTETS: Final = 200
+ITEM_WEIGHT: Final = 64 << 10
+"""Of the lines of one item, which are decoded and judged without a pause: some 250 routes, whatever their form."""
+OCTETS_WEIGHT: Final = 5
+"""UPDATEs as octets take a fifth of what the same routes take decoded: 47 octets of base64 a route for 260, 155 for 830 alone."""
 
 _Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -97,6 +101,15 @@ class Framer:
         return line if len(line) <= self._line_max else Oversized(line[:HEAD_OCTETS], len(line))
 
 
+def _weight(line: bytes) -> int:
+    """Return what a line weighs: about as much as its routes have octets as text."""
+    octets = line.find(_OCTETS, 0, HEAD_OCTETS + len(_OCTETS)) >= 0
+    return OCTETS_WEIGHT * len(line) if octets else len(line)
+
+
+_OCTETS: Final = b'"type": "updates"'
+
+
 class _States(Struct, frozen=True, tag_field="relay", tag="states"):
     """What follows is replayed."""
 
@@ -122,14 +135,19 @@ class Reader:
         """Return the items that these octets complete, lines in batches."""
         items: list[Item] = []
         batch: list[bytes] = []
+        weight = 0
         for line in self._framer.feed(data):
-            if isinstance(line, bytes) and self._greeted and not line.startswith(MARK):
-                batch.append(line)
+            if not isinstance(line, bytes) or not self._greeted or line.startswith(MARK):
+                if batch:
+                    items.append(Lines(batch, self._replaying))
+                    batch, weight = [], 0
+                items += self._special(line)
                 continue
-            if batch:
+            weight += _weight(line)
+            if weight > ITEM_WEIGHT and batch:
                 items.append(Lines(batch, self._replaying))
-                batch = []
-            items += self._special(line)
+                batch, weight = [], _weight(line)
+            batch.append(line)
         if batch:
             items.append(Lines(batch, self._replaying))
         return items

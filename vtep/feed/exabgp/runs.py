@@ -7,8 +7,9 @@ An UPDATE is in the run if ExaBGP and `vtep.evpn.update` would both read the sam
 lengths that fit into each other, and path attributes in which RFC 7606 finds nothing wrong (`malformed`). Whatever else is
 there ends the run, so that ExaBGP's own code sees it: another kind of message, half a message, another family, an error.
 
-Path attributes are few and routes are many, so the verdict on them is kept by their octets. This module is pure and knows
-nothing of ExaBGP or of sockets.
+Path attributes are few and routes are many. So an UPDATE that has the octets of the one before it, NLRIs apart, is as sound as that
+one was (`_Like`), and the verdict on any attributes is kept by their octets. This module is pure and knows nothing of ExaBGP
+or of sockets.
 """
 
 from functools import lru_cache
@@ -47,16 +48,59 @@ class Session(NamedTuple):
     four_octet_as: bool
 
 
+class _Like(NamedTuple):
+    """A sound UPDATE but for its NLRIs, as octets that can be compared."""
+
+    before: bytes
+    """The attributes before the one with the NLRIs."""
+    mark: bytes
+    """The flags and the code of that one."""
+    head: bytes
+    """Its value up to the NLRIs: the family, and the next hop of an announcement."""
+    behind: bytes
+    """The attributes behind it."""
+
+    def fits(self, octets: bytes, start: int, end: int) -> bool:
+        """Tell whether an UPDATE differs from this one in whole NLRIs alone."""
+        at = start + _SMALLEST
+        if octets[at - 4 : at - 2] != b"\0\0" or at + (octets[at - 2] << 8) + octets[at - 1] != end:
+            return False
+        if not octets.startswith(self.before, at):
+            return False
+        at += len(self.before)
+        after = end - len(self.behind)
+        if at + 4 > after or not octets.startswith(self.mark, at) or octets[after:end] != self.behind:
+            return False
+        if self.mark[0] & _EXTENDED_LENGTH:
+            at, size = at + 4, (octets[at + 2] << 8) + octets[at + 3]
+        else:
+            at, size = at + 3, octets[at + 2]
+        if at + size != after or not octets.startswith(self.head, at):
+            return False
+        nlris = at + len(self.head)
+        return nlris < after and _are_whole(octets, nlris, after)
+
+
+_UNLIKE: Final = _Like(b"", b"\0\0", b"", b"")
+"""No sound UPDATE is like this."""
+
+
 def find_run(octets: bytes, session: Session) -> Run:
     """Return the run at the head of these octets; it may be empty."""
     ends = []
+    like = _UNLIKE
     at = start = messages = 0
     while len(octets) - at >= _SMALLEST:
-        end = at + int.from_bytes(octets[at + 16 : at + 18])
+        end = at + (octets[at + 16] << 8) + octets[at + 17]
         if end > len(octets) or not _SMALLEST <= end - at <= session.size_max:
             break
-        if octets[at + 18] != _UPDATE or not octets.startswith(_MARKER, at) or not _is_sound(octets, at, end, session):
+        if octets[at + 18] != _UPDATE or not octets.startswith(_MARKER, at):
             break
+        if not like.fits(octets, at, end):
+            sound = _examine(octets, at, end, session)
+            if sound is None:
+                break
+            like = sound
         if end - start > PIECE and at > start:
             ends.append(at)
             start = at
@@ -67,11 +111,13 @@ def find_run(octets: bytes, session: Session) -> Run:
     return Run(tuple(ends), messages)
 
 
-def _is_sound(octets: bytes, start: int, end: int, session: Session) -> bool:
-    """Tell whether an UPDATE is about EVPN alone, and everything in it has its place."""
+def _examine(octets: bytes, start: int, end: int, session: Session) -> _Like | None:
+    """Return what is like an UPDATE that is about EVPN alone, with everything in its place; None: it is not sound."""
     at = start + _SMALLEST
     if octets[start + _HEADER : start + _HEADER + 2] != b"\0\0" or at + int.from_bytes(octets[at - 2 : at]) != end:
-        return False
+        return None
+    like = _UNLIKE
+    first = at
     others = []
     kept = at
     parts = set[int]()
@@ -79,21 +125,24 @@ def _is_sound(octets: bytes, start: int, end: int, session: Session) -> bool:
         head = 4 if octets[at] & _EXTENDED_LENGTH else 3
         after = at + head + int.from_bytes(octets[at + 2 : at + head])
         if at + head > end or after > end:
-            return False
+            return None
         code = octets[at + 1]
         if code in (malformed.MP_REACH, malformed.MP_UNREACH):
             if code in parts or octets[at] & ~_EXTENDED_LENGTH != _OPTIONAL or not _is_family(octets, at + head, after):
-                return False
+                return None
             announces = code == malformed.MP_REACH
             nlris = _nlris_at(octets, at + head, after) if announces else at + head + 3
             if not _are_whole(octets, nlris, after) or (announces and nlris == after):
-                return False
+                return None
             parts.add(code)
+            like = _Like(octets[first:at], octets[at : at + 2], octets[at + head : nlris], octets[after:end])
             others.append(octets[kept:at])
             kept = after
         at = after
     others.append(octets[kept:end])
-    return bool(parts) and _are_right(b"".join(others), malformed.MP_REACH in parts, session)
+    if not parts or not _are_right(b"".join(others), malformed.MP_REACH in parts, session):
+        return None
+    return like if len(parts) == 1 else _UNLIKE
 
 
 def _is_family(octets: bytes, at: int, end: int) -> bool:

@@ -29,8 +29,8 @@ from vtep.feed.exabgp.protocol import Attached, Detached, Item, Lines, Lost, Ove
 
 __all__ = ["Attached", "Detached", "Item", "Lines", "Lost", "Oversized", "Stream"]
 
-BATCH_OCTETS: Final = 64 << 10
-"""250 routes: what arrives in one batch is judged together."""
+READ_OCTETS: Final = 64 << 10
+"""Read at once, and cut into items of about as many routes, whatever their form (`protocol`)."""
 BATCHES_MAX: Final = 128
 COMMANDS_MAX: Final = 64 << 20
 STOP_S_MAX: Final = 1.0
@@ -153,7 +153,7 @@ class _Connection(asyncio.BufferedProtocol):
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._reader = Reader()
-        self._buffer = memoryview(bytearray(BATCH_OCTETS))
+        self._buffer = memoryview(bytearray(READ_OCTETS))
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

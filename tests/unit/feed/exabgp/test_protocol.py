@@ -119,3 +119,22 @@ def test_the_hello_that_the_relay_writes_is_understood():
 
     assert Reader().read(bytes(backlog.next())) == [ATTACHED]
     assert json.loads(HELLO)["version"] == ATTACHED.version
+
+
+def octets_line(routes: int) -> bytes:
+    """Return a line of so many routes, an UPDATE each of which would have 115 octets."""
+    return b'{ "exabgp": "5.0.0", "counter": 1, "type": "updates", "octets": "' + b"A" * (47 * routes) + b'" }'
+
+
+def test_items_are_cut_by_routes_and_not_by_octets():
+    """As octets, the routes of 64 KiB are five times as many as decoded, and would be judged without a pause."""
+    parsed = [b'{ "type": "update", "raw": "' + b"A" * (260 * 50) + b'" }' for _ in range(20)]
+    octets = [octets_line(50) for _ in range(20)]
+    huge = [octets_line(2000)]
+    sizes = {}
+    for name, lines in (("parsed", parsed), ("octets", octets), ("huge", huge)):
+        items = Reader().read(HELLO + b"".join(line + b"\n" for line in lines))[1:]
+        assert [line for item in items for line in item.lines] == lines
+        sizes[name] = [len(item.lines) for item in items]
+
+    assert sizes == {"parsed": [5] * 4, "octets": [5] * 4, "huge": [1]}

@@ -126,3 +126,40 @@ def test_whatever_is_taken_can_be_read(message, data):
 
     for start, end in zip((0, *ends), ends, strict=False):
         read_updates(bytes(octets[start:end]), Ip.parse("10.0.0.1"))
+
+
+OTHER = INSTANCE.mac("02:00:00:00:00:02", seq=1)
+MOVED = INSTANCE.mac("02:00:00:00:00:02", seq=2)
+MESSAGES = [
+    *(b"".join(messages) for messages in (
+        wire.updates([ROUTE]),
+        wire.updates([OTHER]),
+        wire.updates([MOVED]),
+        wire.updates([ROUTE, OTHER]),
+        wire.withdrawals([wire.unlabelled(ROUTE.nlri)]),
+        wire.withdrawals([ROUTE.nlri, OTHER.nlri]),
+    )),
+    wire.end_of_rib(),
+    wire.update(ROUTE.attributes + wire.reach(ROUTE.next_hop, [ROUTE.nlri])),
+    wire.update(wire.reach(ROUTE.next_hop, [ROUTE.nlri]) + wire.unreach([OTHER.nlri]) + ROUTE.attributes),
+    wire.update(wire.reach(ROUTE.next_hop, []) + ROUTE.attributes),
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw, message):
+    """Change an octet here and there, or cut or lengthen the message, with a right length in its header."""
+    octets = bytearray(message)
+    for _ in range(draw(st.integers(0, 2))):
+        octets[draw(st.integers(19, len(octets) - 1))] = draw(st.integers(0, 255))
+    if draw(st.booleans()):
+        octets = octets[: draw(st.integers(19, len(octets)))]
+    octets[16:18] = struct.pack("!H", len(octets))
+    return bytes(octets)
+
+
+@given(st.lists(st.sampled_from(MESSAGES).flatmap(lambda one: st.just(one) | damaged(one)), max_size=6))
+def test_an_update_like_the_one_before_is_judged_as_it_is_alone(messages):
+    alone = [find_run(message, SESSION).messages for message in messages]
+
+    assert find_run(b"".join(messages), SESSION).messages == [*alone, 0].index(0)
