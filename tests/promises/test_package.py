@@ -36,12 +36,47 @@ def test_the_wheel_has_the_program_and_the_licence(wheel):
     assert any(name.endswith("/LICENSE") for name in wheel.namelist())
 
 
+HEAVY = frozenset(
+    [
+        "msgspec",
+        "asyncio",
+        "pyroute2",
+        "exabgp",
+        "grpc",
+        "google",
+        "dataclasses",
+        "inspect",
+        "json",
+        "pathlib",
+        "datetime",
+        "ipaddress",
+        "shutil",
+        "bz2",
+        "subprocess",
+        "socket",
+        "vtep.addr",
+    ]
+)
+"""What takes a command more than a millisecond to import, and its help does not need."""
+
+
 def test_help_starts_without_what_the_daemon_needs():
     code = "import sys, vtep.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "run the daemon" in done.stdout
-    assert not {"msgspec", "asyncio", "pyroute2", "exabgp"} & set(done.stderr.strip("[]\n' ").split("', '"))
+    assert not HEAVY & set(done.stderr.strip("[]\n' ").split("', '"))
+
+
+def test_asking_a_daemon_starts_without_what_the_daemon_needs():
+    code = (
+        "import sys, vtep.__main__ as m\nm.main(['status', '--address', 'unix:/nowhere'])\nprint(sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.strip("[]\n' ").split("', '"))
+    assert "grpc" in loaded
+    assert not {"msgspec", "pyroute2", "exabgp", "vtep.addr", "vtep.intent", "vtep.config.file"} & loaded
 
 
 def test_the_relay_imports_nothing_but_the_standard_library():

@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -63,7 +62,7 @@ def _print(path: Path, word: str, problems: Iterable[Problem]) -> None:
 
 
 def _with_lines(problems: Iterable[Problem], lines: dict[str, int]) -> Iterator[Problem]:
-    return (replace(problem, line=line_of(problem.path, lines)) for problem in problems)
+    return (problem._replace(line=line_of(problem.path, lines)) for problem in problems)
 
 
 def _parted(sentence: str) -> Problem:

@@ -5,16 +5,18 @@ running daemon are added by `cli.options`.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vtep.addr import Ip
-from vtep.cli.options import add_commands, add_completion
+from vtep.cli.options import Parser, add_commands, add_completion, file_path
 from vtep.errors import UsageError
+
+if TYPE_CHECKING:  # each is imported where a command needs it, so that `vtep --help` imports none
+    from pathlib import Path
+
+    from vtep.addr import Ip
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +27,7 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, for parsing and for completion."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="vtep",
         description="The EVPN VTEP dataplane that sits next to ExaBGP on a Linux leaf.",
         epilog="Data goes to standard output, all else to standard error. Exit code 2: a usage or configuration error.",
@@ -34,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="run the daemon in the foreground", description=_RUN)
-    run.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"), help=_CONFIG_HELP)
+    run.add_argument("--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP)
     run.set_defaults(command=_run)
 
     # Both are handled before this parser is made: the relay imports nothing, and ExaBGP has options of its own.
@@ -46,15 +48,15 @@ def parser() -> argparse.ArgumentParser:
     config = commands.add_parser(
         "exabgp-config", help="print an ExaBGP configuration for this leaf", description=_EXABGP
     )
-    config.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"), help=_CONFIG_HELP)
+    config.add_argument("--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP)
     config.add_argument(
-        "--output", metavar="FILE", type=Path, help="write this file, which only its owner and group can read"
+        "--output", metavar="FILE", type=file_path, help="write this file, which only its owner and group can read"
     )
     config.set_defaults(command=_exabgp_config)
 
     replay = commands.add_parser("replay", help="run recorded lines onto a kernel in memory", description=_REPLAY)
     what = replay.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", metavar="FILE", type=Path, help="the leaf's configuration")
+    what.add_argument("--config", metavar="FILE", type=file_path, help="the leaf's configuration")
     what.add_argument("--decode", action="store_true", help="only print what the lines say, as text")
     replay.add_argument(
         "--until", metavar="SECONDS", type=_seconds, default=0.0, help="let time pass after the last line"
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     replay.set_defaults(command=_replay)
 
     check = commands.add_parser("check", help="validate a configuration file", description=_CHECK)
-    check.add_argument("file", metavar="FILE", type=Path)
+    check.add_argument("file", metavar="FILE", type=file_path)
     check.add_argument(
         "--host", action="store_true", help="also compare it with this host: devices, addresses, sysctls, ExaBGP"
     )
@@ -100,7 +102,7 @@ def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="what makes the devices: a script of ip commands (default), systemd-networkd, or ifupdown2",
     )  # fmt: skip
     init.add_argument(
-        "--directory", metavar="PATH", type=Path, default=Path("/etc/vtep"), help="where to write (default: /etc/vtep)"
+        "--directory", metavar="PATH", type=file_path, default="/etc/vtep", help="where to write (default: /etc/vtep)"
     )
     init.add_argument("--force", action="store_true", help="replace files that are there")
     init.set_defaults(command=_init)
@@ -112,7 +114,9 @@ def _init(options: argparse.Namespace) -> int:
     return init(options)
 
 
-def _ip(text: str) -> Ip:
+def _ip(text: str) -> "Ip":
+    from vtep.addr import Ip
+
     try:
         return Ip.parse(text)
     except ValueError as error:
@@ -188,7 +192,7 @@ def _exabgp_config(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_for_owner_and_group(path: Path, text: str) -> None:
+def _write_for_owner_and_group(path: "Path", text: str) -> None:
     """Replace a file as a whole; it may have passwords."""
     new = path.with_name(f".{path.name}.new")
     try:
@@ -204,7 +208,7 @@ def _lines(paths: list[str]) -> Iterator[bytes]:
     """Yield the lines of captures, one file after the other."""
     for path in paths:
         try:
-            with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
+            with sys.stdin.buffer if path == "-" else file_path(path).open("rb") as file:
                 for line in file:
                     if line.strip():
                         yield line.rstrip(b"\n")
@@ -223,4 +227,6 @@ def _seconds(text: str) -> float:
 
 
 def _print_json(value: Any) -> None:
+    import json
+
     print(json.dumps(value))

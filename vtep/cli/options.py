@@ -10,16 +10,18 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from io import TextIOWrapper
-from pathlib import Path
-from textwrap import fill
-from time import sleep
-from typing import Any, Final
+from time import sleep, strftime
+from typing import TYPE_CHECKING, Any, Final
 
-from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.errors import UnreachableError, UsageError
+
+if TYPE_CHECKING:  # each is imported where an option needs it, so that `vtep --help` imports none
+    from datetime import datetime
+    from pathlib import Path
+
+    from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 
 DEFAULT_ADDRESS: Final = "unix:/run/vtep/vtep.sock"
 DEADLINE_S: Final = 5.0
@@ -183,10 +185,14 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "vtep report /tmp/leaf7.tar.gz", deadline_s=DIFF_DEADLINE_S,
     )  # fmt: skip
     report.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="where to write it (default: vtep-report-HOST-TIME.tar.gz)"
+        "file",
+        metavar="FILE",
+        type=file_path,
+        nargs="?",
+        help="where to write it (default: vtep-report-HOST-TIME.tar.gz)",
     )
     report.add_argument(
-        "--config", metavar="FILE", type=Path, default=Path("/etc/vtep/vtep.toml"),
+        "--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml",
         help="the configuration of the daemon; exabgp.conf is looked for beside it (default: /etc/vtep/vtep.toml)",
     )  # fmt: skip
 
@@ -247,10 +253,35 @@ def add_completion(
     parser.set_defaults(command=_later("completion:completion"), whole=whole)
 
 
-class _Formatter(argparse.HelpFormatter):
+class Formatter(argparse.HelpFormatter):
+    """As wide as the terminal. `argparse` itself would import the compressors of `shutil` to find out how wide that is."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isascii() and columns.isdigit() and int(columns):
+            width = int(columns)
+        else:
+            try:
+                width = os.get_terminal_size(1).columns or 80
+            except OSError:
+                width = 80
+        super().__init__(prog, width=width - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser, and one of each command, that formats its help as `Formatter` does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", Formatter)
+        super().__init__(*args, **kwargs)
+
+
+class _Formatter(Formatter):
     """Wraps sentences, and keeps indented lines as they are: they are examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from textwrap import fill
+
         lines = text.splitlines()
         return "\n".join(line if line.startswith(" ") else fill(line, width, initial_indent=indent) for line in lines)
 
@@ -338,7 +369,7 @@ def _again_and_again(command: Callable[[argparse.Namespace], int], options: argp
     has_answered = False
     while True:
         if is_screen:
-            print(f"\x1b[H\x1b[2Jevery {pause_s:g} s, {datetime.now(UTC).astimezone():%H:%M:%S}; Ctrl-C ends it\n")
+            print(f"\x1b[H\x1b[2Jevery {pause_s:g} s, {strftime('%H:%M:%S')}; Ctrl-C ends it\n")
         try:
             command(options)
             has_answered = True
@@ -381,7 +412,15 @@ def _parsed(parse: Callable[[str], Any], text: str) -> Any:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _mac(text: str) -> Mac:
+def file_path(text: str) -> "Path":
+    from pathlib import Path
+
+    return Path(text)
+
+
+def _mac(text: str) -> "Mac":
+    from vtep.addr import Mac
+
     mac: Mac = _parsed(Mac.parse, text)
     return mac
 
@@ -401,24 +440,32 @@ def _short_octet(text: str) -> bool:
     return any(len(octet) < 2 for octet in re.split(r"[:-]", text)[:-1])
 
 
-def _mac_or_ip(text: str) -> Mac | Ip:
+def _mac_or_ip(text: str) -> "Mac | Ip":
+    from vtep.addr import Ip, Mac
+
     for parse in (Mac.parse, Ip.parse):
         with contextlib.suppress(ValueError):
             return parse(text)
     raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address")
 
 
-def _ip(text: str) -> Ip:
+def _ip(text: str) -> "Ip":
+    from vtep.addr import Ip
+
     ip: Ip = _parsed(Ip.parse, text)
     return ip
 
 
-def _rd(text: str) -> RouteDistinguisher:
+def _rd(text: str) -> "RouteDistinguisher":
+    from vtep.addr import RouteDistinguisher
+
     rd: RouteDistinguisher = _parsed(RouteDistinguisher.parse, text)
     return rd
 
 
-def _vni(text: str) -> Vni:
+def _vni(text: str) -> "Vni":
+    from vtep.addr import Vni
+
     vni: Vni = _parsed(lambda digits: Vni(_number(digits)), text)
     if not vni:
         raise argparse.ArgumentTypeError("0 is not a valid VNI (1 to 16777215)")
@@ -460,8 +507,10 @@ def _seconds_some(text: str) -> float:
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def _since(text: str, now: datetime | None = None) -> datetime:
+def _since(text: str, now: "datetime | None" = None) -> "datetime":
     """Read a time, or how long ago one was; a time without a zone is local."""
+    from datetime import UTC, datetime, time, timedelta
+
     now = now or datetime.now(UTC).astimezone()
     if ago := re.fullmatch(r"(\d{1,6})([smhd])", text.strip(), re.ASCII):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -11,7 +11,6 @@ the texts and looks at what belongs together. Only a file without any problem be
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,7 +88,7 @@ def parse(text: str, source: str = "configuration") -> Config:
     config = _build(file, problems)
     if problems.found:
         lines = lines_of(text)
-        found = [replace(problem, line=line_of(problem.path, lines)) for problem in problems.found]
+        found = [problem._replace(line=line_of(problem.path, lines)) for problem in problems.found]
         raise ConfigError(source, tuple(sorted(found, key=lambda problem: _natural(problem.path))))
     return config
 
