@@ -1,11 +1,15 @@
 """What people install: the wheel has the program, its types and its licence, and nothing of the tests."""
 
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tools import man
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +31,42 @@ def test_every_module_is_in_the_wheel_and_nothing_else(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vtep").rglob("*") if path.suffix in {".py", ".pyi"}}
 
     assert packed == modules | {"vtep/py.typed", "vtep/api/http/page.html"}
+
+
+def test_the_sdist_has_everything_that_a_checkout_has(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as sdist:
+        packed = {"/".join(Path(name).parts[1:2]) for name in sdist.getnames()}
+
+    checkout = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - {"dist", "__pycache__"}
+    assert sorted(checkout - packed) == []
+    assert ".ci" in packed
+
+
+def test_a_man_page_is_made_of_each_commands_help():
+    found = man.pages()
+
+    assert {"vtep.1", "vtep-run.1", "vtep-explain.1", "vtep-init.1", "vtep-check.1"} <= found.keys()
+    page = found["vtep-macs.1"]
+    assert r"\fB\-\-vtep\fR \fIIP\fR" in page
+    assert r"vtep\-macs \- the remote MAC table" in page
+    assert all(line[:1] != "'" and "%(" not in line for text in found.values() for line in text.splitlines())
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not here")
+def test_groff_finds_nothing_to_complain_about_in_a_man_page():
+    text = "".join(man.pages().values())
+
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-z"], input=text, capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == ""
 
 
 def test_the_wheel_has_the_program_and_the_licence(wheel):

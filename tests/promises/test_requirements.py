@@ -66,5 +66,5 @@ def test_nothing_is_fetched_without_its_hash():
     commands = re.findall(r"pip install (.*)", recipe.replace("$options", options))
     commands += re.findall(r'pip\(\s*"install",((?:\s*[^,()]+,)+)', launcher)
 
-    assert len(commands) == 6
+    assert len(commands) == 7
     assert [said for said in commands if not re.search("--(require-hashes|no-index|dry-run)", said)] == []

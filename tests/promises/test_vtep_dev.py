@@ -15,7 +15,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("setup", "demo", "lab", "test", "interop", "story", "bless", "bench", "torture", "check", "proto", "lock")
+COMMANDS = (
+    "setup",
+    "demo",
+    "lab",
+    "test",
+    "interop",
+    "story",
+    "bless",
+    "bench",
+    "torture",
+    "check",
+    "proto",
+    "package",
+    "lock",
+)
 
 
 @pytest.fixture
