@@ -3,11 +3,14 @@
 Knows reasons and a list of them, one pattern a line, in expected-skips.txt. Does not know why a test skips.
 """
 
+import os
 import signal
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from tests.lab.wait import PATIENCE
 
 pytest_plugins = ["tests.interop.options"]
 
@@ -20,8 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
     """Whoever starts the suite in the background has a shell that ignores SIGINT, and so would all that tests start."""
+    if PATIENCE != 1:
+        os.environ.setdefault("PYTEST_TIMEOUT", str(float(config.getini("timeout")) * PATIENCE))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

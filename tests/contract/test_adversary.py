@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.contract.histories import Histories
-from tests.contract.worlds import LOCAL, MACS, ip, namespace_world, why_no_namespace
+from tests.contract.worlds import LOCAL, MACS, examples, ip, namespace_world, why_no_namespace
 
 
 class LinuxHistories(Histories):
@@ -27,7 +27,10 @@ class LinuxHistories(Histories):
 @pytest.mark.root_netns
 class TestLinuxHistories(LinuxHistories.TestCase):
     settings = settings(
-        max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=examples(150),
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 
     def setUp(self) -> None:

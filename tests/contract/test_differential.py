@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.contract.worlds import (
     MACS,
     World,
+    examples,
     memory_world,
     namespace_world,
     render,
@@ -52,7 +53,7 @@ histories = st.lists(sends | sends | frames | frames | downs | leaves, min_size=
 
 @pytest.mark.root_netns
 @given(history=histories)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_history_ends_alike_in_memory_and_in_linux(history: list[tuple]) -> None:
     if reason := why_no_namespace():
         pytest.skip(reason)
@@ -62,7 +63,12 @@ def test_any_history_ends_alike_in_memory_and_in_linux(history: list[tuple]) -> 
         for step in history:
             note(f"{step}")
 
-            assert play(linux, step) == play(memory, step)
+            seen, expected = play(linux, step), play(memory, step)
+            if linux.copies_rows:
+                # The copy of a row stays where it is when the MAC roams, so it can also go later, with an event of its own.
+                assert seen["hints"] >= expected["hints"]
+                seen["hints"] = expected["hints"]
+            assert seen == expected
 
 
 def play(world: World, step: tuple) -> dict:

@@ -239,7 +239,7 @@ def many(world: World, count: int = 1000, verb: Verb = CREATE, **fields) -> list
 
 def test_our_own_writes_are_not_learned(real_world) -> None:
     """With room for a few events, a thousand of our own do not cost one."""
-    with real_world(event_buffer=4096) as world, listening(world) as leaf:
+    with real_world(event_buffer=16384) as world, listening(world) as leaf:
         tunnel = world.index("vx0")
         world.kernel.send(many(world, port=tunnel, flags=BOTH | EXT, state=OURS, dst=VTEP_A))
         world.kernel.send(many(world, verb=Verb.DELETE, port=tunnel, flags=BOTH))

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 
 import msgspec
 
+from tests.contract.links import run_commands
+from tests.lab.wait import PATIENCE
 from vtep.addr import Ip, Mac
 from vtep.linux.events import STATIONS
 from vtep.linux.kernel import Kernel
@@ -25,6 +27,7 @@ from vtep.linux.wire.neighbor import Entry, Half, Neighbor, Refusal, Verb
 from vtep.linux.wire.tlv import AF_BRIDGE
 
 CLONE_NEWNET = 0x40000000
+SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
 LOCAL = Ip.parse("10.0.0.1")
 LOCAL6 = Ip.parse("fd00::1")
 DEVICES = {f"02:00:00:00:ff:0{place}": name for place, name in enumerate(("br0", "vx0", "h0", "h1"), 1)}
@@ -219,22 +222,42 @@ def why_no_namespace() -> str:
     return ""
 
 
+def examples(count: int) -> int:
+    """Return how many random histories to play: fewer where the kernel is itself a slow process."""
+    return max(1, round(count / PATIENCE))
+
+
 def ip(*commands: str) -> None:
+    if run_commands(commands):
+        return
     subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
 
 
 def send_frame(port: str, source: Mac) -> None:
     """A station's broadcast into the access port, by the port's other end."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        # Until the kernel's link watch has run, a port that has just come up has a queue that drops what it is given.
+        wire.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
         wire.bind((port.replace("h", "p"), 0))
-        wire.send(b"\xff" * 6 + source + b"\x88\xb5" + bytes(46))
+        # ENOBUFS: a port that is down has lost the frame, as tests expect.
+        with suppress_errno(errno.ENOBUFS):
+            wire.send(b"\xff" * 6 + source + b"\x88\xb5" + bytes(46))
+
+
+@contextmanager
+def suppress_errno(code: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as refused:
+        if refused.errno != code:
+            raise
 
 
 def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 5) -> None:
-    end = time.monotonic() + deadline_s
+    end = time.monotonic() + deadline_s * PATIENCE
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_s} s: {what}")
+            raise AssertionError(f"not within {deadline_s * PATIENCE} s: {what}")
         select.select([], [], [], 0.002)
 
 
