@@ -127,7 +127,7 @@ def fetched(kernel: str) -> Path:
             if not tree.exists():
                 with tempfile.TemporaryDirectory(dir=cache, prefix=".kernel-") as scratch:
                     _fetch(SUITES[kernel], Path(scratch), tree)
-    except PermissionError as refused:
+    except OSError as refused:
         raise Unavailable(f"cannot write {cache}: {refused}. Set VTEP_CI_CACHE to a directory of yours") from refused
     return tree
 
