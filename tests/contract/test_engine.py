@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from tests.contract.leaf import A, B, C, L, Leaf, M, N, station_gone, vni, written
-from tests.contract.test_rows import add, delete, down, operator, operator_tunnel, up
+from tests.contract.test_rows import add, delete, down, operator, operator_tunnel, pin, up
 from tests.contract.worlds import LOCAL6, MACS, World, ip
 from vtep.addr import Ip
 from vtep.linux.wire.neighbor import NTF_SELF, Verb
@@ -349,6 +349,17 @@ def test_rows_that_only_a_torn_dump_lacks_are_neither_written_nor_forgotten(leaf
 
     assert {N} == {message.mac for message in leaf.kernel.sent}
     assert (report.kept, report.deleted, report.contested, leaf.rows(L)) == (1, 1, 1, ["l bridge h0 noarp"])
+
+
+def test_a_mac_that_an_operator_pins_at_a_port_is_left_to_him_at_once(leaf: Leaf) -> None:
+    leaf.want({M: A})
+    leaf.pass_()
+
+    leaf.meanwhile(pin(M))
+    leaf.pass_()
+
+    assert (leaf.rows(), leaf.trouble()) == (["m bridge h0 noarp ext"], "contested local-static")
+    assert not leaf.owns(M)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "hinted at"])

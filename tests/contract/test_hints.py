@@ -18,6 +18,7 @@ from tests.contract.test_rows import (
     delete,
     operator,
     operator_tunnel,
+    pin,
 )
 from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import Crashed
@@ -52,6 +53,7 @@ SEEN = {
     "a station roams onto an access port": ([add(), lambda w: w.station_sends(M, "h0")], {("h0", M)}),
     "a station speaks first": ([lambda w: w.station_sends(N, "h0")], {("h0", N)}),
     "an operator's static MAC": ([operator()], {("h0", M)}),
+    "an operator pins a remote MAC at a port": ([add(), pin()], {("h0", M)}),
     "an operator's tunnel": ([operator_tunnel()], {("vx0", M)}),
     "an operator changes our VXLAN row": ([add(), operator_tunnel(verb=REPLACE)], {("vx0", M)}),
     "a delete of our rows": ([add(), delete()], {("vx0", M)}),

@@ -37,6 +37,11 @@ def operator(mac: Mac = M, port: str = "h0", state: int = NOARP, flags: int = MA
     return add(mac, None, CREATE, flags, state, port=port)
 
 
+def pin(mac: Mac = M, port: str = "h0") -> Step:
+    """`bridge fdb replace MAC dev PORT master static`."""
+    return add(mac, None, REPLACE, MASTER, NOARP, port=port)
+
+
 def operator_tunnel(mac: Mac = M, dst: Ip = VTEP_B, verb: Verb = CREATE, state: int = NOARP | REACHABLE) -> Step:
     return add(mac, dst, verb, SELF, state)
 
@@ -122,6 +127,7 @@ CASES = (
     Case("it takes the bridge's own MAC", [add(MACS["br0"])], ["-br0 bridge br0 permanent", "br0 bridge vx0 permanent ext", "br0 vxlan vx0 noarp permanent ext 10.0.0.2"]),
     Case("it takes a port's MAC", [add(MACS["h0"], flags=MASTER | EXT)], ["-h0 bridge h0 permanent", "h0 bridge vx0 permanent ext"]),
     Case("and our delete then loses the bridge its own MAC", [add(MACS["br0"]), delete(MACS["br0"])], ["-br0 bridge br0 permanent"]),
+    Case("an operator pins a remote MAC at a port, and the row keeps our mark", [add(), pin()], ["m bridge h0 noarp ext", TUNNEL]),
     # An operator's VXLAN row
     Case("REPLACE of an operator's tunnel keeps his state and flags", [operator_tunnel(), add()], [BRIDGE, "m vxlan vx0 reachable noarp 10.0.0.2"]),
     Case("CREATE leaves an operator's tunnel alone", [operator_tunnel(), add(verb=CREATE)], [BRIDGE, HAND], ["EEXIST bridge done"]),

@@ -6,7 +6,21 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.contract.test_rows import BOTH, CREATE, EXT, NOARP, OURS, PERMANENT, REACHABLE, REPLACE, VTEP_A, M, N, add
+from tests.contract.test_rows import (
+    BOTH,
+    CREATE,
+    EXT,
+    NOARP,
+    OURS,
+    PERMANENT,
+    REACHABLE,
+    REPLACE,
+    VTEP_A,
+    M,
+    N,
+    add,
+    pin,
+)
 from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
@@ -114,6 +128,7 @@ HEARD = {
     "a station that moved at once": ([sends(), sends(port="h1")], ["learned m h1"]),
     "nothing of a station that came and went": ([sends(), expires()], []),
     "nothing of a remote MAC": ([add()], []),
+    "a remote MAC that an operator pins at a port": ([add(), pin()], ["learned m h0 static"]),
     "nothing of a row of another daemon's": ([entry(flags=NTF_MASTER | NTF_EXT_LEARNED)], []),
     "nothing of a port's own MAC": ([entry(state=PERMANENT)], []),
     "nothing of a row on the VXLAN port": ([entry("vx0")], []),

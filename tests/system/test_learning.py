@@ -133,6 +133,18 @@ def test_a_host_that_moves_here_is_announced_with_the_next_sequence_and_lost_whe
     assert leaf.communities(route(mac)) == mobility(7)
 
 
+def test_a_remote_mac_that_an_operator_pins_at_a_port_is_advertised_as_one_that_may_not_move(leaf):
+    leaf.start()
+    leaf.speaker.announce(Instance(address(1)).mac(HOST, seq=4))
+    wait_until(lambda: overlay.tunnels(leaf.node, VXLAN) == {(HOST, address(1))}, 10, "the remote row")
+
+    leaf.node.run("bridge", "fdb", "replace", HOST, "dev", leaf.station.port, "master", "static")
+
+    leaf.announces(route(HOST))
+    assert leaf.communities(route(HOST)) == mobility(0, sticky=True)
+    wait_until(lambda: not overlay.tunnels(leaf.node, VXLAN), 10, "the end of the remote row")
+
+
 def test_a_host_that_comes_home_is_advertised_with_its_address_again(leaf):
     """Our neighbor row for the remote's losing route kept the kernel from learning the address of its own station."""
     leaf.node.ip(

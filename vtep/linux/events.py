@@ -12,6 +12,7 @@ import ctypes
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,6 +33,8 @@ from vtep.linux.wire.link import RTM_DELLINK, RTM_NEWLINK, device_bounced
 from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
     NTF_SELF,
+    NUD_NOARP,
+    NUD_PERMANENT,
     RTM_DELNEIGH,
     RTM_NEWNEIGH,
     Entry,
@@ -92,9 +95,12 @@ _JUMP_IF_SET: Final = 0x45
 _RETURN: Final = 0x06
 _LOAD_TYPE: Final = (_LOAD_HALF, 0, 0, 4)
 _LOAD_FAMILY: Final = (_LOAD_BYTE, 0, 0, 16)
+_LOAD_STATE: Final = (_LOAD_BYTE, 0, 0, 24 if sys.byteorder == "little" else 25)
 _LOAD_FLAGS: Final = (_LOAD_BYTE, 0, 0, 26)
 _DROP: Final = (_RETURN, 0, 0, 0)
 _PASS: Final = (_RETURN, 0, 0, 0xFFFFFFFF)
+_PINNED: Final = NUD_NOARP | NUD_PERMANENT
+"""Our bridge rows are REACHABLE. A row of ours that an operator pins at a port keeps EXT_LEARNED (kernels 6.1 to 7.2)."""
 
 _GROUPS: Final = (
     RTNLGRP_NEIGH,
@@ -109,18 +115,22 @@ ROWS: Final = Subscription(
     _GROUPS,
     (
         _LOAD_TYPE,
-        (_JUMP_IF_EQUAL, 0, 5, socket.htons(RTM_NEWNEIGH)),
+        (_JUMP_IF_EQUAL, 0, 8, socket.htons(RTM_NEWNEIGH)),
         _LOAD_FAMILY,
-        (_JUMP_IF_EQUAL, 0, 3, AF_BRIDGE),
+        (_JUMP_IF_EQUAL, 0, 6, AF_BRIDGE),
         _LOAD_FLAGS,
-        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED),
+        (_JUMP_IF_SET, 0, 4, NTF_EXT_LEARNED),
+        (_JUMP_IF_SET, 2, 0, NTF_SELF),
+        _LOAD_STATE,
+        (_JUMP_IF_SET, 1, 0, _PINNED),
         _DROP,
         _PASS,
     ),
 )
-"""For the engine: everything except RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED, which is what we write.
+"""For the engine: everything except RTM_NEWNEIGH of AF_BRIDGE with EXT_LEARNED as we write it.
 
-What remains: deletions, what bridges learn, stations that move, and rows that lost the mark.
+What remains: deletions, what bridges learn, stations that move, rows that lost the mark, and remote MACs that an operator pins
+at a port.
 """
 
 STATIONS: Final = Subscription(
@@ -128,9 +138,14 @@ STATIONS: Final = Subscription(
     (
         _LOAD_TYPE,
         (_JUMP_IF_EQUAL, 1, 0, socket.htons(RTM_NEWNEIGH)),
-        (_JUMP_IF_EQUAL, 0, 3, socket.htons(RTM_DELNEIGH)),
+        (_JUMP_IF_EQUAL, 0, 8, socket.htons(RTM_DELNEIGH)),
         _LOAD_FLAGS,
-        (_JUMP_IF_SET, 0, 1, NTF_EXT_LEARNED | NTF_SELF),
+        (_JUMP_IF_SET, 5, 0, NTF_SELF),
+        (_JUMP_IF_SET, 0, 5, NTF_EXT_LEARNED),
+        _LOAD_FAMILY,
+        (_JUMP_IF_EQUAL, 0, 2, AF_BRIDGE),
+        _LOAD_STATE,
+        (_JUMP_IF_SET, 1, 0, _PINNED),
         _DROP,
         _PASS,
     ),

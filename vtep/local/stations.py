@@ -106,7 +106,8 @@ def location_of(row: Entry | None, access: Access) -> Location | None:
     if (
         row is None
         or (port := access.port_of(row)) is None
-        or row.flags & NTF_EXT_LEARNED
+        # An operator who pins a remote MAC at a port leaves it its mark. A program that writes the mark cannot set NOARP.
+        or (row.flags & NTF_EXT_LEARNED and not row.state & NUD_NOARP)
         or row.state & NUD_PERMANENT
         or not row.mac.is_usable
     ):

@@ -84,7 +84,10 @@ class BridgeTable:
             if message.flags & NTF_EXT_LEARNED:
                 # Always creates or takes over: the state, CREATE, EXCL and STICKY are not looked at (6.1 to 6.18).
                 row = self._rows.setdefault(key, BridgeRow(message.port))
+                before = (row.port, row.external)
                 row.port, row.external = message.port, True
+                if row.static and before != (row.port, True):
+                    self._announce.changed(row.port, message.mac, key[0])
             else:
                 self._write_as_operator(message, key, forwards=forwards)
 
@@ -151,7 +154,7 @@ class BridgeTable:
         row.local = bool(state & NUD_PERMANENT)
         row.static = bool(state & (NUD_PERMANENT | NUD_NOARP))
         # The kernel compares with the state as asked: a combination such as 0xC0 is a change every time.
-        if before != (row.port, row.sticky, state) and not row.external:
+        if before != (row.port, row.sticky, state) and (row.static or not row.external):
             self._announce.changed(row.port, message.mac, key[0])
 
     def _delete(self, key: Key) -> None:
