@@ -135,22 +135,33 @@ class _Draft:
 
 
 def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, ...], tuple[RefusedFlood, ...]]:
-    """Return the flood rows to this endpoint, and its routes that give none."""
+    """Return the flood rows to this endpoint, and its routes that give none.
+
+    Thousands of routes may name one endpoint. Those that share attributes and tag are one kind, and a kind is judged once.
+    """
+    kinds: dict[tuple[int, int], list[Imet]] = {}
+    for imet in rib.index.imets_of(endpoint):
+        kinds.setdefault((id(imet.attributes), imet.tag), []).append(imet)
     rows: dict[Vni, Flood] = {}
-    refused = []
-    for imet in sorted(rib.index.imets_of(endpoint), key=_order):
-        pmsi = imet.attributes.pmsi
+    refused: list[RefusedFlood] = []
+    for first, alike in sorted(((_first(alike), alike) for alike in kinds.values()), key=lambda pair: _order(pair[0])):
+        pmsi = first.attributes.pmsi
         if pmsi is None or pmsi.endpoint is None or pmsi.tunnel_type != PMSI_INGRESS_REPLICATION:
-            refused.append(RefusedFlood(Vni(0), endpoint, "no-ir", imet.peer, imet.rd))
+            refused += [RefusedFlood(Vni(0), endpoint, "no-ir", imet.peer, imet.rd) for imet in alike]
             continue
-        for verdict in _verdicts(imet, pmsi, endpoint, policy):
+        for verdict in _verdicts(first, pmsi, endpoint, policy):
             if verdict.refusal:
-                refused.append(RefusedFlood(verdict.vni, endpoint, verdict.refusal, imet.peer, imet.rd))
+                refused += [RefusedFlood(verdict.vni, endpoint, verdict.refusal, imet.peer, imet.rd) for imet in alike]
             elif policy.vnis[verdict.vni].flood:
-                mismatch = ("pmsi-mismatch",) if endpoint != imet.originator else ()
-                row = Flood(verdict.vni, Direct(endpoint, verdict.via.vni), imet.peer, imet.rd, mismatch)
+                mismatch = ("pmsi-mismatch",) if endpoint != first.originator else ()
+                row = Flood(verdict.vni, Direct(endpoint, verdict.via.vni), first.peer, first.rd, mismatch)
                 rows.setdefault(row.vni, row)
-    return tuple(rows.values()), tuple(refused)
+    return tuple(rows.values()), tuple(sorted(refused, key=lambda one: (one.rd, one.peer.order, one.vni, one.reason)))
+
+
+def _first(alike: list[Imet]) -> Imet:
+    lowest = min([imet.rd for imet in alike])
+    return min((imet for imet in alike if imet.rd == lowest), key=_order)
 
 
 def _verdicts(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[ImportVerdict, ...]:

@@ -28,7 +28,7 @@ from vtep.evpn.attributes import HOST_IMMUTABLE, HOST_ROUTER
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
 from vtep.intent import Alert, Host, HostKey, Intent, RefusedHost
-from vtep.projection.imports import refusal, verdicts
+from vtep.projection.imports import is_like_others, verdicts
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 
@@ -62,33 +62,51 @@ def _hosts_of_own(intent: Intent, rib: Rib) -> Iterator[Ip]:
 
 
 def judge_host(ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> tuple[tuple[Host, ...], tuple[RefusedHost, ...]]:
-    """Return the row of this address in each VNI where a usable route names it, and the routes that give none."""
-    routes: dict[Vni, list[MacIp]] = {}
-    refused = []
+    """Return the row of this address in each VNI where a usable route names it, and the routes that give none.
+
+    Thousands of MACs may have one address. Their routes are one kind where they share attributes, label and tag, and a kind
+    is judged once.
+    """
+    kinds: dict[tuple[int, int, int], list[MacIp]] = {}
     for route in rib.index.routes_of_host(ip):
-        for verdict in verdicts(route, policy):
-            if refusal(route.mac, verdict, policy) or not policy.vnis[verdict.vni].neighbors:
+        if is_like_others(route.mac, policy):
+            kinds.setdefault((id(route.attributes), route.label, route.tag), []).append(route)
+    usable: dict[Vni, list[list[MacIp]]] = {}
+    refused: list[RefusedHost] = []
+    for routes in kinds.values():
+        for verdict in verdicts(routes[0], policy):
+            vni = verdict.vni
+            if verdict.refusal or not policy.vnis[vni].neighbors:
                 continue
-            if reason := _refusal(route, verdict.vni, ip, intent, rib, policy):
-                refused.append(RefusedHost(verdict.vni, ip, route.mac, reason, route.peer, route.rd))
-            else:
-                routes.setdefault(verdict.vni, []).append(route)
-    rows = tuple(_host(vni, ip, sorted(found, key=_order)) for vni, found in sorted(routes.items()))
+            left = routes
+            if reason := _refusal(vni, ip, intent, rib, policy):
+                refused += [RefusedHost(vni, ip, route.mac, reason, route.peer, route.rd) for route in routes]
+                continue
+            if intent.own_hosts:
+                left = [route for route in routes if (vni, route.mac) not in intent.own_hosts]
+                ours = [route for route in routes if (vni, route.mac) in intent.own_hosts]
+                refused += [RefusedHost(vni, ip, route.mac, "local-mac", route.peer, route.rd) for route in ours]
+            if left:
+                usable.setdefault(vni, []).append(left)
+    rows = tuple(_host(vni, ip, found) for vni, found in sorted(usable.items()))
     return rows, tuple(sorted(refused, key=lambda one: (one.vni, one.mac, one.rd, one.peer.order)))
 
 
-def _refusal(route: MacIp, vni: Vni, ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> str:
+def _refusal(vni: Vni, ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> str:
+    """Return why no MAC can have this address, or nothing."""
     if reason := policy.refused_host(vni, ip):
         return reason
-    if any(key[0] == vni and (*key, ip) in intent.own for key in rib.index.homes_of(ip)):
-        return "local-host"
-    return "local-mac" if (vni, route.mac) in intent.own_hosts else ""
+    is_local = any(key[0] == vni and (*key, ip) in intent.own for key in rib.index.homes_of(ip))
+    return "local-host" if is_local else ""
 
 
-def _host(vni: Vni, ip: Ip, routes: list[MacIp]) -> Host:
-    winner = routes[0]
+def _host(vni: Vni, ip: Ip, kinds: list[list[MacIp]]) -> Host:
+    winner = min(map(_first, kinds), key=_order)
     flags = winner.attributes.host_flags
-    challengers = {route.attributes.next_hop for route in routes if route.mac != winner.mac}
+    challengers = set()
+    if flags & HOST_IMMUTABLE:
+        others = (routes[0] for routes in kinds if any(route.mac != winner.mac for route in routes))
+        challengers = {route.attributes.next_hop for route in others}
     return Host(
         vni=vni,
         ip=ip,
@@ -96,8 +114,14 @@ def _host(vni: Vni, ip: Ip, routes: list[MacIp]) -> Host:
         router=bool(flags & HOST_ROUTER),
         peer=winner.peer,
         rd=winner.rd,
-        alerts=tuple(Alert("immutable", vtep) for vtep in sorted(challengers)) if flags & HOST_IMMUTABLE else (),
+        alerts=tuple(Alert("immutable", vtep) for vtep in sorted(challengers)),
     )
+
+
+def _first(routes: list[MacIp]) -> MacIp:
+    """Return the first of one kind in the order below, where only the MAC, the RD and the peer differ."""
+    lowest = min([route.mac for route in routes])
+    return min((route for route in routes if route.mac == lowest), key=_order)
 
 
 def _order(route: MacIp) -> tuple[object, ...]:
