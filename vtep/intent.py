@@ -18,7 +18,7 @@ one tuple of candidates. A reader may therefore handle them together: rows that 
 
 from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.store.table import Table
@@ -289,7 +289,9 @@ class Intent(Struct, frozen=True):
     why: str = "no peer has sent its routes yet"
     macs: Table[RowKey, RemoteMac] = Table()
     judged: Table[Mac, Verdicts] = Table()
-    """Every candidate of a MAC with its verdict."""
+    """Every candidate of a MAC with its verdict, as MACs share them; `candidates_of` returns those of one MAC."""
+    addresses: Table[Mac, tuple[Ip, ...]] = Table()
+    """The host addresses of a MAC. In `judged`, a candidate of such a MAC has the position of its address in their place."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
     moves: Table[RowKey, Moves] = Table()
     limited: Table[Vni, Table[Mac, bool]] = Table()
@@ -363,14 +365,17 @@ def row_changes(before: Intent, intent: Intent) -> list[RowChange]:
 
 
 def candidates_of(intent: Intent, mac: Mac) -> Verdicts:
-    """Return every candidate of a MAC."""
+    """Return every candidate of a MAC, with its host address."""
     found: Verdicts = intent.judged.get(mac, ())
-    return found
+    addresses = intent.addresses.get(mac)
+    if addresses is None:
+        return found
+    return tuple(one if one.ip is None else structs.replace(one, ip=addresses[int.from_bytes(one.ip)]) for one in found)
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
     """Return the (VNI, MAC) pairs for which this MAC has candidates."""
-    return {(candidate.vni, mac) for candidate in candidates_of(intent, mac)}
+    return {(candidate.vni, mac) for candidate in intent.judged.get(mac, ())}
 
 
 def is_lost_here(intent: Intent, key: RowKey) -> bool:

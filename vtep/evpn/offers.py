@@ -4,7 +4,8 @@ A peer advertises thousands of MACs with the same attributes, RD, tag, label and
 one `Path`. All that is said of one MAC is one `Offers`: the paths of its routes. MACs of which the routes say the same have
 the same `Offers` object, so the projection judges it once for all of them.
 
-A route with a host address has a path of its own, because the address belongs to the MAC. So has its `Offers`.
+A host address belongs to one MAC, so a shared path does not have it. It has the position of the address among those of the MAC
+(`address_at`), which puts paths in the same order as the addresses would. A MAC with very many routes has an `Offers` of its own.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,11 @@ class Path(Struct, frozen=True, eq=False, gc=False):
     label2: int | None = None
     stale: bool = False
     """The route is from a session that has ended, or it is about to be removed."""
+
+
+def address_at(position: int) -> Ip:
+    """Return what stands for the host address at this position, the lowest address being at 0."""
+    return Ip(position.to_bytes(4))
 
 
 class Offers:

@@ -21,6 +21,8 @@ from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from typing import Any, Final, assert_never
 
+from msgspec import structs
+
 from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.crowd import MOST, all_of
 from vtep.evpn.event import (
@@ -41,7 +43,7 @@ from vtep.evpn.event import (
 from vtep.evpn.index import Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Offers, Path
+from vtep.evpn.offers import Offers, Path, address_at
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 from vtep.store.sharded import ShardedDict
@@ -153,30 +155,40 @@ class Rib:
             return True
         return peer.has_stale and peer.stale.get(route.key) is route
 
-    def offers_of(self, macs: Collection[Mac]) -> list[Offers | None]:
-        """Return all that is said of each MAC; MACs of which the same is said have the same object, if they are few enough."""
+    def offers_of(self, macs: Collection[Mac]) -> tuple[list[Offers | None], list[tuple[Ip, ...]]]:
+        """Return all that is said of each MAC, and its host addresses in order.
+
+        MACs of which the same is said have the same `Offers`. There, a path has the position of the host address in the place of
+        the address (`offers.address_at`). A MAC with very many routes shares nothing: its paths have the addresses themselves,
+        and none are returned beside them.
+        """
         shared, fresh = self._offers, not self.index.leaving and not any(peer.has_stale for peer in self.peers.values())
+        has_refused = any(peer.refused for peer in self.peers.values())
         if len(shared) > OFFERS_MAX:
             shared.clear()
         offers: list[Offers | None] = []
+        addresses: list[tuple[Ip, ...]] = []
         for found in self.index.said_of(macs):
-            if found is None:
-                offers.append(None)
-                continue
-            routes = (found,) if isinstance(found, MacIp) else all_of(found)
-            if len(routes) > SHARED_MAX or any(route.ip is not None for route in routes):
-                offers.append(Offers(routes if fresh else tuple(self.path_of(route) for route in routes)))
-                continue
-            said = tuple([
-                (id(route.attributes), route.peer, route.rd, route.tag, route.label, route.esi, route.label2,
-                 not fresh and self.is_stale(route))
-                for route in routes
-            ])  # fmt: skip
-            known = shared.get(said)
-            if known is None:
-                known = shared[said] = Offers(tuple(self.path_of(route) for route in routes))
+            routes = () if found is None else (found,) if isinstance(found, MacIp) else all_of(found)
+            ips: tuple[Ip, ...] = ()
+            if not routes:
+                known = None
+            elif len(routes) > SHARED_MAX or (has_refused and self.refused_routes(routes[0].mac)):
+                known = Offers(routes if fresh else tuple(self.path_of(route) for route in routes))
+            else:
+                if found_ips := [route.ip for route in routes if route.ip is not None]:
+                    ips = tuple(sorted(set(found_ips)))
+                said = tuple([
+                    (id(route.attributes), route.peer, route.rd, route.tag, route.label, route.esi, route.label2,
+                     not fresh and self.is_stale(route), None if route.ip is None else ips.index(route.ip))
+                    for route in routes
+                ])  # fmt: skip
+                known = shared.get(said)
+                if known is None:
+                    known = shared[said] = Offers(tuple(self._path_among(route, ips) for route in routes))
             offers.append(known)
-        return offers
+            addresses.append(ips)
+        return offers, addresses
 
     def path_of(self, route: MacIp) -> Path:
         """Return the route without its MAC."""
@@ -184,6 +196,11 @@ class Rib:
             route.peer, route.attributes, route.rd, route.tag, route.label, route.ip, route.esi, route.label2,
             self.is_stale(route),
         )  # fmt: skip
+
+    def _path_among(self, route: MacIp, ips: tuple[Ip, ...]) -> Path:
+        """Return the path that the route shares with routes of other MACs."""
+        path = self.path_of(route)
+        return path if route.ip is None else structs.replace(path, ip=address_at(ips.index(route.ip)))
 
     def refused_routes(self, mac: Mac) -> list[MacIp]:
         """Return one route for each peer that advertises more routes of this MAC than it may have."""

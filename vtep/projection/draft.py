@@ -76,6 +76,7 @@ class MacDraft:
         self.now = inputs.now
         self.macs: dict[RowKey, RemoteMac | None] = {}
         self.judged: dict[Mac, Verdicts | None] = {}
+        self.addresses: dict[Mac, tuple[Ip, ...] | None] = {}
         self.alerts: dict[RowKey, tuple[Alert, ...] | None] = {}
         self.moves: dict[RowKey, Moves | None] = {}
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
@@ -122,7 +123,10 @@ class MacDraft:
         """
         fullest = max((rows for _, rows in self.previous.rows_of_vni.unordered()), default=0)
         together = not self._has_limited and fullest + len(todo) <= self.policy.macs_per_vni and self.inputs.alike
-        offers = self.rib.offers_of(todo)
+        offers, addresses = self.rib.offers_of(todo)
+        for mac, ips, known in zip(todo, addresses, self.previous.addresses.of(todo), strict=True):
+            if (ips or None) != known:
+                self.addresses[mac] = ips or None
         groups: dict[tuple[int, int, frozenset[Vni]], list[Mac]] = {}
         values: dict[tuple[int, int, frozenset[Vni]], tuple[Verdicts | None, Offers | None]] = {}
         alone: list[tuple[Mac, Offers | None]] = []
@@ -291,6 +295,7 @@ class MacDraft:
             previous,
             macs=_changed(previous.macs, self.macs),
             judged=_changed(previous.judged, self.judged),
+            addresses=_changed(previous.addresses, self.addresses),
             alerts=_changed(previous.alerts, self.alerts),
             moves=moves,
             limited=_changed(previous.limited, {vni: self._limited_in(vni) or None for vni in self.limited}),

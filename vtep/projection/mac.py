@@ -167,7 +167,7 @@ def judge_mac(
 
 def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
     """Return the highest sequence of the usable routes that say this MAC is elsewhere, if there are any."""
-    (offers,) = rib.offers_of((mac,))
+    (offers,), _ = rib.offers_of((mac,))
     found = None if offers is None else standings_of(offers, mac, rib, policy).get(vni)
     return max((location.seq for location in found.locations), default=None) if found else None
 

@@ -8,7 +8,7 @@ from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.evpn.crowd import MOST
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.imet import Imet
-from vtep.evpn.index import REST_S_PER_ROUTE, Index
+from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
@@ -367,7 +367,7 @@ def crowd(index: Index, one: Mac, count: int = MOST + 1, first: int = 0) -> list
 
 OTHER = Mac.parse("02:00:00:00:00:02")
 THIRD = Mac.parse("02:00:00:00:00:03")
-REST_S = REST_S_PER_ROUTE * (MOST + 1)
+REST_S = (REST_S_PER_ROUTE + REST_S_PER_KIND) * (MOST + 1)
 
 
 def test_a_mac_with_very_many_routes_waits_for_its_turn_and_the_others_do_not(index):
@@ -414,6 +414,19 @@ def test_a_host_with_very_many_routes_waits_for_its_turn(index):
     index.put(OTHER_KEY, None, replace(mac(IP1), mac=OTHER))
 
     assert (index.take_changed(10_000, 1.0).hosts, index.take_changed(10_000, 1.0 + REST_S).hosts) == (set(), {IP1})
+
+
+def test_a_mac_with_very_many_routes_of_one_kind_rests_for_a_shorter_time(index):
+    """Routes that differ in name only are judged once."""
+    attributes = Attributes(A)
+    for number in range(MOST + 1):
+        route = replace(mac(), attributes=attributes, rd=RouteDistinguisher(number.to_bytes(8)))
+        index.put(route.key, None, route)
+    index.take_changed(10_000, 1.0)
+    index.put(KEY, None, mac(IP1))
+
+    assert index.take_changed(10_000, 1.0).macs == set()
+    assert index.take_changed(10_000, 1.0 + REST_S_PER_KIND + REST_S_PER_ROUTE * (MOST + 1)).macs == {M}
 
 
 def test_a_crowd_that_left_is_forgotten(index):

@@ -109,6 +109,34 @@ def test_what_is_said_of_many_macs_is_judged_once_and_they_share_the_result(judg
     assert [(len(change.keys), change.after.via.vtep) for change in row_changes(came, moved)] == [(1000, B)]
 
 
+def test_macs_with_host_addresses_are_judged_together_and_each_keeps_its_own_addresses(judged: list[Path]) -> None:
+    def with_hosts(one: MacIp) -> Iterator[MacIp]:
+        for number, mac in enumerate(macs(100)):
+            yield structs.replace(one, mac=mac)
+            for address in (f"10.0.0.{number}", f"2001:db8::{number:x}"):
+                yield structs.replace(one, mac=mac, ip=Ip.parse(address))
+
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    tell(leaf, *with_hosts(route(A)))
+    leaf.judge(1.0)
+    tell(leaf, *with_hosts(route(B, rd=2, seq=1)))
+    intent = leaf.judge(2.0)
+
+    assert len(judged) == 3 + 6
+    assert [(one.vtep, one.verdict, one.ip and str(one.ip)) for one in candidates_of(intent, macs(8)[7])] == [
+        (B, "won", None), (B, "lost", "10.0.0.7"), (B, "lost", "2001:db8::7"),
+        (A, "lost", None), (A, "lost", "10.0.0.7"), (A, "lost", "2001:db8::7"),
+    ]  # fmt: skip
+
+    tell(leaf, structs.replace(route(B, rd=2, seq=1), mac=macs(1)[0], ip=Ip.parse("10.0.0.200")))
+    changed = leaf.judge(3.0)
+    assert {str(one.ip) for one in candidates_of(changed, macs(1)[0]) if one.ip} == {
+        "10.0.0.0",
+        "10.0.0.200",
+        "2001:db8::",
+    }
+
+
 def test_one_change_judges_only_the_mac_that_changed(judged: list[Path]) -> None:
     leaf = Leaf(config.parse(LEAF), 0.0)
     tell(leaf, *alike(route(A), macs(1000)))
