@@ -12,6 +12,10 @@ The index knows which route has which key. The RIB knows whether a route is stal
 stale at once, the index handles a slice of them each time the projection asks what changed, so the event loop is not blocked.
 The result is the same as if they had left one after another.
 
+A segment may have 100,000 MACs, and most of its Type-1 routes change nothing for them: the same route comes from a second route
+reflector, or one more VTEP becomes an alias. So the projection asks the index its questions about a segment (`conclude`), and the
+index keeps the answers. When a Type-1 route changes, it asks again, and marks the MACs only if an answer is another one.
+
 A MAC or host with very many routes (`crowd`) takes long to judge, and a peer may change its routes all the time. It waits for
 its turn, so the others never wait for more than one of them.
 """
