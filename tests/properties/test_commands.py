@@ -2,12 +2,13 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_network
 from string import printable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.errors import UsageError
 from vtep.evpn.advertise import (
     SEQ_MAX,
@@ -19,11 +20,14 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Withdrawal,
     group_of,
     grouped,
     mobility,
 )
+from vtep.evpn.keys import key_of
 from vtep.feed.exabgp.grammar import parse, spell, spell_group
 
 
@@ -47,19 +51,33 @@ communities = st.one_of(
 lists = st.lists(communities, max_size=4).map(tuple)
 mac_routes = st.builds(MacRoute, rds, macs, st.none() | ips, tags)
 multicast_routes = st.builds(MulticastRoute, rds, ips, tags)
-commands = st.one_of(
-    st.builds(
-        MacAdvertisement,
-        mac_routes,
-        next_hops,
-        vnis,
-        st.none() | vnis,
-        st.just(NO_SEGMENT) | octets(10).map(Esi),
-        lists,
-    ),
-    st.builds(Multicast, multicast_routes, next_hops, st.builds(Pmsi, vnis, ips), lists),
-    st.builds(Withdrawal, mac_routes | multicast_routes),
+prefixes = ips.flatmap(
+    lambda ip: st.integers(0, 8 * len(ip)).map(
+        lambda length: Prefix.parse(str(ip_network((bytes(ip), length), strict=False)))
+    )
 )
+prefix_routes = st.builds(PrefixRoute, rds, prefixes, tags)
+mac_advertisements = st.builds(
+    MacAdvertisement,
+    mac_routes,
+    next_hops,
+    vnis,
+    st.none() | vnis,
+    st.just(NO_SEGMENT) | octets(10).map(Esi),
+    lists,
+)
+commands = st.one_of(
+    mac_advertisements,
+    st.builds(Multicast, multicast_routes, next_hops, st.builds(Pmsi, vnis, ips), lists),
+    st.builds(PrefixAdvertisement, prefix_routes, next_hops, vnis, lists),
+    st.builds(Withdrawal, mac_routes | multicast_routes | prefix_routes),
+)
+
+
+@given(commands)
+def test_the_key_of_an_announced_and_of_a_withdrawn_route_is_in_its_octets(command):
+    for nlri in (command.nlri, Withdrawal(command.route).nlri):
+        assert key_of(nlri[0], nlri[2:]) == command.route.key
 
 
 hosts = st.lists(st.tuples(macs, st.none() | ips), min_size=1, max_size=6, unique=True).map(tuple)
@@ -72,7 +90,7 @@ def made_group(command, hosts):
     return MacGroup(Withdrawal(route) if isinstance(command, Withdrawal) else replace(command, route=route), hosts)
 
 
-groups = st.builds(made_group, commands.filter(lambda command: isinstance(command.route, MacRoute)), hosts)
+groups = st.builds(made_group, mac_advertisements | st.builds(Withdrawal, mac_routes), hosts)
 
 
 @given(groups)

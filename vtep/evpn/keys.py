@@ -26,3 +26,12 @@ def imet_key(rd: bytes, tag: int, originator: bytes) -> bytes:
 def prefix_key(rd: bytes, tag: int, prefix: bytes) -> bytes:
     """Return the key of a Type-5 route: RD, tag, prefix length and prefix (RFC 9136 3.1). A `Prefix` has its length last."""
     return b"\x05" + rd + tag.to_bytes(4) + prefix[-1:] + prefix[:-1]
+
+
+def key_of(kind: int, value: bytes) -> bytes:
+    """Return the key of a route of our own from the type and the value of its NLRI: no label, ESI or gateway is part of it."""
+    if kind == 2:
+        return b"\x02" + value[:8] + value[18 : 30 + value[29] // 8]
+    if kind == 5:  # behind the length are a prefix and a gateway, of 4 or of 16 octets, and the label
+        return b"\x05" + value[:8] + value[18 : 23 + (len(value) - 26) // 2]
+    return bytes((kind,)) + value

@@ -1,5 +1,13 @@
 """Turns stations and ready VNIs into the routes that this leaf advertises (RFC 7432 7.2, 7.3; RFC 8365 5.1). Pure.
 
+    the VNI may advertise         one Type-3 route: this VTEP wants floods of the VNI (ingress replication, RFC 6514 5)
+    a row of `Intent.own`         one Type-2 route: the MAC alone, or with one of its addresses
+
+Which stations are advertised was decided before, by the projection: `Intent.own` has what won against every remote route.
+Here a row only becomes octets, so the same intent and configuration always give the same routes. The difference of two
+intents gives a few changes (`changes`); after a reload, everything is made again and compared with what was wanted (`everything`).
+A Type-3 route comes before the Type-2 routes of its VNI, because other leaves answer a new station with floods.
+
 A VNI gives its Route Distinguisher, Route Targets, VTEP and Site-of-Origin; a station its MAC, host addresses and sequence.
 A VNI that lacks one of these advertises nothing, and says what is missing. This module does not know how a station was
 learned, or who receives the route.

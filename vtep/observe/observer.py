@@ -83,9 +83,9 @@ class Observer:
     def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind] = KINDS) -> None:
         self.epoch = uuid.uuid4().hex[:12]
         self.attached = False
+        """ExaBGP is connected."""
         self.form: Callable[[Ip | None], str] = lambda _: ""
         """How UPDATEs are handed on, of a peer or at all."""
-        """ExaBGP is connected."""
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple

@@ -4,9 +4,33 @@
     gather   for as long as the last pass took, so that a burst becomes few passes; a lone change waits for nothing
     pass     take the latest intent and at most so many keys, make the pass, publish its outcome, and go on
 
-A look at everything takes long, so small passes for what is new run between two of its pieces. Hints and timers only wake the
-actor: it decides what to do by looking. It owns its engine. It knows no kind, no target and no status page: what a pass found is
-published as an `Outcome`.
+Hints and timers only wake the actor: it decides what to do by looking. So two hints about one key cost one look, and a hint that
+was wrong costs no more than that. It owns its engine. It knows no kind, no target and no status page: what a pass found is published
+as an `Outcome`.
+
+**Three kinds of looking.**
+
+    small pass   the keys of a newer intent (`touched`), of events (`hinted`) and of refused rows that are due again
+    audit        every row that we own is looked up: somewhat later, a row that another program changed is repaired
+    survey       a dump of everything: also finds rows of ours without a claim, and kinds that cannot be looked up one by one
+
+The first look is a survey, because nothing is known. A survey follows again when the kernel lost events, when it could not be
+read, when an operator asks (`resync`), and in place of every SURVEY_EVERY-th audit. In a small table each audit is one.
+
+**What is new does not wait for a look at everything.** A sweep (an audit or a survey) is cut into pieces. After each piece the
+actor asks whether something is new, and makes a small pass for it (`_let_in`). Then the sweep rests, AUDIT_REST or SURVEY_REST
+times as long as it worked, so that a large table at rest costs a hundredth of a core. Only the first sweep, and one after the
+kernel could not be read, run alone: until then, small passes would not know what is there.
+
+**The latest intent counts.** `offer` replaces the intent that waits, and adds the keys that it touched to those that wait. No
+queue of intents exists, so a slow kernel makes passes larger and not later. A generation counts as applied when no key of it
+waits any longer.
+
+**Long calls** (a dump, a device list) run in a thread, one at a time. A cancelled actor waits for the call to end, because
+the target must not be closed under it.
+
+**When the kernel cannot be read**, the pass ends, its keys wait again, and after BLIND_RETRY_S everything is looked at. The last
+good report stays published, with the error beside it; `stalled_s` grows, by which a supervisor knows.
 """
 
 import asyncio

@@ -5,6 +5,24 @@
                                                                of it was done
 
 `bulk` makes batches of its own, and calls `send`, `take_note` and `take_note_of_all` by itself.
+
+**The order is the safety.** A crash may come between any two steps, and the next daemon must still know which rows are ours:
+
+    claimed and not sent     the row is not there, or is an older one of ours: the claim has both
+    sent and not confirmed   the row is there, and the claim covers it
+    deleted, not released    the claim covers a row that is gone, which harms nothing
+
+A row that cannot be claimed, because the disk is full for example, is not written. It is tried again later (`state-dir`).
+
+**What a refusal means** is decided by its errno and the verb (`retry.classify`). A row that another program holds is left to it
+(`foreign`). A row whose device may have changed is tried again after the devices were looked up. When a domain is full, its
+other new rows of this pass are refused with the same reason and not sent. A deletion of a row that is gone is a success.
+
+**Half a row.** One row may be two messages (the bridge's entry and the VXLAN device's). If a creation is refused, what it may
+have left is looked up and removed, unless it was there before. A deletion of which half failed is remembered as `half_gone`.
+
+**Devices.** The kernel takes a message for whatever device has the index by now. So before each batch, if devices changed, the
+domains whose device is no longer the same are left out of the rest of the pass, and a survey finds them again.
 """
 
 import errno

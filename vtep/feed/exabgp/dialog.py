@@ -31,7 +31,7 @@ ExaBGP can no longer be changed. ExaBGP takes a tenth of a second for either.
     plain    silent  away   asking  counting   plain        -
 
     away      no relay of ExaBGP is attached: nothing is sent
-    silent    no question is open: answers are to nobody here
+    silent    no question is open: no answer counts
     asking    the question is open: an answer that comes before its own does not count
     counting  each answer belongs to the first line that has none
     plain     ExaBGP does not have the commands, or not in a version that is known here

@@ -2,7 +2,23 @@
 
 This module knows the insides of ExaBGP 4.2 and 5.0, as little of them as possible; docs/decisions/0010-exabgp-commands.md lists
 what is touched and why. It does not know which program sends the commands. A command takes effect for all the neighbors that
-it names, or for none.
+that it names, or for none.
+
+    line ──▶ Waiting ──one a step──▶ parse ──▶ Route, CommandAttributes ──▶ Adj-RIB-Out of each neighbor ──▶ UPDATEs
+                                       │                                └──▶ Announced, for neighbors that a reload adds
+                                       └──▶ `done`, or a line that says why and `error`
+
+**Whose turn it is.** ExaBGP's loop reads one message of each peer, carries out some commands, and sends. Commands that come
+faster than that would keep it from its peers, so one is carried out in a turn while a peer sends (`Waiting`).
+
+**The last command for a route counts.** ExaBGP sends what waits by attributes, and keeps several entries about one route. So an
+entry that was not sent yet is removed before the newest one is added (`_take_back`), and each command's attributes have an index of
+their own, which keeps the order of commands.
+
+**Routes that are sent together.** A command for many MACs makes routes that share one set of attributes. ExaBGP itself sends an
+EVPN route in an UPDATE of its own; here, routes that follow one another in its Adj-RIB-Out, with the same action, next hop and
+attributes, go into one UPDATE (`_join`). None passes another, so peers receive the same routes in the same order. A route is
+held in two small objects, because a leaf may have a hundred thousand.
 """
 
 import json
@@ -31,6 +47,7 @@ from exabgp.version import release
 from vtep import __version__
 from vtep.errors import UsageError
 from vtep.evpn.advertise import Command, MacGroup, Multicast, Withdrawal
+from vtep.evpn.keys import key_of
 from vtep.feed.exabgp import damping, grammar, tap
 from vtep.feed.exabgp.guard import guard
 from vtep.feed.exabgp.new_neighbors import Announced, For, Means, follow_reloads
@@ -39,8 +56,6 @@ EVPN: Final = (AFI.l2vpn, SAFI.evpn)
 ANNOUNCE: Final = 1
 WITHDRAW: Final = 2
 """What 4.2 has as OUT and 5.0 as Action."""
-MAC_ADVERTISEMENT: Final = 2
-"""The route type (RFC 7432 7.2)."""
 UPDATE_OCTETS: Final = 3500
 """NLRIs that go into one UPDATE, which leaves room for the attributes in 4,096 octets; ExaBGP divides what is still too long."""
 LOGGED_MAX: Final = 400
@@ -230,11 +245,7 @@ class Route(GenericEVPN):  # type: ignore[misc]
 
     @property
     def key(self) -> bytes:
-        """Return the key of RFC 7432, as `evpn.keys` makes it."""
-        packed = self._packed
-        if self.CODE != MAC_ADVERTISEMENT:
-            return bytes((self.CODE,)) + packed
-        return b"\x02" + packed[:8] + packed[18 : 30 + packed[29] // 8]
+        return key_of(self.CODE, self._packed)
 
     def index(self) -> bytes:
         return self.key
