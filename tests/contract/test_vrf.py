@@ -129,7 +129,7 @@ def test_a_lost_carrier_is_repaired_when_it_comes_back(full):
     full.hands.lose_carrier(up=False)
     report = full.pass_()
     assert "svi-no-carrier" in report.not_ready[4001]
-    wait_until(lambda: full.routes() == [], "the kernel removes the routes, a moment later (linkwatch)")
+    wait_until(lambda: full.routes() == [], "the kernel removes the routes, a moment later (linkwatch)", 30)
     full.hands.lose_carrier(up=True)
     full.pass_()
     assert whole(full) == before
