@@ -36,6 +36,25 @@ def test_hosts_in_different_subnets_reach_each_other_over_the_l3vni(leaves: Rout
         assert here.reaches(there.ip)
         assert here.reaches(there.ip6)
 
+    # What the operator reads.
+    [vrf] = leaves.vtep.told("vrfs")["vrfs"]
+    assert (vrf["name"], vrf["vni"], vrf["state"], vrf["table"], vrf["router_mac"], vrf["vteps"]) == (
+        *("blue", L3VNI, "ready", 1001, "02:00:00:00:ff:01", 1),
+    )
+    prefixes = leaves.vtep.told("prefixes", "--vrf", "blue")["prefixes"]
+    assert {"10.1.22.0/24", f"{theirs.ip}/32", f"{theirs.ip6}/128"} <= {row["prefix"] for row in prefixes}
+    assert {(*row["vteps"], row["sync"]["state"]) for row in prefixes} == {("10.0.0.2", "INSTALLED")}
+    nexthops = leaves.vtep.told("nexthops")["nexthops"]
+    assert [(row["ipv6"], row["vteps"]) for row in sorted(nexthops, key=lambda row: row["ipv6"])] == [
+        (False, ["10.0.0.2"]),
+        (True, ["10.0.0.2"]),
+    ]
+    told = leaves.vtep.told("explain", "10.1.22.77", "--vrf", "blue")
+    assert told["summary"] == "Packets to 10.1.22.0/24, which matches 10.1.22.77/32, in VRF blue go to 10.0.0.2."
+    assert [path["verdict"] for path in told["paths"]] == ["won"]
+    assert "10.1.22.0/24" in leaves.vtep.ask("explain", "10.1.22.0/24", "--vrf", "blue").stdout
+    assert leaves.vtep.ask("diff").returncode == 0
+
     # A port that goes down and comes back takes every nexthop and every IPv4 route without a word.
     before = leaves.routes(0, "229")
     leaves.ours.ip(f"link set dev vx{L3VNI} down")

@@ -11,15 +11,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.errors import UsageError
-from vtep.intent import HostKey, RowKey
+from vtep.intent import HostKey, PrefixKey, RowKey
 from vtep.observe.source import RouteCursor
 
 TOKEN_MAX: Final = 300
 """Octets; ours have about sixty, and those of routes up to 240."""
 
-_MACS, _NEIGHBORS, _ROUTES, _STATIONS, _WATCH = "m", "n", "r", "s", "w"
+_MACS, _NEIGHBORS, _PREFIXES, _ROUTES, _STATIONS, _WATCH = "m", "n", "p", "r", "s", "w"
 
 
 _IP: Final = r"[0-9a-f]{8}|[0-9a-f]{32}"
@@ -58,6 +58,15 @@ def neighbors_token(epoch: str, after: HostKey) -> str:
 def neighbors_after(epoch: str, token: str) -> HostKey:
     vni, ip = _numbers(_read(_NEIGHBORS, epoch, token, "page_token"), r"\d{1,8}", _IP)
     return _vni(vni, "page_token"), Ip(bytes.fromhex(ip))
+
+
+def prefixes_token(epoch: str, after: PrefixKey) -> str:
+    return _written(_PREFIXES, epoch, str(int(after[0])), after[1].hex())
+
+
+def prefixes_after(epoch: str, token: str) -> PrefixKey:
+    vni, octets = _numbers(_read(_PREFIXES, epoch, token, "page_token"), r"\d{1,8}", r"(?:[0-9a-f]{10}|[0-9a-f]{34})")
+    return _vni(vni, "page_token"), Prefix(bytes.fromhex(octets))
 
 
 def routes_token(epoch: str, after: RouteCursor) -> str:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from vtep.addr import Ip
-from vtep.cli import values
+from vtep.addr import Ip, Prefix
+from vtep.cli import routed, values
 from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
 from vtep.cli.output import is_document, known_vni, print_value
 from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, say, until, width, wrapped
+from vtep.errors import UsageError
 from vtep.v1 import vtep_pb2 as pb
 
 LABEL: Final = 12
@@ -22,6 +23,10 @@ LABEL: Final = 12
 
 
 def explain(options: argparse.Namespace) -> int:
+    if options.vrf:
+        return routed.explain(options)
+    if isinstance(options.mac, Prefix):
+        raise UsageError(f"{options.mac} is a prefix: name its VRF with --vrf")
     if isinstance(options.mac, Ip):
         return _explain_host(options)
     request = pb.ExplainMacRequest(mac=str(options.mac), vni=options.vni)

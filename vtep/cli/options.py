@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # each is imported where an option needs it, so that `vtep --
     from datetime import datetime
     from pathlib import Path
 
-    from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
+    from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, Vni
 
 DEFAULT_ADDRESS: Final = "unix:/run/vtep/vtep.sock"
 DEADLINE_S: Final = 5.0
@@ -98,6 +98,7 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         is_list=True,
     )  # fmt: skip
     _add_routes(commands)
+    _add_vrfs(commands)
     events = _command(
         commands, "events", "listing:events", "recent events",
         "Recent moves, duplicates, contested rows, repairs and sessions, as the daemon remembers them.",
@@ -150,6 +151,32 @@ def _add_routes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_limit(routes, "at most so many rows (default: all)")
 
 
+def _add_vrfs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _command(
+        commands, "vrfs", "routed:vrfs", "every VRF with its devices and counts",
+        "Every configured VRF: its L3VNI, devices and table, whether it is ready, and how much is routed.", "vtep vrfs",
+        is_list=True,
+    )  # fmt: skip
+    prefixes = _command(
+        commands, "prefixes", "routed:prefixes", "prefixes that remote VTEPs reach",
+        "The prefixes of the VRFs that remote VTEPs reach, and whether the kernel has the route.",
+        "vtep prefixes --vrf blue", is_list=True,
+    )  # fmt: skip
+    _add_vrf(prefixes)
+    prefixes.add_argument("--vtep", metavar="IP", type=_ip, help="only those that this VTEP reaches")
+    _add_limit(prefixes, "at most so many rows (default: all)")
+    nexthops = _command(
+        commands, "nexthops", "routed:nexthops", "nexthops and groups of nexthops",
+        "The nexthop objects of the VRFs: each to a VTEP, or a group of them for several paths.",
+        "vtep nexthops --vrf blue", is_list=True,
+    )  # fmt: skip
+    _add_vrf(nexthops)
+
+
+def _add_vrf(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--vrf", metavar="NAME", default="", help="only this VRF")
+
+
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
         commands, "explain", "explain:explain", "where a MAC or an IP address is, or where it stopped and why",
@@ -157,7 +184,10 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "the last error, and recent events. Of an IP address: which MAC has it, where that is, its neighbor row, and whether the bridge answers for it.",
         "vtep explain 02:00:00:00:00:01 --vni 100",
     )  # fmt: skip
-    explain.add_argument("mac", metavar="MAC|IP", type=_mac_or_ip, help="in any usual notation")
+    explain.add_argument("mac", metavar="MAC|IP|PREFIX", type=_mac_or_ip, help="in any usual notation")
+    explain.add_argument(
+        "--vrf", metavar="NAME", default="", help="the VRF of a prefix, or of an address that is routed"
+    )
     _add_vni(explain)
 
 
@@ -440,13 +470,13 @@ def _short_octet(text: str) -> bool:
     return any(len(octet) < 2 for octet in re.split(r"[:-]", text)[:-1])
 
 
-def _mac_or_ip(text: str) -> "Mac | Ip":
-    from vtep.addr import Ip, Mac
+def _mac_or_ip(text: str) -> "Mac | Ip | Prefix":
+    from vtep.addr import Ip, Mac, Prefix
 
-    for parse in (Mac.parse, Ip.parse):
+    for parse in (Mac.parse, Ip.parse, Prefix.parse):
         with contextlib.suppress(ValueError):
             return parse(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address")
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address or prefix")
 
 
 def _ip(text: str) -> "Ip":

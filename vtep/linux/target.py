@@ -12,7 +12,7 @@ from vtep.config.model import VniConfig, VrfConfig
 from vtep.intent import HostKey, RowKey
 from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts, survey
 from vtep.linux.devices import Address, Links
-from vtep.linux.vrf import Picture, Routed, RoutedDomain, routed
+from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry
@@ -123,6 +123,10 @@ class KernelTarget:
     def vrfs(self) -> Routed:
         """The VRFs that are ready, without those that are no longer configured."""
         return Routed({domain: vrf for domain, vrf in self._routed.items() if vrf.vni not in self._vrfs_given_up})
+
+    def vrf(self, vni: Vni) -> VrfDevices | None:
+        """Return the devices of a VRF that is ready, by its L3VNI."""
+        return self._routed.get(RoutedDomain(vni))
 
     def concerns_routing(self, hints: RoutingHints, knows: Callable[[str, Any], bool]) -> bool:
         """Tell whether others removed something of a VRF that is known: ours, or a route in the place of one of ours."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.observe import problems
 from vtep.observe.problems import Problem, Refusals
 
@@ -245,6 +245,94 @@ class NeighborStatus(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     alerts: tuple[str, ...]
     sync: Sync
+
+
+class VrfStatus(Struct, frozen=True):
+    """A VRF of this leaf."""
+
+    name: str
+    vni: Vni
+    vtep: Ip
+    vxlan: str
+    svi: str
+    state: str
+    """ready, not-ready or unknown."""
+    reasons: tuple[str, ...]
+    texts: tuple[str, ...]
+    """What it lacks, each with the command that mends it."""
+    table: int
+    router_mac: Mac | None
+    """Of this leaf."""
+    prefixes: int
+    nexthops: int
+    vteps: int
+    conflicts: int
+    """Remote VTEPs for which routes name more than one Router's MAC."""
+
+
+class PrefixStatus(Struct, frozen=True):
+    """A prefix of a VRF that is reached by remote VTEPs."""
+
+    vrf: str
+    vni: Vni
+    prefix: Prefix
+    vteps: tuple[Ip, ...]
+    nexthop: int
+    reason: str
+    sync: Sync
+
+
+class NexthopStatus(Struct, frozen=True):
+    """A nexthop object, or a group of them."""
+
+    vrf: str
+    vni: Vni
+    id: int
+    vteps: tuple[Ip, ...]
+    is_v6: bool
+    users: int
+    sync: Sync
+
+
+class RouterStatus(Struct, frozen=True):
+    """A remote VTEP as a router: its MAC, and the rows that lead there."""
+
+    vtep: Ip
+    mac: Mac
+    others: int
+    """How many paths name another MAC for it."""
+    conflict: Mac | None
+    """The MAC that this route names, if another one is in use."""
+    sync: Sync
+
+
+class PathStatus(Struct, frozen=True):
+    """One route to a prefix with its verdict."""
+
+    verdict: str
+    reason: str
+    vtep: Ip
+    router_mac: Mac | None
+    peer: Ip
+    rd: RouteDistinguisher
+    label: int
+    mac: Mac | None
+    seq: int
+    notes: tuple[str, ...]
+
+
+class PrefixExplanation(Struct, frozen=True):
+    """Where packets to a prefix go, and why."""
+
+    vrf: VrfStatus
+    asked: Prefix
+    prefix: Prefix
+    """The longest match that has a row."""
+    row: PrefixStatus | None
+    nexthop: NexthopStatus | None
+    routers: tuple[RouterStatus, ...]
+    paths: tuple[PathStatus, ...]
+    left_out: int
 
 
 class VtepStatus(Struct, frozen=True):

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, Final
 
 from vtep import __version__
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.config.exposure import exposures
 from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
@@ -25,7 +25,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import Alert, HostKey, Intent, RowChange, RowKey, row_changes
+from vtep.intent import Alert, HostKey, Intent, PrefixKey, RowChange, RowKey, row_changes
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
@@ -45,18 +45,23 @@ from vtep.observe.model import (
     HostExplanations,
     MacStatus,
     NeighborStatus,
+    NexthopStatus,
     PeerStatus,
+    PrefixExplanation,
+    PrefixStatus,
     RouteStatus,
     StateFile,
     StationStatus,
     Status,
     VniStatus,
+    VrfStatus,
     VtepStatus,
 )
 from vtep.observe.problems import summed
 from vtep.observe.reasons import sentence
 from vtep.observe.received import Received
 from vtep.observe.refusals import RefusalCounts
+from vtep.observe.routed import RoutedTables
 from vtep.observe.routes import AdvertisedRoutes, RouteLists
 from vtep.observe.rows import Rows
 from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
@@ -105,6 +110,7 @@ class Observer:
         self._history = History()
         self._counts = RowCounts(self._rows)
         self._tables = Tables(self._rows, self._counts)
+        self._routed = RoutedTables(self._rows)
         self._watch = Watch(self._rows, self._history)
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
@@ -357,6 +363,18 @@ class Observer:
 
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
         return self._tables.neighbors(vni, after, most)
+
+    def vrfs(self) -> Sequence[VrfStatus]:
+        return self._routed.vrfs()
+
+    async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
+        return await self._routed.prefixes(vrf, after, most)
+
+    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]:
+        return self._routed.nexthops(vrf)
+
+    def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
+        return self._routed.explain(prefix, vrf)
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
         return self._tables.vteps(vni)

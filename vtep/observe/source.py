@@ -9,8 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
-from vtep.intent import HostKey, RowKey
+from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, Vni
+from vtep.intent import HostKey, PrefixKey, RowKey
 from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry
 from vtep.observe.model import (
@@ -19,10 +19,14 @@ from vtep.observe.model import (
     HostExplanations,
     MacStatus,
     NeighborStatus,
+    NexthopStatus,
+    PrefixExplanation,
+    PrefixStatus,
     RouteStatus,
     StationStatus,
     Status,
     VniStatus,
+    VrfStatus,
     VtepStatus,
 )
 
@@ -107,6 +111,12 @@ class Source(Protocol):
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
     def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
+    def vrfs(self) -> Sequence[VrfStatus]: ...
+    async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
+        """Return a page of the prefixes of one VRF, or of all."""
+
+    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]: ...
+    def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation: ...
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         """Return a page of routes; the work for one page is bounded, and it is done in slices."""
 

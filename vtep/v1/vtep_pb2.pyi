@@ -375,6 +375,186 @@ class Neighbor(_message.Message):
     sync: Sync
     def __init__(self, vni: _Optional[int] = ..., ip: _Optional[str] = ..., mac: _Optional[str] = ..., router: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., alerts: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
+class ListVrfsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVrfsResponse(_message.Message):
+    __slots__ = ("vrfs",)
+    VRFS_FIELD_NUMBER: _ClassVar[int]
+    vrfs: _containers.RepeatedCompositeFieldContainer[Vrf]
+    def __init__(self, vrfs: _Optional[_Iterable[_Union[Vrf, _Mapping]]] = ...) -> None: ...
+
+class Vrf(_message.Message):
+    __slots__ = ("name", "vni", "vtep", "vxlan", "svi", "state", "reasons", "texts", "table", "router_mac", "prefixes", "nexthops", "vteps", "conflicts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    VXLAN_FIELD_NUMBER: _ClassVar[int]
+    SVI_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_MAC_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    NEXTHOPS_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    vni: int
+    vtep: str
+    vxlan: str
+    svi: str
+    state: str
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    table: int
+    router_mac: str
+    prefixes: int
+    nexthops: int
+    vteps: int
+    conflicts: int
+    def __init__(self, name: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., vxlan: _Optional[str] = ..., svi: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., texts: _Optional[_Iterable[str]] = ..., table: _Optional[int] = ..., router_mac: _Optional[str] = ..., prefixes: _Optional[int] = ..., nexthops: _Optional[int] = ..., vteps: _Optional[int] = ..., conflicts: _Optional[int] = ...) -> None: ...
+
+class ListPrefixesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "vrf")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    vrf: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vrf: _Optional[str] = ...) -> None: ...
+
+class ListPrefixesResponse(_message.Message):
+    __slots__ = ("prefixes", "next_page_token", "total", "generation")
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    prefixes: _containers.RepeatedCompositeFieldContainer[IpPrefix]
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, prefixes: _Optional[_Iterable[_Union[IpPrefix, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class IpPrefix(_message.Message):
+    __slots__ = ("vrf", "vni", "prefix", "vteps", "nexthop", "reason", "sync")
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    NEXTHOP_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vrf: str
+    vni: int
+    prefix: str
+    vteps: _containers.RepeatedScalarFieldContainer[str]
+    nexthop: int
+    reason: str
+    sync: Sync
+    def __init__(self, vrf: _Optional[str] = ..., vni: _Optional[int] = ..., prefix: _Optional[str] = ..., vteps: _Optional[_Iterable[str]] = ..., nexthop: _Optional[int] = ..., reason: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class ListNexthopsRequest(_message.Message):
+    __slots__ = ("vrf",)
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    vrf: str
+    def __init__(self, vrf: _Optional[str] = ...) -> None: ...
+
+class ListNexthopsResponse(_message.Message):
+    __slots__ = ("nexthops",)
+    NEXTHOPS_FIELD_NUMBER: _ClassVar[int]
+    nexthops: _containers.RepeatedCompositeFieldContainer[Nexthop]
+    def __init__(self, nexthops: _Optional[_Iterable[_Union[Nexthop, _Mapping]]] = ...) -> None: ...
+
+class Nexthop(_message.Message):
+    __slots__ = ("vrf", "vni", "id", "vteps", "ipv6", "users", "sync")
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    IPV6_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vrf: str
+    vni: int
+    id: int
+    vteps: _containers.RepeatedScalarFieldContainer[str]
+    ipv6: bool
+    users: int
+    sync: Sync
+    def __init__(self, vrf: _Optional[str] = ..., vni: _Optional[int] = ..., id: _Optional[int] = ..., vteps: _Optional[_Iterable[str]] = ..., ipv6: bool = ..., users: _Optional[int] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class ExplainPrefixRequest(_message.Message):
+    __slots__ = ("prefix", "vrf")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    vrf: str
+    def __init__(self, prefix: _Optional[str] = ..., vrf: _Optional[str] = ...) -> None: ...
+
+class ExplainPrefixResponse(_message.Message):
+    __slots__ = ("vrf", "prefix", "row", "nexthop", "routers", "paths", "left_out", "summary")
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    NEXTHOP_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    vrf: Vrf
+    prefix: str
+    row: IpPrefix
+    nexthop: Nexthop
+    routers: _containers.RepeatedCompositeFieldContainer[Router]
+    paths: _containers.RepeatedCompositeFieldContainer[PrefixPath]
+    left_out: int
+    summary: str
+    def __init__(self, vrf: _Optional[_Union[Vrf, _Mapping]] = ..., prefix: _Optional[str] = ..., row: _Optional[_Union[IpPrefix, _Mapping]] = ..., nexthop: _Optional[_Union[Nexthop, _Mapping]] = ..., routers: _Optional[_Iterable[_Union[Router, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[PrefixPath, _Mapping]]] = ..., left_out: _Optional[int] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class Router(_message.Message):
+    __slots__ = ("vtep", "router_mac", "others", "conflict", "sync")
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_MAC_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vtep: str
+    router_mac: str
+    others: int
+    conflict: str
+    sync: Sync
+    def __init__(self, vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., others: _Optional[int] = ..., conflict: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class PrefixPath(_message.Message):
+    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_MAC_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RD_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    verdict: str
+    reason: str
+    text: str
+    vtep: str
+    router_mac: str
+    peer: str
+    rd: str
+    label: int
+    mac: str
+    seq: int
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ListPeersRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

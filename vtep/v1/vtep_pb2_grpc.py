@@ -75,6 +75,26 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.FromString,
                 _registered_method=True)
+        self.ListVrfs = channel.unary_unary(
+                '/vtep.v1.VtepService/ListVrfs',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListVrfsRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListVrfsResponse.FromString,
+                _registered_method=True)
+        self.ListPrefixes = channel.unary_unary(
+                '/vtep.v1.VtepService/ListPrefixes',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListPrefixesRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListPrefixesResponse.FromString,
+                _registered_method=True)
+        self.ListNexthops = channel.unary_unary(
+                '/vtep.v1.VtepService/ListNexthops',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.FromString,
+                _registered_method=True)
+        self.ExplainPrefix = channel.unary_unary(
+                '/vtep.v1.VtepService/ExplainPrefix',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainPrefixRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainPrefixResponse.FromString,
+                _registered_method=True)
         self.ExplainMac = channel.unary_unary(
                 '/vtep.v1.VtepService/ExplainMac',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainMacRequest.SerializeToString,
@@ -162,6 +182,34 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVrfs(self, request, context):
+        """Every configured VRF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrefixes(self, request, context):
+        """The prefixes that remote VTEPs reach, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNexthops(self, request, context):
+        """The nexthops and the groups of nexthops of the VRFs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainPrefix(self, request, context):
+        """Where packets to a prefix or an address of a VRF go, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainMac(self, request, context):
         """Where a MAC is, or where it stopped on its way to the kernel.
         """
@@ -239,6 +287,26 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ListStations,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.SerializeToString,
+            ),
+            'ListVrfs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVrfs,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListVrfsRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListVrfsResponse.SerializeToString,
+            ),
+            'ListPrefixes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrefixes,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListPrefixesRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListPrefixesResponse.SerializeToString,
+            ),
+            'ListNexthops': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNexthops,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.SerializeToString,
+            ),
+            'ExplainPrefix': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainPrefix,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainPrefixRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainPrefixResponse.SerializeToString,
             ),
             'ExplainMac': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainMac,
@@ -483,6 +551,114 @@ class VtepService(object):
             '/vtep.v1.VtepService/ListStations',
             vtep_dot_v1_dot_vtep__pb2.ListStationsRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ListStationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVrfs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListVrfs',
+            vtep_dot_v1_dot_vtep__pb2.ListVrfsRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListVrfsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrefixes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListPrefixes',
+            vtep_dot_v1_dot_vtep__pb2.ListPrefixesRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListPrefixesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNexthops(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListNexthops',
+            vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainPrefix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ExplainPrefix',
+            vtep_dot_v1_dot_vtep__pb2.ExplainPrefixRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ExplainPrefixResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -148,7 +148,7 @@ def mac(row: model.MacStatus, wall: Wall) -> pb.Mac:
         esi=_text(row.segment),
         notes=row.notes,
         alerts=row.alerts,
-        sync=_sync(row.sync, wall),
+        sync=sync(row.sync, wall),
     )
 
 
@@ -162,7 +162,7 @@ def vtep(vtep: model.VtepStatus, wall: Wall) -> pb.Vtep:
         vtep=str(vtep.vtep),
         macs=vtep.macs,
         flood=vtep.flood,
-        sync=_sync(vtep.sync, wall) if vtep.sync else None,
+        sync=sync(vtep.sync, wall) if vtep.sync else None,
         notes=vtep.notes,
     )
 
@@ -176,7 +176,7 @@ def neighbor(row: model.NeighborStatus, wall: Wall) -> pb.Neighbor:
         peer=str(row.peer),
         rd=str(row.rd),
         alerts=row.alerts,
-        sync=_sync(row.sync, wall),
+        sync=sync(row.sync, wall),
     )
 
 
@@ -351,7 +351,7 @@ def orphan(row: tuple[int, Mac, Ip | None]) -> str:
     return " ".join(str(word) for word in row if word is not None)
 
 
-def _sync(sync: model.Sync, wall: Wall) -> pb.Sync:
+def sync(sync: model.Sync, wall: Wall) -> pb.Sync:
     return pb.Sync(
         state=STATES[sync.state],
         reason=sync.reason,

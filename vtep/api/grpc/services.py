@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2
 from vtep import logs
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
+from vtep.api.grpc.routed import RoutedCalls
 from vtep.api.grpc.watch import Ended, Watching
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
@@ -47,6 +48,8 @@ LONG_ANSWERS: Final = frozenset(
         "ListEvents",
         "ListRoutes",
         "ListStations",
+        "ListPrefixes",
+        "ListNexthops",
         "ExplainMac",
         "ExplainIp",
         "Diff",
@@ -84,6 +87,7 @@ class VtepService:
                 "ListStations": self._list_stations,
                 "ExplainMac": self._explain_mac,
                 "ExplainIp": self._explain_ip,
+                **RoutedCalls(self._source, self._turns.take).handlers,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
                 "Watch": self._watch,

@@ -1,0 +1,193 @@
+"""What may be read of the VRFs: whether they are ready, their prefixes, their nexthops, and why a prefix goes where it goes.
+
+Reads the latest intent and what the engine knows, when a reader asks, and keeps the order of the prefixes for the intent that it
+last saw. The other lists of readers are in `tables.py`.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vtep.addr import Prefix, Vni
+from vtep.config.model import VrfConfig
+from vtep.errors import UsageError
+from vtep.intent import Intent, Nexthop, PrefixKey, PrefixPath, PrefixRow
+from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
+from vtep.linux.tables.route import ROUTE
+from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
+from vtep.observe.model import (
+    INSTALLED,
+    NexthopStatus,
+    PathStatus,
+    PrefixExplanation,
+    PrefixStatus,
+    RouterStatus,
+    VrfStatus,
+)
+from vtep.observe.rows import Rows
+from vtep.observe.source import Page
+from vtep.store.table import Table
+
+PATHS_MAX: Final = 200
+"""Routes to one prefix that an explanation shows."""
+
+
+class RoutedTables:
+    """The rows of the VRFs, for readers."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._sorted: tuple[Table[Prefix, tuple[PrefixRow, ...]], Sequence[PrefixKey]] = (Table(), ())
+
+    def vrfs(self) -> Sequence[VrfStatus]:
+        """Return every configured VRF."""
+        intent = self._rows.intent
+        return [self._vrf(vrf, intent) for vrf in self._rows.config.vrfs]
+
+    def _vrf(self, vrf: VrfConfig, intent: Intent) -> VrfStatus:
+        routers = [router for key, router in intent.routers.unordered() if key[0] == vrf.vni]
+        devices = None if self._rows.target is None else self._rows.target.vrf(vrf.vni)
+        faults = () if self._rows.target is None else self._rows.target.faults.get(vrf.vni, ())
+        known = self._rows.last.report is not None
+        return VrfStatus(
+            name=vrf.name,
+            vni=vrf.vni,
+            vtep=vrf.vtep,
+            vxlan=vrf.vxlan,
+            svi=vrf.svi,
+            state="unknown" if not known else "ready" if devices is not None else "not-ready",
+            reasons=tuple(fault.code for fault in faults),
+            texts=tuple(f"{fault.text}; run: {fault.mend}" for fault in faults),
+            table=vrf.table if devices is None else devices.table,
+            router_mac=None if devices is None else devices.mac,
+            prefixes=intent.prefixes_of_vrf.get(vrf.vni, 0),
+            nexthops=sum(1 for _, found in intent.nexthops.unordered() if found.vni == vrf.vni),
+            vteps=len(routers),
+            conflicts=sum(1 for router in routers if len(router.claims) > 1),
+        )
+
+    async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
+        """Return a page of prefixes in the order of L3VNI and prefix; of one VRF, or of all."""
+        intent = self._rows.intent
+        only = None if not vrf else self.configured(vrf).vni
+        if self._sorted[0] is not intent.prefixes:
+            self._sorted = (intent.prefixes, await asyncio.to_thread(_in_order, intent.prefixes))
+        keys, rows = self._sorted[1], []
+        place = 0 if after is None else bisect_right(keys, _order(after), key=_order)
+        for key in keys[place : place + most]:
+            if only is None or key[0] == only:
+                rows += [self._prefix(row, intent) for row in self._sorted[0].get(key[1], ()) if row.key == key]
+        end = place + most
+        return Page(rows, keys[end - 1] if end < len(keys) else None, len(keys), intent.generation)
+
+    def _prefix(self, row: PrefixRow, intent: Intent) -> PrefixStatus:
+        return PrefixStatus(
+            vrf=self._name(row.vni),
+            vni=row.vni,
+            prefix=row.prefix,
+            vteps=tuple(path.vtep for path in row.paths),
+            nexthop=row.nexthop,
+            reason=row.reason,
+            sync=self._rows.sync(ROUTE, row.key, intent),
+        )
+
+    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]:
+        """Return the nexthops of one VRF, or of all."""
+        intent = self._rows.intent
+        only = None if not vrf else self.configured(vrf).vni
+        found = [nexthop for _, nexthop in intent.nexthops.unordered() if only in (None, nexthop.vni)]
+        return [self._nexthop(one, intent) for one in sorted(found, key=lambda one: (one.vni, one.id))]
+
+    def _nexthop(self, nexthop: Nexthop, intent: Intent) -> NexthopStatus:
+        kind = NEXTHOP_GROUP if nexthop.members else NEXTHOP
+        return NexthopStatus(
+            vrf=self._name(nexthop.vni),
+            vni=nexthop.vni,
+            id=nexthop.id,
+            vteps=nexthop.vteps,
+            is_v6=nexthop.is_v6,
+            users=nexthop.users,
+            sync=self._rows.sync(kind, (nexthop.vni, nexthop.id), intent),
+        )
+
+    def explain(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
+        """Explain a prefix of a VRF. Of an address, or of a prefix that has no route, the longest match is explained."""
+        intent, configured = self._rows.intent, self.configured(vrf)
+        found = next((one for one in _covering(prefix) if _row(intent, configured.vni, one) is not None), prefix)
+        if intent.judged_prefixes.get(prefix) and _row(intent, configured.vni, prefix) is None:
+            found = prefix  # its routes were refused, and that is what was asked
+        row = _row(intent, configured.vni, found)
+        judged = [path for path in intent.judged_prefixes.get(found, ()) if path.vni in (0, configured.vni)]
+        status = self._vrf(configured, intent)
+        return PrefixExplanation(
+            vrf=status,
+            asked=prefix,
+            prefix=found,
+            row=None if row is None else self._prefix(row, intent),
+            nexthop=None if row is None else self._nexthop(intent.nexthops[row.nexthop], intent),
+            routers=() if row is None else tuple(self._routers(row, intent)),
+            paths=tuple(_path(path) for path in judged[:PATHS_MAX]),
+            left_out=max(0, len(judged) - PATHS_MAX),
+        )
+
+    def _routers(self, row: PrefixRow, intent: Intent) -> Iterator[RouterStatus]:
+        for path in row.paths:
+            router = intent.routers.get((row.vni, path.vtep))
+            if router is None:
+                continue
+            is_v6 = row.prefix.is_v6 or path.vtep.is_v6
+            rows = (
+                self._rows.sync(ROUTER_MAC, (row.vni, router.mac), intent),
+                self._rows.sync(ROUTER_NEIGHBOR, (row.vni, path.vtep, is_v6), intent),
+            )
+            worst = next((sync for sync in rows if sync.state != INSTALLED), rows[0])
+            conflict = path.router_mac if path.router_mac != router.mac else None
+            yield RouterStatus(path.vtep, router.mac, _others(router.claims, router.mac), conflict, worst)
+
+    def configured(self, name: str) -> VrfConfig:
+        """Return the VRF of this name."""
+        for vrf in self._rows.config.vrfs:
+            if vrf.name == name:
+                return vrf
+        names = ", ".join(vrf.name for vrf in self._rows.config.vrfs) or "none is configured"
+        raise UsageError(f"there is no VRF {name!r} ({names})")
+
+    def _name(self, vni: Vni) -> str:
+        return next((vrf.name for vrf in self._rows.config.vrfs if vrf.vni == vni), "")
+
+
+def _in_order(prefixes: Table[Prefix, tuple[PrefixRow, ...]]) -> Sequence[PrefixKey]:
+    return sorted((row.key for _, rows in prefixes.unordered() for row in rows), key=_order)
+
+
+def _order(key: PrefixKey) -> tuple[object, ...]:
+    return (key[0], key[1].order)
+
+
+def _row(intent: Intent, vni: Vni, prefix: Prefix) -> PrefixRow | None:
+    return next((row for row in intent.prefixes.get(prefix, ()) if row.vni == vni), None)
+
+
+def _covering(prefix: Prefix) -> Iterator[Prefix]:
+    """Yield the prefix and every shorter one that covers it, the longest first."""
+    return (Prefix.of(prefix.network, length) for length in range(prefix.length, -1, -1))
+
+
+def _others(claims: Sequence[tuple[object, int]], mac: object) -> int:
+    return sum(count for other, count in claims if other != mac)
+
+
+def _path(path: PrefixPath) -> PathStatus:
+    return PathStatus(
+        verdict=path.verdict,
+        reason=path.reason,
+        vtep=path.vtep,
+        router_mac=path.router_mac,
+        peer=path.peer,
+        rd=path.rd,
+        label=path.label,
+        mac=path.mac,
+        seq=path.seq,
+        notes=path.notes,
+    )
