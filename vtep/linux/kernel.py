@@ -52,6 +52,9 @@ MESSAGES_PER_SEND: Final = 128
 GETS_PER_SEND: Final = 64
 """Each answer takes 5 KiB of the receive buffer, which an unprivileged user cannot make larger than 416 KiB."""
 
+DUMPS_MAX: Final = 16
+"""For each dump the kernel walks over all devices, or over all neighbors. For more devices than this, one dump reads all."""
+
 K = TypeVar("K")
 Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage
 
@@ -105,9 +108,12 @@ class Kernel:
         """Dump both halves of the rows of whole bridges, and of single ports.
 
         While another program writes, a dump can show a row twice or miss one that is there (6.1 to 6.18), and nothing says
-        so. What a dump lacks must be confirmed by `get`.
+        so. What a dump lacks must be confirmed by `get`. Where there are many bridges, rows of others are among them.
         """
         found: list[Entry] = []
+        bridges = list(bridges)
+        if len(bridges) > DUMPS_MAX:
+            return self._dumps.dump("rows", request_rows, _parse_entries)
         for bridge in bridges:
             found += self._dumps.dump("rows", partial(request_rows, bridge=bridge), _parse_entries)
         for port in ports:
@@ -117,6 +123,10 @@ class Kernel:
     def neighbors(self, devices: Iterable[int]) -> list[Entry]:
         """Dump the ARP and ND rows of the devices."""
         found: list[Entry] = []
+        devices = set(devices)
+        if len(devices) > DUMPS_MAX:
+            rows = self._dumps.dump("neighbors", partial(request_neighbors, device=0), parse_neighbors)
+            return [row for row in rows if row.port in devices]
         for device in devices:
             found += self._dumps.dump("neighbors", partial(request_neighbors, device=device), _parse_entries)
         return found

@@ -65,8 +65,10 @@ SURVEY_EVERY: Final = 10
 """Of so many audits of a large table one is a survey, because rows of some kinds can be seen only by a dump."""
 AUDIT_REST: Final = 99
 """An audit rests for so many times as long as it works: it takes a hundredth of a core, however large the table is."""
-SURVEY_REST: Final = 199
-"""After a survey of a large table none is made by itself for so many times as long as it took."""
+SURVEY_REST: Final = 149
+"""After a survey none is made by itself for so many times as long as it worked."""
+ALIVE_S: Final = 10.0
+"""How often an actor that rests shows that it is alive."""
 WORK_S_MIN: Final = 0.002
 """An audit works for so long before it rests, because to rest costs a tenth of a millisecond."""
 
@@ -96,7 +98,7 @@ class Actor:
         self.audited: float | None = None
         """When every row of ours was last looked at."""
         self.alive = clock()
-        """When a piece of a pass, or a pass, last ended."""
+        """When a piece of a pass last ended, or a rest was seen to go on."""
         self.passes_s = Histogram()
         self.installs_s = Histogram()
         """The time from the first line of an intent to the answer of the target."""
@@ -119,6 +121,8 @@ class Actor:
         self._audits = 0
         self._survey_due = 0.0
         """Before this no survey of a large table is made by itself."""
+        self._worked_s = 0.0
+        """How long the last sweep worked, without its rests and without the passes that it let in."""
         self._received_at: float | None = None
         self._calls = asyncio.Lock()
         """The target takes one long call at a time; other callers wait."""
@@ -256,12 +260,14 @@ class Actor:
                 await self._carry_out(Scope(survey=survey, audit=True, later=self._touched))
             finally:
                 self._surveying = False
-            if survey:
-                self._survey_due = self._clock() + SURVEY_REST * (self._clock() - began)
-            return
-        touched = {name: waiting.take_all() for name, waiting in self._touched.items() if waiting}
-        hinted = {name: waiting.take_all() for name, waiting in self._hinted.items() if waiting}
-        await self._carry_out(Scope(survey=survey, audit=True, hinted=hinted, touched=touched))
+        else:
+            touched = {name: waiting.take_all() for name, waiting in self._touched.items() if waiting}
+            hinted = {name: waiting.take_all() for name, waiting in self._hinted.items() if waiting}
+            await self._carry_out(Scope(survey=survey, audit=True, hinted=hinted, touched=touched))
+        if survey and self.outcomes.value.error is None:
+            self._survey_due = self._clock() + SURVEY_REST * self._worked_s
+            if claims <= DUMP_ROWS_MAX:
+                self._audit_due = max(self._audit_due, self._survey_due)
 
     async def _carry_out(self, scope: Scope) -> None:
         """Make a pass and publish its outcome; the small passes that a sweep lets in publish their own."""
@@ -326,11 +332,17 @@ class Actor:
     async def _rest(self, most_s: float) -> None:
         """Return when the actor is woken, or after so long."""
         self._woken.clear()
-        try:
-            async with asyncio.timeout(max(0.0, most_s)):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+        until = self._clock() + most_s
+        while True:
+            left_s = until - self._clock()
+            try:
+                async with asyncio.timeout(min(max(0.0, left_s), ALIVE_S)):
+                    await self._woken.wait()
+            except TimeoutError:
+                self.alive = self._clock()
+                if left_s > ALIVE_S:
+                    continue
+            return
 
     async def _in_pieces(
         self, steps: Steps[T], received_at: float | None = None, *, lets_in: bool = False, rest: int = 1
@@ -340,6 +352,8 @@ class Actor:
         A sweep lets small passes in, and rests for so many times as long as it works.
         """
         answer, worked_s = None, 0.0
+        if lets_in:
+            self._worked_s = 0.0
         while True:
             began, written = self._clock(), self.engine.written
             try:
@@ -351,6 +365,8 @@ class Actor:
                 self._note_progress(self.engine.written - written, received_at)
             took_s = self._clock() - began
             answer = None if call is None else await self._elsewhere(call, lets_in=lets_in)
+            if lets_in:
+                self._worked_s += took_s if call is None else self._clock() - began
             await asyncio.sleep(0)
             if lets_in and self._may_let_in:
                 worked_s += took_s
@@ -364,7 +380,9 @@ class Actor:
         while True:
             hurries = is_audit and self._survey
             if rest_s and not hurries and not self._is_news:
+                self._stalled_since = None
                 await self._rest(until - self._clock())
+                self._stalled_since = self._clock()
             await self._let_in()
             if self._clock() >= until or hurries:
                 return

@@ -247,8 +247,8 @@ def request_rows(seq: int, *, bridge: int = 0, port: int = 0) -> bytes:
 
 
 def request_neighbors(seq: int, device: int) -> bytes:
-    """Ask for the ARP and ND rows of one device."""
-    body = _NDMSG.pack(0, 0, 0, 0) + attribute_u32(NDA_IFINDEX, device)
+    """Ask for the ARP and ND rows of one device, or of all for device 0."""
+    body = _NDMSG.pack(0, 0, 0, 0) + (attribute_u32(NDA_IFINDEX, device) if device else b"")
     return message(RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, seq, body)
 
 
