@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from tests.contract.worlds import ip, own_namespace
 from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
 from vtep.config.file import parse
@@ -245,12 +247,15 @@ def type5(
     return prefix.unpack(octets, PEER, attributes(vtep, mac))
 
 
-def type2(address: str, vtep: str, mac: str = "02:00:00:00:00:aa", seq: int = 0, label2: int | None = 4001):
-    """Return the key and the value of a Type-2 route with a host address and an L3VNI."""
+def type2(address: str, vtep: str, mac: str = "02:00:00:00:00:aa", seq: int = 0, *, l2: bool = False):
+    """Return the key and the value of a Type-2 route with a host address and an L3VNI; `l2` adds the Route Target of VNI 10."""
     host = Ip.parse(address)
     octets = RouteDistinguisher.parse(f"{vtep}:10") + bytes(10) + bytes(4) + b"\x30" + Mac.parse(mac)
-    octets += bytes((8 * len(host),)) + host + (10).to_bytes(3) + (label2.to_bytes(3) if label2 else b"")
-    return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, attributes(vtep, router_mac_of(vtep), seq=seq))
+    found = attributes(vtep, router_mac_of(vtep), seq=seq)
+    if l2:
+        found = replace(found, targets=(RouteTarget.parse("65000:10"), *found.targets))
+    octets += bytes((8 * len(host),)) + host + (10).to_bytes(3) + (4001).to_bytes(3)
+    return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, found)
 
 
 def router_mac_of(vtep: str) -> str:

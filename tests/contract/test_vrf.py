@@ -4,9 +4,11 @@ from contextlib import closing
 
 import pytest
 
-from tests.contract.routed import TABLE, routed_leaf, type2, type5
+from tests.contract.routed import CONFIG, TABLE, routed_leaf, type2, type5
 from tests.contract.worlds import ip, wait_until
-from vtep.addr import Mac
+from vtep.addr import Ip, Mac, Vni
+from vtep.config.file import parse
+from vtep.evpn.station import Station
 from vtep.linux.tables.all import KINDS
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
@@ -252,3 +254,43 @@ def test_what_others_remove_is_announced_and_what_we_write_is_not(namespace_refu
         assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
         ip("route add 203.0.113.0/24 dev br4001 table 77")
         assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
+
+
+def test_a_router_mac_of_a_device_of_ours_is_refused_from_the_moment_it_is_known():
+    with routed_leaf("memory") as leaf:
+        leaf.advertise(type5(NET4, A, "02:00:00:00:11:11"))
+        leaf.pass_(survey=True)
+        assert leaf.routes() == [f"{NET4} via {A}"]
+        leaf.leaf.learn_own_macs(frozenset({Mac.parse("02:00:00:00:11:11")}))
+        leaf.pass_()
+        assert leaf.routes() == []
+
+
+def test_a_host_that_is_here_is_not_routed_elsewhere_until_it_has_lost_its_mac():
+    config = (
+        CONFIG
+        + """[[vni]]
+vni = 10
+bridge = "br10"
+vxlan = "vx10"
+vrf = "blue"
+import_rt = ["65000:10"]
+"""
+    )
+    host, mac = Ip.parse("192.168.1.7"), Mac.parse("02:00:00:00:00:aa")
+    with routed_leaf("memory") as leaf:
+        leaf.leaf.reconfigure(parse(config), 0.0)
+        leaf.leaf.set_advertising(frozenset({Vni(10)}))
+        leaf.leaf.learn_stations([Station(Vni(10), mac, "h0", hosts=frozenset({host}))])
+        leaf.advertise(type2(str(host), A, l2=True))
+        leaf.pass_(survey=True)
+        leaf.pass_()
+        assert leaf.routes() == []
+        leaf.advertise(type2(str(host), B, seq=1, l2=True))
+        leaf.pass_()
+        leaf.pass_()
+        assert leaf.routes() == [f"{host}/32 via {B}"]
+        leaf.leaf.learn_stations([Station(Vni(10), mac, "h0", hosts=frozenset({host}))])
+        leaf.pass_()
+        leaf.pass_()
+        assert leaf.routes() == []

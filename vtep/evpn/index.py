@@ -347,16 +347,40 @@ class Index:
             if not homes:
                 del self._homes[ip]
         self.mark_local_claim(mac)
+        self._mark_prefixes(before | after)
 
     def lose_local_claim(self, local_claim: LocalClaim) -> None:
-        """Note that the projection judged a station as lost. This is a result, so it marks nothing as changed."""
+        """Note that the projection judged a station as lost. This is a result, so its MAC is not judged again for it.
+
+        Routes to its addresses are, because only from now on they may lead to another VTEP.
+        """
         vni, mac = local_claim.station.key
         self.local_claims[mac][vni] = structs.replace(local_claim, lost=True)
+        self._mark_prefixes(local_claim.station.hosts)
 
     def mark_local_claim(self, mac: Mac) -> None:
         """Mark a MAC as changed, because its station may count differently."""
         self._changed.macs.add(mac)
         self._work += WORK_OF_RIVALS
+        for local_claim in self.local_claims.get(mac, {}).values():
+            self._mark_prefixes(local_claim.station.hosts)
+
+    def _mark_prefixes(self, hosts: Iterable[Ip]) -> None:
+        """Mark the prefixes of these host addresses as changed, if any route leads to them."""
+        if self.prefixes:
+            found = {prefix for ip in hosts if (prefix := Prefix.of(ip, 8 * len(ip))) in self.prefixes}
+            self._changed.prefixes |= found
+            self._work += WORK_OF_RIVALS * len(found)
+
+    def mark_router_macs(self, macs: frozenset[Mac]) -> None:
+        """Mark the prefixes whose routes name one of these Router's MACs, because whether it may be remote has changed."""
+        found = {
+            prefix
+            for prefix in self.prefixes
+            if any(route.attributes.router_mac in macs for route in self.prefixes.of(prefix))
+        }
+        self._changed.prefixes |= found
+        self._work += WORK_OF_RIVALS * len(found)
 
     def is_leaving(self, route: MacIp) -> bool:
         return any(leaving.get(route.key) is route for leaving in self.leaving.get(route.peer, ()))

@@ -27,6 +27,12 @@ class RoutesByPrefix:
     def __iter__(self) -> Iterator[Prefix]:
         return iter(self._routes)
 
+    def __contains__(self, prefix: Prefix) -> bool:
+        return prefix in self._routes
+
+    def __bool__(self) -> bool:
+        return bool(self._routes)
+
     def of(self, prefix: Prefix) -> tuple[PrefixRoute, ...]:
         """Return the routes of a prefix, the oldest first."""
         return all_of(self._routes.get(prefix, ()))

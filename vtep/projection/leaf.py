@@ -173,6 +173,7 @@ class Leaf:
         if macs != before:
             self._policy = Policy(self.config, macs, self._policy.own_hosts)
             self.rib.index.mark_macs(macs ^ before)
+            self.rib.index.mark_router_macs(macs ^ before)
 
     def learn_own_hosts(self, hosts: frozenset[HostKey]) -> None:
         """Take the addresses of our bridges, which no remote host can have in their VNI."""

@@ -20,7 +20,7 @@ again finds the objects of the one before it. Identifiers begin at `SINGLES` and
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -61,9 +61,12 @@ def project_prefixes(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
 
 
 def judge_prefix(
-    prefix: Prefix, routes: Iterable[PrefixRoute], policy: Policy
+    prefix: Prefix, routes: Iterable[PrefixRoute], policy: Policy, local: Container[str] = ()
 ) -> tuple[list[PrefixPath], list[VrfConfig]]:
-    """Return every route to a prefix as each VRF judges it, and the VRFs for which there is one that is not refused."""
+    """Return every route to a prefix as each VRF judges it, and the VRFs for which there is one that is not refused.
+
+    `local` names the VRFs in which a station of this leaf has the address.
+    """
     found: list[PrefixPath] = []
     for route in routes:
         imports = policy.vrf_imports(route.attributes.targets)
@@ -71,7 +74,7 @@ def judge_prefix(
             reason = "rt-mismatch" if route.attributes.targets else "rt-missing"
             found.append(_path(route, Vni(0), "refused", reason))
         for vrf in imports:
-            if reason := _refusal(route, prefix, vrf, policy):
+            if reason := _refusal(route, prefix, vrf, policy, local):
                 found.append(_path(route, vrf.vni, "refused", reason))
             else:
                 found.append(_path(route, vrf.vni, "lost", "candidate"))
@@ -147,7 +150,7 @@ def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath
     )
 
 
-def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy) -> str:
+def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy, local: Container[str]) -> str:
     """Return why the route may not win in this VRF, or nothing: the first that applies, in the order of docs/reasons.md."""
     attributes = route.attributes
     label = route.label2 if isinstance(route, MacIp) else route.label
@@ -170,6 +173,8 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy)
         return "bad-router-mac"
     if mac in policy.own_macs:
         return "self-mac"
+    if isinstance(route, MacIp) and vrf.name in local:
+        return "local-host"
     return refused_prefix(prefix)
 
 
@@ -206,8 +211,8 @@ class _Draft:
 
     def judge(self, prefix: Prefix) -> None:
         """Judge the routes to a prefix. New rows are counted before old ones, so that what both use keeps its identifier."""
-        policy = self.inputs.policy
-        candidates, vrfs = judge_prefix(prefix, self.inputs.rib.index.prefixes.of(prefix), policy)
+        policy, local = self.inputs.policy, frozenset(self._local_vrfs(prefix))
+        candidates, vrfs = judge_prefix(prefix, self.inputs.rib.index.prefixes.of(prefix), policy, local)
         after = tuple(self._row(prefix, vrf, candidates) for vrf in vrfs)
         before = self.previous.prefixes.get(prefix, ())
         for row in after:
@@ -222,6 +227,14 @@ class _Draft:
         if after != before:
             self.rows[prefix] = after or None
         self.judged[prefix] = tuple(candidates) or None
+
+    def _local_vrfs(self, prefix: Prefix) -> Iterator[str]:
+        """Yield the VRFs in which a station of ours has the address and has not lost it to a better route."""
+        rib, policy = self.inputs.rib, self.inputs.policy
+        for vni, mac in () if (host := prefix.host) is None else rib.index.homes_of(host):
+            claim, configured = rib.local_claim(vni, mac), policy.vnis.get(vni)
+            if claim is not None and not claim.lost and configured is not None and vni in rib.announcing:
+                yield configured.vrf
 
     def _row(self, prefix: Prefix, vrf: VrfConfig, candidates: list[PrefixPath]) -> PrefixRow:
         reason = ""
