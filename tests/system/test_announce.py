@@ -277,7 +277,7 @@ def test_commands_for_many_macs_give_the_routes_that_commands_for_each_would(lab
     expected: dict[bytes, Command] = {}
     with Speaker(network.remotes[0], address(1)) as one, Speaker(network.remotes[1], address(2)) as other:
         leaf.start()
-        sessions = [(one, one.wait_established()), (other, other.wait_established())]
+        sessions = [(speaker, speaker.wait_established(deadline_s=30)) for speaker in (one, other)]
 
         for turn in [*history(seed), [FLOODS]]:
             groups = grouped(turn, 100)
@@ -291,7 +291,7 @@ def test_commands_for_many_macs_give_the_routes_that_commands_for_each_would(lab
             wait_heard(speaker, session, FLOODS)
             assert_heard(speaker, session, expected)
         one.drop()
-        again = wait_until(lambda: [s for s in one.established() if s is not sessions[0][1]], 15, "a new session")[0]
+        again = wait_until(lambda: [s for s in one.established() if s is not sessions[0][1]], 30, "a new session")[0]
         wait_until(lambda: again.end_of_rib_heard, what="the End-of-RIB")
         assert_heard(one, again, expected)
         assert again.updates_heard < len(expected) / 4, "routes with equal attributes share an UPDATE"
