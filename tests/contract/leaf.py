@@ -124,8 +124,8 @@ class Leaf:
         self, world: World, ledger: Ledger | None = None, intent: Intent | None = None, *, bulk: bool = True
     ) -> None:
         self.world = world
-        self.kernel = Mishaps(world.kernel)
-        self.target = KernelTarget(self.kernel, [vni()])
+        self.kernel = Mishaps(world.raw)
+        self.target = KernelTarget(self.kernel, [world.attach(vni())])
         self.ledger = Claims() if ledger is None else ledger
         self.engine = Engine(KINDS, self.target, self.ledger, bulk=bulk)
         self.intent = intent or Intent()

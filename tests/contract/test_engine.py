@@ -14,6 +14,8 @@ from vtep.reconcile.claims import Claims, grouped
 from vtep.reconcile.compare import orphans
 from vtep.reconcile.steps import run_to_end
 
+EVERY_WAY = True
+
 SELF, MASTER, EXT, STICKY = 0x02, 0x04, 0x10, 0x40
 
 
@@ -115,7 +117,7 @@ def test_nothing_is_written_before_a_survey_succeeded(any_world) -> None:
 def test_an_ipv6_underlay_works_like_ipv4(any_world) -> None:
     with any_world(local=LOCAL6) as world:
         leaf, far = Leaf(world), Ip.parse("fd00::2")
-        leaf.target.reconfigure([vni(vtep=LOCAL6)])
+        leaf.target.reconfigure([leaf.world.attach(vni(vtep=LOCAL6))])
 
         leaf.wanted_and_surveyed({M: far})
 
@@ -686,7 +688,7 @@ def make_fit(world: World) -> None:
     """A port that joins a bridge learns until that is switched off."""
     if hasattr(world, "memory"):
         port = world.memory.links().by_name["vx0"].bridge_port
-        world.memory.change("vx0", bridge_port=type(port)(learning=False, state=3))
+        world.memory.change("vx0", bridge_port=type(port)(learning=False, vlan_tunnel=port.vlan_tunnel, state=3))
     else:
         ip("link set vx0 type bridge_slave learning off")
 
@@ -705,11 +707,11 @@ def test_the_rows_of_a_vni_that_lost_its_bridge_are_removed_although_its_routes_
     leaf.want({M: A})
     leaf.pass_()
 
-    leaf.target.reconfigure([vni(bridge="")])
+    leaf.target.reconfigure([leaf.world.attach(vni(bridge=""))])
     report = leaf.survey()
 
     assert (leaf.rows(), leaf.owns(), report.deleted) == ([], False, 1)
-    leaf.target.reconfigure([vni()])
+    leaf.target.reconfigure([leaf.world.attach(vni())])
     leaf.survey()
     assert written("m", A) == leaf.rows()
 

@@ -13,6 +13,8 @@ from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.claims import Claims
 from vtep.store.table import Table
 
+EVERY_WAY = True
+
 SELF, EXT, ROUTER = 0x02, 0x10, 0x80
 REACHABLE, STALE, NOARP, PERMANENT = 0x02, 0x04, 0x40, 0x80
 IP1, IP2, IP6 = (Ip.parse(text) for text in ("172.16.0.1", "172.16.0.2", "2001:db8:1::1"))

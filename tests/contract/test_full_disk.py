@@ -14,6 +14,8 @@ from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.store import journal
 
+EVERY_WAY = True
+
 PLACE = {"boot": "this", "namespace": "this"}
 MANY = [Mac(b"\x02\x09" + number.to_bytes(4)) for number in range(300)]
 NEW = Mac(b"\x02\x08" + bytes(4))

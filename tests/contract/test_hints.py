@@ -27,6 +27,8 @@ from vtep.linux.wire import announced
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor
 from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
+EVERY_WAY = True
+
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(1000)]
 
 

@@ -21,7 +21,7 @@ from tests.contract.test_rows import (
     add,
     pin,
 )
-from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, World
+from tests.contract.worlds import DEVICES, LOCAL, SENTINEL, SVI, World
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.evpn.station import Station
@@ -30,6 +30,7 @@ from vtep.linux.wire.tlv import AF_INET
 from vtep.local.stations import News
 from vtep.local.watcher import AT_ONCE, AUDIT_S, SURVEY_EVERY, LocalStationWatcher
 
+EVERY_WAY = True
 VNI = Vni(100)
 IP1, IP2 = Ip.parse("172.16.0.1"), Ip.parse("172.16.0.2")
 STALE, DELAY, PROBE, FAILED = 0x04, 0x08, 0x10, 0x20
@@ -48,7 +49,10 @@ class Leaf:
         self.now = 1000.0
         self.news: list[News] = []
         self.watcher = LocalStationWatcher(
-            vnis or (config(),), world.watching_kernel, self.news.append, lambda: self.now
+            [world.attach(vni) for vni in vnis or (config(),)],
+            world.watching_kernel,
+            self.news.append,
+            lambda: self.now,
         )
 
     def reported(self) -> list[str]:
@@ -73,7 +77,11 @@ def name(mac: Mac) -> str:
 
 
 def station(said: Station) -> str:
-    words = (said.port, *(["static"] if said.static else []), *(["gateway"] if said.gateway else []))
+    words = (
+        said.port.replace(SVI, "br0"),
+        *(["static"] if said.static else []),
+        *(["gateway"] if said.gateway else []),
+    )
     return " ".join((name(said.mac), *words, *sorted(map(str, said.hosts))))
 
 
@@ -355,7 +363,7 @@ def test_ten_thousand_stations_are_reported_in_small_portions_whether_they_come_
         come.append(len(news.learned))
         go.append(len(news.gone))
 
-    learner = LocalStationWatcher([config()], world.watching_kernel, tell, lambda: 0.0)
+    learner = LocalStationWatcher([world.attach(config())], world.watching_kernel, tell, lambda: 0.0)
     asyncio.run(learner.settle())
     world.kernel.send(many(world, 5_000, verb=Verb.DELETE))
     asyncio.run(learner.settle())

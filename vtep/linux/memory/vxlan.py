@@ -79,9 +79,12 @@ class VxlanTable:
             self._change(message, key, flags, remote, row)
 
     def drop_ageing(self) -> None:
-        """The device went down and loses the rows that are neither PERMANENT nor NOARP; those for floods stay."""
+        """The device went down and loses the rows that are neither PERMANENT nor NOARP; those for its own floods stay.
+
+        A device for many VNIs has none of its own: it loses such rows of all its VNIs (6.1 to 7.2, vxlan_flush).
+        """
         for key, row in list(self._rows.items()):
-            if not row.state & (NUD_PERMANENT | NUD_NOARP) and key[1] != ZERO_MAC:
+            if not row.state & (NUD_PERMANENT | NUD_NOARP) and key != (None, ZERO_MAC):
                 self._drop(key)
 
     def drop_all(self) -> None:
