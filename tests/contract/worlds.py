@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tests.contract.links import run_commands
+from tests.contract.links import run_bridge_commands, run_commands
 from tests.lab.wait import PATIENCE
 from vtep.addr import Ip, Mac
 from vtep.config.model import VniConfig
@@ -264,8 +264,8 @@ class NamespaceWorld(World):
         number = "external vnifilter" if way == "shared" else f"id {VNI}"
         ip(
             "link set lo up",
-            f"link add br0 address {MACS['br0']} type bridge {filters}",
-            f"link add vx0 address {MACS['vx0']} type vxlan {number} local {local} dstport 4789 nolearning {room}",
+            f"link add br0 address {MACS['br0']} type bridge {filters}".strip(),
+            f"link add vx0 address {MACS['vx0']} type vxlan {number} local {local} dstport 4789 nolearning {room}".strip(),
             f"link add h0 address {MACS['h0']} type veth peer name p0",
             f"link add h1 address {MACS['h1']} type veth peer name p1",
             *(f"link set {name} addrgenmode none" for name in ("br0", "vx0", "h0", "h1", "p0", "p1")),
@@ -274,7 +274,7 @@ class NamespaceWorld(World):
             *(f"link set {name} up" for name in ("br0", "vx0", "p0", "h0", "p1", "h1")),
         )
         if way != "plain":
-            ip(f"link add link br0 name {SVI} type vlan id {VLAN}", f"link set {SVI} addrgenmode none up")
+            ip(f"link add {SVI} link br0 type vlan id {VLAN}", f"link set {SVI} addrgenmode none", f"link set {SVI} up")
             joins = [command for name in ("vx0", "h0", "h1") for command in self._join(name)]
             bridge(f"vlan add dev br0 vid {VLAN} self", *joins)
         self.raw = self.kernel = Kernel(**buffers)
@@ -414,7 +414,7 @@ def ip(*commands: str) -> None:
 
 
 def bridge(*commands: str) -> None:
-    subprocess.run(["bridge", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+    run_bridge_commands(commands)
 
 
 def why_no_vlans() -> str:
