@@ -4,6 +4,26 @@
 the contract is in `projector.py`. The work is proportional to what changed. Without a list of changes everything is judged
 again, and the result is the same, because only duplicate detection (`mobility.py`) depends on what was before.
 
+    Changed (topics that the RIB marked) ──┐
+    previous Intent ───────────────────────┼──▶ projector ──▶ projector ──▶ … ──▶ next Intent
+    RIB, policy, the time ─────────────────┘    one table each, in the order of PROJECTORS
+
+**Why only what changed can be judged.** What a projector says of one topic (a MAC, a host address, an endpoint, a segment, a prefix)
+depends on the routes of that topic, on the policy, and on tables of earlier projectors. The RIB marks a topic with each
+route that comes or goes. A projector that changes something on which a later one depends marks that one's topics itself. So
+each topic whose answer may differ is judged, and the rest of the tables is shared with the previous intent. A property test
+compares this with judging everything, over random histories (`tests/properties/test_projection.py`).
+
+**Complete.** An intent is complete when the RIB is, which means that every peer has sent all it has. Deletions wait for that.
+If the RIB became complete while much is left to judge (`whole` is false), the intent stays incomplete until the rest was judged:
+otherwise rows that are only not judged yet would be deleted.
+
+**The generation** grows only when the meaning changes: a table, completeness, or the VNIs that may advertise. A refresh that
+brings the same routes again leaves the intent as it was, and no reader wakes.
+
+**To add a table**: a projector with its topic in `evpn.index`, a word in PROJECTORS behind those that it depends on, and its topics in
+`_everything`, which names what had an answer before and may have none now.
+
 This module knows the order of the projectors, and what else an intent says: its generation and whether the picture is
 complete. It does not know how any table is made, and nothing here knows the kernel.
 """

@@ -8,8 +8,24 @@ alone.
 
 All versions share the shards, which have the values of the latest version. An older version also has the values that
 were overwritten since, and looks there first. `changed` hands them to each older version that is still referenced; a
-version that is not costs nothing. For one thread. Knows nothing about its keys and values. docs/decisions/0003 compares
-the alternatives.
+version that is not costs nothing.
+
+    one = Table([("a", 1), ("b", 2)])
+    two = one.changed({"a": 3, "b": None})      one still has a: 1 and b: 2; two has a: 3
+    list(two.changes_since(one))                [(1, 3), (2, None)]: what differs, at the cost of the differences
+
+**Why not a copy, or a tree.** An intent is published for each change, and a table may have a million rows. A copy costs a
+million; a tree of nodes costs little for each change, but much memory and time for each row. Here a change costs what it
+changes, a lookup in the latest version is one in a dictionary, and only who holds an old version pays for that.
+
+**What it costs to hold a version.** It collects the values that are overwritten while it is held. So a slow reader does not hold
+one: `walk` looks at the latest version part by part. `changes_since` asks only the older version for its values, so two
+intents are compared by what changed between them. A version other than the latest may be changed too, which copies it.
+
+**Why shards.** A dictionary of a million keys would block the event loop when it grows. Shards of different sizes grow one after
+the other.
+
+For one thread. Knows nothing about its keys and values. docs/decisions/0003 compares the alternatives.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
