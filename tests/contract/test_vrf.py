@@ -1,6 +1,7 @@
 """The rows of a VRF: the same in memory, and on Linux with a VRF device or with a routing table alone."""
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -294,3 +295,23 @@ import_rt = ["65000:10"]
         leaf.pass_()
         leaf.pass_()
         assert leaf.routes() == []
+
+
+@pytest.mark.root_netns
+def test_an_svi_that_does_not_forward_or_has_no_ipv6_is_noted_with_the_command(namespace_refused):
+    if namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf("namespace") as leaf:
+        ours = "/proc/sys/net"
+
+        def told() -> set[str]:
+            return {note.partition(":")[0] for note in leaf.pass_(survey=True).notes.get(4001, ())}
+
+        Path(f"{ours}/ipv4/conf/br4001/forwarding").write_text("1")
+        Path(f"{ours}/ipv6/conf/br4001/forwarding").write_text("1")
+        assert told() == set()
+        Path(f"{ours}/ipv4/conf/br4001/forwarding").write_text("0")
+        Path(f"{ours}/ipv6/conf/br4001/forwarding").write_text("0")
+        assert told() == {"forwarding-off", "ipv6-forwarding-off"}
+        Path(f"{ours}/ipv6/conf/br4001/disable_ipv6").write_text("1")
+        assert told() == {"forwarding-off", "ipv6-disabled"}

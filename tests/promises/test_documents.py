@@ -32,6 +32,7 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
+    *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device
     *("beats", "checks", "lookups"),  # members of the optional protocols of a kind

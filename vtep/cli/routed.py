@@ -27,7 +27,10 @@ def vrfs(options: argparse.Namespace) -> int:
 
 
 def _vrf_cells(vrf: pb.Vrf) -> tuple[str, ...]:
-    why = [*vrf.reasons, *([f"{vrf.conflicts} VTEPs with two Router's MACs"] if vrf.conflicts else [])]
+    why = [
+        *(vrf.reasons or [text.partition(":")[0] for text in vrf.texts]),
+        *([f"{vrf.conflicts} VTEPs with two Router's MACs"] if vrf.conflicts else []),
+    ]
     return (
         vrf.name, str(vrf.vni), vrf.state, str(vrf.table), vrf.svi, vrf.vxlan, vrf.router_mac or "-",
         amount(vrf.prefixes), amount(vrf.nexthops), amount(vrf.vteps), ", ".join(why),

@@ -94,6 +94,10 @@ class Link(Struct, frozen=True):
     """Whether the layer below is up (IFF_LOWER_UP)."""
     carrier_losses: int | None = None
     """How often it went down since the device was made."""
+    forwards: bool | None = None
+    """Whether IPv4 packets that enter there are forwarded."""
+    forwards_v6: bool | None = None
+    v6_disabled: bool | None = None
     bridge_port: BridgePort | None = None
     vlan: int | None = None
     """The VLAN of a VLAN device."""

@@ -90,6 +90,7 @@ class KernelTarget:
             domain: why.reasons for vni, why in not_ready.items() for domain in domains(vni)
         }
         unconfigured = {domain for vni in self._given_up for domain in domains(vni)}
+        notes = dict(found.notes)
         if self._vrfs:
             vrfs = survey_vrfs(self._vrfs, links)
             domains_ready: dict[Any, Any] = found.ready
@@ -100,13 +101,14 @@ class KernelTarget:
             unready |= {RoutedDomain(vni): why.reasons for vni, why in unfit_vrfs.items()}
             unconfigured |= {RoutedDomain(vni) for vni in self._vrfs_given_up}
             not_ready |= unfit_vrfs
+            notes |= vrfs.notes
         self.faults = faults
         return Attachments(
             ready=found.ready,
             not_ready=unready,
             unfit={vni: why.reasons for vni, why in not_ready.items()},
             unconfigured=frozenset(unconfigured),
-            notes=found.notes,
+            notes=notes,
             replaced=found.replaced,
         )
 

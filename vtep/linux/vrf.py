@@ -14,7 +14,7 @@ all routes that name them, without any event (6.1 to 6.18). So a VRF without a c
 the carrier was lost: when it is ready again, or the number differs, the domain has changed and everything in it is looked at again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -237,14 +237,46 @@ def judge(vrf: VrfConfig, links: Links) -> VrfDevices | NotReady:
     return VrfDevices(vrf.vni, it.table, it.svi.index, tunnel, it.svi.mac, it.svi.carrier_losses or 0)
 
 
+NOTES: Final[tuple[Condition, ...]] = (
+    Condition(
+        "forwarding-off",
+        lambda it: _svi(it).forwards is False,
+        lambda it: f"{it.vrf.svi} does not forward IPv4: packets from other VTEPs are dropped",
+        lambda it: f"sysctl -w net.ipv4.conf.{it.vrf.svi}.forwarding=1",
+    ),
+    Condition(
+        "ipv6-disabled",
+        lambda it: _svi(it).v6_disabled is True,
+        lambda it: f"IPv6 is disabled on {it.vrf.svi}: the kernel refuses the nexthops of IPv6 prefixes",
+        lambda it: f"sysctl -w net.ipv6.conf.{it.vrf.svi}.disable_ipv6=0",
+    ),
+    Condition(
+        "ipv6-forwarding-off",
+        lambda it: _svi(it).v6_disabled is False and _svi(it).forwards_v6 is False,
+        lambda it: f"{it.vrf.svi} does not forward IPv6: packets from other VTEPs are dropped",
+        lambda it: f"sysctl -w net.ipv6.conf.{it.vrf.svi}.forwarding=1",
+    ),
+)
+"""What does not stop anything, and costs traffic: rows are written all the same."""
+
+
+def notes(vrf: VrfConfig, links: Links) -> tuple[str, ...]:
+    """Return what works and should be checked, each with the command that mends it."""
+    it = Subject(vrf, links, links.by_name.get(vrf.name), links.by_name.get(vrf.svi))
+    if it.svi is None:
+        return ()
+    return tuple(f"{one.code}: {one.says(it)}; run: {one.mend(it)}" for one in NOTES if one.broken(it))
+
+
 class Survey(Struct, frozen=True):
     """The answers for all VRFs, from one picture of the links."""
 
     ready: Mapping[RoutedDomain, VrfDevices]
     not_ready: Mapping[Vni, NotReady]
+    notes: Mapping[Vni, tuple[str, ...]]
 
 
-def survey(vrfs: Iterable[VrfConfig], links: Links) -> Survey:
+def survey(vrfs: Collection[VrfConfig], links: Links) -> Survey:
     """Judge every VRF."""
     ready: dict[RoutedDomain, VrfDevices] = {}
     not_ready: dict[Vni, NotReady] = {}
@@ -254,4 +286,4 @@ def survey(vrfs: Iterable[VrfConfig], links: Links) -> Survey:
             not_ready[vrf.vni] = found
         else:
             ready[RoutedDomain(vrf.vni)] = found
-    return Survey(ready, not_ready)
+    return Survey(ready, not_ready, {vrf.vni: told for vrf in vrfs if (told := notes(vrf, links))})

@@ -58,7 +58,10 @@ class RoutedTables:
             svi=vrf.svi,
             state="unknown" if not known else "ready" if devices is not None else "not-ready",
             reasons=tuple(fault.code for fault in faults),
-            texts=tuple(f"{fault.text}; run: {fault.mend}" for fault in faults),
+            texts=(
+                *(f"{fault.text}; run: {fault.mend}" for fault in faults),
+                *(self._rows.last.report.notes.get(vrf.vni, ()) if self._rows.last.report is not None else ()),
+            ),
             table=vrf.table if devices is None else devices.table,
             router_mac=None if devices is None else devices.mac,
             prefixes=intent.prefixes_of_vrf.get(vrf.vni, 0),

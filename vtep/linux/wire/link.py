@@ -14,6 +14,8 @@ from vtep.addr import Ip, Mac
 from vtep.linux.devices import Bridge, BridgePort, Link, Vxlan
 from vtep.linux.wire.tlv import (
     AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
     NLM_F_DUMP,
     NLM_F_DUMP_INTR,
     NLM_F_REQUEST,
@@ -46,6 +48,13 @@ IFLA_LINKINFO: Final = 18
 IFLA_EXT_MASK: Final = 29
 IFLA_CARRIER_DOWN_COUNT: Final = 48
 IFLA_VRF_TABLE: Final = 1
+IFLA_AF_SPEC: Final = 26
+IFLA_INET_CONF: Final = 1
+IFLA_INET6_CONF: Final = 2
+IPV4_DEVCONF_FORWARDING: Final = 0
+"""Places in the array; linux/ip.h counts from 1, the array from 0. linux/ipv6.h counts from 0."""
+DEVCONF_FORWARDING: Final = 0
+DEVCONF_DISABLE_IPV6: Final = 26
 IFLA_INFO_KIND: Final = 1
 IFLA_INFO_DATA: Final = 2
 IFLA_INFO_SLAVE_KIND: Final = 4
@@ -96,6 +105,9 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
     kind = text(info.get(IFLA_INFO_KIND))
     data = nested(info.get(IFLA_INFO_DATA))
     address = found.get(IFLA_ADDRESS, b"")
+    families = nested(found.get(IFLA_AF_SPEC))
+    ipv4 = nested(families.get(AF_INET)).get(IFLA_INET_CONF, b"")
+    ipv6 = nested(families.get(AF_INET6)).get(IFLA_INET6_CONF, b"")
     is_bridge_port = text(info.get(IFLA_INFO_SLAVE_KIND)) == "bridge"
     return Link(
         index=index,
@@ -111,6 +123,9 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
         table=number(data.get(IFLA_VRF_TABLE)) if kind == "vrf" else None,
         carrier=bool(flags & IFF_LOWER_UP),
         carrier_losses=number(found.get(IFLA_CARRIER_DOWN_COUNT)),
+        forwards=_setting(ipv4, IPV4_DEVCONF_FORWARDING),
+        forwards_v6=_setting(ipv6, DEVCONF_FORWARDING),
+        v6_disabled=_setting(ipv6, DEVCONF_DISABLE_IPV6),
         bridge_port=_bridge_port(nested(info.get(IFLA_INFO_SLAVE_DATA))) if is_bridge_port else None,
         vlan=number(data.get(IFLA_VLAN_ID)) if kind == "vlan" else None,
     )
@@ -127,6 +142,12 @@ def device_bounced(datagram: bytes, kind: int, start: int) -> tuple[int, ...]:
 
 _IFINFO: Final = struct.Struct("=4xiI4x")
 _CHANGED: Final = struct.Struct("=B3xi4xI")
+
+
+def _setting(settings: bytes, place: int) -> bool | None:
+    """Read one of a device's settings from their array, in which each has 4 octets."""
+    at = 4 * place
+    return any(settings[at : at + 4]) if len(settings) >= at + 4 else None
 
 
 def _bridge(data: Mapping[int, bytes]) -> Bridge:
