@@ -276,17 +276,20 @@ def peers(options: argparse.Namespace) -> int:
 
 def _peer_cells(peer: pb.Peer) -> tuple[str, ...]:
     return (
-        peer.address, "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
+        peer.address, str(peer.asn or "-"), "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
         amount(peer.stale), amount(peer.refused), _since(peer, time.time()),
-        ", ".join(_peer_why(peer)),
+        peer.router_id or "-", f"{peer.hold_time} s" if peer.hold_time else "-", " ".join(peer.families) or "-",
+        amount(peer.messages), ", ".join(_peer_why(peer)),
     )  # fmt: skip
 
 
 _PEERS: Final = List[pb.Peer](
     "peers",
     (
-        Column("PEER"), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
-        Column("STALE", right=True), Column("REFUSED", right=True), Column("SINCE", right=True), _WHY,
+        Column("PEER"), Column("AS", right=True), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
+        Column("STALE", right=True), Column("REFUSED", right=True), Column("SINCE", right=True),
+        Column("ROUTER ID", wide=True), Column("HOLD TIME", right=True, wide=True), Column("FAMILIES", wide=True),
+        Column("MESSAGES", right=True, wide=True), _WHY,
     ),
     _peer_cells,
     lambda _: "ExaBGP has no peer",
@@ -300,7 +303,9 @@ def _since(peer: pb.Peer, now: float) -> str:
 
 
 def _peer_why(peer: pb.Peer) -> Iterator[str]:
-    if peer.reason:
+    if peer.error and not peer.up:
+        yield peer.error
+    elif peer.reason:
         yield peer.reason
     if peer.refresh:
         yield f"refresh {peer.refresh}"

@@ -53,8 +53,21 @@ class SessionClosed(Struct, frozen=True):
     """The BGP speaker itself shuts down, and the peer has done nothing."""
     notification_sent: tuple[int, int] | None = None
     """The code and subcode of the NOTIFICATION by which our side ended the session."""
+    notification_received: tuple[int, int] | None = None
+    """The code and subcode of the NOTIFICATION by which the peer ended the session."""
     speaker_failed: bool = False
     """The BGP speaker ended the session because of an error of its own, without a NOTIFICATION."""
+
+
+class Offer(Struct, frozen=True):
+    """What an OPEN says besides what changes how routes are kept; 0 or nothing where it is not known."""
+
+    asn: int = 0
+    expected_asn: int = 0
+    """What the configuration of this side says."""
+    router_id: str = ""
+    hold_time_s: int = 0
+    families: tuple[str, ...] = ()
 
 
 class PeerOpened(Struct, frozen=True):
@@ -69,6 +82,7 @@ class PeerOpened(Struct, frozen=True):
     enhanced_refresh: bool
     preserved_forwarding: bool = False
     """The Forwarding State bit of l2vpn evpn: it kept forwarding while it restarted (RFC 4724 3)."""
+    offer: Offer = Offer()
 
 
 class EndOfRib(Struct, frozen=True):

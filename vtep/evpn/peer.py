@@ -74,6 +74,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.errors import Bug
+from vtep.evpn import notification
 from vtep.evpn.event import PeerOpened, SessionClosed
 
 REFRESH_WAIT_S: Final = 60.0
@@ -181,22 +182,6 @@ OUR_ERRORS: Final = (1, 2, 3, 5, 7)
 a second OPEN, UPDATE, finite state machine, ROUTE-REFRESH (RFC 4271 4.5 and RFC 7313 5, unverified). The message was bad, and not
 the routes that came before it, so they are kept. RFC 8538 (unverified) does the same for a NOTIFICATION that a speaker receives."""
 
-ERROR_NAMES: Final = {
-    (1, 1): "Connection Not Synchronized",
-    (1, 2): "Bad Message Length",
-    (1, 3): "Bad Message Type",
-    (3, 1): "Malformed Attribute List",
-    (3, 2): "Unrecognized Well-known Attribute",
-    (3, 3): "Missing Well-known Attribute",
-    (3, 4): "Attribute Flags Error",
-    (3, 5): "Attribute Length Error",
-    (3, 6): "Invalid ORIGIN Attribute",
-    (3, 8): "Invalid NEXT_HOP Attribute",
-    (3, 9): "Optional Attribute Error",
-    (3, 10): "Invalid Network Field",
-    (3, 11): "Malformed AS_PATH",
-    (7, 1): "Invalid Message Length",
-}
 _MESSAGES: Final = {
     1: "a message with a bad header",
     2: "a second OPEN",
@@ -241,8 +226,10 @@ class Peer:
     __slots__ = (
         "abilities",
         "address",
+        "closed",
         "gap",
         "hold",
+        "messages",
         "opened_at",
         "reason",
         "received_at",
@@ -263,6 +250,10 @@ class Peer:
         """What the peer's last OPEN offered; None if we have not seen it."""
         self.reason = ""
         """Why there is no session."""
+        self.closed: SessionClosed | None = None
+        """How the last session, or try of one, ended."""
+        self.messages = 0
+        """How many messages came from it."""
         self.opened_at: float | None = None
         self.received_at = -inf
         """When routes or an OPEN came last."""
@@ -496,5 +487,5 @@ def _what(closed: SessionClosed) -> str:
     sent = closed.notification_sent
     if sent is None:
         return "a message on which its BGP speaker failed"
-    name = ERROR_NAMES.get(sent, "")
+    name = notification.SUBCODES.get(sent, "")
     return f"{_MESSAGES[sent[0]]} that it could not read: NOTIFICATION {sent[0]}/{sent[1]}{f', {name}' if name else ''}"

@@ -216,6 +216,7 @@ class Rib:
             self.lose_feed(now)
         if received.peer is not None:
             peer = self._peer(received.peer)
+            peer.messages += 1
             if received.continuity is Continuity.GAP:
                 self._lose_line(peer)
         for event in received.events:
@@ -482,6 +483,7 @@ class Rib:
     def _close(self, peer: AdjRibIn, event: SessionClosed, now: float) -> None:
         """End a session and hold its routes as long as they may be held. A try that never became a session changes nothing."""
         peer.reason = event.reason
+        peer.closed = event
         if not peer.up:
             return
         if event.speaker_stops:

@@ -43,6 +43,14 @@ class PeerStatus(Struct, frozen=True):
     """Its session has ended, and the time for which its routes are kept is not over."""
     since: float | None = None
     """Since when it is up, or down."""
+    asn: int = 0
+    """As its last OPEN said, like the next three; 0 or nothing as long as there was none."""
+    router_id: str = ""
+    hold_time_s: int = 0
+    families: tuple[str, ...] = ()
+    messages: int = 0
+    error: str = ""
+    """Why its last session ended, or was not established, in words."""
     form: str = ""
     """How its UPDATEs came: "octets", "parsed", or none came yet."""
 

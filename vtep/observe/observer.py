@@ -20,6 +20,7 @@ from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.config.exposure import exposures
 from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
+from vtep.evpn.event import Offer
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Hold
@@ -64,6 +65,7 @@ from vtep.observe.refusals import RefusalCounts
 from vtep.observe.routed import RoutedTables
 from vtep.observe.routes import AdvertisedRoutes, RouteLists
 from vtep.observe.rows import Rows
+from vtep.observe.sessions import why_it_ended
 from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
 from vtep.observe.stations import AdvertisedStations, StationList
 from vtep.observe.tables import Tables
@@ -451,6 +453,7 @@ class Observer:
         if peer is None:
             why = "it has had no session since the start of the daemon"
             return PeerStatus(address, False, False, 0, 0, 0, "", why, since=self._started)
+        offer = Offer() if peer.abilities is None else peer.abilities.offer
         return PeerStatus(
             address=address,
             up=peer.up,
@@ -467,6 +470,12 @@ class Observer:
             expected=is_expected,
             held=not peer.up and peer.hold is not Hold.NONE,
             since=self._peer_since.get(address, self._started),
+            asn=offer.asn,
+            router_id=offer.router_id,
+            hold_time_s=offer.hold_time_s,
+            families=offer.families,
+            messages=peer.messages,
+            error=why_it_ended(peer.closed, peer.abilities),
             form=self.form(address),
         )
 

@@ -121,18 +121,23 @@ def _of_sessions(status: "Status") -> Iterator[Problem]:
     if not has_session(status):
         if status.complete:
             what = f"no BGP session is established ({len(down)} down)" if down else "no BGP peer is known"
-            why = next((f": {peer.address}: {peer.reason}" for peer in down if peer.reason), "")
+            why = next((f": {peer.address}: {_why(peer)}" for peer in down if _why(peer)), "")
             yield Problem(NOT_READY, "no-session", f"{what}{why}", "vtep peers", max(1, len(down)))
         return
     if len(down) == 1:
         [peer] = down
         kept = "; its routes are kept as stale for a while" if peer.held and peer.stale else ""
-        why = f": {peer.reason}" if peer.reason else ""
+        why = f": {_why(peer)}" if _why(peer) else ""
         yield Problem(DEGRADED, "session-down", f"peer {peer.address} is down{why}{kept}", "vtep peers")
     elif down:
         which = named([peer.address for peer in down])
         text = f"{len(down)} of {len(peers)} BGP sessions are down: {which}"
         yield Problem(DEGRADED, "session-down", text, "vtep peers", len(down))
+
+
+def _why(peer: "PeerStatus") -> str:
+    """Return why a session is down: in words where they are known, otherwise as ExaBGP has it."""
+    return peer.error or peer.reason
 
 
 def _of_peer(peer: "PeerStatus") -> Iterator[Problem]:

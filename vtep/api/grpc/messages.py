@@ -194,6 +194,12 @@ def peer(peer: model.PeerStatus, refused: int, wall: Wall) -> pb.Peer:
         since=_time(peer.since, wall),
         refused=refused,
         held=peer.held,
+        asn=peer.asn,
+        router_id=peer.router_id,
+        hold_time=peer.hold_time_s,
+        families=peer.families,
+        messages=peer.messages,
+        error=peer.error,
         form=peer.form,
     )
 

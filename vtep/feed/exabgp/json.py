@@ -19,6 +19,7 @@ from vtep.addr import Ip
 from vtep.errors import StreamError
 from vtep.evpn.event import (
     Event,
+    Offer,
     PeerOpened,
     RefreshBegan,
     RefreshEnded,
@@ -28,7 +29,7 @@ from vtep.evpn.event import (
 )
 from vtep.evpn.update import read_updates
 from vtep.feed.exabgp.answers import Answered, read_answer
-from vtep.feed.exabgp.shapes import Line, Neighbor, Nlri
+from vtep.feed.exabgp.shapes import Line, Neighbor, Nlri, Open
 from vtep.feed.exabgp.update import ONLY_PACKETS, read_update
 
 
@@ -196,12 +197,14 @@ def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
         case "down":
             reason = neighbor.reason
             sent = None if _PEER_LEFT.search(reason) else _SENT.match(reason)
+            received = _RECEIVED.match(reason)
             closed = SessionClosed(
                 peer,
                 reason,
                 lost=_LOST.match(reason) is not None,
                 speaker_stops=_SPEAKER_STOPS.match(reason) is not None,
                 notification_sent=None if sent is None else (int(sent[1]), int(sent[2])),
+                notification_received=None if received is None else (int(received[1]), int(received[2])),
                 speaker_failed=_FAILED.fullmatch(reason) is not None,
             )
             return (closed,)
@@ -214,6 +217,7 @@ def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
 _LOST: Final = re.compile(r"(peer reset, message \()?(closing connection|process problem)")
 _SPEAKER_STOPS: Final = re.compile(r"stop, message [(\[]shutting down|(peer reset, message \()?process problem")
 _SENT: Final = re.compile(r"(?:peer reset, message \()?notification sent \(([0-9]{1,3}),([0-9]{1,3})\)", re.ASCII)
+_RECEIVED: Final = re.compile(_SENT.pattern.replace("sent", "received"), re.ASCII)
 # 4.2 answers so to a NOTIFICATION of the peer (type 3) whose text it cannot decode: it is the peer that ended the session.
 _PEER_LEFT: Final = re.compile(r'notification sent \(1,0\).* can not decode update message of type "3"')
 # An exception that ExaBGP does not expect, as in decoding a message, ends the session without a NOTIFICATION or a reason.
@@ -235,8 +239,32 @@ def _open_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
         enhanced_refresh=can.enhanced_refresh is not None,
         # ExaBGP shows the Forwarding State bit of a family as "restart" (its capability/graceful.py, 4.2 and 5.0).
         preserved_forwarding=restart is not None and "restart" in _words(restart.flags.get("l2vpn/evpn")),
+        offer=_offer(neighbor, neighbor.open),
     )
     return (opened,)
+
+
+def _offer(neighbor: _Neighbors, said: Open) -> Offer:
+    """Read what people want to know of an OPEN; whatever is odd there is left out, because nothing depends on it."""
+    can = said.capabilities
+    asn4 = can.asn4.get("asn4") if isinstance(can.asn4, dict) else None
+    families = can.families.get("families") if isinstance(can.families, dict) else None
+    return Offer(
+        asn=_number(asn4) or _number(said.asn),
+        expected_asn=0 if neighbor.asn is None else _number(neighbor.asn.peer),
+        router_id=said.router_id[:_ROUTER_ID_MAX] if isinstance(said.router_id, str) else "",
+        hold_time_s=_number(said.hold_time),
+        families=tuple(str(family)[:_FAMILY_MAX] for family in _words(families)[:_FAMILIES_MAX]),
+    )
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value <= 0xFFFFFFFF else 0
+
+
+_ROUTER_ID_MAX: Final = 15
+_FAMILY_MAX: Final = 32
+_FAMILIES_MAX: Final = 32
 
 
 _RESTART_S_MAX: Final = 0xFFF  # 12 bits (RFC 4724 3)

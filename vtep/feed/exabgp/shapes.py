@@ -65,14 +65,23 @@ class Capabilities(Struct, gc=False):
     refresh: Any = field(name="2", default=None)
     cisco_refresh: Any = field(name="128", default=None)
     enhanced_refresh: Any = field(name="70", default=None)
+    families: Any = field(name="1", default=None)
+    asn4: Any = field(name="65", default=None)
 
 
 class Open(Struct, gc=False):
     capabilities: Capabilities
+    asn: Any = None
+    hold_time: Any = None
+    router_id: Any = None
 
 
 class Address(Struct, gc=False):
     peer: str
+
+
+class Asn(Struct, gc=False):
+    peer: Any = None
 
 
 class Neighbor(Struct, Generic[N], gc=False):
@@ -80,6 +89,7 @@ class Neighbor(Struct, Generic[N], gc=False):
     direction: str = ""
     state: str = ""
     reason: str = ""
+    asn: Asn | None = None
     message: Message[N] | None = None
     open: Open | None = None
     refresh: Family | None = field(name="route-refresh", default=None)

@@ -9,7 +9,7 @@ from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget
 from vtep.errors import StreamError
 from vtep.evpn.attributes import ENCAP_MPLS, ENCAP_VXLAN, PMSI_INGRESS_REPLICATION, Pmsi
 from vtep.evpn.ead import EthernetAd
-from vtep.evpn.event import Announced, PeerOpened, SessionClosed, Withdrawn
+from vtep.evpn.event import Announced, Offer, PeerOpened, SessionClosed, Withdrawn
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
@@ -297,7 +297,12 @@ def test_an_open_tells_what_the_peer_can_do(version):
     opened = _events(version, "02-session-start-two-peers", PeerOpened)[0]
 
     assert opened == PeerOpened(
-        Ip.parse("10.9.0.1"), restart_s=120, keeps_forwarding=False, refresh=True, enhanced_refresh=True
+        Ip.parse("10.9.0.1"),
+        restart_s=120,
+        keeps_forwarding=False,
+        refresh=True,
+        enhanced_refresh=True,
+        offer=Offer(65000, 65000, "10.9.0.1", 180, ("l2vpn/evpn",)),
     )
 
 
