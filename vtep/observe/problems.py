@@ -35,20 +35,13 @@ _WEIGHTS: Final = (NOT_READY, DEGRADED, NOTICE)
 _ROW_STATES: Final = ("pending", "failed", "suppressed", "contested")
 
 _WRONG_HERE: Final = frozenset(
-    (
-        "rt-mismatch",
-        "rt-missing",
-        "vni-mismatch",
-        "tag-mismatch",
-        "encap",
-        "family-mismatch",
-        "no-ir",
-        "bad-nexthop",
-        "bad-vni",
-    )
+    ("rt-mismatch", "rt-missing", "vni-mismatch", "tag-mismatch", "encap", "family-mismatch")
 )
 """Refusals that say, for a VNI of this leaf, that two configurations do not fit. `unknown-vni` is not one of them: a leaf has a part
 of the fabric's VNIs only. Neither is `self-vtep`, which our own routes have when a route reflector returns them."""
+
+_WRONG_ANYWHERE: Final = frozenset(("bad-mac", "bad-vni", "bad-nexthop", "no-ir"))
+"""Refusals of routes that no leaf can use. Which VNI they are for may not be known."""
 
 
 class Problem(Struct, frozen=True):
@@ -215,7 +208,7 @@ def _of_refusals(refusals: Iterable[Refusals]) -> Iterator[Problem]:
     """Say which peers send routes of our VNIs that do not fit our configuration: one line for each peer and reason."""
     alike: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     for refused in refusals:
-        if refused.vni and refused.reason in _WRONG_HERE:
+        if refused.reason in _WRONG_ANYWHERE or (refused.vni and refused.reason in _WRONG_HERE):
             alike[refused.peer, refused.reason][refused.vni] = refused.routes
     by_reason: dict[str, dict[str, dict[int, int]]] = defaultdict(dict)
     for (peer, reason), vnis in alike.items():
@@ -223,9 +216,9 @@ def _of_refusals(refusals: Iterable[Refusals]) -> Iterator[Problem]:
     for reason, peers in sorted(by_reason.items()):
         count = sum(sum(vnis.values()) for vnis in peers.values())
         routes = "1 route is" if count == 1 else f"{count} routes are"
-        where = sorted({vni for of_peer in peers.values() for vni in of_peer})
+        where = sorted({vni for of_peer in peers.values() for vni in of_peer if vni})
         who = f"{len(peers)} peers ({named(sorted(peers))})" if len(peers) > 1 else f"peer {next(iter(peers))}"
-        text = f"{routes} refused ({reason}) from {who}, in VNI {named(where)}"
+        text = f"{routes} refused ({reason}) from {who}{f', in VNI {named(where)}' if where else ''}"
         yield Problem(DEGRADED, f"refused-{reason}", text, f"vtep routes --refused --reason {reason}", count)
 
 
