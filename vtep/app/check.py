@@ -8,20 +8,21 @@ import grp
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from vtep.addr import Ip
+from vtep.addr import Ip, Vni
 from vtep.config import file as config
 from vtep.config.exposure import exposures
 from vtep.config.lines import line_of, lines_of
 from vtep.config.model import Config
 from vtep.errors import ConfigError, KernelError, Problem, UsageError
-from vtep.linux.attachment import Survey, survey
+from vtep.linux.attachment import NotReady, survey
 from vtep.linux.kernel import Kernel
+from vtep.linux.vrf import survey as survey_vrfs
 from vtep.local.exports import Exports
 from vtep.logs import escaped
 
@@ -115,21 +116,24 @@ def _why_unreadable(path: Path) -> str:
 def _host(found: Config) -> Iterator[Problem]:
     try:
         with Kernel() as kernel:
-            judged = survey([vni for vni in found.vnis if vni.is_bound], kernel.links())
+            links = kernel.links()
+            judged = survey([vni for vni in found.vnis if vni.is_bound], links)
+            judged_vrfs = survey_vrfs(found.vrfs, links)
             here = {address.ip for address in kernel.addresses()}
     except KernelError as error:
         raise UsageError(f"the devices of this host cannot be read: {error}") from None
-    yield from _devices(found, judged)
+    yield from _devices("vni", [vni.vni for vni in found.vnis], judged.not_ready)
+    yield from _devices("vrf", [vrf.vni for vrf in found.vrfs], judged_vrfs.not_ready)
     yield from _tunnel_addresses(found, here)
     yield from _state_dir(found)
     yield from _exabgp()
 
 
-def _devices(found: Config, judged: Survey) -> Iterator[Problem]:
-    for index, vni in enumerate(found.vnis):
-        if vni.vni in judged.not_ready:
-            for fault in judged.not_ready[vni.vni].faults:
-                yield Problem(f"vni[{index}]", f"{fault.code}: {fault.text}", fault.mend)
+def _devices(table: str, numbers: Sequence[Vni], not_ready: Mapping[Vni, NotReady]) -> Iterator[Problem]:
+    for index, number in enumerate(numbers):
+        if number in not_ready:
+            for fault in not_ready[number].faults:
+                yield Problem(f"{table}[{index}]", f"{fault.code}: {fault.text}", fault.mend)
 
 
 def _tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:

@@ -77,11 +77,18 @@ def _words(wanted: Any) -> str:
         most = next((meta.le for meta in limits if meta.le is not None), None)
         if least is not None and most is not None:
             return f"{_words(kind)} from {least} to {most}"
-        return f"{_words(kind)} of {least} or more" if least is not None else f"{_words(kind)} of at most {most}"
+        if least is not None:
+            return f"{_words(kind)} of {least} or more"
+        return _words(kind) if most is None else f"{_words(kind)} of at most {most}"
+    if get_origin(wanted) in (Union, UnionType):
+        return " or ".join(map(_words, _choices(wanted)))
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(_shown, get_args(wanted)))}"
     if get_origin(wanted) is list:
-        return f"a list of {_WORDS[get_args(wanted)[0]].removeprefix('a ')}s"
+        item = get_args(wanted)[0]
+        return (
+            f"a list of {_WORDS[item].removeprefix('a ')}s" if item in _WORDS else f"a list, each item {_words(item)}"
+        )
     return _WANTED.get(wanted) or _WORDS.get(wanted, "of this type")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vtep.__main__ import main
-from vtep.addr import Ip
+from vtep.addr import Ip, Vni
 from vtep.app import check
 from vtep.config.file import parse
 from vtep.linux.attachment import survey
@@ -69,7 +69,7 @@ def test_devices_that_do_not_fit_are_named_with_the_command_that_mends_them():
         )
     )  # fmt: skip
 
-    (problem,) = check._devices(parse(LEAF), survey(parse(LEAF).vnis, links))
+    (problem,) = check._devices("vni", [Vni(100)], survey(parse(LEAF).vnis, links).not_ready)
 
     assert (problem.path, problem.hint) == ("vni[0]", "ip link set dev vxlan100 up")
     assert problem.what.startswith("device-down: ")

@@ -1,12 +1,17 @@
 """The configuration file: every key, every default, and every problem, listed with its line and path."""
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from msgspec import Struct
 
 from vtep.addr import Esi, Ip, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file, shape
 from vtep.config.bgp import BgpConfig, BgpNeighbor
 from vtep.config.file import parse, read
 from vtep.config.model import (
@@ -484,6 +489,18 @@ def test_a_file_without_a_setting_is_refused(text: str, tmp_path: Path) -> None:
 def test_no_message_has_the_words_of_a_library() -> None:
     for text, _, _ in WRONG:
         assert not re.search(r"\b(int|str|array|float|enum|null|Expected)\b", " ".join(problems_of(text)))
+
+
+def test_every_key_has_plain_words_for_what_it_may_be() -> None:
+    def types(table: type[Struct]) -> Iterator[Any]:
+        for field in msgspec.structs.fields(table):
+            inner = shape._struct_in(field.type)
+            yield from types(inner) if inner is not None else shape._choices(field.type)
+
+    said = {shape._words(wanted) for wanted in types(file._File)}
+
+    assert {"text in quotes", "true or false", "a list of texts"} <= said
+    assert not [words for words in said if "of this type" in words or "None" in words]
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
