@@ -52,6 +52,8 @@ ANSWER_S_MAX: Final = 30.0
 """After so long without any answer, the speaker is asked again. ExaBGP first reads what its peers send."""
 NOTED_AT_ONCE: Final = 256
 """Commands in one record of the ledger, and in one call of the speaker."""
+SENT_AT_ONCE: Final = 512
+"""Commands that are made without a pause, in some 10 ms. More follow with the next answer."""
 LEDGER_RETRY_S: Final = 5.0
 
 AWAY, IDLE, ASKING, ABLE, UNABLE = "away", "idle", "asking", "able", "unable"
@@ -260,8 +262,10 @@ class Advertiser:
     def send(self, now: float) -> None:
         """Send what may be sent now."""
         self._take_time(now)
-        while self.state == ABLE and self._queue and (room := self._room):
-            sent = self._next_commands(min(room, NOTED_AT_ONCE), now)
+        left = len(self._queue) if self._without_waiting else SENT_AT_ONCE
+        while left > 0 and self.state == ABLE and self._queue and (room := self._room):
+            sent = self._next_commands(min(room, left, NOTED_AT_ONCE), now)
+            left -= NOTED_AT_ONCE
             if not sent:
                 break
             for one in sent:

@@ -20,6 +20,7 @@ from vtep.local.advertiser import (
     ASKING,
     AWAY,
     IDLE,
+    SENT_AT_ONCE,
     SILENT,
     TRANSITIONS,
     UNABLE,
@@ -293,6 +294,22 @@ def test_at_most_a_window_of_lines_is_unanswered_and_a_route_is_sent_as_wanted_i
     assert exabgp.advertised == wish(*(announcement(number, 7) for number in range(3 * WINDOW) if number != 2 * WINDOW))
     # The question, what was under way with the old wish, and each of the others once.
     assert len(exabgp.received) == 1 + WINDOW + 3 * WINDOW - 1
+
+
+def test_a_bounded_number_of_commands_is_made_without_a_pause():
+    speaker = Taking()
+    speaker.room = 10 * SENT_AT_ONCE
+    advertiser = Advertiser(speaker, AdvertisedLedger())
+    advertiser.need(True, 0.0)
+    advertiser.attach("one", 0.0)
+    advertiser.take(CanAdvertise(), 0.0)
+    advertiser.want(wish(*(announcement(number) for number in range(2 * SENT_AT_ONCE))))
+    made = []
+    for _ in range(3):
+        advertiser.send(0.0)
+        made.append(len(speaker.commands))
+
+    assert made == [SENT_AT_ONCE, 2 * SENT_AT_ONCE, 2 * SENT_AT_ONCE]
 
 
 def test_a_route_that_changes_faster_than_it_is_answered_has_one_command_under_way(advertiser, exabgp):
