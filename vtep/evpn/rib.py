@@ -58,7 +58,7 @@ refused, room for those is enough. Without this hysteresis, a peer near its limi
 REFUSED_MACS_MAX: Final = 1_000
 """Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
 
-OFFERS_MAX: Final = 65536
+OFFERS_MAX: Final = 8192
 """How many different things that are said of MACs are remembered, so that MACs share them."""
 
 SHARED_MAX: Final = 16

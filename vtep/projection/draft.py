@@ -18,7 +18,7 @@ usable.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import Final, TypeVar
 
 from msgspec import structs
@@ -40,7 +40,6 @@ from vtep.intent import (
     keys_of,
 )
 from vtep.projection import mobility
-from vtep.projection.imports import is_like_others
 from vtep.projection.mac import Before, Judgement, judge_mac, standings_of
 from vtep.projection.projector import Inputs
 from vtep.store.table import Table
@@ -89,7 +88,6 @@ class MacDraft:
         self._more_due = False
         self._has_limited = bool(previous.limited)
         self._has_own = bool(previous.own)
-        self._has_refused = any(peer.refused for peer in inputs.rib.peers.values())
 
     def clear(self, keys: Iterable[RowKey]) -> Iterator[RowKey]:
         """Forget how often these MACs moved, but not where they were last: staying there must not count as a move."""
@@ -130,8 +128,10 @@ class MacDraft:
         groups: dict[tuple[int, int, frozenset[Vni]], list[Mac]] = {}
         values: dict[tuple[int, int, frozenset[Vni]], tuple[Verdicts | None, Offers | None]] = {}
         alone: list[tuple[Mac, Offers | None]] = []
+        own, claims = self.policy.own_macs, self.rib.index.local_claims
+        apart = {*self.judged, *chain.from_iterable(peer.refused for peer in self.rib.peers.values())}
         for (mac, vnis), before, said in zip(todo.items(), self.previous.judged.of(todo), offers, strict=True):
-            if not (together and self._may_be_alike(mac)):
+            if not together or mac in own or mac in claims or mac in apart or not mac.is_usable:
                 alone.append((mac, said))
                 continue
             alike = (id(before), id(said), vnis)
@@ -147,20 +147,12 @@ class MacDraft:
             past = partial(self._before, mac)
             self._take(mac, judge_mac(mac, said, self.rib, self.policy, vnis_before, past, self.now))
 
-    def _may_be_alike(self, mac: Mac) -> bool:
-        return (
-            is_like_others(mac, self.policy)
-            and mac not in self.rib.index.local_claims
-            and mac not in self.judged
-            and not (self._has_refused and self.rib.refused_routes(mac))
-        )
-
     def _judge_group(
         self, before: Verdicts | None, said: Offers | None, macs: list[Mac], also: frozenset[Vni]
     ) -> list[Mac]:
         """Judge MACs of which the same is said and was concluded; return those that must be judged one by one."""
         standings = {} if said is None else standings_of(said, macs[0], self.rib, self.policy)
-        vnis = {candidate.vni for candidate in before or ()} | standings.keys() | also
+        vnis = standings.keys() | {candidate.vni for candidate in before or ()} | also
         if len(vnis) != 1:
             return macs if vnis else []
         (vni,) = vnis

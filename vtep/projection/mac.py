@@ -45,6 +45,8 @@ Contest: TypeAlias = tuple[Location, str, Losers]
 """The winner, why it won, and the losers."""
 
 
+Notes: TypeAlias = Mapping[int, tuple[str, ...]]
+"""By the identity of a path that was judged."""
 Others: TypeAlias = Mapping[int, list[Path | MacIp]]
 """By the identity of a path that was judged: those that were not, because they are of its kind."""
 
@@ -82,8 +84,7 @@ class Standing(Struct, frozen=True, eq=False):
 
     locations: list[Location]
     refused: Verdicts
-    notes: Mapping[int, tuple[str, ...]]
-    """By the identity of the path."""
+    notes: Notes
     others: Others
     alone: Judgement
     """What follows if there is no station of ours and no freeze."""
@@ -128,17 +129,16 @@ def _standing(vni: Vni, results: list[ImportResult], others: Others, rib: Rib, p
     reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
     refused = tuple(one for result, reason in reasons if reason for one in _alike(result, others, "refused", reason))
     notes = {id(result.route): result.notes for result in usable}
-    standing = Standing(locations, refused, notes, others, Judgement(refused))
     if not locations:
-        return standing
+        return Standing(locations, refused, notes, others, Judgement(refused))
     contest = choose(locations)
     winner, reason, losers = contest
     alone = Judgement(
-        candidates=(*_candidates(vni, contest, standing, policy), *refused),
+        candidates=(*_candidates(vni, contest, notes, others, policy), *refused),
         row=_row(vni, winner, reason, None, notes),
-        alerts=tuple(sorted(set(_conflicts(winner, losers)))),
+        alerts=tuple(sorted(set(_conflicts(winner, losers)))) if losers else (),
     )
-    return structs.replace(standing, alone=alone)
+    return Standing(locations, refused, notes, others, alone)
 
 
 _NOWHERE: Final = Standing([], (), {}, {}, Judgement(()))
@@ -200,7 +200,7 @@ def settle(
     settled = contest if frozen is None else _frozen(contest, frozen)
     is_here = settled[0] is home
     return Judgement(
-        candidates=(*_candidates(vni, settled, standing, policy), *refused),
+        candidates=(*_candidates(vni, settled, notes, standing.others, policy), *refused),
         row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_exhausted(winner, home), *mobility.alerts(moves)})),
@@ -270,9 +270,7 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
     return locations, nowhere
 
 
-def _row(
-    vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Mapping[int, tuple[str, ...]]
-) -> RemoteMac:
+def _row(vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Notes) -> RemoteMac:
     first_route = winner.routes[0]
     stale = all(route.stale for route in winner.routes)
     return RemoteMac(
@@ -292,20 +290,21 @@ def _row(
 # The verdict of each candidate
 
 
-def _candidates(vni: Vni, settled: Contest, standing: Standing, policy: Policy) -> Iterable[Candidate]:
+def _candidates(vni: Vni, settled: Contest, notes: Notes, others: Others, policy: Policy) -> Iterable[Candidate]:
     winner, reason, losers = settled
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
         if location.local_claim is None:
-            yield from _candidates_at(vni, location, verdict, why, standing)
+            yield from _candidates_at(vni, location, verdict, why, notes, others)
         else:
             yield _own_candidate(vni, location.local_claim, verdict, why, policy)
 
 
-def _candidates_at(vni: Vni, location: Location, verdict: str, reason: str, standing: Standing) -> Iterable[Candidate]:
+def _candidates_at(
+    vni: Vni, location: Location, verdict: str, reason: str, notes: Notes, others: Others
+) -> Iterable[Candidate]:
     """Yield the candidates of one location. The first route stands for it and has its verdict; the others support it."""
-    others = standing.others
     for index, route in enumerate(location.routes):
-        result = ImportResult(route, vni, "", standing.notes[id(route)])
+        result = ImportResult(route, vni, "", notes[id(route)])
         if verdict == "lost":
             yield from _alike(result, others, "lost", reason)
             continue

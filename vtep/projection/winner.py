@@ -17,7 +17,6 @@ as soon as the higher one is gone.
 """
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
@@ -62,18 +61,23 @@ class Location:
         """The VTEP learned the station, and was preferred to a proxy."""
         self.local_claim = local_claim
         """Our station, if the location is this leaf. It is ranked by the route that we advertise, as other leaves rank it."""
-        self.routes = sorted(routes, key=route_order)
+        self.routes = sorted(routes, key=route_order) if len(routes) > 1 else routes
         self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
-        best = [route.attributes for route in self.routes if route.attributes.llgr_stale == self.llgr_stale]
-        self.sticky = any(attributes.sticky for attributes in best)
-        self.gateway = any(attributes.gateway for attributes in best)
-        self.seq = max((attributes.seq for attributes in best), default=0)
+        self.sticky = self.gateway = False
+        self.seq = 0
+        for route in self.routes:
+            attributes = route.attributes
+            if attributes.llgr_stale == self.llgr_stale:
+                self.sticky |= attributes.sticky
+                self.gateway |= attributes.gateway
+                self.seq = max(self.seq, attributes.seq)
         if local_claim is not None:
             self.sticky, self.gateway, self.seq = (
                 local_claim.station.static,
                 local_claim.station.gateway,
                 local_claim.seq,
             )
+        self.order = Order(self.llgr_stale, not self.fixed, -self.seq, vtep.order, segment or b"", encapsulation or 0)
 
     @property
     def fixed(self) -> bool:
@@ -93,17 +97,6 @@ class Location:
     def via(self) -> Direct:
         return Direct(self.vtep, self.encapsulation)
 
-    @cached_property
-    def order(self) -> Order:
-        return Order(
-            self.llgr_stale,
-            not self.fixed,
-            -self.seq,
-            self.vtep.order,
-            self.segment or b"",
-            self.encapsulation or 0,
-        )
-
 
 def here(local_claim: LocalClaim, vtep: Ip) -> Location:
     """Return this leaf as a location, under the address by which other leaves know it."""
@@ -112,9 +105,15 @@ def here(local_claim: LocalClaim, vtep: Ip) -> Location:
 
 def choose(locations: Iterable[Location]) -> tuple[Location, str, list[tuple[Location, str]]]:
     """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
-    winner, *losers = sorted(locations, key=lambda location: location.order)
+    winner, *losers = sorted(locations, key=_by_order)
+    if not losers:
+        return winner, _reason_alone(winner), []
     lost = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
-    return winner, lost[0][1] if lost else _reason_alone(winner), lost
+    return winner, lost[0][1], lost
+
+
+def _by_order(location: Location) -> Order:
+    return location.order
 
 
 def rule(winner: Order, loser: Order, *, sticky: bool = False) -> str:
