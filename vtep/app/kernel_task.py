@@ -180,7 +180,7 @@ class KernelTask:
         bounced = self.target.holds(hints.bounced)
         if hints.links_changed or hints.addresses_changed or hints.overrun or bounced:
             self.actor.look_around()  # a pass under way looks as well, before its next batch
-        if hints.overrun or bounced or any(event.mac == ZERO_MAC for event in hints.keys):
+        if hints.overrun or bounced or ZERO_MAC in [event.mac for event in hints.keys]:
             self.actor.survey()
             return
         if hints.keys:

@@ -124,15 +124,15 @@ class LedgerFile:
             outlived.difference_update(key for group in covered for key in group.keys)
         return Unclaimed(refused, error.errno or 0, f"{self._path}: {error.strerror or error}")
 
-    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+    def confirm(self, kind: str, keys: Collection[Key], at: Moment) -> None:
         self._claims.confirm(kind, keys, at)
 
-    def release(self, kind: str, keys: Iterable[Key]) -> None:
+    def release(self, kind: str, keys: Collection[Key]) -> None:
         claims = self._claims.claims(kind)
         claimed: defaultdict[Hashable, list[Key]] = defaultdict(list)
         vni_of = self._vni_of[kind]
-        for key in keys:
-            if key in claims:
+        for key, claim in zip(keys, claims.of(keys), strict=True):
+            if claim is not None:
                 claimed[vni_of(key)].append(key)
         # The keys alone say what is released; a record has a row as well, and any will do.
         groups = [RowGroup(together, claims[together[0]].row) for together in claimed.values()]

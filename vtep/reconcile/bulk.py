@@ -27,8 +27,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.reconcile.claims import RowGroup
-from vtep.reconcile.contract import Change, Key, Kind, Target, alike, asked, dependent, readable
+from vtep.reconcile.claims import Claim, RowGroup
+from vtep.reconcile.contract import Change, Key, Kind, Row, Target, alike, asked, dependent, readable
 from vtep.reconcile.judged import Judged, Pass, change_of
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.steps import Steps, parts
@@ -68,28 +68,36 @@ class Bulk:
         may_be_plain = readable(self._kind) or dependent(self._kind)
         if self._known.is_amiss or not may_be_plain or self._known.dependencies.is_needed(self._kind):
             return list(keys)
-        kind, this = self._kind, self._this
-        claims, foreign = self._known.ledger.claims(kind.name).of(keys), self._known.foreign[kind.name]
-        usable, complete = this.attachments.ready.keys() - this.attachments.unconfigured, this.intent.complete
+        kind, foreign = self._kind, self._known.foreign[self._kind.name]
+        usable = self._this.attachments.ready.keys() - self._this.attachments.unconfigured
+        claims, wishes = self._known.ledger.claims(kind.name).of(keys), asked(kind, self._this.intent, keys)
+        alike: dict[Hashable, RowGroup | None] = {}
         others: list[Key] = []
-        for key, (wanted, rank), claim in zip(keys, asked(kind, this.intent, keys), claims, strict=True):
-            domain, verdict = kind.domain(key), None
-            if domain not in usable or key in foreign:
-                pass
-            elif claim is None:
-                verdict = None if wanted is None else Verdict.CREATE
-            elif claim.confirmed and wanted is None:
-                verdict = Verdict.DELETE if complete else None
-            elif claim.confirmed and claim.row != wanted:
-                verdict = Verdict.REPLACE
-            if verdict is None:
+        for key, (wanted, rank), claim, domain in zip(keys, wishes, claims, map(kind.domain, keys), strict=True):
+            together = (domain, id(wanted), rank, id(claim))
+            try:
+                group = alike[together]
+            except KeyError:
+                is_usable = domain in usable
+                group = alike[together] = self._group_of(domain, wanted, rank, claim) if is_usable else None
+            if group is None or key in foreign:
                 others.append(key)
-                continue
-            groups, alike = self._groups[verdict], (domain, id(wanted), rank)
-            if (group := groups.get(alike)) is None:
-                group = groups[alike] = RowGroup([], wanted, rank)
-            group.keys.append(key)
+            else:
+                group.keys.append(key)
         return others
+
+    def _group_of(self, domain: Hashable, wanted: Row | None, rank: int, claim: Claim | None) -> RowGroup | None:
+        """Judge all rows of which the same is wanted and claimed; return the group that they belong to, or None."""
+        verdict = None
+        if claim is None:
+            verdict = None if wanted is None else Verdict.CREATE
+        elif claim.confirmed and wanted is None:
+            verdict = Verdict.DELETE if self._this.intent.complete else None
+        elif claim.confirmed and claim.row != wanted:
+            verdict = Verdict.REPLACE
+        if verdict is None:
+            return None
+        return self._groups[verdict].setdefault((domain, id(wanted), rank), RowGroup([], wanted, rank))
 
     def write(self, writer: Writer) -> Steps[None]:
         """Create and change the rows that were kept."""

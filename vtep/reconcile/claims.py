@@ -68,10 +68,10 @@ class Ledger(Protocol):
     def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
         """Record that these rows are ours, before they are written; return those that could not be recorded."""
 
-    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+    def confirm(self, kind: str, keys: Collection[Key], at: Moment) -> None:
         """Record that these rows are there as claimed."""
 
-    def release(self, kind: str, keys: Iterable[Key]) -> None:
+    def release(self, kind: str, keys: Collection[Key]) -> None:
         """Forget these claims: the rows are gone, or another program has them."""
 
 
@@ -91,19 +91,20 @@ class Claims:
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         claims, confirmed = self._of(kind)
-        changed = []
+        vni_of = self._vni_of[kind]
         for group in rows:
             last: Claim | None = None
             fresh = Claim(group.row, group.rank)
-            for key in group.keys:
-                part = claims.shard(key)
+            was_confirmed, changed = False, 0
+            for key, part in zip(group.keys, claims.shards_of(group.keys), strict=True):
                 old = part.get(key)
                 if old is not last:
                     last, fresh = old, _instead_of(old, group.row, group.rank)
+                    was_confirmed = old is not None and old.confirmed
                 part[key] = fresh
-                if old is not None and old.confirmed:
-                    changed.append(key)
-        confirmed.subtract(Counter(map(self._vni_of[kind], changed)))
+                changed += was_confirmed
+            if changed:
+                confirmed[vni_of(group.keys[0])] -= changed
 
     def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
         """Have these claims, or all, cover any row of ours at their keys."""
@@ -111,12 +112,11 @@ class Claims:
             for key in list(claims) if keys is None else keys:
                 claims[key] = replace(claims[key], any_row=True)
 
-    def confirm(self, kind: str, keys: Iterable[Key], at: Moment) -> None:
+    def confirm(self, kind: str, keys: Collection[Key], at: Moment) -> None:
         claims, confirmed = self._of(kind)
         last = now = Claim(None)
         changed = []
-        for key in keys:
-            part = claims.shard(key)
+        for key, part in zip(keys, claims.shards_of(keys), strict=True):
             claim = part[key]
             if claim is not last:
                 last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
@@ -125,11 +125,11 @@ class Claims:
                 changed.append(key)
         confirmed.update(map(self._vni_of[kind], changed))
 
-    def release(self, kind: str, keys: Iterable[Key]) -> None:
+    def release(self, kind: str, keys: Collection[Key]) -> None:
         claims, confirmed = self._of(kind)
         changed = []
-        for key in keys:
-            old = claims.shard(key).pop(key, None)
+        for key, part in zip(keys, claims.shards_of(keys), strict=True):
+            old = part.pop(key, None)
             if old is not None and old.confirmed:
                 changed.append(key)
         confirmed.subtract(Counter(map(self._vni_of[kind], changed)))

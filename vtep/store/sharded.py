@@ -63,6 +63,11 @@ class ShardedDict(MutableMapping[K, V]):
         shards = self.shards
         return [shards[hash(key) >> _SHIFT & SHARDS - 1].get(key) for key in keys]
 
+    def shards_of(self, keys: Iterable[K]) -> list[dict[K, V]]:
+        """Return the dictionary to which each of these keys belongs."""
+        shards = self.shards
+        return [shards[hash(key) >> _SHIFT & SHARDS - 1] for key in keys]
+
     def pop(self, key: Any, default: Any = None) -> Any:
         """Remove a key and return its value; return the default if the key is absent."""
         return self.shards[hash(key) >> _SHIFT & SHARDS - 1].pop(key, default)

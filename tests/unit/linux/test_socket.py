@@ -11,7 +11,7 @@ from vtep.addr import Mac
 from vtep.errors import KernelError
 from vtep.linux import events
 from vtep.linux import socket as edge
-from vtep.linux.kernel import Kernel
+from vtep.linux.kernel import DUMPS_MAX, Kernel
 from vtep.linux.socket import DUMP_TRIES, Inbox
 from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 
@@ -98,6 +98,19 @@ def test_a_dump_that_is_always_torn_is_an_error_and_no_picture(how: str, scripte
         kernel.rows([2])
 
     assert (caught.value.errno, kernel._requests.socket.asked) == (errno.EINTR, DUMP_TRIES)
+
+
+def test_one_dump_reads_the_rows_of_very_many_bridges(scripted) -> None:
+    """The kernel walks over all devices for each dump, so a dump for each of 4,000 bridges would take it many seconds."""
+    asked = []
+    for count in (DUMPS_MAX, DUMPS_MAX + 1, 4000):
+        kernel = scripted(lambda _, seq: [row(seq), done(seq)])
+        rows = kernel.rows(range(1, count + 1))
+        asked.append((kernel._dumps.socket.asked, len(rows)))
+        kernel._dumps.socket.asked = 0
+        assert [found.port for found in kernel.neighbors(range(3, count + 3))] == [3] * kernel._dumps.socket.asked
+
+    assert asked == [(DUMPS_MAX, DUMPS_MAX), (1, 1), (1, 1)]
 
 
 def test_links_are_taken_again_when_interrupted(scripted) -> None:

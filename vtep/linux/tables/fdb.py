@@ -78,7 +78,13 @@ class _Fdb:
         return None if mac is None else _row(mac)
 
     def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
-        return [(None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for mac in intent.macs.of(keys)]
+        macs = intent.macs.of(keys)
+        # MACs that were judged together share one RemoteMac, and so they share one answer.
+        alike = {id(mac): mac for mac in macs}
+        answers = {
+            name: (None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for name, mac in alike.items()
+        }
+        return [answers[id(mac)] for mac in macs]
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched
