@@ -185,7 +185,17 @@ def test_a_column_that_is_not_there_to_sort_by_is_a_usage_error(daemon):
 
 
 @pytest.mark.parametrize(
-    "command", [["macs"], ["vteps"], ["neighbors"], ["events"], ["diff"], ["explain", "2:0:0:0:0:1"]]
+    "command",
+    [
+        ["macs"],
+        ["vteps"],
+        ["neighbors"],
+        ["events"],
+        ["diff"],
+        ["explain", "2:0:0:0:0:1"],
+        ["adopt"],
+        ["clear-duplicate", "2:0:0:0:0:1"],
+    ],
 )
 def test_a_vni_that_is_not_configured_is_an_error(command, daemon):
     ran = vtep(*command, "--vni", "400", address=daemon.address)

@@ -6,6 +6,7 @@ Knows the admin messages. A request never goes to another daemon than the one th
 import argparse
 import os
 import sys
+from contextlib import suppress
 from typing import TypeVar
 
 import grpc
@@ -14,7 +15,7 @@ from google.protobuf.message import Message
 from vtep.cli import grid, values
 from vtep.cli.connection import Address, Client, Tls, client, refusal, said
 from vtep.cli.grid import Column
-from vtep.cli.output import is_document, print_value
+from vtep.cli.output import is_document, known_vni, print_value
 from vtep.cli.text import amount, plain, say, table_width
 from vtep.errors import UnreachableError
 from vtep.v1 import admin_pb2, vtep_pb2
@@ -23,6 +24,7 @@ Answer = TypeVar("Answer", bound=Message)
 
 
 def adopt(options: argparse.Namespace) -> int:
+    _check_vni(options)
     answer = _request(
         options, admin_pb2.AdoptRequest(vni=options.vni, dry_run=options.dry_run), admin_pb2.AdoptResponse
     )
@@ -45,6 +47,7 @@ def resync(options: argparse.Namespace) -> int:
 
 
 def clear_duplicate(options: argparse.Namespace) -> int:
+    _check_vni(options)
     request = admin_pb2.ClearDuplicateRequest(mac=str(options.mac), vni=options.vni)
     answer = _request(options, request, admin_pb2.ClearDuplicateResponse)
     where = f"in {amount(answer.cleared)} VNI{'' if answer.cleared == 1 else 's'}"
@@ -64,6 +67,12 @@ def _done(options: argparse.Namespace, answer: Message, text: str = "") -> int:
     elif text:
         say(text)
     return 0
+
+
+def _check_vni(options: argparse.Namespace) -> None:
+    """Refuse a VNI that is not configured, if the address that is asked knows: the admin service alone does not."""
+    with suppress(UnreachableError), client(options) as daemon:
+        known_vni(daemon, options.vni)
 
 
 def _request(options: argparse.Namespace, request: Message, answer: type[Answer]) -> Answer:
