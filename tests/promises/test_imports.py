@@ -73,6 +73,12 @@ PLANTS = (
         "inside the kernel's edge imports point one way",
     ),
     Plant(
+        "what is advertised is spelled for ExaBGP",
+        "local/advertiser.py",
+        "import vtep.feed.exabgp.grammar",
+        "one feed is as good as another",
+    ),
+    Plant(
         "a route is read by ExaBGP",
         "evpn/mac_ip.py",
         "import exabgp.version",
