@@ -18,6 +18,7 @@ asked for them when there is room. The routes that are there may always change.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from math import inf
 from typing import Any, Final, assert_never
 
@@ -59,7 +60,7 @@ REFUSED_MACS_MAX: Final = 1_000
 """Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
 
 OFFERS_MAX: Final = 8192
-"""How many different things that are said of MACs are remembered, so that MACs share them."""
+"""How many different things that are said of MACs are remembered, so that MACs share them. Peers choose how many there are."""
 
 SHARED_MAX: Final = 16
 """A MAC with more routes shares what is said of it with no other."""
@@ -164,8 +165,8 @@ class Rib:
         """
         shared, fresh = self._offers, not self.index.leaving and not any(peer.has_stale for peer in self.peers.values())
         has_refused = any(peer.refused for peer in self.peers.values())
-        if len(shared) > OFFERS_MAX:
-            shared.clear()
+        for said in list(islice(shared, max(0, len(shared) - OFFERS_MAX))):
+            del shared[said]  # the oldest ones; to forget all at once would block the event loop
         offers: list[Offers | None] = []
         addresses: list[tuple[Ip, ...]] = []
         for found in self.index.said_of(macs):

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
+from vtep.evpn import rib
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
@@ -135,6 +136,23 @@ def test_macs_with_host_addresses_are_judged_together_and_each_keeps_its_own_add
         "10.0.0.200",
         "2001:db8::",
     }
+
+
+def test_what_is_remembered_of_things_said_is_bounded_and_the_oldest_is_forgotten(
+    judged: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rib, "OFFERS_MAX", 4)
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    for seq, mac in enumerate(macs(20)):
+        tell(leaf, route(A, mac=mac, seq=seq))
+        leaf.judge(1.0)
+    judged.clear()
+
+    for mac, seq in zip(macs(24)[20:], (19, 0, 19, 18), strict=True):
+        tell(leaf, route(A, mac=mac, seq=seq))
+        assert leaf.judge(1.0).macs[VNI, mac].seq == seq
+
+    assert (len(judged), len(leaf.rib._offers) <= 5) == (1, True)
 
 
 def test_one_change_judges_only_the_mac_that_changed(judged: list[Path]) -> None:
