@@ -4,7 +4,7 @@ Knows the batches and marks of the stream, and how to continue after the daemon 
 
     thread: stream ──▶ queue (bounded: a slow terminal slows the stream, and the daemon says LAGGED)
                          │
-    main:   ─────────────┴──▶ show: Screen | PlainLines | JsonLines
+    main:   ─────────────┴──▶ show: Screen | PlainLines | Documents
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, Queue
@@ -24,7 +24,7 @@ import grpc
 from vtep.cli import grid, values
 from vtep.cli.connection import Client, Stream, client, refusal, said
 from vtep.cli.listing import EVENT_COLUMNS, event_cells, event_text, figures, headline, state_name
-from vtep.cli.output import is_document
+from vtep.cli.output import is_document, yaml
 from vtep.cli.text import amount, clock, has_colours, plain, rate, say, stated, width
 from vtep.v1 import vtep_pb2 as pb
 
@@ -57,7 +57,7 @@ def watch(options: argparse.Namespace) -> int:
         request.events_since.FromDatetime(options.since)
     show: Show
     if is_document(options):
-        show = JsonLines(sys.stdout)
+        show = Documents(sys.stdout, yaml_text if options.output == "yaml" else values.line)
     elif sys.stdout.isatty():
         show = Screen(sys.stdout)
     else:
@@ -144,18 +144,23 @@ def _raise_if_final(daemon: Client, error: grpc.RpcError | None) -> None:
         raise refusal(daemon.address, error)
 
 
-# JSON lines
+# JSON lines, or YAML documents
 
 
-class JsonLines:
-    """One JSON object on each line; `type` is status, mac, gone, event or mark."""
+def yaml_text(content: Any) -> str:
+    return f"---\n{yaml(content)}".rstrip("\n")
 
-    def __init__(self, stream: TextIO) -> None:
+
+class Documents:
+    """One object after the other; `type` is status, mac, gone, event or mark."""
+
+    def __init__(self, stream: TextIO, spell: Callable[[Any], str] = values.line) -> None:
         self._stream = stream
+        self._spell = spell
 
     def take(self, batch: pb.WatchResponse) -> None:
         for fields in _told(batch):
-            print(values.line(fields), file=self._stream)
+            print(self._spell(fields), file=self._stream)
         self._stream.flush()
 
     def rest(self) -> None:

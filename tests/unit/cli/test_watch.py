@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vtep.cli.watch import JsonLines, Pace, PlainLines, Screen
+from vtep.cli.watch import Documents, Pace, PlainLines, Screen, yaml_text
 from vtep.v1 import vtep_pb2 as pb
 
 
@@ -49,7 +49,7 @@ def test_progress_ends_for_good_when_it_was_ready_once():
 
 def told(*batches):
     out = io.StringIO()
-    lines = JsonLines(out)
+    lines = Documents(out)
     for batch in batches:
         lines.take(batch)
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -127,3 +127,13 @@ def test_a_redraw_goes_back_to_where_the_picture_began():
     show.rest()
 
     assert f"\x1b[{height}F\x1b[J" in out.getvalue()
+
+
+def test_yaml_has_a_document_for_each_object():
+    out = io.StringIO()
+
+    Documents(out, yaml_text).take(pb.WatchResponse(macs=[MAC], mark=pb.WATCH_MARK_SYNCED))
+
+    first, second = out.getvalue().split("---\n")[1:]
+    assert first.startswith('type: "mac"\nvni: 100\nmac: "02:00:00:00:00:03"\n')
+    assert second == 'type: "mark"\nmark: "SYNCED"\n'
