@@ -73,17 +73,17 @@ def main() -> int:
 
 
 def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
+    frr = any((folder / "bgpd").exists() for folder in FRR_FOLDERS)
     try:
         if piece == "kernel":
             with tempfile.TemporaryDirectory() as scratch:
                 for macs in extent.kernel:
                     yield from kernel_writes.measure(macs, _fewer(runs, macs), Path(scratch))
         elif piece == "lines":
-            frr = any((folder / "bgpd").exists() for folder in FRR_FOLDERS)
             for macs in extent.lines:
                 yield from lines.measure(macs, runs, frr=frr)
         elif piece == "exabgp":
-            yield from exabgp.measure(extent.exabgp, runs)
+            yield from exabgp.measure(extent.exabgp, runs, frr=frr)
         elif piece == "advertise":
             yield from advertise.measure(extent.advertised, runs)
         elif piece == "readers":

@@ -88,10 +88,12 @@ class Told:
         return self._counter
 
 
-def announcements(numbers: Iterable[int], vtep: str = OLD, seq: int | None = None) -> bytes:
+def announcements(
+    numbers: Iterable[int], vtep: str = OLD, seq: int | None = None, *, per_update: int = PER_LINE
+) -> bytes:
     """Return the UPDATE messages of the same routes."""
     instance = wire.Instance(vtep)
-    return b"".join(wire.updates((instance.mac(mac(number), seq=seq) for number in numbers), PER_LINE))
+    return b"".join(wire.updates((instance.mac(mac(number), seq=seq) for number in numbers), per_update))
 
 
 def withdrawals(numbers: Iterable[int], vtep: str = OLD) -> bytes:
