@@ -1,8 +1,29 @@
 """The path attributes of one UPDATE that matter for EVPN forwarding.
 
+    next hop                     the remote VTEP
+    Route Target                 which VNIs import the route (RFC 4360 4)
+    Site-of-Origin               routes of our own site are refused (RFC 4364 7)
+    encapsulation                VXLAN, or something that this leaf does not speak (RFC 9012 4.1)
+    MAC mobility                 sequence number and sticky, by which moves are decided (RFC 7432 7.7, 15)
+    default gateway, Router's MAC, ARP/ND flags            what the MAC is (RFC 7432 10.1, RFC 9135 8.1, RFC 9047)
+    ESI label, ES-Import, DF election                      Ethernet segments (RFC 7432 7.5, 7.6, RFC 8584)
+    PMSI tunnel                  how the originator of a Type-3 route wants floods (RFC 6514 5)
+    LLGR_STALE                   a speaker on the way keeps the route of a lost session (RFC 9494)
+
 Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF, the AS path and the
-rest of BGP's route selection are left out on purpose, because they never decide where a MAC is (RFC 7432 15). This module
-knows no NLRI, and it does not decide whether a route is usable.
+rest of BGP's route selection are left out on purpose, because they never decide where a MAC is (RFC 7432 15).
+
+**Two ways in, one value out.** `decode` takes what a line of ExaBGP shows, `unpack` takes octets. Only the PMSI tunnel differs,
+because ExaBGP's text can lose the lower bits of its label (`Pmsi.exact`).
+
+**Several where one is expected.** The first counts, as in FRR. Two exceptions: two DF election communities count as none (RFC 8584
+2.2), and mobility communities are counted, so that a note can say that there were several.
+
+**Equal attributes are one object.** Very many routes share few attributes, so the result is kept by its arguments, and costs no
+memory for each route. What a peer can make long is not kept.
+
+This module knows no NLRI, and it does not decide whether a route is usable: a wrong encapsulation is a refusal with a reason in
+the projection, where an operator can see it.
 """
 
 import re

@@ -13,6 +13,19 @@ A station counts as learned when the bridge sees a frame from it on any port, or
 before. That is what makes a leaf advertise it, over a remote route as well. A host address that comes or goes only
 changes a station that is known.
 
+    what comes in                            known at this port      known elsewhere    unknown
+    `learn`: an event named the row          learned                 learned            learned
+    `see`: the row was read, no event        nothing; or changed     learned            learned
+    no row any more                          gone                    gone               nothing
+    `see_host`: another address              changed                 changed            nothing until it is known
+
+An event about a station that is where it was is news as well, because the bridge makes it only from a frame, where it had
+no row of the station or had ours. A dump is no frame: what it shows where it was before says nothing new. This difference is
+what keeps two leaves from overriding each other without end (decision 0012).
+
+**News is kept by station**, and the latest counts: one that was learned and left before that was reported is only gone. So however
+fast stations come and go, what waits is bounded by how many there are.
+
 The rows come from the caller (`watcher`). This module does not know which route wins, what is advertised, how rows are
 read, or what time it is.
 """
