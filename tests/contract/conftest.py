@@ -53,5 +53,12 @@ def real_world(namespace_refused: str) -> Callable:
 
 
 @pytest.fixture
+def real_vlan_world(vlans_refused: str) -> Callable:
+    if vlans_refused:
+        pytest.skip(vlans_refused)
+    return WORLDS["namespace"]
+
+
+@pytest.fixture
 def memory_world() -> Callable:
     return WORLDS["memory"]

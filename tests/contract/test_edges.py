@@ -14,7 +14,7 @@ from tests.contract.worlds import LOCAL, ip
 from vtep.addr import Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
-from vtep.linux.attachment import HOSTS, PLAIN, Hosts, NotReady, Ready, Subject, judge, survey
+from vtep.linux.attachment import HOSTS, PLAIN, SHARED, VLAN, Hosts, NotReady, Ready, Subject, judge, survey
 from vtep.linux.kernel import Kernel
 from vtep.linux.wire.link import RTM_NEWLINK, request_links
 from vtep.linux.wire.neighbor import Half, Neighbor
@@ -178,6 +178,81 @@ def test_the_commands_that_a_fault_names_mend_it(real_world, code: str) -> None:
                 subprocess.run(command.split(), check=False, capture_output=True)
 
         assert found == Ready(100, world.index("br0"), world.index("vx0"), notes_of(world))
+
+
+# In a VLAN: by the way to attach a VNI, what breaks it, as commands of `ip` or `bridge`.
+VLAN_BREAKS = {
+    ("alone", "vlan-filtering-off"): ("ip link set br0 type bridge vlan_filtering 0",),
+    ("alone", "vlan-missing"): ("bridge vlan del dev vx0 vid 10",),
+    ("alone", "wrong-pvid"): ("bridge vlan add dev vx0 vid 10",),
+    ("alone", "second-vxlan-port"): (
+        "ip link add vx9 type vxlan id 109 local 10.0.0.1 dstport 4789 nolearning",
+        "ip link set vx9 master br0",
+        "bridge vlan add dev vx9 vid 10 pvid untagged",
+    ),
+    ("shared", "not-external"): (
+        "ip link del vx0",
+        "ip link add vx0 type vxlan id 100 local 10.0.0.1 dstport 4789 nolearning",
+    ),
+    ("shared", "vxlan-missing"): ("ip link del vx0",),
+    ("shared", "vlan-missing"): ("bridge vlan del dev vx0 vid 10",),
+    ("shared", "vlan-untagged"): ("bridge vlan add dev vx0 vid 10 pvid untagged",),
+    ("shared", "vlan-tunnel-off"): ("bridge link set dev vx0 vlan_tunnel off",),
+    ("shared", "tunnel-mapping-missing"): ("bridge vlan del dev vx0 vid 10 tunnel_info id 100",),
+    ("shared", "wrong-tunnel-mapping"): (
+        "bridge vlan del dev vx0 vid 10 tunnel_info id 100",
+        "bridge vlan add dev vx0 vid 10 tunnel_info id 300",
+        "bridge vlan add dev vx0 vid 30",
+        "bridge vlan add dev vx0 vid 30 tunnel_info id 100",
+    ),
+    ("shared", "vni-not-in-filter"): ("bridge vni delete dev vx0 vni 100",),
+    ("shared", "wrong-local-address"): ("ip link set vx0 type vxlan id 0 local 10.0.0.9",),
+    ("shared", "learning-on-device"): ("ip link set vx0 type vxlan id 0 learning",),
+    ("shared", "learning-on-port"): ("bridge link set dev vx0 learning on",),
+}
+
+
+def test_every_condition_of_a_vlan_that_a_command_mends_is_tried() -> None:
+    new = {condition.code for condition in (*VLAN, *SHARED)} - {condition.code for condition in PLAIN}
+    assert new <= {code for _, code in VLAN_BREAKS}
+
+
+@pytest.mark.parametrize(("way", "code"), VLAN_BREAKS)
+def test_the_commands_that_a_fault_of_a_vlan_names_mend_it(real_vlan_world, way: str, code: str) -> None:
+    with real_vlan_world(way=way) as world:
+        config = world.attach(CONFIG)
+        before = judge(config, world.raw.links())
+        assert isinstance(before, Ready)
+        world.shaken = True
+        for command in VLAN_BREAKS[way, code]:
+            subprocess.run(command.split(), check=True, capture_output=True)
+        found = judge(config, world.raw.links())
+        assert isinstance(found, NotReady)
+        assert code in found.reasons
+        assert world.raw.drain().links_changed
+
+        tries = 0
+        while isinstance(found := judge(config, world.raw.links()), NotReady):
+            tries += 1
+            assert tries < 7, found
+            for command in (command for fault in found.faults for command in fault.mend.split("; ")):
+                subprocess.run(command.split(), check=False, capture_output=True)
+
+        assert (found.bridge, found.vlan, found.src_vni) == (before.bridge, before.vlan, before.src_vni)
+
+
+@pytest.mark.parametrize("way", ["alone", "shared"])
+def test_the_commands_for_the_hosts_of_a_vlan_mend_as_well(real_vlan_world, way: str) -> None:
+    with real_vlan_world(way=way) as world:
+        config = world.attach(CONFIG)
+        ip("link del br0.10")
+        codes = []
+        while Hosts(100) not in (found := survey([config], world.raw.links())).ready:
+            fault = found.unserved[Hosts(100)]
+            codes.append(fault.code)
+            subprocess.run(fault.mend.split(), check=True)
+
+        assert codes == ["neigh-suppress-off", "svi-missing"]
 
 
 def test_the_command_for_the_hosts_of_a_vni_mends_as_well(real_world) -> None:
