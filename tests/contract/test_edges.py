@@ -187,7 +187,7 @@ VLAN_BREAKS = {
     ("alone", "wrong-pvid"): ("bridge vlan add dev vx0 vid 10",),
     ("alone", "second-vxlan-port"): (
         "ip link add vx9 type vxlan id 109 local 10.0.0.1 dstport 4789 nolearning",
-        "ip link set vx9 master br0",
+        "ip link set vx9 master br0 up",
         "bridge vlan add dev vx9 vid 10 pvid untagged",
     ),
     ("shared", "not-external"): (

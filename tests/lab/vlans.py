@@ -8,6 +8,8 @@ VLAN 10 is VNI 1010 and VLAN 20 is VNI 1020. The two VLANs share one subnet, and
 mixes the VLANs shows. A leaf has a VXLAN device for each VNI (`alone`) or one for both (`shared`). Judges nothing.
 """
 
+import signal
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from tests.lab import overlay, probe
@@ -63,27 +65,45 @@ class OurVlanLeaf:
 
     def __init__(self, node: Node, number: int, peer: str, way: Way) -> None:
         self.node, self.way = node, way
-        text = f"""
-[node]
-vtep = "{address(number)}"
-[bgp]
-asn = 65000
-router_id = "{address(number)}"
-[[bgp.neighbor]]
-address = "{peer}"
-asn = 65000
-[feed]
-peers = ["{peer}"]
-""" + "".join(
-            f'[[vni]]\nvni = {vni}\nbridge = "br0"\nvxlan = "{vxlan_of(way, vlan)}"\nvlan = {vlan}\nimport_rt = ["65000:{vni}"]\n'
-            for vlan, vni in VLANS.items()
-        )
+        self._number, self._peer = number, peer
+        text = self.config(dict.fromkeys(VLANS, way))
         self.vtep = Vtep(node, text)
         self.exabgp = ExaBgp(node, render(parse(text)), announces=True)
 
     def start(self) -> None:
         self.vtep.start()
         self.exabgp.start()
+
+    def reload(self, ways: Mapping[int, Way]) -> None:
+        """Have the VNI of each VLAN use another VXLAN device."""
+        self.vtep.configure(self.config(ways))
+        assert self.vtep.process is not None
+        self.vtep.process.signal(signal.SIGHUP)
+
+    def config(self, ways: Mapping[int, Way]) -> str:
+        head = f"""
+[node]
+vtep = "{address(self._number)}"
+[bgp]
+asn = 65000
+router_id = "{address(self._number)}"
+[[bgp.neighbor]]
+address = "{self._peer}"
+asn = 65000
+[feed]
+peers = ["{self._peer}"]
+"""
+        return head + "".join(
+            f"""
+[[vni]]
+vni = {vni}
+bridge = "br0"
+vxlan = "{vxlan_of(ways[vlan], vlan)}"
+vlan = {vlan}
+import_rt = ["65000:{vni}"]
+"""
+            for vlan, vni in VLANS.items()
+        )
 
 
 class VlanLeaves:
@@ -104,11 +124,11 @@ class VlanLeaves:
         self.frr.start()
         self.ours.start()
 
-    def rows(self) -> set[tuple[str, str, int]]:
+    def rows(self, *devices: str) -> set[tuple[str, str, int]]:
         """Return (device, MAC, VLAN or VNI) of every row of our leaf that is marked as ours, flood rows included."""
         return {
             (device, row["mac"], row.get("vlan") or row.get("src_vni") or 0)
-            for device in {vxlan_of(self.ours.way, vlan) for vlan in VLANS}
+            for device in devices or {vxlan_of(self.ours.way, vlan) for vlan in VLANS}
             for row in overlay.fdb(self.ours.node, device)
             if "extern_learn" in row.get("flags", ())
         }
@@ -131,8 +151,7 @@ def add_devices(node: Node, local: str, way: Way) -> None:
     )
     bridge(node, *(f"vlan add dev br0 vid {vlan} self" for vlan in VLANS))
     if way == "shared":
-        add_vxlan(node, "vxlan0", f"external vnifilter local {local}")
-        bridge(node, "link set dev vxlan0 vlan_tunnel on")
+        add_shared_vxlan(node, local)
         for vlan, vni in VLANS.items():
             map_vni(node, vlan, vni)
         return
@@ -141,10 +160,15 @@ def add_devices(node: Node, local: str, way: Way) -> None:
         bridge(node, f"vlan add dev vx{vlan} vid {vlan} pvid untagged")
 
 
-def add_vxlan(node: Node, name: str, what: str) -> None:
+def add_shared_vxlan(node: Node, local: str, *, up: bool = True) -> None:
+    add_vxlan(node, "vxlan0", f"external vnifilter local {local}", up=up)
+    bridge(node, "link set dev vxlan0 vlan_tunnel on")
+
+
+def add_vxlan(node: Node, name: str, what: str, *, up: bool = True) -> None:
     node.ip(
         f"link add name {name} type vxlan {what} dstport 4789 nolearning",
-        f"link set dev {name} addrgenmode none master br0 up",
+        f"link set dev {name} addrgenmode none master br0 {'up' if up else 'down'}",
     )
     bridge(node, f"link set dev {name} learning off neigh_suppress on", f"vlan del dev {name} vid 1")
 

@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.vlans import TWIN, VLANS, VlanLeaves, vxlan_of
+from tests.lab.probe import Pings
+from tests.lab.topology import address
+from tests.lab.vlans import TWIN, VLANS, VlanLeaves, add_shared_vxlan, bridge, map_vni, vxlan_of
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -21,6 +23,34 @@ def leaves(request, lab) -> VlanLeaves:
         leaves = VlanLeaves(lab, request.param)
     leaves.start()
     return leaves
+
+
+def test_a_leaf_moves_to_a_shared_device_and_there_one_vni_changes_without_another(lab) -> None:
+    """As docs/install.md says it. The two sorts of devices cannot be up at once with one UDP port."""
+    with skipped_if_missing():
+        leaves = VlanLeaves(lab, "alone")
+    leaves.start()
+    (mover, stayer), (far_mover, far_stayer) = leaves.here, leaves.there
+    wait_until(lambda: mover.reaches(far_mover) and stayer.reaches(far_stayer), 30, "both VLANs work")
+    node = leaves.ours.node
+
+    with Pings(stayer.node, far_stayer.ip) as pings:
+        add_shared_vxlan(node, address(1), up=False)
+        for vlan, vni in VLANS.items():
+            map_vni(node, vlan, vni)
+        leaves.ours.reload(dict.fromkeys(VLANS, "shared"))
+        node.ip("link del dev vx10", "link del dev vx20", "link set dev vxlan0 up")
+        moved = pings.sent
+        wait_until(lambda: pings.back(moved), 30, "VLAN 20 by the shared device")
+    print(f"the move took VLAN 20 away for {pings.away_s:.2f} s")
+    wait_until(lambda: mover.reaches(far_mover), 30, "VLAN 10 by the shared device")
+
+    with Pings(stayer.node, far_stayer.ip) as pings:
+        bridge(node, "vni delete dev vxlan0 vni 1010", "vlan del dev vxlan0 vid 10")
+        wait_until(lambda: not mover.reaches(far_mover), 10, "VLAN 10 is away")
+        map_vni(node, 10, VLANS[10])
+        wait_until(lambda: mover.reaches(far_mover), 30, "VLAN 10 is back")
+    assert (pings.lost, pings.sent > 100) == (0, True)
 
 
 def wanted(leaves: VlanLeaves, *macs: str) -> set[tuple[str, str, int]]:

@@ -282,8 +282,12 @@ class Subject(Struct, frozen=True):
 
     @property
     def vxlan_ports_in_vlan(self) -> Sequence[Link]:
-        """The VXLAN devices that are ports of the bridge in the VLAN of the VNI."""
-        return () if self.vni.vlan is None else self.links.tunnels_in(self.bridge.index, self.vni.vlan)
+        """The VXLAN devices that are ports of the bridge in the VLAN of the VNI, and that forward: one that is down does not.
+
+        So the device that will take over can be prepared while it is down.
+        """
+        ports = () if self.vni.vlan is None else self.links.tunnels_in(self.bridge.index, self.vni.vlan)
+        return [port for port in ports if port.up or port.index == self.device.index]
 
     @property
     def vlan_of_vni(self) -> int | None:

@@ -260,6 +260,7 @@ def test_a_second_vxlan_device_counts_only_in_the_same_vlan() -> None:
     verdict = judge(IN_VLAN, Links.of([FILTERS, ALONE, second, SVI]))
 
     assert isinstance(judge(IN_VLAN, Links.of([FILTERS, ALONE, other, SVI])), Ready)
+    assert isinstance(judge(IN_VLAN, Links.of([FILTERS, ALONE, replace(second, up=False), SVI])), Ready)
     assert isinstance(verdict, NotReady)
     assert [(fault.code, fault.mend) for fault in verdict.faults] == [
         ("second-vxlan-port", "bridge vlan del dev vxlan200 vid 10")
