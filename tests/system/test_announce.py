@@ -27,7 +27,7 @@ from tests.lab.speaker import Received, Session, Speaker
 from tests.lab.topology import LEAF, VNI, Topology, address, address6
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
-from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
@@ -38,6 +38,8 @@ from vtep.evpn.advertise import (
     Multicast,
     MulticastRoute,
     Pmsi,
+    PrefixAdvertisement,
+    PrefixRoute,
     Withdrawal,
     group_of,
     grouped,
@@ -59,6 +61,8 @@ COMMUNITIES = (target("65000:100"), VXLAN)
 MAC_ROUTE = MacRoute(RD, MAC)
 PLAIN = MacAdvertisement(MAC_ROUTE, VTEP, Vni(VNI), communities=COMMUNITIES)
 FLOODS = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(VNI), VTEP), COMMUNITIES)
+
+PREFIX = PrefixAdvertisement(PrefixRoute(RD, Prefix.parse("192.0.2.0/24")), VTEP, Vni(50000), COMMUNITIES)
 
 
 class Announcing:
@@ -218,7 +222,7 @@ def test_a_new_session_is_told_all_that_still_holds(network, leaf):
     with Speaker(network.remote, address(1)) as speaker:
         leaf.start()
         first = speaker.wait_established()
-        leaf.tell(*routes, FLOODS, Withdrawal(routes[0].route))
+        leaf.tell(*routes, FLOODS, PREFIX, Withdrawal(routes[0].route), Withdrawal(PREFIX.route))
         expected = {command.route.key for command in (*routes[1:], FLOODS)}
         wait_until(lambda: set(speaker.heard(first)) == expected, what="all routes")
 
