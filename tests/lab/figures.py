@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.intent import HostKey, RowKey
-from vtep.observe.history import History, HistoryEntry
+from vtep.observe.history import History, HistoryEntry, RowsPoint
 from vtep.observe.model import (
     CONTESTED,
     FAILED,
@@ -296,6 +296,9 @@ class Figures:
                 ),
             )
         )  # fmt: skip
+
+    def points(self) -> Sequence[RowsPoint]:
+        return [RowsPoint(self.now - 600 + 10 * number, 20, number // 3) for number in range(60)]
 
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None

@@ -66,6 +66,45 @@ def test_what_changes_is_seen_without_a_reload(browser):
     assert points.count("L") >= 1
 
 
+def test_the_last_hour_is_there_at_once_and_what_is_to_be_mended_says_what_helps(browser):
+    with served(leaf()) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        shown(browser, "#problems", "vtep macs --state pending")
+        shown(browser, "#refused", "rt-mismatch")
+        shown(browser, "#advertising", "no neighbor")
+        points = browser.run("return document.querySelector('#curve .wanted').getAttribute('d')")
+
+    assert points.count("L") >= 50
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("172.16.0.1", "the bridge answers: yes"),
+        ("200", "VNI 200 is not-ready: device-down"),
+        ("999", "not configured"),
+    ],
+)
+def test_an_address_and_a_vni_can_be_asked_for_as_well(browser, typed, told):
+    with served(leaf()) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        shown(browser, "#state", "Not ready")
+        browser.type("#mac", typed + ENTER)
+        shown(browser, "#explain", told)
+
+
+def test_a_leaf_with_something_to_mend_is_yellow(browser):
+    source = leaf(troubled=False)
+    source.become(reload_error="leaf.toml:3: vni: 0 is not a valid VNI")
+    with served(source) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        shown(browser, "#state", "Degraded")
+        shown(browser, "#problems", "the changed configuration was refused")
+        looks = browser.run("return document.getElementById('state').className")
+
+    assert "warn" in looks
+
+
 @pytest.mark.parametrize("by_button", [False, True], ids=["enter", "button"])
 def test_a_mac_that_is_typed_in_is_explained_and_the_address_is_a_link_to_it(browser, by_button):
     with served(leaf()) as port:

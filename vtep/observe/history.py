@@ -17,6 +17,10 @@ from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 ENTRIES_MAX: Final = 10_000
 """Entries of each ring."""
 
+POINT_EVERY_S: Final = 10.0
+POINTS_MAX: Final = 360
+"""An hour."""
+
 _NUMBER: Final = attrgetter("number")
 
 EVENT_KINDS: Final[Mapping[str, str]] = {
@@ -81,6 +85,30 @@ class Moved(Struct, frozen=True, gc=False):
         first = self.entry.number
         for at in range(len(self.macs) - 1, max(-1, after - first), -1):
             yield structs.replace(self.entry, mac=self.macs[at], number=first + at)
+
+
+class RowsPoint(Struct, frozen=True, gc=False):
+    """How many rows of all kinds were wanted and in the kernel at a moment."""
+
+    time: float
+    wanted: int
+    installed: int
+
+
+class RowsHistory:
+    """The last hour of those counts, a point every ten seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[RowsPoint] = deque(maxlen=POINTS_MAX)
+
+    def is_due(self, now: float) -> bool:
+        return not self._points or now >= self._points[-1].time + POINT_EVERY_S
+
+    def add(self, point: RowsPoint) -> None:
+        self._points.append(point)
+
+    def points(self) -> list[RowsPoint]:
+        return list(self._points)
 
 
 class History:

@@ -175,6 +175,11 @@ class Status(Struct, frozen=True):
     """Where AdminService is."""
     events: int = 0
     """The number of the latest event."""
+    hostname: str = ""
+    vteps: tuple[str, ...] = ()
+    """Our tunnel addresses."""
+    asn: int = 0
+    """Of this leaf, if its configuration says so."""
 
     @property
     def ready(self) -> bool:

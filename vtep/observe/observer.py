@@ -8,6 +8,7 @@ Implements `Source` in the daemon. Counts and events are kept up to date with ea
 `explain`) when a reader asks for them. Decides nothing and writes nothing. Knows no transport.
 """
 
+import socket
 import time
 import uuid
 from collections import Counter
@@ -35,7 +36,7 @@ from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
 from vtep.observe.explain_host import HostExplainer
 from vtep.observe.figures import Figures
-from vtep.observe.history import History, HistoryEntry
+from vtep.observe.history import History, HistoryEntry, RowsHistory, RowsPoint
 from vtep.observe.model import (
     CONTESTED,
     AdvertisingStatus,
@@ -110,6 +111,7 @@ class Observer:
         self._leaf = leaf
         self._rows = Rows(config, leaf, clock, kinds)
         self._history = History()
+        self._rows_history = RowsHistory()
         self._counts = RowCounts(self._rows)
         self._tables = Tables(self._rows, self._counts)
         self._routed = RoutedTables(self._rows)
@@ -311,8 +313,16 @@ class Observer:
         return self._watch.batches(after)
 
     def cut(self) -> None:
-        """Put the changes into a batch, if there is a watcher."""
+        """Put the changes into a batch, if there is a watcher, and note how many rows there are now and then."""
         self._watch.cut()
+        now = self._clock()
+        if self._rows_history.is_due(now):
+            counts = self._counts.kinds(self._leaf.intent).values()
+            wanted, installed = (sum(getattr(one, name) for one in counts) for name in ("wanted", "installed"))
+            self._rows_history.add(RowsPoint(now, wanted, installed))
+
+    def points(self) -> Sequence[RowsPoint]:
+        return self._rows_history.points()
 
     # Reading
 
@@ -344,6 +354,9 @@ class Observer:
             kinds=self._counts.kinds(intent),
             admin=self._rows.config.api.admin,
             events=self._history.number,
+            hostname=socket.gethostname(),
+            vteps=tuple(map(str, self._rows.config.node.vteps)),
+            asn=0 if self._rows.config.bgp is None else self._rows.config.bgp.asn,
         )
 
     def entries(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.intent import HostKey, PrefixKey, RowKey
 from vtep.observe.figures import Figures
-from vtep.observe.history import HistoryEntry
+from vtep.observe.history import HistoryEntry, RowsPoint
 from vtep.observe.model import (
     Comparison,
     Explanations,
@@ -139,6 +139,9 @@ class Source(Protocol):
 
     async def diff(self, vni: Vni | None) -> Comparison:
         """Read the kernel and compare. Requests that arrive together share one look."""
+
+    def points(self) -> Sequence[RowsPoint]:
+        """Return how many rows there were in the last hour, one point every ten seconds."""
 
     @property
     def revision(self) -> int:

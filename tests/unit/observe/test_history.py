@@ -2,8 +2,10 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
+from tests.lab.memory import MemoryLeaf
 from vtep.addr import Mac
 from vtep.observe.history import EVENT_KINDS, History, HistoryEntry
 from vtep.reconcile.report import NEWS_STATES
@@ -108,3 +110,16 @@ def test_the_entries_of_a_mac_are_in_order():
         journal.add(HistoryEntry(kind, mac=mac), 1.0, 1)
 
     assert [entry.number for entry in journal.entries_of(one)] == [1, 2, 4]
+
+
+def test_the_last_hour_of_counts_is_kept_a_point_every_ten_seconds():
+    with MemoryLeaf() as rig:
+        rig.step()
+        for _ in range(5000):
+            rig.observer.cut()
+            rig.now += 1.0
+
+        points = rig.observer.points()
+        assert len(points) == 360
+        assert {later.time - sooner.time for sooner, later in pairwise(points)} == {10.0}
+        assert points[-1].time > rig.now - 11

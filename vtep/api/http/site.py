@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vtep.addr import VNI_MAX, Mac, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, Vni
 from vtep.api import metrics
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
@@ -34,6 +34,8 @@ FRESH_S: Final = 1.0
 STUCK_S: Final = 180.0
 """The actor audits every minute: if it has been silent for three, it will not come back by itself."""
 ENTRIES_MAX: Final = 200
+STATIONS_MAX: Final = 100
+"""How many stations the page shows; `vtep macs --local` has all of them."""
 PROBES: Final = ("/livez", "/readyz", "/metrics")
 """What supervisors and Prometheus ask: other readers may not take its place (see `vtep.api.http.server`)."""
 
@@ -64,6 +66,8 @@ class Site:
                 self._kept_for_a_while(lambda: _json(self._told({"vnis": self._source.vnis()})))
             ),
             "/events.json": self._in_turn(self._events),
+            "/history.json": self._in_turn(lambda _: _json({"points": self._told(self._source.points())})),
+            "/stations.json": self._stations,
             "/explain.json": self._explain,
         }
 
@@ -136,9 +140,17 @@ class Site:
         latest, forgotten = self._source.entries(after=after, latest=ENTRIES_MAX)
         return _json({"epoch": self._source.epoch, "forgotten": forgotten, "entries": self._told(latest)})
 
+    async def _stations(self, _: Request) -> Response:
+        page = await self._source.stations(None, None, STATIONS_MAX)
+        rows = await self._turns.take(self._told, page.rows)
+        return _json({"stations": rows, "total": page.total})
+
     async def _explain(self, request: Request) -> Response:
-        mac = Mac.parse(request.query.get("mac", ""))
         vni = _number(request, "vni", VNI_MAX)
+        if ip := request.query.get("ip", ""):
+            told = await self._source.explain_host(Ip.parse(ip), Vni(vni) if vni else None)
+            return _json(await self._turns.take(self._told, told))
+        mac = Mac.parse(request.query.get("mac", ""))
         answer = await self._source.explain(mac, Vni(vni) if vni else None)
         explanations = [await self._explained(explanation) for explanation in answer.explanations]
         return _json({"explanations": explanations, "left_out": answer.left_out})
