@@ -38,6 +38,15 @@ COMPLETIONS = {
 UNITS = {"vtep.service": "vtep.service", "exabgp.service": "vtep-exabgp.service"}
 """By their names in packaging/; a distribution's ExaBGP has a unit called exabgp.service."""
 
+NO_CAPABILITY = """# ExaBGP opens the sessions. To listen on port 179 it would need CAP_NET_BIND_SERVICE in both.
+AmbientCapabilities=
+CapabilityBoundingSet=
+"""
+LISTENING = """# Of two leaves one listens on port 179, and `vtep init` decides which; without `listen` and `passive`, both may be empty.
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+"""
+
 
 def build(tree: Path, output: Path) -> Path:
     """Fill the tree and return the package that was made of it."""
@@ -69,8 +78,11 @@ def build(tree: Path, output: Path) -> Path:
 
 def _units(tree: Path) -> None:
     for source, target in UNITS.items():
+        if target == "vtep-exabgp.service" and NO_CAPABILITY not in (ROOT / "packaging/systemd" / source).read_text():
+            raise SystemExit(f"packaging/systemd/{source} no longer has the lines that the package replaces")
         text = (ROOT / "packaging/systemd" / source).read_text().replace("/opt/vtep/bin", "/usr/bin")
         text = re.sub(r"\A#[^\n]*\n(?:#[^\n]*\n)*", "", text)  # where to put it, which the package has done
+        text = text.replace(NO_CAPABILITY, LISTENING)
         _write(tree / "usr/lib/systemd/system" / target, text)
     _write(tree / "usr/lib/sysusers.d/vtep.conf", (ROOT / "packaging/sysusers.d/vtep.conf").read_text())
 
