@@ -59,10 +59,8 @@ class MemoryLeaf:
         self.kernel = MemoryKernel() if before is None else before.kernel
         if before is None:
             for vni in self.config.vnis:
-                if not vni.is_bound:
-                    continue
-                self.kernel.add_bridge(vni.bridge)
-                self.kernel.add_vxlan(vni.vxlan, vni.vni, vni.vtep, vni.bridge)
+                if vni.is_bound:
+                    self.kernel.add_devices_of(vni)
         self.leaf = Leaf(self.config, self.now)
         self.observer = Observer(self.config, self.leaf, lambda: self.now, kinds)
         self.observer.attached = True

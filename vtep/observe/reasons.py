@@ -396,7 +396,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "wrong-tunnel-mapping": (
         "The VLAN of the VNI is mapped to another VNI: its frames would reach another tenant.",
-        "Remove that mapping, and map the VLAN to its VNI; the sentence has the commands.",
+        "Remove that mapping, and map the VLAN to its VNI; `vtep vnis` has the commands.",
     ),
     "vni-not-in-filter": (
         "The VXLAN device does not take this VNI: no frame passes, and nothing else shows it.",
@@ -459,8 +459,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Report it with the kernel's version.",
     ),
     "second-vxlan-port": (
-        "The bridge has more than one VXLAN port.",
-        "Use one VXLAN device for each bridge.",
+        "The bridge, or the VLAN of the VNI, has more than one VXLAN port.",
+        "Use one VXLAN device for each bridge, or for each VLAN of a bridge.",
     ),
     "vrf-missing": (
         "There is no device of this name.",

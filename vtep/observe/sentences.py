@@ -45,6 +45,22 @@ _COMMANDS: Final = {
     "foreign": "bridge fdb del {mac} dev {vxlan} self",
 }
 """The command that repairs what a reason names, for reasons that have one."""
+_COMMANDS_IN_VLAN: Final = {
+    "vlan-filtering-off": "ip link set dev {bridge} type bridge vlan_filtering 1",
+    "wrong-pvid": "bridge vlan add dev {vxlan} vid {vlan} pvid untagged",
+    "vlan-untagged": "bridge vlan add dev {vxlan} vid {vlan}",
+    "vlan-tunnel-off": "bridge link set dev {vxlan} vlan_tunnel on",
+    "tunnel-mapping-missing": "bridge vlan add dev {vxlan} vid {vlan} tunnel_info id {vni}",
+    "vni-not-in-filter": "bridge vni add dev {vxlan} vni {vni}",
+    "local-static": "bridge fdb del {mac} dev {port} vlan {vlan} master",
+}
+"""Those for a VNI in a VLAN."""
+_COMMANDS_ON_SHARED: Final = {
+    "vlan-missing": "bridge vlan add dev {vxlan} vid {vlan}",
+    "foreign": "bridge fdb del {mac} dev {vxlan} src_vni {vni} self",
+    "learning-on-device": "ip link set dev {vxlan} type vxlan id 0 nolearning",
+}
+"""Those for a VNI whose VXLAN device is configured for others too."""
 
 _LOST: Final = {
     "llgr-stale": "The route is long-lived stale, and the route of {winner} is not (RFC 9494).",
@@ -210,8 +226,13 @@ def _repair(reason: str, explanation: Explanation, context: ExplainContext) -> s
         "port": context.port,
         "bridge": "" if vni is None else vni.bridge,
         "vxlan": "" if vni is None else vni.vxlan,
+        "vni": "" if vni is None else str(vni.vni),
+        "vlan": "" if vni is None or vni.vlan is None else str(vni.vlan),
     }
     template = _COMMANDS.get(reason)
+    if vni is not None and vni.vlan is not None:
+        template = _COMMANDS_IN_VLAN.get(reason, template)
+        template = _COMMANDS_ON_SHARED.get(reason, template) if vni.shares_vxlan else template
     if template is None or any(f"{{{name}}}" in template and not value for name, value in names.items()):
         return advice(reason)
     # A device may be called `$(reboot)`, and an operator will paste this line into a shell.
