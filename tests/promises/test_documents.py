@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import vtep
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
@@ -177,3 +178,11 @@ def _codes_told():
 def _defines(module, name):
     defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return any(isinstance(node, defined) and node.name == name for node in ast.walk(ast.parse(module.read_text())))
+
+
+def test_the_walk_of_a_withdrawn_mac_names_modules_that_there_are():
+    parts = ("feed", "evpn", "projection", "reconcile", "linux")
+    named = set(re.findall(rf"\b((?:{'|'.join(parts)})\.[a-z_.]+[a-z])", vtep.__doc__))
+
+    assert {name.partition(".")[0] for name in named} == set(parts)
+    assert [name for name in named if not (ROOT / "vtep" / name.replace(".", "/")).with_suffix(".py").exists()] == []

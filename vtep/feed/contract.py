@@ -28,6 +28,10 @@ became of them is reported to `on_report`, in the order in which the speaker ans
 `local.advertiser` decides what is sent and when. It sends at most one command for a route until that one is reported, because a
 speaker may answer late or not at all.
 
+**To add a feed**: a folder beside `exabgp` with a class that has these methods, and a word of the configuration by which
+`app/daemon.py` makes it. A speaker that can only be listened to answers `ask` with CannotAdvertise. UPDATEs as octets are read by
+`evpn.update`. `tests/promises/test_toy_feed.py` runs one of sixty lines through the daemon's tasks.
+
 A feed is never slow on purpose: while the daemon does not take messages, the feed holds a bounded number of them, and then
 stops reading its speaker or reports `Missed`.
 """
