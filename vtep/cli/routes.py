@@ -77,7 +77,7 @@ def _received_cells(route: pb.Route) -> tuple[str, ...]:
     verdict = _main_verdict(route)
     return (
         TYPES.get(route.type, str(route.type)), route.peer, route.rd, _vni(route, verdict), _what(route), route.vtep,
-        _state(route, verdict), _age(route), _targets(route), " ".join(route.attributes), _why(route, verdict),
+        _state(route, verdict), _targets(route), " ".join(route.attributes), _why(route, verdict),
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ _RECEIVED: Final = List[pb.Route](
     "routes",
     (
         Column("TYPE"), Column("PEER"), Column("RD"), Column("VNI", right=True), Column("ROUTE"), Column("VTEP"),
-        Column("VERDICT", state=True), Column("AGE", right=True, wide=True), *_WIDE, Column("WHY", least=12),
+        Column("VERDICT", state=True), *_WIDE, Column("WHY", least=12),
     ),
     _received_cells,
     _no_match,

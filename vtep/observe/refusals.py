@@ -1,8 +1,9 @@
 """Counts the routes that may not win, by peer, VNI and reason, as they come and go.
 
 A row that is missing because of a wrong Route Target on another leaf has no trace in the tables of rows. These counts have it: one
-number for each peer, VNI of this leaf and reason. Routes of VNIs that this leaf does not have are counted together as VNI 0, so that
-no peer decides how many numbers there are.
+number for each peer, VNI of this leaf and reason. Routes of VNIs that this leaf does not have are shown together as VNI 0. They are
+counted by their own VNI, so that a reload which adds one need not look at every route; but a peer chooses these numbers, so there is
+room for a few thousand, and what comes beyond is counted together.
 
 The cost is that of the change: two versions of a table say which keys differ (`Table.changes_since`), and each of them is counted
 again. Knows no single route, and decides nothing.
@@ -10,7 +11,7 @@ again. Knows no single route, and decides nothing.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
@@ -18,6 +19,9 @@ from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, V
 from vtep.observe.problems import Refusals
 
 _Key: TypeAlias = tuple[Ip, Vni, str]
+
+KEYS_MAX: Final = 4096
+"""How many counts there may be for VNIs that this leaf does not have."""
 
 
 class RefusalCounts:
@@ -27,6 +31,8 @@ class RefusalCounts:
         self._vnis = frozenset(vni.vni for vni in config.vnis)
         self._counts: Counter[_Key] = Counter()
         self._hosts: Counter[_Key] = Counter()
+        self._overflowed = False
+        """Some routes were counted together for want of room, so a reload must count everything again."""
         self._told: tuple[Refusals, ...] | None = ()
         """What `counted` returns, until a count changes."""
 
@@ -46,27 +52,38 @@ class RefusalCounts:
 
     def reconfigure(self, config: Config, intent: Intent) -> None:
         """Take other VNIs. What is judged by them is counted as it is judged again."""
-        vnis = frozenset(vni.vni for vni in config.vnis)
-        if vnis != self._vnis:
-            self._vnis = vnis
+        self._vnis = frozenset(vni.vni for vni in config.vnis)
+        self._told = None
+        if self._overflowed:
+            self._overflowed = False
             self._counts, self._hosts = Counter(), Counter()
             self.take(NOTHING, intent)
 
     def counted(self) -> tuple[Refusals, ...]:
         """Return the routes that may not win; a host address whose MAC has a row is not among them."""
         if self._told is None:
-            self._told = _told(self._counts)
+            self._told = self._shown(self._counts)
         return self._told
 
     def hosts(self) -> tuple[Refusals, ...]:
         """Return the routes whose host address gives no neighbor row."""
-        return _told(self._hosts)
+        return self._shown(self._hosts)
+
+    def _shown(self, counts: Counter[_Key]) -> tuple[Refusals, ...]:
+        shown: Counter[_Key] = Counter()
+        for (peer, vni, reason), count in counts.items():
+            shown[peer, vni if vni in self._vnis else Vni(0), reason] += count
+        order = sorted(shown.items(), key=lambda item: (item[0][0].order, item[0][1], item[0][2]))
+        return tuple(Refusals(str(peer), int(vni), reason, count) for (peer, vni, reason), count in order if count > 0)
 
     def _count(
         self, counts: Counter[_Key], refused: "Iterator[Candidate] | tuple[RefusedFlood | RefusedHost, ...]", step: int
     ) -> None:
         for one in refused:
-            key = (one.peer, one.vni if one.vni in self._vnis else Vni(0), one.reason)
+            key = (one.peer, one.vni, one.reason)
+            if key not in counts and one.vni not in self._vnis and len(counts) >= KEYS_MAX:
+                self._overflowed = True
+                key = (one.peer, Vni(0), one.reason)
             counts[key] += step
             self._told = None
             if not counts[key]:
@@ -87,8 +104,3 @@ def _counted(changes: Iterable[tuple[Verdicts | None, Verdicts | None]]) -> Iter
 
 def _refused_macs(verdicts: Verdicts) -> Iterator[Candidate]:
     return (candidate for candidate in verdicts if candidate.verdict == "refused" and not candidate.port)
-
-
-def _told(counts: Counter[_Key]) -> tuple[Refusals, ...]:
-    order = sorted(counts.items(), key=lambda item: (item[0][0].order, item[0][1], item[0][2]))
-    return tuple(Refusals(str(peer), int(vni), reason, count) for (peer, vni, reason), count in order)

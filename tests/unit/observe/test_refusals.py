@@ -5,6 +5,7 @@ from random import Random
 from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.intent import NOTHING
+from vtep.observe import refusals
 from vtep.observe.refusals import RefusalCounts
 
 PEERS = ("10.0.0.1", "10.0.0.2")
@@ -46,3 +47,20 @@ def test_a_refused_host_address_is_not_counted_as_a_refused_route():
         counts.take(NOTHING, rig.leaf.intent)
 
         assert (counts.counted(), [refused.reason for refused in counts.hosts()]) == ((), ["bad-host"])
+
+
+def test_a_peer_that_makes_up_vnis_does_not_decide_how_many_counts_there_are(monkeypatch):
+    monkeypatch.setattr(refusals, "KEYS_MAX", 5)
+    with MemoryLeaf() as rig:
+        rig.step()
+        rig.come_up(PEERS[0])
+        for vni in range(500, 520):
+            route = Instance(PEERS[0], vni=vni, targets=("65000:500",)).mac(MACS[0])
+            rig.receive(rig.lines.announce(PEERS[0], route))
+        [told] = rig.observer.status().refusals
+        counts = len(rig.observer._refusals._counts)
+        rig.receive(rig.lines.announce(PEERS[0], Instance(PEERS[0], targets=("65000:9",)).mac(MACS[1])))
+        both = rig.observer.status().refusals
+
+    assert (told.vni, told.routes, counts <= 6) == (0, 20, True)
+    assert [(one.vni, one.reason, one.routes) for one in both] == [(0, "unknown-vni", 20), (100, "rt-mismatch", 1)]
