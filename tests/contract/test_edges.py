@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import json
 import struct
 import subprocess
 import threading
@@ -53,6 +54,57 @@ def test_links_read_as_pyroute2_reads_them(real_world) -> None:
 
         assert theirs == ours
         assert {"lo", "br0", "vx0", "vx6", "vxe", "vxn", "h0", "h1", "p0", "p1"} == set(ours)
+
+
+def test_vlans_mappings_and_vnis_read_as_iproute2_reads_them(real_vlan_world) -> None:
+    """Ranges too: the kernel joins alike VLANs and VNIs that follow each other."""
+    with real_vlan_world(way="shared") as world:
+        for command in (
+            "bridge vlan add dev vx0 vid 100-140",
+            "bridge vlan add dev vx0 vid 100-120 tunnel_info id 5000-5020",
+            "bridge vlan add dev vx0 vid 125 tunnel_info id 9000",
+            "bridge vni add dev vx0 vni 5000-5020,9000",
+            "bridge vlan add dev h0 vid 200-4094",
+            "bridge vlan add dev h0 vid 300 untagged",
+            "bridge vlan add dev br0 vid 30 self",
+        ):
+            subprocess.run(command.split(), check=True, capture_output=True)
+        found = world.raw.links()
+
+        vlans = {
+            (link.name, vlan, found_vlan.pvid, found_vlan.untagged)
+            for link in found
+            for vlan in range(1, 4095)
+            if (found_vlan := link.vlan_at(vlan)) is not None
+        }
+        tunnels = {(vlan, range_.vni_of(vlan)) for range_ in found.by_name["vx0"].vlans if range_.vni is not None
+                   for vlan in range(range_.first, range_.last + 1)}  # fmt: skip
+        vnis = {vni for vni in range(1, 10_000) if found.by_name["vx0"].takes_vni(vni)}
+
+        assert vlans == {
+            (port["ifname"], vlan, "PVID" in range_.get("flags", ()), "Egress Untagged" in range_.get("flags", ()))
+            for port in as_json("bridge -j vlan show")
+            for range_ in port["vlans"]
+            for vlan in range(range_["vlan"], range_.get("vlanEnd", range_["vlan"]) + 1)
+        }
+        assert tunnels == {
+            (range_["vlan"] + at, range_["tunid"] + at)
+            for port in as_json("bridge -j vlan tunnelshow")
+            for range_ in port["tunnels"]
+            for at in range(range_.get("vlanEnd", range_["vlan"]) - range_["vlan"] + 1)
+        }
+        assert vnis == {
+            vni
+            for device in as_json("bridge -j vni show")
+            for range_ in device["vnis"]
+            for vni in range(range_["vni"], range_.get("vniEnd", range_["vni"]) + 1)
+        }
+        assert (100, 5000) in tunnels
+        assert {5000, 5020, 9000, 100, 200} <= vnis
+
+
+def as_json(command: str) -> list:
+    return json.loads(subprocess.run(command.split(), check=True, capture_output=True, text=True).stdout)
 
 
 def raw_links(datagram: bytes):
