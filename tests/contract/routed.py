@@ -155,13 +155,13 @@ class NamespaceHands:
 class RoutedLeaf:
     """A leaf with the VRF `blue`, driven step by step."""
 
-    def __init__(self, hands) -> None:
+    def __init__(self, hands, *, bulk: bool = True) -> None:
         self.hands = hands
         self.config = parse(hands.config)
         self.leaf = Leaf(self.config, 0.0)
         self.target = KernelTarget(hands.kernel, (), vrfs=self.config.vrfs)
         self.claims = Claims(KINDS)
-        self.engine = Engine(KINDS, self.target, self.claims)
+        self.engine = Engine(KINDS, self.target, self.claims, bulk=bulk)
         self.now = 0.0
         self._receive(SessionOpened(PEER), EndOfRib(PEER))
         self._routes: dict[bytes, object] = {}
@@ -228,7 +228,13 @@ def attributes(vtep: str, router_mac: str | None, **other) -> Attributes:
 
 
 def type5(
-    text: str, vtep: str, router_mac: str | None = "", label: int = 4001, gateway: str = "", esi: bytes = bytes(10)
+    text: str,
+    vtep: str,
+    router_mac: str | None = "",
+    label: int = 4001,
+    gateway: str = "",
+    esi: bytes = bytes(10),
+    rd: str = "",
 ):
     """Return the key and the value of a Type-5 route; without a MAC given, the router's MAC follows from the VTEP."""
     found = Prefix.parse(text)
@@ -236,7 +242,7 @@ def type5(
     mac = router_mac_of(vtep) if router_mac == "" else router_mac
     octets = (
         bytes((5, 34 if size == 4 else 58))
-        + RouteDistinguisher.parse(f"{vtep}:1" if ":" not in vtep else "65000:6")
+        + RouteDistinguisher.parse(rd or (f"{vtep}:1" if ":" not in vtep else "65000:6"))
         + esi
         + bytes(4)
         + bytes((found.length,))

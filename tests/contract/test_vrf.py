@@ -4,12 +4,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.contract.routed import CONFIG, TABLE, routed_leaf, type2, type5
+from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
 from tests.contract.worlds import ip, wait_until
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import parse
 from vtep.evpn.station import Station
+from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
@@ -315,3 +318,82 @@ def test_an_svi_that_does_not_forward_or_has_no_ipv6_is_noted_with_the_command(n
         assert told() == {"forwarding-off", "ipv6-forwarding-off"}
         Path(f"{ours}/ipv6/conf/br4001/disable_ipv6").write_text("1")
         assert told() == {"forwarding-off", "ipv6-disabled"}
+
+
+def test_the_routes_of_one_prefix_are_bounded():
+    with routed_leaf("memory") as leaf:
+        leaf.advertise(*(type5(NET4, A, rd=f"65000:{number}") for number in range(3000)))
+        leaf.pass_(survey=True)
+        [(_, paths)] = leaf.leaf.intent.judged_prefixes.unordered()
+        assert (len(paths), paths[-1].reason, leaf.routes()) == (1025, "prefix-limit", [f"{NET4} via {A}"])
+        leaf.withdraw(*(type5(NET4, A, rd=f"65000:{number}") for number in range(3000)))
+        leaf.pass_()
+        assert (leaf.routes(), dict(leaf.leaf.intent.judged_prefixes.unordered())) == ([], {})
+
+
+def test_claims_outlive_the_daemon_and_what_was_withdrawn_meanwhile_goes(tmp_path):
+    with routed_leaf("memory") as leaf:
+        path, place = tmp_path / "ledger", {"boot": "one"}
+        kept, going = (
+            (type5(NET4, A), type5(NET4, B), type5(NET6, A)),
+            (type5("192.168.2.0/24", C), type2("192.168.1.7", C)),
+        )
+        ledger = LedgerFile(path, KINDS, place)
+        leaf.engine = Engine(KINDS, leaf.target, ledger)
+        leaf.advertise(*kept, *going)
+        leaf.pass_(survey=True)
+        before = {kind.name: {key: claim.row for key, claim in ledger.claims(kind.name).items()} for kind in KINDS}
+        assert all(before[name] for name in ("router-mac", "router-neighbor", "nexthop", "nexthop-group", "route"))
+        leaf.withdraw(*going)  # which no engine sees: the daemon was killed
+
+        ledger.close()
+        again = LedgerFile(path, KINDS, place)
+        assert {
+            kind.name: {key: claim.row for key, claim in again.claims(kind.name).items()} for kind in KINDS
+        } == before
+        leaf.engine = Engine(KINDS, leaf.target, again)
+        report = leaf.pass_(survey=True)
+        assert (report.created, report.replaced) == (0, 0)
+        assert leaf.routes() == [f"{NET4} via {A} {B}", f"{NET6} via {A}"]
+        assert not any("10.0.0.4" in line for line in leaf.routers())
+        again.close()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from([NET4, NET6, "0.0.0.0/0"]), st.sampled_from([A, B, C]), st.integers(0, 2)),
+            max_size=6,
+        ),
+        max_size=6,
+    )
+)
+def test_any_history_ends_as_if_only_its_end_had_been(history):
+    """The short path for many rows, judging only what changed, and the counts of users: each against its plain form."""
+    macs = {0: "", 1: "", 2: "02:00:00:00:11:11"}
+    bulk, plain = RoutedLeaf(MemoryHands()), RoutedLeaf(MemoryHands(), bulk=False)
+    held: dict[bytes, object] = {}
+    for step in history:
+        for prefix, vtep, what in step:
+            key, route = type5(prefix, vtep, macs[what] if vtep == A else "")
+            if what:
+                held[key] = route
+            else:
+                held.pop(key, None)
+            for leaf in (bulk, plain):
+                leaf.advertise((key, route)) if what else leaf.withdraw((key, route))
+        for leaf in (bulk, plain):
+            leaf.pass_()
+        assert whole(bulk) == whole(plain)
+        assert bulk.troubles() == plain.troubles() == []
+    afresh = RoutedLeaf(MemoryHands())
+    afresh.advertise(*held.items())
+    afresh.pass_(survey=True)
+    assert bulk.routes() == afresh.routes()
+    assert {found.id for found in bulk.hands.kernel.nexthops()} == {
+        found.id for found in afresh.hands.kernel.nexthops()
+    }
+    users = {number: found.users for number, found in bulk.leaf.intent.nexthops.unordered()}
+    assert users == {number: found.users for number, found in afresh.leaf.intent.nexthops.unordered()}
+    assert dict(bulk.leaf.intent.prefixes_of_vrf.unordered()) == dict(afresh.leaf.intent.prefixes_of_vrf.unordered())

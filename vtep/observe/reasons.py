@@ -170,6 +170,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The Router's MAC is zero, broadcast or multicast.",
         "Look at the peer that advertises it.",
     ),
+    "prefix-limit": (
+        "The prefix has more than 1024 routes, and those that came last are not judged; one of them stands for all.",
+        "Look at the peer: no network has so many ways to a prefix.",
+    ),
     "bad-prefix": (
         "The prefix is loopback, link-local or multicast, which no router forwards.",
         "Find the VTEP that advertises it.",

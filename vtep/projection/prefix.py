@@ -48,6 +48,9 @@ from vtep.projection.projector import Inputs
 SINGLES: Final = 0x6000_0000
 GROUPS: Final = 0x7000_0000
 _ID_MASK: Final = 0x0FFF_FFFF
+ROUTES_MAX: Final = 1024
+"""Routes to one prefix that are judged, the oldest: a peer chooses how many Route Distinguishers it uses, and each change of one of
+them judges the prefix again."""
 
 
 def project_prefixes(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
@@ -68,7 +71,10 @@ def judge_prefix(
     `local` names the VRFs in which a station of this leaf has the address.
     """
     found: list[PrefixPath] = []
-    for route in routes:
+    for number, route in enumerate(routes):
+        if number == ROUTES_MAX:
+            found.append(_path(route, Vni(0), "refused", "prefix-limit"))
+            break
         imports = policy.vrf_imports(route.attributes.targets)
         if not imports and not isinstance(route, MacIp):
             reason = "rt-mismatch" if route.attributes.targets else "rt-missing"
