@@ -24,12 +24,13 @@ from vtep.linux.tables.fdb import FDB, FdbRow
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import Alike, Entry, Half, Lookup
 
+EVERY_WAY = True
 MANY = [Mac(b"\2\0\0\1" + place.to_bytes(2)) for place in range(200)]
 
 
 def differing(world, macs, vtep: Ip = A, config: VniConfig | None = None) -> set[Mac]:
     """Return the MACs whose row is not this one, as an audit compares them."""
-    target = KernelTarget(world.kernel, [config or vni()])
+    target = KernelTarget(world.raw, [world.attach(config or vni())])
     checks = FDB.checks([(100, mac) for mac in macs], FdbRow(vtep), target.attachments())
     return {macs[index] for check in checks for index in target.unlike(check)}
 

@@ -24,7 +24,7 @@ from vtep.addr import Ip, Mac
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.socket import Inbox
 from vtep.linux.wire import announced
-from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor
+from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, RTPROT_VTEP, Half, Lookup, Neighbor
 from vtep.linux.wire.tlv import AF_INET, AF_INET6
 
 EVERY_WAY = True
@@ -169,7 +169,8 @@ def test_deletions_of_ours_are_read_by_their_layout(local: str, vtep: str, real_
         sizes = inbox.receive("events", world.kernel._events.socket)
         news, gone, others = announced.read(inbox.octets, inbox.STRIDE, sizes)
 
-        assert (set(), {(world.index("vx0"), M)}, []) == (news, gone, others)
+        # Where the kernel keeps a copy of each bridge row for a default VLAN, it announces that of the copy as well.
+        assert (set(), {(world.index("vx0"), M)}, []) == (news, {row[:2] for row in gone}, others)
 
 
 def test_lost_events_are_said_once_and_later_ones_come(real_world) -> None:
@@ -180,7 +181,7 @@ def test_lost_events_are_said_once_and_later_ones_come(real_world) -> None:
 
         operator()(world)
         hints = world.kernel.drain()
-        assert (False, {FdbEvent(world.index("h0"), M)}) == (hints.overrun, hints.keys)
+        assert (False, {(world.index("h0"), M)}) == (hints.overrun, {key[:2] for key in hints.keys})
 
 
 def test_the_event_socket_is_readable_when_there_is_a_hint(real_world) -> None:

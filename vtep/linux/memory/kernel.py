@@ -136,7 +136,7 @@ class MemoryKernel:
         return [
             place
             for place, mac in enumerate(expected.macs)
-            if self.get(entry.port, mac, half) != msgspec.structs.replace(entry, mac=mac)
+            if self.get(entry.port, mac, half, entry.vlan, entry.src_vni) != msgspec.structs.replace(entry, mac=mac)
         ]
 
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
