@@ -8,10 +8,13 @@ from tests.contract.leaf import A, B, C, L, Leaf, M, N, station_gone, vni, writt
 from tests.contract.test_rows import add, delete, down, operator, operator_tunnel, pin, up
 from tests.contract.worlds import LOCAL6, MACS, World, ip
 from vtep.addr import Ip
+from vtep.intent import Intent
+from vtep.linux.ledger import LedgerFile
+from vtep.linux.tables.all import KINDS
 from vtep.linux.wire.neighbor import NTF_SELF, Verb
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claims, grouped
-from vtep.reconcile.compare import orphans
+from vtep.reconcile.compare import adoptable, orphans
 from vtep.reconcile.steps import run_to_end
 
 EVERY_WAY = True
@@ -737,3 +740,88 @@ def test_a_full_device_stops_new_rows_for_the_pass_leaves_no_halves_and_reports_
         leaf.now += 10
         assert leaf.pass_().converged
         assert len(leaf.rows(lacking[0])) == 2
+
+
+# Another daemon's rows that an operator hands over
+
+
+def frr(mac=M, vtep: Ip = A, state: int = 0x42):
+    """What FRR writes: 8 with the state 0x42, and 10 with 0x02."""
+    return another_daemon(mac, vtep) if state == 0x42 else add(mac, vtep, flags=SELF | MASTER | EXT, state=state)
+
+
+def hand_over(leaf: Leaf, *, all_of_them: bool = False) -> list[str]:
+    look = adoptable(leaf.engine, lambda: leaf.intent, lambda _: True, all_of_them=all_of_them)
+    found = run_to_end(look)
+    Actor(leaf.engine, lambda: leaf.now).adopt(found)
+    return [row.what for row in found]
+
+
+@pytest.mark.parametrize("state", [0x42, 0x02], ids=["FRR 8", "FRR 10"])
+def test_a_row_of_another_daemon_that_is_as_wanted_is_adoptable_and_taken_over_without_a_message(leaf, state) -> None:
+    leaf.meanwhile(frr(M, A, state), frr(N, B, state))
+    report = leaf.wanted_and_surveyed({M: A, N: A})
+    before = leaf.rows()
+    assert (report.contested, leaf.trouble(M), leaf.trouble(N)) == (2, "contested adoptable", "contested foreign")
+
+    assert len(hand_over(leaf)) == 1
+    report = leaf.survey()
+
+    assert (leaf.owns(M), leaf.owns(N), report.contested, leaf.trouble(M)) == (True, False, 1, "")
+    assert (leaf.kernel.sent, leaf.rows()) == ([], before)
+
+
+def test_a_row_that_was_handed_over_follows_its_routes_in_place_and_goes_with_them(leaf: Leaf) -> None:
+    leaf.meanwhile(frr(M, A))
+    leaf.wanted_and_surveyed({M: A})
+    hand_over(leaf)
+    leaf.survey()
+
+    leaf.want({M: (B, 1)})
+    report = leaf.pass_()
+    assert (report.replaced, leaf.rows()) == (
+        1,
+        ["m bridge vx0 reachable ext", "m vxlan vx0 reachable noarp ext 10.0.0.3"],
+    )
+    assert leaf.audit().converged
+
+    leaf.want({})
+    assert (leaf.pass_().deleted, leaf.rows(), leaf.owns()) == (1, [], False)
+
+
+def test_stale_rows_of_a_daemon_that_was_killed_are_corrected_or_removed(leaf: Leaf) -> None:
+    leaf.meanwhile(frr(M, A), frr(N, B), frr(L, A), operator_tunnel(MACS["h1"]))
+    leaf.wanted_and_surveyed({M: A, N: A})
+
+    assert sorted(hand_over(leaf, all_of_them=True)) == ["contested", "contested", "unwanted"]
+    report = leaf.survey()
+
+    assert (report.replaced, report.deleted, report.contested) == (1, 1, 0)
+    assert (leaf.rows(N)[1], leaf.rows(L)) == ("n vxlan vx0 reachable noarp ext 10.0.0.2", [])
+
+
+def test_a_row_that_was_handed_over_is_still_ours_in_the_next_life(any_world, tmp_path) -> None:
+    with any_world() as world:
+        ledger = LedgerFile(tmp_path / "ledger", KINDS, {})
+        leaf = Leaf(world, ledger, Intent())
+        leaf.meanwhile(frr(M, A))
+        leaf.wanted_and_surveyed({M: A})
+        hand_over(leaf)
+        ledger.close()
+
+        again = Leaf(world, LedgerFile(tmp_path / "ledger", KINDS, {}), Intent())
+        report = again.wanted_and_surveyed({M: A})
+        assert (report.contested, again.owns(), again.kernel.sent) == (0, True, [])
+        report = again.wanted_and_surveyed({})
+
+        assert (report.deleted, again.rows()) == (1, [])
+
+
+def test_what_the_other_daemon_takes_back_is_no_longer_ours_when_nothing_was_handed_over(leaf: Leaf) -> None:
+    leaf.want({M: A})
+    leaf.pass_()
+
+    leaf.meanwhile(delete(M), frr(M, A))
+    leaf.survey()
+
+    assert (leaf.trouble(M), leaf.owns(M)) == ("contested adoptable", False)

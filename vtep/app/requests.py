@@ -6,14 +6,18 @@ Knows which part does what. Does not know how a request arrives.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.intent import keys_of
 from vtep.observe.history import HistoryEntry
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor
+from vtep.reconcile.compare import Differs
+
+Adopted: TypeAlias = tuple[Vni, Mac, Ip | None]
+"""The VNI, the MAC, and the VTEP or the address of the row."""
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -49,20 +53,30 @@ class Requests:
             self._advertise_again()
             self._nudge()
 
-    async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
+    async def adopt(
+        self, vni: Vni | None, *, dry_run: bool = False, foreign: bool = False, remove_unwanted: bool = False
+    ) -> Sequence[Adopted]:
         """Claim the rows with our signature that have no claim, and return them; the next pass removes
-        those that are not wanted."""
+        those that are not wanted.
+
+        `foreign` claims those of other daemons that are as wanted, and `remove_unwanted` also those that are not.
+        """
         if self._actor is None:
             return []
         async with self._adopting:
-            found = await self._actor.orphans(lambda key: vni is None or key[0] == vni)
-            rows = [row for row in found if isinstance(row.key[1], Mac)]
+
+            def concerns(key: Any) -> bool:
+                return vni is None or key[0] == vni
+
+            if foreign:
+                rows = await self._actor.adoptable(concerns, all_of_them=remove_unwanted)
+            else:
+                rows = [row for row in await self._actor.orphans(concerns) if isinstance(row.key[1], Mac)]
             if rows and not dry_run:
                 self._actor.adopt(rows)
-                self._observer.record(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} rows without a claim"))
-        return sorted(
-            (row.key[0], row.key[1], row.seen.row.vtep if row.seen and row.seen.row else None) for row in rows
-        )
+                whose = "rows of another daemon" if foreign else "rows without a claim"
+                self._observer.record(HistoryEntry("adopted", vni=vni, text=f"{len(rows)} {whose}"))
+        return sorted(map(_adopted, rows), key=lambda row: (row[0], row[1], row[2] or b""))
 
     def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:
         """Forget how often a MAC moved, in one VNI or all; return in how many it had moved."""
@@ -82,3 +96,12 @@ class Requests:
         before = logging.getLevelName(log.getEffectiveLevel()).lower()
         log.setLevel(level.upper())
         return str(before)
+
+
+def _adopted(row: Differs) -> Adopted:
+    """Return the VNI, the MAC and the VTEP or the address of a row of any kind."""
+    vni, what = row.key[:2]
+    there = None if row.seen is None else row.seen.row if row.seen.adoptable is None else row.seen.adoptable
+    if isinstance(what, Mac):
+        return vni, what, getattr(there, "vtep", None)
+    return vni, getattr(there, "mac", ZERO_MAC), what

@@ -236,6 +236,14 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )  # fmt: skip
     _add_vni(adopt)
     adopt.add_argument("--dry-run", action="store_true", help="list the rows, and claim none")
+    adopt.add_argument(
+        "--foreign", action="store_true", help="claim the rows of another daemon, such as FRR, that are as wanted"
+    )
+    adopt.add_argument(
+        "--remove-unwanted",
+        action="store_true",
+        help="with --foreign: also those that are not, and correct or remove them",
+    )
     resync = _command(
         commands, "resync", "requests:resync", "read the whole kernel again",
         "Reads every table again, and retries what was refused permanently.", "vtep resync --peers", exits=admin,

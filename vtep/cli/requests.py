@@ -26,7 +26,14 @@ Answer = TypeVar("Answer", bound=Message)
 def adopt(options: argparse.Namespace) -> int:
     _check_vni(options)
     answer = _request(
-        options, admin_pb2.AdoptRequest(vni=options.vni, dry_run=options.dry_run), admin_pb2.AdoptResponse
+        options,
+        admin_pb2.AdoptRequest(
+            vni=options.vni,
+            dry_run=options.dry_run,
+            foreign=options.foreign or options.remove_unwanted,
+            remove_unwanted=options.remove_unwanted,
+        ),
+        admin_pb2.AdoptResponse,
     )
     if not is_document(options):
         rows = [[*row.split(), "", "", ""][:3] for row in answer.rows]

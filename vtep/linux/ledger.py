@@ -44,6 +44,8 @@ _CLAIMED: Final = 0
 _RELEASED: Final = 1
 _CLAIMED_ANY: Final = 2
 """As a claim, and any row of ours may be there."""
+_ADOPTED: Final = 3
+"""As a claim, of a row that another daemon wrote and an operator handed over."""
 
 
 class LedgerFile:
@@ -117,7 +119,7 @@ class LedgerFile:
                 else:
                     refused.add(key)
             if keys:
-                covered.append(RowGroup(keys, group.row, group.rank))
+                covered.append(RowGroup(keys, group.row, group.rank, group.adopted))
         if covered:
             self._journal.fall_behind()
             self._claims.claim(kind, covered)
@@ -149,7 +151,8 @@ class LedgerFile:
         for group in groups:
             for first in range(0, len(group.keys), KEYS_MAX):
                 keys = group.keys[first : first + KEYS_MAX]
-                yield _CLAIM.pack(number, what, group.rank) + packer.pack(keys, group.row)
+                said = _ADOPTED if what == _CLAIMED and group.adopted else what
+                yield _CLAIM.pack(number, said, group.rank) + packer.pack(keys, group.row)
 
     # What the journal asks
 
@@ -175,7 +178,7 @@ class LedgerFile:
         if what == _RELEASED:
             self._claims.release(kind.name, keys)
             return
-        self._claims.claim(kind.name, [RowGroup(keys, row, rank)])
+        self._claims.claim(kind.name, [RowGroup(keys, row, rank, what == _ADOPTED)])
         if what == _CLAIMED_ANY:
             self._claims.cover_any(kind.name, keys)
 
@@ -201,8 +204,10 @@ class LedgerFile:
         for (_, claim), keys in together.items():
             if claim.before is not None:
                 yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.before, claim.rank)])
+            if claim.adopted and claim.any_row:
+                yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.row, claim.rank, claim.adopted)])
             what = _CLAIMED_ANY if claim.any_row else _CLAIMED
-            yield from self._records(kind, what, [RowGroup(keys, claim.row, claim.rank)])
+            yield from self._records(kind, what, [RowGroup(keys, claim.row, claim.rank, claim.adopted)])
 
 
 def this_place() -> dict[str, str]:

@@ -338,6 +338,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The row is ours, and it is no longer wanted.",
         "Check whether the picture is complete: until then, nothing is removed.",
     ),
+    "adoptable": (
+        "Another daemon has the row, and it is as we want it.",
+        "If that daemon has ended for good, run `vtep adopt --foreign`: the row becomes ours as it is. Otherwise stop it first.",
+    ),
     "orphan": (
         "The row bears our signature, but it is neither wanted nor claimed.",
         "Run `vtep adopt`: it claims the row, and removes it if it is not wanted.",

@@ -43,7 +43,7 @@ from msgspec.structs import replace
 from vtep.errors import KernelError
 from vtep.intent import NOTHING, Intent
 from vtep.reconcile.claims import Moment
-from vtep.reconcile.compare import Compared, Differs, differences, orphans
+from vtep.reconcile.compare import Compared, Differs, adoptable, differences, orphans
 from vtep.reconcile.contract import Key, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, Engine, Scope
 from vtep.reconcile.report import Report
@@ -179,12 +179,17 @@ class Actor:
         """Return the rows that bear our mark and are not claimed."""
         return await self._in_pieces(orphans(self.engine, lambda: self._intent, concerns))
 
+    async def adoptable(self, concerns: Callable[[Key], bool], *, all_of_them: bool) -> list[Differs]:
+        """Return the rows of other daemons that an operator may hand over."""
+        latest = lambda: self._intent  # noqa: E731
+        return await self._in_pieces(adoptable(self.engine, latest, concerns, all_of_them=all_of_them))
+
     def adopt(self, rows: Sequence[Differs]) -> None:
         """Claim these rows: the next pass removes those that are not wanted."""
         at = Moment(self._intent.generation, self._clock())
         for row in rows:
             if row.seen is not None:
-                self.engine.adopt(row.kind, row.key, row.seen.row, at)
+                self.engine.adopt(row.kind, row.key, row.seen, at)
         self.survey()
 
     async def run(self) -> None:

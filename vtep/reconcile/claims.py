@@ -35,6 +35,8 @@ class Claim(Struct, frozen=True, gc=False):
     confirmed: bool = False
     since: Moment | None = None
     """When the row was first known to be there as claimed."""
+    adopted: bool = False
+    """An operator handed the row over: it is ours although it bears the marks of the daemon that wrote it."""
     any_row: bool = False
     """Until it is confirmed it covers any row of ours at its key, since the ledger could not note every change."""
 
@@ -45,6 +47,7 @@ class RowGroup(Struct, frozen=True):
     keys: list[Key]
     row: Row
     rank: int = 0
+    adopted: bool = False
 
 
 class Unclaimed(Struct, frozen=True):
@@ -94,12 +97,12 @@ class Claims:
         vni_of = self._vni_of[kind]
         for group in rows:
             last: Claim | None = None
-            fresh = Claim(group.row, group.rank)
+            fresh = Claim(group.row, group.rank, adopted=group.adopted)
             was_confirmed, changed = False, 0
             for key, part in zip(group.keys, claims.shards_of(group.keys), strict=True):
                 old = part.get(key)
                 if old is not last:
-                    last, fresh = old, _instead_of(old, group.row, group.rank)
+                    last, fresh = old, _instead_of(old, group)
                     was_confirmed = old is not None and old.confirmed
                 part[key] = fresh
                 changed += was_confirmed
@@ -119,7 +122,9 @@ class Claims:
         for key, part in zip(keys, claims.shards_of(keys), strict=True):
             claim = part[key]
             if claim is not last:
-                last, now = claim, Claim(claim.row, claim.rank, None, confirmed=True, since=claim.since or at)
+                since = claim.since or at
+                last = claim
+                now = Claim(claim.row, claim.rank, None, confirmed=True, since=since, adopted=claim.adopted)
             part[key] = now
             if not claim.confirmed:
                 changed.append(key)
@@ -146,12 +151,20 @@ def grouped(rows: Iterable[tuple[Key, Row, int]], vni_of: Callable[[Key], Hashab
     return [RowGroup(keys, row, rank) for (_, row, rank), keys in found.items()]
 
 
-def _instead_of(old: Claim | None, row: Row, rank: int) -> Claim:
+def _instead_of(old: Claim | None, group: RowGroup) -> Claim:
     if old is None:
-        return Claim(row, rank)
-    same = old.row == row
+        return Claim(group.row, group.rank, adopted=group.adopted)
+    same = old.row == group.row
     before, since = (old.before, old.since) if same else (old.row, None)
-    return Claim(row, rank, before, since=since, any_row=old.any_row)
+    adopted = old.adopted or group.adopted
+    return Claim(group.row, group.rank, before, since=since, adopted=adopted, any_row=old.any_row)
+
+
+def as_handed_over(seen: Seen | None, claim: Claim | None) -> Seen | None:
+    """Return what is there, as a row of ours if it is one that an operator handed over."""
+    if seen is None or claim is None or not claim.adopted or seen.adoptable is None:
+        return seen
+    return replace(seen, row=seen.adoptable, marked=True, holder="", adoptable=None, where=None)
 
 
 def is_ours(claim: Claim | None, seen: Seen) -> bool:

@@ -81,6 +81,25 @@ def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Ke
     return found
 
 
+def adoptable(
+    engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool], *, all_of_them: bool
+) -> Steps[list[Differs]]:
+    """Find the rows of another daemon that are as wanted; or all that we could have written, wanted or not."""
+    attachments = engine.target.attachments()
+    entries = yield lambda: engine.target.entries(attachments)
+    found = []
+    for kind in engine.kinds:
+        claims, intent = engine.ledger.claims(kind.name), latest()
+        for key, seen in kind.recognise(entries, attachments).items():
+            if seen.adoptable is None or key in claims or not concerns(key):
+                continue
+            wanted = kind.wanted_at(intent, key)
+            if all_of_them or wanted == seen.adoptable:
+                found.append(Differs(kind.name, key, "unwanted" if wanted is None else "contested", wanted, seen))
+        yield None
+    return found
+
+
 def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
     return set(kind.wanted(lambda: intent)) | engine.ledger.claims(kind.name).keys()
 

@@ -70,6 +70,8 @@ class Seen(Struct, frozen=True, gc=False):
     """The mark belongs to a list of rows and says little about this one: once claimed, it is ours without a mark."""
     residue: bool = False
     """A part looks as a refused creation of ours leaves it."""
+    adoptable: Row | None = None
+    """What the row of another daemon says, if it is of the sort that we write too: an operator may hand it over to us."""
     where: int | Ip | None = None
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
 

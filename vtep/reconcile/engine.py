@@ -53,7 +53,7 @@ from msgspec import Struct
 from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk, unlike
-from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup
+from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, as_handed_over
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
@@ -181,10 +181,12 @@ class Engine:
         """Note that devices changed: the next pass looks up the attachments, and surveys if a domain changed."""
         self._writer.attachments_suspect = self._writer.devices_changed = True
 
-    def adopt(self, name: str, key: Key, row: Row, at: Moment) -> None:
-        """Claim a row that is there, if nothing is claimed at its key."""
+    def adopt(self, name: str, key: Key, seen: Seen, at: Moment) -> None:
+        """Claim a row that is there, if nothing is claimed at its key; also one of another daemon, which an operator hands over."""
         [kind] = [kind for kind in self.kinds if kind.name == name]
-        if key not in self.ledger.claims(name) and self._known.claim(kind, [RowGroup([key], row)]) is None:
+        row = seen.row if seen.adoptable is None else seen.adoptable
+        group = RowGroup([key], row, adopted=seen.adoptable is not None)
+        if key not in self.ledger.claims(name) and self._known.claim(kind, [group]) is None:
             self._known.confirm(kind, [key], at)
 
     def is_ready(self, domain: Hashable) -> bool:
@@ -436,6 +438,7 @@ class Engine:
         if domain in this.attachments.unconfigured:
             wanted = None
         claim = self.ledger.claims(kind.name).get(key)
+        seen = as_handed_over(seen, claim)
         if domain not in this.attachments.ready:
             return Judged(key, wanted, seen, claim, None)
         verdict = judge(wanted, seen, claim)
@@ -478,7 +481,10 @@ class Engine:
                 return False
             case Verdict.CONTESTED:
                 assert row.seen is not None
-                self.troubles.note(ref, Trouble("contested", row.seen.holder or "foreign"))
+                adoptable = row.seen.adoptable is not None and row.seen.adoptable == row.wanted
+                self.troubles.note(
+                    ref, Trouble("contested", "adoptable" if adoptable else row.seen.holder or "foreign")
+                )
                 if row.seen.holder == LOCAL_LEARNED:
                     self._known.yielded.setdefault(ref, row.rank)
                 return self._yield_key(kind, row, this)

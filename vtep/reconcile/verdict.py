@@ -17,7 +17,7 @@ Judges one row at a time. Does not know what a row means, how it is written, or 
 
 import enum
 
-from vtep.reconcile.claims import Claim, is_ours
+from vtep.reconcile.claims import Claim, as_handed_over, is_ours
 from vtep.reconcile.contract import Row, Seen
 
 
@@ -35,6 +35,7 @@ def judge(wanted: Row | None, seen: Seen | None, claim: Claim | None) -> Verdict
     """Return the verdict on one key where something is wanted, there, or claimed."""
     if seen is None:
         return Verdict.FORGET if wanted is None else Verdict.CREATE
+    seen = as_handed_over(seen, claim) or seen
     ours = is_ours(claim, seen)
     if wanted is None:
         if ours:

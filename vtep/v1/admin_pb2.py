@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13vtep/v1/admin.proto\x12\x07vtep.v1\"\x1e\n\rResyncRequest\x12\r\n\x05peers\x18\x01 \x01(\x08\"\x10\n\x0eResyncResponse\",\n\x0c\x41\x64optRequest\x12\x0b\n\x03vni\x18\x01 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\x1d\n\rAdoptResponse\x12\x0c\n\x04rows\x18\x01 \x03(\t\"1\n\x15\x43learDuplicateRequest\x12\x0b\n\x03mac\x18\x01 \x01(\t\x12\x0b\n\x03vni\x18\x02 \x01(\r\")\n\x16\x43learDuplicateResponse\x12\x0f\n\x07\x63leared\x18\x01 \x01(\r\"#\n\x12SetLogLevelRequest\x12\r\n\x05level\x18\x01 \x01(\t\"\'\n\x13SetLogLevelResponse\x12\x10\n\x08previous\x18\x01 \x01(\t2\x9e\x02\n\x0c\x41\x64minService\x12\x39\n\x06Resync\x12\x16.vtep.v1.ResyncRequest\x1a\x17.vtep.v1.ResyncResponse\x12\x36\n\x05\x41\x64opt\x12\x15.vtep.v1.AdoptRequest\x1a\x16.vtep.v1.AdoptResponse\x12Q\n\x0e\x43learDuplicate\x12\x1e.vtep.v1.ClearDuplicateRequest\x1a\x1f.vtep.v1.ClearDuplicateResponse\x12H\n\x0bSetLogLevel\x12\x1b.vtep.v1.SetLogLevelRequest\x1a\x1c.vtep.v1.SetLogLevelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13vtep/v1/admin.proto\x12\x07vtep.v1\"\x1e\n\rResyncRequest\x12\r\n\x05peers\x18\x01 \x01(\x08\"\x10\n\x0eResyncResponse\"V\n\x0c\x41\x64optRequest\x12\x0b\n\x03vni\x18\x01 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0f\n\x07\x66oreign\x18\x03 \x01(\x08\x12\x17\n\x0fremove_unwanted\x18\x04 \x01(\x08\"\x1d\n\rAdoptResponse\x12\x0c\n\x04rows\x18\x01 \x03(\t\"1\n\x15\x43learDuplicateRequest\x12\x0b\n\x03mac\x18\x01 \x01(\t\x12\x0b\n\x03vni\x18\x02 \x01(\r\")\n\x16\x43learDuplicateResponse\x12\x0f\n\x07\x63leared\x18\x01 \x01(\r\"#\n\x12SetLogLevelRequest\x12\r\n\x05level\x18\x01 \x01(\t\"\'\n\x13SetLogLevelResponse\x12\x10\n\x08previous\x18\x01 \x01(\t2\x9e\x02\n\x0c\x41\x64minService\x12\x39\n\x06Resync\x12\x16.vtep.v1.ResyncRequest\x1a\x17.vtep.v1.ResyncResponse\x12\x36\n\x05\x41\x64opt\x12\x15.vtep.v1.AdoptRequest\x1a\x16.vtep.v1.AdoptResponse\x12Q\n\x0e\x43learDuplicate\x12\x1e.vtep.v1.ClearDuplicateRequest\x1a\x1f.vtep.v1.ClearDuplicateResponse\x12H\n\x0bSetLogLevel\x12\x1b.vtep.v1.SetLogLevelRequest\x1a\x1c.vtep.v1.SetLogLevelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESYNCRESPONSE']._serialized_start=64
   _globals['_RESYNCRESPONSE']._serialized_end=80
   _globals['_ADOPTREQUEST']._serialized_start=82
-  _globals['_ADOPTREQUEST']._serialized_end=126
-  _globals['_ADOPTRESPONSE']._serialized_start=128
-  _globals['_ADOPTRESPONSE']._serialized_end=157
-  _globals['_CLEARDUPLICATEREQUEST']._serialized_start=159
-  _globals['_CLEARDUPLICATEREQUEST']._serialized_end=208
-  _globals['_CLEARDUPLICATERESPONSE']._serialized_start=210
-  _globals['_CLEARDUPLICATERESPONSE']._serialized_end=251
-  _globals['_SETLOGLEVELREQUEST']._serialized_start=253
-  _globals['_SETLOGLEVELREQUEST']._serialized_end=288
-  _globals['_SETLOGLEVELRESPONSE']._serialized_start=290
-  _globals['_SETLOGLEVELRESPONSE']._serialized_end=329
-  _globals['_ADMINSERVICE']._serialized_start=332
-  _globals['_ADMINSERVICE']._serialized_end=618
+  _globals['_ADOPTREQUEST']._serialized_end=168
+  _globals['_ADOPTRESPONSE']._serialized_start=170
+  _globals['_ADOPTRESPONSE']._serialized_end=199
+  _globals['_CLEARDUPLICATEREQUEST']._serialized_start=201
+  _globals['_CLEARDUPLICATEREQUEST']._serialized_end=250
+  _globals['_CLEARDUPLICATERESPONSE']._serialized_start=252
+  _globals['_CLEARDUPLICATERESPONSE']._serialized_end=293
+  _globals['_SETLOGLEVELREQUEST']._serialized_start=295
+  _globals['_SETLOGLEVELREQUEST']._serialized_end=330
+  _globals['_SETLOGLEVELRESPONSE']._serialized_start=332
+  _globals['_SETLOGLEVELRESPONSE']._serialized_end=371
+  _globals['_ADMINSERVICE']._serialized_start=374
+  _globals['_ADMINSERVICE']._serialized_end=660
 # @@protoc_insertion_point(module_scope)

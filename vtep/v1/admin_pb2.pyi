@@ -16,12 +16,16 @@ class ResyncResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class AdoptRequest(_message.Message):
-    __slots__ = ("vni", "dry_run")
+    __slots__ = ("vni", "dry_run", "foreign", "remove_unwanted")
     VNI_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    FOREIGN_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_UNWANTED_FIELD_NUMBER: _ClassVar[int]
     vni: int
     dry_run: bool
-    def __init__(self, vni: _Optional[int] = ..., dry_run: bool = ...) -> None: ...
+    foreign: bool
+    remove_unwanted: bool
+    def __init__(self, vni: _Optional[int] = ..., dry_run: bool = ..., foreign: bool = ..., remove_unwanted: bool = ...) -> None: ...
 
 class AdoptResponse(_message.Message):
     __slots__ = ("rows",)

@@ -275,8 +275,9 @@ class AdminService:
 
     async def _adopt(self, request: admin_pb2.AdoptRequest, context: Context) -> admin_pb2.AdoptResponse:
         vni = requests.vni(request.vni)
-        _audit(context, "adopt", vni=vni, dry_run=request.dry_run)
-        rows = await self._controls.adopt(vni, dry_run=request.dry_run)
+        how = {"dry_run": request.dry_run, "foreign": request.foreign, "remove_unwanted": request.remove_unwanted}
+        _audit(context, "adopt", vni=vni, **how)
+        rows = await self._controls.adopt(vni, **how)
         return admin_pb2.AdoptResponse(rows=map(messages.orphan, rows))
 
     async def _clear_duplicate(

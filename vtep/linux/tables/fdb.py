@@ -166,11 +166,13 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
     row = None if foreign_below else _read(vxlan_row)
     has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
     bridge_holder = _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
+    is_daemons = has_bridge_half and not bridge_holder and bool(foreign_below) and _is_as_daemons_write(vxlan_row)
     return Seen(
         row=row,
         marked=not (foreign_below or bridge_holder),
-        whole=row is not None and has_bridge_half,
+        whole=(row is not None or is_daemons) and has_bridge_half,
         holder=foreign_below or bridge_holder,
+        adoptable=_read(vxlan_row) if is_daemons else None,
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
         where=_where(bridge_row if bridge_holder else None, vxlan_row if foreign_below else None),
     )
@@ -198,6 +200,11 @@ def _vxlan_holder(row: Entry | None) -> str:
     if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and row.nh_id is None):
         return ""
     return "foreign"
+
+
+def _is_as_daemons_write(row: Entry | None) -> bool:
+    """Tell whether another daemon wrote a VXLAN row towards one VTEP: FRR 8 gives it the state 0x42, and FRR 10 0x02."""
+    return _is_another_daemons(row) and row is not None and row.nh_id is None and not row.state & NUD_PERMANENT
 
 
 def _where(bridge_row: Entry | None, vxlan_row: Entry | None) -> int | Ip | None:

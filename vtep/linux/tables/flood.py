@@ -65,7 +65,10 @@ class _Flood:
                 seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
                 continue
             marked = bool(entry.flags & NTF_EXT_LEARNED)
-            seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder="" if marked else "foreign")
+            # FRR 10 writes this state without a mark; iproute2 writes another one.
+            theirs = FloodRow() if not marked and entry.state == _STATE else None
+            holder = "" if marked else "foreign"
+            seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder=holder, adoptable=theirs)
         return seen
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:

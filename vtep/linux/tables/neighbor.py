@@ -67,7 +67,12 @@ class _Neighbor:
             if entry.state & (NUD_NOARP | NUD_PERMANENT):
                 ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
                 row = NeighborRow(entry.mac, bool(entry.flags & NTF_ROUTER))
-                seen[vni, entry.ip] = Seen(row, marked=ours, tagged=ours, holder="" if ours else "foreign")
+                # A row that is handed over is written again, with our protocol, so it is not whole before that.
+                theirs = None if ours or not entry.flags & NTF_EXT_LEARNED or entry.state & NUD_PERMANENT else row
+                holder = "" if ours else "foreign"
+                seen[vni, entry.ip] = Seen(
+                    row, ours, whole=theirs is None, holder=holder, tagged=ours, adoptable=theirs
+                )
         return seen
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:

@@ -36,6 +36,10 @@ def ours(row: FdbRow | None = None, *, whole: bool = True, residue: bool = False
     return Seen(row, marked=True, whole=whole, residue=residue)
 
 
+def handed_over_if_asked() -> Seen:
+    return Seen(None, marked=False, holder="foreign", adoptable=FdbRow(A))
+
+
 def theirs(holder: str, row: FdbRow | None = None, *, whole: bool = False, residue: bool = False) -> Seen:
     return Seen(row, marked=False, whole=whole, holder=holder, residue=residue)
 
@@ -78,8 +82,8 @@ CASES = (
     Case("an operator's tunnel row", [tunnel(flags=0, state=REACHABLE | NOARP)], theirs("foreign")),
     Case("an operator's tunnel row in our state", [tunnel(flags=0)], theirs("foreign")),
     Case("an operator's tunnel row beside our bridge half", [bridge(), tunnel(flags=0)], theirs("foreign", residue=True)),
-    Case("FRR's row", [bridge(), tunnel(state=REACHABLE)], theirs("foreign")),
-    Case("FRR's static row", [bridge(), tunnel(state=REACHABLE | NOARP)], theirs("foreign")),
+    Case("FRR's row", [bridge(), tunnel(state=REACHABLE)], handed_over_if_asked()),
+    Case("FRR's static row", [bridge(), tunnel(state=REACHABLE | NOARP)], handed_over_if_asked()),
     Case("FRR's row of which the bridge half is gone", [tunnel(state=REACHABLE)], theirs("foreign")),
     Case("a row by nexthop group", [bridge(), tunnel(None, nh_id=10)], theirs("foreign")),
     Case("an operator's tunnel row under a learned station", [bridge(ACCESS, 0), tunnel(flags=0)], theirs("foreign")),

@@ -24,7 +24,7 @@ def entry(mac: Mac = ZERO_MAC, port: int = PORT, flags: int = NTF_SELF | NTF_EXT
 
 
 MARKED = Seen(FloodRow(), marked=True, listed=True)
-FOREIGN = Seen(FloodRow(), marked=False, listed=True, holder="foreign")
+FOREIGN = Seen(FloodRow(), marked=False, listed=True, holder="foreign", adoptable=FloodRow())
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def ours(row: NeighborRow = ROW) -> Seen:
 
 
 FOREIGN = Seen(ROW, marked=False, holder="foreign")
+ADOPTABLE = Seen(ROW, marked=False, whole=False, holder="foreign", adoptable=ROW)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ FOREIGN = Seen(ROW, marked=False, holder="foreign")
         (entry(), {KEY: ours()}),
         (entry(IP6, family=AF_INET6), {KEY6: ours()}),
         (entry(flags=NTF_EXT_LEARNED | NTF_ROUTER), {KEY: ours(NeighborRow(M, router=True))}),
-        (entry(protocol=None), {KEY: FOREIGN}),
-        (entry(protocol=186), {KEY: FOREIGN}),
+        (entry(protocol=None), {KEY: ADOPTABLE}),
+        (entry(protocol=186), {KEY: ADOPTABLE}),
         (entry(flags=0), {KEY: FOREIGN}),
         (entry(flags=0, state=PERMANENT, protocol=None), {KEY: FOREIGN}),
         (entry(state=REACHABLE, flags=0, protocol=None), {}),

@@ -1,0 +1,77 @@
+"""A leaf goes from FRR to vtep and back, under traffic: the rows stay in the kernel, and an operator hands them over."""
+
+import pytest
+
+from tests.lab import overlay, probe
+from tests.lab.fixtures import lab, network, skipped_if_missing
+from tests.lab.peers import Frr
+from tests.lab.speaker import Speaker
+from tests.lab.topology import LEAF, VXLAN, address, introduce
+from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+
+__all__ = ["lab", "network"]
+
+pytestmark = pytest.mark.root_netns
+
+REMOTE = Instance(address(1))
+BGPD = f"""
+router bgp 65000
+ bgp router-id {address(LEAF)}
+ no bgp default ipv4-unicast
+ neighbor {address(1)} remote-as 65000
+ address-family l2vpn evpn
+  neighbor {address(1)} activate
+  advertise-all-vni
+ exit-address-family
+"""
+
+
+def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
+    here, there = network.leaf_station, network.remote_station
+    stale = "02:00:00:00:01:01"
+    introduce(here, there)
+    overlay.put_row(network.remote, VXLAN, here.mac, address(LEAF))
+
+    def tunnels() -> set[tuple[str, str]]:
+        return overlay.tunnels(network.leaf, VXLAN)
+
+    with skipped_if_missing():
+        frr = Frr(network.leaf, BGPD)
+    with Speaker(network.remote, address(1)) as speaker:
+        frr.start()
+        speaker.wait_established()
+        speaker.announce(REMOTE.mac(there.mac), REMOTE.mac(stale))
+        wait_until(lambda: {mac for mac, _ in tunnels()} == {there.mac, stale}, 20, "FRR's rows")
+
+        with probe.Pings(here.node, there.ip) as pings:
+            # zebra first: when it loses bgpd, it removes all rows of EVPN.
+            frr.zebra.kill()
+            frr.bgpd.kill()
+            speaker.withdraw(REMOTE.mac(stale))
+            vtep = Vtep(network.leaf, leaf_config(peers=[address(1)]))
+            vtep.start()
+            exabgp_with_relay(network.leaf, [address(1)]).start()
+            wait_until(lambda: _reason(vtep, there.mac) == "adoptable", 20, "the reason")
+            listed = vtep.ask("adopt", "--foreign", "--dry-run").stdout
+
+            adopted = vtep.ask("adopt", "--foreign")
+            wait_until(lambda: _reason(vtep, there.mac) == "", 10, "the row is ours")
+            before = tunnels()
+            vtep.ask("adopt", "--foreign", "--remove-unwanted")
+            wait_until(lambda: tunnels() == {(there.mac, address(1))}, 10, "the end of the stale row")
+
+            assert vtep.process.stop() == 0
+            frr.start()
+            wait_until(lambda: any(mac == there.mac for mac, _ in frr.macs()), 20, "FRR has the route again")
+
+        assert (there.mac in listed, stale in listed, adopted.returncode) == (True, False, 0)
+        assert before == {(there.mac, address(1)), (stale, address(1))}
+        assert (pings.sent > 100, pings.lost) == (True, 0)
+
+
+def _reason(vtep: Vtep, mac: str) -> str | None:
+    """Return the reason why a wanted row is not ours; nothing in it once it is."""
+    found = [row for row in vtep.told("macs")["macs"] if row["mac"] == mac]
+    return found[0]["sync"]["reason"] if found else None
