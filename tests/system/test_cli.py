@@ -259,6 +259,8 @@ def test_events_can_be_chosen_by_vni_mac_kind_and_number(daemon):
     assert events("--mac", "02:00:00:00:00:02") == ["move"]
     assert events("--limit", "1") == ["contested"]
     assert events("--limit", "0") == []
+    mistyped = vtep("events", "--kind", "moved", address=daemon.address)
+    assert mistyped.stderr == "vtep: none of the 3 events match; they are contested, move, peer-up\n"
 
 
 def test_events_have_dates_and_the_zone(daemon):

@@ -150,7 +150,7 @@ def _has_group(name: str) -> bool:
 
 
 def _write(paths: dict[Path, str], *, replace: bool) -> None:
-    """Write all files or none: what is there already is somebody's work."""
+    """Write all files or none: a file that is there already may be an operator's work."""
     there = [path for path in paths if path.exists()]
     if there and not replace:
         raise UsageError(f"{there[0]} is there already, and nothing was written; --force replaces it")

@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -320,13 +321,22 @@ def events(options: argparse.Namespace) -> int:
         answer = daemon.ask(request, pb.ListEventsResponse)
     if not is_document(options) and answer.forgotten:
         say(f"{amount(answer.forgotten)} earlier events are forgotten")
+    empty = _no_event(answer)
     if options.limit is not None:
         # The last ones, because they are what a person looks for.
         found = list(filter(_event_filter(options), answer.events))
         kept = found[len(found) - min(options.limit, len(found)) :]
         del answer.events[:]
         answer.events.extend(kept)
-    return show_list(options, _EVENTS, [answer], _event_filter(options))
+    return show_list(options, replace(_EVENTS, empty=lambda _: empty), [answer], _event_filter(options))
+
+
+def _no_event(answer: pb.ListEventsResponse) -> str:
+    """Say which kinds there are, because a kind that is mistyped would look like one that did not happen."""
+    kinds = sorted({event.kind for event in answer.events})
+    return (
+        f"none of the {amount(len(answer.events))} events match; they are {', '.join(kinds)}" if kinds else "no events"
+    )
 
 
 def _event_filter(options: argparse.Namespace) -> Callable[[pb.Event], bool]:

@@ -209,7 +209,7 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     report = _command(
-        commands, "report", "report:report", "an archive for whoever is asked for help",
+        commands, "report", "report:report", "an archive for a supporter",
         "Status, what is not as wanted with its explanation, recent events, the kernel's tables, versions, configurations and logs. "
         "Passwords and keys are left out; MACs, addresses and peers are in it. A part that cannot be had says why.",
         "vtep report /tmp/leaf7.tar.gz", deadline_s=DIFF_DEADLINE_S,

@@ -1,4 +1,4 @@
-"""`vtep report`: one archive for whoever is asked for help, with what the daemon, the kernel and the log say. No secret is in it.
+"""`vtep report`: one archive for a supporter, with what the daemon, the kernel and the log say. No secret is in it.
 
 Knows which questions a supporter asks first. A part that cannot be had is a text that says why, so that a report is made of a
 host on which little works. Bounded: each part in size and time, so that a leaf with a million MACs gives a small file.

@@ -1,4 +1,4 @@
-"""`vtep init` writes a leaf that `vtep check` accepts, and its other side, and replaces nobody's files."""
+"""`vtep init` writes a leaf that `vtep check` accepts, and its other side, and replaces no file unasked."""
 
 import io
 import subprocess
