@@ -94,11 +94,27 @@ def _counted(changes: Iterable[tuple[Verdicts | None, Verdicts | None]]) -> Iter
     """Yield verdicts with the number of MACs that they came to, or left if it is negative. Many MACs share one value."""
     counts: Counter[int] = Counter()
     found: dict[int, Verdicts] = {}
+
+    def add(verdicts: Verdicts | None, count: int) -> None:
+        if verdicts is not None:
+            counts[id(verdicts)] += count
+            found[id(verdicts)] = verdicts
+
+    # MACs that came together share a value and follow each other here, so a run of them is one addition.
+    gone: Verdicts | None = None
+    come: Verdicts | None = None
+    went = came = 0
     for old, new in changes:
-        for verdicts, step in ((old, -1), (new, 1)):
-            if verdicts is not None:
-                counts[id(verdicts)] += step
-                found[id(verdicts)] = verdicts
+        if old is not gone:
+            add(gone, -went)
+            gone, went = old, 0
+        if new is not come:
+            add(come, came)
+            come, came = new, 0
+        went += 1
+        came += 1
+    add(gone, -went)
+    add(come, came)
     return ((found[number], count) for number, count in counts.items() if count)
 
 
