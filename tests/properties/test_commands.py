@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from string import printable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
@@ -93,6 +93,7 @@ def made_group(command, hosts):
 groups = st.builds(made_group, mac_advertisements | st.builds(Withdrawal, mac_routes), hosts)
 
 
+@settings(max_examples=40)
 @given(groups)
 def test_a_written_command_for_many_macs_is_read_as_the_same(group):
     line = spell_group(group)
@@ -102,6 +103,7 @@ def test_a_written_command_for_many_macs_is_read_as_the_same(group):
     assert "\n" not in line
 
 
+@settings(max_examples=40)
 @given(groups)
 def test_a_command_for_many_macs_is_what_the_commands_for_each_are(group):
     alone = list(group.commands)
@@ -114,6 +116,7 @@ def test_a_command_for_many_macs_is_what_the_commands_for_each_are(group):
     assert group_of(alone) == group
 
 
+@settings(max_examples=40)
 @given(st.lists(commands | groups, max_size=8), st.integers(1, 5))
 def test_grouping_loses_nothing_and_keeps_unlike_apart(some, most):
     alone = {}
