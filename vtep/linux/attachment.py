@@ -731,6 +731,10 @@ VLAN_HOSTS: Final[tuple[Condition, ...]] = (
 """The same for a VLAN: the bridge answers by the neighbor rows of the VLAN's own device (br_do_proxy_suppress_arp)."""
 
 
+ROWS_WENT: Final = frozenset(("svi-missing", "svi-down"))
+"""With these faults the kernel has none of the rows, whatever was written: they went with the device."""
+
+
 def judge(vni: VniConfig, links: Links) -> Readiness:
     """Say whether rows of the VNI can be written, and if not, every reason why."""
     return _judge(Subject.of(vni, links))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
 from vtep.intent import Alert, Host, Intent, RemoteMac, RowKey
+from vtep.linux.attachment import ROWS_WENT
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.target import KernelTarget
@@ -93,10 +94,12 @@ class Rows:
             if trouble.reason == "not-ready":
                 since, generation = None, 0  # it is not known whether the row is still there
             return Sync(state, trouble.reason, text, trouble.errno, trouble.due, since, generation)
+        fault = None if self.target is None else self.target.unserved.get(kind.domain(key))
+        if fault is not None and fault.code in ROWS_WENT:
+            return Sync(SUPPRESSED, fault.code, f"{fault.text}; run: {fault.mend}")
         if claim is not None and claim.confirmed and claim.row == kind.wanted_at(intent, key):
             return Sync(STALE if stale else INSTALLED, since=since, generation=generation)
         if not self.serves(kind, kind.descriptor.vni_of(key)):
-            fault = None if self.target is None else self.target.unserved.get(kind.domain(key))
             if fault is not None:
                 return Sync(SUPPRESSED, fault.code, f"{fault.text}; run: {fault.mend}")
             return Sync(SUPPRESSED, kind.descriptor.unserved, sentence(kind.descriptor.unserved))

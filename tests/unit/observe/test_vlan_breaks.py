@@ -40,8 +40,8 @@ def leaf(request) -> Iterator[MemoryLeaf]:
         yield leaf
 
 
-def route(vni: int):
-    return Instance(PEER, vni=vni, rd=f"{PEER}:{vni}", targets=(f"65000:{vni}",)).mac(MAC)
+def route(vni: int, ip: str = ""):
+    return Instance(PEER, vni=vni, rd=f"{PEER}:{vni}", targets=(f"65000:{vni}",)).mac(MAC, ip)
 
 
 def port(kernel: MemoryKernel, **fields) -> None:
@@ -92,3 +92,21 @@ def test_the_cause_and_the_command_are_named(leaf: MemoryLeaf, code: str, reques
     assert (found.vni_state, code in found.vni_reasons) == ("not-ready", True)
     assert command in found.advice
     assert (leaf.explain(MAC, 200).vni_state == "ready") == (code not in CONCERN_ALL)
+
+
+@pytest.mark.parametrize("leaf", [SHARED], indirect=True, ids=["shared"])
+def test_a_neighbor_row_that_its_vlan_cannot_have_says_why(leaf: MemoryLeaf) -> None:
+    port(leaf.kernel, neigh_suppress=True)
+    leaf.receive(*(leaf.lines.announce(PEER, route(vni, f"172.16.{vni}.1")) for vni in (100, 200)))
+    leaf.survey()
+    assert [row.sync.state for row in leaf.observer.neighbors(None, None, 10).rows] == ["installed", "installed"]
+
+    leaf.kernel.delete_link("br0.10")
+    leaf.survey()
+
+    rows = leaf.observer.neighbors(None, None, 10).rows
+    assert [(row.vni, row.sync.state, row.sync.reason) for row in rows] == [
+        (100, "suppressed", "svi-missing"),
+        (200, "installed", ""),
+    ]
+    assert "ip link add link br0 name br0.10 up type vlan id 10" in rows[0].sync.text
