@@ -72,6 +72,28 @@ def test_floods_of_a_ready_vni_are_wanted_and_no_longer_when_it_is_not(network, 
     assert vtep.process.alive
 
 
+def test_a_station_is_listed_and_explained_with_what_exabgp_confirmed(network, speaker):
+    here = network.leaf_station
+    vtep = leaf(network)
+    vtep.start()
+    exabgp_of(network).start()
+    told(speaker, FLOODS)
+    here.plug(network.leaf)
+    here.speak()
+
+    def confirmed():
+        stations = vtep.told("macs", "--local")["stations"]
+        return next((one for one in stations if one["mac"] == here.mac and one["state"] == "confirmed"), None)
+
+    station = wait_until(confirmed, 20, "a station that ExaBGP has confirmed")
+    routes = vtep.told("routes", "--advertised")["routes"]
+    [explanation] = vtep.told("explain", here.mac)["explanations"]
+
+    assert station["since"]
+    assert {(route["type"], route["state"]) for route in routes} == {(2, "confirmed"), (3, "confirmed")}
+    assert f"to {address(1)}; ExaBGP confirmed it" in explanation["summary"]
+
+
 def test_plain_exabgp_is_told_nothing_and_that_is_said(network, speaker, executable):
     vtep = leaf(network)
     vtep.start()
