@@ -63,6 +63,8 @@ def test_a_leaf_that_listens_is_found_by_gobgp_with_a_password(pair, exabgp, tmp
         gobgp = GoBgp(peer, theirs)
     more = 'passive = true\nhold_time = 30\nttl = 64\nsource = "10.0.0.99"\nroute_reflector = true'
     process = started(leaf, exabgp, password, more)
+    # GoBGP tries once, and again only after two minutes.
+    wait_until(lambda: "10.0.0.99:179" in leaf.run("ss", "-Hltn"), 20, "the listening ExaBGP")
 
     gobgp.start()
 
