@@ -762,11 +762,20 @@ def _broken(conditions: Iterable[Condition], it: Subject) -> Iterator[Fault]:
             yield Fault(condition.code, condition.says(it), condition.mend(it))
 
 
+_UDP_PORT: Final = 4789
+"""Of VXLAN (RFC 7348 8). The default of iproute2 and of the kernel is 8472, from before there was one."""
+
+
 def _notes(it: Subject) -> Iterator[str]:
     """Yield what works but deserves a look."""
     bridge, device = it.bridge, it.device
     if bridge.mtu is not None and device.mtu is not None and device.mtu < bridge.mtu:
         yield f"mtu: {device.name} carries {device.mtu}, {bridge.name} {bridge.mtu}"
+    if it.vxlan.udp_port not in (None, _UDP_PORT):
+        yield (
+            f"dstport: {device.name} sends to UDP port {it.vxlan.udp_port}, and the peers listen on {_UDP_PORT} unless all are set up "
+            "otherwise; the kernel refuses to change it, so make the device again"
+        )
     if it.vni.vlan is not None:
         yield from _notes_of_vlan(it)
     elif it.bridge_data.default_pvid:

@@ -158,6 +158,7 @@ def test_a_vxlan_port_of_another_bridge_is_no_second_port() -> None:
 
 @pytest.mark.parametrize(("bridge_link", "vxlan_link", "words"), [
     (BRIDGE, replace(VXLAN, mtu=1450), ("mtu:",)),
+    (BRIDGE, replace(VXLAN, vxlan=replace(TUNNEL, udp_port=8472)), ("dstport:",)),
     (bridge(default_pvid=1), VXLAN, ("default-pvid:",)),
     (bridge(default_pvid=None), VXLAN, ()),
 ])  # fmt: skip
