@@ -90,6 +90,8 @@ def judge_prefix(
 
 def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, str]]:
     """Return for each candidate whether it won or lost, and why."""
+    if len(candidates) == 1:
+        return [("won", "only-path")]
     hosts = [place for place, path in enumerate(candidates) if path.mac is not None]
     outcomes = [("lost", "host-route")] * len(candidates)
     if hosts:
@@ -211,6 +213,7 @@ class _Draft:
         self.rows: dict[Prefix, tuple[PrefixRow, ...] | None] = {}
         self.judged: dict[Prefix, tuple[PrefixPath, ...] | None] = {}
         self.nexthops: dict[int, Nexthop] = {}
+        self.ids: dict[tuple[Vni, tuple[Ip, ...], bool], int] = {}
         self.claims: dict[RouterKey, Counter[Mac]] = {}
         self.counts: Counter[Vni] = Counter()
         self.touched: list[PrefixKey] = []
@@ -256,7 +259,14 @@ class _Draft:
         return PrefixRow(vrf.vni, prefix, tuple(paths), self._nexthop(vrf.vni, vteps, prefix.is_v6), reason)
 
     def _nexthop(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
-        """Return the identifier of a nexthop to these VTEPs. It is a hash, and the next free number where two have the same."""
+        """Return the identifier of a nexthop to these VTEPs; many prefixes share it."""
+        found = self.ids.get((vni, vteps, is_v6))
+        if found is None:
+            found = self.ids[vni, vteps, is_v6] = self._identified(vni, vteps, is_v6)
+        return found
+
+    def _identified(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
+        """Return the identifier: a hash, and the next free number where two have the same. Make the nexthop if it is new."""
         is_v6 = is_v6 or all(vtep.is_v6 for vtep in vteps)
         base = SINGLES if len(vteps) == 1 else GROUPS
         number = crc32(b"".join((vni.to_bytes(3), bytes((is_v6,)), *(vtep.mapped for vtep in vteps)))) & _ID_MASK
