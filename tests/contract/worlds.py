@@ -72,8 +72,7 @@ class World:
 
     def check_the_other(self) -> None:
         """Fail if rows of the other VNI changed."""
-        links = self.raw.links().by_name
-        if self._others and "vx0" in links and not self.shaken:
+        if self._others and not self.shaken and "vx0" in self.raw.links().by_name:
             assert self._rows_of_the_other() == self._others
 
     _others: Sequence[Entry] = ()
