@@ -825,3 +825,16 @@ def test_what_the_other_daemon_takes_back_is_no_longer_ours_when_nothing_was_han
     leaf.survey()
 
     assert (leaf.trouble(M), leaf.owns(M)) == ("contested adoptable", False)
+
+
+def test_a_row_that_was_gone_is_there_since_it_was_written_again(leaf: Leaf) -> None:
+    """As after a device was made again: the row is as it was, and not as old."""
+    leaf.want({M: A})
+    leaf.pass_()
+    first = leaf.ledger.claims("fdb")[100, M].since.time
+
+    leaf.now += 60
+    leaf.meanwhile(delete(M))
+    leaf.pass_()
+
+    assert (written("m", A), first + 60) == (leaf.rows(), leaf.ledger.claims("fdb")[100, M].since.time)

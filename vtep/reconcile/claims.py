@@ -48,6 +48,8 @@ class RowGroup(Struct, frozen=True):
     row: Row
     rank: int = 0
     adopted: bool = False
+    afresh: bool = False
+    """The rows are not there: whatever was claimed, they are there since they are written."""
 
 
 class Unclaimed(Struct, frozen=True):
@@ -155,7 +157,7 @@ def _instead_of(old: Claim | None, group: RowGroup) -> Claim:
     if old is None:
         return Claim(group.row, group.rank, adopted=group.adopted)
     same = old.row == group.row
-    before, since = (old.before, old.since) if same else (old.row, None)
+    before, since = (old.before, None if group.afresh else old.since) if same else (old.row, None)
     adopted = old.adopted or group.adopted
     return Claim(group.row, group.rank, before, since=since, adopted=adopted, any_row=old.any_row)
 

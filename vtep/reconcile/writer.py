@@ -30,13 +30,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from vtep.reconcile.claims import Unclaimed, grouped, is_ours
+from vtep.reconcile.claims import RowGroup, Unclaimed, grouped, is_ours
 from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
 from vtep.reconcile.judged import Judged, Pass, change_of, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.report import News, Trouble
 from vtep.reconcile.retry import Class, Refused, classify, explain
 from vtep.reconcile.steps import Steps, parts
+from vtep.reconcile.verdict import Verdict
 
 MESSAGES_MAX: Final = 128
 """Messages in one send. It takes about a millisecond, whether a row is one message or two."""
@@ -203,10 +204,12 @@ class Writer:
             and row.seen.row not in (None, row.claim.row)
             and is_ours(row.claim, row.seen)
         )
-        wanted = ((row.key, row.wanted, row.rank) for row in rows)
+        wanted = ((row.key, row.wanted, row.rank) for row in rows if row.verdict is not Verdict.CREATE)
+        created = ((row.key, row.wanted, row.rank) for row in rows if row.verdict is Verdict.CREATE)
         # In this order, so that a claim of what is wanted remembers what is there.
         vni_of = kind.descriptor.vni_of
-        return self._known.claim(kind, grouped(there, vni_of) + grouped(wanted, vni_of))
+        afresh = [RowGroup(group.keys, group.row, group.rank, afresh=True) for group in grouped(created, vni_of)]
+        return self._known.claim(kind, grouped(there, vni_of) + grouped(wanted, vni_of) + afresh)
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
         known, ref = self._known, (kind.name, row.key)
