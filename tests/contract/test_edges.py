@@ -15,7 +15,8 @@ from tests.contract.worlds import LOCAL, ip
 from vtep.addr import Vni
 from vtep.config.model import Targets, VniConfig
 from vtep.errors import KernelError
-from vtep.linux.attachment import HOSTS, PLAIN, SHARED, VLAN, Hosts, NotReady, Ready, Subject, judge, survey
+from vtep.linux.attachment import Hosts, NotReady, Ready, judge, survey
+from vtep.linux.conditions import HOSTS, PLAIN, SHARED, VLAN, Subject
 from vtep.linux.kernel import Kernel
 from vtep.linux.wire.link import RTM_NEWLINK, request_links
 from vtep.linux.wire.neighbor import Half, Neighbor

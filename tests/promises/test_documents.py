@@ -23,6 +23,7 @@ TELLING = [
     *sorted((ROOT / "vtep/linux/tables").glob("*.py")),
     *sorted((ROOT / "vtep/reconcile").glob("*.py")),
     ROOT / "vtep/linux/attachment.py",
+    ROOT / "vtep/linux/conditions.py",
     ROOT / "vtep/linux/vrf.py",
 ]
 """The modules whose words reach an operator as reasons."""

@@ -94,7 +94,14 @@ def test_the_tree_keeps_every_contract():
     assert {plant.caught_by for plant in PLANTS} == verdicts.keys()
 
 
-KNOWS_DEVICES = ("linux/attachment.py", "linux/vrf.py", "linux/devices.py", "linux/memory/", "linux/wire/")
+KNOWS_DEVICES = (
+    "linux/attachment.py",
+    "linux/conditions.py",
+    "linux/vrf.py",
+    "linux/devices.py",
+    "linux/memory/",
+    "linux/wire/",
+)
 LOOKS_AT_DEVICES = re.compile(r"\.(by_name|by_index|ports_of|vlans_on|bridge_port|vni_of_bridge|master)\b")
 
 

@@ -23,7 +23,7 @@ from tests.lab.probe import ping
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
 from vtep.config import file as config
-from vtep.linux import attachment as readiness
+from vtep.linux import conditions as readiness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -13,7 +13,7 @@ from typing import Final
 
 from vtep import logs
 from vtep.addr import Vni
-from vtep.linux.attachment import Fault
+from vtep.linux.conditions import Fault
 from vtep.logs import LineLimit
 from vtep.reconcile.actor import Outcome
 from vtep.reconcile.engine import Engine

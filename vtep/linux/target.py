@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig, VrfConfig
 from vtep.intent import HostKey, RowKey
-from vtep.linux.attachment import Attached, Fault, attached, domains, own_hosts, survey
+from vtep.linux.attachment import Attached, attached, domains, own_hosts, survey
+from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs

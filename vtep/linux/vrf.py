@@ -22,7 +22,8 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VrfConfig
 from vtep.linux import attachment
-from vtep.linux.attachment import Fault, NotReady
+from vtep.linux.attachment import NotReady
+from vtep.linux.conditions import Fault
 from vtep.linux.devices import Link, Links
 from vtep.linux.wire.neighbor import NTF_SELF, Entry, Lookup, Neighbor, Verb
 from vtep.linux.wire.nexthop import NexthopEntry

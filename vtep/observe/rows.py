@@ -10,7 +10,7 @@ from typing import Any, Final
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
 from vtep.intent import Alert, Host, Intent, RemoteMac, RowKey
-from vtep.linux.attachment import ROWS_WENT
+from vtep.linux.conditions import ROWS_WENT
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.target import KernelTarget

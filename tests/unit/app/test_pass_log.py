@@ -8,7 +8,7 @@ import pytest
 from vtep.addr import Mac, Vni
 from vtep.app.pass_log import ROWS_LOGGED, ROWS_S, PassLog
 from vtep.errors import KernelError
-from vtep.linux.attachment import Fault
+from vtep.linux.conditions import Fault
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget

@@ -7,19 +7,8 @@ from msgspec.structs import replace
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import Targets, VniConfig
-from vtep.linux.attachment import (
-    PLAIN,
-    SHARED,
-    VLAN,
-    VLAN_HOSTS,
-    Condition,
-    Hosts,
-    NotReady,
-    Ready,
-    access,
-    judge,
-    survey,
-)
+from vtep.linux.attachment import Hosts, NotReady, Ready, access, judge, survey
+from vtep.linux.conditions import PLAIN, SHARED, VLAN, VLAN_HOSTS, Condition
 from vtep.linux.devices import Bridge, BridgePort, Link, Links, PortVlan, VniRange, Vxlan
 from vtep.linux.wire.neighbor import AF_BRIDGE, NTF_SELF, Entry, FdbEvent, Half, Lookup, Verb
 from vtep.linux.wire.tlv import AF_INET
