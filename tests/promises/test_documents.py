@@ -187,3 +187,14 @@ def test_the_walk_of_a_withdrawn_mac_names_modules_that_there_are():
 
     assert {name.partition(".")[0] for name in named} == set(parts)
     assert [name for name in named if not (ROOT / "vtep" / name.replace(".", "/")).with_suffix(".py").exists()] == []
+
+
+# Decisions
+
+
+def test_each_decision_has_a_number_of_its_own_which_its_title_repeats():
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    numbers = [page.name[:4] for page in pages]
+
+    assert numbers == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    assert [page.name for page in pages if not page.read_text().startswith(f"# {page.name[:4]} ")] == []
