@@ -449,6 +449,11 @@ class Index:
             del members[mac]
         if not members:
             del self._segments[segment]
+            self._forget_conclusions(segment)  # Type-1 routes of a segment without MACs are compared with nothing
+
+    def _forget_conclusions(self, segment: Esi) -> None:
+        self._conclusions_count -= len(self._conclusions.pop(segment, ()))
+        self._forgotten.discard(segment)
 
     def _put_imet(self, old: Imet | None, new: Imet | None) -> None:
         """Replace a Type-3 route. The endpoint is not part of its key, so the new version may name another one."""
@@ -479,8 +484,7 @@ class Index:
         for segment, groups in segments.items():
             if segment not in self._segments or self._means_the_same(segment, groups):
                 continue
-            self._conclusions_count -= len(self._conclusions.pop(segment, ()))
-            self._forgotten.discard(segment)
+            self._forget_conclusions(segment)
             if segment in self._segments_changed:
                 self._segments_again.add(segment)
             else:

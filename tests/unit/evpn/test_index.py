@@ -481,3 +481,19 @@ def test_all_macs_of_a_segment_are_judged_after_its_last_change(index):
 
     assert index.take_changed().macs == macs
     assert index.work == 0
+
+
+def test_nothing_is_remembered_of_segments_that_left(index):
+    """A peer chooses which segments it names, and could name others for ever."""
+    kept = []
+    for number in range(10):
+        esi = Esi(bytes((3, *([0] * 8), number)))
+        route = mac(esi=esi)
+        index.put(KEY, None, route)
+        for policy in ("before", "after a reload"):
+            index.conclude(policy, esi, (0, 100), "a question", lambda: "an answer")
+        index.put(KEY, route, None)
+        index.take_changed()
+        kept.append({name: len(found) for name, found in vars(index).items() if isinstance(found, dict | set)})
+
+    assert kept[0] == kept[9]

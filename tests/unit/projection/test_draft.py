@@ -237,6 +237,24 @@ def test_a_type_1_route_counts_also_after_our_own_macs_changed() -> None:
     assert [row.via.vtep for row in leaf.judge(2.0).macs.values()] == [A, B]
 
 
+def test_a_segment_that_lost_its_type_1_route_while_no_mac_was_on_it_reaches_no_mac() -> None:
+    esi = Esi(bytes((3, *[1] * 9)))
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    one = route(A, esi=esi)
+    tell(leaf, one)
+    leaf.receive([Received((Announced(A, {b"ad": an_ad(A, esi)}),))], 0.0)
+    there = leaf.judge(0.0)
+    leaf.receive([Received((Withdrawn(A, (one.key,)),))], 1.0)
+    leaf.judge(1.0)
+
+    leaf.receive([Received((Withdrawn(A, (b"ad",)),))], 2.0)
+    tell(leaf, one)
+    intent = leaf.judge(2.0)
+
+    assert (len(there.macs), len(intent.macs)) == (1, 0)
+    assert [found.reason for found in candidates_of(intent, MAC)] == ["pending-ead"]
+
+
 def test_a_row_is_stale_if_all_its_routes_are_and_each_candidate_by_itself() -> None:
     leaf = Leaf(config.parse(LEAF), 0.0)
     for one in (route(A), structs.replace(route(A), peer=B)):
