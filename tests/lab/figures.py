@@ -330,8 +330,10 @@ class Figures:
     def resync(self, *, peers: bool = False) -> None:
         self.asked.append(("resync", peers))
 
-    async def adopt(self, vni: Vni | None, *, dry_run: bool = False) -> Sequence[tuple[Vni, Mac, Ip | None]]:
-        self.asked.append(("adopt", vni, dry_run))
+    async def adopt(
+        self, vni: Vni | None, *, dry_run: bool = False, foreign: bool = False, remove_unwanted: bool = False
+    ) -> Sequence[tuple[Vni, Mac, Ip | None]]:
+        self.asked.append(("adopt", vni, dry_run, foreign, remove_unwanted))
         return [(VNI_READY, Mac.parse("02:00:00:00:00:aa"), TWO)] if vni in {None, VNI_READY} else []
 
     def clear_duplicate(self, mac: Mac, vni: Vni | None) -> int:

@@ -371,6 +371,7 @@ def test_what_an_operator_asks_is_done_and_logged(sockets, caplog):
     async def story(source) -> None:
         async with called(sockets.write) as (_, admin, _):
             adopted = await admin.Adopt(admin_pb2.AdoptRequest(vni=100, dry_run=True))
+            await admin.Adopt(admin_pb2.AdoptRequest(foreign=True))
             cleared = await admin.ClearDuplicate(admin_pb2.ClearDuplicateRequest(mac="02:00:00:00:00:02"))
             level = await admin.SetLogLevel(admin_pb2.SetLogLevelRequest(level="debug"))
             code, said = await refused(admin.SetLogLevel(admin_pb2.SetLogLevelRequest(level="loud")))
@@ -379,7 +380,8 @@ def test_what_an_operator_asks_is_done_and_logged(sockets, caplog):
         assert level.previous == "info"
         assert (code, said.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, "level")
         assert source.asked == [
-            ("adopt", Vni(100), True),
+            ("adopt", Vni(100), True, False, False),
+            ("adopt", None, False, True, False),
             ("clear_duplicate", Mac.parse("02:00:00:00:00:02"), None),
             ("set_log_level", "debug"),
         ]
@@ -388,7 +390,7 @@ def test_what_an_operator_asks_is_done_and_logged(sockets, caplog):
         play(sockets.api(), story)
 
     audit = [record.fields for record in caplog.records if record.getMessage() == "operator asked"]
-    assert [fields["command"] for fields in audit] == ["adopt", "clear-duplicate", "set-log-level"]
+    assert [fields["command"] for fields in audit] == ["adopt", "adopt", "clear-duplicate", "set-log-level"]
     assert all(fields["peer"].startswith("unix:") for fields in audit)
 
 
