@@ -1,5 +1,7 @@
 """The rows of a VRF: the same in memory, and on Linux with a VRF device or with a routing table alone."""
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -8,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
-from tests.contract.worlds import ip, wait_until
+from tests.contract.worlds import ip, own_namespace, wait_until
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import parse
 from vtep.evpn.station import Station
+from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.reconcile.claims import Claims
@@ -258,6 +261,23 @@ def test_what_others_remove_is_announced_and_what_we_write_is_not(namespace_refu
         assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
         ip("route add 203.0.113.0/24 dev br4001 table 77")
         assert not leaf.target.concerns_routing(events.drain(), leaf.engine.has)
+
+
+@pytest.mark.root_netns
+def test_routes_of_others_are_read_while_a_survey_dumps_ours_in_another_thread(namespace_refused):
+    if namespace_refused:
+        pytest.skip(namespace_refused)
+    with own_namespace(), Kernel() as kernel, ThreadPoolExecutor(1) as thread:
+        lines = (
+            f"route add 10.9.{n >> 8}.{n & 255} dev lo table {t} proto {t}\n" for t in (229, 77) for n in range(2000)
+        )
+        ip("link set lo up")
+        subprocess.run(["ip", "-batch", "-"], input="".join(lines), text=True, check=True)
+        surveys = [thread.submit(kernel.routes, [229]) for _ in range(6)]
+        others = []
+        while not surveys[-1].done():
+            others.append(len(kernel.routes_of(77, 77)))
+        assert {len(survey.result()) for survey in surveys} == set(others) == {2000}
 
 
 def test_a_router_mac_of_a_device_of_ours_is_refused_from_the_moment_it_is_known():

@@ -17,12 +17,14 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final
 
+from vtep import logs
 from vtep.addr import ZERO_MAC, Mac, Prefix, Vni
 from vtep.app.drain import drain
 from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config, VrfConfig
+from vtep.errors import KernelError
 from vtep.intent import HostKey, Intent, RowKey
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
@@ -65,6 +67,8 @@ class KernelTask:
         self._routers_of = Routed()
         """The VRFs for which they were found."""
         self._routers_suspect = True
+        self._routers_unread = False
+        """They could not be read the last time, which was logged."""
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -128,13 +132,20 @@ class KernelTask:
         """Return the VRFs that are ready, with the prefixes of their tables that the configuration has advertised."""
         vrfs = self.target.vrfs
         if self._routers_suspect or vrfs != self._routers_of:
-            self._routers_suspect, self._routers_of = False, vrfs
             configured = {vrf.vni: vrf for vrf in self._config.vrfs}
-            self._routers = {
-                found.vni: LocalRouter(found.mac, frozenset(self._prefixes(configured[found.vni], found.table)))
-                for found in vrfs.values()
-                if found.mac is not None and found.vni in configured
-            }
+            try:
+                self._routers = {
+                    found.vni: LocalRouter(found.mac, frozenset(self._prefixes(configured[found.vni], found.table)))
+                    for found in vrfs.values()
+                    if found.mac is not None and found.vni in configured
+                }
+            except KernelError as error:
+                # Another program that changes many routes tears every dump: the next round reads them again.
+                if not self._routers_unread:
+                    logs.event(log, logging.WARNING, "routes not read", why=error)
+                self._routers_unread = True
+                return self._routers
+            self._routers_suspect, self._routers_of, self._routers_unread = False, vrfs, False
         return self._routers
 
     def _prefixes(self, vrf: VrfConfig, table: int) -> Iterator[Prefix]:

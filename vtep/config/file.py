@@ -337,8 +337,9 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
 def _vrfs(file: _File, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VrfConfig, ...]:
     """Return the VRFs. An L3VNI has a number and devices that no other VNI has, because their rows would be each other's."""
     found = [_vrf(row, f"vrf[{index}]", node, bgp, problems) for index, row in enumerate(file.vrf)]
-    for name in ("name", "vni"):
-        _refuse_repeats("vrf", [getattr(row, name) for row in file.vrf], name, problems)
+    for name in ("name", "vni", "table"):
+        _refuse_repeats("vrf", [getattr(row, name) or UNSET for row in file.vrf], name, problems)
+    _refuse_repeats("vrf", [row.svi or row.bridge for row in file.vrf], "svi", problems)
     names = {row.name for row in file.vrf}
     for index, vni in enumerate(file.vni):
         if vni.vrf and vni.vrf not in names:
@@ -348,12 +349,19 @@ def _vrfs(file: _File, node: NodeConfig, bgp: BgpConfig | None, problems: Proble
         for path, other in others:
             if other.vni == row.vni and isinstance(other, _VniTable):
                 problems.note(f"vrf[{index}].vni", f"{row.vni} is already used by {path}")
+            if UNSET not in (row.vlan, other.vlan) and row.vlan == other.vlan and _bridge_of(row) == _bridge_of(other):
+                what = f"VLAN {row.vlan} of {_bridge_of(row)} is already used by {path}"
+                problems.note(f"vrf[{index}].vlan", what, "give the L3VNI a VLAN of its own")
             if other.vxlan == row.vxlan and UNSET in (row.vlan, other.vlan):
                 problems.note(
                     f"vrf[{index}].vxlan", f"{row.vxlan} is already used by {path}", "give each of them a `vlan`"
                 )
         others.append((f"vrf[{index}]", row))
     return tuple(vrf for vrf in found if vrf is not None)
+
+
+def _bridge_of(row: _VniTable | _VrfTable) -> str:
+    return row.bridge or (row.svi if isinstance(row, _VrfTable) else "")
 
 
 def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> VrfConfig | None:
@@ -366,6 +374,9 @@ def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         problems.note(
             f"{path}.svi", "missing", "give the layer-3 device of the L3VNI: its bridge, or a VLAN device on it"
         )
+    for key in ("name", "vxlan", "svi", "bridge"):
+        if isinstance(device := getattr(row, key), str):
+            problems.parsed(device, f"{path}.{key}", device_name)
     vtep = _own_vtep(row.vtep, path, node, problems)
     if name is None or number is None or vxlan is None or vtep is None:
         return None

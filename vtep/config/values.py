@@ -172,10 +172,16 @@ def route_source(text: str) -> int:
     if text in _ROUTE_SOURCES:
         return _ROUTE_SOURCES[text]
     if text.isascii() and text.isdigit() and 0 < int(text) < 256:
+        if int(text) == OWN_PROTOCOL:
+            raise ValueError(
+                f"{text} is the protocol of the routes that vtep itself receives and writes: they would come back"
+            )
         return int(text)
     raise ValueError(
         f"{text!r} is not a source of routes ({', '.join(_ROUTE_SOURCES)}, or a protocol number from 1 to 255)"
     )
 
 
+OWN_PROTOCOL: Final = 229
+"""What our own routes have in the kernel (`RTPROT_VTEP`)."""
 _ROUTE_SOURCES: Final = {"connected": 2, "kernel": 3, "static": 4}

@@ -62,7 +62,8 @@ Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage
 class Kernel:
     """The tables of the network namespace in which this was made.
 
-    For one thread at a time, with two exceptions: `drain` may run in another thread, and one call of `rows` or `neighbors` may.
+    For one thread at a time, with two exceptions: `drain` may run in another thread, and one call of `rows`, `neighbors`, `routes`
+    or `nexthops` may.
     """
 
     def __init__(
@@ -191,19 +192,11 @@ class Kernel:
 
     def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
         """Dump our own routes of these tables."""
-        return [route for table in tables for route in self.routes_of(table, RTPROT_VTEP)]
+        return [route for table in tables for route in _routes_of(self._dumps, table, RTPROT_VTEP)]
 
     def routes_of(self, table: int, protocol: int) -> list[RouteEntry]:
-        """Dump the routes of one protocol. A table without any route is no table, which is no error here."""
-        found: list[RouteEntry] = []
-        for family in (AF_INET, AF_INET6):
-            request = partial(request_routes, family=family, table=table, protocol=protocol)
-            try:
-                found += self._dumps.dump("routes", request, parse_routes)
-            except KernelError as error:
-                if error.errno not in (errno.ENOENT, errno.ESRCH):
-                    raise
-        return found
+        """Dump the routes of one protocol, by the socket of requests: the other one may be in use in another thread."""
+        return _routes_of(self._requests, table, protocol)
 
     def nexthops(self) -> list[NexthopEntry]:
         """Dump the nexthops of all programs."""
@@ -293,6 +286,19 @@ _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
 def _refusal(asked: int, index: int, answer: Answer) -> Refusal:
     done = asked & ~answer.flags
     return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
+
+
+def _routes_of(connection: Connection, table: int, protocol: int) -> list[RouteEntry]:
+    """Dump routes of both families. A table without any route is no table, which is no error here."""
+    found: list[RouteEntry] = []
+    for family in (AF_INET, AF_INET6):
+        request = partial(request_routes, family=family, table=table, protocol=protocol)
+        try:
+            found += connection.dump("routes", request, parse_routes)
+        except KernelError as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                raise
+    return found
 
 
 def _parse_entries(datagram: bytes) -> Iterator[Parsed]:

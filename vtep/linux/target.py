@@ -67,10 +67,14 @@ class KernelTarget:
         self._attached = Attached()
 
     def reconfigure(self, vnis: Sequence[VniConfig], vrfs: Sequence[VrfConfig] = ()) -> None:
-        """Take other VNIs and VRFs. One that left, or lost its bridge, stays attached, so that its rows can be removed."""
+        """Take other VNIs and VRFs. One that left, or lost its bridge, stays attached, so that its rows can be removed.
+
+        VRFs that left come first: where one of them and a new one have the same table or SVI, an entry belongs to the new one,
+        because `Routed` keeps the later of two.
+        """
         routing = {vrf.vni for vrf in vrfs}
         gone = tuple(vrf for vrf in self._vrfs if vrf.vni not in routing)
-        self._vrfs, self._vrfs_given_up = (*vrfs, *gone), frozenset(vrf.vni for vrf in gone)
+        self._vrfs, self._vrfs_given_up = (*gone, *vrfs), frozenset(vrf.vni for vrf in gone)
         bound = tuple(vni for vni in vnis if vni.is_bound)
         staying = {vni.vni for vni in bound}
         left = tuple(vni for vni in self._vnis if vni.vni not in staying)

@@ -287,7 +287,16 @@ SEGMENT = '[[segment]]\nesi = "00:11:22:33:44:55:66:77:88:99"\n'
 RT_VNI = VNI + 'import_rt = ["65000:7"]\n'
 BOUND_VLAN = "bridge = 'b'\nvxlan = 'v'\nvlan = 10\n"
 
+VRF = NODE + "[[vrf]]\nname = 'blue'\nvni = 4001\nvxlan = 'vx1'\nsvi = 'br1'\nimport_rt = ['1:1']\n"
+VRF_2 = "[[vrf]]\nname = 'red'\nvni = 4002\nvxlan = 'vx2'\nimport_rt = ['1:2']\n"
+
 WRONG = (
+    (VRF + "table = 7\n" + VRF_2 + "svi = 'br2'\ntable = 7", "vrf[1].table", "7 is already used by vrf[0]"),
+    (VRF + VRF_2 + "svi = 'br1'", "vrf[1].svi", "br1 is already used by vrf[0]"),
+    (VRF + "redistribute = [229]", "vrf[0].redistribute", "229 is the protocol of the routes that vtep itself"),
+    (VRF + VRF_2 + "svi = 'a b'", "vrf[1].svi", "'a b' cannot be the name of a device"),
+    (VRF + "bridge = 'b'\nvlan = 10\n[[vni]]\nvni = 7\nimport_rt = ['1:7']\n" + BOUND_VLAN, "vrf[0].vlan",
+     "VLAN 10 of b is already used by vni[0]"),
     ("text = ", "", "not valid TOML"),
     ("nodes = 1", "nodes", "unknown key (hint: did you mean node?)"),
     ("zzz = 1", "zzz", "unknown key (hint: known here: node, bgp, feed, duplicates, limits, api, vni, segment, vrf)"),

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.config.model import Targets, VniConfig
+from vtep.config import values
+from vtep.config.model import Targets, VniConfig, VrfConfig
 from vtep.linux.attachment import Hosts, Ready
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import FdbEvent, Half, Lookup, Neighbor, Verb
+from vtep.linux.vrf import routed
+from vtep.linux.wire.neighbor import RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor, Verb
 
 LOCAL = Ip.parse("10.0.0.1")
 M = Mac.parse("02:00:00:00:00:0a")
@@ -91,6 +93,31 @@ def test_a_vni_that_left_is_not_reported_as_not_ready(kernel: MemoryKernel) -> N
     attachments = target.attachments()
 
     assert (attachments.ready, attachments.not_ready) == ({}, {})
+
+
+def routing(number: int) -> VrfConfig:
+    return VrfConfig(
+        name="blue",
+        vni=Vni(number),
+        vtep=LOCAL,
+        imports=Targets(frozenset()),
+        bridge=f"br{number}",
+        vxlan=f"vx{number}",
+        svi=f"br{number}",
+        table=1001,
+    )
+
+
+def test_a_table_belongs_to_the_vrf_that_has_it_now_and_not_to_one_that_left() -> None:
+    kernel = MemoryKernel()
+    before, after = routing(4001), routing(4002)
+    for vrf in (before, after):
+        kernel.add_devices_of_vrf(vrf)
+    target = KernelTarget(kernel, (), vrfs=[before])
+
+    target.reconfigure((), [after])
+
+    assert routed(target.attachments()).vni_of_table(1001) == 4002
 
 
 def test_the_macs_of_all_devices_are_known(kernel: MemoryKernel) -> None:
@@ -194,3 +221,7 @@ def test_without_a_clock_no_time_is_measured(kernel: MemoryKernel) -> None:
     target.send([row(kernel, "vx100")])
 
     assert target.message_s.snapshot().count == 0
+
+
+def test_the_configuration_knows_which_protocol_our_own_routes_have() -> None:
+    assert values.OWN_PROTOCOL == RTPROT_VTEP
