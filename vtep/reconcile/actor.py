@@ -380,15 +380,22 @@ class Actor:
                 worked_s *= not is_enough
 
     async def _give_way(self, rest_s: float, *, is_audit: bool) -> None:
-        """Let small passes in, for so long; an audit that a requested survey waits for does not rest."""
+        """Let small passes in, for so long; an audit that a requested survey waits for does not rest.
+
+        An audit may rest for many minutes in all, so a retry that is due has a pass as well, one in each rest.
+        """
         until = self._clock() + rest_s
+        retry_due = self.engine.backlog.next_due if is_audit else None
         while True:
             hurries = is_audit and self._survey
             if rest_s and not hurries and not self._is_news:
                 self._stalled_since = None
-                await self._rest(until - self._clock())
+                turn = until if retry_due is None else min(until, retry_due)
+                await self._rest(turn - self._clock())
                 self._stalled_since = self._clock()
-            await self._let_in()
+            is_retry = retry_due is not None and self._clock() >= retry_due
+            retry_due = None if is_retry else retry_due
+            await self._let_in(is_retry=is_retry)
             if self._clock() >= until or hurries:
                 return
 
@@ -396,9 +403,9 @@ class Actor:
     def _may_let_in(self) -> bool:
         return self.engine.surveyed and self.outcomes.value.error is None
 
-    async def _let_in(self) -> None:
-        """Make a small pass for what is new while a sweep is under way."""
-        if self._is_news:
+    async def _let_in(self, *, is_retry: bool = False) -> None:
+        """Make a small pass for what is new, or for a retry that is due, while a sweep is under way."""
+        if self._is_news or is_retry:
             await self._release_held()
             await self._pass()
             self._stalled_since = self._clock()

@@ -270,11 +270,24 @@ class Engine:
     def _write(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
         """Write the rows among these that are wanted and have what they need."""
         writes = [row for row in rows if row.verdict is not Verdict.DELETE]
-        yield from self._writer.carry_out(kind, self._dependencies.writable(kind, writes), this)
+        able = self._dependencies.writable(kind, writes)
+        self._forget_retries(kind, writes, able)
+        yield from self._writer.carry_out(kind, able, this)
 
     def _remove(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
         """Remove the rows among these that are to go and that no other row needs."""
-        yield from self._writer.carry_out(kind, self._dependencies.removable(kind, _removals(rows)), this)
+        removals = _removals(rows)
+        able = self._dependencies.removable(kind, removals)
+        self._forget_retries(kind, removals, able)
+        yield from self._writer.carry_out(kind, able, this)
+
+    def _forget_retries(self, kind: Kind, rows: list[Judged], able: list[Judged]) -> None:
+        """Forget that a row is to be tried again if it waits for another one: it would stay due, and passes would never rest."""
+        if len(able) < len(rows):
+            found = {row.key for row in able}
+            for row in rows:
+                if row.key not in found:
+                    self.backlog.settle((kind.name, row.key))
 
     def _freed(self, kind: Kind, keys: list[Key], this: Pass) -> Steps[list[Judged]]:
         """Judge rows that had waited for a row of another kind."""

@@ -343,6 +343,18 @@ def test_an_audit_that_rests_for_long_is_not_stalled() -> None:
     assert max(silent) < 12
 
 
+def test_a_retry_that_is_due_does_not_wait_for_an_audit_that_rests() -> None:
+    async def story(actor: Actor, passes: Passes) -> None:
+        passes.backlog.refuse(("fdb", "m"), "A", errno.EBUSY, "", Class.TRANSIENT, 62.0, 0.5)
+        passes.meanwhile = lambda: passes.backlog.settle(("fdb", "m"))
+        await actor.outcomes.wait(lambda _: len(passes.ended) == 3)
+
+    passes = audited(story)
+
+    assert (passes.times, passes.ended) == (pytest.approx([0.0, 60.0, 62.1], abs=0.01), [1, 3, 2])
+    assert passes.last.scope.hinted == {"fdb": {"m"}}
+
+
 def test_an_audit_during_which_a_survey_is_requested_does_not_rest() -> None:
     async def story(actor: Actor, passes: Passes) -> None:
         actor.survey()
