@@ -243,6 +243,7 @@ class Advertiser:
             self._cannot_note(error, now)
         else:
             self._refusals.by_route.clear()
+            self._confirmed_at.clear()
 
     def detach(self, now: float) -> None:
         """The speaker is gone."""

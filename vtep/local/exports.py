@@ -1,7 +1,10 @@
-"""Turns stations and ready VNIs into the routes that this leaf advertises (RFC 7432 7.2, 7.3; RFC 8365 5.1). Pure.
+"""Turns stations, ready VNIs and ready VRFs into the routes that this leaf advertises (RFC 7432 7.2, 7.3; RFC 8365 5.1). Pure.
 
     the VNI may advertise         one Type-3 route: this VTEP wants floods of the VNI (ingress replication, RFC 6514 5)
     a row of `Intent.own`         one Type-2 route: the MAC alone, or with one of its addresses
+    the VRF is ready              one Type-5 route for each prefix that this leaf reaches by itself (RFC 9136 3.1)
+
+A host address in a VRF that is ready is advertised with the L3VNI as a second label (RFC 9135 4.1).
 
 Which stations are advertised was decided before, by the projection: `Intent.own` has what won against every remote route.
 Here a row only becomes octets, so the same intent and configuration always give the same routes. The difference of two

@@ -7,7 +7,8 @@
 If the VNI is a VLAN of the bridge, the VLAN's own device has the neighbor rows and is the gateway.
 
 These are never stations: rows that another program wrote as EXT_LEARNED, rows with another VLAN than the VNI's (on a bridge
-without VLAN filtering, any VLAN: those are copies for the default VLAN of a port), the MACs of the ports themselves (PERMANENT), rows on a VXLAN port, multicast addresses.
+without VLAN filtering, any VLAN: those are copies for the default VLAN of a port), the MACs of the ports themselves
+(PERMANENT), rows on a VXLAN port, multicast addresses.
 
 A station counts as learned when the bridge sees a frame from it on any port, or when a row shows it where it was not
 before. That is what makes a leaf advertise it, over a remote route as well. A host address that comes or goes only
@@ -228,6 +229,7 @@ class Stations:
         if gateway is not None:
             self._gateways[vni] = gateway
             self._learned[gateway.key] = None
+            self._gone.pop(gateway.key, None)
 
     def forget(self, vni: Vni) -> None:
         """The stations of this VNI are no longer followed."""

@@ -645,6 +645,19 @@ def test_multicast_routes_are_announced_like_any_other(advertiser, exabgp):
     assert exabgp.advertised == {}
 
 
+def test_when_routes_were_confirmed_is_forgotten_with_the_speaker_that_confirmed_them(advertiser):
+    """Stations that leave while ExaBGP is restarted are never withdrawn, so their times would be kept for ever."""
+    exabgp = FakeExaBgp(advertiser).attach()
+    advertiser.want(wish(announcement(1)))
+    exabgp.settle()
+    since = advertiser.of(announcement(1).route).since
+    advertiser.detach(1.0)
+
+    FakeExaBgp(advertiser).attach("two")
+
+    assert (since is not None, advertiser.advertiser._confirmed_at) == (True, {})
+
+
 # The table of states
 
 STATES = (AWAY, IDLE, ASKING, ABLE, UNABLE)

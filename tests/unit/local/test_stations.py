@@ -177,6 +177,19 @@ def test_a_station_that_is_learned_again_before_it_was_reported_gone_is_only_lea
     assert (news.gone, [one.port for one in news.learned]) == ([], ["swp2"])
 
 
+def test_a_gateway_that_left_and_is_there_again_is_not_reported_as_gone() -> None:
+    """Otherwise it would be gone in the end, if it is reported as learned while many other stations still wait to be gone."""
+    stations, gateway = Stations(), Station(VNI, OWN, "br0", gateway=True)
+    stations.see_gateway(VNI, gateway)
+    stations.take_news(10)
+
+    stations.see_gateway(VNI, None)
+    stations.see_gateway(VNI, gateway)
+
+    news = stations.take_news(10)
+    assert (news.learned, news.gone) == ([gateway], [])
+
+
 def test_a_gateway_that_changes_its_mac_is_another_station() -> None:
     stations = Stations()
     stations.see_gateway(VNI, Station(VNI, OWN, "br0", gateway=True))
