@@ -548,7 +548,7 @@ REST_S_PER_ROUTE: Final = 10e-6
 
 
 def _rest_s(routes: Iterable[MacIp]) -> float:
-    kinds = Counter((id(route.attributes), route.tag, route.label) for route in routes)
+    kinds = Counter((id(route.attributes), route.tag, route.label, route.esi) for route in routes)
     return REST_S_PER_KIND * len(kinds) + REST_S_PER_ROUTE * kinds.total()
 
 

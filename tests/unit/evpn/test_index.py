@@ -429,6 +429,18 @@ def test_a_mac_with_very_many_routes_of_one_kind_rests_for_a_shorter_time(index)
     assert index.take_changed(10_000, 1.0 + REST_S_PER_KIND + REST_S_PER_ROUTE * (MOST + 1)).macs == {M}
 
 
+def test_routes_of_a_mac_that_name_different_segments_are_judged_and_rested_for_one_by_one(index):
+    attributes = Attributes(A)
+    for number in range(MOST + 1):
+        route = replace(mac(esi=Esi(bytes((3, *number.to_bytes(9))))), attributes=attributes, tag=0)
+        index.put(number.to_bytes(8), None, replace(route, rd=RouteDistinguisher(number.to_bytes(8))))
+    index.take_changed(10_000, 1.0)
+    index.put(KEY, None, mac())
+
+    assert index.take_changed(10_000, 1.0 + REST_S - 1e-6).macs == set()
+    assert index.take_changed(10_000, 1.0 + REST_S).macs == {M}
+
+
 def test_a_crowd_that_left_is_forgotten(index):
     for route in crowd(index, M):
         index.put(route.key, route, None)
