@@ -689,8 +689,8 @@ def test_watch_ends_where_watching_is_not_allowed(tmp_path):
 ORDERS = (
     (["resync"], ("resync", False)),
     (["resync", "--peers"], ("resync", True)),
-    (["adopt", "--dry-run"], ("adopt", None, True)),
-    (["adopt", "--vni", "100"], ("adopt", VNI_READY, False)),
+    (["adopt", "--dry-run"], ("adopt", None, True, False, False)),
+    (["adopt", "--vni", "100"], ("adopt", VNI_READY, False, False, False)),
     (["clear-duplicate", "0200.0000.0002"], ("clear_duplicate", row(2).mac, None)),
     (["log-level", "debug"], ("set_log_level", "debug")),
 )
