@@ -275,9 +275,9 @@ def test_hostile_words_reach_no_log_no_terminal_and_no_scrape_unescaped(network)
     assert all(isinstance(json.loads(line), dict) for line in log.splitlines())
     assert "feed connection refused" in log
     assert any("root logged in" in text for text in shown)
-    assert not any(line.startswith("root") for text in (log, *shown) for line in text.splitlines())
+    assert [line for text in (log, *shown) for line in text.splitlines() if line.startswith("root")] == []
     assert "dev '\\x1b[31m<b>;`id`' master" in " ".join(advised[0].split())
-    assert not any("\x1b" in page or "\x07" in page for page in pages)
+    assert [page for page, text in zip(PAGES, pages, strict=True) if "\x1b" in text or "\x07" in text] == []
     families = list(text_string_to_metric_families(pages[0]))
     assert HOSTILE not in {text for family in families for sample in family.samples for text in sample.labels.values()}
 

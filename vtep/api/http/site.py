@@ -25,6 +25,7 @@ from vtep.api import metrics
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
 from vtep.errors import HostError, Problem
+from vtep.logs import escaped
 from vtep.observe.model import Counts, Explanation
 from vtep.observe.source import Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
@@ -120,7 +121,7 @@ class Site:
         status = self._source.status()
         if status.state == "ready":
             return Response("ready\n")
-        problems = "".join(f"{problem}\n" for problem in status.problems or ("not ready yet",))
+        problems = "".join(f"{escaped(problem)}\n" for problem in status.problems or ("not ready yet",))
         if status.ready:
             return Response(f"degraded\n{problems}")
         return Response(problems, status=HTTPStatus.SERVICE_UNAVAILABLE)
