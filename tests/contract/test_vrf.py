@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -233,6 +234,36 @@ def test_a_new_daemon_takes_over_the_rows_of_the_last_one_without_a_write(full):
     report = full.pass_(survey=True)
     assert (report.created, report.replaced, report.deleted) == (0, 0, 0)
     assert whole(full) == before
+
+
+def test_a_vrf_that_a_reload_gives_another_table_or_svi_leaves_nothing_where_it_was(leaf):
+    leaf.advertise(type5(NET4, A), type5(NET6, A), type5("192.168.2.0/24", B), type5("192.168.2.0/24", C))
+    leaf.pass_()
+    vrf = msgspec.structs.replace(leaf.config.vrfs[0], table=77)
+    leaf.target.reconfigure((), [vrf])
+    leaf.pass_(survey=True)
+    assert leaf.troubles() == []
+    assert (len(leaf.hands.kernel.routes([TABLE])), len(leaf.hands.kernel.routes([77]))) == (0, 3)
+    leaf.engine.suspect_attachments()
+    assert leaf.pass_(survey=True).deleted == 0
+
+
+def test_a_vrf_that_moves_to_another_svi_gets_its_nexthops_there():
+    leaf = RoutedLeaf(MemoryHands())
+    leaf.pass_(survey=True)
+    leaf.advertise(type5(NET4, A), type5(NET6, A))
+    leaf.pass_()
+    vrf = msgspec.structs.replace(leaf.config.vrfs[0], svi="br2", bridge="br2", vxlan="vx2")
+    leaf.hands.kernel.add_devices_of_vrf(msgspec.structs.replace(vrf, name="x"))
+    leaf.hands.kernel.join_vrf("br2", "blue")
+    before = {found.device for found in leaf.hands.kernel.nexthops()}
+    leaf.target.reconfigure((), [vrf])
+    leaf.pass_(survey=True)
+    leaf.pass_()
+    assert leaf.troubles() == []
+    assert len(leaf.routes()) == 2
+    assert not before & {found.device for found in leaf.hands.kernel.nexthops()}
+    assert leaf.routers() == []  # those of the SVI before
 
 
 @pytest.mark.root_netns

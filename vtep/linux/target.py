@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig, VrfConfig
 from vtep.intent import HostKey, RowKey
-from vtep.linux.attachment import Attached, attached, domains, own_hosts, survey
+from vtep.linux.attachment import Attached, Hosts, attached, domains, own_hosts, survey
 from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
@@ -55,6 +55,10 @@ class KernelTarget:
         self._vrfs_given_up: frozenset[Vni] = frozenset()
         self._routed = Routed()
         self._given_up: frozenset[Vni] = frozenset()
+        self._places: dict[Hashable, Any] = {}
+        """The devices that each domain had when it was last ready."""
+        self._moved: dict[Hashable, Any] = {}
+        """The same for what the configuration has elsewhere now: our rows leave it when the new place is ready."""
         self.own_macs: frozenset[Mac] = frozenset()
         """The MACs of all devices."""
         self.own_hosts: frozenset[HostKey] = frozenset()
@@ -72,6 +76,7 @@ class KernelTarget:
         VRFs that left come first: where one of them and a new one have the same table or SVI, an entry belongs to the new one,
         because `Routed` keeps the later of two.
         """
+        self._note_moves((*vnis, *vrfs))
         routing = {vrf.vni for vrf in vrfs}
         gone = tuple(vrf for vrf in self._vrfs if vrf.vni not in routing)
         self._vrfs, self._vrfs_given_up = (*gone, *vrfs), frozenset(vrf.vni for vrf in gone)
@@ -80,6 +85,34 @@ class KernelTarget:
         left = tuple(vni for vni in self._vnis if vni.vni not in staying)
         self._vnis = bound + left
         self._given_up = frozenset(vni.vni for vni in left)
+
+    def _note_moves(self, configured: Sequence[VniConfig | VrfConfig]) -> None:
+        """Remember where rows were of what has other devices, another VLAN or another table now."""
+        known: list[VniConfig | VrfConfig] = [*self._vnis, *self._vrfs]
+        before = {one.vni: _place(one) for one in known}
+        for one in configured:
+            if before.get(one.vni, _place(one)) != _place(one):
+                for domain in (*domains(one.vni), RoutedDomain(one.vni)):
+                    if domain in self._places:
+                        self._moved.setdefault(domain, self._places[domain])
+
+    def _take_moved(self, ready: Mapping[Any, Any], links: Links) -> dict[Hashable, Any]:
+        """Return, once, the former devices of what is ready in its new place, as far as they are there.
+
+        Until then the rows stay, because the devices before may still forward.
+        """
+        moved = {}
+        for domain, devices in list(self._moved.items()):
+            if (domain.vni if isinstance(domain, Hosts) else domain) in ready:
+                del self._moved[domain]
+                tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
+                if {tunnel.bridge, tunnel.port} <= links.by_index.keys():
+                    moved[domain] = devices
+        configured = {vni.vni for vni in self._vnis} | {vrf.vni for vrf in self._vrfs}
+        self._places = {
+            domain: there for domain, there in (self._places | dict(ready)).items() if there.vni in configured
+        }
+        return moved
 
     def attachments(self) -> Attachments:
         links = self.kernel.links()
@@ -108,13 +141,14 @@ class KernelTarget:
             not_ready |= unfit_vrfs
             notes |= vrfs.notes
         self.faults = faults
+        moved = self._take_moved(found.ready, links)
         return Attachments(
             ready=found.ready,
             not_ready=unready,
             unfit={vni: why.reasons for vni, why in not_ready.items()},
             unconfigured=frozenset(unconfigured),
             notes=notes,
-            replaced=found.replaced,
+            replaced=Attached({**found.replaced, **moved}) if moved else found.replaced,
         )
 
     def name_of(self, index: int) -> str:
@@ -183,3 +217,9 @@ class KernelTarget:
         if count := sum(1 + len(message.also) for message in messages):
             self.message_s.observe((self._clock() - began) / count, count)
         return refusals
+
+
+def _place(one: VniConfig | VrfConfig) -> tuple[Any, ...]:
+    """Return what says where rows are: devices, VLAN, and the table of a VRF."""
+    routing = (one.name, one.svi, one.table) if isinstance(one, VrfConfig) else ()
+    return (one.bridge, one.vxlan, one.vlan, *routing)

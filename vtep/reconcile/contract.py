@@ -90,8 +90,8 @@ class Attachments(Struct, frozen=True):
     notes: Mapping[Any, tuple[str, ...]] = {}
     """By VNI: what works, and should be checked all the same."""
     replaced: Mapping[Any, Any] = {}
-    """Domains that are not ready because another device has the place of theirs, with what the target needs to write there:
-    a pass that was under way may have left rows of ours on it."""
+    """Domains with what the target needs to write where rows of ours must leave: another device has the place of theirs, and a pass
+    that was under way may have left rows on it, or the configuration has them elsewhere now."""
 
 
 class Change(Struct, frozen=True):
