@@ -481,24 +481,30 @@ class Index:
         """Mark the MACs of the segments whose Type-1 routes changed so that an answer about them is another one now."""
         segments, self._ads_changed = self._ads_changed, {}
         self.ads_version += bool(segments)  # what was judged meanwhile gave answers that were not remembered
+        room = COMPARED_MAX
         for segment, groups in segments.items():
-            if segment not in self._segments or self._means_the_same(segment, groups):
+            if segment not in self._segments:
                 continue
+            answers = self._answers_in_doubt(segment, groups)
+            most_ads = max(map(len, self._ads.get(segment, {}).values()), default=0)
+            steps = len(answers or ()) * (STEPS_PER_ANSWER + 2 * most_ads)
+            if answers is not None and steps <= room:
+                room -= steps
+                if all(work_out() == answer for work_out, answer in answers):
+                    continue
             self._forget_conclusions(segment)
             if segment in self._segments_changed:
                 self._segments_again.add(segment)
             else:
                 self._segments_changed[segment] = list(self._segments[segment])
 
-    def _means_the_same(self, segment: Esi, groups: set[_AdGroup]) -> bool:
-        """Return True if every answer that may have changed is what it was. Without any it is not known."""
+    def _answers_in_doubt(self, segment: Esi, groups: set[_AdGroup]) -> list[tuple[Callable[[], Any], Any]] | None:
+        """Return every answer that may have changed, and how to work it out; None if not all answers are known."""
         known = self._conclusions.get(segment)
         if not known or segment in self._forgotten:
-            return False
+            return None
         all_changed = (PER_ES_TAG, 0) in groups
-        return all(
-            work_out() == answer for (group, _), (work_out, answer) in known.items() if all_changed or group in groups
-        )
+        return [found for (group, _), found in known.items() if all_changed or group in groups]
 
     def _mark_segment(self, most: float) -> int:
         """Mark at most so many MACs of the segment that has waited longest, and return how many."""
@@ -540,6 +546,12 @@ def _replace(table: dict[K, Routes[R]], key: K, old: R | None, new: R | None) ->
 
 CONCLUSIONS_MAX: Final = 16384
 """How many answers about segments are remembered."""
+
+COMPARED_MAX: Final = 1 << 15
+"""How much work may go into comparing answers at a time, in Type-1 routes that are read (measured on a busy machine: 0.6 to 2.6 us
+each). The MACs of the segments that are left are judged again instead, a part at a time."""
+STEPS_PER_ANSWER: Final = 8
+"""What an answer costs besides, in the same unit."""
 
 REST_S_PER_KIND: Final = 100e-6
 """The rest after judging a MAC or host with very many routes: four times as long as judging takes (measured: 25 us a kind)."""

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.evpn.crowd import MOST
-from vtep.evpn.ead import EthernetAd
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.imet import Imet
 from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, Index
 from vtep.evpn.mac_ip import MacIp
@@ -493,6 +493,21 @@ def test_all_macs_of_a_segment_are_judged_after_its_last_change(index):
 
     assert index.take_changed().macs == macs
     assert index.work == 0
+
+
+@pytest.mark.parametrize(("questions", "are_compared"), [(100, True), (10_000, False)])
+def test_very_many_answers_about_a_segment_are_not_compared_all_at_once(index, questions, are_compared):
+    """A peer chooses how many there are. The MACs are judged again instead, which is done in parts."""
+    macs = on_segment(index, 3)
+    worked_out = []
+    for number in range(questions):
+        index.conclude("policy", ESI, (0, 100), number, lambda: worked_out.append(1))
+    worked_out.clear()
+
+    index.put(KEY, None, replace(ad(), tag=PER_ES_TAG))
+
+    assert index.take_changed(1024).macs == (set() if are_compared else macs)
+    assert len(worked_out) == (questions if are_compared else 0)
 
 
 def test_nothing_is_remembered_of_segments_that_left(index):
