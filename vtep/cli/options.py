@@ -213,6 +213,7 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "Status, what is not as wanted with its explanation, recent events, the kernel's tables, versions, configurations and logs. "
         "Passwords and keys are left out; MACs, addresses and peers are in it. A part that cannot be had says why.",
         "vtep report /tmp/leaf7.tar.gz", deadline_s=DIFF_DEADLINE_S,
+        exits="exit codes: 0 the archive is written (also where the daemon does not answer), 2 usage, or the file cannot be written",
     )  # fmt: skip
     report.add_argument(
         "file",

@@ -10,10 +10,12 @@ import json
 import os
 import platform
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -88,7 +90,7 @@ def _made(make: Callable[[], str]) -> tuple[str, bool]:
         text, problem = f"not to be had: {error}\n", True
     text = redacted(text)
     if len(text) > PART_MAX:
-        text = f"{text[:PART_MAX]}\n… cut; it has {len(text)} characters\n"
+        text = f"{text[:PART_MAX]}\n… cut; it has more than {PART_MAX} characters\n"
     return text, problem
 
 
@@ -99,17 +101,31 @@ def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
     archive.addfile(entry, io.BytesIO(octets))
 
 
+# It begins with the words themselves: with what may stand before them, a long line would cost its square.
 _SECRET: Final = re.compile(
-    r"""(?i)\b([\w-]*(?:password|passwd|secret|token|key-string|psk))(?!_file)\b(["']?\s*[=:]?\s*)("[^"\n]*"|'[^'\n]*'|[^\s;,]+)"""
+    r"""(?isx)
+    ( password | passwd | passphrase | secret | token | key-string | psk | auth(?:entication)?-key | api[_-]?key )
+    (?!_file) (["']? \s* [=:]? \s*)
+    (\"{3} .*? (?: \"{3} | \Z) | \'{3} .*? (?: \'{3} | \Z)
+    | " (?: [^"\\\n] | \\. )* (?: " | $) | ' (?: [^'\\\n] | \\. )* (?: ' | $) | [^\s;,]+)
+    """,
+    re.MULTILINE,
 )
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+_USER_OF_URL: Final = re.compile(r"(://[^\s/:@\"']+:)[^\s/@\"']+(?=@)")
 
 
 def redacted(text: str) -> str:
-    """Replace what follows the name of a secret."""
-    text = _SECRET.sub(r"\1\2(left out)", text)
-    return re.sub(
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", "(left out)", text, flags=re.DOTALL
-    )
+    """Replace what follows the name of a secret, the password in a URL, and private keys."""
+    for pattern, instead in (
+        (_PRIVATE_KEY, "(left out)"),
+        (_SECRET, r"\1\2(left out)"),
+        (_USER_OF_URL, r"\1(left out)"),
+    ):
+        text = pattern.sub(instead, text)
+    return text
 
 
 # The parts
@@ -176,10 +192,23 @@ def _versions() -> str:
 
 
 def _output(command: str) -> str:
-    done = subprocess.run(
-        command.split(), capture_output=True, timeout=COMMAND_S, check=False, stdin=subprocess.DEVNULL
-    )
-    text = done.stdout.decode(errors="replace")
-    if done.returncode:
-        text += f"{command} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+    """Return what a command prints, or its beginning: a large table is never read whole."""
+    with subprocess.Popen(
+        command.split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        late = threading.Timer(COMMAND_S, process.kill)
+        late.start()
+        try:
+            octets = process.stdout.read(PART_MAX + 1)
+            if len(octets) > PART_MAX:
+                process.kill()
+                return octets.decode(errors="replace")
+            code = process.wait()
+        finally:
+            late.cancel()
+    text = octets.decode(errors="replace")
+    if code:
+        why = f"took longer than {COMMAND_S:g} s" if code == -signal.SIGKILL else f"ended with {code}"
+        text += f"\n{command} {why}\n"
     return text
