@@ -84,6 +84,13 @@ def test_the_manual_explains_every_alert_and_no_other():
     )
 
 
+def test_every_alert_has_a_case_in_which_it_fires():
+    cases = (RULES.parent / "vtep.rules.test.yml").read_text()
+    fires = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n", cases))
+
+    assert {rule["alert"] for rule in rules()} <= fires
+
+
 def test_every_runbook_names_a_section_that_there_is():
     for rule in rules():
         path, section = re.match(r'(docs/\w+\.md), "([^"]+)"', rule["annotations"]["runbook"]).groups()
