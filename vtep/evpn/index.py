@@ -374,11 +374,7 @@ class Index:
 
     def mark_router_macs(self, macs: frozenset[Mac]) -> None:
         """Mark the prefixes whose routes name one of these Router's MACs, because whether it may be remote has changed."""
-        found = {
-            prefix
-            for prefix in self.prefixes
-            if any(route.attributes.router_mac in macs for route in self.prefixes.of(prefix))
-        }
+        found = self.prefixes.naming(macs)
         self._changed.prefixes |= found
         self._work += WORK_OF_RIVALS * len(found)
 

@@ -7,10 +7,11 @@ The index hands on each route that comes or goes, and gets back the prefix that 
 any VRF, and it does not decide which route is usable.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from vtep.addr import Prefix
+from vtep.addr import Mac, Prefix
 from vtep.evpn.crowd import Routes, all_of, replaced
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix
@@ -23,6 +24,8 @@ class RoutesByPrefix:
 
     def __init__(self) -> None:
         self._routes: dict[Prefix, Routes[PrefixRoute]] = {}
+        self._router_macs: Counter[Mac] = Counter()
+        """How many routes name each Router's MAC."""
 
     def __iter__(self) -> Iterator[Prefix]:
         return iter(self._routes)
@@ -37,12 +40,23 @@ class RoutesByPrefix:
         """Return the routes of a prefix, the oldest first."""
         return all_of(self._routes.get(prefix, ()))
 
+    def naming(self, macs: frozenset[Mac]) -> set[Prefix]:
+        """Return the prefixes whose routes name one of these Router's MACs; nearly always there is none, and this is quick."""
+        if macs.isdisjoint(self._router_macs):
+            return set()
+        return {prefix for prefix in self if any(route.attributes.router_mac in macs for route in self.of(prefix))}
+
     def put(self, old: PrefixRoute | None, new: PrefixRoute | None) -> Prefix | None:
         """Replace a route by another of the same key; return the prefix that must be judged again, if there is one."""
         before, after = prefix_of(old), prefix_of(new)
         prefix = before or after
         if prefix is None:
             return None
+        for route, count in ((old if before else None, -1), (new if after else None, 1)):
+            if route is not None and (mac := route.attributes.router_mac) is not None:
+                self._router_macs[mac] += count
+                if not self._router_macs[mac]:
+                    del self._router_macs[mac]
         routes = replaced(self._routes.get(prefix, ()), old if before else None, new if after else None)
         if routes:
             self._routes[prefix] = routes

@@ -101,8 +101,8 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     if not is_like_others(mac, policy):
         return standings(offers.paths, mac, rib, policy)
     known = offers.judged
-    if known is None or known[0] is not policy or known[1] != rib.index.ads_version:
-        known = offers.judged = (policy, rib.index.ads_version, standings(offers.paths, mac, rib, policy))
+    if known is None or known[0] is not policy.mark or known[1] != rib.index.ads_version:
+        known = offers.judged = (policy.mark, rib.index.ads_version, standings(offers.paths, mac, rib, policy))
     found: Standings = known[2]
     return found
 

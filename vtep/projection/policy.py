@@ -24,6 +24,8 @@ class Policy:
     def __init__(
         self, config: Config, own_macs: frozenset[Mac] = frozenset(), own_hosts: frozenset[HostKey] = frozenset()
     ) -> None:
+        self.mark = object()
+        """Which policy this is, for a memory that must not keep it."""
         self.vnis: dict[int, VniConfig] = {vni.vni: vni for vni in config.vnis}
         self.vrfs: dict[Vni, VrfConfig] = {vrf.vni: vrf for vrf in config.vrfs}
         """By L3VNI."""

@@ -280,6 +280,30 @@ def test_a_host_with_two_labels_is_a_prefix_as_long_as_it_has_them(index: Index)
     assert (index.prefixes.of(prefix), index.take_changed().prefixes) == ((), {prefix})
 
 
+def test_prefixes_are_searched_for_a_mac_of_ours_only_if_a_route_names_it(index: Index) -> None:
+    """Our own MACs change with each device of a virtual machine, and there may be a million prefixes."""
+    router = Mac.parse("02:00:00:00:00:aa")
+    route = IpPrefix(PEER, Attributes(A, router_mac=router), RD, 0, bytes(4), 0, 100)
+    index.put(KEY, None, route)
+    other = replace(route)
+    index.put(OTHER_KEY, None, other)
+    index.put(OTHER_KEY, other, None)
+    index.take_changed()
+    searched: list[Prefix] = []
+    routes_of = index.prefixes.of
+    index.prefixes.of = lambda prefix: searched.append(prefix) or routes_of(prefix)
+
+    index.mark_router_macs(frozenset({M}))
+    assert (index.take_changed().prefixes, searched) == (set(), [])
+    index.mark_router_macs(frozenset({M, router}))
+    assert index.take_changed().prefixes == {Prefix.parse("0.0.0.0/0")}
+    index.put(KEY, route, None)
+    index.take_changed()
+
+    index.mark_router_macs(frozenset({router}))
+    assert not index.take_changed()
+
+
 def test_what_is_stale_is_judged_again(index: Index) -> None:
     index.mark_stale(routes_by_key(mac(IP1), imet(), ad()))
 

@@ -1,7 +1,9 @@
 """MACs that are judged together, and MACs that are not."""
 
+import gc
 from collections.abc import Iterator
 from functools import lru_cache
+from weakref import ref
 
 import pytest
 from msgspec import structs
@@ -253,6 +255,20 @@ def test_a_segment_that_lost_its_type_1_route_while_no_mac_was_on_it_reaches_no_
 
     assert (len(there.macs), len(intent.macs)) == (1, 0)
     assert [found.reason for found in candidates_of(intent, MAC)] == ["pending-ead"]
+
+
+def test_an_older_policy_is_not_kept_by_what_was_judged_by_it() -> None:
+    """There is another one with each device that comes or goes, and most MACs are not judged again for that."""
+    leaf = Leaf(config.parse(LEAF), 0.0)
+    tell(leaf, *(route(A, mac=mac) for mac in macs(3)))
+    leaf.judge(0.0)
+    older = ref(leaf._policy)
+
+    leaf.learn_own_macs(frozenset({OURS}))
+    leaf.judge(1.0)
+    gc.collect()
+
+    assert older() is None
 
 
 def test_a_row_is_stale_if_all_its_routes_are_and_each_candidate_by_itself() -> None:
