@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.addr import Mac, Prefix, Vni
-from vtep.config.model import Config, VniConfig
+from vtep.config.model import Config, VniConfig, VrfConfig
 from vtep.errors import Problem
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
@@ -66,8 +66,17 @@ class Exports:
         self._vrf_of = {vni: by_name[of.vrf] for vni, of in self._vnis.items() if of.vrf in by_name}
         self.routers: Mapping[Vni, LocalRouter] = {}
         """By L3VNI: the VRFs that are ready."""
-        self.left_out: tuple[Problem, ...] = tuple(problem for problems in missing.values() for problem in problems)
-        """Why VNIs that should advertise what is local advertise nothing."""
+        used = {of.vrf for of in self._vnis.values()}
+        self.left_out: tuple[Problem, ...] = (
+            *(problem for problems in missing.values() for problem in problems),
+            *(
+                problem
+                for place, vrf in enumerate(config.vrfs)
+                if vrf.redistribute or vrf.default_originate or vrf.name in used
+                for problem in _missing_of_vrf(place, vrf)
+            ),
+        )
+        """Why VNIs and VRFs that should advertise what is local advertise nothing."""
 
     @property
     def vnis(self) -> frozenset[Vni]:
@@ -151,6 +160,15 @@ def _missing(place: int, vni: VniConfig) -> Iterator[Problem]:
     if not vni.exports:
         what = f"VNI {vni.vni} announces nothing without one"
         yield Problem(f"vni[{place}].export_rt", what, f'set export_rt = ["ASN:{vni.vni}"], {_HINT_OFF}')
+
+
+def _missing_of_vrf(place: int, vrf: VrfConfig) -> Iterator[Problem]:
+    """Yield what a VRF needs to advertise prefixes, and hosts with its L3VNI, and its configuration does not have."""
+    what = f"VRF {vrf.name} advertises nothing without one"
+    if vrf.rd is None:
+        yield Problem(f"vrf[{place}].rd", what, f'set rd = "ASN:{vrf.vni}" or "ADDRESS:NUMBER"')
+    if not vrf.exports:
+        yield Problem(f"vrf[{place}].export_rt", what, f'set export_rt = ["ASN:{vrf.vni}"]')
 
 
 def _communities(vni: VniConfig) -> tuple[Community, ...]:

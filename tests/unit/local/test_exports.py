@@ -146,3 +146,20 @@ def test_a_configuration_that_receives_only_still_works_and_says_what_is_missing
 
     assert status == 0
     assert f": note: {said}\n" in capsys.readouterr().err
+
+
+VRF = '[[vrf]]\nname = "blue"\nvni = 70000\nvxlan = "vx1"\nsvi = "br1"\n'
+
+
+@pytest.mark.parametrize(
+    "vni",
+    [f"vni = 100\n{BOUND}vrf = 'blue'\n{VRF}", f"vni = 100\n{BOUND}{VRF}redistribute = ['connected']\n"],
+    ids=["for the hosts of a VNI", "for its prefixes"],
+)
+def test_a_vrf_that_should_advertise_says_what_is_missing(vni):
+    [problem] = Exports(config(vni)).left_out
+    assert str(problem).startswith("vrf[0].rd: VRF blue advertises nothing without one (hint: set rd = ")
+
+
+def test_a_vrf_that_only_receives_lacks_nothing():
+    assert Exports(config(f"vni = 100\n{BOUND}{VRF}")).left_out == ()
