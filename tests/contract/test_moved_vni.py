@@ -38,6 +38,7 @@ def test_the_rows_stay_until_the_new_place_is_ready_and_then_leave_the_old_one(l
     assert (macs_at(leaf, "br0"), macs_at(leaf, "br9")) == (FOUR, [])
 
     leaf.world.raw.set_up("vx9", True)
+    leaf.target.attachments()  # as `vtep diff` looks, which removes nothing
     leaf.engine.suspect_attachments()
     leaf.survey()
     assert (macs_at(leaf, "br0"), macs_at(leaf, "br9")) == ([], FOUR)
@@ -63,3 +64,10 @@ def test_the_old_devices_may_be_gone_by_then(leaf: Leaf) -> None:
     leaf.engine.suspect_attachments()
     leaf.survey()
     assert (macs_at(leaf, "br9"), leaf.engine.troubles) == (FOUR, {})
+
+
+def test_a_vni_that_comes_back_before_the_new_place_was_ready_keeps_its_rows(leaf: Leaf) -> None:
+    leaf.target.reconfigure([vni()])
+    leaf.kernel.sent.clear()
+    leaf.survey()
+    assert (macs_at(leaf, "br0"), leaf.kernel.sent) == (FOUR, [])

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from vtep.addr import Mac, Vni
 from vtep.config.model import VniConfig, VrfConfig
 from vtep.intent import HostKey, RowKey
-from vtep.linux.attachment import Attached, Hosts, attached, domains, own_hosts, survey
+from vtep.linux.attachment import Attached, Hosts, Ready, attached, domains, own_hosts, survey
 from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
@@ -96,23 +96,24 @@ class KernelTarget:
                     if domain in self._places:
                         self._moved.setdefault(domain, self._places[domain])
 
-    def _take_moved(self, ready: Mapping[Any, Any], links: Links) -> dict[Hashable, Any]:
-        """Return, once, the former devices of what is ready in its new place, as far as they are there.
+    def _left_behind(self, ready: Mapping[Any, Any], links: Links) -> dict[Hashable, Any]:
+        """Return the former devices of what is ready in its new place, as far as they are there.
 
-        Until then the rows stay, because the devices before may still forward.
+        Until then the rows stay, because the devices before may still forward. `entries` ends it: when these were read.
         """
-        moved = {}
+        found = {}
         for domain, devices in list(self._moved.items()):
-            if (domain.vni if isinstance(domain, Hosts) else domain) in ready:
+            tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
+            now = ready.get(domain)
+            if not {tunnel.bridge, tunnel.port} <= links.by_index.keys() or (now and _where(now) == _where(devices)):
                 del self._moved[domain]
-                tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
-                if {tunnel.bridge, tunnel.port} <= links.by_index.keys():
-                    moved[domain] = devices
+            elif (domain.vni if isinstance(domain, Hosts) else domain) in ready:
+                found[domain] = devices
         configured = {vni.vni for vni in self._vnis} | {vrf.vni for vrf in self._vrfs}
         self._places = {
             domain: there for domain, there in (self._places | dict(ready)).items() if there.vni in configured
         }
-        return moved
+        return found
 
     def attachments(self) -> Attachments:
         links = self.kernel.links()
@@ -141,7 +142,7 @@ class KernelTarget:
             not_ready |= unfit_vrfs
             notes |= vrfs.notes
         self.faults = faults
-        moved = self._take_moved(found.ready, links)
+        moved = self._left_behind(found.ready, links)
         return Attachments(
             ready=found.ready,
             not_ready=unready,
@@ -194,8 +195,13 @@ class KernelTarget:
         return self._attached.keys_of_events(events)
 
     def entries(self, attachments: Attachments) -> list[Entry]:
-        ready = attached(attachments)
-        vrfs = routed(attachments)
+        found = self._entries(attached(attachments), routed(attachments))
+        for domain, devices in attachments.ready.items():
+            if self._moved.get(domain) is devices:
+                del self._moved[domain]
+        return found
+
+    def _entries(self, ready: Attached, vrfs: Routed) -> list[Entry]:
         if not vrfs:
             return self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
         bridges = sorted({*ready.bridges, *vrfs.bridges})
@@ -223,3 +229,10 @@ def _place(one: VniConfig | VrfConfig) -> tuple[Any, ...]:
     """Return what says where rows are: devices, VLAN, and the table of a VRF."""
     routing = (one.name, one.svi, one.table) if isinstance(one, VrfConfig) else ()
     return (one.bridge, one.vxlan, one.vlan, *routing)
+
+
+def _where(devices: Ready | VrfDevices) -> tuple[int | None, ...]:
+    """Return the devices and what else is in the keys of their rows."""
+    if isinstance(devices, VrfDevices):
+        return (devices.table, devices.svi, *_where(devices.tunnel))
+    return (devices.bridge, devices.port, devices.vlan, devices.src_vni, devices.svi)
