@@ -188,6 +188,7 @@ class _Verdicts:
     def __init__(self, intent: Intent) -> None:
         self._intent = intent
         self._by_name: dict[Mac, dict[_Name, list[RouteVerdict]]] = {}
+        self._by_endpoint: dict[Ip, dict[tuple[Any, Any], list[RouteVerdict]]] = {}
         self.looked = 0
 
     def of(self, route: Route) -> tuple[RouteVerdict, ...]:
@@ -220,14 +221,24 @@ class _Verdicts:
 
     def _of_imet(self, route: Imet) -> Iterator[RouteVerdict]:
         at = endpoint(route)
-        rows, refused = self._intent.floods.get(at, ()), self._intent.refused_floods.get(at, ())
-        self.looked += len(rows) + len(refused)
-        mine = [row for row in rows if (row.peer, row.rd) == (route.peer, route.rd)]
-        yield from (_verdict(row.vni, "won", "only-path") for row in mine)
-        not_mine = [one for one in refused if (one.peer, one.rd) == (route.peer, route.rd)]
-        yield from (_verdict(one.vni, "refused", one.reason) for one in not_mine)
-        if rows and not mine and not not_mine:
+        mine = self._at(at).get((route.peer, route.rd), ())
+        rows = self._intent.floods.get(at, ())
+        if rows and not mine:
             yield _verdict(rows[0].vni, "lost", "total-order")
+        yield from mine
+
+    def _at(self, at: Ip) -> dict[tuple[Any, Any], list[RouteVerdict]]:
+        """Return the verdicts of all Type-3 routes to an endpoint: a VTEP may have thousands, one for each VNI."""
+        found = self._by_endpoint.get(at)
+        if found is None:
+            found = self._by_endpoint[at] = {}
+            rows, refused = self._intent.floods.get(at, ()), self._intent.refused_floods.get(at, ())
+            self.looked += len(rows) + len(refused)
+            for row in rows:
+                found.setdefault((row.peer, row.rd), []).append(_verdict(row.vni, "won", "only-path"))
+            for one in refused:
+                found.setdefault((one.peer, one.rd), []).append(_verdict(one.vni, "refused", one.reason))
+        return found
 
 
 def _verdict(vni: Vni, verdict: str, reason: str) -> RouteVerdict:

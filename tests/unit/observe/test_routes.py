@@ -170,6 +170,18 @@ def test_a_page_looks_at_a_bounded_number_of_routes_whatever_the_filter_leaves(r
     assert [len(got.rows) for got in found] == [0, 0, 0]
 
 
+def test_the_floods_of_a_vtep_with_many_vnis_are_looked_at_once_for_a_page(rig, monkeypatch):
+    vnis = range(1000, 1300)
+    for vni in vnis:
+        announce(rig, A, Instance(A, vni=vni, targets=(f"65000:{vni}",)).flood())
+    monkeypatch.setattr(lists, "VERDICTS_MAX", 2 * len(vnis))
+
+    got = page(rig, type=3)
+
+    assert got.last is None
+    assert sorted(named(row)[3] for row in got.rows) == [[(vni, "refused", "unknown-vni")] for vni in vnis]
+
+
 def test_routes_of_a_lost_session_are_stale_and_a_refresh_hides_none():
     with MemoryLeaf(CONFIG.replace("[feed]", "[feed]\npeer_down_hold_s = 30")) as rig:
         rig.step()
