@@ -243,7 +243,7 @@ def _add_orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     adopt.add_argument(
         "--remove-unwanted",
         action="store_true",
-        help="with --foreign: also those that are not, and correct or remove them",
+        help="as --foreign, and also claim those that are not as wanted: they are corrected or removed",
     )
     resync = _command(
         commands, "resync", "requests:resync", "read the whole kernel again",
