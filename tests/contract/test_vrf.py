@@ -190,6 +190,16 @@ def test_a_second_router_mac_of_a_vtep_does_not_replace_the_one_in_use(leaf):
     assert leaf.routers() == sorted(ONE_VTEP)
 
 
+def test_the_row_of_a_router_mac_that_two_vteps_name_leads_to_the_lower_one(leaf):
+    mac = "02:00:00:00:ff:02"
+    leaf.advertise(type5(NET4, B, mac), type5(NET6, A, mac))
+    leaf.pass_()
+    assert f"{mac} at {A}" in leaf.routers()
+    leaf.withdraw(type5(NET6, A, mac))
+    leaf.pass_()
+    assert leaf.routers() == sorted([f"{mac} at {B}", f"{B} is {mac}"])
+
+
 def test_a_router_mac_that_changes_is_followed_when_no_route_names_the_old_one(leaf):
     leaf.advertise(type5(NET4, A), type5(NET6, A), type5(NET4, B))
     leaf.pass_()

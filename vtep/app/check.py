@@ -137,9 +137,9 @@ def _devices(table: str, numbers: Sequence[Vni], not_ready: Mapping[Vni, NotRead
 
 
 def _tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:
-    wanted = {"node.vtep": found.node.vteps} | {
-        f"vni[{index}].vtep": (vni.vtep,) for index, vni in enumerate(found.vnis) if vni.vtep not in found.node.vteps
-    }
+    own = [(f"vni[{index}].vtep", vni.vtep) for index, vni in enumerate(found.vnis)]
+    own += [(f"vrf[{index}].vtep", vrf.vtep) for index, vrf in enumerate(found.vrfs)]
+    wanted = {"node.vtep": found.node.vteps} | {path: (vtep,) for path, vtep in own if vtep not in found.node.vteps}
     for path, vteps in wanted.items():
         for vtep in vteps:
             if vtep not in here:

@@ -7,7 +7,7 @@ Three words, which docs/operate.md explains to operators:
   that it does not refuse. `Status.ready` decides it.
 - *degraded*: ready, with something that a person should mend.
 
-A problem has a weight. `NOT_READY`: it keeps the leaf from being ready. `DEGRADED`: the leaf forwards, and someone should mend it.
+A problem has a weight. `NOT_READY`: it keeps the leaf from being ready. `DEGRADED`: the leaf forwards, and an operator should repair it.
 `NOTICE`: a warning ahead of time; it makes no leaf degraded. Many problems alike are one problem with a count and the first five
 names, because a list of 200 lines hides the one line that matters. Each says which command or which page helps.
 

@@ -81,6 +81,14 @@ def test_a_tunnel_address_that_is_on_no_device_is_named():
     assert (problem.path, problem.hint) == ("node.vtep", "ip address add 10.0.0.99/32 dev lo")
 
 
+def test_the_tunnel_address_of_a_vrf_is_looked_for_as_well():
+    vrf = '[[vrf]]\nname = "blue"\nvni = 4001\nvxlan = "vx1"\nsvi = "br1"\nimport_rt = ["1:1"]\nvtep = "10.0.0.9"\n'
+
+    (problem,) = check._tunnel_addresses(parse(LEAF + vrf), {Ip.parse("10.0.0.99")})
+
+    assert str(problem).startswith("vrf[0].vtep: no device of this host has the address 10.0.0.9")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "count"), [("bridge-nf-call-iptables", "1", 1), ("bridge-nf-call-iptables", "0", 0)]
 )

@@ -24,7 +24,7 @@ class RoutingTables:
         self._counts = counts
         self._is_usable = is_usable
         self._routes: dict[tuple[int, Prefix, int], RouteEntry] = {}
-        """By table, prefix and metric: what REPLACE looks for, whoever wrote the route."""
+        """By table, prefix and metric: what REPLACE looks for, and not the program that wrote the route."""
         self._nexthops: dict[int, NexthopEntry] = {}
 
     def routes(self, tables: set[int]) -> list[RouteEntry]:

@@ -3,7 +3,7 @@
     rtmsg      family 1 · prefix length 1 · source length 1 · TOS 1 · table 1 · protocol 1 · scope 1 · type 1 · flags 4
     rtattr     RTA_DST 4 or 16 · RTA_TABLE 4 · RTA_PRIORITY 4 (the metric) · RTA_NH_ID 4
 
-A write with REPLACE finds a route by table, prefix, TOS and metric, whoever wrote it (6.1 to 6.18): so we have a metric of our own,
+A write with REPLACE finds a route by table, prefix, TOS and metric, and not by the program that wrote it (6.1 to 6.18): so we have a metric of our own,
 and begin with CREATE and EXCL. A deletion names protocol and metric as well, so that it can hit no route but ours. IPv4 refuses a
 prefix with bits beyond its length (EINVAL); `Prefix` has none.
 """
