@@ -6,7 +6,9 @@ last saw. The other lists of readers are in `tables.py`.
 
 import asyncio
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import Final
 
 from vtep.addr import Prefix, Vni
@@ -39,6 +41,8 @@ class RoutedTables:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._sorted: tuple[Table[Prefix, tuple[PrefixRow, ...]], Sequence[PrefixKey]] = (Table(), ())
+        self._counted_tables: tuple[object, ...] = (None, None)
+        self._counts_of_vrfs: tuple[Counter[Vni], Counter[Vni], Counter[Vni]] = (Counter(), Counter(), Counter())
 
     def vrfs(self) -> Sequence[VrfStatus]:
         """Return every configured VRF."""
@@ -46,7 +50,7 @@ class RoutedTables:
         return [self._vrf(vrf, intent) for vrf in self._rows.config.vrfs]
 
     def _vrf(self, vrf: VrfConfig, intent: Intent) -> VrfStatus:
-        routers = [router for key, router in intent.routers.unordered() if key[0] == vrf.vni]
+        nexthops, vteps, conflicts = self._counts(intent)
         devices = None if self._rows.target is None else self._rows.target.vrf(vrf.vni)
         faults = () if self._rows.target is None else self._rows.target.faults.get(vrf.vni, ())
         known = self._rows.last.report is not None
@@ -65,10 +69,23 @@ class RoutedTables:
             table=vrf.table if devices is None else devices.table,
             router_mac=None if devices is None else devices.mac,
             prefixes=intent.prefixes_of_vrf.get(vrf.vni, 0),
-            nexthops=sum(1 for _, found in intent.nexthops.unordered() if found.vni == vrf.vni),
-            vteps=len(routers),
-            conflicts=sum(1 for router in routers if len(router.claims) > 1),
+            nexthops=nexthops[vrf.vni],
+            vteps=vteps[vrf.vni],
+            conflicts=conflicts[vrf.vni],
         )
+
+    def _counts(self, intent: Intent) -> tuple[Counter[Vni], Counter[Vni], Counter[Vni]]:
+        """Count the nexthops, the VTEPs and the conflicts of all VRFs in one go, because there may be very many of each."""
+        tables = intent.nexthops, intent.routers
+        if not all(map(is_, tables, self._counted_tables)):
+            routers = [(key[0], len(router.claims) > 1) for key, router in intent.routers.unordered()]
+            self._counts_of_vrfs = (
+                Counter(found.vni for _, found in intent.nexthops.unordered()),
+                Counter(vni for vni, _ in routers),
+                Counter(vni for vni, is_conflict in routers if is_conflict),
+            )
+            self._counted_tables = tables
+        return self._counts_of_vrfs
 
     async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
         """Return a page of prefixes in the order of L3VNI and prefix; of one VRF, or of all."""
