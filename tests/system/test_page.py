@@ -77,6 +77,21 @@ def test_the_last_hour_is_there_at_once_and_what_is_to_be_mended_says_what_helps
     assert points.count("L") >= 50
 
 
+def test_a_problem_links_to_what_the_page_has_of_it(browser):
+    with served(leaf()) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        shown(browser, "#problems", "peer 10.0.0.2 is down")
+        links = browser.run(
+            "return [...document.querySelectorAll('#problems a')].map((link) => link.getAttribute('href'))"
+        )
+        browser.resize(800, 500)
+        browser.click("#problems a[href='#peers']")
+        wait_until(lambda: browser.run("return location.hash === '#peers' && scrollY > 0"), 15, "the peers in view")
+        browser.resize(1280, 1000)
+
+    assert set(links) == {"#vnis", "#peers", "#refused", "#advertising"}
+
+
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
