@@ -27,12 +27,15 @@ from vtep.observe.model import (
     RouterStatus,
     VrfStatus,
 )
+from vtep.observe.problems import named
 from vtep.observe.rows import Rows
 from vtep.observe.source import Page
 from vtep.store.table import Table
 
 PATHS_MAX: Final = 200
 """Routes to one prefix that an explanation shows."""
+NAME_SHOWN: Final = 60
+"""Characters of an unknown VRF that the answer repeats."""
 
 
 class RoutedTables:
@@ -170,8 +173,11 @@ class RoutedTables:
         for vrf in self._rows.config.vrfs:
             if vrf.name == name:
                 return vrf
-        names = ", ".join(vrf.name for vrf in self._rows.config.vrfs) or "none is configured"
-        raise UsageError(f"there is no VRF {name!r} ({names})")
+        names = named([vrf.name for vrf in self._rows.config.vrfs]) or "none is configured"
+        if not name:
+            raise UsageError(f"vrf: missing; name one ({names})")
+        # A client may send a name of any length.
+        raise UsageError(f"there is no VRF {name[:NAME_SHOWN]!r} ({names})")
 
     def _name(self, vni: Vni) -> str:
         return next((vrf.name for vrf in self._rows.config.vrfs if vrf.vni == vni), "")

@@ -9,7 +9,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vtep.addr import VNI_MAX, Ip, Mac, RouteDistinguisher, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.api.grpc.messages import STATES
 from vtep.errors import UsageError
 from vtep.observe.reasons import REASONS
@@ -57,6 +57,15 @@ def ip(asked: str, field: str, example: str) -> Ip | None:
         return Ip.parse(asked)
     except ValueError:
         raise UsageError(f"{field}: {_short(asked)} is not a valid IP address; give {example}") from None
+
+
+def prefix(asked: str) -> Prefix:
+    if not asked:
+        raise UsageError("prefix: missing; give an IP prefix or address, as in 10.1.0.0/16")
+    try:
+        return Prefix.parse(asked)
+    except ValueError:
+        raise UsageError(f"prefix: {_short(asked)} is not a valid IP prefix; give one as in 10.1.0.0/16") from None
 
 
 def rd(asked: str) -> RouteDistinguisher | None:

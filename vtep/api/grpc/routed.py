@@ -3,14 +3,12 @@
 Knows the door to the daemon (`Source`) and the messages, and nothing behind the door. `services.py` serves the calls.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from vtep.addr import Prefix
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.messages import Wall
-from vtep.errors import UsageError
 from vtep.observe import model
 from vtep.observe.reasons import sentence
 from vtep.observe.source import Source
@@ -56,13 +54,17 @@ class RoutedCalls:
 
     async def _list_nexthops(self, request: pb.ListNexthopsRequest, _context: Any) -> pb.ListNexthopsResponse:
         rows = await self._take(self._source.nexthops, request.vrf)
-        return pb.ListNexthopsResponse(nexthops=[_nexthop(row, self._source.wall) for row in rows])
+        response = pb.ListNexthopsResponse()
+
+        def put(part: Sequence[model.NexthopStatus]) -> None:
+            response.nexthops.extend([_nexthop(row, self._source.wall) for row in part])
+
+        for start in range(0, len(rows), ROWS_A_TURN):
+            await self._take(put, rows[start : start + ROWS_A_TURN])
+        return response
 
     async def _explain_prefix(self, request: pb.ExplainPrefixRequest, _context: Any) -> pb.ExplainPrefixResponse:
-        try:
-            prefix = Prefix.parse(request.prefix)
-        except ValueError as error:
-            raise UsageError(f"prefix: {error}") from None
+        prefix = requests.prefix(request.prefix)
         told, wall = await self._take(self._source.explain_prefix, prefix, request.vrf), self._source.wall
         return pb.ExplainPrefixResponse(
             vrf=_vrf(told.vrf),

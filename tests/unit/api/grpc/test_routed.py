@@ -1,0 +1,73 @@
+"""The calls about VRFs refuse what is wrong in few words, whatever a client sends."""
+
+import pytest
+
+from tests.lab.memory import CONFIG, MemoryLeaf
+from tests.lab.wire import Instance
+from vtep.api.grpc.routed import RoutedCalls
+from vtep.errors import UsageError
+from vtep.v1 import vtep_pb2 as pb
+
+VRFS = "".join(
+    f"""
+[[vrf]]
+name = "customer{number}"
+vni = {4000 + number}
+vxlan = "vx{number}"
+svi = "svi{number}"
+import_rt = ["65000:{4000 + number}"]
+"""
+    for number in range(100)
+)
+LONG = "x" * 1_000_000
+
+
+@pytest.fixture(scope="module")
+def rig():
+    with MemoryLeaf(CONFIG + VRFS) as rig:
+        rig.step()
+        yield rig
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "said"),
+    [
+        ("ExplainPrefix", pb.ExplainPrefixRequest(prefix=LONG, vrf="customer1"), "prefix: 'xxx"),
+        ("ExplainPrefix", pb.ExplainPrefixRequest(vrf="customer1"), "prefix: missing"),
+        ("ExplainPrefix", pb.ExplainPrefixRequest(prefix="10.0.0.0/8", vrf=LONG), "there is no VRF 'xxx"),
+        ("ExplainPrefix", pb.ExplainPrefixRequest(prefix="10.0.0.0/8"), "vrf: missing"),
+        ("ListPrefixes", pb.ListPrefixesRequest(vrf=LONG), "customer0, customer1, customer2"),
+        ("ListNexthops", pb.ListNexthopsRequest(vrf="blue"), "and 95 more"),
+    ],
+)
+def test_what_is_wrong_is_refused_in_a_few_words(rig, call, request_, said):
+    async def take(make, *arguments):
+        return make(*arguments)
+
+    handlers = RoutedCalls(rig.observer, take).handlers
+    with pytest.raises(UsageError, match=said) as refused:
+        rig.wait_for(handlers[call](request_, None))
+
+    assert len(str(refused.value)) < 300
+
+
+def test_a_long_list_of_nexthops_is_made_in_several_turns():
+    turns = []
+
+    async def take(make, *arguments):
+        turns.append(make)
+        return make(*arguments)
+
+    with MemoryLeaf(CONFIG + VRFS) as leaf:
+        leaf.step()
+        leaf.come_up("10.0.0.1")
+        for number in range(100):
+            instance = Instance("10.0.0.1", vni=4000 + number, targets=(f"65000:{4000 + number}",))
+            for prefix in ("10.1.0.0/24", "fd00::/64"):
+                leaf.receive(leaf.lines.announce("10.0.0.1", instance.prefix(prefix)))
+        answer = leaf.wait_for(
+            RoutedCalls(leaf.observer, take).handlers["ListNexthops"](pb.ListNexthopsRequest(), None)
+        )
+
+    assert len({(one.vni, one.id) for one in answer.nexthops}) == len(answer.nexthops) == 200
+    assert len(turns) >= 2
