@@ -25,6 +25,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
+
 from vtep.errors import LedgerError
 from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup, Unclaimed
 from vtep.reconcile.contract import Key, Kind, vnis_by
@@ -119,7 +121,7 @@ class LedgerFile:
                 else:
                     refused.add(key)
             if keys:
-                covered.append(RowGroup(keys, group.row, group.rank, group.adopted))
+                covered.append(structs.replace(group, keys=keys))
         if covered:
             self._journal.fall_behind()
             self._claims.claim(kind, covered)

@@ -455,6 +455,18 @@ def test_on_a_full_disk_moves_and_removals_go_on_and_nothing_new_is_claimed(path
     ledger.close()
 
 
+def test_on_a_full_disk_a_row_that_was_gone_is_there_since_it_is_written_again(path: Path) -> None:
+    ledger, later = LedgerFile(path, KINDS, PLACE), Moment(2, 9.0)
+    ledger.claim("fdb", [RowGroup(keys(1), A)])
+    ledger.confirm("fdb", keys(1), NOW)
+    with full_disk(path):
+        ledger.claim("fdb", [RowGroup(keys(1), A, afresh=True)])
+    ledger.confirm("fdb", keys(1), later)
+
+    assert ledger.claims("fdb")[key(1)].since == later
+    ledger.close()
+
+
 def test_after_a_crash_on_a_full_disk_a_claim_covers_any_row_of_ours_until_it_is_confirmed(path: Path) -> None:
     ledger = LedgerFile(path, KINDS, PLACE)
     ledger.claim("fdb", [RowGroup(keys(1, 2), A)])
