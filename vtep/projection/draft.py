@@ -85,7 +85,7 @@ class MacDraft:
         self.lost: list[RowKey] = []
         self.unverified: list[RowKey] = []
         self.meaning_changed = False
-        self._more_due = False
+        self._more_due = self._more_freed = False
         self._has_limited = bool(previous.limited)
         self._has_own = bool(previous.own)
 
@@ -261,11 +261,14 @@ class MacDraft:
     def freed(self) -> list[Mac]:
         """Return MACs that were refused because their VNI was full, as many as there is room for now.
 
-        No order is promised. A million may wait for a few places, so this does not look at all of them.
+        No order is promised. A million may wait for a few places, so this does not look at all of them. After a reload there
+        may be a place for each of the million: those beyond `DUE_AT_ONCE` stay due.
         """
-        most = self.policy.macs_per_vni
-        full = {vni for vni in self.rows if self.previous.rows_of_vni.get(vni, 0) >= most} | self.limited.keys()
-        return [mac for vni in full for mac in islice(self._waiting(vni), max(0, most - self._rows(vni)))]
+        limited = self.limited.keys() | {vni for vni, _ in self.previous.limited.unordered()}
+        room = {vni: max(0, self.policy.macs_per_vni - self._rows(vni)) for vni in limited}
+        freed = list(islice((mac for vni in room for mac in islice(self._waiting(vni), room[vni])), DUE_AT_ONCE))
+        self._more_freed = len(freed) == DUE_AT_ONCE
+        return freed
 
     def _waiting(self, vni: Vni) -> Iterator[Mac]:
         before, now = self.previous.limited.get(vni, _NO_MACS), self.limited.get(vni, {})
@@ -322,6 +325,8 @@ class MacDraft:
     def _due(self, moves: Table[RowKey, Moves]) -> float | None:
         """Return when a MAC is due next. This looks through all that moved only if one was due, and otherwise at the new ones."""
         rule = self.policy.duplicates
+        if self._more_freed:
+            return self.now
         known = self.previous.due
         if known is not None and (self.now < known or self._more_due):
             new = {id(moved): moved for moved in self.moves.values() if moved is not None}  # many MACs share one

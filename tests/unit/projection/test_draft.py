@@ -20,6 +20,7 @@ from vtep.evpn.station import Station
 from vtep.intent import Moves, candidates_of, row_changes
 from vtep.projection import imports
 from vtep.projection import mac as mac_projection
+from vtep.projection.draft import DUE_AT_ONCE
 from vtep.projection.imports import ImportResult
 from vtep.projection.leaf import Leaf
 from vtep.projection.project import Policy
@@ -255,6 +256,21 @@ def test_a_segment_that_lost_its_type_1_route_while_no_mac_was_on_it_reaches_no_
 
     assert (len(there.macs), len(intent.macs)) == (1, 0)
     assert [found.reason for found in candidates_of(intent, MAC)] == ["pending-ead"]
+
+
+def test_macs_that_get_room_by_a_reload_are_judged_in_parts_and_in_the_end_all() -> None:
+    full, roomy = (config.parse(LEAF + f"[limits]\nmacs_per_vni = {most}\n") for most in (10, 10_000))
+    leaf = Leaf(full, 0.0)
+    tell(leaf, *alike(route(A), macs(5_000)))
+    waiting = len(leaf.judge(1.0).limited[VNI])
+
+    leaf.reconfigure(roomy, 2.0)
+    parts = []
+    while leaf.unjudged or (leaf.due is not None and leaf.due <= 2.0):
+        parts.append(len(leaf.judge(2.0, 1024).touched))
+
+    assert (waiting, sum(parts), len(leaf.intent.macs), leaf.intent.due) == (4_990, 4_990, 5_000, None)
+    assert max(parts) <= 2 * DUE_AT_ONCE
 
 
 def test_an_older_policy_is_not_kept_by_what_was_judged_by_it() -> None:
