@@ -135,6 +135,10 @@ class Links(Struct, frozen=True):
     vlan_by_vni: Mapping[tuple[int, int], int] = {}
     """Where a VXLAN device for many VNIs has a VNI: its VLAN, by device and VNI."""
 
+    def have(self, *indexes: int) -> bool:
+        """Return whether all devices of these indexes are there."""
+        return self.by_index.keys() >= set(indexes)
+
     @classmethod
     def of(cls, links: Iterable[Link]) -> "Links":
         """Sort the devices once, because a leaf with many VNIs asks for the ports of every bridge."""

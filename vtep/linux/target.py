@@ -105,7 +105,7 @@ class KernelTarget:
         for domain, devices in list(self._moved.items()):
             tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
             now = ready.get(domain)
-            if not {tunnel.bridge, tunnel.port} <= links.by_index.keys() or (now and _where(now) == _where(devices)):
+            if not links.have(tunnel.bridge, tunnel.port) or (now and _where(now) == _where(devices)):
                 del self._moved[domain]
             elif (domain.vni if isinstance(domain, Hosts) else domain) in ready:
                 found[domain] = devices
