@@ -56,7 +56,7 @@ COMMANDS: Final = {
     "kernel/nexthops.txt": "ip nexthop",
     "kernel/sockets.txt": "ss -Htnp state established",
     "log/vtep.txt": f"journalctl --no-pager --lines {LOG_LINES} --unit vtep --output short-iso",
-    "log/exabgp.txt": f"journalctl --no-pager --lines {LOG_LINES} --unit exabgp --output short-iso",
+    "log/exabgp.txt": f"journalctl --no-pager --lines {LOG_LINES} --unit exabgp --unit vtep-exabgp --output short-iso",
 }
 
 

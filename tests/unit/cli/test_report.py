@@ -61,3 +61,9 @@ def test_a_command_that_does_not_end_is_stopped_and_that_is_said(monkeypatch):
 
 def test_a_command_that_fails_says_so_after_its_output():
     assert report._output("ls /no/such/file").endswith("\nls /no/such/file ended with 2\n")
+
+
+def test_the_log_of_exabgp_is_sought_under_both_names_of_its_unit():
+    words = report.COMMANDS["log/exabgp.txt"].split()
+
+    assert {words[at + 1] for at, word in enumerate(words) if word == "--unit"} == {"exabgp", "vtep-exabgp"}
