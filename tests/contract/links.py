@@ -30,10 +30,12 @@ from vtep.linux.wire.tlv import (
     NLM_F_REQUEST,
     attribute,
     attribute_u32,
+    attributes,
     message,
 )
 
-RTM_NEWLINK, RTM_DELLINK, RTM_SETLINK, RTM_NEWTUNNEL = 16, 17, 19, 120
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWTUNNEL = 16, 17, 18, 19, 120
+OPERSTATE, OPERSTATE_UP = 16, 6
 NESTED = 0x8000
 PROTINFO, BRIDGE_PORT_VLAN_TUNNEL = 12, 29
 BRIDGE_FLAGS, BRIDGE_FLAGS_SELF, BRIDGE_VLAN_INFO, BRIDGE_VLAN_TUNNEL_INFO, BRIDGE_VLAN_PVID_UNTAGGED = 0, 2, 2, 3, 6
@@ -57,6 +59,14 @@ def run_commands(commands: Sequence[str]) -> bool:
             if code:
                 raise OSError(-code, f"ip {command}: {os.strerror(-code)}")
     return True
+
+
+def operating_state(name: str) -> int:
+    """Return IFLA_OPERSTATE of a device (RFC 2863), which the kernel changes and announces some time after the carrier."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.send(message(RTM_GETLINK, NLM_F_REQUEST, 1, bytes(16) + _name(name)))
+        answer = kernel.recv(65536)
+    return attributes(answer, 32, len(answer))[OPERSTATE][0]
 
 
 def _request(words: list[str]) -> tuple | None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tests.contract.links import run_bridge_commands, run_commands
+from tests.contract.links import OPERSTATE_UP, operating_state, run_bridge_commands, run_commands
 from tests.lab.wait import PATIENCE
 from vtep.addr import Ip, Mac
 from vtep.config.model import VniConfig
@@ -280,6 +280,9 @@ class NamespaceWorld(World):
         self._buffers = buffers
         for name in ("vx0", "h0", "h1"):
             self._wait_until_forwarding(name)
+        # So late does the kernel announce the last change of a device that the commands made; a VXLAN device has no such state.
+        for name in ("br0", "h0", "h1", "p0", "p1", *([SVI] if way != "plain" else [])):
+            wait_until(lambda name=name: operating_state(name) == OPERSTATE_UP, f"{name} operates")
         self.kernel.drain()
         self.move_in(crowded=bool(max_addresses))
 
