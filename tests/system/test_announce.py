@@ -299,8 +299,8 @@ def test_commands_for_many_macs_give_the_routes_that_commands_for_each_would(lab
         wait_until(lambda: again.end_of_rib_heard, what="the End-of-RIB")
         assert_heard(one, again, expected)
         assert again.updates_heard < len(expected) / 4, "routes with equal attributes share an UPDATE"
-        other.send(wire.route_refresh(wire.REFRESH_ASKED))
         before = sessions[1][1].updates_heard
+        other.send(wire.route_refresh(wire.REFRESH_ASKED))
         wait_until(lambda: sessions[1][1].updates_heard > before, what="the routes again")
         leaf.tell(Withdrawal(FLOODS.route))
         wait_until(lambda: not heard_of(other, sessions[1][1], FLOODS), what="what comes behind the routes")
