@@ -163,11 +163,11 @@ def test_hosts_with_empty_caches_reach_each_other_both_ways(scene):
 def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(scene, learnt):
     monitor = scene.monitor_fdb()
     rows = scene.leaf_rows()["vxlan100"]
-    log = scene.log()
 
     scene.machines["frr1"].kill(BGPD_PID)
     stays(lambda: scene.is_at(learnt, FRR), window_s=1, what="the row")
     stale = [row["stale"] for row in scene.vtep("macs")["macs"]]
+    log = scene.log()  # by now the line for the learnt row is there; the monitor sees what is written before
     scene.machines["frr1"].run("sh", "/etc/lab/start.sh", "bgpd")
     reconnected(scene, 0)
     # Had its End-of-RIB not come, the rows would go when its restart time is over.

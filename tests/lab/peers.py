@@ -131,6 +131,9 @@ def exabgp_config(
     return "\n".join(sections) + "\n"
 
 
+_CHECKOUT = Path(__file__).parents[2]
+
+
 class Frr:
     """zebra and bgpd, in the foreground.
 
@@ -216,7 +219,16 @@ class Frr:
         self.node.write("/run/frr/users/group", "root:x:0:\nfrr:x:0:\nfrrvty:x:0:frr\n")
         # A user namespace may mount, but not look into folders of users it does not have.
         script = [f"mount --bind /run/frr/users/{name} /etc/{name}" for name in ("passwd", "group")]
-        script += [f"[ ! -e {folder} ] || mount -t tmpfs lab {folder}" for folder in self._OWN_FOLDERS]
+        folders = [f"[ ! -e {folder} ] || mount -t tmpfs lab {folder}" for folder in self._OWN_FOLDERS]
+        if any(_CHECKOUT.is_relative_to(folder) for folder in self._OWN_FOLDERS):
+            # An empty folder in its place would hide what the node runs beside FRR.
+            kept = "/run/frr/checkout"
+            folders = [
+                f"mkdir {kept} && mount --rbind {_CHECKOUT} {kept}",
+                *folders,
+                f"mkdir -p {_CHECKOUT} && mount --rbind {kept} {_CHECKOUT}",
+            ]
+        script += folders
         script += ["touch /etc/frr/vtysh.conf"]
         self.node.run("sh", "-e", "-c", "\n".join(script))
 

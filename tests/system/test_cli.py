@@ -4,11 +4,13 @@ says what no real one would."""
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
+from itertools import count
 from pathlib import Path
 
 import grpc
@@ -525,9 +527,13 @@ def test_states_have_colours_on_a_terminal_that_wants_them(more, is_coloured, da
 def test_watch_redraws_in_place_on_a_terminal_and_ends_by_ctrl_c(daemon):
     with Terminal("watch", address=daemon.address) as terminal:
         wait_until(lambda: "macs 4/9 installed" in terminal.text, deadline_s=20)
-        daemon.do(daemon.figures.put, row(0x77))
-        wait_until(lambda: "02:00:00:00:00:77" in terminal.text, deadline_s=20)
-        wait_until(lambda: "\x1b[J" in terminal.text.partition("02:00:00:00:00:77")[0])
+        # The status comes first, and the stream of changes begins some time later: another row each time, until one is shown.
+        new = count(0x70)
+        wait_until(
+            lambda: daemon.do(daemon.figures.put, row(next(new))) or re.search("02(:00){4}:[7-9a-f]", terminal.text),
+            deadline_s=20,
+        )
+        wait_until(lambda: "\x1b[J" in re.split("02(?::00){4}:[7-9a-f]", terminal.text)[0])
         terminal.process.send_signal(signal.SIGINT)
 
         assert terminal.process.wait(20) == 130
