@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtep.__main__ import main
-from vtep.linux import events as kernel_events
 from vtep.linux import socket as kernel_socket
 from vtep.linux.kernel import Kernel
-from vtep.linux.socket import Connection
+from vtep.linux.socket import Connection, Inbox
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.neighbor import Refusal
 from vtep.linux.wire.tlv import Answer
@@ -45,7 +44,7 @@ def _befalls(one_in: int) -> bool:
 
 
 def _small(**buffers: int) -> None:
-    init, receive = Kernel.__init__, kernel_socket.receive
+    init, receive, receive_many = Kernel.__init__, kernel_socket.receive, Inbox.receive
 
     def counted(*arguments: Any) -> Iterator[bytes | None]:
         for datagram in receive(*arguments):
@@ -53,8 +52,15 @@ def _small(**buffers: int) -> None:
                 os.write(_count, b".")
             yield datagram
 
+    def counted_many(*arguments: Any) -> list[int] | None:
+        sizes = receive_many(*arguments)
+        if sizes is None:
+            os.write(_count, b".")
+        return sizes
+
     Kernel.__init__ = partialmethod(init, **buffers)  # type: ignore[method-assign,assignment]
-    kernel_socket.receive = kernel_events.receive = counted  # type: ignore[assignment,attr-defined]
+    kernel_socket.receive = counted  # type: ignore[assignment]
+    Inbox.receive = counted_many  # type: ignore[method-assign, assignment]
 
 
 def _refusing(code: int) -> None:
