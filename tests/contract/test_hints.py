@@ -44,6 +44,7 @@ def many(world, port: str = "vx0", flags: int = BOTH | EXT) -> list[Neighbor]:
 
 
 def test_a_thousand_adds_of_ours_give_no_hint(world) -> None:
+    world.settle()
     world.kernel.send(many(world))
 
     hints = world.kernel.drain()
@@ -161,7 +162,7 @@ def test_a_row_is_gone_when_nothing_but_that_was_announced(name: str, world) -> 
 @pytest.mark.parametrize(("local", "vtep"), [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")])
 def test_deletions_of_ours_are_read_by_their_layout(local: str, vtep: str, real_world) -> None:
     with real_world(local=Ip.parse(local)) as world:
-        world.kernel.drain()
+        world.settle()
         for step in (add(dst=Ip.parse(vtep)), delete()):
             step(world)
         inbox = Inbox()

@@ -201,6 +201,9 @@ class MemoryWorld(World):
             self.memory.drain()
         self.move_in(crowded=bool(max_addresses))
 
+    def settle(self) -> None:
+        """Do nothing: what happens to a device here is announced at once."""
+
     def _join(self) -> None:
         """Have the VXLAN device in the VLANs."""
         if self.way == "alone":
@@ -280,9 +283,6 @@ class NamespaceWorld(World):
         self._buffers = buffers
         for name in ("vx0", "h0", "h1"):
             self._wait_until_forwarding(name)
-        # So late does the kernel announce the last change of a device that the commands made; a VXLAN device has no such state.
-        for name in ("br0", "h0", "h1", "p0", "p1", *([SVI] if way != "plain" else [])):
-            wait_until(lambda name=name: operating_state(name) == OPERSTATE_UP, f"{name} operates")
         self.kernel.drain()
         self.move_in(crowded=bool(max_addresses))
 
@@ -348,6 +348,15 @@ class NamespaceWorld(World):
         index = links[witness].index
         wait_until(lambda: self.kernel.get(index, SENTINEL, Half.BRIDGE) is not None, "the sentinel is learned")
         self.kernel.send([Neighbor(Verb.DELETE, index, SENTINEL, 4, 0)])
+
+    def settle(self) -> None:
+        """Wait until the kernel has announced the last of the devices, up to a second after they were made.
+
+        It is announced with the operating state, which a VXLAN device does not have.
+        """
+        for name in ("br0", "h0", "h1", "p0", "p1", *([SVI] if self.way != "plain" else [])):
+            wait_until(lambda name=name: operating_state(name) == OPERSTATE_UP, f"{name} operates")
+        self.raw.drain()
 
     def _wait_until_forwarding(self, name: str) -> None:
         def forwarding() -> bool:
