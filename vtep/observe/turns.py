@@ -5,11 +5,12 @@ Knows nothing of the work itself.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 ROWS_A_TURN: Final = 25
 """About a quarter of a millisecond of making messages."""
@@ -30,3 +31,7 @@ class Turns:
             for _ in range(ROUNDS):
                 await asyncio.sleep(0)
             return done
+
+    async def each(self, work: Callable[[Sequence[R]], T], rows: Sequence[R]) -> list[T]:
+        """Work through the rows, a few a turn, and return what each turn made."""
+        return [await self.take(work, rows[at : at + ROWS_A_TURN]) for at in range(0, len(rows), ROWS_A_TURN)]

@@ -164,8 +164,7 @@ class VtepService:
         def put(rows: Sequence[RouteStatus]) -> None:
             response.routes.extend([messages.route(row, source.wall) for row in rows])
 
-        for start in range(0, len(page.rows), ROWS_A_TURN):
-            await self._turns.take(put, page.rows[start : start + ROWS_A_TURN])
+        await self._turns.each(put, page.rows)
         response.next_page_token = tokens.routes_token(epoch, page.last) if page.last else ""
         return response
 
@@ -180,8 +179,7 @@ class VtepService:
         def put(rows: Sequence[StationStatus]) -> None:
             response.stations.extend([messages.station(row, source.wall) for row in rows])
 
-        for start in range(0, len(page.rows), ROWS_A_TURN):
-            await self._turns.take(put, page.rows[start : start + ROWS_A_TURN])
+        await self._turns.each(put, page.rows)
         response.next_page_token = tokens.stations_token(epoch, page.last) if page.last else ""
         return response
 
@@ -201,8 +199,7 @@ class VtepService:
 
         for told in answer.explanations:
             await self._turns.take(begin, told)
-            for start in range(0, len(told.candidates), ROWS_A_TURN):
-                await self._turns.take(go_on, told.candidates[start : start + ROWS_A_TURN])
+            await self._turns.each(go_on, told.candidates)
         return response
 
     async def _explain_ip(self, request: pb.ExplainIpRequest, _context: Context) -> pb.ExplainIpResponse:
@@ -227,8 +224,7 @@ class VtepService:
         def tell(part: Sequence[HistoryEntry]) -> None:
             response.events.extend([messages.event(entry, source.wall) for entry in part])
 
-        for start in range(0, len(entries), ROWS_A_TURN):
-            await self._turns.take(tell, entries[start : start + ROWS_A_TURN])
+        await self._turns.each(tell, entries)
         return response
 
     async def _diff(self, request: pb.DiffRequest, _context: Context) -> pb.DiffResponse:

@@ -28,7 +28,7 @@ from vtep.errors import HostError, Problem
 from vtep.logs import escaped
 from vtep.observe.model import Counts, Explanation
 from vtep.observe.source import Source
-from vtep.observe.turns import ROWS_A_TURN, Turns
+from vtep.observe.turns import Turns
 
 FRESH_S: Final = 1.0
 """A long answer is made once in this time, however many clients ask for it."""
@@ -159,8 +159,7 @@ class Site:
     async def _explained(self, explanation: Explanation) -> dict[str, Any]:
         """Turn an explanation into JSON, its candidates a few at a time: they may be many."""
         told: dict[str, Any] = await self._turns.take(self._told, replace(explanation, candidates=()))
-        parts = range(0, len(explanation.candidates), ROWS_A_TURN)
-        found = [await self._turns.take(self._told, explanation.candidates[at : at + ROWS_A_TURN]) for at in parts]
+        found = await self._turns.each(self._told, explanation.candidates)
         return told | {"candidates": list(chain.from_iterable(found))}
 
     def _told(self, value: Any, field: str = "") -> Any:
