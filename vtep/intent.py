@@ -174,6 +174,11 @@ class PrefixRow(Struct, frozen=True, gc=False):
         return (self.vni, self.prefix)
 
 
+SINGLES: Final = 0x6000_0000
+GROUPS: Final = 0x7000_0000
+"""The identifiers of nexthops and of groups of them begin here."""
+
+
 class Nexthop(Struct, frozen=True, gc=False):
     """One VTEP, or several for ECMP, by which prefixes of a VRF are reached."""
 

@@ -32,6 +32,8 @@ from vtep.evpn.attributes import ENCAP_VXLAN
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.routed import PrefixRoute
 from vtep.intent import (
+    GROUPS,
+    SINGLES,
     Intent,
     Nexthop,
     Path,
@@ -45,8 +47,6 @@ from vtep.intent import (
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 
-SINGLES: Final = 0x6000_0000
-GROUPS: Final = 0x7000_0000
 _ID_MASK: Final = 0x0FFF_FFFF
 ROUTES_MAX: Final = 1024
 """Routes to one prefix that are judged, the oldest: a peer chooses how many Route Distinguishers it uses, and each change of one of

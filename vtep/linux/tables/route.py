@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.addr import Prefix, Vni
-from vtep.intent import Intent, PrefixKey
+from vtep.intent import GROUPS, Intent, PrefixKey
 from vtep.linux.vrf import RoutedDomain, routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
 from vtep.linux.wire.route import METRIC, RouteMessage
@@ -20,8 +20,6 @@ from vtep.reconcile.contract import Attachments, Change, Key, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
-GROUPS: Final = 0x7000_0000
-"""The identifiers of groups begin here (`vtep/projection/prefix.py`)."""
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE, "delete": Verb.DELETE}
 
 
