@@ -154,8 +154,12 @@ class PrefixPath(Struct, frozen=True, gc=False):
     """The host's own MAC, if it is a Type-2 route."""
     seq: int = 0
     gateway: Ip | None = None
+    """The overlay index of a Type-5 route: the VTEP is then the one that has this host."""
     esi: Esi = NO_SEGMENT
     notes: tuple[str, ...] = ()
+    local_pref: int = 100
+    as_path_length: int = 0
+    llgr_stale: bool = False
 
 
 class PrefixRow(Struct, frozen=True, gc=False):
@@ -199,14 +203,18 @@ class Router(Struct, frozen=True, gc=False):
     vni: Vni
     vtep: Ip
     mac: Mac
-    claims: tuple[tuple[Mac, int], ...]
+    claims: Table[Mac, int]
     """How many paths in use name which MAC. More than one MAC is a conflict: the one in use stays."""
+    paths: int
+    """How many paths in use lead to it."""
     families: tuple[bool, ...] = ()
     """For which nexthops it has a neighbor row: False for IPv4, True for IPv6."""
 
 
 PrefixKey: TypeAlias = tuple[Vni, Prefix]
 NexthopKey: TypeAlias = tuple[Vni, int]
+NexthopTarget: TypeAlias = tuple[Vni, tuple[Ip, ...], bool]
+"""What a nexthop leads to: the L3VNI, the VTEPs, and whether it is for IPv6."""
 RouterKey: TypeAlias = tuple[Vni, Ip]
 RouterMacKey: TypeAlias = tuple[Vni, Mac]
 
@@ -334,10 +342,14 @@ class Intent(Struct, frozen=True):
     judged_prefixes: Table[Prefix, tuple[PrefixPath, ...]] = Table()
     """Every route to a prefix with its verdict."""
     nexthops: Table[int, Nexthop] = Table()
+    nexthop_ids: Table[NexthopTarget, int] = Table()
+    """The identifier of each nexthop, by what it leads to."""
     routers: Table[RouterKey, Router] = Table()
     router_macs: Table[RouterMacKey, tuple[Ip, ...]] = Table()
     """The VTEPs that use a router's MAC; frames to the MAC go to the first one."""
     prefixes_of_vrf: Table[Vni, int] = Table()
+    limited_prefixes: Table[Vni, Table[Prefix, bool]] = Table()
+    """Prefixes that have no row only because their VRF is full."""
     touched_prefixes: tuple[PrefixKey, ...] = ()
     touched_nexthops: tuple[NexthopKey, ...] = ()
     touched_routers: tuple[RouterKey, ...] = ()

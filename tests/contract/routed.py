@@ -235,6 +235,7 @@ def type5(
     gateway: str = "",
     esi: bytes = bytes(10),
     rd: str = "",
+    **other,
 ):
     """Return the key and the value of a Type-5 route; without a MAC given, the router's MAC follows from the VTEP."""
     found = Prefix.parse(text)
@@ -250,7 +251,7 @@ def type5(
         + (Ip.parse(gateway) if gateway else bytes(size))
         + label.to_bytes(3)
     )
-    return prefix.unpack(octets, PEER, attributes(vtep, mac))
+    return prefix.unpack(octets, PEER, attributes(vtep, mac, **other))
 
 
 def type2(address: str, vtep: str, mac: str = "02:00:00:00:00:aa", seq: int = 0, *, l2: bool = False):

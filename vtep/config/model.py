@@ -164,6 +164,7 @@ class LimitConfig(Struct, frozen=True):
     macs_per_vni: Count = 1_000_000
     vteps_per_vni: Count = 1024
     """Flood rows: each copy of a broadcast is one more packet."""
+    prefixes_per_vrf: Count = 1_000_000
     routes_per_mac: Annotated[int, Meta(ge=2)] = 16_384
     """Of one peer. A MAC has a route for itself and one for each of its host addresses."""
 

@@ -9,9 +9,10 @@
     ESI label, ES-Import, DF election                      Ethernet segments (RFC 7432 7.5, 7.6, RFC 8584)
     PMSI tunnel                  how the originator of a Type-3 route wants floods (RFC 6514 5)
     LLGR_STALE                   a speaker on the way keeps the route of a lost session (RFC 9494)
+    LOCAL_PREF, AS path length   which of several Type-5 routes is better (RFC 4271 9.1)
 
-Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF, the AS path and the
-rest of BGP's route selection are left out on purpose, because they never decide where a MAC is (RFC 7432 15).
+Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF and the AS path never
+decide where a MAC is (RFC 7432 15). The rest of BGP's route selection is left out on purpose.
 
 **Two ways in, one value out.** `decode` takes what a line of ExaBGP shows, `unpack` takes octets. Only the PMSI tunnel differs,
 because ExaBGP's text can lose the lower bits of its label (`Pmsi.exact`).
@@ -41,6 +42,8 @@ PMSI_INGRESS_REPLICATION: Final = 6
 HOST_ROUTER: Final = 0x01
 HOST_PROXY: Final = 0x04
 HOST_IMMUTABLE: Final = 0x08
+DEFAULT_LOCAL_PREF: Final = 100
+"""What counts where an UPDATE has no LOCAL_PREF, as in every speaker."""
 
 
 class Pmsi(Struct, frozen=True, gc=False):
@@ -99,6 +102,9 @@ class Attributes(Struct, frozen=True, gc=False):
     """None also if the community comes more than once, which selects the default (RFC 8584 2.2)."""
     llgr_stale: bool = False
     pmsi: Pmsi | None = None
+    local_pref: int = DEFAULT_LOCAL_PREF
+    as_path_length: int = 0
+    """How many AS numbers count: a set counts as one, and those of a confederation do not count (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
 
 
 LLGR_STALE: Final = 0xFFFF0006
@@ -117,7 +123,14 @@ _DF_ELECTION: Final = b"\x06\x06"  # RFC 8584 2.2
 _ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
 
 
-def decode(next_hop: Ip, communities: tuple[int, ...], pmsi: str | None, llgr_stale: bool) -> Attributes:
+def decode(
+    next_hop: Ip,
+    communities: tuple[int, ...],
+    pmsi: str | None,
+    llgr_stale: bool,
+    local_pref: int = DEFAULT_LOCAL_PREF,
+    as_path_length: int = 0,
+) -> Attributes:
     """Decode the extended communities, each a 64-bit number. Equal attributes give the same object.
 
     An UPDATE with very many communities is an exception: it gets a new object each time, because a cache of what a peer
@@ -125,7 +138,7 @@ def decode(next_hop: Ip, communities: tuple[int, ...], pmsi: str | None, llgr_st
     """
     tunnel = parse_pmsi(pmsi) if pmsi else None
     read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
-    return read(next_hop, communities, tunnel, llgr_stale)
+    return read(next_hop, communities, tunnel, llgr_stale, local_pref, as_path_length)
 
 
 def unpack(next_hop: Ip, octets: bytes) -> Attributes:
@@ -133,6 +146,7 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
     communities: tuple[int, ...] = ()
     pmsi: Pmsi | None = None
     llgr_stale = False
+    local_pref, as_path_length = DEFAULT_LOCAL_PREF, 0
     for code, value in _split(octets).items():
         if code == _EXTENDED_COMMUNITIES:
             communities = tuple(int.from_bytes(value[at : at + 8]) for at in range(0, len(value) - 7, 8))
@@ -140,8 +154,12 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
             llgr_stale = any(value[at : at + 4] == _LLGR_STALE_OCTETS for at in range(0, len(value), 4))
         elif code == _PMSI_TUNNEL:
             pmsi = _unpack_pmsi(value)
+        elif code == _LOCAL_PREF and len(value) == 4:
+            local_pref = int.from_bytes(value)
+        elif code == _AS_PATH:
+            as_path_length = _as_path_length(value)
     read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
-    return read(next_hop, communities, pmsi, llgr_stale)
+    return read(next_hop, communities, pmsi, llgr_stale, local_pref, as_path_length)
 
 
 def _split(octets: bytes) -> dict[int, bytes]:
@@ -153,6 +171,19 @@ def _split(octets: bytes) -> dict[int, bytes]:
         found.setdefault(octets[at + 1], octets[at + head : end])
         at = end
     return found
+
+
+def _as_path_length(value: bytes) -> int:
+    """Return how many AS numbers of the path count. Their size was negotiated: it is the one by which the segments fit."""
+    for size in (4, 2):
+        found = at = 0
+        while at + 2 <= len(value):
+            kind, count = value[at], value[at + 1]
+            found += {_AS_SET: 1, _AS_SEQUENCE: count}.get(kind, 0)
+            at += 2 + size * count
+        if at == len(value):
+            return found
+    return 0
 
 
 def _unpack_pmsi(value: bytes) -> Pmsi | None:
@@ -168,6 +199,9 @@ def _unpack_pmsi(value: bytes) -> Pmsi | None:
     return Pmsi(value[1], value[0], int.from_bytes(value[2:_PMSI_HEAD]), endpoint)
 
 
+_AS_PATH: Final = 2
+_AS_SET, _AS_SEQUENCE = 1, 2
+_LOCAL_PREF: Final = 5
 _COMMUNITIES: Final = 8
 _EXTENDED_COMMUNITIES: Final = 16
 _PMSI_TUNNEL: Final = 22
@@ -177,7 +211,14 @@ _COMMUNITIES_KEPT_MAX: Final = 64
 
 
 @lru_cache(maxsize=16384)
-def _decode(next_hop: Ip, communities: tuple[int, ...], pmsi: Pmsi | None, llgr_stale: bool) -> Attributes:
+def _decode(
+    next_hop: Ip,
+    communities: tuple[int, ...],
+    pmsi: Pmsi | None,
+    llgr_stale: bool,
+    local_pref: int,
+    as_path_length: int,
+) -> Attributes:
     """Decode the communities that matter. Of one that may come only once, the first counts (RFC 9135 8.1, RFC 9047 3.2).
 
     A community with the non-transitive bit (0x40) is not a Route Target. RFC 4360 4 has only the transitive types, no such
@@ -205,6 +246,8 @@ def _decode(next_hop: Ip, communities: tuple[int, ...], pmsi: Pmsi | None, llgr_
         election=_election([value for value in communities if value >> 48 == 0x0606]),
         llgr_stale=llgr_stale,
         pmsi=pmsi,
+        local_pref=local_pref,
+        as_path_length=as_path_length,
     )
 
 

@@ -369,6 +369,7 @@ class Index:
         """Mark the prefixes of these host addresses as changed, if any route leads to them."""
         if self.prefixes:
             found = {prefix for ip in hosts if (prefix := Prefix.of(ip, 8 * len(ip))) in self.prefixes}
+            found = found.union(*map(self.prefixes.concerned_by, found))
             self._changed.prefixes |= found
             self._work += WORK_OF_RIVALS * len(found)
 
@@ -516,9 +517,9 @@ class Index:
         return count
 
     def _put_prefix(self, old: PrefixRoute | None, new: PrefixRoute | None) -> None:
-        if (prefix := self.prefixes.put(old, new)) is not None:
-            self._changed.prefixes.add(prefix)
-            self._work += WORK_OF_RIVALS
+        found = self.prefixes.put(old, new)
+        self._changed.prefixes.update(found)
+        self._work += WORK_OF_RIVALS * len(found)
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replace(self._members, either.esi, old, new)

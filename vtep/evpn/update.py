@@ -7,8 +7,8 @@ Events come in the order of the messages. Announcements that follow one another 
 because many small UPDATEs then cost as little as one large one. Within one message the withdrawals come first: a route in
 both parts counts as announced (RFC 4271 4.3).
 
-What the session negotiated does not matter here: the AS path is not read, and path identifiers (RFC 7911) are never
-negotiated for EVPN. The feed has judged the path attributes by RFC 7606 before. An NLRI that no route of ours can represent
+What the session negotiated does not matter here: the size of AS numbers shows in the AS path, and path identifiers (RFC 7911)
+are never negotiated for EVPN. The feed has judged the path attributes by RFC 7606 before. An NLRI that no route of ours can represent
 costs none of the others: it is listed with what is wrong with it. This module knows no feed.
 """
 

@@ -332,6 +332,9 @@ class PathStatus(Struct, frozen=True):
     mac: Mac | None
     seq: int
     notes: tuple[str, ...]
+    gateway: Ip | None = None
+    local_pref: int = 100
+    as_path_length: int = 0
 
 
 class PrefixExplanation(Struct, frozen=True):

@@ -158,9 +158,25 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The prefix has as many paths as `max_paths` allows; the lowest VTEP addresses are used.",
         "Raise `max_paths` if more are to share the traffic.",
     ),
+    "local-pref": (
+        "Its LOCAL_PREF is higher (RFC 4271 9.1.1).",
+        "Nothing, unless the other path should carry traffic as well: then give both the same.",
+    ),
+    "as-path": (
+        "Its AS path is shorter (RFC 4271 9.1.2.2).",
+        "Nothing, unless the other path should carry traffic as well: then make both as long.",
+    ),
     "overlay-index": (
-        "The route names a gateway address or an Ethernet segment as its overlay index, which is not resolved here.",
-        "Have the peer advertise the prefix with its Router's MAC and no overlay index.",
+        "The route names an Ethernet segment as its overlay index, which is not resolved here.",
+        "Have the peer advertise the prefix with its Router's MAC or a gateway address.",
+    ),
+    "gateway-unresolved": (
+        "The route names a gateway address, and no route of that host with the L3VNI can be used.",
+        "Look at the gateway: `vtep explain ADDRESS --vrf VRF`.",
+    ),
+    "vrf-limit": (
+        "The VRF has as many prefixes as `limits.prefixes_per_vrf` allows.",
+        "Find out who advertises so many prefixes, or raise the limit.",
     ),
     "router-mac-missing": (
         "The route has no Router's MAC community, which RFC 9136 4.4.1 requires with VXLAN.",

@@ -166,7 +166,8 @@ class RoutedTables:
             )
             worst = next((sync for sync in rows if sync.state != INSTALLED), rows[0])
             conflict = path.router_mac if path.router_mac != router.mac else None
-            yield RouterStatus(path.vtep, router.mac, _others(router.claims, router.mac), conflict, worst)
+            others = router.paths - router.claims.get(router.mac, 0)
+            yield RouterStatus(path.vtep, router.mac, others, conflict, worst)
 
     def configured(self, name: str) -> VrfConfig:
         """Return the VRF of this name."""
@@ -200,10 +201,6 @@ def _covering(prefix: Prefix) -> Iterator[Prefix]:
     return (Prefix.of(prefix.network, length) for length in range(prefix.length, -1, -1))
 
 
-def _others(claims: Sequence[tuple[object, int]], mac: object) -> int:
-    return sum(count for other, count in claims if other != mac)
-
-
 def _path(path: PrefixPath) -> PathStatus:
     return PathStatus(
         verdict=path.verdict,
@@ -216,4 +213,7 @@ def _path(path: PrefixPath) -> PathStatus:
         mac=path.mac,
         seq=path.seq,
         notes=path.notes,
+        gateway=path.gateway,
+        local_pref=path.local_pref,
+        as_path_length=path.as_path_length,
     )

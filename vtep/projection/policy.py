@@ -35,6 +35,7 @@ class Policy:
         self.duplicates: DuplicateConfig = config.duplicates
         self.macs_per_vni = config.limits.macs_per_vni
         self.vteps_per_vni = config.limits.vteps_per_vni
+        self.prefixes_per_vrf = config.limits.prefixes_per_vrf
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)

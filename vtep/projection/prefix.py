@@ -8,7 +8,12 @@ route by its Route Target. The topic is a prefix, and for each VRF that imports 
 
 **Which routes win.** A host's own routes (Type-2) come before a Type-5 route for the same prefix, because they follow the host.
 Of those the highest sequence number wins (RFC 7432 15), then the lowest VTEP; further VTEPs count only if the host's Ethernet
-segment has them as well. Type-5 routes are equal, so all their VTEPs are paths, up to `max_paths`, the lowest addresses first.
+segment has them as well. Of Type-5 routes those are best that are not long-lived stale (RFC 9494), then by LOCAL_PREF, then by the
+length of the AS path (RFC 4271 9.1). All VTEPs of the best are paths, up to `max_paths`, the lowest addresses first.
+
+**A gateway.** A Type-5 route may name a host as its gateway (RFC 9136 3.2, 4.1 and 4.2). It goes where that host is: by the winners
+among the host's Type-2 routes in this VRF, with their Router's MACs. So it follows the host when that moves, and it is refused while
+no route of the host can be used. The VTEP of the host routes the packet on to it.
 
 **The router's MAC.** A VTEP sends its packets into the L3VNI to the MAC of the remote router, and there is one neighbor row for
 each VTEP. So a VTEP has one MAC in use. Another MAC, in another route of that VTEP, is a conflict: the one in use stays as long
@@ -16,12 +21,18 @@ as any path names it. Then the one that most paths name follows, and of equals t
 because RFC 9136 4.4.1 requires it, and a made-up MAC would cut off every other prefix of the VTEP.
 
 **Nexthops.** Prefixes with the same paths share a nexthop. Its identifier is made from what it is, so that a daemon that starts
-again finds the objects of the one before it. Identifiers begin at `SINGLES` and `GROUPS`, far from those of other programs.
+again finds the objects of the one before it. Identifiers begin at `SINGLES` and `GROUPS`, far from those of other programs. Peers
+choose the VTEPs, so two nexthops may be made to have the same hash; each next attempt is then another hash.
+
+**The limit.** A VRF has at most `limits.prefixes_per_vrf` prefixes. Those that have a row keep it, and others wait until there is
+room.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import chain, count, islice
+from typing import Final, TypeAlias
 from zlib import crc32
 
 from msgspec import structs
@@ -36,6 +47,7 @@ from vtep.intent import (
     SINGLES,
     Intent,
     Nexthop,
+    NexthopTarget,
     Path,
     PrefixKey,
     PrefixPath,
@@ -46,8 +58,14 @@ from vtep.intent import (
 )
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
+from vtep.store.table import Table
 
 _ID_MASK: Final = 0x0FFF_FFFF
+GATEWAYS_MAX: Final = 64
+"""Gateways of one prefix that are resolved, and routes of one gateway that are judged for it, the oldest."""
+FREED_AT_ONCE: Final = 4096
+"""Prefixes that get room together, at least. As many as were judged are enough, because room comes from those; after a reload, which
+may give more room, every prefix is judged again."""
 ROUTES_MAX: Final = 1024
 """Routes to one prefix that are judged, the oldest: a peer chooses how many Route Distinguishers it uses, and each change of one of
 them judges the prefix again."""
@@ -60,17 +78,28 @@ def project_prefixes(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     draft = _Draft(intent, inputs)
     for prefix in inputs.changed.prefixes:
         draft.judge(prefix)
+    for prefix in draft.freed():
+        draft.judge(prefix)
     return draft.apply()
 
 
+Resolve: TypeAlias = Callable[[Ip, VrfConfig], Sequence[PrefixPath]]
+"""Returns the winning paths to a gateway in a VRF."""
+
+
 def judge_prefix(
-    prefix: Prefix, routes: Iterable[PrefixRoute], policy: Policy, local: Container[str] = ()
+    prefix: Prefix,
+    routes: Iterable[PrefixRoute],
+    policy: Policy,
+    local: Container[str] = (),
+    resolve: Resolve = lambda *_: (),
 ) -> tuple[list[PrefixPath], list[VrfConfig]]:
     """Return every route to a prefix as each VRF judges it, and the VRFs for which there is one that is not refused.
 
-    `local` names the VRFs in which a station of this leaf has the address.
+    `local` names the VRFs in which a station of this leaf has the address. `resolve` says where a gateway is.
     """
     found: list[PrefixPath] = []
+    gateways: set[Ip] = set()
     for number, route in enumerate(routes):
         if number == ROUTES_MAX:
             found.append(_path(route, Vni(0), "refused", "prefix-limit"))
@@ -82,6 +111,10 @@ def judge_prefix(
         for vrf in imports:
             if reason := _refusal(route, prefix, vrf, policy, local):
                 found.append(_path(route, vrf.vni, "refused", reason))
+            elif not isinstance(route, MacIp) and route.gateway is not None:
+                gateways.add(route.gateway)
+                there = resolve(route.gateway, vrf) if len(gateways) <= GATEWAYS_MAX else ()
+                found += _by_gateway(_path(route, vrf.vni, "lost", "candidate"), there)
             else:
                 found.append(_path(route, vrf.vni, "lost", "candidate"))
     usable = {path.vni for path in found if path.verdict != "refused"}
@@ -99,9 +132,18 @@ def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, 
         first = candidates[in_order[0]]
         equal = [place for place in in_order if _is_same_host(candidates[place], first)]
         for place in hosts:
-            outcomes[place] = ("lost", "higher-seq" if candidates[place].seq < first.seq else "lower-vtep")
+            path = candidates[place]
+            stale = path.llgr_stale and not first.llgr_stale
+            outcomes[place] = (
+                "lost",
+                "llgr-stale" if stale else "higher-seq" if path.seq < first.seq else "lower-vtep",
+            )
     else:
-        equal = sorted(range(len(candidates)), key=lambda place: _order(candidates[place]))
+        best = min(map(_preference, candidates))
+        for place, path in enumerate(candidates):
+            outcomes[place] = ("lost", _why_worse(_preference(path), best))
+        equal = [place for place, path in enumerate(candidates) if _preference(path) == best]
+        equal.sort(key=lambda place: _order(candidates[place]))
     vteps: set[Ip] = set()
     for place in equal:
         vtep = candidates[place].vtep
@@ -126,8 +168,21 @@ def _is_same_host(path: PrefixPath, first: PrefixPath) -> bool:
 def _why_alone(outcomes: Sequence[tuple[str, str]]) -> str:
     """Return why the only path won: the rule by which its nearest rival lost."""
     reasons = {reason for verdict, reason in outcomes if verdict == "lost"}
-    order = ("lower-vtep", "higher-seq", "host-route", "max-paths", "total-order")
+    order = (
+        *("lower-vtep", "higher-seq", "as-path", "local-pref", "llgr-stale"),
+        *("host-route", "max-paths", "total-order"),
+    )
     return next((reason for reason in order if reason in reasons), "only-path")
+
+
+def _preference(path: PrefixPath) -> tuple[bool, int, int]:
+    return (path.llgr_stale, -path.local_pref, path.as_path_length)
+
+
+def _why_worse(path: tuple[bool, int, int], best: tuple[bool, int, int]) -> str:
+    """Return the first rule by which a path is worse than the best one; nothing if it is as good."""
+    rules = zip(("llgr-stale", "local-pref", "as-path"), path, best, strict=True)
+    return next((rule for rule, mine, other in rules if mine != other), "")
 
 
 def _order(path: PrefixPath) -> tuple[object, ...]:
@@ -135,7 +190,15 @@ def _order(path: PrefixPath) -> tuple[object, ...]:
 
 
 def _host_order(path: PrefixPath) -> tuple[object, ...]:
-    return (-path.seq, *_order(path))
+    return (path.llgr_stale, -path.seq, *_order(path))
+
+
+def _by_gateway(path: PrefixPath, there: Sequence[PrefixPath]) -> Iterator[PrefixPath]:
+    """Yield the path once for each place where its gateway is."""
+    if not there:
+        yield structs.replace(path, verdict="refused", reason="gateway-unresolved")
+    for host in there:
+        yield structs.replace(path, vtep=host.vtep, router_mac=host.router_mac)
 
 
 def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath:
@@ -155,6 +218,9 @@ def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath
         gateway=None if isinstance(route, MacIp) else route.gateway,
         esi=route.esi,
         notes=notes,
+        local_pref=attributes.local_pref,
+        as_path_length=attributes.as_path_length,
+        llgr_stale=attributes.llgr_stale,
     )
 
 
@@ -162,6 +228,9 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
     """Return why the route may not win in this VRF, or nothing: the first that applies, in the order of docs/reasons.md."""
     attributes = route.attributes
     label = route.label2 if isinstance(route, MacIp) else route.label
+    gateway = None if isinstance(route, MacIp) else route.gateway
+    if gateway is not None:
+        label = vrf.vni  # it does not matter then, and neither does the Router's MAC (RFC 9136 3.2)
     if not label:
         return "bad-vni"
     if reason := policy.refused_next_hop(attributes.next_hop):
@@ -172,18 +241,21 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
         return "vni-mismatch"
     if not vrf.reaches(attributes.next_hop):
         return "family-mismatch"
-    if not isinstance(route, MacIp) and (route.gateway is not None or route.esi != NO_SEGMENT):
+    if not isinstance(route, MacIp) and route.esi != NO_SEGMENT:
         return "overlay-index"
-    mac = attributes.router_mac
+    if gateway is None and (reason := _refused_router_mac(attributes.router_mac, policy)):
+        return reason
+    if isinstance(route, MacIp) and vrf.name in local:
+        return "local-host"
+    return refused_prefix(prefix)
+
+
+def _refused_router_mac(mac: Mac | None, policy: Policy) -> str:
     if mac is None:
         return "router-mac-missing"
     if not mac.is_usable:
         return "bad-router-mac"
-    if mac in policy.own_macs:
-        return "self-mac"
-    if isinstance(route, MacIp) and vrf.name in local:
-        return "local-host"
-    return refused_prefix(prefix)
+    return "self-mac" if mac in policy.own_macs else ""
 
 
 def refused_prefix(prefix: Prefix) -> str:
@@ -213,17 +285,22 @@ class _Draft:
         self.rows: dict[Prefix, tuple[PrefixRow, ...] | None] = {}
         self.judged: dict[Prefix, tuple[PrefixPath, ...] | None] = {}
         self.nexthops: dict[int, Nexthop] = {}
-        self.ids: dict[tuple[Vni, tuple[Ip, ...], bool], int] = {}
+        self.ids: dict[NexthopTarget, int] = {}
         self.claims: dict[RouterKey, Counter[Mac]] = {}
+        """How many more, or fewer, paths to a router name each MAC."""
         self.counts: Counter[Vni] = Counter()
         self.touched: list[PrefixKey] = []
+        self.limited: dict[Vni, dict[Prefix, bool | None]] = {}
+        self.gateways: dict[tuple[Ip, Vni], tuple[PrefixPath, ...]] = {}
 
     def judge(self, prefix: Prefix) -> None:
         """Judge the routes to a prefix. New rows are counted before old ones, so that what both use keeps its identifier."""
         policy, local = self.inputs.policy, frozenset(self._local_vrfs(prefix))
-        candidates, vrfs = judge_prefix(prefix, self.inputs.rib.index.prefixes.of(prefix), policy, local)
+        routes = self.inputs.rib.index.prefixes.of(prefix)
+        candidates, vrfs = judge_prefix(prefix, routes, policy, local, self._resolve)
+        before = self._rows_of(prefix)
+        vrfs = self._within_limit(prefix, vrfs, candidates, {row.vni for row in before})
         after = tuple(self._row(prefix, vrf, candidates) for vrf in vrfs)
-        before = self.previous.prefixes.get(prefix, ())
         for row in after:
             self._count(row, 1)
         for row in before:
@@ -236,6 +313,61 @@ class _Draft:
         if after != before:
             self.rows[prefix] = after or None
         self.judged[prefix] = tuple(candidates) or None
+
+    def _rows_of(self, prefix: Prefix) -> tuple[PrefixRow, ...]:
+        if prefix in self.rows:
+            return self.rows[prefix] or ()
+        found: tuple[PrefixRow, ...] = self.previous.prefixes.get(prefix, ())
+        return found
+
+    def _resolve(self, gateway: Ip, vrf: VrfConfig) -> tuple[PrefixPath, ...]:
+        """Return the paths to a gateway: those that win among its Type-2 routes. Many prefixes share it."""
+        found = self.gateways.get((gateway, vrf.vni))
+        if found is None:
+            prefix = Prefix.of(gateway, 8 * len(gateway))
+            routes = (one for one in self.inputs.rib.index.prefixes.of(prefix) if isinstance(one, MacIp))
+            local = frozenset(self._local_vrfs(prefix))
+            judged, _ = judge_prefix(prefix, islice(routes, GATEWAYS_MAX), self.inputs.policy, local)
+            usable = [path for path in judged if path.vni == vrf.vni and path.verdict != "refused"]
+            outcomes = zip(usable, choose(usable, vrf.max_paths) if usable else (), strict=True)
+            found = tuple(path for path, (verdict, _) in outcomes if verdict == "won")
+            self.gateways[gateway, vrf.vni] = found
+        return found
+
+    def _within_limit(
+        self, prefix: Prefix, vrfs: list[VrfConfig], candidates: list[PrefixPath], before: Container[Vni]
+    ) -> list[VrfConfig]:
+        """Return the VRFs that have room for the prefix; in the others its routes are refused. A prefix with a row keeps it."""
+        limit = self.inputs.policy.prefixes_per_vrf
+        full = {vrf.vni for vrf in vrfs if vrf.vni not in before and self._rows(vrf.vni) >= limit}
+        if not (full or self.limited or self.previous.limited_prefixes):
+            return vrfs
+        waited = {vni for vni, found in self.previous.limited_prefixes.unordered() if prefix in found}
+        for vni in full | waited | {vni for vni, found in self.limited.items() if found.get(prefix)}:
+            self.limited.setdefault(vni, {})[prefix] = vni in full or None
+        if not full:
+            return vrfs
+        for place, path in enumerate(candidates):
+            if path.vni in full and path.verdict != "refused":
+                candidates[place] = structs.replace(path, verdict="refused", reason="vrf-limit")
+        return [vrf for vrf in vrfs if vrf.vni not in full]
+
+    def _rows(self, vni: Vni) -> int:
+        return int(self.previous.prefixes_of_vrf.get(vni, 0)) + self.counts[vni]
+
+    def freed(self) -> list[Prefix]:
+        """Return prefixes for which there is room now in a VRF that was full."""
+        freed: list[Prefix] = []
+        for vni in self.limited.keys() | {vni for vni, _ in self.previous.limited_prefixes.unordered()}:
+            most = max(FREED_AT_ONCE, len(self.inputs.changed.prefixes))
+            room = min(self.inputs.policy.prefixes_per_vrf - self._rows(vni), most)
+            now, before = self.limited.get(vni, {}), self.previous.limited_prefixes.get(vni, _NO_PREFIXES)
+            waiting = chain(
+                (prefix for prefix, _ in before.unordered() if prefix not in now),
+                (prefix for prefix, waits in now.items() if waits),
+            )
+            freed += islice(waiting, max(0, room))
+        return freed
 
     def _local_vrfs(self, prefix: Prefix) -> Iterator[str]:
         """Yield the VRFs in which a station of ours has the address and has not lost it to a better route."""
@@ -259,25 +391,18 @@ class _Draft:
         return PrefixRow(vrf.vni, prefix, tuple(paths), self._nexthop(vrf.vni, vteps, prefix.is_v6), reason)
 
     def _nexthop(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
-        """Return the identifier of a nexthop to these VTEPs; many prefixes share it."""
-        found = self.ids.get((vni, vteps, is_v6))
+        """Return the identifier of a nexthop to these VTEPs, and make it if it is new; many prefixes share it."""
+        target = (vni, vteps, is_v6 or all(vtep.is_v6 for vtep in vteps))
+        found = self._known(target)
         if found is None:
-            found = self.ids[vni, vteps, is_v6] = self._identified(vni, vteps, is_v6)
+            found = self.ids[target] = next(number for number in _identifiers(target) if self._at(number) is None)
+            members = () if len(vteps) == 1 else tuple(self._nexthop(vni, (vtep,), target[2]) for vtep in vteps)
+            self.nexthops[found] = Nexthop(vni, found, vteps, target[2], members)
         return found
 
-    def _identified(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
-        """Return the identifier: a hash, and the next free number where two have the same. Make the nexthop if it is new."""
-        is_v6 = is_v6 or all(vtep.is_v6 for vtep in vteps)
-        base = SINGLES if len(vteps) == 1 else GROUPS
-        number = crc32(b"".join((vni.to_bytes(3), bytes((is_v6,)), *(vtep.mapped for vtep in vteps)))) & _ID_MASK
-        while True:
-            found = self._at(base | number)
-            if found is None:
-                members = () if len(vteps) == 1 else tuple(self._nexthop(vni, (vtep,), is_v6) for vtep in vteps)
-                self.nexthops[base | number] = Nexthop(vni, base | number, vteps, is_v6, members)
-            if found is None or (found.vni, found.vteps, found.is_v6) == (vni, vteps, is_v6):
-                return base | number
-            number = (number + 1) & _ID_MASK
+    def _known(self, target: NexthopTarget) -> int | None:
+        found = self.ids.get(target)
+        return self.previous.nexthop_ids.get(target) if found is None else found
 
     def _at(self, number: int) -> Nexthop | None:
         found = self.nexthops.get(number)
@@ -288,11 +413,7 @@ class _Draft:
         self._use(row.nexthop, change)
         self.counts[row.vni] += change
         for path in row.paths:
-            key = (row.vni, path.vtep)
-            if (claims := self.claims.get(key)) is None:
-                router = self.previous.routers.get(key)
-                claims = self.claims[key] = Counter(dict(router.claims) if router else ())
-            claims[path.router_mac] += change
+            self.claims.setdefault((row.vni, path.vtep), Counter())[path.router_mac] += change
 
     def _use(self, number: int, change: int) -> None:
         found = self._at(number)
@@ -321,6 +442,13 @@ class _Draft:
             prefixes=previous.prefixes.changed(self.rows),
             judged_prefixes=previous.judged_prefixes.changed(self.judged),
             nexthops=previous.nexthops.changed(nexthops),
+            nexthop_ids=previous.nexthop_ids.changed(
+                {
+                    (found.vni, found.vteps, found.is_v6): number if found.users > 0 else None
+                    for number, found in self.nexthops.items()
+                    if found.users <= 0 or number not in previous.nexthops
+                }
+            ),
             routers=previous.routers.changed(routers),
             router_macs=previous.router_macs.changed(macs),
             prefixes_of_vrf=previous.prefixes_of_vrf.changed(
@@ -328,6 +456,12 @@ class _Draft:
                     vni: (previous.prefixes_of_vrf.get(vni, 0) + change) or None
                     for vni, change in self.counts.items()
                     if change
+                }
+            ),
+            limited_prefixes=previous.limited_prefixes.changed(
+                {
+                    vni: previous.limited_prefixes.get(vni, _NO_PREFIXES).changed(found) or None
+                    for vni, found in self.limited.items()
                 }
             ),
             touched_prefixes=tuple(self.touched),
@@ -339,27 +473,24 @@ class _Draft:
 
     def _routers(self) -> Iterator[tuple[RouterKey, Router | None]]:
         """Yield each router whose claims were counted again."""
-        for key, claims in self.claims.items():
+        for key, more in self.claims.items():
             vni, vtep = key
-            there = tuple(sorted((mac, count) for mac, count in claims.items() if count > 0))
-            if not there:
+            before = self.previous.routers.get(key)
+            known = _NO_CLAIMS if before is None else before.claims
+            claims = known.changed({mac: known.get(mac, 0) + count or None for mac, count in more.items() if count})
+            if not claims:
                 yield key, None
                 continue
-            before = self.previous.routers.get(key)
-            counts = dict(there)
-            mac = (
-                before.mac
-                if before is not None and before.mac in counts
-                else min(counts, key=lambda mac: (-counts[mac], mac))
-            )
+            if before is not None and before.mac in claims:
+                mac = before.mac
+            else:
+                _, mac = min((-count, mac) for mac, count in claims.unordered())
             families = tuple(is_v6 for is_v6 in (False, True) if self._has_nexthop(vni, vtep, is_v6=is_v6))
-            yield key, Router(vni, vtep, mac, there, families)
+            yield key, Router(vni, vtep, mac, claims, (0 if before is None else before.paths) + more.total(), families)
 
     def _has_nexthop(self, vni: Vni, vtep: Ip, *, is_v6: bool) -> bool:
-        if vtep.is_v6 and not is_v6:
-            return False
-        number = self._nexthop(vni, (vtep,), is_v6)
-        found = self._at(number)
+        number = self._known((vni, (vtep,), is_v6))
+        found = None if number is None else self._at(number)
         return found is not None and found.users > 0
 
     def _router_macs(
@@ -383,6 +514,24 @@ class _Draft:
             if (vteps or (None,))[0] != (self.previous.router_macs.get(key) or (None,))[0]
         )
         return macs, touched
+
+
+_NO_CLAIMS: Final[Table[Mac, int]] = Table()
+_NO_PREFIXES: Final[Table[Prefix, bool]] = Table()
+
+
+def _identifiers(target: NexthopTarget) -> Iterator[int]:
+    """Yield the identifiers that a nexthop may have, in the order in which they are tried.
+
+    Peers can find many VTEPs with one checksum, but for those the next numbers differ. So a search stays short.
+    """
+    vni, vteps, is_v6 = target
+    base = SINGLES if len(vteps) == 1 else GROUPS
+    octets = b"".join((vni.to_bytes(3), bytes((is_v6,)), *(vtep.mapped for vtep in vteps)))
+    yield base | crc32(octets) & _ID_MASK
+    for attempt in count():
+        digest = blake2b(octets, digest_size=4, salt=attempt.to_bytes(8)).digest()
+        yield base | int.from_bytes(digest) & _ID_MASK
 
 
 def _meaning(router: Router | None) -> tuple[Mac, tuple[bool, ...]] | None:

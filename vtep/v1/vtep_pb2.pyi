@@ -530,7 +530,7 @@ class Router(_message.Message):
     def __init__(self, vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., others: _Optional[int] = ..., conflict: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
 class PrefixPath(_message.Message):
-    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes")
+    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes", "gateway", "local_pref", "as_path_length")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -542,6 +542,9 @@ class PrefixPath(_message.Message):
     MAC_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_PREF_FIELD_NUMBER: _ClassVar[int]
+    AS_PATH_LENGTH_FIELD_NUMBER: _ClassVar[int]
     verdict: str
     reason: str
     text: str
@@ -553,7 +556,10 @@ class PrefixPath(_message.Message):
     mac: str
     seq: int
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    gateway: str
+    local_pref: int
+    as_path_length: int
+    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., local_pref: _Optional[int] = ..., as_path_length: _Optional[int] = ...) -> None: ...
 
 class ListPeersRequest(_message.Message):
     __slots__ = ()

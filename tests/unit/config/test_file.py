@@ -63,6 +63,7 @@ recover_s = 0
 routes_per_peer = 2000000
 macs_per_vni = 1000000
 vteps_per_vni = 1024
+prefixes_per_vrf = 1000000
 routes_per_mac = 16384
 
 [api]
@@ -163,6 +164,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
         routes_per_peer = 7
         macs_per_vni = 8
         vteps_per_vni = 9
+        prefixes_per_vrf = 11
         routes_per_mac = 10
         [api]
         listen = ["unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"]
@@ -191,7 +193,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
             Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0, 90.0
         ),
         duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
-        limits=LimitConfig(7, 8, 9, 10),
+        limits=LimitConfig(7, 8, 9, 11, 10),
         api=ApiConfig(
             ("unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"), (), "", TlsConfig("c", "k", "a")
         ),

@@ -3,7 +3,7 @@
 import pytest
 
 from vtep.addr import Ip, Mac, RouteTarget
-from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Election, Pmsi, decode, parse_pmsi
+from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Election, Pmsi, decode, parse_pmsi, unpack
 
 NEXT_HOP = Ip.parse("10.9.0.1")
 
@@ -136,3 +136,24 @@ def test_a_whole_label_is_compared_whole():
 
     assert pmsi.is_labelled(100)
     assert not pmsi.is_labelled(101)
+
+
+@pytest.mark.parametrize(
+    ("octets", "local_pref", "length"),
+    [
+        ("", 100, 0),
+        ("40 05 04 000000c8", 200, 0),
+        ("40 05 02 00c8", 100, 0),
+        ("40 02 00", 100, 0),
+        ("40 02 0a 02 02 0000fde9 0000fdea", 100, 2),
+        ("40 02 06 02 02 fde9 fdea", 100, 2),
+        ("40 02 10 02 01 0000fde9 01 02 0000fdea 0000fdeb", 100, 2),
+        ("40 02 0c 03 01 0000fde9 02 01 0000fdea", 100, 1),
+        ("40 02 05 02 09 000000", 100, 0),
+        ("50 02 0006 02 01 0000fde9 40 05 04 ffffffff", 4294967295, 1),
+    ],
+)
+def test_local_preference_and_the_length_of_the_as_path_are_read(octets, local_pref, length):
+    """A set counts as one and a confederation as none (RFC 4271 9.1.2.2, RFC 5065 5.3); AS numbers have two or four octets."""
+    found = unpack(NEXT_HOP, bytes.fromhex(octets.replace(" ", "")))
+    assert (found.local_pref, found.as_path_length) == (local_pref, length)

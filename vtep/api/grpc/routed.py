@@ -144,6 +144,9 @@ def _path(path: model.PathStatus) -> pb.PrefixPath:
         mac="" if path.mac is None else str(path.mac),
         seq=path.seq,
         notes=path.notes,
+        gateway="" if path.gateway is None else str(path.gateway),
+        local_pref=path.local_pref,
+        as_path_length=path.as_path_length,
     )
 
 

@@ -25,6 +25,10 @@ class Attribute(Struct, gc=False):
     extended: list[Community] = field(name="extended-community", default_factory=list)
     community: list[Any] = field(default_factory=list)
     pmsi: str | None = None
+    local_pref: Any = field(name="local-preference", default=None)
+    as_path: Any = field(name="as-path", default=None)
+    """Segments by position (5.0), or the AS numbers that are not in a set (4.2)."""
+    as_set: Any = field(name="as-set", default=None)
     error: str = ""
     """Why ExaBGP treats the UPDATE as a withdraw."""
 

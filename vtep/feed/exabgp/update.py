@@ -102,9 +102,28 @@ def _next_hops(by_next_hop: dict[str, list[Any]]) -> tuple[list[tuple[Ip, str]],
 def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
     communities = tuple([community.value for community in attribute.extended])
     try:
-        return attributes.decode(next_hop, communities, attribute.pmsi, _is_llgr_stale(attribute.community))
+        return attributes.decode(
+            next_hop,
+            communities,
+            attribute.pmsi,
+            _is_llgr_stale(attribute.community),
+            attribute.local_pref if type(attribute.local_pref) is int else attributes.DEFAULT_LOCAL_PREF,
+            _as_path_length(attribute.as_path) + bool(attribute.as_set),
+        )
     except OverflowError:
         raise StreamError("an extended community that is not a 64-bit number") from None
+
+
+def _as_path_length(path: Any) -> int:
+    """Return how many AS numbers of the path count; a set counts as one (RFC 4271 9.1.2.2)."""
+    if isinstance(path, list):
+        return len(path)
+    count = 0
+    for segment in path.values() if isinstance(path, dict) else ():
+        numbers = segment.get("value") if isinstance(segment, dict) else None
+        if isinstance(numbers, list) and numbers:
+            count += 1 if segment.get("element") == "as-set" else len(numbers)
+    return count
 
 
 def _is_llgr_stale(communities: list[Any]) -> bool:
