@@ -1,15 +1,16 @@
 """Any history of events, with time passing anywhere: the index says what the peers' tables say, and the end is the truth."""
 
 from collections import Counter
+from itertools import chain
 from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
-from vtep.evpn import crowd
+from vtep.evpn import crowd, index
 from vtep.evpn.attributes import Attributes
-from vtep.evpn.ead import EthernetAd
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import (
     Announced,
     EndOfRib,
@@ -25,6 +26,7 @@ from vtep.evpn.event import (
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Holds, Refresh
 from vtep.evpn.rib import AdjRibIn, Rib
+from vtep.store.sharded import SHARDS
 
 PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3)]
 MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]
@@ -95,14 +97,19 @@ def play(rib: Rib, step: object, now: float, replayed: bool = False) -> None:
 
 
 def tables(rib: Rib) -> dict[tuple[Ip, bytes], object]:
-    """Every route, by peer and key; a key in two of a peer's dictionaries is a fault."""
+    """Every route, by peer and key; a key that a peer has twice is a fault."""
     found = {}
-    for peer in rib.peers.values():
-        for routes in (peer.fresh, peer.suspect, peer.stale):
-            for key, route in routes.items():
-                assert (peer.address, key) not in found
-                found[peer.address, key] = route
+    for peer in rib.peers:
+        for key in chain.from_iterable(rib.keys(peer, part) for part in range(SHARDS)):
+            assert (peer, key) not in found
+            found[peer, key], _ = rib.find(peer, key)
     return found
+
+
+def is_stale(rib: Rib, route: MacIp) -> bool:
+    """Whether it is stale or leaving."""
+    found = rib.find(route.peer, route.key)
+    return found is None or found[1]
 
 
 def check_index(rib: Rib) -> None:
@@ -116,7 +123,9 @@ def check_index(rib: Rib) -> None:
             by_segment.setdefault(route.esi, set()).add(route)
     assert {mac: set(rib.index.routes_of(mac)) for mac in rib.index.everything().macs} == by_mac
     assert sum(len(rib.index.routes_of(mac)) for mac in rib.index.everything().macs) == sum(map(len, by_mac.values()))
-    assert {esi: found for esi in ESIS if (found := set(rib.index.ads_of(esi)))} == by_segment
+    assert {
+        esi: found for esi in ESIS if (found := {*rib.index.ads_at(esi, 0, 100), *rib.index.ads_at(esi, PER_ES_TAG, 0)})
+    } == by_segment
 
 
 def check_peer(peer: AdjRibIn) -> None:
@@ -136,13 +145,13 @@ def test_the_index_equals_the_peers_routes(hold, history):
         for peer in rib.peers.values():
             check_peer(peer)
             assert len(peer) <= hold.routes_per_peer
-            assert len(peer) == len(list(peer.routes()))
+            assert len(peer) == sum(address == peer.address for address, _ in tables(rib))
 
 
 @given(holds, steps)
 @settings(deadline=None, max_examples=100)
 def test_the_index_equals_the_peers_routes_where_two_of_a_mac_are_very_many(hold, history):
-    with patch.multiple(crowd, MOST=1, LEAST=1):
+    with patch.multiple(crowd, MOST=1, LEAST=1), patch.object(index, "SHARED_MAX", 2):
         rib, now = Rib(hold, 0.0), 0.0
         for seconds, step, replayed in history:
             now += seconds
@@ -164,7 +173,7 @@ def test_routes_that_leave_in_parts_are_exactly_those_that_should(hold, history,
         there = [route for mac in MACS for route in rib.index.routes_of(mac)]
         assert {route for route in tables(rib).values() if isinstance(route, MacIp)} <= set(there)
         assert len({(route.peer, route.key) for route in there}) == len(there)
-        assert all(rib.is_stale(route) for route in set(there).difference(tables(rib).values()))
+        assert all(is_stale(rib, route) for route in set(there).difference(tables(rib).values()))
     while rib.index.work:
         rib.index.take_changed(work)
 
@@ -177,8 +186,8 @@ def test_routes_that_leave_in_parts_are_exactly_those_that_should(hold, history,
 def test_every_change_is_marked(hold, history):
     def seen(rib):
         return {
-            mac: {(route, rib.is_stale(route)) for route in rib.index.routes_of(mac)} | {
-                ad for route in rib.index.routes_of(mac) for ad in rib.index.ads_of(route.esi)
+            mac: {(route, is_stale(rib, route)) for route in rib.index.routes_of(mac)} | {
+                ad for route in rib.index.routes_of(mac) for tag in (0, PER_ES_TAG) for ad in rib.index.ads_at(route.esi, tag, 100)
             }
             for mac in MACS
         }  # fmt: skip
@@ -248,5 +257,5 @@ def test_after_every_end_of_rib_the_routes_are_those_advertised_last(history, fi
         play(rib, EndOfRib(peer), now)
 
     assert tables(rib) == expected
-    assert not any(rib.is_stale(route) for mac in rib.index.everything().macs for route in rib.index.routes_of(mac))
+    assert not any(is_stale(rib, route) for mac in rib.index.everything().macs for route in rib.index.routes_of(mac))
     assert rib.complete

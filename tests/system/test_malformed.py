@@ -19,9 +19,9 @@ from tests.lab.topology import LEAF, Topology, address
 from tests.lab.wait import wait_until
 from vtep.addr import Ip
 from vtep.evpn.event import Received
-from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Holds, Rib
 from vtep.feed.exabgp.lines import LineReader
+from vtep.store.sharded import SHARDS
 
 __all__ = ["lab", "network"]
 
@@ -145,7 +145,7 @@ class Session:
 
     def macs(self) -> set[str]:
         rib, _ = self.table()
-        return {str(route.mac) for peer in rib.peers.values() for route in peer.routes() if isinstance(route, MacIp)}
+        return set(map(str, rib.index.macs))
 
     def wait_macs(self, *macs: str) -> None:
         wait_until(lambda: self.macs() == set(macs), 15, f"{macs}")
@@ -213,7 +213,7 @@ def test_all_other_malformed_updates_of_the_lab_keep_the_session(session):
 
 def keys(session: Session) -> set[bytes]:
     rib, _ = session.table()
-    return {key for peer in rib.peers.values() for held in (peer.fresh, peer.suspect) for key, _ in held.items()}
+    return {key for peer in rib.peers for part in range(SHARDS) for key in rib.keys(peer, part)}
 
 
 @pytest.mark.parametrize("name", RESET)

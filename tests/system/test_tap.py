@@ -20,6 +20,7 @@ from vtep.evpn.event import Received
 from vtep.evpn.rib import Holds, Rib
 from vtep.feed.exabgp.grammar import OCTETS, OCTETS_ANSWER
 from vtep.feed.exabgp.lines import LineReader
+from vtep.store.sharded import SHARDS
 
 __all__ = ["lab", "network"]
 
@@ -58,10 +59,11 @@ class Listener:
         """Return the routes of the peer, by key."""
         rib = self.rib()
         return {
-            key: route
-            for peer in rib.peers.values()
-            for held in (peer.fresh, peer.suspect)
-            for key, route in held.items()
+            key: found[0]
+            for peer in rib.peers
+            for part in range(SHARDS)
+            for key in rib.keys(peer, part)
+            if (found := rib.find(peer, key)) is not None and not found[1]
         }
 
     def tapped(self) -> int:

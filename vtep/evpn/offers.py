@@ -1,21 +1,99 @@
 """What routes say of MACs, as values that many MACs share.
 
-A peer advertises thousands of MACs with the same attributes, RD, tag, label and segment. Everything that such routes share is
-one `Path`. All that is said of one MAC is one `Offers`: the paths of its routes. MACs of which the routes say the same have
-the same `Offers` object, so the projection judges it once for all of them.
+    Epoch    the routes of a peer that become suspect, become stale and leave together
+    Path     a Type-2 route without its MAC: the attributes, RD, tag, label, segment and epoch that thousands of routes share
+    Offers   all that is said of one MAC: the paths of its routes
+
+MACs of which the routes say the same have the same `Offers` object, so what changes is changed, and judged, once for all of
+them. A path points to its epoch. So a lost session makes a million routes stale by one value, and no route is touched.
+
+    fresh ──(refresh begins)──> suspect ──(refresh ends)──> leaving ──(swept, part by part)──> gone
+      └────────(session lost)──────┴────> stale ──(deadline)───┘
+
+Two epochs with the same fate become one: the newer one points into the older.
 
 A host address belongs to one MAC, so a shared path does not have it. It has the position of the address among those of the MAC
-(`address_at`), which puts paths in the same order as the addresses would. A MAC with very many routes has an `Offers` of its own.
+(`address_at`), which puts paths in the same order as the addresses would. A MAC with very many routes has `OwnOffers`, which
+change in place, and whose paths have the addresses themselves.
+
+This module does not know which MACs there are (`index`), and it does not know which path is better.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, RouteDistinguisher
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher
 from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+from vtep.evpn.mac_ip import CODE as MAC_IP
 from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.nlri import Route
+from vtep.store.sharded import ShardedDict
+
+
+class Epoch:
+    """Routes of one peer with the same fate. Only `Rib` decides it."""
+
+    __slots__ = ("_into", "counts", "leaving", "routes", "stale")
+
+    def __init__(self) -> None:
+        self.routes: ShardedDict[RouteKey, Route] = ShardedDict()
+        """Those that belong to no group of MACs: every type but Type-2 without a host address."""
+        self.counts: Counter[type[Route]] = Counter()
+        """How many routes there are of each type, with those that only the MACs' paths name."""
+        self.stale = False
+        """They are from a session that has ended, or they are leaving."""
+        self.leaving = False
+        self._into: Epoch | None = None
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+    @property
+    def now(self) -> "Epoch":
+        """The epoch that this one is part of: itself, unless it was merged."""
+        epoch = self
+        while epoch._into is not None:
+            epoch = epoch._into
+        return epoch
+
+
+def merged(older: Epoch, newer: Epoch) -> Epoch:
+    """Return both as one; a route is in only one of them. It costs nothing if one of them is empty, as it usually is."""
+    if not older:
+        return newer
+    if newer:
+        for part, more in zip(older.routes.shards, newer.routes.shards, strict=True):
+            part.update(more)
+        older.counts += newer.counts
+        newer.counts, newer.routes = Counter(), ShardedDict()
+        newer._into = older
+    return older
+
+
+PathName: TypeAlias = bytes
+"""The key of a Type-2 route without its MAC and its host address: the RD, the tag, the lengths, and a path identifier."""
+_MAC_AT: Final = 14
+_IP_LENGTH_AT: Final = 20
+_IP_AT: Final = 21
+
+
+def split_key(key: RouteKey) -> tuple[PathName, bytes]:
+    """Return the name of the path, and the octets of the MAC, of a Type-2 route without a host address."""
+    return key[:_MAC_AT] + key[_IP_LENGTH_AT:], key[_MAC_AT:_IP_LENGTH_AT]
+
+
+def host_path_name(key: RouteKey) -> PathName:
+    """Return the name of the path of a Type-2 route with a host address."""
+    return key[:_MAC_AT] + key[_IP_LENGTH_AT:_IP_AT] + key[_IP_AT + key[_IP_LENGTH_AT] // 8 :]
+
+
+def is_of_mac_alone(key: RouteKey) -> bool:
+    """Return whether this is the key of a Type-2 route without a host address."""
+    return key[0] == MAC_IP and key[_IP_LENGTH_AT] == 0
 
 
 class Path(Struct, frozen=True, eq=False, gc=False):
@@ -26,11 +104,73 @@ class Path(Struct, frozen=True, eq=False, gc=False):
     rd: RouteDistinguisher
     tag: int
     label: int
-    ip: Ip | None = None
-    esi: Esi = NO_SEGMENT
-    label2: int | None = None
-    stale: bool = False
-    """The route is from a session that has ended, or it is about to be removed."""
+    ip: Ip | None
+    esi: Esi
+    label2: int | None
+    name: PathName
+    epoch: Epoch
+
+    @property
+    def stale(self) -> bool:
+        """The route is from a session that has ended, or it is leaving."""
+        return self.epoch.now.stale
+
+    def of(self, mac: Mac, ip: Ip | None) -> MacIp:
+        """Return the route that says this of a MAC and a host address of it."""
+        return MacIp(self.peer, self.attributes, self.rd, self.tag, mac, self.label, ip, self.esi, self.label2)
+
+    def key(self, mac: Mac) -> RouteKey:
+        """Return the key of the route that says this of a MAC without a host address."""
+        return self.name[:_MAC_AT] + mac + self.name[_MAC_AT:]
+
+    def says(self, other: "Path") -> bool:
+        """Return whether another path of the same name says the same; the epoch may be another one."""
+        return (
+            self.label == other.label
+            and self.esi == other.esi
+            and self.label2 == other.label2
+            and self.stale == other.stale
+            and self.attributes == other.attributes
+        )
+
+
+class Alike(Struct, frozen=True, eq=False):
+    """Type-2 routes without a host address that say the same of several MACs."""
+
+    name: PathName
+    attributes: Attributes
+    rd: RouteDistinguisher
+    tag: int
+    label: int
+    esi: Esi
+    label2: int | None
+    macs: dict[Mac, None]
+
+
+def alike(routes: Mapping[RouteKey, Route]) -> tuple[list[Alike], list[tuple[RouteKey, Route]]]:
+    """Return what routes say of MACs alone, in groups, and the other routes with their keys."""
+    groups: dict[tuple[object, ...], Alike] = {}
+    others: list[tuple[RouteKey, Route]] = []
+    for key, route in routes.items():
+        if not isinstance(route, MacIp) or route.ip is not None:
+            others.append((key, route))
+            continue
+        name, _ = split_key(key)
+        said = (name, id(route.attributes), route.label, route.esi, route.label2)
+        group = groups.get(said)
+        if group is None:
+            group = groups[said] = Alike(
+                name, route.attributes, route.rd, route.tag, route.label, route.esi, route.label2, {}
+            )
+        group.macs[route.mac] = None
+    return list(groups.values()), others
+
+
+def path_of(route: MacIp, name: PathName, epoch: Epoch) -> Path:
+    """Return what a route says of its MAC, with its host address."""
+    return Path(
+        route.peer, route.attributes, route.rd, route.tag, route.label, route.ip, route.esi, route.label2, name, epoch
+    )
 
 
 def address_at(position: int) -> Ip:
@@ -39,15 +179,69 @@ def address_at(position: int) -> Ip:
 
 
 class Offers:
-    """All that is said of a MAC."""
+    """All that is said of a MAC. It never changes, because MACs share it."""
 
-    __slots__ = ("judged", "paths")
+    __slots__ = ("_paths", "judged")
 
-    def __init__(self, paths: tuple[Path | MacIp, ...]) -> None:
-        self.paths = paths
-        """A route that belongs to one MAC alone stands for its path."""
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._paths = paths
         self.judged: Any = None
         """What the projection concluded from the paths, with what that depends on beside them."""
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self._paths
+
+    def find(self, peer: Ip, name: PathName, ip: Ip | None = None) -> Path | None:
+        """Return the path of this name, with this address or what stands for it."""
+        for path in self._paths:
+            if path.name == name and path.peer == peer and path.ip == ip:
+                return path
+        return None
+
+    def count_of_peer(self, peer: Ip) -> int:
+        return sum(path.peer == peer for path in self._paths)
+
+
+class OwnOffers(Offers):
+    """All that is said of one MAC with many routes. A route comes or goes in one step, however many there are."""
+
+    __slots__ = ("_by_name", "_by_peer", "_is_listed")
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        super().__init__(())
+        self._by_name = {(path.peer, path.name, path.ip): path for path in paths}
+        self._by_peer = Counter(path.peer for path in self._by_name.values())
+        self._is_listed = False
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths, the oldest first. The tuple is kept until the next change."""
+        if not self._is_listed:
+            self._paths, self._is_listed = tuple(self._by_name.values()), True
+        return self._paths
+
+    def find(self, peer: Ip, name: PathName, ip: Ip | None = None) -> Path | None:
+        return self._by_name.get((peer, name, ip))
+
+    def count_of_peer(self, peer: Ip) -> int:
+        return self._by_peer[peer]
+
+    def replace(self, old: Path | None, new: Path | None) -> None:
+        """Replace a path by another; None stands for no path."""
+        self.judged, self._is_listed = None, False
+        if old is not None:
+            del self._by_name[old.peer, old.name, old.ip]
+            self._by_peer[old.peer] -= 1
+        if new is not None:
+            self._by_name[new.peer, new.name, new.ip] = new
+            self._by_peer[new.peer] += 1
 
 
 FEW: Final = 8
@@ -63,14 +257,14 @@ class Kinds:
 
     __slots__ = ("firsts", "others")
 
-    def __init__(self, paths: Iterable[Path | MacIp]) -> None:
+    def __init__(self, paths: Iterable[Path]) -> None:
         found = list(paths)
-        self.firsts: list[Path | MacIp] = found
-        self.others: dict[int, list[Path | MacIp]] = {}
+        self.firsts: list[Path] = found
+        self.others: dict[int, list[Path]] = {}
         """By the identity of the first path: the others of its kind."""
         if len(found) <= FEW:
             return
-        kinds: dict[tuple[object, ...], list[Path | MacIp]] = {}
+        kinds: dict[tuple[object, ...], list[Path]] = {}
         for path in found:
             kinds.setdefault((id(path.attributes), path.label, path.tag, path.esi, path.stale), []).append(path)
         self.firsts = []

@@ -5,7 +5,7 @@ routes that are there, and when the picture of this leaf is complete. It asks `p
 keeps `index.Index` up to date, which is what the projection reads. Time is an argument. The RIB does not know which route is
 better, which VNIs this leaf has, or any kernel.
 
-The routes of a peer are in three dictionaries, so that making them suspect or stale costs the same however many they are:
+The routes of a peer are in three epochs (`offers.Epoch`), so that making them suspect or stale costs the same however many they are:
 
       ┌──(refresh begins)──> suspect ─────────(refresh ends)──────────────────────┐
       │                         │                                                 v
@@ -13,19 +13,18 @@ The routes of a peer are in three dictionaries, so that making them suspect or s
       ^                         │             │
       └──(advertised again)─────┴─────────────┘
 
+What is said of MACs alone is said of many MACs in the same words. It is taken in groups, and so are withdrawals.
+
 A peer may have so many routes in all, and so many of one MAC. New routes beyond that are counted and not kept; the peer is
 asked for them when there is room. The routes that are there may always change.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
 from math import inf
-from typing import Any, Final, assert_never
-
-from msgspec import structs
+from typing import Final, assert_never
 
 from vtep.addr import Ip, Mac, Vni
-from vtep.evpn.crowd import MOST, all_of
+from vtep.evpn.crowd import MOST
 from vtep.evpn.event import (
     Announced,
     Continuity,
@@ -41,13 +40,12 @@ from vtep.evpn.event import (
     SpeakerStopped,
     Withdrawn,
 )
-from vtep.evpn.index import Index
+from vtep.evpn.index import Held, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Offers, Path, address_at
+from vtep.evpn.offers import Alike, Epoch, Offers, Path, alike, is_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
-from vtep.store.sharded import ShardedDict
 
 EVERYONE: Final = None
 """Among the peers to ask for a refresh: every peer that ExaBGP has, known to us or not."""
@@ -59,12 +57,6 @@ refused, room for those is enough. Without this hysteresis, a peer near its limi
 REFUSED_MACS_MAX: Final = 1_000
 """Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
 
-OFFERS_MAX: Final = 8192
-"""How many different things that are said of MACs are remembered, so that MACs share them. Peers choose how many there are."""
-
-SHARED_MAX: Final = 16
-"""A MAC with more routes shares what is said of it with no other."""
-
 SEQS_MAX: Final = 1_000_000
 """How many sequence numbers are remembered; only stations that have moved have one."""
 
@@ -72,17 +64,15 @@ SEQS_MAX: Final = 1_000_000
 class AdjRibIn(Peer):
     """A peer with its routes. Any module may read it; only `Rib` changes it."""
 
-    __slots__ = ("fresh", "has_stale", "limited", "refused", "refused_count", "stale", "suspect")
+    __slots__ = ("fresh", "limited", "refused", "refused_count", "stale", "suspect")
 
     def __init__(self, address: Ip) -> None:
         super().__init__(address)
-        self.fresh: ShardedDict[RouteKey, Route] = ShardedDict()
-        self.suspect: ShardedDict[RouteKey, Route] = ShardedDict()
+        self.fresh = Epoch()
+        self.suspect = Epoch()
         """As good as fresh ones, but not advertised again since a refresh began."""
-        self.stale: ShardedDict[RouteKey, Route] = ShardedDict()
+        self.stale = Epoch()
         """From a session that has ended."""
-        self.has_stale = False
-        """True if there were stale routes lately; spares a look-up for every route where there are none."""
         self.limited = 0
         """How many routes were refused because the peer is at its limit, and were not withdrawn since. The next refresh or
         session counts them again."""
@@ -101,10 +91,12 @@ class AdjRibIn(Peer):
         self.refused = {}
         self.refused_count = 0
 
-    def routes(self) -> Iterator[Route]:
-        for held in (self.fresh, self.suspect, self.stale):
-            for part in held.shards:
-                yield from part.values()
+    def find(self, key: RouteKey) -> Held | None:
+        """Return the route of this key, with its epoch. One that says something of a MAC alone is in the index only."""
+        for epoch in (self.fresh, self.suspect, self.stale):
+            if (route := epoch.routes.get(key)) is not None:
+                return route, epoch
+        return None
 
 
 class Counters:
@@ -139,8 +131,6 @@ class Rib:
         self._answers_until = -inf
         """Until then, a peer that sends routes may be answering the request that went to every peer."""
         self.index = Index()
-        self._offers: dict[Any, Offers] = {}
-        """By what is said. The attributes are in it by their identity, which stays theirs while the value refers to them."""
         self.index.many_from = min(self.index.many_from, holds.routes_per_mac)
         self.announcing: frozenset[Vni] = frozenset()
         """The VNIs in which our stations count."""
@@ -149,59 +139,47 @@ class Rib:
 
     # What the projection reads
 
-    def is_stale(self, route: MacIp) -> bool:
-        """Return True if the route is from a session that has ended, or is about to be removed."""
-        peer = self.peers.get(route.peer)
-        if peer is None or (self.index.leaving and self.index.is_leaving(route)):
-            return True
-        return peer.has_stale and peer.stale.get(route.key) is route
-
-    def offers_of(self, macs: Collection[Mac]) -> tuple[list[Offers | None], list[tuple[Ip, ...]]]:
+    def offers_of(self, macs: Collection[Mac]) -> tuple[list[Offers | None], list[tuple[Ip, ...] | None]]:
         """Return all that is said of each MAC, and its host addresses in order.
 
         MACs of which the same is said have the same `Offers`. There, a path has the position of the host address in the place of
         the address (`offers.address_at`). A MAC with very many routes shares nothing: its paths have the addresses themselves,
-        and none are returned beside them.
+        and none are returned beside them. Nor does a MAC with refused routes.
         """
-        shared, fresh = self._offers, not self.index.leaving and not any(peer.has_stale for peer in self.peers.values())
-        has_refused = any(peer.refused for peer in self.peers.values())
-        for said in list(islice(shared, max(0, len(shared) - OFFERS_MAX))):
-            del shared[said]  # the oldest ones; to forget all at once would block the event loop
-        offers: list[Offers | None] = []
-        addresses: list[tuple[Ip, ...]] = []
-        for found in self.index.said_of(macs):
-            routes = () if found is None else (found,) if isinstance(found, MacIp) else all_of(found)
-            ips: tuple[Ip, ...] = ()
-            if not routes:
-                known = None
-            elif len(routes) > SHARED_MAX or (has_refused and self.refused_routes(routes[0].mac)):
-                known = Offers(routes if fresh else tuple(self.path_of(route) for route in routes))
-            else:
-                if found_ips := [route.ip for route in routes if route.ip is not None]:
-                    ips = tuple(sorted(set(found_ips)))
-                said = tuple([
-                    (id(route.attributes), route.peer, route.rd, route.tag, route.label, route.esi, route.label2,
-                     not fresh and self.is_stale(route), None if route.ip is None else ips.index(route.ip))
-                    for route in routes
-                ])  # fmt: skip
-                known = shared.get(said)
-                if known is None:
-                    known = shared[said] = Offers(tuple(self._path_among(route, ips) for route in routes))
-            offers.append(known)
-            addresses.append(ips)
+        index = self.index
+        offers, addresses = index.offers_of(macs), index.addresses_of(macs)
+        if any(peer.refused for peer in self.peers.values()):
+            for at, mac in enumerate(macs):
+                said = offers[at]
+                if said is not None and self.refused_routes(mac):
+                    offers[at], addresses[at] = Offers(tuple(index.paths_of(mac, said))), None
         return offers, addresses
 
-    def path_of(self, route: MacIp) -> Path:
-        """Return the route without its MAC."""
-        return Path(
-            route.peer, route.attributes, route.rd, route.tag, route.label, route.ip, route.esi, route.label2,
-            self.is_stale(route),
-        )  # fmt: skip
+    def find(self, peer: Ip, key: RouteKey) -> tuple[Route, bool] | None:
+        """Return the route of this key that a peer has, and whether it is stale."""
+        held = self.peers.get(peer)
+        if held is None:
+            return None
+        if not is_of_mac_alone(key):
+            found = held.find(key)
+            return None if found is None else (found[0], found[1].stale)
+        name, octets = split_key(key)
+        mac = Mac(octets)
+        said = self.index.macs.get(mac)
+        path = None if said is None else said.find(peer, name)
+        return None if path is None or path.epoch.now.leaving else (path.of(mac, None), path.stale)
 
-    def _path_among(self, route: MacIp, ips: tuple[Ip, ...]) -> Path:
-        """Return the path that the route shares with routes of other MACs."""
-        path = self.path_of(route)
-        return path if route.ip is None else structs.replace(path, ip=address_at(ips.index(route.ip)))
+    def keys(self, peer: Ip, part: int) -> list[RouteKey]:
+        """Return the keys of a peer's routes, of one of the `SHARDS` parts of all of them, without an order."""
+        held = self.peers.get(peer)
+        if held is None:
+            return []
+        epochs = (held.fresh, held.suspect, held.stale)
+        return [*(key for epoch in epochs for key in epoch.routes.shards[part]), *self.index.keys(peer, part)]
+
+    def refused_paths(self, mac: Mac) -> list[Path]:
+        """Return what the refused routes of a MAC say."""
+        return [path_of(route, b"", self.peers[route.peer].fresh) for route in self.refused_routes(mac)]
 
     def refused_routes(self, mac: Mac) -> list[MacIp]:
         """Return one route for each peer that advertises more routes of this MAC than it may have."""
@@ -260,8 +238,7 @@ class Rib:
         self.index.many_from = min(MOST, holds.routes_per_mac)
         for peer in self.peers.values():
             self._want_refused(peer)
-            for mac in list(peer.refused):
-                self._make_room(peer, mac)
+            self._make_room(peer, list(peer.refused))
         self._judge_completeness(now)
 
     def tick(self, now: float) -> None:
@@ -385,62 +362,104 @@ class Rib:
         self.counters.announced += len(routes)
         peer.received_at = now
         peer.extend_refresh(now)
-        fresh, others = peer.fresh, [held for held in (peer.suspect, peer.stale) if held]
         room = self.holds.routes_per_peer - len(peer)
-        for key, route in routes.items():
-            part = fresh.shard(key)
-            old = part.get(key)
-            for held in others:
-                old = old or held.pop(key)
+        groups, others = alike(routes)
+        for group in groups:
+            room = self._announce_group(peer, group, room)
+        for key, route in others:
+            old = peer.find(key)
             if old is None:
                 if room <= 0:
                     peer.limited += 1
                     continue
-                if self.index.many and self._refuses(peer, route):
+                if isinstance(route, MacIp) and self._refuses(peer, route.mac, route):
                     continue
                 room -= 1
-            part[key] = route
-            self.index.put(key, old, route)
+                old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
+            self.index.put(key, old, (route, peer.fresh))
+
+    def _announce_group(self, peer: AdjRibIn, group: Alike, room: int) -> int:
+        """Take what a peer says of several MACs; return how many more routes it may have afterwards."""
+        index = self.index
+        path = index.path(peer.fresh, peer.address, group.name, group)
+        for said, found in index.grouped(group.macs):
+            macs = found
+            old = None if said is None else said.find(peer.address, group.name)
+            if old is path:
+                continue
+            if old is None or old.epoch.now.leaving:
+                if index.many:
+                    macs = [mac for mac in macs if not self._refuses(peer, mac, path)]
+                if len(macs) > room:
+                    peer.limited += len(macs) - room
+                    macs = macs[:room]
+                room -= len(macs)
+            if macs:
+                index.replace(macs, said, old, path)
+        return room
 
     def _withdraw(self, peer: AdjRibIn, keys: tuple[RouteKey, ...], now: float) -> None:
         self.counters.withdrawn += len(keys)
         peer.extend_refresh(now)
+        groups: dict[bytes, dict[Mac, None]] = {}
         for key in keys:
-            old = peer.fresh.pop(key, None) or peer.suspect.pop(key, None) or peer.stale.pop(key, None)
-            if old is not None:
-                self.index.put(key, old, None)
-                if peer.refused and isinstance(old, MacIp) and old.mac in peer.refused:
-                    self._make_room(peer, old.mac)
-            elif peer.limited:
-                peer.limited -= 1  # most likely a refused route: we do not keep which routes were refused
+            if is_of_mac_alone(key):
+                name, octets = split_key(key)
+                groups.setdefault(name, {})[Mac(octets)] = None
+            elif (held := peer.find(key)) is None:
+                self._withdraw_unknown(peer, 1)
             else:
-                self.counters.unknown_withdraws += 1
+                self.index.put(key, held, None)
+                if isinstance(held[0], MacIp):
+                    self._make_room(peer, (held[0].mac,))
+        for name, macs in groups.items():
+            self._withdraw_group(peer, name, macs)
         self._want_refused(peer)
 
-    def _refuses(self, peer: AdjRibIn, route: Route) -> bool:
+    def _withdraw_group(self, peer: AdjRibIn, name: bytes, macs: Iterable[Mac]) -> None:
+        for said, found in self.index.grouped(macs):
+            old = None if said is None else said.find(peer.address, name)
+            if old is None or old.epoch.now.leaving:
+                self._withdraw_unknown(peer, len(found))
+            else:
+                self.index.replace(found, said, old, None)
+                self._make_room(peer, found)
+
+    def _withdraw_unknown(self, peer: AdjRibIn, count: int) -> None:
+        """Take withdrawals of routes that the peer does not have. Most likely they were refused: which ones is not kept."""
+        refused = min(count, peer.limited)
+        peer.limited -= refused
+        self.counters.unknown_withdraws += count - refused
+
+    def _refuses(self, peer: AdjRibIn, mac: Mac, what: Path | MacIp) -> bool:
         """Refuse a new route if the peer has as many routes of its MAC as it may have.
 
         The limit is for each peer, so the routes of one peer never keep out the routes of another. Routes that are leaving
         are counted in the index as well, so while there are any the peer may have more for a moment.
         """
-        if not isinstance(route, MacIp) or route.mac not in self.index.many or peer.address in self.index.leaving:
+        if mac not in self.index.many or peer.address in self.index.leaving:
             return False
-        if self.index.count_of_peer(route.mac, peer.address) < self.holds.routes_per_mac:
+        if self.index.count_of_peer(mac, peer.address) < self.holds.routes_per_mac:
             return False
         peer.refused_count += 1
-        if route.mac not in peer.refused and len(peer.refused) < REFUSED_MACS_MAX:
-            peer.refused[route.mac] = route
-            self.index.mark_macs((route.mac,))
+        if mac not in peer.refused and len(peer.refused) < REFUSED_MACS_MAX:
+            peer.refused[mac] = what.of(mac, None) if isinstance(what, Path) else what
+            self.index.mark_macs((mac,))
         return True
 
-    def _make_room(self, peer: AdjRibIn, mac: Mac) -> None:
-        """Request the refused routes of a MAC once a tenth of the limit is free."""
+    def _make_room(self, peer: AdjRibIn, macs: Iterable[Mac]) -> None:
+        """Request the refused routes of MACs of which a tenth of the limit is free."""
+        if not peer.refused:
+            return
         most = self.holds.routes_per_mac
-        if self.index.count_of_peer(mac, peer.address) <= most - max(1, most // ROOM_WORTH_ASKING):
-            del peer.refused[mac]
-            self.index.mark_macs((mac,))
-            if self._asks and peer.can_refresh:
-                peer.want_refresh()
+        for mac in macs:
+            if mac not in peer.refused:
+                continue
+            if self.index.count_of_peer(mac, peer.address) <= most - max(1, most // ROOM_WORTH_ASKING):
+                del peer.refused[mac]
+                self.index.mark_macs((mac,))
+                if self._asks and peer.can_refresh:
+                    peer.want_refresh()
 
     def _want_refused(self, peer: AdjRibIn) -> None:
         """Request a refresh once the refused routes would fit, or a good part of them."""
@@ -526,8 +545,7 @@ class Rib:
 
     def _begin_refresh(self, peer: AdjRibIn, now: float, *, marked: bool) -> None:
         """Make every route suspect until it comes again (RFC 7313 section 4). Meanwhile it is as good as before."""
-        peer.suspect = _merged(peer.suspect, peer.fresh)
-        peer.fresh = ShardedDict()
+        peer.suspect, peer.fresh = merged(peer.suspect, peer.fresh), Epoch()
         self._forget_refused(peer)
         peer.begin_refresh(now, marked=marked)
 
@@ -548,7 +566,7 @@ class Rib:
         if not peer.has_gap:
             peer.complete_table()
             self.index.leave(peer.address, peer.suspect)
-            peer.suspect = ShardedDict()
+            peer.suspect = Epoch()
             self._drop_stale(peer)
 
     def _forget_refused(self, peer: AdjRibIn) -> None:
@@ -560,21 +578,18 @@ class Rib:
 
     def _restore_suspect(self, peer: AdjRibIn) -> None:
         """Leave the routes as if no refresh had begun."""
-        peer.fresh = _merged(peer.suspect, peer.fresh)
-        peer.suspect = ShardedDict()
+        peer.fresh, peer.suspect = merged(peer.suspect, peer.fresh), Epoch()
 
     def _make_stale(self, peer: AdjRibIn) -> None:
-        for routes in (peer.suspect, peer.fresh):
-            self.index.mark_stale(routes)
-            peer.stale = _merged(peer.stale, routes)
-        peer.fresh = ShardedDict()
-        peer.suspect = ShardedDict()
-        peer.has_stale = bool(peer.stale)
+        epoch = merged(peer.suspect, peer.fresh)
+        if epoch:
+            peer.stale, peer.suspect, peer.fresh = merged(peer.stale, epoch), Epoch(), Epoch()
+            peer.stale.stale = True
+            self.index.mark_stale(peer.stale)
 
     def _drop_stale(self, peer: AdjRibIn) -> None:
         self.index.leave(peer.address, peer.stale)
-        peer.stale = ShardedDict()
-        peer.has_stale = False
+        peer.stale = Epoch()
         peer.drop_stale()
         self._want_refused(peer)
 
@@ -628,15 +643,6 @@ class Rib:
         if peer is None:
             peer = self.peers[address] = AdjRibIn(address)
         return peer
-
-
-def _merged(older: ShardedDict[RouteKey, Route], newer: ShardedDict[RouteKey, Route]) -> ShardedDict[RouteKey, Route]:
-    """Return both as one; a key is in only one of them. It costs nothing if the older one is empty, as it usually is."""
-    if not older:
-        return newer
-    for part, more in zip(older.shards, newer.shards, strict=True):
-        part.update(more)
-    return older
 
 
 def _names(addresses: list[Ip]) -> str:

@@ -24,6 +24,7 @@ from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Offer
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.nlri import Route
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
@@ -414,8 +415,9 @@ class Observer:
     def figures(self) -> Figures:
         actor = self._rows.actor
         rib = self._leaf.rib
-        held = [peer.stale for peer in rib.peers.values()]
-        stale = Counter(type(route) for routes in chain(held, *rib.index.leaving.values()) for route in routes.values())
+        stale: Counter[type[Route]] = Counter()
+        for epoch in chain((peer.stale for peer in rib.peers.values()), *rib.index.leaving.values()):
+            stale += epoch.counts
         current = rib.index.routes - stale
         routes = {(_ROUTE_TYPES[type_], "current"): count for type_, count in current.items()}
         routes |= {(_ROUTE_TYPES[type_], "stale"): count for type_, count in stale.items()}

@@ -34,21 +34,12 @@ class Received:
 
     def keys(self, peer: Ip, part: int) -> list[RouteKey]:
         """Return the keys of one part of a peer's routes, without an order."""
-        held = self._leaf.rib.peers.get(peer)
-        if held is None:
-            return []
-        return [key for routes in (held.fresh, held.suspect, held.stale) for key in routes.shards[part]]
+        return self._leaf.rib.keys(peer, part)
 
     def route(self, peer: Ip, key: RouteKey) -> tuple[Route, str] | None:
         """Return a route, and whether it is of a session that has ended."""
-        held = self._leaf.rib.peers.get(peer)
-        if held is None:
-            return None
-        current = held.fresh.get(key) or held.suspect.get(key)
-        if current is not None:
-            return current, CURRENT
-        stale = held.stale.get(key)
-        return None if stale is None else (stale, STALE)
+        found = self._leaf.rib.find(peer, key)
+        return None if found is None else (found[0], STALE if found[1] else CURRENT)
 
     def of_mac(self, mac: Mac) -> Sequence[MacIp]:
         return self._leaf.rib.index.routes_of(mac)

@@ -123,8 +123,8 @@ class MacDraft:
         together = not self._has_limited and fullest + len(todo) <= self.policy.macs_per_vni and self.inputs.alike
         offers, addresses = self.rib.offers_of(todo)
         for mac, ips, known in zip(todo, addresses, self.previous.addresses.of(todo), strict=True):
-            if (ips or None) != known:
-                self.addresses[mac] = ips or None
+            if ips != known:
+                self.addresses[mac] = ips
         groups: dict[tuple[int, int, frozenset[Vni]], list[Mac]] = {}
         values: dict[tuple[int, int, frozenset[Vni]], tuple[Verdicts | None, Offers | None]] = {}
         alone: list[tuple[Mac, Offers | None]] = []

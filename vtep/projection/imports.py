@@ -23,7 +23,7 @@ from vtep.projection.policy import Policy, is_wildcard_only
 class ImportResult(Struct, frozen=True, gc=False):
     """A route as one of our VNIs sees it: usable, or refused with the reason."""
 
-    route: Path | MacIp
+    route: Path
     vni: Vni
     """Ours, or the route's own where none of ours matched."""
     refusal: str
@@ -39,7 +39,7 @@ class ImportVerdict(Struct, frozen=True, gc=False):
     via: Direct
 
 
-def judge(route: Path | MacIp, mac: Mac, policy: Policy) -> Iterator[ImportResult]:
+def judge(route: Path, mac: Mac, policy: Policy) -> Iterator[ImportResult]:
     """Yield one result for each VNI that the route of this MAC concerns; at least one."""
     for verdict in verdicts(route, policy):
         notes = (*verdict.notes, "reserved-esi") if route.esi == MAX_ESI else verdict.notes

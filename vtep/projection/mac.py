@@ -25,7 +25,6 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.offers import Kinds, Offers, Path
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import SEQ_MAX, LocalClaim
@@ -47,7 +46,7 @@ Contest: TypeAlias = tuple[Location, str, Losers]
 
 Notes: TypeAlias = Mapping[int, tuple[str, ...]]
 """By the identity of a path that was judged."""
-Others: TypeAlias = Mapping[int, list[Path | MacIp]]
+Others: TypeAlias = Mapping[int, list[Path]]
 """By the identity of a path that was judged: those that were not, because they are of its kind."""
 
 
@@ -101,15 +100,13 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     if not is_like_others(mac, policy):
         return standings(offers.paths, mac, rib, policy)
     known = offers.judged
-    if known is None or known[0] is not policy.mark or known[1] != rib.index.ads_version:
-        known = offers.judged = (policy.mark, rib.index.ads_version, standings(offers.paths, mac, rib, policy))
+    if known is None or known[0] is not policy.mark or known[1] != rib.index.version:
+        known = offers.judged = (policy.mark, rib.index.version, standings(offers.paths, mac, rib, policy))
     found: Standings = known[2]
     return found
 
 
-def standings(
-    paths: Iterable[Path | MacIp], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()
-) -> Standings:
+def standings(paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()) -> Standings:
     """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have."""
     results: dict[Vni, list[ImportResult]] = {}
     kinds = Kinds(paths)
@@ -155,8 +152,8 @@ def judge_mac(
 ) -> dict[Vni, Judgement]:
     """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
     local_claims = _local_claims(mac, rib)
-    if over := rib.refused_routes(mac):
-        found = standings(() if offers is None else offers.paths, mac, rib, policy, map(rib.path_of, over))
+    if over := rib.refused_paths(mac):
+        found = standings(() if offers is None else offers.paths, mac, rib, policy, over)
     else:
         found = {} if offers is None else standings_of(offers, mac, rib, policy)
     return {
@@ -244,7 +241,7 @@ def _frozen(contest: Contest, frozen: Direct) -> Contest:
 
 def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -> tuple[list[Location], dict[int, str]]:
     """Return the locations, and for each route without one (by its identity) the reason."""
-    grouped: dict[tuple[Esi | Ip, int], list[Path | MacIp]] = {}
+    grouped: dict[tuple[Esi | Ip, int], list[Path]] = {}
     for result in usable:
         route = result.route
         where = route.esi if is_segment(route.esi) else route.attributes.next_hop

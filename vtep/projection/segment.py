@@ -13,7 +13,6 @@ from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
 from vtep.config.model import VniConfig
 from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
-from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.offers import Path
 from vtep.evpn.rib import Rib
 from vtep.projection.policy import Policy
@@ -60,7 +59,7 @@ def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: fro
     return frozenset(up & (advertisers | aliases))
 
 
-def learned_at(routes: Sequence[Path | MacIp]) -> frozenset[Ip]:
+def learned_at(routes: Sequence[Path]) -> frozenset[Ip]:
     """Return the VTEPs that learned the station, if others at its sequence are only proxies for it; otherwise none.
 
     FRR does the same for routes on a segment of its own.
@@ -71,12 +70,12 @@ def learned_at(routes: Sequence[Path | MacIp]) -> frozenset[Ip]:
     return learned if any(route.attributes.next_hop not in learned for route in among) else frozenset()
 
 
-def is_proxy(route: Path | MacIp) -> bool:
+def is_proxy(route: Path) -> bool:
     """Return whether the VTEP advertises the MAC for another VTEP of its segment that learned it."""
     return bool(route.attributes.host_flags & HOST_PROXY)
 
 
-def _rank(route: Path | MacIp) -> tuple[bool, bool, int]:
+def _rank(route: Path) -> tuple[bool, bool, int]:
     attributes = route.attributes
     return attributes.llgr_stale, not (attributes.sticky or attributes.gateway), -attributes.seq
 

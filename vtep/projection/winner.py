@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
 from vtep.evpn.attributes import HOST_PROXY
-from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.offers import Path
 from vtep.evpn.station import LocalClaim
 from vtep.intent import Direct
@@ -43,7 +42,7 @@ class Location:
 
     def __init__(
         self,
-        routes: list[Path | MacIp],
+        routes: list[Path],
         vtep: Ip,
         segment: Esi | None,
         encapsulation: Vni | None,
@@ -137,7 +136,7 @@ def _reason_alone(winner: Location) -> str:
     return "same-es" if winner.multihomed else "only-path"
 
 
-def route_order(route: Path | MacIp) -> tuple[object, ...]:
+def route_order(route: Path) -> tuple[object, ...]:
     """Return the sort key that puts first the route which stands for its location."""
     attributes = route.attributes
     return (
