@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--memory", default="2G", help="of the guest, its changes to files included (default: %(default)s)"
     )
     parser.add_argument(
-        "--seconds", type=int, default=1800, help="until a command that hangs is ended (default: %(default)s)"
+        "--seconds", type=int, default=6 * 3600, help="until a command that hangs is ended (default: %(default)s)"
     )
     parser.add_argument(
         "--patience", default="4", help="by which the labs' deadlines are multiplied (default: %(default)s)"

@@ -4,6 +4,7 @@ A test file names its topology as LAB and takes the fixture `scene`. One deploye
 leaves it as it found it, which is checked, and a lab in which a test failed is not used again.
 """
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def scene(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Scene]:
     yield scene
     if scene.usable:
         scene.wait_as_found()
+
+
+@pytest.fixture(scope="session")
+def vlan_filtering() -> None:
+    """Skip where the kernel of this machine cannot have a VLAN-aware bridge."""
+    trial = ["unshare", "--net", "ip", "link", "add", "name", "br0", "type", "bridge", "vlan_filtering", "1"]
+    if subprocess.run(trial, capture_output=True, check=False).returncode:
+        pytest.skip("this kernel has no VLAN filtering")
+
+
+@pytest.fixture
+def vlans(request: pytest.FixtureRequest, stage: Stage, vlan_filtering: None) -> Scene:
+    """Return a lab with VLANs. Its hosts stay learned from test to test, so it is not compared with what it was."""
+    with skipped_if_missing():
+        scene = stage.show(request.module.LAB)
+    request.node.stash[_SCENE] = scene
+    return scene
 
 
 @pytest.hookimpl(wrapper=True)

@@ -44,7 +44,9 @@ def load(text):
 
 
 def test_there_are_topologies():
-    assert {path.name for path in FILES} == {f"evpn-{name}.clab.yml" for name in ("frr", "rr", "gobgp", "leaves", "l3")}
+    assert {path.name for path in FILES} == {
+        f"evpn-{name}.clab.yml" for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd")
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
