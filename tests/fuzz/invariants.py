@@ -43,10 +43,10 @@ def assert_inside_types(heard: Decoded) -> None:
         assert _is_text(heard.answer.text)
         assert type(heard.answer.ok) is bool
     for event in heard.events:
-        _assert_event(event)
+        assert_event_inside_types(event)
 
 
-def _assert_event(event: Event) -> None:
+def assert_event_inside_types(event: Event) -> None:
     match event:
         case Announced():
             assert _is_ip(event.peer)

@@ -143,7 +143,10 @@ class Frr:
 
     _OWN_FOLDERS = ("/etc/frr", "/var/tmp", "/var/lib/frr", "/var/log/frr")
 
-    def __init__(self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000) -> None:
+    def __init__(
+        self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000, bmp: bool = False
+    ) -> None:
+        """With `bmp`, bgpd can report by BMP."""
         folder = next((folder for folder in FRR_FOLDERS if (folder / "bgpd").exists()), None)
         if folder is None or shutil.which("vtysh") is None:
             raise Missing("FRR is not installed (Debian package frr)")
@@ -152,6 +155,7 @@ class Frr:
         self.bgpd: Process | None = None
         self._folder = folder
         self._zebra_buffer = zebra_buffer
+        self._bgpd_options = ("-M", "bmp") if bmp else ()
         self._configs = {"zebra": zebra_config, "bgpd": bgpd_config}
         self._be_one_user()
 
@@ -162,7 +166,7 @@ class Frr:
 
     def start_bgpd(self) -> None:
         """Start bgpd, or start it again under the zebra that is there."""
-        self.bgpd = self._start("bgpd")
+        self.bgpd = self._start("bgpd", *self._bgpd_options)
 
     def vtysh(self, command: str) -> str:
         return self.node.run("vtysh", "-c", command)
@@ -236,6 +240,12 @@ class Frr:
 def _each(paths: Any) -> Iterable[dict[str, Any]]:
     """FRR 8.4 lists what a path came by in a list of its own, but not its own paths."""
     return (path for one in paths for path in (one if isinstance(one, list) else [one]))
+
+
+def bmp_targets(*tables: str, to: str = "127.0.0.1", port: int = 11019) -> str:
+    """Write what `router bgp` needs to report EVPN by BMP."""
+    monitor = "\n".join(f"bmp monitor l2vpn evpn {table}" for table in tables)
+    return f"bmp targets vtep\n{monitor}\nbmp connect {to} port {port} min-retry 100 max-retry 1000\nexit\n"
 
 
 def frr_config(local: str, neighbors: Iterable[str], *, asn: int = 65000, more: str = "") -> str:

@@ -45,7 +45,9 @@ from vtep.app.kernel_task import KernelTask
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.app.station_task import StationTask
-from vtep.config.model import Config
+from vtep.config.model import Config, FeedConfig
+from vtep.feed.bmp.feed import BmpFeed
+from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
@@ -63,13 +65,7 @@ class Daemon:
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
-        feed = ExabgpFeed(
-            config.feed.socket,
-            mode=config.feed.socket_mode,
-            group=config.feed.socket_group,
-            octets=config.feed.octets,
-            clock=clock,
-        )
+        feed = _feed_of(config.feed, clock)
         self._feed = feed
         self._advertising = Advertising(config, self.leaf, feed, clock)
         self._feed_task = FeedTask(feed, self.leaf, self.observer, self._advertising, clock)
@@ -93,7 +89,9 @@ class Daemon:
 
     async def _serve(self) -> None:
         async with contextlib.AsyncExitStack() as parts:
-            await parts.enter_async_context(self._doors.kept_open([FeedDoor(self._feed)]))
+            await parts.enter_async_context(
+                self._doors.kept_open([FeedDoor(self._feed, "feed.bmp" if self.config.feed.bmp else "feed.socket")])
+            )
             kernel = await parts.enter_async_context(
                 kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
             )
@@ -122,7 +120,13 @@ class Daemon:
                 running.append(tasks.create_task(report, name="report"))
             if self._stations is not None:
                 running.append(tasks.create_task(self._stations.run(), name="stations"))
-            logs.event(log, logging.INFO, "started", vnis=len(self.config.vnis), socket=self.config.feed.socket)
+            logs.event(
+                log,
+                logging.INFO,
+                "started",
+                vnis=len(self.config.vnis),
+                socket=self.config.feed.bmp or self.config.feed.socket,
+            )
             self.serving.set()
             await self._stopping.wait()
             for task in running:
@@ -161,3 +165,11 @@ class Daemon:
         self._feed_task.nudge()
         self.observer.reconfigure(config)
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
+
+
+def _feed_of(config: FeedConfig, clock: Callable[[], float]) -> Feed:
+    if config.bmp:
+        return BmpFeed(config.bmp, config.bmp_peers, config.bmp_table)
+    return ExabgpFeed(
+        config.socket, mode=config.socket_mode, group=config.socket_group, octets=config.octets, clock=clock
+    )

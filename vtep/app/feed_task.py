@@ -38,9 +38,8 @@ log = logging.getLogger("vtep")
 class FeedDoor:
     """Where the BGP speaker attaches."""
 
-    key = "feed.socket"
-
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, key: str = "feed.socket") -> None:
+        self.key = key
         self.open = feed.start
         self.close = feed.stop
 

@@ -113,6 +113,9 @@ class _FeedTable(Struct):
     peer_down_hold_s: Seconds = 0.0
     restart_hold_max_s: Seconds = 600.0
     octets: bool = True
+    bmp: str = ""
+    bmp_peers: list[str] = []
+    bmp_table: Literal["pre-policy", "post-policy", "loc-rib"] = "post-policy"
 
 
 class _ApiTable(Struct):
@@ -232,6 +235,10 @@ def _paths(path: str, values: Sequence[object]) -> list[str]:
 
 
 def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
+    host = problems.parsed(table.bmp, "feed.bmp", host_of) if table.bmp else None
+    if host is not None and not is_loopback(host) and not table.bmp_peers:
+        hint = 'set bmp_peers = ["192.0.2.1", ...], or listen on 127.0.0.1'
+        problems.note("feed.bmp_peers", f"{table.bmp} can be reached from outside, and nothing says by whom", hint)
     return FeedConfig(
         socket=problems.parsed(table.socket, "feed.socket", _feed_socket) or Path("/"),
         socket_mode=problems.parsed(table.socket_mode, "feed.socket_mode", file_mode) or 0o660,
@@ -242,6 +249,9 @@ def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
         peer_down_hold_s=table.peer_down_hold_s,
         restart_hold_max_s=table.restart_hold_max_s,
         octets=table.octets,
+        bmp=table.bmp,
+        bmp_peers=tuple(problems.each(table.bmp_peers, "feed.bmp_peers", prefix)),
+        bmp_table=table.bmp_table,
     )
 
 

@@ -145,6 +145,12 @@ class FeedConfig(Struct, frozen=True):
     """How long the routes of a peer without graceful restart are kept as stale."""
     restart_hold_max_s: float = 600.0
     octets: bool = True
+    bmp: str = ""
+    """Where routers report by BMP, as `host:port`; nothing: ExaBGP is the feed."""
+    bmp_peers: tuple[Prefix, ...] = ()
+    """Who may connect there; none named: this host."""
+    bmp_table: Literal["pre-policy", "post-policy", "loc-rib"] = "post-policy"
+    """Which of the tables that a router reports is taken."""
 
 
 class DuplicateConfig(Struct, frozen=True):

@@ -160,6 +160,12 @@ def host_of(text: str) -> str:
     return host.strip("[]")
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Return both parts of `host:port`."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

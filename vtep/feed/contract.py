@@ -1,7 +1,7 @@
 """What the daemon asks of a feed: the BGP speaker beside vtep, as messages in and routes out.
 
-A feed is the connection to one BGP speaker. The daemon does not know which one: ExaBGP with its relay today
-(`feed.exabgp`), another speaker by adding a folder here. A feed does four things.
+A feed is the connection to a BGP speaker. The daemon does not know which one: ExaBGP with its relay (`feed.exabgp`), routers that
+report by BMP (`feed.bmp`), another speaker by adding a folder here. A feed does four things.
 
 **It reports.** `events` returns messages (`evpn.event.Message`) in the order in which things happened. `Received` carries
 events in BGP's words: routes advertised and withdrawn, sessions opened and closed, End-of-RIB, refreshes begun and ended.

@@ -88,14 +88,14 @@ def may_import(attributes: Attributes, toward: Ip, label: int, tag: int, policy:
             vni.vni,
             refusal or _refused_here(attributes, toward, label, tag, vni, vni.vni in imported),
             _notes(attributes, vni if vni.vni in imported else None),
-            Direct(toward, Vni(label) if label != vni.vni else None),
+            Direct(toward, Vni(label) if label not in (0, vni.vni) else None),
         )
         for vni in (policy.vnis[number] for number in vnis)
     )
 
 
 def _unusable_anywhere(attributes: Attributes, toward: Ip, label: int, policy: Policy) -> str:
-    if label == 0:
+    if label == 0 and not policy.trusts_targets:
         return "bad-vni"
     if reason := policy.refused_next_hop(toward):
         return reason
@@ -120,7 +120,7 @@ def _refused_here(attributes: Attributes, toward: Ip, label: int, tag: int, vni:
         return "rt-missing"
     if not imported:
         return "rt-mismatch"
-    if label != vni.vni and not vni.downstream_vni:
+    if label not in (0, vni.vni) and not vni.downstream_vni:
         return "vni-mismatch"
     if tag != vni.tag:
         return "tag-mismatch"

@@ -249,7 +249,7 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
     locations = []
     nowhere: dict[int, str] = {}
     for (where, label), routes in grouped.items():
-        encapsulation = Vni(label) if label != vni else None
+        encapsulation = Vni(label) if label not in (0, vni) else None
         if isinstance(where, Ip):
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue

@@ -40,6 +40,8 @@ class Policy:
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
         """Segments of ours whose port forwards: this leaf is a candidate for designated forwarder there."""
+        self.trusts_targets = bool(config.feed.bmp)
+        """A route without a label is in the VNI that its Route Target imports: FRR leaves out labels when it reports by BMP."""
         self._own_vteps = config.own_vteps
         self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()

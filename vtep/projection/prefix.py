@@ -231,13 +231,13 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
     gateway = None if isinstance(route, MacIp) else route.gateway
     if gateway is not None:
         label = vrf.vni  # it does not matter then, and neither does the Router's MAC (RFC 9136 3.2)
-    if not label:
+    if not label and not policy.trusts_targets:
         return "bad-vni"
     if reason := policy.refused_next_hop(attributes.next_hop):
         return reason
     if attributes.encapsulations and ENCAP_VXLAN not in attributes.encapsulations:
         return "encap"
-    if label != vrf.vni:
+    if label and label != vrf.vni:
         return "vni-mismatch"
     if not vrf.reaches(attributes.next_hop):
         return "family-mismatch"

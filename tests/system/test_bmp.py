@@ -1,0 +1,59 @@
+"""Routers that report by BMP as the feed of a daemon: FRR 8.4 and GoBGP."""
+
+import pytest
+
+from tests.lab import overlay
+from tests.lab.fixtures import lab, network, skipped_if_missing
+from tests.lab.peers import Frr, GoBgp, bmp_targets, frr_config, gobgp_config
+from tests.lab.speaker import Speaker
+from tests.lab.topology import LEAF, VXLAN, address
+from tests.lab.vtep import Vtep, leaf_config
+from tests.lab.wait import wait_until
+from tests.lab.wire import Instance
+
+__all__ = ["lab", "network"]
+
+pytestmark = pytest.mark.root_netns
+
+REMOTE = Instance(address(1))
+MACS = [f"02:00:00:00:02:{number:02x}" for number in range(50)]
+PORT = 11019
+
+
+def frr(node):
+    """An FRR whose zebra writes nothing, because bgpd does not ask it for VNIs."""
+    config = frr_config(address(LEAF), [address(1)]).replace("advertise-all-vni", "")
+    return Frr(
+        node, config.replace("address-family", bmp_targets("pre-policy", "post-policy") + "address-family"), bmp=True
+    )
+
+
+def gobgp(node):
+    config = gobgp_config(address(LEAF), [address(1)]).replace("passive-mode = true", "passive-mode = false")
+    server = f'address = "127.0.0.1"\nport = {PORT}\nroute-monitoring-policy = "post-policy"'
+    return GoBgp(node, f"{config}\n[[bmp-servers]]\n[bmp-servers.config]\n{server}\n")
+
+
+@pytest.mark.parametrize("router", [frr, gobgp])
+def test_rows_are_what_a_router_reports_by_bmp(network, router):
+    with skipped_if_missing():
+        speaks = router(network.leaf)
+    vtep = Vtep(network.leaf, leaf_config(peers=[address(1)], more=f'bmp = "127.0.0.1:{PORT}"\n'))
+
+    def tunnels():
+        return {mac for mac, _ in overlay.tunnels(network.leaf, VXLAN)}
+
+    with Speaker(network.remote, address(1)) as speaker:
+        vtep.start()
+        speaks.start()
+        speaker.wait_established()
+        speaker.announce(*(REMOTE.mac(mac) for mac in MACS))
+        wait_until(lambda: tunnels() == set(MACS), 20, "all rows")
+        speaker.withdraw(*(REMOTE.mac(mac) for mac in MACS[:20]))
+        wait_until(lambda: tunnels() == set(MACS[20:]), 20, "the end of the withdrawn ones")
+    wait_until(lambda: not vtep.told("peers")["peers"][0]["up"], 20, "the end of the session")
+    (peer,) = vtep.told("peers")["peers"]
+
+    assert peer["reason"].startswith("the peer ended it")
+    assert (peer["asn"], peer["families"], peer["form"]) == (65000, ["l2vpn evpn"], "octets")
+    assert vtep.process.stop() == 0
