@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from tests.contract.worlds import ip, own_namespace
+from tests.contract.worlds import bridge, ip, own_namespace
 from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
 from vtep.config.file import parse
 from vtep.evpn import mac_ip, prefix
@@ -42,6 +42,12 @@ svi = "br4001"
 import_rt = ["65000:4001"]
 max_paths = 4
 """
+
+
+VLAN = 40
+ON_A_VLAN = CONFIG.replace(
+    'vxlan = "vx4001"\nsvi = "br4001"', f'bridge = "br0"\nvxlan = "vx0"\nvlan = {VLAN}\nsvi = "br0.{VLAN}"'
+)
 
 
 def has_vrf_devices() -> bool:
@@ -152,6 +158,48 @@ class NamespaceHands:
         return sorted(found)
 
 
+class VlanInMemory(MemoryHands):
+    """The L3VNI is a VLAN of a bridge that filters VLANs."""
+
+    config = ON_A_VLAN
+
+    def __init__(self, way: str) -> None:
+        self.kernel = MemoryKernel()
+        [vrf] = parse(ON_A_VLAN).vrfs
+        self.kernel.add_devices_of(replace(vrf.tunnel, shares_vxlan=way == "shared"))
+        self.kernel.add_vrf("blue", TABLE)
+        self.kernel.join_vrf(vrf.svi, "blue")
+        self.has_vrf = True
+
+
+class VlanInNamespace(NamespaceHands):
+    """The same in the kernel of this thread's namespace."""
+
+    def __init__(self, way: str) -> None:
+        self.has_vrf = has_vrf_devices()
+        self.config = ON_A_VLAN if self.has_vrf else ON_A_VLAN + f"table = {TABLE}\n"
+        shared = way == "shared"
+        ip(
+            "link set lo up",
+            *((f"link add blue type vrf table {TABLE}", "link set blue up") if self.has_vrf else ()),
+            "link add br0 type bridge vlan_filtering 1 vlan_default_pvid 0",
+            f"link add vx0 type vxlan {'external vnifilter' if shared else 'id 4001'} local 10.0.0.1 dstport 4789 nolearning",
+            *(f"link set {name} addrgenmode none" for name in ("br0", "vx0")),
+            "link set vx0 master br0",
+            "link set vx0 type bridge_slave learning off",
+            *("link set vx0 up", "link set br0 up"),
+            f"link add br0.{VLAN} link br0 address 02:00:00:00:ff:01 type vlan id {VLAN}",
+            f"link set br0.{VLAN} addrgenmode none",
+            *((f"link set br0.{VLAN} master blue",) if self.has_vrf else ()),
+            f"link set br0.{VLAN} up",
+        )
+        mapped = ("link set dev vx0 vlan_tunnel on", f"vlan add dev vx0 vid {VLAN}")
+        mapped += (f"vlan add dev vx0 vid {VLAN} tunnel_info id 4001", "vni add dev vx0 vni 4001")
+        alone = (f"vlan add dev vx0 vid {VLAN} pvid untagged",)
+        bridge(f"vlan add dev br0 vid {VLAN} self", *(mapped if shared else alone))
+        self.kernel = Kernel()
+
+
 class RoutedLeaf:
     """A leaf with the VRF `blue`, driven step by step."""
 
@@ -200,9 +248,9 @@ class RoutedLeaf:
     def routers(self) -> list[str]:
         """Return the neighbor rows of the SVI and the FDB rows of router MACs, as far as they are ours."""
         links = self.hands.kernel.links().by_name
-        rows = self.hands.kernel.neighbors([links["br4001"].index])
+        rows = self.hands.kernel.neighbors([links[self.config.vrfs[0].svi].index])
         neighbors = {f"{row.ip} is {row.mac}" for row in rows if row.protocol == 229}
-        halves = self.hands.kernel.rows([links["br4001"].index])
+        halves = self.hands.kernel.rows([links[self.config.vrfs[0].bridge].index])
         return sorted(neighbors | {f"{row.mac} at {row.dst}" for row in halves if row.dst is not None})
 
     def troubles(self) -> list[tuple[str, str]]:
@@ -212,12 +260,13 @@ class RoutedLeaf:
 
 
 @contextmanager
-def routed_leaf(world: str) -> Iterator[RoutedLeaf]:
+def routed_leaf(world: str, way: str = "plain") -> Iterator[RoutedLeaf]:
+    """In another way than `plain` the L3VNI is a VLAN of a bridge, with a VXLAN device alone or shared with other VNIs."""
     if world == "memory":
-        yield RoutedLeaf(MemoryHands())
+        yield RoutedLeaf(MemoryHands() if way == "plain" else VlanInMemory(way))
         return
     with own_namespace():
-        hands = NamespaceHands()
+        hands = NamespaceHands() if way == "plain" else VlanInNamespace(way)
         with hands.kernel:
             yield RoutedLeaf(hands)
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
-from tests.contract.worlds import ip, own_namespace, wait_until
+from tests.contract.worlds import ip, own_namespace, wait_until, why_no_vlans
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import parse
 from vtep.evpn.station import Station
@@ -237,6 +237,27 @@ def test_a_route_that_cannot_be_used_is_refused_with_a_reason(route, reason):
         assert leaf.routes() == []
         [(_, [path])] = leaf.leaf.intent.judged_prefixes.unordered()
         assert (path.verdict, path.reason) == ("refused", reason)
+
+
+@pytest.mark.parametrize("way", ["alone", "shared"])
+@pytest.mark.parametrize("world", ["memory", pytest.param("namespace", marks=pytest.mark.root_netns)])
+def test_an_l3vni_that_is_a_vlan_of_a_bridge_has_the_same_rows(world, way, namespace_refused):
+    if world == "namespace" and (reason := namespace_refused or why_no_vlans()):
+        pytest.skip(reason)
+    with routed_leaf(world, way) as leaf:
+        leaf.pass_(survey=True)
+        leaf.advertise(type5(NET4, A), type5(NET4, B), type5(NET6, A), type2("192.168.1.7", B))
+        leaf.pass_()
+        assert leaf.troubles() == []
+        assert leaf.routes() == [f"{NET4} via {A} {B}", "192.168.1.7/32 via 10.0.0.3", f"{NET6} via {A}"]
+        assert {f"{A} is 02:00:00:00:ff:02", f"02:00:00:00:ff:03 at {B}"} <= set(leaf.routers())
+        report = leaf.pass_(survey=True)
+        assert (report.created, report.replaced, report.deleted, report.repaired) == (0, 0, 0, 0)
+        leaf.engine = Engine(KINDS, leaf.target, Claims(KINDS))
+        assert leaf.pass_(survey=True).created == 0
+        leaf.withdraw(type5(NET4, A), type5(NET4, B), type5(NET6, A), type2("192.168.1.7", B))
+        leaf.pass_()
+        assert (leaf.routes(), leaf.routers(), leaf.hands.kernel.nexthops()) == ([], [], [])
 
 
 def test_a_new_daemon_takes_over_the_rows_of_the_last_one_without_a_write(full):

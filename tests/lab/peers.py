@@ -143,14 +143,38 @@ class Frr:
 
     _OWN_FOLDERS = ("/etc/frr", "/var/tmp", "/var/lib/frr", "/var/log/frr")
 
+    _ROOT = "/run/rootfs"
+
     def __init__(
-        self, node: Node, bgpd_config: str, zebra_config: str = "", *, zebra_buffer: int = 1_000_000, bmp: bool = False
+        self,
+        node: Node,
+        bgpd_config: str,
+        zebra_config: str = "",
+        *,
+        zebra_buffer: int = 1_000_000,
+        bmp: bool = False,
+        tree: Path | None = None,
     ) -> None:
-        """With `bmp`, bgpd can report by BMP."""
-        folder = next((folder for folder in FRR_FOLDERS if (folder / "bgpd").exists()), None)
-        if folder is None or shutil.which("vtysh") is None:
+        """With `bmp`, bgpd can report by BMP. With `tree` it is the FRR of this root file system, which is run by a changed root on a copy of it."""
+        folders = FRR_FOLDERS if tree is None else [tree / str(one)[1:] for one in FRR_FOLDERS]
+        folder = next((folder for folder in folders if (folder / "bgpd").exists()), None)
+        if folder is None or (tree is None and shutil.which("vtysh") is None):
             raise Missing("FRR is not installed (Debian package frr)")
         self.node = node
+        self._inside: tuple[str, ...] = ()
+        self._root = ""
+        if tree is not None:
+            folder = Path("/") / folder.relative_to(tree)
+            self._inside, self._root = ("chroot", self._ROOT), self._ROOT
+            layers = "/run/layers"
+            options = f"userxattr,lowerdir={tree},upperdir={layers}/upper,workdir={layers}/work"
+            lines = [
+                f"mkdir -p {layers}/upper {layers}/work {self._ROOT}",
+                f"mount -t overlay -o {options} overlay {self._ROOT}",
+            ]
+            lines += [f"mount --rbind /{name} {self._ROOT}/{name}" for name in ("proc", "dev", "sys")]
+            lines += [f"mount -t tmpfs -o mode=0755 lab {self._ROOT}/run"]
+            node.run("sh", "-e", "-c", "\n".join(lines))
         self.zebra: Process | None = None
         self.bgpd: Process | None = None
         self._folder = folder
@@ -161,6 +185,8 @@ class Frr:
 
     def start(self) -> None:
         """Start both, and return when both take commands."""
+        if (self.node.path(self._root) / str(self._folder)[1:] / "mgmtd").exists():
+            self._start("mgmtd")  # since FRR 10 it reads what zebra's lines about VRFs mean
         self.zebra = self._start("zebra", "-s", str(self._zebra_buffer))
         self.start_bgpd()
 
@@ -169,7 +195,12 @@ class Frr:
         self.bgpd = self._start("bgpd", *self._bgpd_options)
 
     def vtysh(self, command: str) -> str:
-        return self.node.run("vtysh", "-c", command)
+        return self.node.run(*self._inside, "vtysh", "-c", command)
+
+    def configure(self, *lines: str) -> None:
+        """Have all programs take these lines of configuration."""
+        commands = (word for line in ("configure terminal", *lines) for word in ("-c", line))
+        self.node.run(*self._inside, "vtysh", *commands)
 
     def json(self, command: str) -> Any:
         return json.loads(self.vtysh(f"{command} json"))
@@ -208,23 +239,26 @@ class Frr:
 
     def _start(self, program: str, *options: str) -> Process:
         config = f"/run/frr/{program}.conf"
-        self.node.write(config, self._configs[program])
+        self.node.write(f"{self._root}{config}", self._configs.get(program, ""))
         process = self.node.start(
-            f"{self._folder}/{program}", "-f", config, "-i", f"/run/frr/{program}.pid", "-A", "127.0.0.1",
+            *self._inside, f"{self._folder}/{program}", "-f", config, "-i", f"/run/frr/{program}.pid", "-A", "127.0.0.1",
             "--log", "stdout", *options, log=f"/run/log/{program}.log",
         )  # fmt: skip
         wait_until(
-            lambda: self.node.run("vtysh", "-d", program, "-c", "show version"), 10, f"{program} taking commands"
+            lambda: self.node.run(*self._inside, "vtysh", "-d", program, "-c", "show version"),
+            20,
+            f"{program} taking commands",
         )
         return process
 
     def _be_one_user(self) -> None:
-        self.node.write("/run/frr/users/passwd", "root:x:0:0::/:/bin/sh\nfrr:x:0:0::/:/bin/false\n")
-        self.node.write("/run/frr/users/group", "root:x:0:\nfrr:x:0:\nfrrvty:x:0:frr\n")
+        root = self._root
+        self.node.write(f"{root}/run/frr/users/passwd", "root:x:0:0::/:/bin/sh\nfrr:x:0:0::/:/bin/false\n")
+        self.node.write(f"{root}/run/frr/users/group", "root:x:0:\nfrr:x:0:\nfrrvty:x:0:frr\n")
         # A user namespace may mount, but not look into folders of users it does not have.
-        script = [f"mount --bind /run/frr/users/{name} /etc/{name}" for name in ("passwd", "group")]
-        folders = [f"[ ! -e {folder} ] || mount -t tmpfs lab {folder}" for folder in self._OWN_FOLDERS]
-        if any(_CHECKOUT.is_relative_to(folder) for folder in self._OWN_FOLDERS):
+        script = [f"mount --bind {root}/run/frr/users/{name} {root}/etc/{name}" for name in ("passwd", "group")]
+        folders = [f"[ ! -e {root}{folder} ] || mount -t tmpfs lab {root}{folder}" for folder in self._OWN_FOLDERS]
+        if not root and any(_CHECKOUT.is_relative_to(folder) for folder in self._OWN_FOLDERS):
             # An empty folder in its place would hide what the node runs beside FRR.
             kept = "/run/frr/checkout"
             folders = [
@@ -233,7 +267,7 @@ class Frr:
                 f"mkdir -p {_CHECKOUT} && mount --rbind {kept} {_CHECKOUT}",
             ]
         script += folders
-        script += ["touch /etc/frr/vtysh.conf"]
+        script += [f"touch {root}/etc/frr/vtysh.conf"]
         self.node.run("sh", "-e", "-c", "\n".join(script))
 
 

@@ -127,7 +127,7 @@ exit-address-family
 """
 
 
-def add_vrf(node: Node, number: int) -> None:
+def add_vrf(node: Node, number: int, *, l3vni: bool = True) -> None:
     """Make the VRF with the SVI and the VXLAN device of its L3VNI, and let the leaf forward."""
     try:
         node.ip(f"link add name blue type vrf table {TABLE}")
@@ -138,6 +138,8 @@ def add_vrf(node: Node, number: int) -> None:
     for name in ("all", "default"):
         node.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv4/conf/{name}/rp_filter")
     node.ip("link set dev blue up")
+    if not l3vni:
+        return
     _add_bridge(node, f"br{L3VNI}", f"02:00:00:00:ff:{number:02}")
     node.ip(f"link set dev br{L3VNI} addrgenmode none", f"link set dev br{L3VNI} up")
     _add_vxlan(node, L3VNI, address(number))

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -50,6 +50,8 @@ class Advertising:
         self._advertiser = Advertiser(feed, AdvertisedLedger(), random.random)
         self._advertiser.need(self._exports.is_needed, clock())
         self._boot = this_place()["boot"]
+        self._differences: Iterator[dict[Route, Announcement | None]] | None = None
+        """What is left to compare of the prefixes that are advertised with those that the VRFs reach."""
         self._reconfigured = False
         """The configuration changed, so every route must be compared with what is advertised."""
         self._logged = ("", "")
@@ -82,9 +84,9 @@ class Advertising:
         self._advertiser.ledger.close()
 
     def reconfigure(self, config: Config) -> None:
-        routers = self._exports.routers
-        self._exports = Exports(config)
-        self._exports.routers = routers
+        before, self._exports = self._exports, Exports(config)
+        self._exports.routers, self._exports.compared = before.routers, before.compared
+        self._differences = self._exports.prefix_changes()
         self._advertiser.need(self._exports.is_needed, self._clock())
         self._reconfigured = True
 
@@ -113,7 +115,7 @@ class Advertising:
 
     @property
     def due(self) -> float | None:
-        return self._advertiser.due
+        return self._advertiser.due if self._differences is None else self._clock()
 
     # The intent
 
@@ -125,18 +127,19 @@ class Advertising:
 
     def learn_routers(self, routers: Mapping[Vni, LocalRouter]) -> None:
         """Take the VRFs that are ready, with what they reach: a VRF that is not ready advertises nothing."""
-        routers = routers if self._advertiser.can else {}
-        exports = self._exports
-        if routers == exports.routers:
+        routers = routers if self._advertiser.can else _NO_ROUTERS
+        known = self._exports.routers
+        if routers is not known:
+            self._exports.learn_routers(routers)
+            self._differences = self._exports.prefix_changes()
+            if {vni: one.mac for vni, one in known.items()} != {vni: one.mac for vni, one in routers.items()}:
+                self._reconfigured = True  # hosts have the Router's MAC as well
+        if self._differences is None or self._reconfigured:
             return
-        before, known = exports.prefixes(), exports.routers
-        exports.routers = dict(routers)
-        if {vni: one.mac for vni, one in known.items()} != {vni: one.mac for vni, one in routers.items()}:
-            self._reconfigured = True  # hosts have the Router's MAC as well
-            return
-        now = exports.prefixes()
-        changes: dict[Route, Announcement | None] = dict.fromkeys(before.keys() - now.keys())
-        self._advertiser.want(changes | {route: one for route, one in now.items() if before.get(route) != one})
+        if (changes := next(self._differences, None)) is None:
+            self._differences = None
+        else:
+            self._advertiser.want(changes)
 
     def follow(self, before: Intent, intent: Intent, *, seen: bool) -> None:
         """Take an intent; each must come once and in order. `seen` says that the kernel was read since the start."""
@@ -201,6 +204,9 @@ class Advertising:
             logs.event(log, logging.WARNING, "advertising waits", why=advertiser.why)
         elif advertiser.state == ABLE:
             logs.event(log, logging.INFO, "advertising", vnis=len(self._exports.vnis))
+
+
+_NO_ROUTERS: Final[Mapping[Vni, LocalRouter]] = {}
 
 
 def _highest(ledger: AdvertisedLedger) -> dict[tuple[Vni, Mac], int]:

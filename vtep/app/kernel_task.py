@@ -14,28 +14,24 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
-from vtep import logs
-from vtep.addr import ZERO_MAC, Mac, Prefix, Vni
+from vtep.addr import ZERO_MAC, Mac, Vni
 from vtep.app.drain import drain
+from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
-from vtep.config.model import Config, VrfConfig
-from vtep.errors import KernelError
+from vtep.config.model import Config
 from vtep.intent import HostKey, Intent, RowKey
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.linux.vrf import Routed
-from vtep.linux.wire.route import RTN_UNICAST
 from vtep.local.exports import LocalRouter
 from vtep.observe.observer import Observer
-from vtep.projection.prefix import refused_prefix
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claim
 from vtep.reconcile.engine import Engine
@@ -43,8 +39,6 @@ from vtep.reconcile.engine import Engine
 STALLED_S_MAX: Final = 30.0
 """Longer than any step of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
-
-DEFAULT_ROUTES: Final = (Prefix.parse("0.0.0.0/0"), Prefix.parse("::/0"))
 
 log = logging.getLogger("vtep")
 
@@ -62,13 +56,7 @@ class KernelTask:
         self._applied = True
         """The target knows the latest configuration."""
         self._routing: RoutingEvents | None = None
-        self._nudge: Callable[[], None] = lambda: None
-        self._routers: Mapping[Vni, LocalRouter] = {}
-        self._routers_of = Routed()
-        """The VRFs for which they were found."""
-        self._routers_suspect = True
-        self._routers_unread = False
-        """They could not be read the last time, which was logged."""
+        self._own_prefixes = OwnPrefixes(kernel, clock)
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -101,7 +89,7 @@ class KernelTask:
     def reconfigure(self, config: Config) -> None:
         self._config = config
         self._applied = False
-        self._routers_suspect = True
+        self._own_prefixes.suspect()
 
     def follow(self, intent: Intent, received_at: float | None, *, judged_all: bool) -> None:
         """Take the latest intent. The target takes a new configuration only after everything was judged by it.
@@ -130,47 +118,26 @@ class KernelTask:
 
     def routers(self) -> Mapping[Vni, LocalRouter]:
         """Return the VRFs that are ready, with the prefixes of their tables that the configuration has advertised."""
-        vrfs = self.target.vrfs
-        if self._routers_suspect or vrfs != self._routers_of:
-            configured = {vrf.vni: vrf for vrf in self._config.vrfs}
-            try:
-                self._routers = {
-                    found.vni: LocalRouter(found.mac, frozenset(self._prefixes(configured[found.vni], found.table)))
-                    for found in vrfs.values()
-                    if found.mac is not None and found.vni in configured
-                }
-            except KernelError as error:
-                # Another program that changes many routes tears every dump: the next round reads them again.
-                if not self._routers_unread:
-                    logs.event(log, logging.WARNING, "routes not read", why=error)
-                self._routers_unread = True
-                return self._routers
-            self._routers_suspect, self._routers_of, self._routers_unread = False, vrfs, False
-        return self._routers
-
-    def _prefixes(self, vrf: VrfConfig, table: int) -> Iterator[Prefix]:
-        if vrf.default_originate:
-            yield from DEFAULT_ROUTES
-        for protocol in vrf.redistribute:
-            for route in self._kernel.routes_of(table, protocol):
-                if route.type == RTN_UNICAST and not refused_prefix(route.prefix):
-                    yield route.prefix
+        return self._own_prefixes.latest(self.target.vrfs, {vrf.vni: vrf for vrf in self._config.vrfs})
 
     def _take_routing_hints(self, events: RoutingEvents) -> None:
         """Look at everything, if something of a VRF went that is known: rows of these kinds cannot be looked up one by one."""
         hints = events.drain()
-        if hints.overrun or any(self.target.vrfs.vni_of_table(table) is not None for table, _, _ in hints.routes):
-            self._routers_suspect = True
-            self._nudge()
+        if hints.overrun or any(self._may_be_advertised(table, protocol) for table, _, protocol in hints.routes):
+            self._own_prefixes.suspect()
         if self.target.concerns_routing(hints, self.actor.engine.has):
             self.actor.survey()
+
+    def _may_be_advertised(self, table: int, protocol: int) -> bool:
+        vni = self.target.vrfs.vni_of_table(table)
+        return any(vrf.vni == vni and protocol in vrf.redistribute for vrf in self._config.vrfs)
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
         drain(self.actor.engine, self._ledger, intent, clock)
 
     async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
         """Log what each pass found, and tell the observer, until cancelled."""
-        self._nudge = nudge
+        self._own_prefixes.nudge = nudge
         last, lines = self.actor.outcomes.value, PassLog(self.actor.engine, self._clock)
         while True:
             try:

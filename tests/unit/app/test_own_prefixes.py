@@ -1,0 +1,135 @@
+"""What this leaf reaches by itself is read in a thread, and compared with what it advertises in parts."""
+
+import asyncio
+import threading
+from time import perf_counter
+
+from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf
+from vtep.addr import Mac, Prefix, Vni
+from vtep.app import own_prefixes
+from vtep.app.own_prefixes import OwnPrefixes
+from vtep.config import file as configuration
+from vtep.errors import KernelError
+from vtep.linux.vrf import Routed
+from vtep.linux.wire.route import RouteEntry
+from vtep.local.exports import PREFIXES_AT_ONCE, Exports, LocalRouter
+
+VNI, MAC = Vni(4001), Mac.parse("02:00:00:00:ff:01")
+CONNECTED = 2
+VRFS = {vrf.vni: vrf for vrf in configuration.parse(CONFIG + 'redistribute = ["connected"]\n').vrfs}
+
+
+def prefixes(count: int) -> frozenset[Prefix]:
+    return frozenset(Prefix(b"\x0a" + number.to_bytes(3) + b"\x20") for number in range(count))
+
+
+class Tables:
+    """The kernel's routes. A reading waits for `may_end`; the first `torn` readings fail."""
+
+    def __init__(self, torn: int = 0) -> None:
+        self.found = prefixes(1)
+        self.torn = torn
+        self.readings = 0
+        self.may_end = threading.Event()
+        self.may_end.set()
+
+    def routes_of(self, table: int, protocol: int) -> list[RouteEntry]:
+        assert (table, protocol, threading.current_thread() is threading.main_thread()) == (TABLE, CONNECTED, False)
+        self.readings += 1
+        assert self.may_end.wait(10)
+        if self.torn:
+            self.torn -= 1
+            raise KernelError("routes", 4, "the dump was torn")
+        return [RouteEntry(table, prefix, protocol, 0) for prefix in self.found]
+
+
+class Rig:
+    def __init__(self, tables: Tables) -> None:
+        leaf = RoutedLeaf(MemoryHands())
+        leaf.pass_(survey=True)
+        self.vrfs, self.now, self.news = leaf.target.vrfs, 0.0, asyncio.Event()
+        self.own = OwnPrefixes(tables, lambda: self.now)
+        self.own.nudge = self.news.set
+
+    def latest(self, vrfs: Routed | None = None):
+        return self.own.latest(self.vrfs if vrfs is None else vrfs, VRFS)
+
+    async def read(self):
+        self.latest()
+        await asyncio.wait_for(self.news.wait(), 10)
+        self.news.clear()
+        return self.latest()
+
+
+def test_a_table_is_read_beside_the_loop_and_once_for_many_changes():
+    async def run() -> None:
+        tables = Tables()
+        rig = Rig(tables)
+        tables.may_end.clear()
+        assert rig.latest() == {}
+        for _ in range(10):
+            rig.own.suspect()
+            assert rig.latest() == {}
+        assert tables.readings <= 1
+        rig.news.clear()
+        tables.may_end.set()
+        found = await rig.read()
+        assert found[VNI].prefixes == prefixes(1)
+        tables.found = prefixes(2)
+        assert (await rig.read())[VNI].prefixes == prefixes(2)  # one more reading for the ten changes
+        assert rig.latest() is rig.latest()
+        assert tables.readings == 2
+
+    asyncio.run(run())
+
+
+def test_a_table_that_cannot_be_read_leaves_what_is_advertised_as_it_was_and_is_read_again():
+    async def run() -> None:
+        tables = Tables(torn=1)
+        rig = Rig(tables)
+        assert await rig.read() == {}
+        rig.now += own_prefixes.RETRY_S
+        assert (await rig.read())[VNI].prefixes == prefixes(1)
+
+    asyncio.run(run())
+
+
+def test_a_vrf_that_is_no_longer_ready_is_left_out_at_once():
+    async def run() -> None:
+        rig = Rig(Tables())
+        assert VNI in await rig.read()
+        assert rig.latest(Routed()) == {}
+
+    asyncio.run(run())
+
+
+def test_prefixes_are_compared_in_short_parts_which_together_are_all_that_changed():
+    exports = Exports(configuration.parse(CONFIG + 'rd = "1:1"\nexport_rt = ["1:1"]\n'))
+    many = prefixes(5_000)
+    exports.learn_routers({VNI: LocalRouter(MAC, many)})
+    longest, made = 0.0, {}
+    began = perf_counter()
+    for part in exports.prefix_changes():
+        longest, began = max(longest, perf_counter() - began), perf_counter()
+        assert len(part) <= PREFIXES_AT_ONCE
+        made |= part
+    assert {route.prefix for route in made} == many
+    assert exports.prefixes() == made
+    print(f"the longest part took {longest * 1000:.1f} ms")
+    fewer = prefixes(5_001) - prefixes(3)
+    exports.learn_routers({VNI: LocalRouter(MAC, fewer)})
+    changes = {route.prefix: one for part in exports.prefix_changes() for route, one in part.items()}
+    assert {prefix for prefix, one in changes.items() if one is None} == prefixes(3)
+    assert {prefix for prefix, one in changes.items() if one is not None} == fewer - many
+    exports.learn_routers({})
+    assert exports.prefixes() == {}
+
+
+def test_a_comparison_that_was_broken_off_goes_on_with_what_is_left():
+    exports = Exports(configuration.parse(CONFIG + 'rd = "1:1"\nexport_rt = ["1:1"]\n'))
+    exports.learn_routers({VNI: LocalRouter(MAC, prefixes(3 * PREFIXES_AT_ONCE))})
+    first = next(exports.prefix_changes())
+    left = {route for part in exports.prefix_changes() for route in part}
+    assert len(first) == PREFIXES_AT_ONCE
+    assert len(left) == 2 * PREFIXES_AT_ONCE
+    assert not left & first.keys()
