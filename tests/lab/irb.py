@@ -12,7 +12,7 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,13 +175,16 @@ class Irb:
         numbers = range(1, len(makers) + 1)
         nodes = [join(lab, underlay, f"leaf{number}", number) for number in numbers]
         self.leaves: list[Leaf] = []
+        ours = [number for number, maker in zip(numbers, makers, strict=True) if maker == OURS]
         for number, node, maker, has in zip(numbers, nodes, makers, segments, strict=True):
             add_vrf(node, number, l3vni=symmetric)
             for segment in has:
                 add_segment(node, segment, address(number))
             peers = [other for other in numbers if other != number]
             frr = (_bgpd(number, peers, symmetric=symmetric), f"vrf blue\nvni {L3VNI}\nexit-vrf\n" if symmetric else "")
-            self.leaves.append(Leaf(node, number, maker, _ours(number, peers, has, symmetric=symmetric), frr, tree))
+            self.leaves.append(
+                Leaf(node, number, maker, _ours(number, peers, ours, has, symmetric=symmetric), frr, tree)
+            )
         self.hosts: list[Host] = []
 
     def host(self, segment: int, leaf: int) -> Host:
@@ -196,9 +199,12 @@ class Irb:
             leaf.start()
 
 
-def _ours(number: int, peers: Sequence[int], segments: Sequence[int], *, symmetric: bool) -> str:
+def _ours(number: int, peers: Sequence[int], ours: Container[int], segments: Sequence[int], *, symmetric: bool) -> str:
     text = f'[node]\nvtep = "{address(number)}"\n[bgp]\nasn = 65000\nrouter_id = "{address(number)}"\n'
-    text += "".join(f'[[bgp.neighbor]]\naddress = "{address(peer)}"\nasn = 65000\n' for peer in peers)
+    for peer in peers:
+        # Of two speakers that only call, the one with the lower address is called.
+        passive = "passive = true\n" if number < peer and peer in ours else ""
+        text += f'[[bgp.neighbor]]\naddress = "{address(peer)}"\nasn = 65000\n{passive}'
     text += f"[feed]\npeers = {json.dumps([address(peer) for peer in peers])}\n"
     if symmetric:
         text += f'[[vrf]]\nname = "blue"\nvni = {L3VNI}\nvxlan = "vx{L3VNI}"\nsvi = "br{L3VNI}"\n'

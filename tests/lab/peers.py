@@ -155,7 +155,7 @@ class Frr:
         bmp: bool = False,
         tree: Path | None = None,
     ) -> None:
-        """With `bmp`, bgpd can report by BMP. With `tree` it is the FRR of this root file system, which is run by a changed root on a copy of it."""
+        """With `bmp`, bgpd can report by BMP. With `tree` it is the FRR of this root file system, by a changed root on a copy."""
         folders = FRR_FOLDERS if tree is None else [tree / str(one)[1:] for one in FRR_FOLDERS]
         folder = next((folder for folder in folders if (folder / "bgpd").exists()), None)
         if folder is None or (tree is None and shutil.which("vtysh") is None):
