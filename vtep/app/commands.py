@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     _add_init(commands)
+    _add_devices(commands)
     add_commands(commands)
     add_completion(commands, parser)
     return parser
@@ -106,6 +107,40 @@ def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     init.add_argument("--force", action="store_true", help="replace files that are there")
     init.set_defaults(command=_init)
+
+
+def _add_devices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    devices = commands.add_parser(
+        "devices", help="what vtep would do to the devices of this host", description=_DEVICES
+    )
+    what = devices.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    plan = what.add_parser("plan", help="print what would be made or changed, and change nothing", description=_PLAN)
+    plan.add_argument("-o", "--output", choices=["table", "json"], default="table", help="table (default) or json")
+    adopt = what.add_parser("adopt", help="hand devices that are there over to vtep", description=_ADOPT)
+    adopt.add_argument("names", metavar="DEVICE", nargs="*", help="these devices (default: all that are configured)")
+    adopt.add_argument(
+        "--replace",
+        action="store_true",
+        help="also remove those that must be made again; their traffic stops meanwhile",
+    )
+    adopt.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    for command, run in ((plan, _plan), (adopt, _adopt)):
+        command.add_argument(
+            "--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP
+        )
+        command.set_defaults(command=run)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from vtep.app.devices import plan
+
+    return plan(options.config, as_json=options.output == "json")
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    from vtep.app.devices import adopt
+
+    return adopt(options.config, options.names, replace=options.replace, dry_run=options.dry_run)
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -146,6 +181,13 @@ lets more people reach the daemon than is usually wanted; a note says what a VNI
 _INIT = """Writes vtep.toml, what makes the devices, and a directory for each peer with the files of the other side. What no
 option says is taken from the host, or asked for on a terminal. Makes no device and starts nothing; prints the files that it wrote,
 and what to do next."""
+_DEVICES = """Devices that the configuration has vtep make and keep (`manage = true`). Both commands look at this host and at the
+file, and need no daemon."""
+_PLAN = """Prints each device that is not as the configuration wants it, with a command that does the same by hand. Exits with 0 if
+nothing would be changed, and with 1 otherwise. Changes nothing."""
+_ADOPT = """Puts the mark of vtep (the alias `vtep: adopted`) on devices that another program made and that the configuration
+manages. A daemon then keeps them as it keeps its own, and never removes them. It needs CAP_NET_ADMIN. A device that cannot be
+changed in place is left, unless --replace removes it, and the daemon makes it again."""
 _EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 

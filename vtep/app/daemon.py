@@ -15,6 +15,7 @@
     task            module         what it does
     feed            feed_task      takes messages, judges, publishes the next intent
     actor, report   kernel_task    keeps the kernel equal to the intent; logs what each pass found
+    devices         devices_task   makes and keeps the devices that are managed
     stations        station_task   follows what the bridges learn
     publish         readers        cuts changes into batches for those who watch
     state           state          compacts the files of claims and of advertised routes
@@ -37,8 +38,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vtep import logs
-from vtep.app import kernel_task, readers, reload, station_task
+from vtep.app import devices_task, kernel_task, readers, reload, station_task
 from vtep.app.advertising import Advertising
+from vtep.app.devices_task import DevicesTask
 from vtep.app.doors import Doors
 from vtep.app.feed_task import FeedDoor, FeedTask
 from vtep.app.kernel_task import KernelTask
@@ -72,6 +74,7 @@ class Daemon:
         self._requests = Requests(self.leaf, self.observer, self._feed_task.nudge, self._advertising.advertise_again)
         self._kernel: KernelTask | None = None
         self._stations: StationTask | None = None
+        self._devices: DevicesTask | None = None
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
         self.observer.form = feed.form
@@ -92,6 +95,10 @@ class Daemon:
             await parts.enter_async_context(
                 self._doors.kept_open([FeedDoor(self._feed, "feed.bmp" if self.config.feed.bmp else "feed.socket")])
             )
+            devices = await parts.enter_async_context(devices_task.opened(self.config, self._state, self._clock))
+            if devices is not None:
+                parts.enter_context(self._devices_drained_at_the_end(devices))
+            self._devices = devices
             kernel = await parts.enter_async_context(
                 kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
             )
@@ -118,6 +125,9 @@ class Daemon:
                 report = self._kernel.report(self.observer, self._feed_task.nudge)
                 running.append(tasks.create_task(self._kernel.actor.run(), name="actor"))
                 running.append(tasks.create_task(report, name="report"))
+            if self._devices is not None:
+                running.append(tasks.create_task(self._devices.actor.run(), name="devices"))
+                running.append(tasks.create_task(self._devices.report(), name="devices report"))
             if self._stations is not None:
                 running.append(tasks.create_task(self._stations.run(), name="stations"))
             logs.event(
@@ -138,6 +148,13 @@ class Daemon:
         yield
         if self.config.node.on_stop == "drain":
             kernel.drain(self.leaf.intent, self._clock)
+
+    @contextlib.contextmanager
+    def _devices_drained_at_the_end(self, devices: DevicesTask) -> Iterator[None]:
+        """Remove the devices that we made where the configuration says so, after the rows on them."""
+        yield
+        if self.config.node.on_stop == "drain":
+            devices.drain()
 
     @property
     def healthy(self) -> bool:
@@ -160,6 +177,8 @@ class Daemon:
         self._advertising.reconfigure(config)
         if self._kernel is not None:
             self._kernel.reconfigure(config)
+        if self._devices is not None:
+            self._devices.reconfigure(config)
         if self._stations is not None:
             self._stations.reconfigure(config)
         self._feed_task.nudge()

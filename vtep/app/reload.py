@@ -47,4 +47,6 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         changed.append("vni (the first one with a bridge)")
     elif new.vrfs and not old.vrfs and not any(vni.is_bound for vni in old.vnis):
         changed.append("vrf (the first one, where no VNI has a bridge)")
+    if any(vni.manage for vni in new.vnis) and not any(vni.manage for vni in old.vnis):
+        changed.append("manage (the first device)")
     return changed

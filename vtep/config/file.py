@@ -101,6 +101,7 @@ class _NodeTable(Struct):
     vtep_prefixes: list[str] = []
     state_dir: str = "/run/vtep"
     on_stop: Literal["keep", "drain"] = "keep"
+    manage: bool = False
 
 
 class _FeedTable(Struct):
@@ -142,6 +143,7 @@ class _VniTable(Struct):
     announce: bool = True
     gateway: bool = False
     vrf: str = ""
+    manage: bool | UnsetType = UNSET
 
 
 class _SegmentTable(Struct):
@@ -200,7 +202,7 @@ def _build(file: _File, problems: Problems) -> Config:
         duplicates=file.duplicates,
         limits=file.limits,
         api=_api(file.api, problems),
-        vnis=_vnis(file.vni, node, bgp, problems),
+        vnis=_vnis(file.vni, node, bgp, problems, manage=file.node.manage),
         segments=_segments(file.segment, node, problems),
         vrfs=_vrfs(file, node, bgp, problems),
     )
@@ -275,13 +277,17 @@ def _api(table: _ApiTable, problems: Problems) -> ApiConfig:
     return ApiConfig(tuple(table.listen), tuple(table.admin), table.metrics, tls)
 
 
-def _vnis(rows: list[_VniTable], node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VniConfig, ...]:
+def _vnis(
+    rows: list[_VniTable], node: NodeConfig, bgp: BgpConfig | None, problems: Problems, *, manage: bool
+) -> tuple[VniConfig, ...]:
     """Return the VNIs. Two of them cannot share a number or a place, because their rows would be each other's."""
     vnis = []
     for index, row in enumerate(rows):
         vni = _vni(row, f"vni[{index}]", node, bgp, problems)
         if vni is not None:
-            vnis.append(vni)
+            vnis.append(replace_fields(vni, manage=vni.is_bound and (manage if row.manage is UNSET else row.manage)))
+        if row.manage is True and not row.bridge:
+            problems.note(f"vni[{index}].manage", "there is no device to manage", "name its bridge and its vxlan")
     _refuse_repeats("vni", [row.vni for row in rows], "vni", problems)
     _refuse_shared_devices(rows, problems)
     uses = Counter(row.vxlan for row in rows)

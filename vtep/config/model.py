@@ -56,6 +56,8 @@ class VniConfig(Struct, frozen=True):
     """The VRF in which its hosts are routed: they are advertised with its L3VNI as well (RFC 9135 4.1)."""
     gateway: bool = False
     """The bridge's own MAC and addresses are advertised as those of a default gateway (RFC 7432 10.1)."""
+    manage: bool = False
+    """vtep makes and keeps its bridge and its VXLAN device."""
 
     @property
     def is_bound(self) -> bool:

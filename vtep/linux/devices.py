@@ -23,6 +23,8 @@ class Bridge(Struct, frozen=True):
     """The bridge keeps VLANs apart: it is VLAN-aware."""
     default_pvid: int | None = None
     """A kernel without VLAN filtering does not report it; no port has a VLAN there."""
+    mcast_snooping: bool | None = None
+    """The bridge sends multicast only where a listener was seen."""
 
 
 class Vxlan(Struct, frozen=True):
@@ -105,6 +107,10 @@ class Link(Struct, frozen=True):
     """The VLANs of a bridge port, or of a bridge itself, in order; read only where a bridge filters VLANs."""
     vnis: tuple[VniRange, ...] = ()
     """The VNIs of a VXLAN device that filters them, in order."""
+    alias: str = ""
+    """A text that a program or an operator put on the device; the mark of a managed one (`vtep.linux.managed`)."""
+    makes_link_local: bool | None = None
+    """The kernel makes an IPv6 link-local address for it (addrgenmode is not none)."""
 
     def vlan_at(self, vlan: int) -> PortVlan | None:
         """Return what the port has for a VLAN. A search, because a trunk of 4,000 VLANs is asked once for each VNI."""

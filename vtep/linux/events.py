@@ -112,6 +112,9 @@ _GROUPS: Final = (
     RTNLGRP_TUNNEL,
 )
 
+LINKS: Final = Subscription(tuple(group for group in _GROUPS if group != RTNLGRP_NEIGH), (_PASS,))
+"""For the keeper of devices: devices, VLANs, VNIs and addresses, and no row."""
+
 ROWS: Final = Subscription(
     _GROUPS,
     (

@@ -163,16 +163,8 @@ class Kernel:
         return self._get_all(keys, _request_host, _name_of_host)
 
     def links(self) -> Links:
-        """Take a picture of all devices. VLANs and VNIs are read only where a bridge or a VXLAN device filters them."""
-        found = Links.of(self._requests.dump("links", request_links, parse_links))
-        has_vlans = any(link.bridge is not None and link.bridge.vlan_filtering for link in found)
-        if not has_vlans:
-            return found
-        has_vnis = any(link.vxlan is not None and link.vxlan.vni_filter for link in found)
-        return found.with_vlans(
-            self._requests.dump("VLANs", request_vlans, parse_vlans),
-            self._requests.dump("VNIs", request_vnis, parse_vnis) if has_vnis else (),
-        )
+        """Take a picture of all devices."""
+        return picture(self._requests)
 
     def addresses(self) -> list[Address]:
         """Take a picture of the addresses of all devices."""
@@ -277,6 +269,19 @@ class Kernel:
                 raise KernelError("get", answer.errno, answer.text, name(key))
             found.append(answer if isinstance(answer, Entry) else None)
         return found
+
+
+def picture(connection: Connection) -> Links:
+    """Return all devices. VLANs and VNIs are read only where a bridge or a VXLAN device filters them."""
+    found = Links.of(connection.dump("links", request_links, parse_links))
+    has_vlans = any(link.bridge is not None and link.bridge.vlan_filtering for link in found)
+    if not has_vlans:
+        return found
+    has_vnis = any(link.vxlan is not None and link.vxlan.vni_filter for link in found)
+    return found.with_vlans(
+        connection.dump("VLANs", request_vlans, parse_vlans),
+        connection.dump("VNIs", request_vnis, parse_vnis) if has_vnis else (),
+    )
 
 
 # A device that is gone has no rows.

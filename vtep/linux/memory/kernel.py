@@ -18,7 +18,7 @@ error stops it and undoes nothing.
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -32,11 +32,20 @@ from vtep.linux.memory.events import Announcements, Counts, Refused
 from vtep.linux.memory.neighbor import NeighborTable
 from vtep.linux.memory.route import RoutingTables
 from vtep.linux.memory.vxlan import VxlanTable
+from vtep.linux.settings import MARK, SETTINGS, alias_before, is_adopted, refuse_unfit
 from vtep.linux.wire.batch import singly
+from vtep.linux.wire.device import DeviceMessage
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Alike, Entry, Half, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
 from vtep.linux.wire.route import RouteEntry, RouteMessage
 from vtep.linux.wire.tlv import AF_BRIDGE
+
+_OF_BRIDGE: Final = {
+    "vlan_filtering": "vlan_filtering",
+    "vlan_default_pvid": "default_pvid",
+    "mcast_snooping": "mcast_snooping",
+}
+_OF_PORT: Final = {"port_learning": "learning", "neigh_suppress": "neigh_suppress", "vlan_tunnel": "vlan_tunnel"}
 
 
 class Crashed(Exception):  # noqa: N818 - what happened, not what went wrong
@@ -61,6 +70,8 @@ class MemoryKernel:
         self.routing = RoutingTables(self.counts, self._is_usable)
         self._addresses: list[Address] = []
         self._refusals: list[tuple[int, Callable[[Neighbor], bool]]] = []
+        self.device_messages: list[DeviceMessage] = []
+        """What was sent about devices."""
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +166,25 @@ class MemoryKernel:
 
     def addresses(self) -> list[Address]:
         return list(self._addresses)
+
+    def pictured(self) -> tuple[Links, list[Address]]:
+        return self.links(), self.addresses()
+
+    def send_devices(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:
+        """Carry out changes of devices, with the guards of the real kernel's side (`managed.kernel`)."""
+        refusals = []
+        for place, message in enumerate(messages):
+            self._count_down()
+            self.device_messages.append(message)
+            try:
+                self._change_device(message)
+            except KernelError as error:
+                refusals.append(Refusal(place, error.errno, error.message))
+        return refusals
+
+    def adopt(self, name: str, alias: str) -> None:
+        """Put a mark on a device, at an operator's wish."""
+        self.change(name, alias=alias)
 
     def events_fileno(self) -> int:
         """No descriptor to wait for: ask `drain`."""
@@ -434,6 +464,68 @@ class MemoryKernel:
         table.write(message, flags, link.vxlan)
 
     # Devices
+
+    def _change_device(self, message: DeviceMessage) -> None:
+        name = message.device
+        link = self.links().by_name.get(name)
+        refuse_unfit(message, link)
+        if link is None:
+            self._make(message)
+        elif message.act == "remove" and is_adopted(link):
+            self.change(name, alias=alias_before(link.alias))
+        elif message.act == "remove":
+            self.delete_link(name)
+        elif message.act == "set":
+            if SETTINGS[message.what].read(link, self.links()) not in (None, message.value):
+                self._set(link, message.what, message.value)
+        else:
+            self._put_member(name, message)
+
+    def _make(self, message: DeviceMessage) -> None:
+        name, fixed, settings = message.device, message.value, message.settings
+        if message.what == "bridge":
+            self.add_bridge(name, settings.get("mac"), filters=settings["vlan_filtering"])
+        elif message.what == "vxlan":
+            self.add_vxlan(name, fixed["id"], settings["local"])
+        elif message.what == "vlan":
+            self.add_vlan(name, fixed["below"], fixed["vlan"])
+        else:
+            self.add_vrf(name, fixed["table"])
+        self.change(name, alias=MARK, up=False, mtu=settings.get("mtu", 1500))
+
+    def _set(self, link: Link, what: str, value: Any) -> None:
+        """Set one setting of a device; flags of a port need a port."""
+        if what == "master":
+            self.set_master(link.name, value or None)
+        elif what == "up":
+            self.set_up(link.name, value)
+        elif what == "mac":
+            self.set_mac(link.name, value)
+        elif what in ("mtu", "alias"):
+            self.change(link.name, **{what: value})
+        elif what == "link_local":
+            self.change(link.name, makes_link_local=value)
+        elif what in ("local", "learning") and link.vxlan is not None:
+            self.change(link.name, vxlan=msgspec.structs.replace(link.vxlan, **{what: value}))
+        elif link.bridge is not None and what in _OF_BRIDGE:
+            self.change(link.name, bridge=msgspec.structs.replace(link.bridge, **{_OF_BRIDGE[what]: value}))
+        elif link.bridge_port is None:
+            raise KernelError("set", errno.EOPNOTSUPP, "not a port", link.name)
+        else:
+            self.change(link.name, bridge_port=msgspec.structs.replace(link.bridge_port, **{_OF_PORT[what]: value}))
+
+    def _put_member(self, name: str, message: DeviceMessage) -> None:
+        puts, value = message.act == "put", message.value
+        if message.what == "vlan" and puts:
+            self.set_vlan(name, value.vlan, pvid=value.pvid, untagged=value.untagged, vni=value.vni)
+        elif message.what == "vlan":
+            self.delete_vlan(name, value.vlan)
+        elif message.what == "vni":
+            (self.set_vni if puts else self.delete_vni)(name, value)
+        elif puts:
+            self.add_address(name, value.ip, value.prefix)
+        else:
+            self.delete_address(name, value.ip)
 
     def _add(self, link: Link) -> int:
         """An index is never used twice, unless a device asks for it, as `ip link add NAME index N` does."""

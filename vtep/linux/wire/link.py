@@ -45,12 +45,15 @@ IFLA_MTU: Final = 4
 IFLA_LINK: Final = 5
 IFLA_MASTER: Final = 10
 IFLA_LINKINFO: Final = 18
+IFLA_IFALIAS: Final = 20
 IFLA_EXT_MASK: Final = 29
 IFLA_CARRIER_DOWN_COUNT: Final = 48
 IFLA_VRF_TABLE: Final = 1
 IFLA_AF_SPEC: Final = 26
 IFLA_INET_CONF: Final = 1
 IFLA_INET6_CONF: Final = 2
+IFLA_INET6_ADDR_GEN_MODE: Final = 8
+IN6_ADDR_GEN_MODE_NONE: Final = 1
 IPV4_DEVCONF_FORWARDING: Final = 0
 """Places in the array; linux/ip.h counts from 1, the array from 0. linux/ipv6.h counts from 0."""
 DEVCONF_FORWARDING: Final = 0
@@ -70,6 +73,7 @@ IFLA_VXLAN_COLLECT_METADATA: Final = 25
 IFLA_VXLAN_VNIFILTER: Final = 30
 IFLA_VLAN_ID: Final = 1
 IFLA_BR_VLAN_FILTERING: Final = 7
+IFLA_BR_MCAST_SNOOPING: Final = 23
 IFLA_BR_VLAN_DEFAULT_PVID: Final = 39
 IFLA_BRPORT_STATE: Final = 1
 IFLA_BRPORT_LEARNING: Final = 8
@@ -107,7 +111,9 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
     address = found.get(IFLA_ADDRESS, b"")
     families = nested(found.get(IFLA_AF_SPEC))
     ipv4 = nested(families.get(AF_INET)).get(IFLA_INET_CONF, b"")
-    ipv6 = nested(families.get(AF_INET6)).get(IFLA_INET6_CONF, b"")
+    inet6 = nested(families.get(AF_INET6))
+    ipv6 = inet6.get(IFLA_INET6_CONF, b"")
+    mode = number(inet6.get(IFLA_INET6_ADDR_GEN_MODE))
     is_bridge_port = text(info.get(IFLA_INFO_SLAVE_KIND)) == "bridge"
     return Link(
         index=index,
@@ -128,6 +134,8 @@ def parse_link(datagram: bytes, start: int, end: int) -> Link:
         v6_disabled=_setting(ipv6, DEVCONF_DISABLE_IPV6),
         bridge_port=_bridge_port(nested(info.get(IFLA_INFO_SLAVE_DATA))) if is_bridge_port else None,
         vlan=number(data.get(IFLA_VLAN_ID)) if kind == "vlan" else None,
+        alias=text(found.get(IFLA_IFALIAS)),
+        makes_link_local=None if mode is None else mode != IN6_ADDR_GEN_MODE_NONE,
     )
 
 
@@ -151,7 +159,11 @@ def _setting(settings: bytes, place: int) -> bool | None:
 
 
 def _bridge(data: Mapping[int, bytes]) -> Bridge:
-    return Bridge(flag(data.get(IFLA_BR_VLAN_FILTERING)), number(data.get(IFLA_BR_VLAN_DEFAULT_PVID)))
+    return Bridge(
+        flag(data.get(IFLA_BR_VLAN_FILTERING)),
+        number(data.get(IFLA_BR_VLAN_DEFAULT_PVID)),
+        flag(data.get(IFLA_BR_MCAST_SNOOPING)),
+    )
 
 
 def _vxlan(data: Mapping[int, bytes]) -> Vxlan:

@@ -1,0 +1,143 @@
+"""Two leaves whose devices vtep makes from nothing: their stations reach each other, and other hands and deaths change nothing."""
+
+import json
+
+import pytest
+
+from tests.lab import overlay, probe
+from tests.lab.fixtures import lab, skipped_if_missing
+from tests.lab.namespaces import CommandFailed
+from tests.lab.peers import ExaBgp
+from tests.lab.topology import BRIDGE, VXLAN, Station, address, join, switch
+from tests.lab.vtep import Vtep
+from tests.lab.wait import wait_until
+from vtep.config.file import parse
+from vtep.feed.exabgp.config import render
+
+__all__ = ["lab"]
+
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
+
+
+class Pair:
+    """Two leaves that peer with each other, and a station for each."""
+
+    def __init__(self, lab):
+        underlay = switch(lab)
+        self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
+        self.leaves = [Vtep(node, config(number)) for number, node in enumerate(self.nodes, 1)]
+        self.speakers = [
+            ExaBgp(node, render(parse(config(number))), announces=True) for number, node in enumerate(self.nodes, 1)
+        ]
+        self.stations = [Station(lab, number) for number in (1, 2)]
+
+    def start(self):
+        for leaf in self.leaves:
+            leaf.start()
+        for speaker in self.speakers:
+            speaker.start()
+        for node, station in zip(self.nodes, self.stations, strict=True):
+            wait_until(lambda: node.has_link(BRIDGE), 20, "the bridge is made")  # noqa: B023
+            station.plug(node)
+
+    def reached(self):
+        one, other = self.stations
+        return probe.ping(one.node, other.ip, 30) is not None
+
+
+def config(number, on_stop="keep"):
+    other = 3 - number
+    return f"""
+[node]
+vtep = "{address(number)}"
+manage = true
+on_stop = "{on_stop}"
+[bgp]
+asn = 65000
+router_id = "{address(number)}"
+[[bgp.neighbor]]
+address = "{address(other)}"
+asn = 65000
+passive = {"true" if number < other else "false"}
+[feed]
+peers = ["{address(other)}"]
+[[vni]]
+vni = 100
+bridge = "{BRIDGE}"
+vxlan = "{VXLAN}"
+import_rt = ["65000:100"]
+"""
+
+
+def shown(node, name):
+    """Return what `ip` shows of a device, without timers; nothing if it is not there."""
+
+    def timeless(found):
+        return {
+            key: timeless(value) if isinstance(value, dict) else value
+            for key, value in found.items()
+            if "timer" not in key
+        }
+
+    try:
+        return timeless(json.loads(node.run("ip", "-d", "-j", "link", "show", "dev", name))[0])
+    except CommandFailed:
+        return {}
+
+
+def is_whole(node):
+    device = shown(node, VXLAN)
+    info = device.get("linkinfo", {})
+    return (
+        device.get("master") == BRIDGE
+        and device.get("mtu") == 1450
+        and "UP" in device.get("flags", [])
+        and not info.get("info_data", {}).get("learning")
+        and not info.get("info_slave_data", {}).get("learning")
+    )
+
+
+def test_two_leaves_make_their_devices_and_keep_them_whatever_others_do(lab):
+    with skipped_if_missing():
+        pair = Pair(lab)
+    node, leaf = pair.nodes[0], pair.leaves[0]
+    assert leaf.ask("devices", "plan", "--config", "/run/vtep.toml").returncode == 1
+
+    pair.start()
+    assert pair.reached()
+    done = leaf.ask("devices", "plan", "--config", "/run/vtep.toml")
+    assert (done.returncode, done.stdout) == (0, "")
+    index = shown(node, VXLAN)["ifindex"]
+
+    for change in (
+        f"link set dev {VXLAN} type vxlan id 100 learning",
+        f"link set dev {VXLAN} mtu 1300",
+        f"link set dev {VXLAN} nomaster",
+        f"link set dev {VXLAN} down",
+    ):
+        node.ip(change)
+        wait_until(lambda: is_whole(node), 10, change)
+    assert shown(node, VXLAN)["ifindex"] == index
+    assert pair.reached()
+
+    node.ip(f"link del {VXLAN}")
+    wait_until(lambda: is_whole(node), 10, "the device is made again")
+    wait_until(lambda: overlay.floods(node, VXLAN) == {address(2)}, 20, "its rows are written again")
+    assert pair.reached()
+
+    before = [shown(node, name) for name in (BRIDGE, VXLAN)]
+    rows = overlay.tunnels(node, VXLAN)
+    leaf.process.kill()
+    leaf.start()
+    wait_until(lambda: leaf.ask("health").returncode == 0, 20, "the next life is ready")
+    assert [shown(node, name) for name in (BRIDGE, VXLAN)] == before
+    assert overlay.tunnels(node, VXLAN) == rows
+    assert pair.reached()
+
+    leaf.process.stop()
+    assert is_whole(node)
+    leaf.configure(config(1, on_stop="drain"))
+    leaf.start()
+    wait_until(lambda: leaf.ask("health").returncode == 0, 20, "the last life is ready")
+    assert leaf.process.stop() == 0
+    assert shown(node, VXLAN) == shown(node, BRIDGE) == {}

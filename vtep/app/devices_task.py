@@ -1,0 +1,172 @@
+"""The task that makes and keeps devices, where the configuration has `manage = true`: a second engine with its own claims.
+
+    configuration ─┐
+    MTU underlay ──┴─▶ wish ──▶ actor ──messages──▶ devices
+                                 │ ▲                   │
+                       outcomes  ▼ └────── events ─────┘
+                                log
+
+Every event of a device is followed by a look at all of them, after a pause that grows with what a look costs. Exists only where a
+device is managed. Devices stay when the daemon ends, unless `on_stop` is "drain".
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from vtep import logs
+from vtep.app.drain import drain
+from vtep.app.state import StateDirectory
+from vtep.config.model import Config
+from vtep.errors import KernelError
+from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.managed.kernel import DeviceKernel
+from vtep.linux.managed.kinds import MANAGED
+from vtep.linux.managed.target import DeviceTarget
+from vtep.linux.managed.underlay import underlay_mtu
+from vtep.linux.managed.wish import Wish, is_managed, tunnel_addresses, wish
+from vtep.logs import LineLimit
+from vtep.reconcile.actor import Actor, Outcome
+from vtep.reconcile.engine import Engine
+from vtep.reconcile.report import Report
+
+PAUSE_S: Final = 0.1
+"""At least so long from an event to the look that follows it, because events come in crowds."""
+PAUSE_TIMES: Final = 9
+"""At least so many times as long as the last look took."""
+ROWS_LOGGED, ROWS_S = 10, 10.0
+
+log = logging.getLogger("vtep")
+
+
+class DevicesTask:
+    """The devices of this leaf, with the claims and the actor that keeps them."""
+
+    def __init__(self, kernel: DeviceKernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._config = config
+        self._clock = clock
+        self._generation = 0
+        self._wish = self._wanted()
+        self.target = DeviceTarget(kernel, self._wish, ledger.claims("device"))
+        self.actor = Actor(Engine(MANAGED, self.target, ledger, random.random), clock)
+        self.actor.offer(self._wish)
+        self._look: asyncio.TimerHandle | None = None
+        self._refused = LineLimit(ROWS_LOGGED, ROWS_S)
+
+    def reconfigure(self, config: Config) -> None:
+        self._config = config
+        self._look_again()
+
+    def take_events(self) -> None:
+        """Read the kernel's events, and look again soon."""
+        self._kernel.drain()
+        if self._look is None:
+            pause_s = max(PAUSE_S, PAUSE_TIMES * self._last_s)
+            self._look = asyncio.get_running_loop().call_later(pause_s, self._look_again)
+
+    _last_s = 0.0
+
+    def _look_again(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        began = self._clock()
+        try:
+            wanted = self._wanted()
+        except KernelError as error:
+            logs.event(log, logging.WARNING, "devices unreadable", why=error)
+            return
+        self._last_s = self._clock() - began
+        if wanted.rows != self._wish.rows:
+            self._generation += 1
+            self._wish = self.target.wish = wanted
+            self.actor.offer(wanted)
+        self.actor.survey()
+
+    def _wanted(self) -> Wish:
+        """Return what the configuration and the underlay want now."""
+        mtu = underlay_mtu(self._kernel.links(), self._kernel.addresses(), tunnel_addresses(self._config))
+        return wish(self._config, mtu, self._generation + 1)
+
+    async def report(self) -> None:
+        """Log what each pass found, until cancelled."""
+        last = self.actor.outcomes.value
+        while True:
+            outcome = await self.actor.outcomes.next()
+            self._log(last, outcome)
+            last = outcome
+
+    def _log(self, last: Outcome, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            if last.error is None:
+                logs.event(log, logging.ERROR, "devices unreadable", why=outcome.error)
+            return
+        report = outcome.report
+        if report is None:
+            return
+        now, troubles = self._clock(), self.actor.engine.troubles
+        while troubles.news:
+            item = troubles.news.popleft()
+            if item.what == "repaired":
+                logs.event(log, logging.INFO, "device repaired", device=item.ref[1][0], what=_what(item.ref))
+            elif item.trouble is not None and item.what != "recovered" and self._refused.allows(now):
+                text, reason = item.trouble.text, item.trouble.reason
+                logs.event(
+                    log, logging.WARNING, f"device {item.what}", device=item.ref[1][0], what=_what(item.ref),
+                    reason=reason, text=text, hint="vtep devices plan",
+                )  # fmt: skip
+        if report.applied:
+            _log_written(report)
+
+    def drain(self) -> None:
+        """Remove the devices that we made and release those that were handed over."""
+        drain(self.actor.engine, self._ledger, self._wish, self._clock)
+
+    def close(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+
+
+def _what(ref: tuple[str, tuple[object, ...]]) -> str:
+    """Return which row of a device this is, such as `mtu` or `vlan 10`."""
+    kind, key = ref
+    if kind == "device":
+        return "itself"
+    rest = " ".join(map(str, key[1:]))
+    return rest if kind in ("setting", "port", "state") else f"{kind} {rest}"
+
+
+def _log_written(report: Report) -> None:
+    logs.event(
+        log, logging.INFO, "devices written", created=report.created, replaced=report.replaced, deleted=report.deleted,
+        repaired=report.repaired, converged=report.converged,
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    config: Config, state: StateDirectory, clock: Callable[[], float]
+) -> AsyncIterator[DevicesTask | None]:
+    """Open the devices and their claims; None if none is managed."""
+    if not is_managed(config):
+        yield None
+        return
+    here = this_place()
+    with DeviceKernel() as kernel:
+        ledger = state.open(
+            "devices", lambda path, afresh: LedgerFile(path, MANAGED, here, afresh=afresh), "ledger refused"
+        )
+        with contextlib.closing(ledger):
+            task = DevicesTask(kernel, ledger, config, clock)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(kernel.events_fileno(), task.take_events)
+            try:
+                yield task
+            finally:
+                task.close()
+                loop.remove_reader(kernel.events_fileno())

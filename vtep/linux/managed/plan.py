@@ -1,0 +1,122 @@
+"""What a pass over the devices would do, as lines with commands: `vtep devices plan`. Pure; changes nothing.
+
+Knows no claim, so it needs no daemon and no file of one: a row that a daemon would remove because it is no longer wanted is not
+among the lines, except a device that bears our mark.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vtep.linux.devices import Links
+from vtep.linux.managed.kinds import MANAGED, Picture
+from vtep.linux.managed.wish import DeviceRow, VlanRow, Wish
+from vtep.linux.settings import SETTINGS, fixed_of, is_ours
+from vtep.reconcile.contract import Attachments
+from vtep.reconcile.verdict import Verdict, judge
+
+
+class Step(Struct, frozen=True):
+    """One thing that is not as wanted."""
+
+    device: str
+    act: str
+    """make, set, put, adopt (it is there and is not ours), replace (it cannot be changed in place), or left (ours, and not wanted)."""
+    text: str
+    """What is there, and what is wanted."""
+    command: str
+    """Does the same by hand."""
+
+
+def plan(wish: Wish, attachments: Attachments, picture: Picture) -> Iterator[Step]:
+    """Yield what differs, in the order of writing."""
+    links = picture.links
+    for kind in MANAGED:
+        seen = kind.recognise([picture], attachments)
+        for key in dict.fromkeys((*kind.wanted(lambda: wish), *seen)):
+            wanted, there = kind.wanted_at(wish, key), seen.get(key)
+            verdict = judge(wanted, there, None)
+            if kind.name == "device":
+                yield from _of_device(key[0], wanted, verdict, links, wish)
+            elif kind.name == "setting" and key[1] in AT_BIRTH and key[0] not in links.by_name:
+                continue
+            elif verdict in (Verdict.CREATE, Verdict.REPLACE) and _may_change(key[0], wish, links):
+                yield _step(kind.name, key, wanted, None if there is None else there.row, links)
+
+
+def _may_change(device: str, wish: Wish, links: Links) -> bool:
+    """Tell whether the rows of a device follow it: it is to be made, or is ours already and the same."""
+    link = links.by_name.get(device)
+    if link is None:
+        return True
+    return is_ours(link) and wish.rows["device"].get((device,)) == DeviceRow(link.kind, fixed_of(link, links))
+
+
+def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Links, wish: Wish) -> Iterator[Step]:
+    link = links.by_name.get(name)
+    if verdict is Verdict.CREATE and wanted is not None:
+        yield Step(name, "make", f"there is no {name}", make_command(name, wanted, wish.settings_of(name)))
+    elif verdict is Verdict.CONTESTED and link is not None and wanted is not None:
+        there = DeviceRow(link.kind, fixed_of(link, links))
+        if there != wanted:
+            text = f"it is {_words(there)}, must be {_words(wanted)}, and the kernel cannot change it: traffic stops while it is made again"
+            yield Step(name, "replace", text, f"vtep devices adopt --replace {name}")
+        elif not is_ours(link):
+            yield Step(name, "adopt", "another program made it", f"vtep devices adopt {name}")
+    elif wanted is None and link is not None and is_ours(link):
+        yield Step(name, "left", "it bears our mark, and the configuration does not have it", f"ip link del {name}")
+
+
+def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
+    device, what = key[:2]
+    if kind in ("setting", "port", "state"):
+        command = SETTINGS[what].command(links.by_name.get(device), device, wanted.value)
+        was = "" if there is None else f"{_value(there.value)} -> "
+        return Step(device, "set", f"{what} {was}{_value(wanted.value)}", command)
+    if kind == "vlan":
+        return Step(
+            device, "put", f"VLAN {what}{_flags(wanted)}", f"bridge vlan add dev {device} vid {what}{_flags(wanted)}"
+        )
+    if kind == "vni":
+        return Step(device, "put", f"VNI {what}", f"bridge vni add dev {device} vni {what}")
+    return Step(device, "put", f"address {what}/{key[2]}", f"ip address add {what}/{key[2]} dev {device}")
+
+
+AT_BIRTH: Final = ("alias", "vlan_filtering", "vlan_default_pvid", "mcast_snooping", "local", "learning", "mtu")
+"""The settings with which a device is made."""
+
+
+def make_command(name: str, row: DeviceRow, settings: Mapping[str, Any]) -> str:
+    """Return the command that makes a device; what it lacks then has steps of its own."""
+    fixed: dict[str, Any] = dict(row.fixed)
+    mtu = f" mtu {settings['mtu']}" if "mtu" in settings else ""
+    if row.type == "vlan":
+        return f"ip link add {name}{mtu} link {fixed['below']} type vlan id {fixed['vlan']}"
+    words = [_words(row)]
+    if row.type == "bridge":
+        words += [f"{what} {settings[what]:d}" for what in AT_BIRTH[2:4] if what in settings]
+        words += ["vlan_filtering 1"] * bool(settings.get("vlan_filtering"))
+    elif row.type == "vxlan":
+        words += [f"local {settings['local']}", "nolearning"]
+    return f"ip link add {name}{mtu} type {' '.join(words)}"
+
+
+def _words(row: DeviceRow) -> str:
+    fixed: dict[str, Any] = dict(row.fixed)
+    if row.type == "vxlan":
+        number = "external" if fixed.get("external") else f"id {fixed.get('id')}"
+        return f"vxlan {number}{' vnifilter' * bool(fixed.get('vnifilter'))} dstport {fixed.get('dstport')}"
+    return " ".join((row.type or "a physical device", *(f"{name} {value}" for name, value in row.fixed)))
+
+
+def _flags(row: VlanRow) -> str:
+    mapped = "" if row.vni is None else f" tunnel_info id {row.vni}"
+    return f"{' pvid' * row.pvid}{' untagged' * row.untagged}{' self' * row.itself}{mapped}"
+
+
+def _value(value: Any) -> str:
+    return _ON.get(value, "") if isinstance(value, bool) else str(value) or "none"
+
+
+_ON: Final = {True: "on", False: "off"}

@@ -1,0 +1,70 @@
+"""Where rows of devices can be written: on devices that bear our mark, and on those that are not there yet.
+
+The target of the second engine. A device that is there without our mark has no domain that is ready, so none of its settings is
+looked at; the device itself is contested, and says so. Knows the wish, because only a wanted row is told apart from what another
+hand put on the same device.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol
+
+from vtep.linux.devices import Address, Link, Links
+from vtep.linux.managed.kinds import ALL, NOT_OURS, Picture
+from vtep.linux.managed.wish import DeviceRow, Wish, names
+from vtep.linux.settings import fixed_of, is_ours
+from vtep.linux.wire.device import DeviceMessage
+from vtep.linux.wire.neighbor import Refusal
+from vtep.reconcile.claims import Claim
+from vtep.reconcile.contract import Attachments
+
+
+class Devices(Protocol):
+    """What the real kernel and the one in memory have in common."""
+
+    def links(self) -> Links: ...
+    def pictured(self) -> tuple[Links, list[Address]]: ...
+    def send_devices(self, messages: Sequence[DeviceMessage]) -> list[Refusal]: ...
+
+
+class DeviceTarget:
+    """The devices of this network namespace as the engine's target."""
+
+    def __init__(self, kernel: Devices, wish: Wish, claims: Mapping[Any, Claim]) -> None:
+        self.kernel = kernel
+        self.wish = wish
+        self._claims = claims
+        """Of devices, by their key."""
+
+    def attachments(self) -> Attachments:
+        links = self.kernel.links()
+        ready: dict[Hashable, Any] = {ALL: self.wish}
+        not_ready: dict[Hashable, tuple[str, ...]] = {}
+        for name in names(key for rows in self.wish.rows.values() for key in rows):
+            link = links.by_name.get(name)
+            if link is None or is_ours(link) or self._is_unfinished(link, links):
+                ready[name] = 0 if link is None else link.index
+            else:
+                not_ready[name] = (NOT_OURS,)
+        for link in links:
+            if is_ours(link):
+                ready.setdefault(link.name, link.index)
+        return Attachments(ready, not_ready, unfit=not_ready)
+
+    def _is_unfinished(self, link: Link, links: Links) -> bool:
+        """Tell whether a crash of ours came between the making of a device and its mark: it is claimed, and has no alias at all."""
+        claim = self._claims.get((link.name,))
+        made = DeviceRow(link.kind, fixed_of(link, links))
+        return claim is not None and not claim.confirmed and not link.alias and made in (claim.row, claim.before)
+
+    def entries(self, attachments: Attachments) -> list[Picture]:  # noqa: ARG002
+        return [Picture(*self.kernel.pictured())]
+
+    def look(self, lookups: Sequence[Any]) -> list[Any]:
+        """Return nothing: rows of devices are seen in a survey alone."""
+        return [None for _ in lookups]
+
+    def unlike(self, check: Any) -> Sequence[int]:  # noqa: ARG002
+        return ()
+
+    def send(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:
+        return self.kernel.send_devices(messages)
