@@ -16,7 +16,6 @@ from vtep.linux.managed.plan import plan
 from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.wish import wish
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
-from vtep.linux.settings import adopted_alias
 from vtep.reconcile.engine import Engine
 from vtep.reconcile.steps import run_to_end
 
@@ -110,7 +109,7 @@ class RealHost(Host):
         ip(f"link add {name} type vxlan id {vni} local 10.0.0.1 dstport 4789")
 
     def set_alias(self, name, alias):
-        self.kernel.adopt(name, alias)
+        ip(f"link set {name} alias {alias}" if alias else f"link set {name} alias ''")
 
     def delete(self, name):
         ip(f"link del {name}")
@@ -238,7 +237,8 @@ def test_a_device_that_loses_its_mark_is_anothers_from_then_on(host):
 
 def test_a_device_that_is_handed_over_is_kept_and_never_removed(host):
     host.make_bridge(BRIDGE)
-    host.set_alias(BRIDGE, adopted_alias("uplinks of rack 7"))
+    host.set_alias(BRIDGE, "rack7")
+    host.kernel.adopt(BRIDGE)
 
     host.keep()
     assert host.link(VXLAN).master == host.link(BRIDGE).index
@@ -247,12 +247,12 @@ def test_a_device_that_is_handed_over_is_kept_and_never_removed(host):
     host.keep(1.0)
 
     assert host.link(VXLAN) is None
-    assert host.link(BRIDGE).alias == "uplinks of rack 7"
+    assert host.link(BRIDGE).alias == "rack7"
 
 
 def test_what_the_kernel_cannot_change_is_refused_with_a_command_and_nothing_is_torn_down(host):
     host.make_vxlan(VXLAN, 777)
-    host.set_alias(VXLAN, adopted_alias(""))
+    host.kernel.adopt(VXLAN)
 
     host.keep()
 

@@ -99,7 +99,9 @@ KNOWS_DEVICES = (
     "linux/conditions.py",
     "linux/vrf.py",
     "linux/devices.py",
+    "linux/managed/",
     "linux/memory/",
+    "linux/settings.py",
     "linux/wire/",
 )
 LOOKS_AT_DEVICES = re.compile(r"\.(by_name|by_index|ports_of|vlans_on|bridge_port|vni_of_bridge|master)\b")

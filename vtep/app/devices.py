@@ -20,7 +20,6 @@ from vtep.linux.managed.plan import plan as planned
 from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.underlay import underlay_mtu
 from vtep.linux.managed.wish import is_managed, tunnel_addresses, wish
-from vtep.linux.settings import adopted_alias
 from vtep.logs import escaped
 
 
@@ -45,7 +44,6 @@ def adopt(path: Path, names: Sequence[str], *, replace: bool = False, dry_run: b
         raise UsageError(f"{unknown[0]}: it is not managed, or it is ours already; see: vtep devices plan")
     left = 0
     with _opened() as kernel:
-        links = kernel.links()
         for step in steps:
             if names and step.device not in names:
                 continue
@@ -60,7 +58,7 @@ def adopt(path: Path, names: Sequence[str], *, replace: bool = False, dry_run: b
                 if step.act == "replace":
                     kernel.remove(step.device)
                 else:
-                    kernel.adopt(step.device, adopted_alias(links.by_name[step.device].alias))
+                    kernel.adopt(step.device)
             except KernelError as error:
                 raise UsageError(f"{step.device}: {error.message or error}") from None
     return int(bool(left))

@@ -14,7 +14,7 @@ from vtep.errors import KernelError
 from vtep.linux.devices import Address, Link, Links
 from vtep.linux.events import EVENTS_PER_DRAIN, LINKS, EventQueue, Hints
 from vtep.linux.kernel import picture
-from vtep.linux.settings import MARK, SETTINGS, alias_before, is_adopted, refuse_unfit
+from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, refuse_unfit
 from vtep.linux.socket import REQUEST_BUFFER, Connection
 from vtep.linux.wire.address import parse_addresses, request_addresses
 from vtep.linux.wire.device import DeviceMessage, encode, request_link
@@ -71,9 +71,10 @@ class DeviceKernel:
                 refusals.append(Refusal(place, error.errno, error.message))
         return refusals
 
-    def adopt(self, name: str, alias: str) -> None:
-        """Put our mark on a device, at an operator's wish."""
-        self._ask(DeviceMessage("set", name, "alias", alias))
+    def adopt(self, name: str) -> None:
+        """Put our mark on a device, at an operator's wish; the alias that it has follows the mark."""
+        link = self._link(name)
+        self._ask(DeviceMessage("set", name, "alias", adopted_alias("" if link is None else link.alias)))
 
     def remove(self, name: str) -> None:
         """Remove a device, at an operator's wish, whoever made it."""

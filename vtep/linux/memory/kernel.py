@@ -32,7 +32,7 @@ from vtep.linux.memory.events import Announcements, Counts, Refused
 from vtep.linux.memory.neighbor import NeighborTable
 from vtep.linux.memory.route import RoutingTables
 from vtep.linux.memory.vxlan import VxlanTable
-from vtep.linux.settings import MARK, SETTINGS, alias_before, is_adopted, refuse_unfit
+from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, refuse_unfit
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.device import DeviceMessage
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Alike, Entry, Half, Lookup, Neighbor, Refusal
@@ -182,9 +182,9 @@ class MemoryKernel:
                 refusals.append(Refusal(place, error.errno, error.message))
         return refusals
 
-    def adopt(self, name: str, alias: str) -> None:
+    def adopt(self, name: str) -> None:
         """Put a mark on a device, at an operator's wish."""
-        self.change(name, alias=alias)
+        self.change(name, alias=adopted_alias(self._named(name).alias))
 
     def events_fileno(self) -> int:
         """No descriptor to wait for: ask `drain`."""
