@@ -8,5 +8,5 @@
 
 `vtep/linux/settings.py` says how each setting is read and set. A second instance of the engine (`vtep.reconcile`) uses these kinds, with a file of claims of its own. So devices have the same
 promises as rows: a claim is written before a device is made, a change by another hand is repaired, and what is not ours is not
-touched. The mark is the alias of the device (docs/decisions/0026): it shows in `ip link`, and it goes with the device.
+touched. The mark is the alias of the device (docs/decisions/0027): it shows in `ip link`, and it goes with the device.
 """
