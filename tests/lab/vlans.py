@@ -20,8 +20,8 @@ from tests.lab.vtep import Vtep
 from vtep.config.file import parse
 from vtep.feed.exabgp.config import render
 
-Way = Literal["alone", "shared"]
-"""How the VNIs have VXLAN devices."""
+Way = Literal["alone", "shared", "second"]
+"""How the VNIs have VXLAN devices: one each, the shared one, or another shared one."""
 
 VLANS: Final = {10: 1010, 20: 1020}
 TWIN: Final = "02:00:00:00:02:ff"
@@ -135,7 +135,7 @@ class VlanLeaves:
 
 
 def vxlan_of(way: Way, vlan: int) -> str:
-    return "vxlan0" if way == "shared" else f"vx{vlan}"
+    return {"alone": f"vx{vlan}", "shared": "vxlan0", "second": "vxlan1"}[way]
 
 
 def add_devices(node: Node, local: str, way: Way) -> None:
@@ -160,26 +160,28 @@ def add_devices(node: Node, local: str, way: Way) -> None:
         bridge(node, f"vlan add dev vx{vlan} vid {vlan} pvid untagged")
 
 
-def add_shared_vxlan(node: Node, local: str, *, up: bool = True) -> None:
-    add_vxlan(node, "vxlan0", f"external vnifilter local {local}", up=up)
-    bridge(node, "link set dev vxlan0 vlan_tunnel on")
+def add_shared_vxlan(node: Node, local: str, *, name: str = "vxlan0", udp_port: int = 4789, up: bool = True) -> None:
+    # Without a checksum, one who changes the UDP port of what it sends leaves no wrong one.
+    checksum = "" if udp_port == 4789 else " noudpcsum"
+    add_vxlan(node, name, f"external vnifilter local {local}{checksum}", udp_port=udp_port, up=up)
+    bridge(node, f"link set dev {name} vlan_tunnel on")
 
 
-def add_vxlan(node: Node, name: str, what: str, *, up: bool = True) -> None:
+def add_vxlan(node: Node, name: str, what: str, *, udp_port: int = 4789, up: bool = True) -> None:
     node.ip(
-        f"link add name {name} type vxlan {what} dstport 4789 nolearning",
+        f"link add name {name} type vxlan {what} dstport {udp_port} nolearning",
         f"link set dev {name} addrgenmode none master br0 {'up' if up else 'down'}",
     )
     bridge(node, f"link set dev {name} learning off neigh_suppress on", f"vlan del dev {name} vid 1")
 
 
-def map_vni(node: Node, vlan: int, vni: int) -> None:
-    """Give the shared device a VLAN and its VNI."""
+def map_vni(node: Node, vlan: int, vni: int, device: str = "vxlan0") -> None:
+    """Give a shared device a VLAN and its VNI."""
     bridge(
         node,
-        f"vlan add dev vxlan0 vid {vlan}",
-        f"vlan add dev vxlan0 vid {vlan} tunnel_info id {vni}",
-        f"vni add dev vxlan0 vni {vni}",
+        f"vlan add dev {device} vid {vlan}",
+        f"vlan add dev {device} vid {vlan} tunnel_info id {vni}",
+        f"vni add dev {device} vni {vni}",
     )
 
 

@@ -5,9 +5,20 @@ import itertools
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
+from tests.lab.namespaces import Node
 from tests.lab.probe import Pings
 from tests.lab.topology import address
-from tests.lab.vlans import TWIN, VLANS, VlanLeaves, add_shared_vxlan, bridge, map_vni, vxlan_of
+from tests.lab.vlans import (
+    TWIN,
+    VLANS,
+    VlanLeaves,
+    VlanStation,
+    Way,
+    add_shared_vxlan,
+    bridge,
+    map_vni,
+    vxlan_of,
+)
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -51,6 +62,68 @@ def test_a_leaf_moves_to_a_shared_device_and_there_one_vni_changes_without_anoth
         map_vni(node, 10, VLANS[10])
         wait_until(lambda: mover.reaches(far_mover), 30, "VLAN 10 is back")
     assert (pings.lost, pings.sent > 100) == (0, True)
+
+
+def test_a_leaf_moves_to_a_shared_device_vni_by_vni_and_no_other_vni_loses_a_packet(lab) -> None:
+    """As docs/install.md says it: by way of a device on another UDP port, to which a filter leads each VNI that moved."""
+    with skipped_if_missing():
+        leaves = VlanLeaves(lab, "alone")
+    leaves.start()
+    wait_until(lambda: all(map(VlanStation.reaches, leaves.here, leaves.there)), 30, "both VLANs work")
+    node = leaves.ours.node
+    places: dict[int, Way] = dict.fromkeys(VLANS, "alone")
+    away: list[str] = []
+    log = node.path("/run/log/vtep.log").read_text
+
+    def move(vlan: int, way: Way, led: str) -> None:
+        """Move the VNI of one VLAN, while the stations of both VLANs ping."""
+        mover, stayer = (0, 1) if vlan == 10 else (1, 0)
+        with (
+            Pings(leaves.here[stayer].node, leaves.there[stayer].ip) as staying,
+            Pings(leaves.here[mover].node, leaves.there[mover].ip) as moving,
+        ):
+            wait_until(lambda: staying.back(0) and moving.back(0), 20, "both VLANs work")
+            before = vxlan_of(places[vlan], vlan)
+            map_vni(node, vlan, VLANS[vlan], vxlan_of(way, vlan))
+            places[vlan] = way
+            reloads = log().count('"reloaded"')
+            leaves.ours.reload(places)
+            wait_until(lambda: log().count('"reloaded"') > reloads, 20, "the reload")
+            tc(node, led)
+            bridge(node, f"vlan del dev {before} vid {vlan}")
+            moved = moving.sent
+            wait_until(lambda: moving.back(moved), 30, f"VLAN {vlan} by {vxlan_of(way, vlan)}")
+        away.append(f"VLAN {vlan} to {vxlan_of(way, vlan)}: {moving.away_s:.2f} s")
+        assert (staying.lost, staying.sent > 100) == (0, True)
+
+    tc(node, "qdisc add dev underlay clsact", f"filter add dev underlay egress {SENT_BY_ANOTHER_PORT}")
+    add_shared_vxlan(node, address(1), udp_port=4790)
+    for vlan, vni in VLANS.items():
+        move(vlan, "shared", f"filter add dev underlay ingress pref {vlan} {received_by_another_port(vni)}")
+        node.ip(f"link del dev vx{vlan}")
+    # No device for one VNI is left, so the usual port is free for another shared device.
+    add_shared_vxlan(node, address(1), name="vxlan1")
+    for vlan in VLANS:
+        move(vlan, "second", f"filter del dev underlay ingress pref {vlan}")
+    node.ip("link del dev vxlan0")
+    tc(node, "qdisc del dev underlay clsact")
+    print("; ".join(away))
+    assert all(map(VlanStation.reaches, leaves.here, leaves.there))
+
+
+SENT_BY_ANOTHER_PORT = "protocol ip flower ip_proto udp dst_port 4790 action pedit ex munge udp dport set 4789"
+"""What the new device sends leaves by the usual port."""
+
+
+def received_by_another_port(vni: int) -> str:
+    """Return the filter that leads a VNI to the new device: the VNI is 4 octets behind the UDP header of an IPv4 packet."""
+    of_vni = f"match ip protocol 17 0xff match u16 4789 0xffff at 22 match u32 {vni << 8:#x} 0xffffff00 at 32"
+    return f"protocol ip u32 {of_vni} action pedit ex munge udp dport set 4790 pipe action csum udp"
+
+
+def tc(node: Node, *commands: str) -> None:
+    for command in commands:
+        node.run("tc", *command.split())
 
 
 def wanted(leaves: VlanLeaves, *macs: str) -> set[tuple[str, str, int]]:
