@@ -124,6 +124,8 @@ class OwnMac(Struct, frozen=True, gc=False):
     seq: int = 0
     sticky: bool = False
     gateway: bool = False
+    segment: Esi = NO_SEGMENT
+    """The Ethernet segment that it is on."""
 
     @property
     def key(self) -> "OwnKey":
@@ -211,6 +213,31 @@ class Router(Struct, frozen=True, gc=False):
     """For which nexthops it has a neighbor row: False for IPv4, True for IPv6."""
 
 
+class PortFilter(Struct, frozen=True, gc=False):
+    """Which flooded frames of a VNI leave by a port of ours that is on an Ethernet segment."""
+
+    segment: Esi
+    vni: Vni
+    port: str
+    state: str
+    """joining (none in either direction), non-df (none from the tunnel) or df."""
+    biased: tuple[Ip, ...] = ()
+    """The other VTEPs that are on the segment: they deliver what they flood to it by themselves (RFC 8365 8.3.1)."""
+
+    @property
+    def key(self) -> "PortFilterKey":
+        return (self.vni, self.port)
+
+
+class OwnSegment(Struct, frozen=True, gc=False):
+    """An Ethernet segment on which this leaf advertises that it is."""
+
+    segment: Esi
+    port: str
+    vnis: tuple[Vni, ...]
+
+
+PortFilterKey: TypeAlias = tuple[Vni, str]
 PrefixKey: TypeAlias = tuple[Vni, Prefix]
 NexthopKey: TypeAlias = tuple[Vni, int]
 NexthopTarget: TypeAlias = tuple[Vni, tuple[Ip, ...], bool]
@@ -321,6 +348,11 @@ class Intent(Struct, frozen=True):
     refused_hosts: Table[Ip, tuple[RefusedHost, ...]] = Table()
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
+    port_filters: Table[PortFilterKey, PortFilter] = Table()
+    segment_macs: Table[RowKey, str] = Table()
+    """The port of ours behind which a MAC of one of our segments is."""
+    own_segments: Table[Esi, OwnSegment] = Table()
+    """The segments that this leaf advertises."""
     own: Table[OwnKey, OwnMac] = Table()
     """What this leaf advertises: one entry for a MAC, and one more for each of its host addresses. It has no order, because a
     key without an address cannot be compared with one that has an address."""
@@ -354,6 +386,9 @@ class Intent(Struct, frozen=True):
     touched_nexthops: tuple[NexthopKey, ...] = ()
     touched_routers: tuple[RouterKey, ...] = ()
     touched_router_macs: tuple[RouterMacKey, ...] = ()
+    touched_port_filters: tuple[PortFilterKey, ...] = ()
+    touched_segment_macs: tuple[RowKey, ...] = ()
+    touched_segments: tuple[Esi, ...] = ()
     due: float | None = None
     """When time alone changes something next: a frozen MAC is freed, or a window ends."""
 

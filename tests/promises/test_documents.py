@@ -24,6 +24,7 @@ TELLING = [
     *sorted((ROOT / "vtep/reconcile").glob("*.py")),
     ROOT / "vtep/linux/attachment.py",
     ROOT / "vtep/linux/conditions.py",
+    ROOT / "vtep/linux/filtering.py",
     ROOT / "vtep/linux/vrf.py",
 ]
 """The modules whose words reach an operator as reasons."""
@@ -34,6 +35,7 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
+    *("port-filter", "segment-mac", "port"),  # the kinds of an Ethernet segment
     *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device

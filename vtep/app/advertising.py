@@ -114,6 +114,11 @@ class Advertising:
         self._log_state()
 
     @property
+    def able(self) -> bool:
+        """Whether ExaBGP has the commands, or had them when it last answered."""
+        return self._advertiser.can
+
+    @property
     def due(self) -> float | None:
         return self._advertiser.due if self._differences is None else self._clock()
 

@@ -175,6 +175,7 @@ class Daemon:
         self.config = config
         self.leaf.reconfigure(config, self._clock())
         self._advertising.reconfigure(config)
+        self._feed_task.segments.reconfigure(config.segments)
         if self._kernel is not None:
             self._kernel.reconfigure(config)
         if self._devices is not None:

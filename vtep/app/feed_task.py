@@ -23,6 +23,7 @@ from vtep.app.kernel_task import KernelTask
 from vtep.app.station_task import StationTask
 from vtep.evpn.event import Attached, Detached, Message, Missed, Received, Unreadable
 from vtep.feed.contract import Feed
+from vtep.local.segment_ports import SegmentPorts
 from vtep.observe.history import HistoryEntry
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
@@ -57,6 +58,7 @@ class FeedTask:
         self._observer = observer
         self._advertising = advertising
         self._clock = clock
+        self.segments = SegmentPorts(leaf.config.segments)
         self._collector = gc.Collector()
 
     def nudge(self) -> None:
@@ -76,6 +78,9 @@ class FeedTask:
                 self._leaf.learn_own_macs(self.kernel.own_macs)
                 self._leaf.learn_own_hosts(self.kernel.own_hosts)
                 self._advertising.learn_routers(self.kernel.routers())
+                may_advertise = self._advertising.able and self._leaf.intent.complete
+                self.segments.see(self.kernel.port_of, now, may_advertise=may_advertise)
+                self._leaf.set_segments(self.segments.states)
             self._advertising.permit(self._is_ready)
             self._judge(now, None if messages is None else now)
             for peer in self._leaf.refreshes(now):
@@ -114,7 +119,10 @@ class FeedTask:
         messages = self._feed.events_at_once()
         if messages is not None or self._leaf.unjudged:
             return messages
-        due = min((time for time in (self._leaf.due, self._advertising.due) if time is not None), default=None)
+        due = min(
+            (time for time in (self._leaf.due, self._advertising.due, self.segments.due) if time is not None),
+            default=None,
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
                 await self._feed.arrived.wait()

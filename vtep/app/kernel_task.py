@@ -17,20 +17,25 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
+from vtep import logs
 from vtep.addr import ZERO_MAC, Mac, Vni
 from vtep.app.drain import drain
 from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
-from vtep.config.model import Config
-from vtep.intent import HostKey, Intent, RowKey
+from vtep.config.model import Config, SegmentConfig
+from vtep.errors import KernelError
+from vtep.intent import HostKey, Intent, PortFilterKey, RowKey
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.nftables import FilterEvents
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.linux.target import KernelTarget
 from vtep.local.exports import LocalRouter
+from vtep.local.segment_ports import PortSeen
 from vtep.observe.observer import Observer
 from vtep.reconcile.actor import Actor
 from vtep.reconcile.claims import Claim
@@ -47,7 +52,7 @@ class KernelTask:
     """The kernel of this leaf, with the claims and the actor that keeps it."""
 
     def __init__(self, kernel: Kernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
-        self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs)
+        self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments)
         self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
         self._kernel = kernel
         self._clock = clock
@@ -57,6 +62,8 @@ class KernelTask:
         """The target knows the latest configuration."""
         self._routing: RoutingEvents | None = None
         self._own_prefixes = OwnPrefixes(kernel, clock)
+        self._filter_events: FilterEvents | None = None
+        self._nudge: Callable[[], None] = lambda: None
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -99,8 +106,9 @@ class KernelTask:
         self.actor.offer(intent, received_at)
         if judged_all and not self._applied:
             self._applied = True
-            self.target.reconfigure(self._config.vnis, self._config.vrfs)
+            self.target.reconfigure(self._config.vnis, self._config.vrfs, self._config.segments)
             self.follow_routing()
+            self.follow_filters()
             self.actor.survey()
 
     def follow_routing(self) -> None:
@@ -109,8 +117,38 @@ class KernelTask:
             self._routing = self._kernel.routing_events()
             asyncio.get_running_loop().add_reader(self._routing.fileno(), self._take_routing_hints, self._routing)
 
+    def follow_filters(self) -> None:
+        """Receive what others do to the filters of our segments, if a segment has a port."""
+        if self._filter_events is not None or not any(one.port for one in self._config.segments):
+            return
+        try:
+            self._filter_events = self._kernel.filter_events()
+        except KernelError as error:
+            logs.event(log, logging.ERROR, "filters cannot be followed", why=error)
+            return
+        asyncio.get_running_loop().add_reader(self._filter_events.fileno(), self._take_filter_hints)
+
+    def _take_filter_hints(self) -> None:
+        """Look at everything, if another program changed our tables: filters cannot be looked up one by one."""
+        if self._filter_events is not None and self._filter_events.drain():
+            self.actor.survey()
+
+    def port_of(self, segment: SegmentConfig) -> PortSeen:
+        """Return how the port of a segment is, and whether its filters are in the kernel."""
+        ports = self.target.segment_ports.get(segment.esi, ())
+        up = bool(ports) and self._kernel.is_running(segment.port)
+        return PortSeen(up, ports, all(map(self._is_filtered, ports)))
+
+    def _is_filtered(self, key: PortFilterKey) -> bool:
+        known = self.actor.engine.known_of(PORT_FILTER.name, key)
+        return known.claim is not None and known.claim.confirmed and known.trouble is None
+
     def close(self) -> None:
         """Receive no more of that."""
+        if self._filter_events is not None:
+            asyncio.get_running_loop().remove_reader(self._filter_events.fileno())
+            self._filter_events.close()
+            self._filter_events = None
         if self._routing is not None:
             asyncio.get_running_loop().remove_reader(self._routing.fileno())
             self._routing.close()
@@ -138,6 +176,7 @@ class KernelTask:
     async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
         """Log what each pass found, and tell the observer, until cancelled."""
         self._own_prefixes.nudge = nudge
+        self._nudge = nudge
         last, lines = self.actor.outcomes.value, PassLog(self.actor.engine, self._clock)
         while True:
             try:
@@ -157,6 +196,7 @@ class KernelTask:
         observer.overruns += hints.overrun
         bounced = self.target.holds(hints.bounced)
         if hints.links_changed or hints.addresses_changed or hints.overrun or bounced:
+            self._nudge()  # the carrier of a segment's port is read in each round
             self.actor.look_around()  # a pass under way looks as well, before its next batch
         if hints.overrun or bounced or ZERO_MAC in [event.mac for event in hints.keys]:
             self.actor.survey()
@@ -183,6 +223,7 @@ async def opened(
         loop.add_reader(kernel.events_fileno(), task.take_hints, observer)
         try:
             task.follow_routing()
+            task.follow_filters()
             yield task
         finally:
             task.close()

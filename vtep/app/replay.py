@@ -37,7 +37,9 @@ class Replay:
             self.kernel.add_devices_of_vrf(vrf)
         self._config = config
         self._leaf: Leaf | None = None
-        self.engine = Engine(KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs), Claims())
+        self.engine = Engine(
+            KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs, segments=config.segments), Claims()
+        )
         self._applied: Intent | None = None
         self._now = 0.0
         self._reader = LineReader()

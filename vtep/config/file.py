@@ -148,11 +148,14 @@ class _VniTable(Struct):
 
 class _SegmentTable(Struct):
     esi: str | UnsetType = UNSET
+    port: str = ""
     vtep: str = ""
     forwarding: bool = True
     algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
     preference: Annotated[int, Meta(ge=0, le=0xFFFF)] = 32767  # the default that RFC 9785 3 demands
     dont_preempt: bool = False
+    df_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0
+    startup_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
 class _VrfTable(Struct):
@@ -203,7 +206,7 @@ def _build(file: _File, problems: Problems) -> Config:
         limits=file.limits,
         api=_api(file.api, problems),
         vnis=_vnis(file.vni, node, bgp, problems, manage=file.node.manage),
-        segments=_segments(file.segment, node, problems),
+        segments=_segments(file.segment, node, bgp, problems),
         vrfs=_vrfs(file, node, bgp, problems),
     )
 
@@ -425,7 +428,9 @@ def _own_vtep(text: str, path: str, node: NodeConfig, problems: Problems) -> Ip 
     return next(iter(node.vteps), None)
 
 
-def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: Problems) -> tuple[SegmentConfig, ...]:
+def _segments(
+    rows: list[_SegmentTable], node: NodeConfig, bgp: BgpConfig | None, problems: Problems
+) -> tuple[SegmentConfig, ...]:
     """Return the Ethernet segments, each of which has an identifier of its own."""
     segments = []
     esis: list[Any] = []
@@ -434,9 +439,30 @@ def _segments(rows: list[_SegmentTable], node: NodeConfig, problems: Problems) -
         esi = problems.required(row.esi, f"{path}.esi", segment_identifier)
         vtep = _own_vtep(row.vtep, path, node, problems)
         esis.append(UNSET if esi is None else esi)
-        if esi is not None and vtep is not None:
-            segments.append(SegmentConfig(esi, vtep, row.forwarding, row.algorithm, row.preference, row.dont_preempt))
+        port = problems.parsed(row.port, f"{path}.port", device_name) if row.port else ""
+        if esi is None or vtep is None or port is None:
+            continue
+        router = None
+        if port:
+            router = bgp.router_id if bgp is not None else None if vtep.is_v6 else vtep
+        if port and router is None:
+            problems.note(f"{path}.port", "its routes need an IPv4 address", "set bgp.router_id")
+        segments.append(
+            SegmentConfig(
+                esi,
+                vtep,
+                port=port,
+                router=router,
+                forwarding=row.forwarding,
+                df_wait_s=row.df_wait_s,
+                startup_delay_s=row.startup_delay_s,
+                algorithm=row.algorithm,
+                preference=row.preference,
+                dont_preempt=row.dont_preempt,
+            )
+        )
     _refuse_repeats("segment", esis, "esi", problems)
+    _refuse_repeats("segment", [row.port for row in rows], "port", problems)
     return tuple(segments)
 
 

@@ -112,9 +112,18 @@ class SegmentConfig(Struct, frozen=True):
     vtep: Ip
     """The address with which this leaf takes part in the election of the designated forwarder."""
     forwarding: bool = True
+    """Whether the port forwards, where the configuration must say it because no port is named."""
     algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
     preference: int = 32767
     dont_preempt: bool = False
+    port: str = ""
+    """The port on the segment, in a bridge or with VLAN devices in bridges; none: the segment is only known."""
+    router: Ip | None = None
+    """An IPv4 address for the Route Distinguishers of the segment's routes."""
+    df_wait_s: float = 3.0
+    """How long the others get to know of this leaf before its port forwards flooded frames (RFC 8584 2.1)."""
+    startup_delay_s: float = 0.0
+    """How long the port must be up before the segment is advertised."""
 
 
 class NodeConfig(Struct, frozen=True):

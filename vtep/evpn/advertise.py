@@ -4,10 +4,12 @@
     MacAdvertisement(MacRoute, next hop, label, …)  ┐             ┌ nlri          what goes on the wire (RFC 7432 7.2, 7.3)
     Multicast(MulticastRoute, next hop, Pmsi, …)    ├── each has ─┤
     PrefixAdvertisement(PrefixRoute, next hop, …)   ├── (RFC 9136 3.1)
-    Withdrawal(one of the three)                    ┘             └ route.key     which route it is about
+    EadAdvertisement(EadRoute, next hop, …)        ├── (RFC 7432 7.1)
+    SegmentAdvertisement(SegmentRoute, next hop, …)      ├── (RFC 7432 7.4)
+    Withdrawal(one of the routes)                   ┘             └ route.key     which route it is about
 
 They are the same for every feed: what a feed makes of them is its own business (`feed.exabgp.grammar` makes a line of text).
-This module knows the layout of the three route types and of the attributes that they need. It imports what needs the standard
+This module knows the layout of the five route types and of the attributes that they need. It imports what needs the standard
 library alone, because it runs inside ExaBGP's process as well.
 """
 
@@ -15,10 +17,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
-from vtep.evpn.keys import imet_key, mac_and_ip, mac_ip_key, prefix_key
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
+from vtep.evpn.keys import ead_key, imet_key, mac_and_ip, mac_ip_key, prefix_key, segment_key
 
 TAG_MAX: Final = 0xFFFFFFFF
 SEQ_MAX: Final = 0xFFFFFFFF
@@ -28,6 +30,9 @@ _MAC_MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
 _ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
 _VXLAN: Final = _ENCAPSULATION + bytes(5) + b"\x08"
 _ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
+_ESI_LABEL: Final = b"\x06\x01"  # RFC 7432 7.5
+_ES_IMPORT: Final = b"\x06\x02"  # RFC 7432 7.6
+_ELECTION: Final = b"\x06\x06"  # RFC 8584 2.2
 _GATEWAY: Final = b"\x03\x0d" + bytes(6)  # RFC 7432 7.8
 _TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668
 
@@ -82,6 +87,22 @@ DEFAULT_GATEWAY: Final = Community(_GATEWAY)
 def router_mac(mac: Mac) -> Community:
     """Return the Router's MAC of this leaf in a VRF (RFC 9135 8.1). It is spelled in hexadecimal, which version 1 reads as well."""
     return Community(_ROUTER_MAC + mac)
+
+
+def esi_label(*, single_active: bool = False) -> Community:
+    """Return the community of a Type-1 route per segment. With VXLAN the label is unused (RFC 8365 8.3.1)."""
+    return Community(_ESI_LABEL + bytes((single_active,)) + bytes(5))
+
+
+def es_import(esi: Esi) -> Community:
+    """Return the Route Target of a segment: the first six octets of the value of its identifier (RFC 7432 7.6)."""
+    return Community(_ES_IMPORT + esi[1:7])
+
+
+def election(algorithm: int, capabilities: int, preference: int) -> Community:
+    """Return how this leaf elects the designated forwarder (RFC 8584 2.2, RFC 9785 3)."""
+    octets = bytes((algorithm,)) + capabilities.to_bytes(2) + b"\0" + preference.to_bytes(2)
+    return Community(_ELECTION + octets)
 
 
 def _read_encapsulation(text: str) -> Community:
@@ -163,7 +184,42 @@ class PrefixRoute:
         return prefix_key(self.rd, self.tag, self.prefix)
 
 
-Route: TypeAlias = MacRoute | MulticastRoute | PrefixRoute
+@dataclass(frozen=True, slots=True)
+class EadRoute:
+    """The key of a Type-1 route (RFC 7432 7.1). The highest tag stands for the segment as a whole."""
+
+    rd: RouteDistinguisher
+    esi: Esi
+    tag: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_tag(self.tag)
+        _refuse_esi(self.esi)
+
+    @property
+    def key(self) -> bytes:
+        return ead_key(self.rd, self.esi, self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRoute:
+    """The key of a Type-4 route, which is all of it (RFC 7432 7.4)."""
+
+    rd: RouteDistinguisher
+    esi: Esi
+    originator: Ip
+    tag: ClassVar[int] = 0
+    """It has none."""
+
+    def __post_init__(self) -> None:
+        _refuse_esi(self.esi)
+
+    @property
+    def key(self) -> bytes:
+        return segment_key(self.rd, self.esi, self.originator)
+
+
+Route: TypeAlias = MacRoute | MulticastRoute | PrefixRoute | EadRoute | SegmentRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +291,40 @@ class PrefixAdvertisement:
 
 
 @dataclass(frozen=True, slots=True)
+class EadAdvertisement:
+    """Advertise that this leaf is on a segment, in all its VNIs or in one of them."""
+
+    route: EadRoute
+    next_hop: Ip
+    label: Vni | None = None
+    """The VNI; none in the route for the segment as a whole."""
+    communities: tuple[Community, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_next_hop(self.next_hop)
+
+    @property
+    def nlri(self) -> bytes:
+        return _nlri(self.route.key + (self.label or 0).to_bytes(3))
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAdvertisement:
+    """Advertise that this leaf takes part in electing the designated forwarder of a segment."""
+
+    route: SegmentRoute
+    next_hop: Ip
+    communities: tuple[Community, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_next_hop(self.next_hop)
+
+    @property
+    def nlri(self) -> bytes:
+        return _nlri(self.route.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawal:
     """Withdraw a route, whatever its labels and attributes were."""
 
@@ -247,10 +337,12 @@ class Withdrawal:
             return _mac_nlri(self.route, NO_SEGMENT, bytes(3))
         if isinstance(self.route, PrefixRoute):
             return _prefix_nlri(self.route, 0)
+        if isinstance(self.route, EadRoute):
+            return _nlri(self.route.key + bytes(3))
         return _nlri(self.route.key)
 
 
-Announcement: TypeAlias = MacAdvertisement | Multicast | PrefixAdvertisement
+Announcement: TypeAlias = MacAdvertisement | Multicast | PrefixAdvertisement | EadAdvertisement | SegmentAdvertisement
 Command: TypeAlias = Announcement | Withdrawal
 
 
@@ -304,7 +396,7 @@ def grouped(commands: Iterable[Command], most: int) -> Iterator[tuple[Command, .
 def group_of(commands: Sequence[Command]) -> MacGroup:
     """Return the group of commands that `grouped` put together."""
     like = commands[0]
-    assert not isinstance(like, Multicast | PrefixAdvertisement)
+    assert isinstance(like, MacAdvertisement | Withdrawal)
     return MacGroup(like, tuple((one.route.mac, one.route.ip) for one in commands if isinstance(one.route, MacRoute)))
 
 
@@ -341,6 +433,11 @@ def _nlri(kind_and_value: bytes) -> bytes:
 def _refuse_tag(tag: int) -> None:
     if not 0 <= tag <= TAG_MAX:
         raise ValueError(f"{tag} is not a valid Ethernet tag (0 to {TAG_MAX})")
+
+
+def _refuse_esi(esi: Esi) -> None:
+    if esi in (NO_SEGMENT, MAX_ESI):
+        raise ValueError(f"{esi} does not name an Ethernet segment")
 
 
 def _refuse_next_hop(next_hop: Ip) -> None:

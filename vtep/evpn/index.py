@@ -379,6 +379,11 @@ class Index:
         self._mark(known)
         self._changed.hosts.update(ip for mac in known for ip in self._ips_of(mac))
 
+    def mark_segment(self, segment: Esi) -> None:
+        """Mark a segment and the MACs on it as changed, because our own port on it has changed."""
+        self._changed.segments.add(segment)
+        self.mark_macs(tuple(self._segments.get(segment, ())))
+
     def mark_hosts(self, hosts: Iterable[Ip]) -> None:
         """Mark these host addresses as changed, because whether a remote host can have them has changed."""
         self._changed.hosts.update(ip for ip in hosts if ip in self._hosts)
@@ -670,6 +675,8 @@ class Index:
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
         self.ads_version += 1
+        if either.tag == PER_ES_TAG:
+            self._changed.segments.add(either.esi)  # who is on the segment
         if old is not None:
             groups, group = self._ads[old.esi], _ad_group(old)
             del groups[group][old.peer, key]

@@ -23,6 +23,16 @@ def imet_key(rd: bytes, tag: int, originator: bytes) -> bytes:
     return b"\x03" + rd + tag.to_bytes(4) + bytes((8 * len(originator),)) + originator
 
 
+def ead_key(rd: bytes, esi: bytes, tag: int) -> bytes:
+    """Return the key of a Type-1 route: RD, ESI and tag (RFC 7432 7.1)."""
+    return b"\x01" + rd + esi + tag.to_bytes(4)
+
+
+def segment_key(rd: bytes, esi: bytes, originator: bytes) -> bytes:
+    """Return the key of a Type-4 route, which is all of it (RFC 7432 7.4)."""
+    return b"\x04" + rd + esi + bytes((8 * len(originator),)) + originator
+
+
 def prefix_key(rd: bytes, tag: int, prefix: bytes) -> bytes:
     """Return the key of a Type-5 route: RD, tag, prefix length and prefix (RFC 9136 3.1). A `Prefix` has its length last."""
     return b"\x05" + rd + tag.to_bytes(4) + prefix[-1:] + prefix[:-1]
@@ -30,6 +40,8 @@ def prefix_key(rd: bytes, tag: int, prefix: bytes) -> bytes:
 
 def key_of(kind: int, value: bytes) -> bytes:
     """Return the key of a route of our own from the type and the value of its NLRI: no label, ESI or gateway is part of it."""
+    if kind == 1:
+        return b"\x01" + value[:22]
     if kind == 2:
         return b"\x02" + value[:8] + value[18 : 30 + value[29] // 8]
     if kind == 5:  # behind the length are a prefix and a gateway, of 4 or of 16 octets, and the label

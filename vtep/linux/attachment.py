@@ -131,6 +131,21 @@ class Hosts(Struct, frozen=True, order=True):
     vni: int
 
 
+def ports_of_segment(port: str, vnis: Iterable[VniConfig], links: Links) -> tuple[tuple[Vni, str], ...]:
+    """Return the bridge port of a segment in each VNI: the port itself, or a VLAN device on it. VNIs need not be ready."""
+    device = links.by_name.get(port)
+    if device is None:
+        return ()
+    mine = {device.index, *(link.index for link in links.vlans_on(device.index))}
+    found: list[tuple[Vni, str]] = []
+    for vni in vnis:
+        bridge = links.by_name.get(vni.bridge)
+        ports = () if bridge is None else links.access_ports_of(bridge.index)
+        there = (link for link in ports if link.index in mine)
+        found += ((vni.vni, link.name) for link in there if vni.vlan is None or link.vlan_at(vni.vlan) is not None)
+    return tuple(found)
+
+
 def domains(vni: Vni) -> tuple[Hashable, ...]:
     """Return every domain of a VNI."""
     return (vni, Hosts(vni))

@@ -163,8 +163,10 @@ What remains: what bridges learn, move and forget, an operator's entries, ARP an
 class EventQueue:
     """One socket that receives events."""
 
-    def __init__(self, subscription: Subscription, buffer: int = EVENT_BUFFER) -> None:
-        self.socket = open_netlink()
+    def __init__(
+        self, subscription: Subscription, buffer: int = EVENT_BUFFER, protocol: int = socket.NETLINK_ROUTE
+    ) -> None:
+        self.socket = open_netlink(protocol)
         self._inbox = Inbox()
         try:
             size_receive_buffer(self.socket, buffer)

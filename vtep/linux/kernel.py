@@ -9,6 +9,8 @@ Knows which request goes to which socket. Does not know whose a row is or what s
 
 import contextlib
 import errno
+import fcntl
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, Self, TypeAlias, TypeVar, cast
@@ -17,6 +19,8 @@ from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
+from vtep.linux.filters import FilterMessage, FilterTable
+from vtep.linux.nftables import FilterEvents, KernelNftables
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.socket import REQUEST_BUFFER, Connection, Inbox
 from vtep.linux.wire import alike
@@ -55,8 +59,11 @@ GETS_PER_SEND: Final = 64
 DUMPS_MAX: Final = 16
 """For each dump the kernel walks over all devices, or over all neighbors. For more devices than this, one dump reads all."""
 
+_SIOCGIFFLAGS: Final = 0x8913
+_IFF_RUNNING_UP: Final = 0x41
+
 K = TypeVar("K")
-Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage
+Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage
 
 
 class Kernel:
@@ -79,6 +86,9 @@ class Kernel:
             self._dumps = opened.enter_context(contextlib.closing(Connection(request_buffer)))
             opened.pop_all()
         self._inbox = Inbox()
+        self._nft = KernelNftables()
+        self.filters = FilterTable(self._nft)
+        """The filters of Ethernet segments."""
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +99,15 @@ class Kernel:
     def close(self) -> None:
         for queue in (self._requests, self._dumps, self._events):
             queue.close()
+        self._nft.close()
 
     def send(self, messages: Sequence[Message]) -> list[Refusal]:
         """Carry the messages out in order and return the refused ones; the others succeeded. All are of one type.
 
         ENOBUFS in a refusal means that the answer was lost, or that the kernel had no memory: the row must be read back.
         """
+        if messages and isinstance(messages[0], FilterMessage):
+            return self.filters.send(cast("Sequence[FilterMessage]", messages))
         if messages and not isinstance(messages[0], Neighbor):
             return self._send_routing(messages)
         refusals: list[Refusal] = []
@@ -177,6 +190,19 @@ class Kernel:
     def routing_events(self) -> RoutingEvents:
         """Open a socket for the events about routes and nexthops that other programs cause. The caller closes it."""
         return RoutingEvents(self._requests.port)
+
+    def is_running(self, port: str) -> bool:
+        """Tell whether a device is up and has a carrier. It costs a microsecond, so it is asked often."""
+        try:
+            answer = fcntl.ioctl(self._requests.socket, _SIOCGIFFLAGS, port.encode().ljust(40, b"\0"))
+        except OSError:
+            return False
+        flags = int.from_bytes(answer[16:18], sys.byteorder)
+        return flags & _IFF_RUNNING_UP == _IFF_RUNNING_UP
+
+    def filter_events(self) -> FilterEvents:
+        """Open a socket for what other programs do to the filters of segments. The caller closes it."""
+        return self._nft.events()
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""

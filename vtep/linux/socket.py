@@ -39,8 +39,8 @@ Parse: TypeAlias = Callable[[bytes], Iterable[tuple[int, int, T | Answer]]]
 class Connection:
     """One socket for requests, one of them at a time."""
 
-    def __init__(self, buffer: int = REQUEST_BUFFER) -> None:
-        self.socket = open_netlink()
+    def __init__(self, buffer: int = REQUEST_BUFFER, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self.socket = open_netlink(protocol)
         self._seq = 1
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         try:
@@ -189,9 +189,9 @@ class _ManyMessages(ctypes.Structure):
 _recvmmsg: Final = ctypes.PyDLL(None, use_errno=True).recvmmsg
 
 
-def open_netlink() -> socket.socket:
-    """Open a socket for rtnetlink in the network namespace of this thread."""
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+def open_netlink(protocol: int = socket.NETLINK_ROUTE) -> socket.socket:
+    """Open a socket for rtnetlink, or another protocol, in the network namespace of this thread."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
 
 
 def receive(operation: str, queue: socket.socket, buffer: memoryview) -> Iterator[bytes | None]:

@@ -7,12 +7,15 @@ and no verdict.
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from vtep.addr import Mac, Vni
-from vtep.config.model import VniConfig, VrfConfig
+from vtep.addr import Esi, Mac, Vni
+from vtep.config.model import SegmentConfig, VniConfig, VrfConfig
+from vtep.errors import KernelError
 from vtep.intent import HostKey, RowKey
-from vtep.linux.attachment import Attached, Hosts, Ready, attached, domains, own_hosts, survey
+from vtep.linux.attachment import Attached, Hosts, Ready, attached, domains, own_hosts, ports_of_segment, survey
 from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
+from vtep.linux.filtering import survey as survey_filters
+from vtep.linux.filters import FilterTable
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
@@ -35,6 +38,9 @@ class KernelRows(Protocol):
     def nexthops(self) -> list[NexthopEntry]: ...
     def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
 
+    @property
+    def filters(self) -> FilterTable: ...
+
 
 class KernelTarget:
     """The target for the rows of these VNIs. What it knows of devices is as of the last call of `attachments`."""
@@ -45,6 +51,7 @@ class KernelTarget:
         vnis: Sequence[VniConfig],
         clock: Callable[[], float] | None = None,
         vrfs: Sequence[VrfConfig] = (),
+        segments: Sequence[SegmentConfig] = (),
     ) -> None:
         self.kernel = kernel
         self.message_s = Histogram()
@@ -54,6 +61,11 @@ class KernelTarget:
         self._vrfs = tuple(vrfs)
         self._vrfs_given_up: frozenset[Vni] = frozenset()
         self._routed = Routed()
+        self._segments = tuple(segments)
+        self._filters: str = ""
+        """Whether filters are read and written: `used`, `refused` by the kernel, or not at all."""
+        self.segment_ports: Mapping[Esi, tuple[tuple[Vni, str], ...]] = {}
+        """The bridge ports of our Ethernet segments: the port itself or VLAN devices on it, each with its VNI."""
         self._given_up: frozenset[Vni] = frozenset()
         self._places: dict[Hashable, Any] = {}
         """The devices that each domain had when it was last ready."""
@@ -70,13 +82,19 @@ class KernelTarget:
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
-    def reconfigure(self, vnis: Sequence[VniConfig], vrfs: Sequence[VrfConfig] = ()) -> None:
+    def reconfigure(
+        self,
+        vnis: Sequence[VniConfig],
+        vrfs: Sequence[VrfConfig] = (),
+        segments: Sequence[SegmentConfig] = (),
+    ) -> None:
         """Take other VNIs and VRFs. One that left, or lost its bridge, stays attached, so that its rows can be removed.
 
         VRFs that left come first: where one of them and a new one have the same table or SVI, an entry belongs to the new one,
         because `Routed` keeps the later of two.
         """
         self._note_moves((*vnis, *vrfs))
+        self._segments = tuple(segments)
         routing = {vrf.vni for vrf in vrfs}
         gone = tuple(vrf for vrf in self._vrfs if vrf.vni not in routing)
         self._vrfs, self._vrfs_given_up = (*gone, *vrfs), frozenset(vrf.vni for vrf in gone)
@@ -141,6 +159,14 @@ class KernelTarget:
             unconfigured |= {RoutedDomain(vni) for vni in self._vrfs_given_up}
             not_ready |= unfit_vrfs
             notes |= vrfs.notes
+        if self._uses_filters():
+            place: dict[Any, Any] = found.ready
+            filters, without = survey_filters(self._vnis, available=self._filters == "used")
+            place.update(filters)
+            unready |= without
+        self.segment_ports = {
+            one.esi: ports_of_segment(one.port, self._vnis, links) for one in self._segments if one.port
+        }
         self.faults = faults
         moved = self._left_behind(found.ready, links)
         return Attachments(
@@ -151,6 +177,16 @@ class KernelTarget:
             notes=notes,
             replaced=Attached({**found.replaced, **moved}) if moved else found.replaced,
         )
+
+    def _uses_filters(self) -> bool:
+        """Tell whether there are filters: where a segment has a port, and where an earlier life has left some."""
+        wanted = any(segment.port for segment in self._segments)
+        if self._filters != "used":
+            try:
+                self._filters = "used" if self.kernel.filters.is_there() or wanted else ""
+            except KernelError:
+                self._filters = "refused" if wanted else ""
+        return bool(self._filters)
 
     def name_of(self, index: int) -> str:
         """Return the name of a device."""
@@ -202,12 +238,14 @@ class KernelTarget:
         return found
 
     def _entries(self, ready: Attached, vrfs: Routed) -> list[Entry]:
+        filters = self.kernel.filters.entries() if self._filters == "used" else []
         if not vrfs:
-            return self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
+            rows = self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
+            return Picture(rows, filters=filters) if filters else rows
         bridges = sorted({*ready.bridges, *vrfs.bridges})
         rows = self.kernel.rows(bridges, ready.alone)
         rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
-        return Picture(rows, self.kernel.routes(vrfs.tables), self.kernel.nexthops())
+        return Picture(rows, self.kernel.routes(vrfs.tables), self.kernel.nexthops(), filters)
 
     def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
         return self.kernel.get_many(lookups)

@@ -127,12 +127,19 @@ class Routed(dict[RoutedDomain, VrfDevices]):
 
 
 class Picture(list[Entry]):
-    """What a dump returns: entries of the FDB and of the neighbor table, and beside them routes and nexthops."""
+    """What a dump returns: entries of the FDB and of the neighbor table, and beside them routes, nexthops and filters."""
 
-    def __init__(self, entries: Iterable[Entry], routes: list[RouteEntry], nexthops: list[NexthopEntry]) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        routes: Iterable[RouteEntry] = (),
+        nexthops: Iterable[NexthopEntry] = (),
+        filters: Iterable[Any] = (),
+    ) -> None:
         super().__init__(entries)
         self.routes = routes
         self.nexthops = nexthops
+        self.filters = filters
 
 
 def routed(attachments: Attachments) -> Routed:

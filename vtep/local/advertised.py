@@ -28,6 +28,8 @@ from vtep.evpn.advertise import (
     Announcement,
     Command,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacRoute,
     Multicast,
@@ -36,6 +38,8 @@ from vtep.evpn.advertise import (
     PrefixAdvertisement,
     PrefixRoute,
     Route,
+    SegmentAdvertisement,
+    SegmentRoute,
     Withdrawal,
 )
 from vtep.store.journal import Damaged, Journal, JournalStatus, Lines, Slice
@@ -226,8 +230,10 @@ def _plain(value: Any) -> int | bytes:
 
 
 _encode: Final = msgspec.json.Encoder(enc_hook=_plain).encode
+_AD: Final = 1
 _MAC: Final = 2
 _MULTICAST: Final = 3
+_SEGMENT: Final = 4
 _PREFIX: Final = 5
 
 
@@ -263,6 +269,11 @@ def _asked(command: Command) -> bytes:
         case PrefixAdvertisement(route=route):
             fields = _key(route)
             fields.label = command.label
+        case EadAdvertisement(route=route):
+            fields = _key(route)
+            fields.label = command.label or 0
+        case SegmentAdvertisement(route=route):
+            fields = _key(route)
     fields.next_hop = command.next_hop
     fields.communities = command.communities
     return _encode((_ASKED, fields))
@@ -277,6 +288,10 @@ def _key(route: Route) -> _Fields:
         return _Fields(_MAC, route.rd, route.tag, route.mac, route.ip or b"")
     if isinstance(route, PrefixRoute):
         return _Fields(_PREFIX, route.rd, route.tag, ip=route.prefix)
+    if isinstance(route, EadRoute):
+        return _Fields(_AD, route.rd, route.tag, esi=route.esi)
+    if isinstance(route, SegmentRoute):
+        return _Fields(_SEGMENT, route.rd, 0, ip=route.originator, esi=route.esi)
     return _Fields(_MULTICAST, route.rd, route.tag, ip=route.originator)
 
 
@@ -284,6 +299,10 @@ def _route(fields: _Fields) -> Route:
     rd = RouteDistinguisher.unpack(fields.rd)
     if fields.type == _MULTICAST:
         return MulticastRoute(rd, Ip.unpack(fields.ip), fields.tag)
+    if fields.type == _AD:
+        return EadRoute(rd, Esi.unpack(fields.esi), fields.tag)
+    if fields.type == _SEGMENT:
+        return SegmentRoute(rd, Esi.unpack(fields.esi), Ip.unpack(fields.ip))
     if fields.type == _PREFIX:
         return PrefixRoute(rd, Prefix.of(fields.ip[:-1], fields.ip[-1]), fields.tag)
     return MacRoute(rd, Mac.unpack(fields.mac), Ip.unpack(fields.ip) if fields.ip else None, fields.tag)
@@ -295,6 +314,10 @@ def _announcement(fields: _Fields) -> Announcement:
     label = Vni(fields.label)
     if isinstance(route, MulticastRoute):
         return Multicast(route, next_hop, Pmsi(label, Ip.unpack(fields.endpoint)), communities)
+    if isinstance(route, EadRoute):
+        return EadAdvertisement(route, next_hop, label or None, communities)
+    if isinstance(route, SegmentRoute):
+        return SegmentAdvertisement(route, next_hop, communities)
     if isinstance(route, PrefixRoute):
         return PrefixAdvertisement(route, next_hop, label, communities)
     label2 = None if fields.label2 is None else Vni(fields.label2)

@@ -2,6 +2,7 @@
 
     the VNI may advertise         one Type-3 route: this VTEP wants floods of the VNI (ingress replication, RFC 6514 5)
     a row of `Intent.own`         one Type-2 route: the MAC alone, or with one of its addresses
+    a segment of ours             one Type-4 route, Type-1 routes for the segment and for each of its VNIs (RFC 7432 8.1, 8.2, 8.4)
     the VRF is ready              one Type-5 route for each prefix that this leaf reaches by itself (RFC 9136 3.1)
 
 A host address in a VRF that is ready is advertised with the L3VNI as a second label (RFC 9135 4.1).
@@ -22,14 +23,16 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Mac, Prefix, Vni
-from vtep.config.model import Config, VniConfig, VrfConfig
+from vtep.addr import Mac, Prefix, RouteDistinguisher, Vni
+from vtep.config.model import Config, SegmentConfig, VniConfig, VrfConfig
 from vtep.errors import Problem
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Announcement,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacRoute,
     Multicast,
@@ -38,11 +41,22 @@ from vtep.evpn.advertise import (
     PrefixAdvertisement,
     PrefixRoute,
     Route,
+    SegmentAdvertisement,
+    SegmentRoute,
+    election,
+    es_import,
+    esi_label,
     mobility,
     router_mac,
 )
-from vtep.intent import Intent, OwnKey, OwnMac
+from vtep.evpn.ead import PER_ES_TAG
+from vtep.intent import Intent, OwnKey, OwnMac, OwnSegment
 
+TARGETS_AT_ONCE: Final = 128
+"""Route Targets in one Type-1 route for a segment. More VNIs are in further routes, each with an RD of its own (RFC 7432 8.2.1)."""
+ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
+"""The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
+DONT_PREEMPT: Final = 0x8000
 _HINT_OFF: Final = "or set announce = false"
 
 
@@ -62,6 +76,7 @@ class Exports:
         missing = {place: tuple(_missing(place, vni)) for place, vni in wanted}
         self._vnis = {vni.vni: vni for place, vni in wanted if not missing[place]}
         self._communities = {vni: _communities(of) for vni, of in self._vnis.items()}
+        self._segments = {one.esi: one for one in config.segments}
         self._vrfs = {vrf.vni: vrf for vrf in config.vrfs if vrf.rd is not None and vrf.exports}
         by_name = {vrf.name: vrf for vrf in self._vrfs.values()}
         self._vrf_of = {vni: by_name[of.vrf] for vni, of in self._vnis.items() if of.vrf in by_name}
@@ -128,12 +143,20 @@ class Exports:
 
     def everything(self, intent: Intent) -> dict[Route, Announcement]:
         """Return every route that an intent advertises."""
+        of_segments = {
+            route: one for _, found in intent.own_segments.unordered() for route, one in self.segment(found).items()
+        }
         made = [*map(self._multicast, intent.announcing), *(self._mac(own) for _, own in intent.own.unordered())]
-        return self.prefixes() | {one.route: one for one in made if one is not None}
+        return self.prefixes() | of_segments | {one.route: one for one in made if one is not None}
 
     def changes(self, before: Intent, intent: Intent) -> Mapping[Route, Announcement | None]:
         """Return the routes that an intent advertises differently from the one before it; None is a withdrawal."""
         changes: dict[Route, Announcement | None] = {}
+        # Segments first: one withdrawal then takes this leaf out of the way to all MACs of the segment (RFC 7432 8.2).
+        for esi in intent.touched_segments if intent is not before else ():
+            old, new = self.segment(before.own_segments.get(esi)), self.segment(intent.own_segments.get(esi))
+            changes.update(dict.fromkeys(old.keys() - new.keys()))
+            changes.update({route: one for route, one in new.items() if old.get(route) != one})
         # Multicast routes first, so that remote leaves can flood answers to a station when they learn of it.
         for vni in intent.announcing ^ before.announcing:
             floods = self._multicast(vni)
@@ -145,6 +168,26 @@ class Exports:
                 own = intent.own.get(key)
                 changes[route] = None if own is None else self._mac(own)
         return changes
+
+    def segment(self, own: OwnSegment | None) -> dict[Route, Announcement]:
+        """Return the routes of a segment: that this leaf is on it, as a whole and in each VNI, and is a candidate for forwarder."""
+        config = None if own is None else self._segments.get(own.segment)
+        vnis = [] if own is None else [of for vni in own.vnis if (of := self._vnis.get(vni)) is not None]
+        if own is None or config is None or config.router is None or not vnis:
+            return {}
+        made: list[Announcement] = []
+        targets = sorted({target for of in vnis for target in of.exports})
+        for place, first in enumerate(range(0, len(targets), TARGETS_AT_ONCE)):
+            some = map(Community, targets[first : first + TARGETS_AT_ONCE])
+            route = EadRoute(_segment_rd(config, place), config.esi, PER_ES_TAG)
+            made.append(EadAdvertisement(route, config.vtep, None, (*some, VXLAN, esi_label())))
+        for of in vnis:
+            if of.rd is not None:
+                route = EadRoute(of.rd, config.esi, of.tag)
+                made.append(EadAdvertisement(route, of.vtep, of.vni, self._communities[of.vni]))
+        candidate = SegmentRoute(_segment_rd(config, 0), config.esi, config.vtep)
+        made.append(SegmentAdvertisement(candidate, config.vtep, tuple(_about_segment(config))))
+        return {one.route: one for one in made}
 
     def _multicast(self, vni: Vni) -> Multicast | None:
         of = self._vnis.get(vni)
@@ -168,9 +211,9 @@ class Exports:
         router = None if vrf is None else self.routers.get(vrf.vni)
         # A link-local address means something within its segment only, and the gateway itself is no host behind a router.
         if vrf is None or router is None or own.ip is None or own.gateway or own.ip.is_v6_link_local:
-            return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, communities=communities)
+            return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, None, own.segment, communities)
         communities = (*communities, *map(Community, vrf.exports), router_mac(router.mac))
-        return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, vrf.vni, communities=communities)
+        return MacAdvertisement(route, self._vnis[own.vni].vtep, own.vni, vrf.vni, own.segment, communities)
 
 
 PREFIXES_AT_ONCE: Final = 512
@@ -204,6 +247,20 @@ def _missing_of_vrf(place: int, vrf: VrfConfig) -> Iterator[Problem]:
         yield Problem(f"vrf[{place}].rd", what, f'set rd = "ASN:{vrf.vni}" or "ADDRESS:NUMBER"')
     if not vrf.exports:
         yield Problem(f"vrf[{place}].export_rt", what, f'set export_rt = ["ASN:{vrf.vni}"]')
+
+
+def _segment_rd(config: SegmentConfig, place: int) -> RouteDistinguisher:
+    """Return an RD of type 1: an address of ours, and a number for each of several routes (RFC 7432 8.2.1)."""
+    return RouteDistinguisher.parse(f"{config.router}:{1 + place}")
+
+
+def _about_segment(config: SegmentConfig) -> Iterator[Community]:
+    """Yield the communities of a Type-4 route. The default election has none, as GoBGP takes the community for an error."""
+    yield es_import(config.esi)
+    if config.algorithm != "modulo" or config.dont_preempt:
+        capabilities = DONT_PREEMPT if config.dont_preempt else 0
+        preference = config.preference if config.algorithm.endswith("preference") else 0
+        yield election(ALGORITHMS[config.algorithm], capabilities, preference)
 
 
 def _communities(vni: VniConfig) -> tuple[Community, ...]:

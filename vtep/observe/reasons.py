@@ -210,6 +210,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Its preference is the highest, or the lowest where that is configured (RFC 9785 4.1).",
         "Nothing.",
     ),
+    "no-filters": (
+        "The kernel has no nftables for bridges, or does not let vtep use it: a port on an Ethernet segment cannot be filtered, so the segment is not advertised.",
+        "Use a kernel with CONFIG_NF_TABLES_BRIDGE, and give vtep CAP_NET_ADMIN.",
+    ),
+    "shared-vxlan": (
+        "The VXLAN device is for many VNIs, so a port on an Ethernet segment cannot be filtered by VNI, and the segment is not advertised.",
+        "Use a VXLAN device for each VNI.",
+    ),
     "dont-preempt": (
         "The preferences are equal, and it alone asked not to be preempted.",
         "Nothing.",

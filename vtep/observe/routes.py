@@ -17,7 +17,16 @@ from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
 from vtep.addr import Ip, Mac, RouteTarget, Vni
-from vtep.evpn.advertise import MacAdvertisement, MacRoute, Multicast, PrefixAdvertisement, PrefixRoute
+from vtep.evpn.advertise import (
+    EadAdvertisement,
+    EadRoute,
+    MacAdvertisement,
+    MacRoute,
+    Multicast,
+    PrefixAdvertisement,
+    PrefixRoute,
+    SegmentRoute,
+)
 from vtep.evpn.advertise import Route as OwnRoute
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import EthernetAd
@@ -329,6 +338,11 @@ def _own_row(held: Advertised) -> RouteStatus:
     if isinstance(route, PrefixRoute):
         label = announcement.label if isinstance(announcement, PrefixAdvertisement) else 0
         return RouteStatus(type=5, prefix=str(route.prefix), label=label, **common)
+    if isinstance(route, EadRoute):
+        label = (announcement.label or 0) if isinstance(announcement, EadAdvertisement) else 0
+        return RouteStatus(type=1, esi=route.esi, label=label, **common)
+    if isinstance(route, SegmentRoute):
+        return RouteStatus(type=4, esi=route.esi, originator=route.originator, **common)
     label = announcement.pmsi.label if isinstance(announcement, Multicast) else 0
     return RouteStatus(type=3, originator=route.originator, label=label, **common)
 

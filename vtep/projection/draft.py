@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 
 from msgspec import structs
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
 from vtep.evpn.offers import Offers
 from vtep.evpn.station import LocalClaim
 from vtep.intent import (
@@ -241,7 +241,8 @@ class MacDraft:
         before = _now(self.own_hosts, self.previous.own_hosts, key)
         rows: dict[Ip | None, OwnMac] = {}
         if local_claim is not None:
-            rows = {ip: _own(local_claim, ip) for ip in (None, *local_claim.station.hosts)}
+            segment = self.policy.segment_of_port.get((key[0], local_claim.station.port), NO_SEGMENT)
+            rows = {ip: _own(local_claim, ip, segment) for ip in (None, *local_claim.station.hosts)}
         _put(self.own_hosts, self.previous.own_hosts, key, None if local_claim is None else local_claim.station.hosts)
         for ip in dict.fromkeys((None, *(before or ()), *rows)):
             row = rows.get(ip)
@@ -336,9 +337,9 @@ class MacDraft:
         return min((time for time in times if time is not None), default=None)
 
 
-def _own(local_claim: LocalClaim, ip: Ip | None) -> OwnMac:
+def _own(local_claim: LocalClaim, ip: Ip | None, segment: Esi) -> OwnMac:
     station = local_claim.station
-    return OwnMac(station.vni, station.mac, ip, local_claim.seq, station.static, station.gateway)
+    return OwnMac(station.vni, station.mac, ip, local_claim.seq, station.static, station.gateway, segment)
 
 
 def _refused(candidate: Candidate) -> Candidate:

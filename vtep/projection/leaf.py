@@ -20,7 +20,7 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
 from vtep.config.model import Config
 from vtep.evpn.event import Attached, Detached, Message, Missed, Received, Unreadable
 from vtep.evpn.index import WORK_OF_RIVALS, Changed
@@ -28,6 +28,7 @@ from vtep.evpn.peer import Holds
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, HostKey, Intent, RowKey
+from vtep.projection.policy import SegmentState
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
 BAD_LINES_KEPT: Final = 100
@@ -116,7 +117,8 @@ class Leaf:
         vni = self._policy.vnis.get(station.vni)
         frozen = frozen_at(self.intent.moves.get(station.key))
         is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
-        rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy)
+        segment = self._policy.segment_of_port.get((station.vni, station.port), NO_SEGMENT)
+        rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy, segment)
         self.rib.learn_station(station, rival)
 
     def set_advertising(self, vnis: frozenset[Vni]) -> None:
@@ -163,7 +165,7 @@ class Leaf:
         """Judge everything again by another configuration, in parts; the peers need not send anything again."""
         self.config = config
         self.rib.reconfigure(_holds(config), now)
-        self._policy = Policy(config, self._policy.own_macs, self._policy.own_hosts)
+        self._policy = Policy(config, self._policy.own_macs, self._policy.own_hosts, self._policy.segment_states)
         self.set_advertising(self._advertising)
         self._to_rejudge = self._everything()
 
@@ -171,7 +173,7 @@ class Leaf:
         """Take the MACs of our own devices, which are never remote. Only the MACs that differ are judged again."""
         before = self._policy.own_macs
         if macs != before:
-            self._policy = Policy(self.config, macs, self._policy.own_hosts)
+            self._policy = Policy(self.config, macs, self._policy.own_hosts, self._policy.segment_states)
             self.rib.index.mark_macs(macs ^ before)
             self.rib.index.mark_router_macs(macs ^ before)
 
@@ -179,8 +181,30 @@ class Leaf:
         """Take the addresses of our bridges, which no remote host can have in their VNI."""
         before = self._policy.own_hosts
         if hosts != before:
-            self._policy = Policy(self.config, self._policy.own_macs, hosts)
+            self._policy = Policy(self.config, self._policy.own_macs, hosts, self._policy.segment_states)
             self.rib.index.mark_hosts(ip for _, ip in hosts ^ before)
+
+    def set_segments(self, states: Mapping[Esi, SegmentState]) -> None:
+        """Take how far our ports on Ethernet segments are. Only what is on segments that differ is judged again."""
+        before = self._policy
+        changed = [
+            esi for esi in {*states, *before.segment_states} if states.get(esi) != before.segment_states.get(esi)
+        ]
+        if not changed:
+            return
+        self._policy = Policy(self.config, before.own_macs, before.own_hosts, states)
+        ports = {
+            port
+            for esi in changed
+            for found in (states, before.segment_states)
+            if esi in found
+            for port in found[esi].ports
+        }
+        for esi in changed:
+            self.rib.index.mark_segment(esi)
+        for mac, claims in self.rib.index.local_claims.items():
+            if any((vni, claim.station.port) in ports for vni, claim in claims.items()):
+                self.rib.index.mark_local_claim(mac)
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         """Forget the moves of these MACs at the next judgement."""
@@ -213,7 +237,14 @@ class Leaf:
 
     def _everything(self) -> Iterator[Changed]:
         """Yield everything that depends on the configuration, in parts, because judging a million MACs takes seconds."""
-        yield Changed(segments=(*self._policy.contested, *(esi for esi, _ in self.intent.forwarders.unordered())))
+        yield Changed(
+            segments=(
+                *self._policy.contested,
+                *self._policy.segment_states,
+                *(esi for esi, _ in self.intent.forwarders.unordered()),
+                *(esi for esi, _ in self.intent.own_segments.unordered()),
+            )
+        )
         yield from self.rib.index.in_parts(TOPICS_AT_ONCE)
 
     def _take_rejudged(self, work_max: float) -> Iterator[Changed]:

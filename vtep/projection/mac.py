@@ -151,7 +151,7 @@ def judge_mac(
     now: float,
 ) -> dict[Vni, Judgement]:
     """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
-    local_claims = _local_claims(mac, rib)
+    local_claims = _local_claims(mac, rib, policy)
     if over := rib.refused_paths(mac):
         found = standings(() if offers is None else offers.paths, mac, rib, policy, over)
     else:
@@ -162,17 +162,34 @@ def judge_mac(
     }
 
 
-def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy) -> int | None:
-    """Return the highest sequence of the usable routes that say this MAC is elsewhere, if there are any."""
+def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy, segment: Esi = NO_SEGMENT) -> int | None:
+    """Return the highest sequence of the usable routes that say this MAC is elsewhere, if there are any.
+
+    For a station on a segment of ours, routes over the same segment are not elsewhere: their sequence is taken over and not
+    raised (RFC 7432 15), so it counts as one less.
+    """
     (offers,), _ = rib.offers_of((mac,))
-    found = None if offers is None else standings_of(offers, mac, rib, policy).get(vni)
-    return max((location.seq for location in found.locations), default=None) if found else None
+    if offers is None:
+        return None
+    found = standings_of(offers, mac, rib, policy).get(vni)
+    rivals = [location.seq for location in found.locations if location.segment != segment] if found else []
+    if segment != NO_SEGMENT:
+        rivals += (
+            path.attributes.seq - 1
+            for path in offers.paths
+            if path.esi == segment and path.attributes.seq and vni in policy.imports(path.attributes.targets)
+        )
+    return max(rivals, default=None)
 
 
-def _local_claims(mac: Mac, rib: Rib) -> dict[Vni, LocalClaim]:
-    """Return the stations that count: those of VNIs that advertise."""
+def _local_claims(mac: Mac, rib: Rib, policy: Policy) -> dict[Vni, LocalClaim]:
+    """Return the stations that count: those of VNIs that advertise, but for those on a segment that is not advertised."""
     found = rib.index.local_claims.get(mac)
-    return {vni: local_claim for vni, local_claim in found.items() if vni in rib.announcing} if found else {}
+    return (
+        {vni: one for vni, one in found.items() if vni in rib.announcing and policy.counts(vni, one.station.port)}
+        if found
+        else {}
+    )
 
 
 def settle(
@@ -336,7 +353,7 @@ def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str,
         peer=configured.vtep,
         rd=configured.rd or NO_RD,
         ip=None,
-        esi=NO_SEGMENT,
+        esi=policy.segment_of_port.get((vni, station.port), NO_SEGMENT),
         label=vni,
         port=station.port,
     )

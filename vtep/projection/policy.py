@@ -4,9 +4,11 @@ A new `Policy` is made for each new configuration, and for each new set of MACs 
 and start empty, so an answer never outlives the configuration that it came from. This module does not know any route.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from vtep.addr import Esi, Ip, Mac, RouteTarget, Vni
 from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, VniConfig, VrfConfig
@@ -18,11 +20,33 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+DOWN: Final = "down"
+STARTING: Final = "starting"
+WAITING: Final = "waiting"
+FORWARDING: Final = "forwarding"
+ADVERTISED: Final = (WAITING, FORWARDING)
+"""In these states other VTEPs are told that this leaf is on the segment."""
+
+
+class SegmentState(Struct, frozen=True):
+    """How far our port on an Ethernet segment is."""
+
+    state: str
+    """down, starting, waiting or forwarding: `projection.own_segment` says what each one means."""
+    port: str
+    ports: tuple[tuple[Vni, str], ...] = ()
+    """The bridge port in each VNI."""
+
+
 class Policy:
     """What this leaf imports and refuses, and which segments are its own."""
 
     def __init__(
-        self, config: Config, own_macs: frozenset[Mac] = frozenset(), own_hosts: frozenset[HostKey] = frozenset()
+        self,
+        config: Config,
+        own_macs: frozenset[Mac] = frozenset(),
+        own_hosts: frozenset[HostKey] = frozenset(),
+        segment_states: Mapping[Esi, SegmentState] = {},
     ) -> None:
         self.mark = object()
         """Which policy this is, for a memory that must not keep it."""
@@ -38,10 +62,16 @@ class Policy:
         self.prefixes_per_vrf = config.limits.prefixes_per_vrf
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
-        self.contested = frozenset(esi for esi, segment in self.segments.items() if segment.forwarding)
+        self.segment_states = {esi: state for esi, state in segment_states.items() if esi in self.segments}
+        """Of the segments that are configured with a port."""
+        self.contested = frozenset(esi for esi in self.segments if self._is_contested(esi))
         """Segments of ours whose port forwards: this leaf is a candidate for designated forwarder there."""
         self.trusts_targets = bool(config.feed.bmp)
         """A route without a label is in the VNI that its Route Target imports: FRR leaves out labels when it reports by BMP."""
+        self.segment_of_port = {pair: esi for esi, state in self.segment_states.items() for pair in state.ports}
+        """By VNI and bridge port."""
+        self.port_on = {(esi, vni): port for esi, state in self.segment_states.items() for vni, port in state.ports}
+        """Our bridge port, by segment and VNI."""
         self._own_vteps = config.own_vteps
         self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
@@ -49,6 +79,15 @@ class Policy:
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()
+
+    def _is_contested(self, esi: Esi) -> bool:
+        configured, found = self.segments[esi], self.segment_states.get(esi)
+        return configured.forwarding and (found.state in ADVERTISED if found is not None else not configured.port)
+
+    def counts(self, vni: Vni, port: str) -> bool:
+        """Return whether the stations at a port of ours count: not while it is on a segment that is not advertised."""
+        esi = self.segment_of_port.get((vni, port))
+        return esi is None or self.segment_states[esi].state in ADVERTISED
 
     def imports(self, targets: tuple[RouteTarget, ...]) -> frozenset[Vni]:
         """Return our VNIs that import any of these Route Targets."""

@@ -42,6 +42,7 @@ from vtep.projection.forwarder import project_forwarders
 from vtep.projection.host import project_hosts
 from vtep.projection.mac import highest_rival
 from vtep.projection.mobility import frozen_at
+from vtep.projection.own_segment import project_own_segments
 from vtep.projection.policy import Policy
 from vtep.projection.prefix import project_prefixes
 from vtep.projection.projector import Inputs, Projector
@@ -53,6 +54,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     project_floods,
     project_hosts,
     project_forwarders,
+    project_own_segments,
     project_prefixes,
 )
 """In this order, because hosts depend on which of our own stations have won."""
@@ -96,5 +98,7 @@ def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
     for floods in (previous.floods, previous.refused_floods):
         found.endpoints.update(endpoint for endpoint, _ in floods.unordered())
     found.prefixes.update(prefix for prefix, _ in previous.judged_prefixes.unordered())
+    found.segments.update(policy.segment_states, (esi for esi, _ in previous.own_segments.unordered()))
+    found.macs.update(mac for (_, mac), _ in previous.segment_macs.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     return found

@@ -279,6 +279,20 @@ def test_a_segment_needs_only_its_identifier() -> None:
     )
 
 
+def test_a_segment_with_a_port_says_when_it_may_forward_and_whose_routes_it_has():
+    (segment,) = parse(
+        """
+        node = { vtep = "10.0.0.99" }
+        [[segment]]
+        esi = "00112233445566778899"
+        port = "bond0"
+        df_wait_s = 1
+        """
+    ).segments
+
+    assert (segment.port, segment.df_wait_s, segment.startup_delay_s, segment.router) == ("bond0", 1.0, 0.0, SELF)
+
+
 # What is wrong, and where
 
 VNI = 'node = { vtep = "10.0.0.99" }\n[[vni]]\nvni = 7\n'

@@ -6,6 +6,8 @@ docs/exabgp-commands.md is the grammar for people.
     announce evpn mac-advertisement rd RD mac MAC label VNI next-hop IP [ethernet-tag N] [ip IP] [esi ESI] […]
     announce evpn multicast rd RD originator IP next-hop IP pmsi [ ingress-replication VNI IP ] [ethernet-tag N] […]
     announce evpn prefix rd RD prefix PREFIX label VNI next-hop IP [ethernet-tag N] […]                 (since version 3)
+    announce evpn ethernet-ad rd RD esi ESI next-hop IP [ethernet-tag N] [label VNI] […]                 (since version 4)
+    announce evpn ethernet-segment rd RD esi ESI originator IP next-hop IP […]                          (since version 4)
     withdraw evpn …                                               the words that identify the route, and no others
 
 Since version 2, `macs [ MAC MAC@IP … ]` in place of `mac MAC ip IP` makes one command for many MACs that share everything else.
@@ -22,6 +24,8 @@ from vtep.evpn.advertise import (
     Announcement,
     Command,
     Community,
+    EadAdvertisement,
+    EadRoute,
     Host,
     MacAdvertisement,
     MacGroup,
@@ -32,6 +36,8 @@ from vtep.evpn.advertise import (
     PrefixAdvertisement,
     PrefixRoute,
     Route,
+    SegmentAdvertisement,
+    SegmentRoute,
     Withdrawal,
 )
 
@@ -41,7 +47,9 @@ GROUPS: Final = 2
 """The version that has `macs` as well. A program that knows version 1 alone need not know that there is another."""
 PREFIXES: Final = 3
 """The version that has `prefix` and `router-mac:` as well."""
-VERSIONS: Final = (VERSION, GROUPS, PREFIXES)
+SEGMENTS: Final = 4
+"""The version that has `ethernet-ad` and `ethernet-segment` as well."""
+VERSIONS: Final = (VERSION, GROUPS, PREFIXES, SEGMENTS)
 ANNOUNCE: Final = "announce evpn"
 WITHDRAW: Final = "withdraw evpn"
 QUESTION: Final = "show evpn commands"
@@ -63,7 +71,9 @@ def spell(command: Command) -> str:
             words = [ANNOUNCE, *_spell_route(command.route), *_spell_mac(command)]
         case Multicast():
             words = [ANNOUNCE, *_spell_route(command.route), *_spell_multicast(command)]
-        case PrefixAdvertisement():
+        case SegmentAdvertisement() | EadAdvertisement(label=None):
+            words = [ANNOUNCE, *_spell_route(command.route), *_spell_multicast(command)]
+        case PrefixAdvertisement() | EadAdvertisement():
             label = f"label {command.label}"
             words = [ANNOUNCE, *_spell_route(command.route), label, *_spell_multicast(command)]
         case _:
@@ -87,7 +97,11 @@ def _spell_route(route: Route) -> Iterator[str]:
     yield f"rd {route.rd}"
     if route.tag:
         yield f"ethernet-tag {route.tag}"
-    if isinstance(route, MulticastRoute):
+    if isinstance(route, EadRoute | SegmentRoute):
+        yield f"esi {route.esi}"
+    if isinstance(route, EadRoute):
+        return
+    if isinstance(route, MulticastRoute | SegmentRoute):
         yield f"originator {route.originator}"
         return
     if isinstance(route, PrefixRoute):
@@ -106,7 +120,9 @@ def _spell_mac(command: MacAdvertisement) -> Iterator[str]:
     yield from _spell_communities(command.communities)
 
 
-def _spell_multicast(command: Multicast | PrefixAdvertisement) -> Iterator[str]:
+def _spell_multicast(
+    command: Multicast | PrefixAdvertisement | EadAdvertisement | SegmentAdvertisement,
+) -> Iterator[str]:
     yield f"next-hop {command.next_hop}"
     yield from _spell_communities(command.communities)
     if isinstance(command, Multicast):
@@ -276,12 +292,47 @@ def _prefix(fields: _Fields) -> PrefixAdvertisement:
     return PrefixAdvertisement(route(), next_hop, label, communities)
 
 
+def _ad_route(fields: _Fields) -> Callable[[], EadRoute]:
+    rd, tag = fields.one("rd", RouteDistinguisher.parse), fields.one_or(0, "ethernet-tag", _number)
+    esi = fields.one("esi", Esi.parse)
+    return lambda: EadRoute(rd, esi, tag)
+
+
+def _ethernet_ad(fields: _Fields) -> EadAdvertisement:
+    route = _ad_route(fields)
+    label, next_hop = fields.one_or(None, "label", _label), fields.one("next-hop", Ip.parse)
+    communities = fields.some("extended-community", Community.parse)
+    fields.finish()
+    return EadAdvertisement(route(), next_hop, label, communities)
+
+
+def _segment_route(fields: _Fields) -> Callable[[], SegmentRoute]:
+    rd, esi = fields.one("rd", RouteDistinguisher.parse), fields.one("esi", Esi.parse)
+    originator = fields.one("originator", Ip.parse)
+    return lambda: SegmentRoute(rd, esi, originator)
+
+
+def _ethernet_segment(fields: _Fields) -> SegmentAdvertisement:
+    route, next_hop = _segment_route(fields), fields.one("next-hop", Ip.parse)
+    communities = fields.some("extended-community", Community.parse)
+    fields.finish()
+    return SegmentAdvertisement(route(), next_hop, communities)
+
+
 _READERS: Final[dict[str, tuple[Callable[[_Fields], Callable[[], Route]], Callable[[_Fields], Announcement]]]] = {
     "mac-advertisement": (_mac_route, _mac_advertisement),
     "multicast": (_multicast_route, _multicast),
     "prefix": (_prefix_route, _prefix),
+    "ethernet-ad": (_ad_route, _ethernet_ad),
+    "ethernet-segment": (_segment_route, _ethernet_segment),
 }
-_NAMES: Final = {MacRoute: "mac-advertisement", MulticastRoute: "multicast", PrefixRoute: "prefix"}
+_NAMES: Final = {
+    MacRoute: "mac-advertisement",
+    MulticastRoute: "multicast",
+    PrefixRoute: "prefix",
+    EadRoute: "ethernet-ad",
+    SegmentRoute: "ethernet-segment",
+}
 
 
 def _label(text: str) -> Vni:

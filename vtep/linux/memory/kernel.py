@@ -9,6 +9,7 @@ station or another program does is a method. What goes wrong with a kernel is a 
     vxlan.py       the table of one VXLAN device: at which VTEP is a MAC
     neighbor.py    the neighbor table: which MAC has an address
     route.py       the routing tables, and the nexthops that routes name
+    nftables.py    the filters of Ethernet segments
     events.py      what was announced, and what was counted
 
 This module has the devices, and passes a message on: first the bridge half (MASTER), then the VXLAN half (SELF). The first
@@ -27,9 +28,11 @@ from vtep.config.model import VniConfig, VrfConfig
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, PortVlan, VniRange, Vxlan
 from vtep.linux.events import Hints
+from vtep.linux.filters import FilterMessage, FilterTable
 from vtep.linux.memory.bridge import BridgeTable
 from vtep.linux.memory.events import Announcements, Counts, Refused
 from vtep.linux.memory.neighbor import NeighborTable
+from vtep.linux.memory.nftables import MemoryNftables
 from vtep.linux.memory.route import RoutingTables
 from vtep.linux.memory.vxlan import VxlanTable
 from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, refuse_unfit
@@ -68,6 +71,8 @@ class MemoryKernel:
         self._vxlans: dict[int, VxlanTable] = {}
         self._neighbors = NeighborTable(self._announce, self.counts)
         self.routing = RoutingTables(self.counts, self._is_usable)
+        self.nft = MemoryNftables(self.counts)
+        self.filters = FilterTable(self.nft)
         self._addresses: list[Address] = []
         self._refusals: list[tuple[int, Callable[[Neighbor], bool]]] = []
         self.device_messages: list[DeviceMessage] = []
@@ -100,6 +105,9 @@ class MemoryKernel:
     # The same calls as of the real kernel
 
     def send(self, messages: Sequence[Any]) -> list[Refusal]:
+        if messages and isinstance(messages[0], FilterMessage):
+            self._count_down()
+            return self.filters.send(messages)
         refusals = []
         for index, message in enumerate(singly(messages)):
             self._count_down()

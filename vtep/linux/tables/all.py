@@ -9,10 +9,22 @@ from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.flood import FLOOD
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
+from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
 from vtep.reconcile.contract import Kind
 
-KINDS: Final[tuple[Kind, ...]] = (FDB, FLOOD, NEIGHBOR, ROUTER_MAC, ROUTER_NEIGHBOR, NEXTHOP, NEXTHOP_GROUP, ROUTE)
+KINDS: Final[tuple[Kind, ...]] = (
+    FDB,
+    FLOOD,
+    NEIGHBOR,
+    ROUTER_MAC,
+    ROUTER_NEIGHBOR,
+    NEXTHOP,
+    NEXTHOP_GROUP,
+    ROUTE,
+    PORT_FILTER,
+    SEGMENT_MAC,
+)
 """In dependency order: rows are written down the list and deleted up. The ledger has the places of this list, so a kind is
 added at its end."""

@@ -1,0 +1,173 @@
+"""A dual-homed machine: two leaves on one Ethernet segment, and two remote VTEPs without BGP.
+
+                              ┌─ leaf1 10.0.0.1 ── host h1
+        machine ce ── es0 ────┤       ║ iBGP to the reflector 10.0.0.100
+                       es0 ───┴─ leaf2 10.0.0.2 ── host h2         remote3 10.0.0.3 ── h3, remote4 10.0.0.4 ── h4
+
+Each host is a node with one interface. All VTEPs flood to all: the leaves to each other by BGP, the rest by rows put by hand.
+Every frame that is sent is followed to where copies of it arrive.
+"""
+
+import contextlib
+import itertools
+import select
+import socket
+import struct
+import time
+from collections import Counter
+from typing import Final
+
+from tests.lab import overlay
+from tests.lab.leaves import REFLECTOR, FrrLeaf, FrrReflector, OurLeaf
+from tests.lab.namespaces import Lab, Node
+from tests.lab.topology import BRIDGE, VNI, VXLAN, address, join, switch
+from tests.lab.wait import wait_until
+
+ESI: Final = "03:02:00:00:00:00:42:00:00:01"
+SEGMENT: Final = f"""
+[[segment]]
+esi = "{ESI}"
+port = "es0"
+df_wait_s = 0.5
+"""
+BROADCAST, MULTICAST, UNKNOWN = "ff:ff:ff:ff:ff:ff", "01:00:5e:01:02:03", "02:00:00:00:99:99"
+CE_MAC: Final = "02:ce:00:00:00:01"
+ARRIVAL_S: Final = 0.03
+"""How long copies of one frame are waited for. They pass through a few queues of one machine."""
+_ETH_P: Final = 0x88B5
+_NUMBERS = itertools.count(1)
+
+
+class DualHomed:
+    """The network as drawn, not yet started."""
+
+    def __init__(self, lab: Lab, *, segment: str = SEGMENT) -> None:
+        self.lab = lab
+        underlay = switch(lab)
+        self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
+        remotes = [join(lab, underlay, f"remote{number}", number) for number in (3, 4)]
+        vteps = [*self.nodes, *remotes]
+        for number, node in enumerate(vteps, 1):
+            overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
+            _quiet(node)
+        self.ce = lab.node("ce")
+        _quiet(self.ce)
+        self.ends: dict[str, tuple[Node, str]] = {}
+        for number, node in enumerate(self.nodes, 1):
+            self.ce.ip(
+                f"link add name c{number} type veth peer name es0 netns {node.pid}", f"link set dev c{number} up"
+            )
+            node.ip(f"link set dev es0 master {BRIDGE} up")
+            self.ends[f"c{number}"] = (self.ce, f"c{number}")
+        for number, node in enumerate(vteps, 1):
+            host = lab.node(f"host{number}")
+            _quiet(host)
+            node.ip(
+                f"link add name h0 type veth peer name eth0 netns {host.pid}", f"link set dev h0 master {BRIDGE} up"
+            )
+            host.ip("link set dev eth0 up")
+            self.ends[f"h{number}"] = (host, "eth0")
+        for here, there in itertools.permutations((1, 2, 3, 4), 2):
+            if here > 2 or there > 2:
+                row = ("dev", VXLAN, "dst", address(there), "self")
+                vteps[here - 1].run("bridge", "fdb", "append", overlay.FLOOD_MAC, *row)
+        self.leaves = [OurLeaf(node, number, more=segment) for number, node in enumerate(self.nodes, 1)]
+        node = join(lab, underlay, "reflector", REFLECTOR)
+        self.reflector = FrrReflector(node, [address(1), address(2)])
+        self._sockets = {name: _listen(*end) for name, end in self.ends.items()}
+
+    def start(self) -> None:
+        self.reflector.start()
+        for leaf in self.leaves:
+            leaf.start()
+
+    def close(self) -> None:
+        for one in self._sockets.values():
+            one.close()
+
+    # What the kernels have
+
+    def filters(self, number: int) -> tuple[str, list[str]] | None:
+        """Return what `nft` says of the segment's port at a leaf: its state, and how many peers are biased."""
+        shown = self.nodes[number - 1].attempt("nft", "list", "table", "bridge", "vtep").stdout
+        if "chain forward" not in shown or '"es0"' not in _set(shown, "ports"):
+            return None
+        if '"es0"' in _set(shown, "joining"):
+            state = "joining"
+        else:
+            state = "non-df" if '"es0"' in _set(shown, "blocked") else "df"
+        peers = self.nodes[number - 1].attempt("nft", "list", "map", "inet", "vtep", "peers4").stdout
+        return state, [address(peer) for peer in (1, 2, 3, 4) if f"{address(peer)} :" in peers]
+
+    def wait_forwarding(self, *, df: int | None, leaves: tuple[int, ...] = (1, 2)) -> None:
+        """Wait until the leaves' filters say that this one of them is the forwarder, and know each other."""
+        wanted = {
+            number: ("df" if number == df else "non-df", [address(other) for other in leaves if other != number])
+            for number in leaves
+        }
+        wait_until(lambda: {number: self.filters(number) for number in leaves} == wanted, 30, f"filters {wanted}")
+
+    # Frames
+
+    def send(self, source: str, to: str) -> Counter[str]:
+        """Send one frame and return how many copies arrived, and where."""
+        number = next(_NUMBERS)
+        mac = CE_MAC if source.startswith("c") else f"02:11:00:00:00:{int(source[1:]):02}"
+        frame = _octets(to) + _octets(mac) + struct.pack("!HQ", _ETH_P, number) + bytes(46)
+        with self.ends[source][0].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((self.ends[source][1], 0))
+            raw.send(frame)
+        return self._arrived(number)
+
+    def _arrived(self, number: int) -> Counter[str]:
+        found: Counter[str] = Counter()
+        names = {one: name for name, one in self._sockets.items()}
+        end = time.monotonic() + ARRIVAL_S
+        while (left := end - time.monotonic()) > 0:
+            for one in select.select(list(names), (), (), left)[0]:
+                with contextlib.suppress(BlockingIOError):
+                    frame, sender = one.recvfrom(2048)
+                    if sender[2] != socket.PACKET_OUTGOING and struct.unpack_from("!Q", frame, 14)[0] == number:
+                        found[names[one]] += 1
+        return found
+
+    def verdict(self, source: str, to: str, hosts: tuple[str, ...] = ("h1", "h2", "h3", "h4")) -> str:
+        """Say what is wrong with how a flooded frame arrived: each host and the machine must have one copy, its sender none."""
+        found = self.send(source, to)
+        machine = sum(count for name, count in found.items() if name.startswith("c"))
+        wrong = [f"{host} has {found[host]}" for host in hosts if found[host] != (host != source)]
+        if machine != (not source.startswith("c")):
+            wrong.append(f"the machine has {machine}")
+        return ", ".join(wrong)
+
+    def matrix(self, sources: tuple[str, ...] = ("c1", "c2", "h1", "h2", "h3", "h4")) -> dict[tuple[str, str], str]:
+        """Return what is wrong, of every source and every kind of flooded frame."""
+        kinds = {"broadcast": BROADCAST, "multicast": MULTICAST, "unknown unicast": UNKNOWN}
+        found = {(source, kind): self.verdict(source, to) for source in sources for kind, to in kinds.items()}
+        return {case: wrong for case, wrong in found.items() if wrong}
+
+
+def _listen(node: Node, interface: str) -> socket.socket:
+    found = node.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P))
+    found.bind((interface, _ETH_P))
+    found.setblocking(False)
+    return found
+
+
+def _quiet(node: Node) -> None:
+    node.run(
+        "sh",
+        "-c",
+        "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6",
+    )
+
+
+def _set(shown: str, name: str) -> str:
+    return shown.partition(f"set {name} {{")[2].partition("}\n\n")[0]
+
+
+def _octets(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+__all__ = ["DualHomed", "FrrLeaf"]
