@@ -87,15 +87,15 @@ def test_a_host_follows_its_sequence_number(leaf):
 
 def test_another_programs_route_of_the_same_metric_stays(leaf):
     leaf.hands.add_route(NET4, 229)
-    leaf.hands.add_route(NET6, 229)
+    leaf.hands.add_route(NET6, 2290)
     leaf.advertise(type5(NET4, A), type5(NET6, A), type5("192.168.2.0/24", A))
     leaf.pass_()
-    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 229"]
+    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 2290"]
     assert leaf.routes() == [f"192.168.2.0/24 via {A}"]
     assert leaf.troubles() == [(f"route {NET4}", "contested foreign"), (f"route {NET6}", "contested foreign")]
     leaf.withdraw(type5(NET4, A), type5(NET6, A))
     leaf.pass_(survey=True)
-    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 229"]
+    assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 2290"]
 
 
 def test_another_programs_route_of_another_metric_stays_beside_ours(leaf):

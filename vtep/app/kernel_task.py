@@ -14,7 +14,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from vtep import logs
@@ -32,6 +33,7 @@ from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.nftables import FilterEvents
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.linux.target import KernelTarget
 from vtep.local.exports import LocalRouter
@@ -44,6 +46,8 @@ from vtep.reconcile.engine import Engine
 STALLED_S_MAX: Final = 30.0
 """Longer than any step of a pass takes, the dump of a full table included."""
 CAP_NET_ADMIN: Final = 12
+MOVED_HOSTS_MAX: Final = 4096
+"""Addresses of stations that came here and whose rows are not gone yet. Those beyond are known when their hosts speak."""
 
 log = logging.getLogger("vtep")
 
@@ -64,6 +68,11 @@ class KernelTask:
         self._own_prefixes = OwnPrefixes(kernel, clock)
         self._filter_events: FilterEvents | None = None
         self._nudge: Callable[[], None] = lambda: None
+        self.ask_for: Callable[[Iterable[HostKey]], None] = lambda _: None
+        """Called with the addresses of a station that came here, when the rows of the leaf before it are gone."""
+        self._moved_hosts: dict[HostKey, None] = {}
+        """Those whose rows are not gone yet."""
+        self._followed: Intent | None = None
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -104,6 +113,11 @@ class KernelTask:
         Otherwise a row of an earlier daemon, in a VNI that is new here, would be removed and then written again.
         """
         self.actor.offer(intent, received_at)
+        if intent is not self._followed:
+            self._followed = intent
+            room = MOVED_HOSTS_MAX - len(self._moved_hosts)
+            moved = (key for key in intent.touched_hosts if _is_host_of_own(intent, key))
+            self._moved_hosts |= dict.fromkeys(islice(moved, room))
         if judged_all and not self._applied:
             self._applied = True
             self.target.reconfigure(self._config.vnis, self._config.vrfs, self._config.segments)
@@ -188,7 +202,16 @@ class KernelTask:
             lines.see(last, outcome, self.target.faults)
             observer.note_outcome(outcome)
             last = outcome
+            self._ask_for_moved()
             nudge()
+
+    def _ask_for_moved(self) -> None:
+        gone = [key for key in self._moved_hosts if not self.actor.engine.has(NEIGHBOR.name, key)]
+        for key in gone:
+            del self._moved_hosts[key]
+        intent = self._followed
+        if asked := [key for key in gone if intent is not None and _is_host_of_own(intent, key)]:
+            self.ask_for(asked)
 
     def take_hints(self, observer: Observer) -> None:
         """Read the kernel's events: they say where to look. Flood rows cannot be looked up one by one, only dumped."""
@@ -228,6 +251,12 @@ async def opened(
         finally:
             task.close()
             loop.remove_reader(kernel.events_fileno())
+
+
+def _is_host_of_own(intent: Intent, key: HostKey) -> bool:
+    """Return whether an address has no row because its MAC is a station of ours."""
+    refused = intent.refused_hosts.get(key[1], ())
+    return any(one.vni == key[0] and one.reason == "local-mac" for one in refused)
 
 
 def is_bound(config: Config) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from vtep.app.kernel_task import KernelTask
 from vtep.config.model import Config
 from vtep.errors import KernelError
-from vtep.intent import RowKey
+from vtep.intent import HostKey, RowKey
 from vtep.linux.events import STATIONS
 from vtep.linux.kernel import Kernel
 from vtep.local.stations import News
@@ -66,6 +66,10 @@ class StationTask:
             self._watcher.look_again(self._overtaken)
             self._overtaken = []
 
+    def ask_for(self, hosts: Iterable[HostKey]) -> None:
+        """Have the kernel ask for addresses of stations that have come here."""
+        self._watcher.ask_for(hosts)
+
     def _learn(self, news: News) -> None:
         learned = news.learned
         if not self._started:
@@ -84,6 +88,7 @@ async def opened(
         yield None
         return
     task = StationTask(config, leaf, kernel.claims, nudge, clock)
+    kernel.ask_for = task.ask_for
     with contextlib.closing(task):
         await task.start()
         yield task

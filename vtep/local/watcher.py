@@ -27,6 +27,10 @@ that misses a move black-holes it.
 **Portions.** Events, rows, stations and news are handled at most AT_ONCE at a time, and the event loop gets its turn in
 between. A dump runs in a thread.
 
+**Addresses that came along.** A machine that moves here brings its addresses, and says so at most once, while this leaf still has the
+rows of the leaf before; the kernel ignores what it says then. So once those rows are gone, `ask_for` has the kernel ask for each
+address. Only an answer makes it an address of a station here.
+
 The watcher has a netlink socket of its own, so that it never waits for the task that writes rows, and has none while no VNI is
 to be advertised. It knows neither routes nor the rows that this leaf writes.
 """
@@ -37,17 +41,18 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import inf
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from vtep import logs
-from vtep.addr import Ip, Vni
+from vtep.addr import ZERO_MAC, Ip, Vni
 from vtep.config.model import VniConfig
 from vtep.errors import KernelError
-from vtep.intent import RowKey
+from vtep.intent import HostKey, RowKey
 from vtep.linux.attachment import StationEvents, station_rows
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import Hints
-from vtep.linux.wire.neighbor import Entry, Lookup
+from vtep.linux.wire.neighbor import NTF_USE, Entry, Lookup, Neighbor, Refusal, Verb
+from vtep.linux.wire.tlv import AF_INET, AF_INET6
 from vtep.local.stations import Access, HostRow, News, Stations, accesses, host_mac, is_watched, location_of
 from vtep.reconcile.actor import elsewhere
 
@@ -75,6 +80,7 @@ class KernelReader(Protocol):
     def neighbors(self, devices: Iterable[int]) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]: ...
+    def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
     def drain(self, most: int) -> Hints: ...
     def events_fileno(self) -> int: ...
     def close(self) -> None: ...
@@ -111,6 +117,8 @@ class LocalStationWatcher:
         """Rows to read back, and whether an event named them."""
         self._hosts: dict[HostRow, None] = {}
         """Neighbor rows to read back."""
+        self._asked: dict[HostKey, None] = {}
+        """Addresses for which the kernel must ask."""
         self._audit_due = clock() + AUDIT_S
         self._audits = 0
         self._drained = True
@@ -133,6 +141,11 @@ class LocalStationWatcher:
             self._stations.expect(key)
             self._rows[key] = True
             self._woken.set()
+
+    def ask_for(self, hosts: Iterable[HostKey]) -> None:
+        """Ask whether these addresses are at a station here."""
+        self._asked.update(dict.fromkeys(hosts))
+        self._woken.set()
 
     def close(self) -> None:
         if self._kernel is not None:
@@ -164,7 +177,9 @@ class LocalStationWatcher:
 
     @property
     def is_behind(self) -> bool:
-        waiting = self._suspect or self._to_survey or self._rows or self._hosts or self._stations.has_news
+        waiting = (
+            self._suspect or self._to_survey or self._rows or self._hosts or self._asked or self._stations.has_news
+        )
         return bool(waiting or not self._drained)
 
     async def _step(self) -> None:
@@ -178,6 +193,7 @@ class LocalStationWatcher:
             await self._survey(kernel)
             self._read_rows(kernel)
             self._read_hosts(kernel)
+            self._ask(kernel)
         if news := self._stations.take_news(AT_ONCE):
             self._report(news)
         await asyncio.sleep(0)
@@ -294,6 +310,19 @@ class LocalStationWatcher:
         rows = kernel.get_hosts([(device, ip) for _, device, ip in keys])
         for key, row in zip(keys, rows, strict=True):
             self._stations.see_host(key, host_mac(row))
+
+    def _ask(self, kernel: KernelReader) -> None:
+        keys = list(islice(self._asked, AT_ONCE))
+        for key in keys:
+            del self._asked[key]
+        messages = [
+            Neighbor(Verb.REPLACE, device, ZERO_MAC, NTF_USE, 0, family=AF_INET6 if ip.is_v6 else AF_INET, ip=ip)
+            for vni, ip in keys
+            if (access := self._accesses.get(vni)) is not None
+            for device in access.devices
+        ]
+        if messages:
+            kernel.send(messages)  # one that is refused costs nothing: the next frame of the host tells as much
 
     async def _wait(self) -> None:
         """Return when there is something to do."""

@@ -3,15 +3,19 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from msgspec import structs
+
 from tests.contract.leaf import A, Leaf
 from tests.contract.worlds import MemoryWorld
-from vtep.addr import Mac
+from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.kernel_task import KernelTask
 from vtep.config import file as configuration
+from vtep.intent import Host, HostKey, Intent, RefusedHost
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.reconcile.engine import Scope
 from vtep.reconcile.steps import run_to_end
+from vtep.store.table import Table
 
 CONFIG = """
 [node]
@@ -43,4 +47,34 @@ def test_a_pass_stops_writing_to_a_device_when_the_kernel_says_that_it_was_repla
     run_to_end(pieces)
 
     assert [row for row in world.rows() if row.mac in MANY] == []
+    ledger.close()
+
+
+def test_the_addresses_of_a_machine_that_moves_here_are_asked_for_when_their_rows_are_gone(tmp_path: Path) -> None:
+    """The kernel ignores what a machine says of an address for which it has a row of ours."""
+    world = MemoryWorld()
+    port = world.memory.links().by_name["vx0"].bridge_port
+    world.memory.change("vx0", bridge_port=structs.replace(port, neigh_suppress=True))
+    ledger = LedgerFile(tmp_path / "ledger", KINDS, {})
+    task = KernelTask(world.kernel, ledger, configuration.parse(CONFIG), lambda: 0.0)
+    asked: list[HostKey] = []
+    task.ask_for = asked.extend
+    key = (Vni(100), Ip.parse("172.16.0.9"))
+    there = Host(*key, MANY[0], router=False, peer=A, rd=RouteDistinguisher(bytes(8)))
+    moved = RefusedHost(*key, MANY[0], "local-mac", A, there.rd)
+    gone = Intent(2, complete=True, refused_hosts=Table([(key[1], (moved,))]), touched_hosts=(key,))
+    run_to_end(
+        task.actor.engine.run(Intent(1, complete=True, hosts=Table([(key[1], (there,))])), 0.0, Scope(survey=True))
+    )
+    assert task.actor.engine.has("neighbor", key)
+
+    task.follow(gone, None, judged_all=True)
+    task._ask_for_moved()
+    assert asked == []
+    touched = {"neighbor": (key,)}
+    run_to_end(task.actor.engine.run(gone, 0.0, Scope(touched=touched)))
+    task._ask_for_moved()
+    task.follow(gone, None, judged_all=True)
+    task._ask_for_moved()
+    assert asked == [key]
     ledger.close()

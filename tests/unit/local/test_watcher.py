@@ -180,3 +180,21 @@ def test_endless_events_do_not_put_off_the_start(ear: KernelReader) -> None:
     asyncio.run(watcher.settle(5))
 
     assert watcher.is_behind
+
+
+def test_the_kernel_is_asked_for_an_address_that_came_here_and_only_an_answer_counts() -> None:
+    kernel, news = KernelReader(), []
+    watcher = LocalStationWatcher([CONFIG], lambda: kernel, news.append, lambda: 0.0)
+    host = Ip.parse("172.16.0.9")
+
+    async def run() -> None:
+        await watcher.settle()
+        kernel.station_sends(M, "h0")
+        await watcher.settle()
+        news.clear()
+        watcher.ask_for([(VNI, host), (Vni(7), host)])
+        await watcher.settle()
+
+    asyncio.run(run())
+    assert kernel._neighbors.asked == [host]
+    assert news == []

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from vtep.addr import Ip
 from vtep.linux.memory.events import Announcements, Counts, Refused
-from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NUD_PERMANENT, Entry, Neighbor, Verb
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_USE, NUD_PERMANENT, Entry, Neighbor, Verb
 
 
 class NeighborTable:
@@ -20,6 +20,8 @@ class NeighborTable:
         self._counts = counts
         self._rows: dict[tuple[int, Ip], Entry] = {}
         """By device and address as it was written: an IPv4-mapped address is a row of its own."""
+        self.asked: list[Ip] = []
+        """Addresses that were to be resolved; nobody answers here."""
 
     def entries(self, devices: Iterable[int]) -> list[Entry]:
         wanted = set(devices)
@@ -34,6 +36,10 @@ class NeighborTable:
             raise Refused(errno.EINVAL)
         key = (message.port, message.ip)
         held = self._rows.get(key)
+        if message.flags & NTF_USE:
+            if held is None:
+                self.asked.append(message.ip)
+            return
         if message.verb is Verb.DELETE:
             if held is None:
                 raise Refused(errno.ENOENT)

@@ -13,7 +13,7 @@ from vtep.addr import Prefix
 from vtep.linux.memory.events import Counts, Refused
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
-from vtep.linux.wire.route import METRIC, RouteEntry, RouteMessage
+from vtep.linux.wire.route import RouteEntry, RouteMessage, metric_of
 
 
 class RoutingTables:
@@ -43,12 +43,12 @@ class RoutingTables:
         """Another program writes a nexthop."""
         self._nexthops[nexthop.id] = nexthop
 
-    def find(self, table: int, prefix: Prefix, metric: int = METRIC) -> RouteEntry | None:
-        """Return the route of any program."""
-        return self._routes.get((table, prefix, metric))
+    def find(self, table: int, prefix: Prefix) -> RouteEntry | None:
+        """Return the route of any program that has our metric."""
+        return self._routes.get((table, prefix, metric_of(prefix)))
 
     def write_route(self, message: RouteMessage) -> None:
-        key = (message.table, message.prefix, METRIC)
+        key = (message.table, message.prefix, metric_of(message.prefix))
         held = self._routes.get(key)
         if message.verb is Verb.DELETE:
             if held is None or held.protocol != RTPROT_VTEP:
@@ -63,7 +63,7 @@ class RoutingTables:
             raise Refused(errno.EINVAL)  # IPv6 routes can not use an IPv4 nexthop
         if held is not None and message.verb is Verb.CREATE:
             raise Refused(errno.EEXIST)
-        row = RouteEntry(message.table, message.prefix, RTPROT_VTEP, METRIC, message.nexthop)
+        row = RouteEntry(message.table, message.prefix, RTPROT_VTEP, metric_of(message.prefix), message.nexthop)
         self._counts.writes += held is None
         self._counts.replaces += held not in (None, row)
         self._routes[key] = row

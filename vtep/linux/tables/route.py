@@ -15,7 +15,7 @@ from vtep.addr import Prefix, Vni
 from vtep.intent import GROUPS, Intent, PrefixKey
 from vtep.linux.vrf import RoutedDomain, routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
-from vtep.linux.wire.route import METRIC, RouteMessage
+from vtep.linux.wire.route import RouteMessage, metric_of
 from vtep.reconcile.contract import Attachments, Change, Key, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
@@ -59,7 +59,7 @@ class _Route:
         return {
             (vni, entry.prefix): Seen(_row(entry.nexthop or 0), marked=True, tagged=True)
             for vni, entry in routed(attachments).routes(entries)
-            if entry.protocol == RTPROT_VTEP and entry.metric == METRIC
+            if entry.protocol == RTPROT_VTEP and entry.metric == metric_of(entry.prefix)
         }
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[RouteMessage]]:

@@ -62,6 +62,7 @@ NUD_PROBE: Final = 0x10
 NUD_NOARP: Final = 0x40
 NUD_PERMANENT: Final = 0x80
 
+NTF_USE: Final = 0x01
 NTF_SELF: Final = 0x02
 NTF_MASTER: Final = 0x04
 NTF_EXT_LEARNED: Final = 0x10

@@ -45,7 +45,14 @@ RTA_NH_ID: Final = 30
 RTN_UNICAST: Final = 1
 
 METRIC: Final = 229
-"""Ours in every table. FRR has 20, connected routes have 0 or 256, an operator's IPv6 routes have 1024."""
+METRIC_V6: Final = 2290
+"""Ours in every table. The lower one wins, and a route that this host has by itself must: a subnet may be on two leaves, and each
+advertises it. Connected routes have 0 for IPv4 and 256 for IPv6, an operator's have 0 and 1024 if no other is given."""
+
+
+def metric_of(prefix: Prefix) -> int:
+    """Return the metric of our route to a prefix."""
+    return METRIC_V6 if prefix.is_v6 else METRIC
 
 
 class RouteMessage(Struct, frozen=True, gc=False):
@@ -93,7 +100,7 @@ def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
     family = AF_INET6 if len(prefix) == 17 else AF_INET
     octets = pack(
         0, kind, flags, seq, family, prefix[-1], RTPROT_VTEP, RTN_UNICAST,
-        _DST[family], prefix[:-1], _U32_TABLE, row.table, _U32_PRIORITY, METRIC, _U32_NH_ID, nexthop,
+        _DST[family], prefix[:-1], _U32_TABLE, row.table, _U32_PRIORITY, metric_of(prefix), _U32_NH_ID, nexthop,
     )  # fmt: skip
     if not nexthop:
         octets = octets[:-8]
