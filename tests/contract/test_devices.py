@@ -1,14 +1,16 @@
 """Devices that vtep makes and keeps: the same cases in memory and on the real kernel."""
 
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 import pytest
 
-from tests.contract.worlds import ip, own_namespace
-from vtep.addr import Ip
+from tests.contract.worlds import bridge, ip, own_namespace, wait_until, why_no_vlans
+from vtep.addr import Ip, Mac
 from vtep.config.file import parse
+from vtep.linux.attachment import survey
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.managed.kernel import DeviceKernel
 from vtep.linux.managed.kinds import MANAGED, Picture
@@ -16,6 +18,7 @@ from vtep.linux.managed.plan import plan
 from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.wish import wish
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
+from vtep.linux.vrf import survey as survey_vrfs
 from vtep.reconcile.engine import Engine
 from vtep.reconcile.steps import run_to_end
 
@@ -47,7 +50,10 @@ class Host:
         self.engine = Engine(MANAGED, self.target, self.ledger)
 
     def want(self, *vnis, mtu=1500):
-        self.wish = self.target.wish = wish(configured(*vnis), mtu)
+        self.want_file(configured(*vnis), mtu)
+
+    def want_file(self, config, mtu=1500):
+        self.wish = self.target.wish = wish(config, mtu)
 
     def keep(self, now=0.0):
         return run_to_end(self.engine.run(self.wish, now))
@@ -334,3 +340,118 @@ def test_a_crash_between_the_making_of_a_device_and_its_mark_is_made_good_too(ho
 
     assert host.link(VXLAN).alias == "vtep"
     assert host.plan() == []
+
+
+# Bridges that filter VLANs, and devices for many VNIs
+
+ROUTED = """
+[node]
+vtep = "10.0.0.1"
+manage = true
+[bgp]
+asn = 65000
+router_id = "10.0.0.1"
+[[vni]]
+vni = 100
+bridge = "br0"
+vlan = 10
+vxlan = "vxlan0"
+vrf = "blue"
+addresses = ["172.16.0.1/24", "2001:db8::1/64"]
+gateway_mac = "02:00:00:00:ff:fe"
+[[vni]]
+vni = 200
+bridge = "br0"
+vlan = 20
+vxlan = "vxlan0"
+[[vrf]]
+name = "blue"
+vni = 4001
+bridge = "br0"
+vlan = 401
+svi = "br0.401"
+vxlan = "vxlan0"
+router_mac = "02:00:00:00:ff:01"
+"""
+
+
+@pytest.fixture
+def vlan_host(host, request):
+    if isinstance(host, RealHost) and (refused := why_no_vlans()):
+        pytest.skip(refused)
+    return host
+
+
+def has_vrf(host):
+    """Return whether this kernel has VRF devices."""
+    if isinstance(host, MemoryHost):
+        return True
+    with suppress(OSError, subprocess.CalledProcessError):
+        ip("link add trial type vrf table 9", "link del trial")
+        return True
+    return False
+
+
+def test_a_shared_device_has_the_vlans_and_vnis_of_all_and_loses_those_that_leave(vlan_host):
+    text = ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', "")
+    vlan_host.want_file(parse(text))
+
+    made, again = vlan_host.keep(), vlan_host.keep(1.0)
+
+    device = vlan_host.link("vxlan0")
+    mapped = {(found.first, found.vni, found.pvid) for found in device.vlans if found.first > 1}
+    assert mapped == {(10, 100, False), (20, 200, False)}
+    assert [device.takes_vni(vni) for vni in (100, 200, 300)] == [True, True, False]
+    assert (device.vxlan.external, device.bridge_port.vlan_tunnel) == (True, True)
+    assert (again.applied, again.converged, vlan_host.plan()) == (0, True, [])
+    assert made.suppressed == 0
+    gateway = vlan_host.link("br0.10")
+    assert (gateway.mac, gateway.up) == (Mac.parse("02:00:00:00:ff:fe"), True)
+    addresses = {(found.ip, found.prefix) for found in vlan_host.kernel.addresses() if found.device == gateway.index}
+    assert addresses >= {(Ip.parse("172.16.0.1"), 24), (Ip.parse("2001:db8::1"), 64)}
+
+    first = text.split("[[vni]]")[1]
+    vlan_host.want_file(parse(text.replace("[[vni]]" + first, "")))
+    vlan_host.keep(2.0)
+
+    device = vlan_host.link("vxlan0")
+    assert device.vxlan.external  # it cannot be changed in place, and is not torn down
+    assert [found.first for found in device.vlans if found.first > 1] == [20]
+    assert vlan_host.link("br0.10") is None
+
+
+def test_a_vrf_with_its_l3vni_and_its_gateways_is_made_from_nothing(vlan_host):
+    if not has_vrf(vlan_host):
+        pytest.skip("this kernel has no VRF devices")
+    config = parse(ROUTED)
+    vlan_host.want_file(config)
+
+    made, again = vlan_host.keep(), vlan_host.keep(1.0)
+
+    assert (made.suppressed, made.failed, again.applied, vlan_host.plan()) == (0, 0, 0, [])
+    links = vlan_host.kernel.links()
+    vrf, svi = links.by_name["blue"], links.by_name["br0.401"]
+    assert (vrf.table, vrf.up, svi.master, svi.mac) == (4001, True, vrf.index, Mac.parse("02:00:00:00:ff:01"))
+    assert links.by_name["br0.10"].master == vrf.index
+    if isinstance(vlan_host, RealHost):
+        assert (svi.forwards, svi.makes_link_local) == (True, False)
+        wait_until(lambda: not survey_vrfs(config.vrfs, vlan_host.kernel.links()).not_ready, "the VRF is ready")
+    assert not survey(config.vnis, vlan_host.kernel.links()).not_ready
+
+
+def test_an_address_and_a_vlan_of_another_hand_stay_on_a_device_of_ours(vlan_host):
+    vlan_host.want_file(parse(ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', "")))
+    vlan_host.keep()
+    if isinstance(vlan_host, MemoryHost):
+        vlan_host.kernel.add_address("br0.10", Ip.parse("192.0.2.1"), 24)
+        vlan_host.kernel.set_vlan("vxlan0", 77)
+        vlan_host.kernel.delete_address("br0.10", Ip.parse("172.16.0.1"))
+    else:
+        ip("addr add 192.0.2.1/24 dev br0.10", "addr del 172.16.0.1/24 dev br0.10")
+        bridge("vlan add dev vxlan0 vid 77")
+
+    vlan_host.keep(1.0)
+
+    there = {found.ip for found in vlan_host.kernel.addresses() if found.device == vlan_host.link("br0.10").index}
+    assert there >= {Ip.parse("192.0.2.1"), Ip.parse("172.16.0.1")}
+    assert vlan_host.link("vxlan0").vlan_at(77) is not None

@@ -99,6 +99,7 @@ KNOWS_DEVICES = (
     "linux/conditions.py",
     "linux/vrf.py",
     "linux/devices.py",
+    "linux/findings.py",
     "linux/managed/",
     "linux/memory/",
     "linux/settings.py",

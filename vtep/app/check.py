@@ -41,11 +41,11 @@ def check(path: Path, *, host: bool = False, file_only: bool = False) -> int:
         return _check_exabgp(path)
     found = config.read(path)
     lines = lines_of(path.read_text(encoding="utf-8"))
-    problems = [] if file_only else list(_files(found))
+    problems = [] if file_only else list(files(found))
     warnings = list(map(_parted, exposures(found)))
     if host:
         problems += _host(found)
-        warnings += _sysctls(Path("/proc/sys"))
+        warnings += sysctls(Path("/proc/sys"))
     _print(path, "warning", _with_lines(warnings, lines))
     _print(path, "note", _with_lines(Exports(found).left_out, lines))
     if problems:
@@ -87,7 +87,7 @@ def _check_exabgp(path: Path) -> int:
 # What the file names on this host
 
 
-def _files(found: Config) -> Iterator[Problem]:
+def files(found: Config) -> Iterator[Problem]:
     """Yield the group and the files that are not there, without which the daemon cannot start or listen."""
     elsewhere = "for another host, use --file-only"
     if found.feed.socket_group:
@@ -124,9 +124,9 @@ def _host(found: Config) -> Iterator[Problem]:
         raise UsageError(f"the devices of this host cannot be read: {error}") from None
     yield from _devices("vni", [vni.vni for vni in found.vnis], judged.not_ready)
     yield from _devices("vrf", [vrf.vni for vrf in found.vrfs], judged_vrfs.not_ready)
-    yield from _tunnel_addresses(found, here)
-    yield from _state_dir(found)
-    yield from _exabgp()
+    yield from tunnel_addresses(found, here)
+    yield from state_dir(found)
+    yield from exabgp()
 
 
 def _devices(table: str, numbers: Sequence[Vni], not_ready: Mapping[Vni, NotReady]) -> Iterator[Problem]:
@@ -136,7 +136,7 @@ def _devices(table: str, numbers: Sequence[Vni], not_ready: Mapping[Vni, NotRead
                 yield Problem(f"{table}[{index}]", f"{fault.code}: {fault.text}", fault.mend)
 
 
-def _tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:
+def tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:
     own = [(f"vni[{index}].vtep", vni.vtep) for index, vni in enumerate(found.vnis)]
     own += [(f"vrf[{index}].vtep", vrf.vtep) for index, vrf in enumerate(found.vrfs)]
     wanted = {"node.vtep": found.node.vteps} | {path: (vtep,) for path, vtep in own if vtep not in found.node.vteps}
@@ -147,7 +147,7 @@ def _tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:
                 yield Problem(path, f"no device of this host has the address {vtep}", mend)
 
 
-def _state_dir(found: Config) -> Iterator[Problem]:
+def state_dir(found: Config) -> Iterator[Problem]:
     """Yield a directory that is missing: the units of systemd make it, a start by hand does not."""
     for path, directory in (("node.state_dir", found.node.state_dir), ("feed.socket", found.feed.socket.parent)):
         nearest = next(above for above in (directory, *directory.parents) if above.exists())
@@ -155,12 +155,12 @@ def _state_dir(found: Config) -> Iterator[Problem]:
             yield Problem(path, f"{directory} cannot be made: {nearest} is not a directory that this user may write")
 
 
-def _exabgp() -> Iterator[Problem]:
+def exabgp() -> Iterator[Problem]:
     if find_spec("exabgp") is None and shutil.which("exabgp") is None:
         yield Problem("", "there is no ExaBGP on this host", f"install exabgp 4.2 or 5.0 beside {sys.executable}")
 
 
-def _sysctls(root: Path) -> Iterator[Problem]:
+def sysctls(root: Path) -> Iterator[Problem]:
     for name, what in SYSCTLS.items():
         if _setting(root / name) not in ("", "0"):
             yield Problem("", f"{what} (hint: sysctl -w {name.replace('/', '.')}=0)")

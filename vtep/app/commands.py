@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from vtep.cli.options import Parser, add_commands, add_completion, file_path
+from vtep.cli.options import Parser, add_commands, add_completion, add_connection, file_path
 from vtep.errors import UsageError
 
 if TYPE_CHECKING:  # each is imported where a command needs it, so that `vtep --help` imports none
@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_init(commands)
     _add_devices(commands)
+    _add_doctor(commands)
     add_commands(commands)
     add_completion(commands, parser)
     return parser
@@ -99,8 +100,8 @@ def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="what runs at the peer: a leaf like this one (default), FRR, or GoBGP",
     )  # fmt: skip
     init.add_argument(
-        "--devices", choices=("ip", "networkd", "ifupdown2"), default="ip",
-        help="what makes the devices: a script of ip commands (default), systemd-networkd, or ifupdown2",
+        "--devices", choices=("ip", "networkd", "ifupdown2", "vtep"), default="ip",
+        help="what makes the devices: a script of ip commands (default), systemd-networkd, ifupdown2, or vtep itself",
     )  # fmt: skip
     init.add_argument(
         "--directory", metavar="PATH", type=file_path, default="/etc/vtep", help="where to write (default: /etc/vtep)"
@@ -129,6 +130,22 @@ def _add_devices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
             "--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP
         )
         command.set_defaults(command=run)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doctor = commands.add_parser(
+        "doctor", help="what is unusual on this host for a VTEP, and what mends it", description=_DOCTOR
+    )
+    doctor.add_argument("--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP)
+    doctor.add_argument("-o", "--output", choices=["table", "json"], default="table", help="table (default) or json")
+    add_connection(doctor)
+    doctor.set_defaults(command=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from vtep.app.doctor import doctor
+
+    return doctor(options)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -188,6 +205,9 @@ nothing would be changed, and with 1 otherwise. Changes nothing."""
 _ADOPT = """Puts the mark of vtep (the alias `vtep: adopted`) on devices that another program made and that the configuration
 manages. A daemon then keeps them as it keeps its own, and never removes them. It needs CAP_NET_ADMIN. A device that cannot be
 changed in place is left, unless --replace removes it, and the daemon makes it again."""
+_DOCTOR = """Compares the configuration, this host and the daemon, if it runs, with what a VTEP needs: devices, addresses, sysctls, other
+programs that write the same rows, and the problems of the daemon. Each finding has the command that mends it. Changes nothing;
+exits with 0 if nothing is unusual, and with 1 otherwise."""
 _EXABGP = "Prints a configuration for ExaBGP: its sessions with [[bgp.neighbor]], and the relay that feeds this daemon."
 
 

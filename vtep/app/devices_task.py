@@ -138,7 +138,7 @@ def _what(ref: tuple[str, tuple[object, ...]]) -> str:
     if kind == "device":
         return "itself"
     rest = " ".join(map(str, key[1:]))
-    return rest if kind in ("setting", "port", "state") else f"{kind} {rest}"
+    return rest if kind in ("setting", "port", "sysctl", "state") else f"{kind} {rest}"
 
 
 def _log_written(report: Report) -> None:

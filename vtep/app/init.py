@@ -30,9 +30,9 @@ EXABGP_GROUP: Final = "exabgp"
 
 def init(options: argparse.Namespace) -> int:
     leaf = _leaf(options)
-    texts: dict[str, str] = {"vtep.toml": configuration(leaf), **devices(leaf, options.devices)}
+    texts: dict[str, str] = {"vtep.toml": configuration(leaf, options.devices), **devices(leaf, options.devices)}
     for peer in leaf.peers:
-        texts |= {f"peer-{peer}/{name}": text for name, text in other_side(leaf, peer).items()}
+        texts |= {f"peer-{peer}/{name}": text for name, text in other_side(leaf, peer, options.devices).items()}
     paths = {options.directory / name: text for name, text in texts.items()}
     _write(paths, replace=options.force)
     for path in paths:
@@ -169,6 +169,8 @@ def _next_steps(leaf: FirstLeaf, options: argparse.Namespace) -> list[str]:
     make = {
         "ip": f"sh {where}/devices.sh",
         "networkd": f"cp {where}/networkd/* /etc/systemd/network/ && networkctl reload",
+        "vtep": f"vtep devices plan --config {where}/vtep.toml; the daemon makes them"
+        + (f"; then sh {where}/ports.sh" if any(vni.ports for vni in leaf.vnis) else ""),
         "ifupdown2": f"cp {where}/ifupdown2 /etc/network/interfaces.d/vtep && ifreload -a",
     }[options.devices]
     others = ", ".join(f"{where}/peer-{peer}" for peer in leaf.peers)

@@ -12,6 +12,7 @@ from vtep import logs
 from vtep.config import file
 from vtep.config.model import Config
 from vtep.errors import ConfigError
+from vtep.linux.managed.wish import is_managed
 from vtep.observe.history import HistoryEntry
 from vtep.observe.observer import Observer
 
@@ -47,6 +48,6 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         changed.append("vni (the first one with a bridge)")
     elif new.vrfs and not old.vrfs and not any(vni.is_bound for vni in old.vnis):
         changed.append("vrf (the first one, where no VNI has a bridge)")
-    if any(vni.manage for vni in new.vnis) and not any(vni.manage for vni in old.vnis):
+    if is_managed(new) and not is_managed(old):
         changed.append("manage (the first device)")
     return changed

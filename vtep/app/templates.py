@@ -11,7 +11,7 @@ from typing import Final, Literal
 from vtep.addr import Ip
 
 PeerKind = Literal["vtep", "frr", "gobgp"]
-DeviceKind = Literal["ip", "networkd", "ifupdown2"]
+DeviceKind = Literal["ip", "networkd", "ifupdown2", "vtep"]
 
 OUTER_OCTETS: Final = {False: 50, True: 70}
 """What VXLAN adds to a frame, by whether the underlay is IPv6: Ethernet, IP, UDP and VXLAN headers."""
@@ -64,20 +64,28 @@ class FirstLeaf:
 # Our configuration
 
 
-def configuration(leaf: FirstLeaf) -> str:
+def configuration(leaf: FirstLeaf, kind: DeviceKind = "ip") -> str:
     return "\n".join(
-        (_node(leaf), *(_neighbor(leaf, peer) for peer in leaf.peers), _feed(leaf), *map(_vni(leaf), leaf.vnis))
+        (
+            _node(leaf, manages=kind == "vtep"),
+            *(_neighbor(leaf, peer) for peer in leaf.peers),
+            _feed(leaf),
+            *map(_vni(leaf), leaf.vnis),
+        )
     )
 
 
-def _node(leaf: FirstLeaf) -> str:
+def _node(leaf: FirstLeaf, *, manages: bool) -> str:
+    manage = (
+        "manage = true                       # vtep makes the bridges and the VXLAN devices, and keeps them\n" * manages
+    )
     return f"""# A leaf of vtep, written by `vtep init`. `vtep check --host` compares it with this host; docs/configure.md has every key.
 # After a change: vtep check, then send SIGHUP to the daemon (systemctl reload vtep).
 
 [node]
 vtep = "{leaf.vtep}"                # our tunnel address: other VTEPs send frames to it
 # on_stop = "keep"                  # keep: a restart of the daemon does not disturb traffic; drain: rows are removed
-
+{manage}
 [bgp]
 asn = {leaf.asn}
 router_id = "{leaf.router_id}"
@@ -117,7 +125,7 @@ import_rt = ["{leaf.asn & 0xFFFF}:{vni.number}"]         # the routes that are f
 
 def devices(leaf: FirstLeaf, kind: DeviceKind) -> Mapping[str, str]:
     """Return the files that make the devices, by their names."""
-    return {"ip": _ip_script, "networkd": _networkd, "ifupdown2": _ifupdown2}[kind](leaf)
+    return {"ip": _ip_script, "networkd": _networkd, "ifupdown2": _ifupdown2, "vtep": _ports_script}[kind](leaf)
 
 
 def _ip_script(leaf: FirstLeaf) -> Mapping[str, str]:
@@ -143,6 +151,20 @@ ip link set dev {vxlan} type bridge_slave learning off neigh_suppress on
 {ports}ip link set dev {bridge} up
 ip link set dev {vxlan} up
 """
+
+
+def _ports_script(leaf: FirstLeaf) -> Mapping[str, str]:
+    """Return a script that puts the access ports into the bridges, which are vtep's; nothing if no port was named."""
+    lines = [
+        f"ip link set dev {port} master {vni.bridge}\nip link set dev {port} up\n"
+        for vni in leaf.vnis
+        for port in vni.ports
+    ]
+    head = """#!/bin/sh
+# Access ports, written by `vtep init`. vtep makes the bridges when it starts; run this once they are there, and at each boot.
+set -e
+"""
+    return {"ports.sh": head + "".join(lines)} if lines else {}
 
 
 def _networkd(leaf: FirstLeaf) -> Mapping[str, str]:
@@ -234,14 +256,15 @@ iface {vni.bridge}
 # The other side
 
 
-def other_side(leaf: FirstLeaf, peer: Ip) -> Mapping[str, str]:
-    """Return the files for a peer, by their names."""
+def other_side(leaf: FirstLeaf, peer: Ip, kind: DeviceKind = "ip") -> Mapping[str, str]:
+    """Return the files for a peer, by their names; a leaf like this one makes its devices as this one does, if that is vtep."""
     other = leaf.seen_from(peer)
     if leaf.peer_kind == "frr":
         return {"frr.conf": _frr(leaf, peer), **_ip_script(other)}
     if leaf.peer_kind == "gobgp":
         return {"gobgpd.toml": _gobgp(leaf, peer)}
-    return {"vtep.toml": configuration(other), **_ip_script(other)}
+    kind = "vtep" if kind == "vtep" else "ip"
+    return {"vtep.toml": configuration(other, kind), **devices(other, kind)}
 
 
 def _frr(leaf: FirstLeaf, peer: Ip) -> str:

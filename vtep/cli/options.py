@@ -354,6 +354,13 @@ def _command(
             "--watch", metavar="SECONDS", type=_seconds_some, nargs="?", const=WATCH_S,
             help=f"show it again every so many seconds ({WATCH_S:g})",
         )  # fmt: skip
+    add_connection(parser, deadline_s)
+    parser.set_defaults(command=_later(work))
+    return parser
+
+
+def add_connection(parser: argparse.ArgumentParser, deadline_s: float | None = DEADLINE_S) -> None:
+    """Add the options that say how the daemon is reached."""
     parser.add_argument(
         "--address", metavar="ADDRESS",
         help=f"unix:/path, /path, or host:port (default: $VTEP_ADDRESS, else {DEFAULT_ADDRESS})",
@@ -367,8 +374,6 @@ def _command(
     tls.add_argument("--tls-ca", metavar="FILE", help="the CA whose certificates to trust (default: $VTEP_TLS_CA)")
     tls.add_argument("--tls-cert", metavar="FILE", help="our certificate (default: $VTEP_TLS_CERT)")
     tls.add_argument("--tls-key", metavar="FILE", help="its private key (default: $VTEP_TLS_KEY)")
-    parser.set_defaults(command=_later(work))
-    return parser
 
 
 class _Pretty(argparse.Action):

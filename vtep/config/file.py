@@ -43,6 +43,7 @@ from vtep.config.values import (
     assigned_number,
     device_name,
     file_mode,
+    host_address,
     host_of,
     is_loopback,
     listener,
@@ -144,6 +145,8 @@ class _VniTable(Struct):
     gateway: bool = False
     vrf: str = ""
     manage: bool | UnsetType = UNSET
+    addresses: list[str] = []
+    gateway_mac: str = ""
 
 
 class _SegmentTable(Struct):
@@ -173,6 +176,7 @@ class _VrfTable(Struct):
     router_mac: str = ""
     max_paths: Annotated[int, Meta(ge=1, le=256)] = 8
     redistribute: list[str | int] = []
+    manage: bool | UnsetType = UNSET
     default_originate: bool = False
 
 
@@ -289,6 +293,10 @@ def _vnis(
         vni = _vni(row, f"vni[{index}]", node, bgp, problems)
         if vni is not None:
             vnis.append(replace_fields(vni, manage=vni.is_bound and (manage if row.manage is UNSET else row.manage)))
+        is_managed = row.bridge and (manage if row.manage is UNSET else row.manage)
+        for key in ("addresses", "gateway_mac"):
+            if getattr(row, key) and not is_managed:
+                problems.note(f"vni[{index}].{key}", "only a managed device is given it", "set `manage = true`")
         if row.manage is True and not row.bridge:
             problems.note(f"vni[{index}].manage", "there is no device to manage", "name its bridge and its vxlan")
     _refuse_repeats("vni", [row.vni for row in rows], "vni", problems)
@@ -349,13 +357,18 @@ def _vni(row: _VniTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         neighbors=row.neighbors,
         announce=row.announce,
         gateway=row.gateway,
+        addresses=tuple(problems.each(row.addresses, f"{path}.addresses", host_address)),
+        gateway_mac=problems.parsed(row.gateway_mac, f"{path}.gateway_mac", Mac.parse) if row.gateway_mac else None,
         vrf=row.vrf,
     )
 
 
 def _vrfs(file: _File, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> tuple[VrfConfig, ...]:
     """Return the VRFs. An L3VNI has a number and devices that no other VNI has, because their rows would be each other's."""
-    found = [_vrf(row, f"vrf[{index}]", node, bgp, problems) for index, row in enumerate(file.vrf)]
+    found = [
+        _vrf(row, f"vrf[{index}]", node, bgp, problems, file_manage=file.node.manage)
+        for index, row in enumerate(file.vrf)
+    ]
     for name in ("name", "vni", "table"):
         _refuse_repeats("vrf", [getattr(row, name) or UNSET for row in file.vrf], name, problems)
     _refuse_repeats("vrf", [row.svi or row.bridge for row in file.vrf], "svi", problems)
@@ -383,7 +396,9 @@ def _bridge_of(row: _VniTable | _VrfTable) -> str:
     return row.bridge or (row.svi if isinstance(row, _VrfTable) else "")
 
 
-def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems) -> VrfConfig | None:
+def _vrf(
+    row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, problems: Problems, *, file_manage: bool
+) -> VrfConfig | None:
     """Return one VRF, or None if it lacks its name, its L3VNI, its devices or a tunnel address."""
     name = problems.required(row.name, f"{path}.name", str)
     number = problems.required(row.vni, f"{path}.vni", Vni)
@@ -415,6 +430,7 @@ def _vrf(row: _VrfTable, path: str, node: NodeConfig, bgp: BgpConfig | None, pro
         router_mac=problems.parsed(row.router_mac, f"{path}.router_mac", Mac.parse) if row.router_mac else None,
         max_paths=row.max_paths,
         redistribute=tuple(problems.each([str(one) for one in row.redistribute], f"{path}.redistribute", route_source)),
+        manage=file_manage if row.manage is UNSET else row.manage,
         default_originate=row.default_originate,
     )
 

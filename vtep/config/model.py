@@ -58,6 +58,9 @@ class VniConfig(Struct, frozen=True):
     """The bridge's own MAC and addresses are advertised as those of a default gateway (RFC 7432 10.1)."""
     manage: bool = False
     """vtep makes and keeps its bridge and its VXLAN device."""
+    addresses: tuple[tuple[Ip, int], ...] = ()
+    """The addresses of the gateway of its hosts, with the lengths of their prefixes: the same on all leaves."""
+    gateway_mac: Mac | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -92,6 +95,8 @@ class VrfConfig(Struct, frozen=True):
     max_paths: int = 8
     redistribute: tuple[int, ...] = ()
     """The routes of its table that are advertised, by the protocol that they have in the kernel."""
+    manage: bool = False
+    """vtep makes and keeps its VRF device, its bridge, its VXLAN device and its SVI."""
     default_originate: bool = False
     """The default routes are advertised, whether or not the table has them."""
 

@@ -191,3 +191,12 @@ def route_source(text: str) -> int:
 OWN_PROTOCOL: Final = 229
 """What our own routes have in the kernel (`RTPROT_VTEP`)."""
 _ROUTE_SOURCES: Final = {"connected": 2, "kernel": 3, "static": 4}
+
+
+def host_address(text: str) -> tuple[Ip, int]:
+    """Read an address of a device with the length of its network's prefix, such as 172.16.0.1/24."""
+    address, slash, length = text.partition("/")
+    ip = Ip.parse(address)
+    if not (slash and length.isascii() and length.isdigit() and int(length) <= 8 * len(ip)):
+        raise ValueError(f"{text!r} is not an address with a prefix length, such as 172.16.0.1/24")
+    return ip, int(length)

@@ -366,6 +366,23 @@ def gateway(at: Access, links: Links, addresses: Mapping[int, set[Ip]]) -> Gatew
     return Gateway(mac, links.by_index[device].name, hosts) if hosts else None
 
 
+def gateways_that_flood(vnis: Iterable[VniConfig], links: Links, rows: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong, with a command, of each VLAN whose device has a MAC that its bridge does not know as its own.
+
+    The bridge floods every frame to such a gateway, also into the tunnel, and another leaf with the same gateway routes a copy of
+    it (kernels 6.12 and 7.2). One row for each VLAN ends that.
+    """
+    own = {(row.port, row.vlan, row.mac) for row in rows if row.family == AF_BRIDGE}
+    for vni in vnis:
+        bridge = links.by_name.get(vni.bridge)
+        svi = None if bridge is None or vni.vlan is None else links.by_vlan.get((bridge.index, vni.vlan))
+        if bridge is None or svi is None or svi.mac in (None, bridge.mac):
+            continue
+        if (bridge.index, vni.vlan, svi.mac) not in own:
+            text = f"{bridge.name} floods every frame to {svi.mac}, the MAC of {svi.name}, because it does not know it as its own"
+            yield text, f"bridge fdb add {svi.mac} dev {bridge.name} vlan {vni.vlan} self local"
+
+
 def own_hosts(vnis: Iterable[VniConfig], links: Links, addresses: Iterable[Address]) -> Iterator[HostKey]:
     """Yield the addresses of each VNI's bridge and of the devices on it, and the broadcast addresses of their networks."""
     vni_of_bridge: dict[tuple[int, int | None], Vni] = {}

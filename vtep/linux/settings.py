@@ -141,6 +141,16 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "port_learning": Setting(_of_port(lambda port: port.learning), _slave("learning"), "port"),
     "neigh_suppress": Setting(_of_port(lambda port: port.neigh_suppress), _slave("neigh_suppress"), "port"),
     "vlan_tunnel": Setting(_of_port(lambda port: port.vlan_tunnel), _slave("vlan_tunnel"), "port"),
+    "forwards": Setting(
+        lambda link, _: link.forwards,
+        lambda _, name, value: f"sysctl -w net.ipv4.conf.{name.replace('.', '/')}.forwarding={value:d}",
+        "sysctl",
+    ),
+    "forwards_v6": Setting(
+        lambda link, _: link.forwards_v6,
+        lambda _, name, value: f"sysctl -w net.ipv6.conf.{name.replace('.', '/')}.forwarding={value:d}",
+        "sysctl",
+    ),
     "up": Setting(lambda link, _: link.up, _set(lambda value: "up" if value else "down"), kind="state"),
 }
 ORDER: Final[Mapping[str, int]] = {name: place for place, name in enumerate(SETTINGS)}

@@ -76,7 +76,7 @@ def test_devices_that_do_not_fit_are_named_with_the_command_that_mends_them():
 
 
 def test_a_tunnel_address_that_is_on_no_device_is_named():
-    (problem,) = check._tunnel_addresses(parse(LEAF), set())
+    (problem,) = check.tunnel_addresses(parse(LEAF), set())
 
     assert (problem.path, problem.hint) == ("node.vtep", "ip address add 10.0.0.99/32 dev lo")
 
@@ -84,7 +84,7 @@ def test_a_tunnel_address_that_is_on_no_device_is_named():
 def test_the_tunnel_address_of_a_vrf_is_looked_for_as_well():
     vrf = '[[vrf]]\nname = "blue"\nvni = 4001\nvxlan = "vx1"\nsvi = "br1"\nimport_rt = ["1:1"]\nvtep = "10.0.0.9"\n'
 
-    (problem,) = check._tunnel_addresses(parse(LEAF + vrf), {Ip.parse("10.0.0.99")})
+    (problem,) = check.tunnel_addresses(parse(LEAF + vrf), {Ip.parse("10.0.0.99")})
 
     assert str(problem).startswith("vrf[0].vtep: no device of this host has the address 10.0.0.9")
 
@@ -96,4 +96,4 @@ def test_a_bridge_that_passes_frames_to_iptables_is_told(name, value, count, tmp
     (tmp_path / "net/bridge").mkdir(parents=True)
     (tmp_path / "net/bridge" / name).write_text(f"{value}\n")
 
-    assert len(list(check._sysctls(Path(tmp_path)))) == count
+    assert len(list(check.sysctls(Path(tmp_path)))) == count

@@ -38,6 +38,18 @@ def test_both_sides_are_files_that_the_check_accepts(tmp_path, capsys):
     assert f"sh {tmp_path}/devices.sh" in said.err
 
 
+def test_devices_that_vtep_makes_are_managed_on_both_sides_and_only_the_ports_are_left(tmp_path, capsys):
+    assert main([*WORDS, "--directory", str(tmp_path), "--devices", "vtep"]) == 0
+    said = capsys.readouterr()
+
+    for file in ("vtep.toml", "peer-10.0.0.2/vtep.toml"):
+        assert main(["check", str(tmp_path / file)]) == 0
+        assert [vni.manage for vni in read(tmp_path / file).vnis] == [True]
+    assert "link set dev swp1 master br100" in (tmp_path / "ports.sh").read_text()
+    assert not (tmp_path / "devices.sh").exists()
+    assert f"vtep devices plan --config {tmp_path}/vtep.toml" in said.err
+
+
 def test_no_file_is_replaced_without_force(tmp_path, capsys):
     (tmp_path / "devices.sh").write_text("mine")
 

@@ -8,6 +8,7 @@ the survey. What the kernel cannot change in place is refused with the command; 
 import contextlib
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Self
 
 from vtep.errors import KernelError
@@ -99,6 +100,9 @@ class DeviceKernel:
         return SETTINGS[message.what].read(link, Links.of(around)) in (None, message.value)
 
     def _ask(self, message: DeviceMessage) -> None:
+        if message.what == "forwards_v6":
+            _write_sysctl(f"ipv6/conf/{message.device}/forwarding", bool(message.value))
+            return
         seq = self._requests.take_seqs(1)
         datagram = encode(message, self._index, seq)
         answers, _ = self._requests.exchange("devices", datagram, parse_links)
@@ -117,3 +121,16 @@ class DeviceKernel:
         seq = self._requests.take_seqs(1)
         answers, _ = self._requests.exchange("device", request_link(device, seq), parse_links)
         return next((found for _, answered, found in answers if answered == seq and isinstance(found, Link)), None)
+
+
+def _write_sysctl(name: str, value: bool) -> None:
+    """Set what netlink cannot: a unit that protects /proc/sys makes this fail, and the refusal says so."""
+    path = Path("/proc/sys/net") / name
+    try:
+        path.write_text(f"{value:d}\n", encoding="ascii")
+    except OSError as error:
+        raise KernelError(
+            "set",
+            error.errno or errno.EIO,
+            f"{path}: {error.strerror}; set net.ipv6.conf.all.forwarding=1 in /etc/sysctl.d",
+        ) from None

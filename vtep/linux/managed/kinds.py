@@ -280,6 +280,8 @@ VNI: Final = _Vni("vni", _described("vni", _pair, lambda _: "taken"))
 ADDRESS: Final = _Address("address", _described("address", lambda key: f"{key[0]} {key[1]}/{key[2]}", lambda _: "put"))
 STATE: Final = _Setting("state", _described("state", _pair, _value_in_words))
 
-MANAGED: Final[tuple[Kind, ...]] = (DEVICE, SETTING, PORT, VLAN, VNI, ADDRESS, STATE)
+SYSCTL: Final = _Setting("sysctl", _described("sysctl", _pair, _value_in_words))
+
+MANAGED: Final[tuple[Kind, ...]] = (DEVICE, SETTING, PORT, VLAN, VNI, ADDRESS, STATE, SYSCTL)
 """In the order of writing: a device that has all its settings, VLANs and addresses is put up. The file of claims has the places
 of this list, so a kind is added at its end."""

@@ -70,7 +70,7 @@ def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Lin
 
 def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
     device, what = key[:2]
-    if kind in ("setting", "port", "state"):
+    if kind in ("setting", "port", "sysctl", "state"):
         command = SETTINGS[what].command(links.by_name.get(device), device, wanted.value)
         was = "" if there is None else f"{_value(there.value)} -> "
         return Step(device, "set", f"{what} {was}{_value(wanted.value)}", command)

@@ -4,13 +4,14 @@ The rows follow the conditions that a VNI needs (`vtep/linux/conditions.py`), so
 a VXLAN device is managed if any VNI that uses it is. Access ports are not managed: which stations are where is an operator's.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
 from vtep.addr import Ip
-from vtep.config.model import Config, VniConfig
+from vtep.config.model import Config, VniConfig, VrfConfig
 from vtep.intent import Intent
 from vtep.linux.settings import MARK, SETTINGS
 from vtep.linux.wire.device import AddressValue, VlanValue
@@ -62,15 +63,21 @@ class Wish(Intent, frozen=True):
 
 def is_managed(config: Config) -> bool:
     """Tell whether there is any device to manage."""
-    return any(vni.manage for vni in config.vnis)
+    return any(vni.manage for vni in config.vnis) or any(vrf.manage for vrf in config.vrfs)
 
 
 def wish(config: Config, underlay_mtu: int, generation: int = 1) -> Wish:
     """Return the rows that the configuration wants."""
     rows = _Rows()
+    uses = Counter([vni.vxlan for vni in config.vnis] + [vrf.vxlan for vrf in config.vrfs])
+    managed_vrfs = {vrf.name for vrf in config.vrfs if vrf.manage and not vrf.table}
+    for vrf in config.vrfs:
+        if vrf.manage:
+            _add_vrf(rows, vrf, underlay_mtu, is_shared=vrf.vlan is not None and uses[vrf.vxlan] > 1)
     for vni in config.vnis:
         if vni.manage and vni.is_bound:
-            _add_vni(rows, vni, underlay_mtu)
+            _add_tunnel(rows, vni, underlay_mtu, is_shared=vni.vlan is not None and uses[vni.vxlan] > 1)
+            _add_gateway(rows, vni, vni.vrf if vni.vrf in managed_vrfs else "")
     return Wish(generation=generation, complete=True, why="", rows=rows.found)
 
 
@@ -79,7 +86,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.found: dict[str, dict[Any, Any]] = {
-            kind: {} for kind in ("device", "setting", "port", "vlan", "vni", "address", "state")
+            kind: {} for kind in ("device", "setting", "port", "vlan", "vni", "address", "sysctl", "state")
         }
 
     def device(self, name: str, type_: str, fixed: Mapping[str, Any] = {}, **settings: Any) -> None:
@@ -98,18 +105,11 @@ class _Rows:
         self.found["address"][device, address.ip, address.prefix] = MemberRow()
 
 
-def _add_vni(rows: _Rows, vni: VniConfig, underlay_mtu: int) -> None:
+def _add_tunnel(rows: _Rows, vni: VniConfig, underlay_mtu: int, *, is_shared: bool, suppresses: bool = True) -> None:
     """Add the bridge and the VXLAN device of a VNI, and its VLAN."""
     mtu = underlay_mtu - OUTER_OCTETS[vni.vtep.is_v6]
-    rows.device(
-        vni.bridge,
-        "bridge",
-        vlan_filtering=vni.vlan is not None,
-        vlan_default_pvid=0,
-        mcast_snooping=False,
-        mtu=mtu,
-    )
-    is_shared = vni.vlan is not None and vni.shares_vxlan
+    has_vlan = vni.vlan is not None
+    rows.device(vni.bridge, "bridge", vlan_filtering=has_vlan, vlan_default_pvid=0, mcast_snooping=False, mtu=mtu)
     rows.device(
         vni.vxlan,
         "vxlan",
@@ -120,21 +120,63 @@ def _add_vni(rows: _Rows, vni: VniConfig, underlay_mtu: int) -> None:
         mtu=mtu,
         master=vni.bridge,
         port_learning=False,
-        neigh_suppress=vni.neighbors,
+        neigh_suppress=vni.neighbors and suppresses,
         **({"vlan_tunnel": True} if is_shared else {}),
     )
     if vni.vlan is not None:
-        rows.vlan(
-            vni.vxlan,
-            VlanValue(vni.vlan, pvid=not is_shared, untagged=not is_shared, vni=int(vni.vni) if is_shared else None),
-        )
+        mapped = int(vni.vni) if is_shared else None
+        rows.vlan(vni.vxlan, VlanValue(vni.vlan, pvid=not is_shared, untagged=not is_shared, vni=mapped))
         if is_shared:
             rows.vni(vni.vxlan, int(vni.vni))
 
 
+def _add_svi(rows: _Rows, bridge: str, name: str, vlan: int | None, **settings: Any) -> None:
+    """Add the layer-3 device of a VNI: its bridge itself, or a VLAN device on it."""
+    if vlan is None:
+        rows.device(name, "bridge", **settings)
+    else:
+        rows.device(name, "vlan", {"below": bridge, "vlan": vlan}, **settings)
+        rows.vlan(bridge, VlanValue(vlan, itself=True))
+
+
+def _add_vrf(rows: _Rows, vrf: VrfConfig, underlay_mtu: int, *, is_shared: bool) -> None:
+    """Add a VRF device, the bridge and the VXLAN device of its L3VNI, and the SVI.
+
+    Nothing is resolved on an L3VNI, so its port answers for no host, and its SVI needs no address.
+    """
+    if not vrf.table:
+        rows.device(vrf.name, "vrf", {"table": int(vrf.vni)})
+    _add_tunnel(rows, vrf.tunnel, underlay_mtu, is_shared=is_shared, suppresses=False)
+    settings: dict[str, Any] = {"link_local": False, "forwards": True, "forwards_v6": True}
+    if vrf.router_mac is not None:
+        settings["mac"] = vrf.router_mac
+    if not vrf.table:
+        settings["master"] = vrf.name
+    _add_svi(rows, vrf.bridge, vrf.svi, vrf.vlan if vrf.svi != vrf.bridge else None, **settings)
+
+
+def _add_gateway(rows: _Rows, vni: VniConfig, vrf: str) -> None:
+    """Add the device by which the hosts of a VNI are routed, with the addresses and the MAC that all leaves share.
+
+    It keeps its link-local address: without one the kernel solicits no IPv6 neighbor.
+    """
+    if not (vrf or vni.addresses):
+        return
+    name = vni.bridge if vni.vlan is None else f"{vni.bridge}.{vni.vlan}"
+    settings: dict[str, Any] = {"forwards": True, "forwards_v6": True}
+    if vni.gateway_mac is not None:
+        settings["mac"] = vni.gateway_mac
+    if vrf:
+        settings["master"] = vrf
+    _add_svi(rows, vni.bridge, name, vni.vlan, **settings)
+    for ip, prefix in vni.addresses:
+        rows.address(name, AddressValue(ip, prefix))
+
+
 def tunnel_addresses(config: Config) -> Iterator[Ip]:
     """Yield our tunnel addresses for which devices are managed."""
-    yield from dict.fromkeys(vni.vtep for vni in config.vnis if vni.manage)
+    managed: list[VniConfig | VrfConfig] = [*config.vnis, *config.vrfs]
+    yield from dict.fromkeys(one.vtep for one in managed if one.manage)
 
 
 def names(wanted: Iterable[tuple[Any, ...]]) -> set[str]:

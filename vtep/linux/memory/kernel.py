@@ -379,7 +379,7 @@ class MemoryKernel:
             self.change(name, master=None, bridge_port=None, vlans=())
             return
         bridge = self._named(master)
-        port = BridgePort(learning=True, neigh_suppress=False, isolated=False, state=3)
+        port = BridgePort(learning=True, neigh_suppress=False, isolated=False, vlan_tunnel=False, state=3)
         self.change(name, master=bridge.index, bridge_port=port)
         if link.mac:
             self._bridges[bridge.index].put_local(link.index, link.mac)
@@ -503,8 +503,12 @@ class MemoryKernel:
 
     def _set(self, link: Link, what: str, value: Any) -> None:
         """Set one setting of a device; flags of a port need a port."""
-        if what == "master":
+        if what == "master" and value and self._named(value).table is not None:
+            self.join_vrf(link.name, value)
+        elif what == "master":
             self.set_master(link.name, value or None)
+        elif what in ("forwards", "forwards_v6"):
+            self.change(link.name, **{what: value})
         elif what == "up":
             self.set_up(link.name, value)
         elif what == "mac":

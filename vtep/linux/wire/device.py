@@ -28,6 +28,7 @@ from vtep.linux.wire.link import (
     IFLA_IFALIAS,
     IFLA_IFNAME,
     IFLA_INET6_ADDR_GEN_MODE,
+    IFLA_INET_CONF,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
     IFLA_INFO_SLAVE_DATA,
@@ -46,6 +47,7 @@ from vtep.linux.wire.link import (
     IFLA_VXLAN_PORT,
     IFLA_VXLAN_VNIFILTER,
     IN6_ADDR_GEN_MODE_NONE,
+    IPV4_DEVCONF_FORWARDING,
     RTM_DELLINK,
     RTM_GETLINK,
     RTM_NEWLINK,
@@ -142,7 +144,8 @@ def encode(row: DeviceMessage, index: Index, seq: int) -> bytes:
         entry = attribute(VXLAN_VNIFILTER_ENTRY | NLA_F_NESTED, attribute_u32(VXLAN_VNIFILTER_ENTRY_START, row.value))
         return message(RTM_NEWTUNNEL if puts else RTM_DELTUNNEL, flags, seq, _TUNNEL.pack(AF_BRIDGE, device) + entry)
     octets = bytes(row.value.ip)
-    body = _IFADDR.pack(AF_INET6 if row.value.ip.is_v6 else AF_INET, row.value.prefix, device)
+    is_v6 = row.value.ip.is_v6
+    body = _IFADDR.pack(AF_INET6 if is_v6 else AF_INET, row.value.prefix, IFA_F_NODAD * is_v6, device)
     body += attribute(IFA_LOCAL, octets) + attribute(IFA_ADDRESS, octets)
     if puts:
         return message(RTM_NEWADDR, flags | NLM_F_CREATE | NLM_F_REPLACE, seq, body)
@@ -157,7 +160,9 @@ def request_link(device: str | int, seq: int) -> bytes:
 
 _IFINFO: Final = struct.Struct("=BxHiII")
 _TUNNEL: Final = struct.Struct("=BxxxI")
-_IFADDR: Final = struct.Struct("=BBxxi")
+_IFADDR: Final = struct.Struct("=BBBxi")
+IFA_F_NODAD: Final = 0x02
+"""Every leaf has an anycast address, and a search for duplicates would find the others."""
 _U16: Final = struct.Struct("=H")
 _VLAN_INFO: Final = struct.Struct("=HH")
 
@@ -214,6 +219,9 @@ def _setting(name: str, value: Any, index: Index) -> bytes:
             IFLA_INET6_ADDR_GEN_MODE, bytes((IN6_ADDR_GEN_MODE_EUI64 if value else IN6_ADDR_GEN_MODE_NONE,))
         )
         return attribute(IFLA_AF_SPEC, attribute(AF_INET6, mode))
+    if name == "forwards":
+        conf = attribute(IFLA_INET_CONF, attribute_u32(IPV4_DEVCONF_FORWARDING + 1, bool(value)))
+        return attribute(IFLA_AF_SPEC, attribute(AF_INET, conf))
     if name == "mac":
         return attribute(IFLA_ADDRESS, bytes(Mac(value)))
     if name == "alias":
