@@ -38,7 +38,18 @@ class Direct(Struct, frozen=True, gc=False):
     """The VNI in the frames, if it is not the table's own (downstream VNI)."""
 
 
-Via: TypeAlias = Direct  # a nexthop group will be the other one
+class Group(Struct, frozen=True, gc=False):
+    """Frames go to the VTEPs of an Ethernet segment, whichever these are: `Intent.groups` has them."""
+
+    segment: Esi
+    primary: Ip | None = None
+    """In single-active mode, the VTEP that advertises the MAC; it has all frames as long as the segment is up there."""
+
+
+Via: TypeAlias = Direct | Group
+
+GroupKey: TypeAlias = tuple[Vni, Esi, bytes]
+"""The VNI, the segment, and the primary VTEP, which is empty in all-active mode."""
 
 
 class RemoteMac(Struct, frozen=True, gc=False):
@@ -56,18 +67,85 @@ class RemoteMac(Struct, frozen=True, gc=False):
     segment: Esi | None = None
     """The Ethernet segment that it is on; then it moves only when it leaves the segment."""
     notes: tuple[str, ...] = ()
+    advertisers: tuple[Ip, ...] = ()
+    """For a group: the VTEPs that advertise the MAC. The first one has the route that stands for the segment."""
 
     @property
     def location(self) -> bytes:
         """Return what must change for the MAC to have moved: the segment, or the VTEP."""
-        return self.segment or self.via.vtep
+        return self.segment or self.vtep
+
+    @property
+    def vtep(self) -> Ip:
+        """The VTEP, or for a group the one whose route stands for the segment."""
+        return self.via.vtep if isinstance(self.via, Direct) else self.advertisers[0]
+
+    @property
+    def vtep_vni(self) -> Vni | None:
+        """The VNI in the frames, if it is not the table's own."""
+        return self.via.vni if isinstance(self.via, Direct) else None
+
+    @property
+    def group(self) -> GroupKey | None:
+        """The key of its group, if it has one."""
+        via = self.via
+        return None if isinstance(via, Direct) else (self.vni, via.segment, via.primary or b"")
+
+
+class GroupUse(Struct, frozen=True, gc=False):
+    """What uses a group, which decides whether there is one, and by which VTEPs it may go."""
+
+    macs: int = 0
+    advertisers: tuple[tuple[Ip, int], ...] = ()
+    """How many of these MACs each VTEP advertises."""
+
+
+class Outside(Struct, frozen=True, gc=False):
+    """A VTEP that names a segment in its routes and is not used for it."""
+
+    vtep: Ip
+    reason: str
+    """A code of docs/reasons.md."""
+
+
+class SegmentGroup(Struct, frozen=True, gc=False):
+    """The VTEPs by which the MACs of one VNI on one Ethernet segment are reached."""
+
+    vni: Vni
+    segment: Esi
+    primary: Ip | None
+    number: int
+    """The identifier of the kernel's group, in a range that begins at `FDB_GROUPS`."""
+    members: tuple[Ip, ...]
+    """By rising address. In single-active mode it is one VTEP."""
+    singles: tuple[int, ...]
+    """The identifiers of the members' nexthops, in the same order, and after them that of the backup."""
+    single_active: bool
+    backup: Ip | None = None
+    """In single-active mode the VTEP that takes over when the segment goes down at the primary VTEP."""
+    macs: int = 0
+    outside: tuple[Outside, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> GroupKey:
+        return (self.vni, self.segment, self.primary or b"")
+
+
+class FdbNexthop(Struct, frozen=True, gc=False):
+    """One VTEP as a member of groups, of whichever VNIs and segments."""
+
+    number: int
+    vtep: Ip
+    users: int = 0
+    """How many groups have it as a member or as their backup."""
 
 
 class Flood(Struct, frozen=True, gc=False):
     """Broadcast, unknown unicast and multicast of this VNI go to that VTEP as well."""
 
     vni: Vni
-    via: Via
+    via: Direct
     peer: Ip
     rd: RouteDistinguisher
     notes: tuple[str, ...] = ()
@@ -180,9 +258,13 @@ class PrefixRow(Struct, frozen=True, gc=False):
         return (self.vni, self.prefix)
 
 
+FDB_SINGLES: Final = 0x4000_0000
+FDB_GROUPS: Final = 0x5000_0000
 SINGLES: Final = 0x6000_0000
 GROUPS: Final = 0x7000_0000
-"""The identifiers of nexthops and of groups of them begin here."""
+"""The identifiers of nexthops and of groups of them begin here: of the FDB's, and of those that prefixes use."""
+ID_MASK: Final = 0x0FFF_FFFF
+"""The part of an identifier that is counted from there."""
 
 
 class Nexthop(Struct, frozen=True, gc=False):
@@ -312,7 +394,7 @@ class Moves(Struct, frozen=True, gc=False):
     location: bytes
     times: tuple[float, ...] = ()
     duplicate_since: float | None = None
-    frozen: Direct | None = None
+    frozen: Via | None = None
     """Where the MAC stays until an operator clears it, its time is over, or no route has offered it there for a while."""
     left: float | None = None
     """Since when no route and no station offers a frozen MAC where it is frozen."""
@@ -353,6 +435,13 @@ class Intent(Struct, frozen=True):
     """The port of ours behind which a MAC of one of our segments is."""
     own_segments: Table[Esi, OwnSegment] = Table()
     """The segments that this leaf advertises."""
+    group_uses: Table[GroupKey, GroupUse] = Table()
+    """What the rows in `macs` need of groups."""
+    groups: Table[GroupKey, SegmentGroup] = Table()
+    groups_of: Table[Esi, tuple[GroupKey, ...]] = Table()
+    group_numbers: Table[int, GroupKey] = Table()
+    fdb_nexthops: Table[int, FdbNexthop] = Table()
+    fdb_nexthop_of: Table[Ip, int] = Table()
     own: Table[OwnKey, OwnMac] = Table()
     """What this leaf advertises: one entry for a MAC, and one more for each of its host addresses. It has no order, because a
     key without an address cannot be compared with one that has an address."""
@@ -364,6 +453,10 @@ class Intent(Struct, frozen=True):
     """MACs whose row came, went or changed in any way since the intent before, or to which a station of ours has just lost."""
     touched_floods: tuple[FloodKey, ...] = ()
     touched_hosts: tuple[HostKey, ...] = ()
+    touched_group_uses: tuple[GroupKey, ...] = ()
+    touched_groups: tuple[int, ...] = ()
+    """The identifiers of groups that differ from the intent before."""
+    touched_fdb_nexthops: tuple[int, ...] = ()
     own_touched: tuple[OwnKey, ...] = ()
     lost: tuple[RowKey, ...] = ()
     """Stations of ours that have just lost to a better route."""
@@ -402,6 +495,12 @@ class RowChange(Struct, frozen=True, gc=False):
     before: RemoteMac | None
     after: RemoteMac | None
     keys: list[RowKey]
+
+
+def vteps_of(intent: Intent, row: RemoteMac) -> tuple[Ip, ...]:
+    """Return the VTEPs to which the frames of a row go, by rising address."""
+    group = None if row.group is None else intent.groups.get(row.group)
+    return (row.vtep,) if group is None else group.members
 
 
 def row_changes(before: Intent, intent: Intent) -> list[RowChange]:

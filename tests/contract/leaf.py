@@ -22,6 +22,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.neighbor import NTF_MASTER, Alike, Entry, Half, Neighbor, Refusal, Verb
+from vtep.linux.wire.nexthop import NexthopEntry
 from vtep.reconcile.claims import Claims, Ledger
 from vtep.reconcile.engine import Engine, Report, Scope
 from vtep.reconcile.report import Trouble
@@ -85,6 +86,14 @@ class Mishaps:
         self.looked += len(keys)
         return self.kernel.get_many(keys)
 
+    def nexthops(self) -> list[NexthopEntry]:
+        return self.kernel.nexthops()
+
+    def get_nexthops(self, numbers: Sequence[int]) -> list[NexthopEntry | None]:
+        self._see()
+        self.looked += len(numbers)
+        return self.kernel.get_nexthops(numbers)
+
     def unlike(self, expected: Alike) -> list[int]:
         self._see()
         self.looked += len(expected.macs)
@@ -126,7 +135,7 @@ class Leaf:
         self.world = world
         self.kernel = Mishaps(world.raw)
         self.target = KernelTarget(self.kernel, [world.attach(vni())])
-        self.ledger = Claims() if ledger is None else ledger
+        self.ledger = Claims(KINDS) if ledger is None else ledger
         self.engine = Engine(KINDS, self.target, self.ledger, bulk=bulk)
         self.intent = intent or Intent()
         self.now = 1000.0

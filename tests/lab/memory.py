@@ -67,7 +67,7 @@ class MemoryLeaf:
         self.nudges = 0
         self.requests = Requests(self.leaf, self.observer, self._nudge)
         self.target = target(self.kernel, self.config.vnis)
-        self.actor = Actor(Engine(kinds, self.target, Claims()), lambda: self.now)
+        self.actor = Actor(Engine(kinds, self.target, Claims(kinds)), lambda: self.now)
         self.observer.attach(self.actor, self.target, Histogram())
         self.requests.attach(self.actor)
         self._runner = asyncio.Runner()

@@ -31,7 +31,7 @@ TELLING = [
 
 OTHER_WORDS = {
     *("won", "lost", "refused"),  # what became of a candidate
-    *("create", "replace", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
+    *("create", "replace", "convert", "delete", "shed", "undo", "keep", "forget"),  # verdicts and verbs
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
@@ -39,7 +39,9 @@ OTHER_WORDS = {
     *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device
-    *("beats", "checks", "lookups"),  # members of the optional protocols of a kind
+    *("fdb-nexthop", "fdb-group", "group"),  # the kinds of a segment, and the key of one
+    *("all-active", "single-active", "way"),  # how VTEPs share a segment, and a question about it
+    *("beats", "checks", "converts", "lookups"),  # members of the optional protocols of a kind
     "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }

@@ -488,5 +488,6 @@ def test_a_mac_that_waits_is_explained():
 
 
 def test_a_kind_comes_after_the_kinds_that_it_depends_on(pair):
-    with pytest.raises(ValueError, match="keeper depends on beacon, which must come before it"):
-        Engine((KEEPER, BEACON), pair.target, Claims())
+    assert [kind.name for kind in Engine((KEEPER, BEACON), pair.target, Claims()).kinds] == ["beacon", "keeper"]
+    with pytest.raises(ValueError, match="keeper depends on beacon, which is not there"):
+        Engine((KEEPER,), pair.target, Claims())

@@ -4,14 +4,14 @@ The time in each line is the clock, and a pass follows every line. So holds and 
 which messages a kernel would have received. Opens no socket and uses no real kernel.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from vtep.addr import Mac
+from vtep.addr import Ip, Mac
 from vtep.config.model import Config
 from vtep.evpn.event import Received, Unreadable
 from vtep.feed.exabgp.lines import LineReader
-from vtep.intent import Intent, RemoteMac, candidates_of
+from vtep.intent import Intent, RemoteMac, candidates_of, vteps_of
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -38,7 +38,7 @@ class Replay:
         self._config = config
         self._leaf: Leaf | None = None
         self.engine = Engine(
-            KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs, segments=config.segments), Claims()
+            KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs, segments=config.segments), Claims(KINDS)
         )
         self._applied: Intent | None = None
         self._now = 0.0
@@ -141,11 +141,11 @@ def summary(intent: Intent) -> dict[str, Any]:
     alerts = [(key, alert) for key, found in intent.alerts.unordered() for alert in found]
     alerts += [((host.vni, host.mac), alert) for host in _flat(intent.hosts) for alert in host.alerts]
     flooded = {(flood.vni, flood.via.vtep) for flood in _flat(intent.floods)}
-    silent = {(vni, row.via.vtep) for (vni, _), row in intent.macs.unordered()} - flooded
+    silent = {(vni, vtep) for (vni, _), row in intent.macs.unordered() for vtep in vteps_of(intent, row)} - flooded
     return {
         "generation": intent.generation,
         "complete": intent.complete,
-        "macs": [_mac(mac, row) for (_, mac), row in intent.macs.items()],
+        "macs": [_mac(mac, row, vteps_of(intent, row)) for (_, mac), row in intent.macs.items()],
         "floods": [
             {"vni": flood.vni, "vtep": str(flood.via.vtep), "notes": list(flood.notes)}
             for flood in sorted(_flat(intent.floods), key=lambda flood: (flood.vni, flood.via.vtep.order))
@@ -192,11 +192,14 @@ def summary(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _mac(mac: Mac, row: RemoteMac) -> dict[str, Any]:
+def _mac(mac: Mac, row: RemoteMac, vteps: Sequence[Ip]) -> dict[str, Any]:
+    """Spell a row; of the VTEPs of a group, the first one is in the place of the VTEP."""
+    several = {} if row.group is None else {"vteps": [str(vtep) for vtep in vteps]}
     return {
         "vni": row.vni,
         "mac": str(mac),
-        "vtep": str(row.via.vtep),
+        "vtep": str(vteps[0]),
+        **several,
         "reason": row.reason,
         "seq": row.seq,
         "sticky": row.sticky,

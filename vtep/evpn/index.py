@@ -275,14 +275,15 @@ class Index:
     def everything(self) -> Changed:
         """Return everything that can be judged."""
         self._drain_leaving(inf)
-        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, self._members, self.prefixes)
+        segments = (*self._members, *self._ads)
+        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, segments, self.prefixes)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
         """Yield everything that can be judged, at most so many MACs or hosts at a time. Endpoints and segments come first.
 
         A MAC or host that comes or goes meanwhile may be missing: it is in what changed.
         """
-        yield Changed(endpoints=self._endpoints, segments=self._members)
+        yield Changed(endpoints=self._endpoints, segments=(*self._members, *self._ads))
         macs = chain(chain.from_iterable(list(part) for part in self._macs.shards), list(self.local_claims))
         while part := Changed(macs=islice(macs, most)):
             yield part
@@ -675,8 +676,7 @@ class Index:
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
         self.ads_version += 1
-        if either.tag == PER_ES_TAG:
-            self._changed.segments.add(either.esi)  # who is on the segment
+        self._changed.segments.add(either.esi)
         if old is not None:
             groups, group = self._ads[old.esi], _ad_group(old)
             del groups[group][old.peer, key]

@@ -49,7 +49,7 @@ device is ready, and on every port. `Access` is the answer for it, with maps of 
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -98,11 +98,14 @@ class Ready(Struct, frozen=True):
         dst: Ip | None = None,
         vni: int | None = None,
         also: tuple[Mac, ...] = (),
+        group: int | None = None,
     ) -> Neighbor:
         """Return the message that writes or deletes the row of a MAC: both halves, or those that the flags name."""
         vlan = self.vlan if flags & NTF_MASTER else None
         src_vni = self.src_vni if flags & NTF_SELF else None
-        return Neighbor(verb, self.port, mac, flags, state, dst, vni, vlan=vlan, src_vni=src_vni, also=also)
+        return Neighbor(
+            verb, self.port, mac, flags, state, dst, vni, vlan=vlan, src_vni=src_vni, nh_id=group, also=also
+        )
 
     def host_message(self, verb: Verb, ip: Ip, mac: Mac, flags: int, state: int, protocol: int) -> Neighbor:
         """Return the message that writes or deletes the neighbor row of a host address."""
@@ -113,11 +116,13 @@ class Ready(Struct, frozen=True):
         """Return what to ask for both halves of a MAC's row."""
         return Lookup(self.port, mac, Half.BRIDGE, self.vlan), Lookup(self.port, mac, Half.VXLAN, None, self.src_vni)
 
-    def fdb_entries(self, bridge_row: tuple[int, int], vxlan_row: tuple[int, int], dst: Ip) -> tuple[Entry, Entry]:
+    def fdb_entries(
+        self, bridge_row: tuple[int, int], vxlan_row: tuple[int, int], dst: Ip | None, group: int | None = None
+    ) -> tuple[Entry, Entry]:
         """Return both halves of a MAC's row, each with these flags and this state."""
         return (
             Entry(self.port, self.bridge, ZERO_MAC, *bridge_row, vlan=self.vlan),
-            Entry(self.port, None, ZERO_MAC, *vxlan_row, dst, src_vni=self.src_vni),
+            Entry(self.port, None, ZERO_MAC, *vxlan_row, dst, src_vni=self.src_vni, nh_id=group),
         )
 
     def is_into_tunnel(self, bridge_row: Entry) -> bool:
@@ -144,6 +149,13 @@ def ports_of_segment(port: str, vnis: Iterable[VniConfig], links: Links) -> tupl
         there = (link for link in ports if link.index in mine)
         found += ((vni.vni, link.name) for link in there if vni.vlan is None or link.vlan_at(vni.vlan) is not None)
     return tuple(found)
+
+
+class Nexthops(Struct, frozen=True, order=True):
+    """The domain of nexthops for the FDB, which belong to no VNI and need no device."""
+
+
+NEXTHOPS: Final = Nexthops()
 
 
 def domains(vni: Vni) -> tuple[Hashable, ...]:

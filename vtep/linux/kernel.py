@@ -44,7 +44,13 @@ from vtep.linux.wire.neighbor import (
     request_row,
     request_rows,
 )
-from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage, parse_nexthops, request_nexthops
+from vtep.linux.wire.nexthop import (
+    NexthopEntry,
+    NexthopMessage,
+    parse_nexthops,
+    request_nexthop,
+    request_nexthops,
+)
 from vtep.linux.wire.nexthop import encode as encode_nexthop
 from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
 from vtep.linux.wire.route import encode as encode_route
@@ -155,6 +161,23 @@ class Kernel:
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]:
         """Read rows back, in the order asked."""
         return self._get_all(keys, request_row, _name_of_row)
+
+    def get_nexthops(self, numbers: Sequence[int]) -> list[NexthopEntry | None]:
+        """Read nexthops back, in the order asked."""
+        return [self._get_nexthop(number) for number in numbers]
+
+    def _get_nexthop(self, number: int) -> NexthopEntry | None:
+        seq = self._requests.take_seqs(1)
+        answers, _ = self._requests.exchange("get", request_nexthop(number, seq), parse_nexthops)
+        answer = next((answer for _, answered, answer in answers if answered == seq), None)
+        if isinstance(answer, NexthopEntry):
+            return answer
+        if answer is None or answer.errno != errno.ENOENT:
+            code, text = (
+                (errno.ENOBUFS, "the kernel's answer was lost") if answer is None else (answer.errno, answer.text)
+            )
+            raise KernelError("get", code, text, f"nexthop {number}")
+        return None
 
     def unlike(self, expected: Alike) -> list[int]:
         """Read rows back and return the indexes of those that were not found as expected.

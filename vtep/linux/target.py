@@ -11,7 +11,17 @@ from vtep.addr import Esi, Mac, Vni
 from vtep.config.model import SegmentConfig, VniConfig, VrfConfig
 from vtep.errors import KernelError
 from vtep.intent import HostKey, RowKey
-from vtep.linux.attachment import Attached, Hosts, Ready, attached, domains, own_hosts, ports_of_segment, survey
+from vtep.linux.attachment import (
+    NEXTHOPS,
+    Attached,
+    Hosts,
+    Ready,
+    attached,
+    domains,
+    own_hosts,
+    ports_of_segment,
+    survey,
+)
 from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.filtering import survey as survey_filters
@@ -19,7 +29,7 @@ from vtep.linux.filters import FilterTable
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
-from vtep.linux.wire.nexthop import NexthopEntry
+from vtep.linux.wire.nexthop import NexthopEntry, NexthopLookup
 from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
@@ -36,6 +46,7 @@ class KernelRows(Protocol):
     def unlike(self, expected: Alike) -> list[int]: ...
     def routes(self, tables: Iterable[int]) -> list[RouteEntry]: ...
     def nexthops(self) -> list[NexthopEntry]: ...
+    def get_nexthops(self, numbers: Sequence[int]) -> list[NexthopEntry | None]: ...
     def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
 
     @property
@@ -169,6 +180,8 @@ class KernelTarget:
         }
         self.faults = faults
         moved = self._left_behind(found.ready, links)
+        places: dict[Any, Any] = found.ready
+        places[NEXTHOPS] = NEXTHOPS
         return Attachments(
             ready=found.ready,
             not_ready=unready,
@@ -239,15 +252,15 @@ class KernelTarget:
 
     def _entries(self, ready: Attached, vrfs: Routed) -> list[Entry]:
         filters = self.kernel.filters.entries() if self._filters == "used" else []
-        if not vrfs:
-            rows = self.kernel.rows(ready.bridges, ready.alone) + self.kernel.neighbors(ready.host_devices)
-            return Picture(rows, filters=filters) if filters else rows
         bridges = sorted({*ready.bridges, *vrfs.bridges})
         rows = self.kernel.rows(bridges, ready.alone)
         rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
-        return Picture(rows, self.kernel.routes(vrfs.tables), self.kernel.nexthops(), filters)
+        nexthops = self.kernel.nexthops() if vrfs or NEXTHOPS in ready else []
+        return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters)
 
-    def look(self, lookups: Sequence[Lookup]) -> list[Entry | None]:
+    def look(self, lookups: Sequence[Any]) -> list[Any]:
+        if lookups and isinstance(lookups[0], NexthopLookup):
+            return self.kernel.get_nexthops([lookup.id for lookup in lookups])
         return self.kernel.get_many(lookups)
 
     def unlike(self, check: Alike) -> list[int]:

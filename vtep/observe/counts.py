@@ -34,10 +34,10 @@ class RowCounts:
     def take(self, old: RemoteMac | None, row: RemoteMac | None, count: int) -> None:
         """Count so many rows that replace others of the same value."""
         if old is not None:
-            self.macs[old.vni, old.via.vtep] -= count
+            self.macs[old.vni, old.vtep] -= count
             self.stale[old.vni] -= count * old.stale
         if row is not None:
-            self.macs[row.vni, row.via.vtep] += count
+            self.macs[row.vni, row.vtep] += count
             self.stale[row.vni] += count * row.stale
 
     def take_kinds(self, before: Intent, intent: Intent) -> None:

@@ -83,7 +83,7 @@ class HostExplainer:
             summary="",
             advice="",
             mac=mac,
-            vtep=None if there is None else there.via.vtep,
+            vtep=None if there is None else there.vtep,
             neighbor=neighbor,
             station=home,
             routes=concerned,

@@ -249,9 +249,7 @@ class Observer:
             self._tables.take(keys, there=row is not None)
         if old is not None and row is not None and old.via != row.via:
             self._counts.moves[row.vni] += len(keys)
-            entry = HistoryEntry(
-                "move", row.vni, None, row.via.vtep, old.via.vtep, row.peer, row.reason, f"sequence {row.seq}"
-            )
+            entry = HistoryEntry("move", row.vni, None, row.vtep, old.vtep, row.peer, row.reason, f"sequence {row.seq}")
             self._history.add_moves(entry, [mac for _, mac in keys], self._clock(), self._leaf.intent.generation)
 
     def _take_station(self, key: RowKey, before: Intent, intent: Intent) -> None:
@@ -260,9 +258,9 @@ class Observer:
         here, was_here = intent.own.get((*key, None)), (*key, None) in before.own
         ours = self._rows.vtep_of_vni(key[0])
         if old is not None and here is not None:
-            move = HistoryEntry("move", *key, ours, old.via.vtep, text=f"sequence {here.seq}, learned at a port here")
+            move = HistoryEntry("move", *key, ours, old.vtep, text=f"sequence {here.seq}, learned at a port here")
         elif row is not None and was_here:
-            move = HistoryEntry("move", *key, row.via.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
+            move = HistoryEntry("move", *key, row.vtep, ours, row.peer, row.reason, f"sequence {row.seq}")
         else:
             return
         self._counts.moves[key[0]] += 1

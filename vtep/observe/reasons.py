@@ -31,7 +31,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Two VTEPs advertise the MAC: look for a duplicate or a loop.",
     ),
     "same-es": (
-        "Several VTEPs are on one Ethernet segment, and the lowest of them is used.",
+        "It is on an Ethernet segment. All VTEPs of the segment are one location, and share the frames unless the segment is single-active.",
         "Nothing.",
     ),
     "non-proxy": (
@@ -105,6 +105,22 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "pending-ead": (
         "It is on an Ethernet segment for which no VTEP has advertised the per-segment route (Type 1).",
         "Check whether the segment is up at the peer.",
+    ),
+    "pending-evi": (
+        "The VTEP has the Ethernet segment, but neither a route per EVI for the VNI nor a MAC in it.",
+        "Check whether the VNI is on the segment's port there.",
+    ),
+    "not-primary": (
+        "The segment is single-active, and another VTEP advertises the MACs.",
+        "Nothing.",
+    ),
+    "on-backup": (
+        "The segment is down at the primary VTEP, and the other VTEP of the segment has its frames.",
+        "Find out why the segment is down there.",
+    ),
+    "no-member": (
+        "No VTEP of the segment is left. The rows of its MACs are about to be removed; until then the group keeps its last VTEPs.",
+        "Check whether the segment is up at the peers.",
     ),
     "local-bias": (
         "It is on an Ethernet segment of ours, and our port forwards: the station is reached there.",

@@ -54,8 +54,8 @@ class Rows:
         return MacStatus(
             vni=row.vni,
             mac=key[1],
-            vtep=row.via.vtep,
-            vtep_vni=row.via.vni,
+            vtep=row.vtep,
+            vtep_vni=row.vtep_vni,
             reason=row.reason,
             seq=row.seq,
             sticky=row.sticky,

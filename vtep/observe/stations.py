@@ -99,7 +99,7 @@ class StationList:
         vni, mac = key = claim.station.key
         row = self._rows.intent.macs.get(key)
         if row is not None:
-            return "lost", row.reason, None, row.via.vtep
+            return "lost", row.reason, None, row.vtep
         if configured is None:
             return "not-advertised", "its VNI is not configured", None, None
         if vni not in self._rows.intent.announcing:

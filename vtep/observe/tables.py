@@ -137,7 +137,7 @@ class Tables:
                 return Page(rows, last, len(intent.macs), intent.generation)
             last = key
             row = intent.macs[key]
-            if query.vtep is not None and row.via.vtep != query.vtep:
+            if query.vtep is not None and row.vtep != query.vtep:
                 continue
             told = self._rows.mac(key, row, intent)
             if not query.states or told.sync.state in query.states:

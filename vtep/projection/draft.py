@@ -15,7 +15,7 @@ Both ways give the same result, and `Inputs.alike` turns the first one off. This
 usable.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice, repeat
@@ -29,6 +29,8 @@ from vtep.evpn.station import LocalClaim
 from vtep.intent import (
     Alert,
     Candidate,
+    GroupKey,
+    GroupUse,
     Intent,
     Moves,
     OwnKey,
@@ -48,6 +50,7 @@ DUE_AT_ONCE: Final = 1024
 """How many MACs that are due one projection judges: about 10 to 20 ms of work."""
 _NO_MACS: Final[Table[Mac, bool]] = Table()
 _NOTHING: Final = Judgement(())
+_NO_USE: Final = GroupUse()
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -80,6 +83,8 @@ class MacDraft:
         self.moves: dict[RowKey, Moves | None] = {}
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
         self.rows: dict[Vni, int] = {}
+        self.uses: dict[GroupKey, Counter[Ip | None]] = {}
+        """Changes in how many MACs need a group, and how many of these each VTEP advertises; all of them are at None."""
         self.own: dict[OwnKey, OwnMac | None] = {}
         self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
         self.lost: list[RowKey] = []
@@ -298,6 +303,8 @@ class MacDraft:
             rows_of_vni=_changed(previous.rows_of_vni, {vni: count or None for vni, count in self.rows.items()}),
             own=_changed(previous.own, self.own),
             own_hosts=_changed(previous.own_hosts, self.own_hosts),
+            group_uses=_changed(previous.group_uses, {key: self._use(key) for key in self.uses}),
+            touched_group_uses=tuple(self.uses),
             touched=tuple(self.macs),
             own_touched=tuple(self.own),
             lost=tuple(self.lost),
@@ -308,12 +315,26 @@ class MacDraft:
     def _note_rows(self, keys: list[RowKey], old: RemoteMac | None, row: RemoteMac | None) -> None:
         """Note one row for keys of one VNI that had the same row before."""
         self.macs.update(dict.fromkeys(keys, row))
+        for one, count in ((old, -len(keys)), (row, len(keys))):
+            if one is not None and (group := one.group) is not None:
+                uses = self.uses.setdefault(group, Counter())
+                for vtep in (None, *one.advertisers):
+                    uses[vtep] += count
         if row is None or old is None:
             vni = keys[0][0]
             self.rows[vni] = self._rows(vni) + (len(keys) if old is None else -len(keys))
             self.meaning_changed = True
         elif row.via != old.via:
             self.meaning_changed = True
+
+    def _use(self, key: GroupKey) -> GroupUse | None:
+        """Return what needs a group now."""
+        before = self.previous.group_uses.get(key, _NO_USE)
+        counts = Counter(dict(before.advertisers))
+        counts.update({vtep: count for vtep, count in self.uses[key].items() if vtep is not None})
+        macs = before.macs + self.uses[key][None]
+        advertisers = tuple(sorted((vtep, count) for vtep, count in counts.items() if count))
+        return GroupUse(macs, advertisers) if macs else None
 
     def _rows(self, vni: Vni) -> int:
         count = self.rows.get(vni)

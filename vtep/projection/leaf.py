@@ -28,6 +28,7 @@ from vtep.evpn.peer import Holds
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, HostKey, Intent, RowKey
+from vtep.projection.mobility import place_of
 from vtep.projection.policy import SegmentState
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
@@ -116,7 +117,7 @@ class Leaf:
         """
         vni = self._policy.vnis.get(station.vni)
         frozen = frozen_at(self.intent.moves.get(station.key))
-        is_frozen_here = vni is not None and frozen is not None and frozen.vtep == vni.vtep
+        is_frozen_here = vni is not None and frozen is not None and place_of(frozen) == vni.vtep
         segment = self._policy.segment_of_port.get((station.vni, station.port), NO_SEGMENT)
         rival = None if is_frozen_here else highest_rival(*station.key, self.rib, self._policy, segment)
         self.rib.learn_station(station, rival)
@@ -165,7 +166,7 @@ class Leaf:
         """Judge everything again by another configuration, in parts; the peers need not send anything again."""
         self.config = config
         self.rib.reconfigure(_holds(config), now)
-        self._policy = Policy(config, self._policy.own_macs, self._policy.own_hosts, self._policy.segment_states)
+        self._policy = self._policy.changed(config=config)
         self.set_advertising(self._advertising)
         self._to_rejudge = self._everything()
 
@@ -173,7 +174,7 @@ class Leaf:
         """Take the MACs of our own devices, which are never remote. Only the MACs that differ are judged again."""
         before = self._policy.own_macs
         if macs != before:
-            self._policy = Policy(self.config, macs, self._policy.own_hosts, self._policy.segment_states)
+            self._policy = self._policy.changed(own_macs=macs)
             self.rib.index.mark_macs(macs ^ before)
             self.rib.index.mark_router_macs(macs ^ before)
 
@@ -181,8 +182,14 @@ class Leaf:
         """Take the addresses of our bridges, which no remote host can have in their VNI."""
         before = self._policy.own_hosts
         if hosts != before:
-            self._policy = Policy(self.config, self._policy.own_macs, hosts, self._policy.segment_states)
+            self._policy = self._policy.changed(own_hosts=hosts)
             self.rib.index.mark_hosts(ip for _, ip in hosts ^ before)
+
+    def learn_ungrouped(self, vnis: frozenset[Vni]) -> None:
+        """Take the VNIs whose devices take no group of nexthops; everything is judged again, in parts, if they differ."""
+        if vnis != self._policy.ungrouped:
+            self._policy = self._policy.changed(ungrouped=vnis)
+            self._to_rejudge = self._everything()
 
     def set_segments(self, states: Mapping[Esi, SegmentState]) -> None:
         """Take how far our ports on Ethernet segments are. Only what is on segments that differ is judged again."""
@@ -192,7 +199,7 @@ class Leaf:
         ]
         if not changed:
             return
-        self._policy = Policy(self.config, before.own_macs, before.own_hosts, states)
+        self._policy = before.changed(segment_states=states)
         ports = {
             port
             for esi in changed

@@ -28,12 +28,12 @@ from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.offers import Kinds, Offers, Path
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import SEQ_MAX, LocalClaim
-from vtep.intent import Alert, Candidate, Direct, Moves, RemoteMac, Verdicts
+from vtep.intent import Alert, Candidate, Group, Moves, RemoteMac, Verdicts, Via
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, is_like_others, judge
 from vtep.projection.policy import Policy
-from vtep.projection.segment import is_proxy, is_segment, learned_at, reach
-from vtep.projection.winner import Location, choose, here
+from vtep.projection.segment import is_proxy, is_segment, learned_at, reach, way
+from vtep.projection.winner import Location, choose, here, route_order
 
 NO_RD: Final = RouteDistinguisher(8)
 
@@ -199,7 +199,7 @@ def settle(
     locations, refused, notes = standing.locations, standing.refused, standing.notes
     home = None if local_claim is None else here(local_claim, policy.vnis[vni].vtep)
     contest = _contest(locations, home)
-    offered = {vtep for location in (*locations, *([home] if home is not None else ())) for vtep in location.vteps}
+    offered = {place for location in (*locations, *([home] if home is not None else ())) for place in location.places}
     past = mobility.ended_if_left(before.moves, offered, policy.duplicates, now)
     if contest is None:
         moves = mobility.idle(past, policy.duplicates, now) if past else None
@@ -243,11 +243,12 @@ def _is_lost(home: Location) -> bool:
     return home.local_claim is not None and home.local_claim.lost
 
 
-def _frozen(contest: Contest, frozen: Direct) -> Contest:
+def _frozen(contest: Contest, frozen: Via) -> Contest:
     """Return the contest as a freeze decides it: the location that has the MAC wins, and first among the losers is the one
     that would have won. So an explanation names both sides."""
     winner, _, losers = contest
-    keeper = next((place for place in (winner, *(loser for loser, _ in losers)) if frozen.vtep in place.vteps), winner)
+    name = mobility.place_of(frozen)
+    keeper = next((place for place in (winner, *(loser for loser, _ in losers)) if name in place.places), winner)
     if keeper is winner:
         return winner, "dup-frozen", losers
     return keeper, "dup-frozen", [(winner, "dup-frozen"), *(pair for pair in losers if pair[0] is not keeper)]
@@ -271,6 +272,12 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
         advertisers = frozenset(route.attributes.next_hop for route in routes)
+        if encapsulation is None and vni not in policy.ungrouped and where not in policy.segments:
+            if (location := _on_segment(vni, where, routes, advertisers, rib, policy)) is None:
+                nowhere |= dict.fromkeys(map(id, routes), "pending-ead")
+            else:
+                locations.append(location)
+            continue
         reached = reach(rib, policy, policy.vnis[vni], where, advertisers)
         if reached.lowest is None or where in policy.contested:
             # A segment of ours is reached through our own port, and no route changes that (RFC 7432 9.2.2).
@@ -284,12 +291,25 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
     return locations, nowhere
 
 
-def _row(vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: Notes) -> RemoteMac:
+def _on_segment(
+    vni: Vni, esi: Esi, routes: list[Path], advertisers: frozenset[Ip], rib: Rib, policy: Policy
+) -> Location | None:
+    """Return a segment as the location of a MAC, whichever VTEPs it has; None if it is up at none of them."""
+    primary = min(routes, key=route_order).attributes.next_hop
+    mode = way(rib, policy, policy.vnis[vni], esi, advertisers, primary)
+    if not mode:
+        return None
+    lowest = min(advertisers, key=lambda vtep: vtep.order)
+    return Location(routes, lowest, esi, None, multihomed=True, group=mode)
+
+
+def _row(vni: Vni, winner: Location, reason: str, frozen: Via | None, notes: Notes) -> RemoteMac:
     first_route = winner.routes[0]
     stale = all(route.stale for route in winner.routes)
+    via = frozen or winner.via
     return RemoteMac(
         vni=vni,
-        via=frozen or winner.via,
+        via=via,
         reason=reason,
         seq=winner.seq,
         sticky=winner.fixed,
@@ -298,6 +318,7 @@ def _row(vni: Vni, winner: Location, reason: str, frozen: Direct | None, notes: 
         rd=first_route.rd,
         segment=winner.segment,
         notes=(*notes[id(first_route)], "stale") if stale else notes[id(first_route)],
+        advertisers=winner.advertisers if isinstance(via, Group) else (),
     )
 
 

@@ -18,13 +18,12 @@ from collections.abc import Collection
 
 from msgspec import structs
 
-from vtep.addr import Ip
 from vtep.config.model import DuplicateConfig
-from vtep.intent import Alert, Direct, Moves
+from vtep.intent import Alert, Direct, Moves, Via
 
 
 def follow(
-    moves: Moves | None, before: bytes | None, location: bytes, via: Direct, rule: DuplicateConfig, now: float
+    moves: Moves | None, before: bytes | None, location: bytes, via: Via, rule: DuplicateConfig, now: float
 ) -> Moves | None:
     """Return the memory after a MAC, which was at the location `before` if it had one, was judged to be at `location`."""
     if moves is None:
@@ -46,12 +45,17 @@ def follow(
     return Moves(location=location, times=times, duplicate_since=since, frozen=frozen, left=moves.left)
 
 
-def ended_if_left(moves: Moves | None, offered: Collection[Ip], rule: DuplicateConfig, now: float) -> Moves | None:
-    """End a freeze at a VTEP that has not offered the MAC for a while; the freeze would outlive its cause."""
+def ended_if_left(moves: Moves | None, offered: Collection[bytes], rule: DuplicateConfig, now: float) -> Moves | None:
+    """End a freeze at a VTEP that has not offered the MAC for a while; the freeze would outlive its cause.
+
+    A freeze at a segment ends at once when no VTEP of the segment is left, because nothing could be written for it.
+    """
     if moves is None or moves.frozen is None:
         return moves
-    if moves.frozen.vtep in offered:
+    if place_of(moves.frozen) in offered:
         return moves if moves.left is None else structs.replace(moves, left=None)
+    if not isinstance(moves.frozen, Direct):
+        return Moves(location=moves.location)
     if moves.left is None:
         return structs.replace(moves, left=now)
     return moves if now < _leaves(moves.left, rule) else Moves(location=moves.location)
@@ -89,7 +93,12 @@ def _lately(moves: Moves, rule: DuplicateConfig, now: float) -> tuple[float, ...
     return tuple(time for time in moves.times if now < time + rule.window_s)
 
 
-def frozen_at(moves: Moves | None) -> Direct | None:
+def place_of(via: Via) -> bytes:
+    """Return where frames go: the VTEP, or the segment."""
+    return via.vtep if isinstance(via, Direct) else via.segment
+
+
+def frozen_at(moves: Moves | None) -> Via | None:
     """Return where the MAC is frozen, if it is."""
     return None if moves is None else moves.frozen
 
@@ -98,7 +107,8 @@ def alerts(moves: Moves | None) -> tuple[Alert, ...]:
     """Return the alerts about a MAC that moved too often."""
     if moves is None or moves.duplicate_since is None:
         return ()
-    return (Alert("dup-warn" if moves.frozen is None else "dup-frozen", moves.frozen.vtep if moves.frozen else None),)
+    kind = "dup-warn" if moves.frozen is None else "dup-frozen"
+    return (Alert(kind, moves.frozen.vtep if isinstance(moves.frozen, Direct) else None),)
 
 
 def _recovered(moves: Moves, rule: DuplicateConfig, now: float) -> Moves:

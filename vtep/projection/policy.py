@@ -47,6 +47,7 @@ class Policy:
         own_macs: frozenset[Mac] = frozenset(),
         own_hosts: frozenset[HostKey] = frozenset(),
         segment_states: Mapping[Esi, SegmentState] = {},
+        ungrouped: frozenset[Vni] = frozenset(),
     ) -> None:
         self.mark = object()
         """Which policy this is, for a memory that must not keep it."""
@@ -56,6 +57,9 @@ class Policy:
         self.own_macs = own_macs
         self.own_hosts = own_hosts
         """Addresses of the bridges of our VNIs, and of the devices on them."""
+        self.ungrouped = ungrouped
+        """VNIs whose devices take no group of nexthops: a MAC on a segment there goes to one VTEP."""
+        self._config = config
         self.duplicates: DuplicateConfig = config.duplicates
         self.macs_per_vni = config.limits.macs_per_vni
         self.vteps_per_vni = config.limits.vteps_per_vni
@@ -79,6 +83,23 @@ class Policy:
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()
+
+    def changed(
+        self,
+        config: Config | None = None,
+        own_macs: frozenset[Mac] | None = None,
+        own_hosts: frozenset[HostKey] | None = None,
+        segment_states: Mapping[Esi, SegmentState] | None = None,
+        ungrouped: frozenset[Vni] | None = None,
+    ) -> "Policy":
+        """Return the policy in which these differ."""
+        return Policy(
+            self._config if config is None else config,
+            self.own_macs if own_macs is None else own_macs,
+            self.own_hosts if own_hosts is None else own_hosts,
+            self.segment_states if segment_states is None else segment_states,
+            self.ungrouped if ungrouped is None else ungrouped,
+        )
 
     def _is_contested(self, esi: Esi) -> bool:
         configured, found = self.segments[esi], self.segment_states.get(esi)

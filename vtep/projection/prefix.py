@@ -30,10 +30,8 @@ room.
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import chain, count, islice
+from itertools import chain, islice
 from typing import Final, TypeAlias
-from zlib import crc32
 
 from msgspec import structs
 
@@ -56,11 +54,11 @@ from vtep.intent import (
     RouterKey,
     RouterMacKey,
 )
+from vtep.projection.identifier import identifiers
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 from vtep.store.table import Table
 
-_ID_MASK: Final = 0x0FFF_FFFF
 GATEWAYS_MAX: Final = 64
 """Gateways of one prefix that are resolved, and routes of one gateway that are judged for it, the oldest."""
 FREED_AT_ONCE: Final = 4096
@@ -521,17 +519,10 @@ _NO_PREFIXES: Final[Table[Prefix, bool]] = Table()
 
 
 def _identifiers(target: NexthopTarget) -> Iterator[int]:
-    """Yield the identifiers that a nexthop may have, in the order in which they are tried.
-
-    Peers can find many VTEPs with one checksum, but for those the next numbers differ. So a search stays short.
-    """
+    """Return the identifiers that a nexthop may have, in the order in which they are tried."""
     vni, vteps, is_v6 = target
     base = SINGLES if len(vteps) == 1 else GROUPS
-    octets = b"".join((vni.to_bytes(3), bytes((is_v6,)), *(vtep.mapped for vtep in vteps)))
-    yield base | crc32(octets) & _ID_MASK
-    for attempt in count():
-        digest = blake2b(octets, digest_size=4, salt=attempt.to_bytes(8)).digest()
-        yield base | int.from_bytes(digest) & _ID_MASK
+    return identifiers(base, b"".join((vni.to_bytes(3), bytes((is_v6,)), *(vtep.mapped for vtep in vteps))))
 
 
 def _meaning(router: Router | None) -> tuple[Mac, tuple[bool, ...]] | None:

@@ -36,6 +36,7 @@ from msgspec import structs
 from vtep.evpn.index import Changed
 from vtep.evpn.rib import Rib
 from vtep.intent import NOTHING, Intent, RowKey
+from vtep.projection.alias import project_groups
 from vtep.projection.draft import project_macs
 from vtep.projection.flood import project_floods
 from vtep.projection.forwarder import project_forwarders
@@ -51,13 +52,14 @@ __all__ = ["PROJECTORS", "Policy", "frozen_at", "highest_rival", "project"]
 
 PROJECTORS: Final[tuple[Projector, ...]] = (
     project_macs,
+    project_groups,
     project_floods,
     project_hosts,
     project_forwarders,
     project_own_segments,
     project_prefixes,
 )
-"""In this order, because hosts depend on which of our own stations have won."""
+"""In this order, because groups depend on which rows need them, and hosts on which of our own stations have won."""
 
 
 def project(
@@ -101,4 +103,5 @@ def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
     found.segments.update(policy.segment_states, (esi for esi, _ in previous.own_segments.unordered()))
     found.macs.update(mac for (_, mac), _ in previous.segment_macs.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
+    found.segments.update(esi for esi, _ in previous.groups_of.unordered())
     return found

@@ -1,12 +1,17 @@
-"""The VTEPs behind which a remote Ethernet segment is.
+"""The VTEPs behind which a remote Ethernet segment is: the routes of a segment, read for the MACs on it and for its groups.
 
 A member is a VTEP whose Type-1 route per segment says that the segment is up there (RFC 7432 8.2.1), and that either
 advertises the MAC itself or has a Type-1 route per EVI for the VNI (aliasing, RFC 7432 8.4). In single-active mode, a segment
-is reached only through a VTEP that advertises the MAC. What a port of our own on a segment means is decided in `mac.py`.
-This module does not know any row.
+is reached through the VTEP that advertises the MAC, its primary, and when the segment goes down there, through the only other
+VTEP of the segment (RFC 7432 14.1.1). If there are several others, none of them can be chosen, and there is no way until one
+advertises the MAC; its frames are flooded meanwhile.
+
+A MAC whose row names a group asks only whether there is a way at all, and in which mode (`way`). So a VTEP that joins or leaves
+the segment changes the group (`alias.py`) and no MAC. What a port of our own on a segment means is decided in `mac.py`. This
+module does not know any row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
@@ -16,6 +21,7 @@ from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.offers import Path
 from vtep.evpn.rib import Rib
 from vtep.projection.policy import Policy
+from vtep.projection.winner import ALL_ACTIVE, SINGLE_ACTIVE
 
 
 def is_segment(esi: Esi) -> bool:
@@ -50,13 +56,55 @@ def reach(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: froze
 
 def members(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: frozenset[Ip]) -> frozenset[Ip]:
     """Return the VTEPs through which a MAC of this segment can be reached."""
-    per_segment = [ad for ad in rib.index.ads_at(esi, PER_ES_TAG, 0) if _is_imported(ad, policy, vni)]
-    up = {ad.attributes.next_hop for ad in per_segment}
-    if any(ad.attributes.single_active for ad in per_segment):
-        return advertisers & up
+    found = segment_routes(rib, policy, vni, esi)
+    return found.up & (advertisers if found.single_active else advertisers | found.aliases)
+
+
+class SegmentRoutes(NamedTuple):
+    """What the Type-1 routes of a segment say in one VNI."""
+
+    single_active: bool
+    up: frozenset[Ip]
+    """The VTEPs where the segment is up."""
+    aliases: frozenset[Ip]
+    """The VTEPs that say that they have the VNI on the segment."""
+
+
+def segment_routes(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> SegmentRoutes:
+    """Read the Type-1 routes of a segment that a VNI imports."""
+    per_segment = [ad for ad in rib.index.ads_at(esi, PER_ES_TAG, 0) if not refused(ad, policy, vni)]
     per_evi = rib.index.ads_at(esi, vni.tag, vni.vni)
-    aliases = {ad.attributes.next_hop for ad in per_evi if _is_imported(ad, policy, vni)}
-    return frozenset(up & (advertisers | aliases))
+    return SegmentRoutes(
+        any(ad.attributes.single_active for ad in per_segment),
+        frozenset(ad.attributes.next_hop for ad in per_segment),
+        frozenset(ad.attributes.next_hop for ad in per_evi if not refused(ad, policy, vni)),
+    )
+
+
+def sharing(found: SegmentRoutes, advertisers: Collection[Ip], primary: Ip | None) -> tuple[tuple[Ip, ...], Ip | None]:
+    """Return the members of a group by rising address, and the backup of its primary VTEP, if it has one."""
+    usable = sorted(found.up & found.aliases.union(advertisers), key=lambda vtep: vtep.order)
+    if primary is None:
+        return tuple(usable), None
+    others = [vtep for vtep in usable if vtep != primary]
+    backup = others[0] if len(others) == 1 else None
+    if primary in found.up:
+        return (primary,), backup
+    return (() if backup is None else (backup,)), None
+
+
+def way(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi, advertisers: frozenset[Ip], primary: Ip) -> str:
+    """Return how the VTEPs of a segment share the frames of a MAC that these VTEPs advertise; nothing if there is no way.
+
+    The index remembers the answer. A Type-1 route after which it is the same concerns no MAC, however many there are.
+    """
+
+    def work_out() -> str:
+        found = segment_routes(rib, policy, vni, esi)
+        ways, _ = sharing(found, advertisers, primary if found.single_active else None)
+        return "" if not ways else SINGLE_ACTIVE if found.single_active else ALL_ACTIVE
+
+    return rib.index.conclude(policy, esi, (vni.tag, vni.vni), ("way", vni.vni, advertisers, primary), work_out)
 
 
 def learned_at(routes: Sequence[Path]) -> frozenset[Ip]:
@@ -80,10 +128,11 @@ def _rank(route: Path) -> tuple[bool, bool, int]:
     return attributes.llgr_stale, not (attributes.sticky or attributes.gateway), -attributes.seq
 
 
-def _is_imported(ad: EthernetAd, policy: Policy, vni: VniConfig) -> bool:
+def refused(ad: EthernetAd, policy: Policy, vni: VniConfig) -> str:
+    """Return why a Type-1 route counts for nothing in a VNI, as a code of docs/reasons.md, or nothing."""
     attributes = ad.attributes
-    return (
-        vni.reaches(attributes.next_hop)
-        and not policy.refused_next_hop(attributes.next_hop)
-        and vni.vni in policy.imports(attributes.targets)
-    )
+    if vni.vni not in policy.imports(attributes.targets):
+        return "rt-mismatch" if attributes.targets else "rt-missing"
+    if reason := policy.refused_next_hop(attributes.next_hop):
+        return reason
+    return "" if vni.reaches(attributes.next_hop) else "family-mismatch"

@@ -17,13 +17,16 @@ as soon as the higher one is gone.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
 from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.offers import Path
 from vtep.evpn.station import LocalClaim
-from vtep.intent import Direct
+from vtep.intent import Direct, Group, Via
+
+ALL_ACTIVE: Final = "all-active"
+SINGLE_ACTIVE: Final = "single-active"
 
 
 class Order(NamedTuple):
@@ -49,13 +52,16 @@ class Location:
         multihomed: bool,
         learned: bool = False,
         local_claim: LocalClaim | None = None,
+        group: str = "",
     ) -> None:
         self.vtep = vtep
-        """Where frames go: the VTEP itself, or the lowest one of the segment."""
+        """Where frames go: the VTEP itself, or the lowest one of the segment. A group is ranked by it."""
         self.segment = segment
         self.encapsulation = encapsulation
         self.multihomed = multihomed
         """The segment has more than one VTEP."""
+        self.group = group
+        """How the VTEPs of the segment share the frames: all-active or single-active. Empty where one VTEP gets them."""
         self.learned = learned
         """The VTEP learned the station, and was preferred to a proxy."""
         self.local_claim = local_claim
@@ -88,13 +94,21 @@ class Location:
         return self.segment or self.vtep
 
     @property
-    def vteps(self) -> set[Ip]:
-        """The VTEPs that offer the MAC at this location."""
-        return {self.vtep, *(route.attributes.next_hop for route in self.routes)}
+    def places(self) -> set[bytes]:
+        """What may be said of where this location is: the VTEPs that offer the MAC, and their segment."""
+        vteps: set[bytes] = {self.vtep, *(route.attributes.next_hop for route in self.routes)}
+        return vteps if self.segment is None else {*vteps, self.segment}
 
     @property
-    def via(self) -> Direct:
-        return Direct(self.vtep, self.encapsulation)
+    def via(self) -> Via:
+        if not self.group or self.segment is None:
+            return Direct(self.vtep, self.encapsulation)
+        return Group(self.segment, self.advertisers[0] if self.group == SINGLE_ACTIVE else None)
+
+    @property
+    def advertisers(self) -> tuple[Ip, ...]:
+        """The VTEPs whose routes offer the MAC, the best route first."""
+        return tuple(dict.fromkeys(route.attributes.next_hop for route in self.routes))
 
 
 def here(local_claim: LocalClaim, vtep: Ip) -> Location:

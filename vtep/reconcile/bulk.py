@@ -28,7 +28,7 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.reconcile.claims import Claim, RowGroup
-from vtep.reconcile.contract import Change, Key, Kind, Row, Target, alike, asked, dependent, readable
+from vtep.reconcile.contract import Change, Key, Kind, Row, Target, alike, asked, dependent, is_conversion, readable
 from vtep.reconcile.judged import Judged, Pass, change_of
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.steps import Steps, parts
@@ -93,7 +93,7 @@ class Bulk:
             verdict = None if wanted is None else Verdict.CREATE
         elif claim.confirmed and wanted is None:
             verdict = Verdict.DELETE if self._this.intent.complete else None
-        elif claim.confirmed and claim.row != wanted:
+        elif claim.confirmed and claim.row != wanted and not is_conversion(self._kind, claim.row, wanted):
             verdict = Verdict.REPLACE
         if verdict is None:
             return None
@@ -128,11 +128,11 @@ class Bulk:
     def _write(self, writer: Writer, batch: Batch) -> None:
         kind, verb = self._kind, batch.verdict.value
         if batch.verdict in _WRITES and self._known.claim(kind, batch.groups) is not None:
-            writer.write(kind, [(change_of(row), row) for row in self._one_by_one(batch)], self._this)
+            writer.write(kind, [(change_of(kind, row), row) for row in self._one_by_one(batch)], self._this)
             return
         refused = writer.send(kind, [Change(verb, group.keys, group.row) for group in batch.groups], self._this)
         if refused:
-            rows = [(change_of(row), row) for row in self._one_by_one(batch)]
+            rows = [(change_of(kind, row), row) for row in self._one_by_one(batch)]
             writer.take_note(kind, rows, refused, self._this)
         else:
             writer.take_note_of_all(kind, verb, batch.keys, self._this)
@@ -151,7 +151,7 @@ def unlike(kind: Kind, keys: Sequence[Key], known: Knowledge, target: Target, th
 
     What a confirmed claim says is wanted, and is there: such a row is kept, and nothing else is to be done about it.
     """
-    if (kind_of_alike := alike(kind)) is None or known.dependencies.concerns(kind):
+    if (kind_of_alike := alike(kind)) is None or known.dependencies.is_needed(kind):
         return list(keys)
     claims, foreign = known.ledger.claims(kind.name).of(keys), known.foreign[kind.name]
     usable, is_amiss = this.attachments.ready.keys() - this.attachments.unconfigured, known.is_amiss
@@ -173,6 +173,9 @@ def unlike(kind: Kind, keys: Sequence[Key], known: Knowledge, target: Target, th
             group = groups[together] = RowGroup([], wanted)
         group.keys.append(key)
     for group in groups.values():
+        if not known.dependencies.has_what_it_needs(kind, group):
+            others += group.keys
+            continue
         checks = kind_of_alike.checks(group.keys, group.row, this.attachments)
         differing = {index for check in checks for index in target.unlike(check)} if checks else range(len(group.keys))
         this.kept += len(group.keys) - len(differing)

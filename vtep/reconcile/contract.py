@@ -18,12 +18,14 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
 **Ownership.** Of what is seen, the kind says only what the entry itself says (`Seen`): it bears our signature (`marked`), it names us
 (`tagged`), or it cannot be ours (`holder`). Only the ledger makes a marked row ours, because other programs use the same marks.
 
-**Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `alike`, `contest`, `dependent`.
+**Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `alike`, `contest`, `dependent`,
+`is_conversion`.
 
     Readable    one row can be looked up. Other kinds are seen in surveys alone, and their writes must do no harm when repeated
     Alike       many rows of one value can be compared at once with what they should be, which makes audits cheap
     Contest     a station of this leaf can take the key of a row: rows have a rank, and the stronger one wins
     Dependent   a row needs rows of other kinds: it is created after them and removed before them
+    Convertible some changes of a row cannot be made in place: they are spelled as a removal and a creation, side by side
 
 **How the engine calls a kind**, for a row that changes from A to B:
 
@@ -98,8 +100,8 @@ class Change(Struct, frozen=True):
     """Rows to create, to change or to remove, all of one value and in one domain."""
 
     verb: str
-    """create, replace, delete, `shed` (remove what is left of our row after another program took its key), or `undo` (remove
-    what a refused creation left)."""
+    """create, replace, `convert` (replace where the target cannot do it in place), delete, `shed` (remove what is left of our row
+    after another program took its key), or `undo` (remove what a refused creation left)."""
     keys: Sequence[Key]
     row: Row
     """The row that is wanted; for a deletion the row that goes, if it can be read."""
@@ -153,7 +155,7 @@ class Kind(Protocol):
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Message]]:
         """Return the messages that make the change, in turns: the first one for each key, then the second one for each.
 
-        A message may stand for many that are alike; a target counts each of them.
+        A message may stand for many that are alike; a target counts each of them. To convert a row takes two messages in one turn.
         """
 
     def order(self, change: Change) -> Any:
@@ -201,13 +203,25 @@ class Dependent(Protocol):
 
     @property
     def depends_on(self) -> Sequence[str]:
-        """Return the names of the kinds that its rows may need. They come before it in the tuple of kinds."""
+        """Return the names of the kinds that its rows may need. These kinds are written before it."""
 
     def needs(self, key: Key, row: Row) -> Iterable[tuple[str, Key]]:
         """Return the rows, each as its kind and its key, without which this row cannot be there.
 
         They follow from the VNI of the key and from the row alone: rows of one value in one VNI need the same.
         """
+
+
+class Convertible(Protocol):
+    """A kind of which some rows cannot become others in place. What was converted is read back."""
+
+    def converts(self, before: Row, row: Row) -> bool:
+        """Tell whether the target needs a removal and a creation to get from one row to the other."""
+
+
+def is_conversion(kind: Kind, before: Row, row: Row) -> bool:
+    """Tell whether a row becomes another one by a removal and a creation."""
+    return hasattr(kind, "converts") and bool(cast("Convertible", kind).converts(before, row))
 
 
 def readable(kind: Kind) -> Readable | None:

@@ -6,8 +6,8 @@ and removes rows silently when it loses their nexthop.
 Knows the kinds that are `Dependent`, how many claimed rows need each row, and which rows wait for which. Does not know what a
 row means, and writes nothing. For kinds that depend on nothing, and on which nothing depends, every call returns at once.
 
-How it works. A row is *there* when its claim is confirmed. The engine writes kind by kind in the order of the tuple, and a kind
-comes after the kinds that it depends on. So when the rows of a kind are about to be written, what they need was written
+How it works. A row is *there* when its claim is confirmed. The engine writes kind by kind, and a kind comes after the kinds that it
+depends on (`in_order_of_need`). So when the rows of a kind are about to be written, what they need was written
 before, in the same pass, or it is missing:
 
     creation   `writable` returns the rows that have what they need; the others are `blocked`, with the reason `waiting-for`
@@ -38,7 +38,6 @@ class Dependencies:
         self._descriptors = {kind.name: kind.descriptor for kind in kinds}
         self._needy = {kind.name: found for kind in kinds if (found := dependent(kind)) is not None}
         self._needed = frozenset(name for kind in self._needy.values() for name in kind.depends_on)
-        _check_order(kinds)
         self._users: Counter[RowRef] = Counter()
         """How many claimed rows need a row."""
         self._waiting: dict[RowRef, RowRef] = {}
@@ -169,11 +168,23 @@ class Dependencies:
         return {ref for row in rows for ref in self._needy[name].needs(key, row)}
 
 
-def _check_order(kinds: Sequence[Kind]) -> None:
-    before: set[str] = set()
-    for kind in kinds:
+def in_order_of_need(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    """Return the kinds in their order, but before each one those that it depends on."""
+    by_name = {kind.name: kind for kind in kinds}
+    found: dict[str, Kind] = {}
+
+    def take(kind: Kind, users: tuple[str, ...]) -> None:
+        if kind.name in users:
+            raise ValueError(f"kind {kind.name} depends on itself: {', '.join(users)}")
+        if kind.name in found:
+            return
         needy = dependent(kind)
         for name in () if needy is None else needy.depends_on:
-            if name not in before:
-                raise ValueError(f"kind {kind.name} depends on {name}, which must come before it")
-        before.add(kind.name)
+            if name not in by_name:
+                raise ValueError(f"kind {kind.name} depends on {name}, which is not there")
+            take(by_name[name], (*users, kind.name))
+        found[kind.name] = kind
+
+    for kind in kinds:
+        take(kind, ())
+    return tuple(found.values())

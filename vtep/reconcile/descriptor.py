@@ -17,6 +17,8 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, Vni
 from vtep.intent import Intent
 
+HOST_WIDE: Final = Vni(0)
+"""In place of a VNI, for rows that belong to none."""
 VNI_FIRST: Final = itemgetter(0)
 """Reads the VNI of a key that begins with it."""
 

@@ -55,6 +55,7 @@ from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk, unlike
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, as_handed_over
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
+from vtep.reconcile.dependencies import in_order_of_need
 from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.report import Report, Trouble
@@ -105,10 +106,11 @@ class Engine:
         bulk: bool = True,
     ) -> None:
         """Make an engine; without `bulk` it handles each row by itself, which gives the same result and costs more."""
-        self.kinds = kinds
+        self.kinds = in_order_of_need(kinds)
+        """In the order in which they are written."""
         self.target = target
         self.ledger = ledger
-        self._known = Knowledge(kinds, ledger)
+        self._known = Knowledge(self.kinds, ledger)
         self.backlog = self._known.backlog
         self.troubles = self._known.troubles
         self._dependencies = self._known.dependencies

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vtep.intent import Intent
 from vtep.reconcile.claims import Claim, Moment, covers
-from vtep.reconcile.contract import Attachments, Change, Key, Row, Seen
+from vtep.reconcile.contract import Attachments, Change, Key, Kind, Row, Seen, is_conversion
 from vtep.reconcile.verdict import Verdict
 
 
@@ -47,7 +47,7 @@ class Pass:
     def count(self, verb: str, rows: int) -> None:
         """Count changes that were made."""
         self.created += rows * (verb == "create")
-        self.replaced += rows * (verb == "replace")
+        self.replaced += rows * (verb in ("replace", "convert"))
         self.deleted += rows * (verb == "delete")
         self.shed += rows * (verb == "shed")
 
@@ -58,13 +58,15 @@ class Pass:
         return repair
 
 
-def change_of(row: Judged) -> Change:
+def change_of(kind: Kind, row: Judged) -> Change:
     if row.verdict in (Verdict.CONTESTED, Verdict.FORGET):
         return Change("shed", (row.key,), None)
     assert row.verdict is not None
     if row.verdict is Verdict.DELETE:
         return Change("delete", (row.key,), row.seen.row if row.seen is not None else None)
-    return Change(row.verdict.value, (row.key,), row.wanted)
+    there = None if row.seen is None else row.seen.row
+    converts = row.verdict is Verdict.REPLACE and there is not None and is_conversion(kind, there, row.wanted)
+    return Change("convert" if converts else row.verdict.value, (row.key,), row.wanted)
 
 
 def operation(row: Judged) -> Hashable:

@@ -41,6 +41,8 @@ from vtep.reconcile.verdict import Verdict
 
 MESSAGES_MAX: Final = 128
 """Messages in one send. It takes about a millisecond, whether a row is one message or two."""
+_CLAIMED: Final = ("create", "replace", "convert")
+"""What is claimed before it is written."""
 SORTED_MAX: Final = 4096
 """Changes that are sorted between two yields."""
 
@@ -72,7 +74,7 @@ class Writer:
         return kind.recognise((entry for entry in self._target.look(lookups) if entry is not None), attachments)
 
     def carry_out(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
-        changes = [(change_of(row), row) for row in rows]
+        changes = [(change_of(kind, row), row) for row in rows]
         for part in parts(changes, SORTED_MAX):
             part.sort(key=lambda pair: kind.order(pair[0]))
             for batch in parts(part, MESSAGES_MAX // 2):
@@ -93,10 +95,12 @@ class Writer:
 
     def write(self, kind: Kind, batch: list[tuple[Change, Judged]], this: Pass) -> None:
         """Claim, send, and note the outcome of each change."""
-        unclaimed = self._claim(kind, [row for change, row in batch if change.verb in ("create", "replace")])
+        unclaimed = self._claim(kind, [row for change, row in batch if change.verb in _CLAIMED])
         if unclaimed is not None:
             batch = self._put_off(kind, batch, unclaimed, this)
-        self.take_note(kind, batch, self.send(kind, [change for change, _ in batch], this), this)
+        answers = self.send(kind, [change for change, _ in batch], this)
+        self._read_back(kind, batch, answers, this)
+        self.take_note(kind, batch, answers, this)
 
     def send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""
@@ -108,6 +112,21 @@ class Writer:
             if index not in refused or refused[index][0] == errno.ENOENT:
                 refused[index] = (refusal.errno, refusal.text)
         return refused
+
+    def _read_back(
+        self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
+    ) -> None:
+        """Add a refusal for each converted row that is not there, because the target may answer that it did what it did not."""
+        converted = {index: change for index, (change, _) in enumerate(batch) if change.verb == "convert"}
+        if not converted:
+            return
+        seen = self.look(kind, [change.keys[0] for change in converted.values()], this.attachments)
+        for index, change in converted.items():
+            there = seen.get(change.keys[0])
+            if there is not None and there.row == change.row:
+                answers.pop(index, None)
+            else:
+                answers.setdefault(index, (errno.EAGAIN, "the kernel acknowledged the change, and the row is not so"))
 
     def take_note(
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
@@ -252,7 +271,8 @@ def spelled_in_turns(
             end = first + len(change.keys)
             if turn < len(turns):
                 messages += turns[turn]
-                owner += range(first, end)
+                each = 2 if change.verb == "convert" else 1
+                owner += (row for row in range(first, end) for _ in range(each))
             first = end
     return messages, owner
 

@@ -8,7 +8,7 @@ import pytest
 from vtep.addr import Ip, Mac, Vni
 from vtep.config import values
 from vtep.config.model import Targets, VniConfig, VrfConfig
-from vtep.linux.attachment import Hosts, Ready
+from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
@@ -47,7 +47,10 @@ def test_the_bound_vnis_whose_devices_are_fit_are_ready(kernel: MemoryKernel) ->
 
     attachments = target.attachments()
 
-    assert attachments.ready == {100: Ready(100, index(kernel, "br100"), index(kernel, "vx100"))}
+    assert attachments.ready == {
+        100: Ready(100, index(kernel, "br100"), index(kernel, "vx100")),
+        NEXTHOPS: NEXTHOPS,
+    }
     down, missing = ("device-down",), ("bridge-missing", "vxlan-missing")
     assert attachments.not_ready == {200: down, Hosts(200): down, 300: missing, Hosts(300): missing}
     assert attachments.unconfigured == frozenset()
@@ -72,7 +75,7 @@ def test_a_vni_that_left_or_lost_its_bridge_stays_attached_and_nothing_is_wanted
     target.reconfigure([vni(200, bound=False)])
 
     attachments = target.attachments()
-    assert set(attachments.ready) == {100, 200}
+    assert set(attachments.ready) == {100, 200, NEXTHOPS}
     assert {100, 200} <= attachments.unconfigured
 
 
@@ -82,7 +85,7 @@ def test_a_vni_that_came_back_is_wanted_again(kernel: MemoryKernel) -> None:
 
     target.reconfigure([vni(100)])
 
-    assert (set(target.attachments().ready), target.attachments().unconfigured) == ({100}, frozenset())
+    assert (set(target.attachments().ready), target.attachments().unconfigured) == ({100, NEXTHOPS}, frozenset())
 
 
 def test_a_vni_that_left_is_not_reported_as_not_ready(kernel: MemoryKernel) -> None:
@@ -92,7 +95,7 @@ def test_a_vni_that_left_is_not_reported_as_not_ready(kernel: MemoryKernel) -> N
 
     attachments = target.attachments()
 
-    assert (attachments.ready, attachments.not_ready) == ({}, {})
+    assert (attachments.ready, attachments.not_ready) == ({NEXTHOPS: NEXTHOPS}, {})
 
 
 def routing(number: int) -> VrfConfig:

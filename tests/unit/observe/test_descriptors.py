@@ -26,6 +26,10 @@ def test_no_two_kinds_share_a_public_name():
         "nexthop",
         "nexthop-group",
         "route",
+        "port-filter",
+        "segment-mac",
+        "fdb-nexthop",
+        "fdb-group",
     ]
 
 

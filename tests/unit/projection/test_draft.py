@@ -17,7 +17,7 @@ from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, Sess
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.offers import Path
 from vtep.evpn.station import Station
-from vtep.intent import Moves, candidates_of, row_changes
+from vtep.intent import Moves, candidates_of, row_changes, vteps_of
 from vtep.projection import imports
 from vtep.projection import mac as mac_projection
 from vtep.projection.draft import DUE_AT_ONCE
@@ -203,7 +203,10 @@ def test_a_later_route_of_a_mac_takes_as_many_judgements_whether_it_has_ten_or_t
 
 @pytest.mark.parametrize("count", [10, 5_000])
 def test_a_type_1_route_that_changes_no_row_is_judged_for_no_mac(judged: list[Path], count: int) -> None:
-    """A second copy from another peer, an alias that is not up, one that is not the lowest, and the routes of another VNI."""
+    """A second copy from another peer, an alias that is not up, one that is not the lowest, and the routes of another VNI.
+
+    Nor is any MAC judged when a VTEP leaves the segment: the group of the segment changes.
+    """
     esi = Esi(bytes((3, *[1] * 9)))
     leaf = Leaf(config.parse(LEAF), 0.0)
     tell(leaf, *alike(route(A, esi=esi), macs(count)))
@@ -219,8 +222,9 @@ def test_a_type_1_route_that_changes_no_row_is_judged_for_no_mac(judged: list[Pa
     leaf.receive([Received((Withdrawn(A, (b"0",)),))], 3.0)
     leaf.receive([Received((Withdrawn(B, (b"0",)),))], 3.0)
     moved = leaf.judge(3.0)
-    assert {row.via.vtep for row in before.macs.values()} == {A}
-    assert ({row.via.vtep for row in moved.macs.values()}, len(moved.touched), len(judged)) == ({B}, count, 1)
+    assert {vteps_of(before, row) for row in before.macs.values()} == {(A, B)}
+    assert {vteps_of(moved, row) for row in moved.macs.values()} == {(B, C)}
+    assert (moved.touched, len(moved.touched_groups), len(judged)) == ((), 1, 0)
 
 
 def test_a_type_1_route_counts_also_after_our_own_macs_changed() -> None:
@@ -237,7 +241,8 @@ def test_a_type_1_route_counts_also_after_our_own_macs_changed() -> None:
 
     leaf.receive([Received((Announced(B, {b"ad": structs.replace(an_ad(A, esi), peer=B)}),))], 2.0)
 
-    assert [row.via.vtep for row in leaf.judge(2.0).macs.values()] == [A, B]
+    intent = leaf.judge(2.0)
+    assert [vteps_of(intent, row) for row in intent.macs.values()] == [(A, B), (A, B)]
 
 
 def test_a_segment_that_lost_its_type_1_route_while_no_mac_was_on_it_reaches_no_mac() -> None:

@@ -45,7 +45,7 @@ class Rig:
         self.leaf = Leaf(config.parse(toml), self.now)
         self.applied = NOTHING
         self._kernel = MemoryKernel() if before is None else before._kernel
-        self._claims = Claims() if before is None else before._claims
+        self._claims = Claims(KINDS) if before is None else before._claims
         vnis = self.leaf.config.vnis
         if before is None:
             for vni in vnis:

@@ -10,6 +10,7 @@ from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.config.file import parse
 from vtep.evpn.event import Announced, Received, Withdrawn
 from vtep.evpn.station import Station
+from vtep.projection import identifier
 from vtep.projection import prefix as projection
 from vtep.projection.leaf import Leaf
 from vtep.projection.project import project
@@ -158,7 +159,7 @@ def test_a_limit_that_is_raised_gives_the_prefixes_that_waited_their_rows():
 
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every checksum be the same, as an attacker may arrange."""
-    monkeypatch.setattr(projection, "crc32", lambda _: crc32(b""))
+    monkeypatch.setattr(identifier, "crc32", lambda _: crc32(b""))
 
 
 def test_nexthops_with_one_checksum_stay_apart_and_are_found_again(leaf, monkeypatch):

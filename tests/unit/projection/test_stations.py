@@ -488,7 +488,7 @@ class Written(Rig):
         self.kernel.add_bridge("br100")
         self.kernel.add_vxlan("vxlan100", VNI, Ip.parse(SELF), "br100")
         self.kernel.add_port("swp1", "br100")
-        self._engine = Engine(KINDS, KernelTarget(self.kernel, self.leaf.config.vnis), Claims())
+        self._engine = Engine(KINDS, KernelTarget(self.kernel, self.leaf.config.vnis), Claims(KINDS))
         run_to_end(self._engine.run(self.judge(), 0.0))
 
     def judge(self) -> Intent:

@@ -241,7 +241,7 @@ def test_a_member_of_a_segment_with_the_other_family_is_not_used() -> None:
     v4 = play(events)
     only_far = play([lines.announce(B, segment[0], far.mac(M, seq=1, esi=E1))])
 
-    assert (rows(v4), reason_of(v4)) == ({M: A}, "only-path")
+    assert (rows(v4), reason_of(v4)) == ({M: A}, "same-es")
     assert rows(only_far) == {}
 
 
@@ -407,7 +407,7 @@ def test_v60_configuring_an_unknown_vni_makes_its_row_without_bgp() -> None:
     assert (len(before.macs), len(leaf.judge(1.0).macs)) == (0, 1)
 
 
-# Segments: decided here, not yet as groups in the kernel
+# Segments
 
 
 def member(vtep: str) -> wire.Instance:
@@ -424,7 +424,7 @@ def test_v62_a_segment_with_its_own_route_is_reached() -> None:
         ]
     )
 
-    assert (rows(result), reason_of(result)) == ({M: A}, "only-path")
+    assert (rows(result), reason_of(result)) == ({M: A}, "same-es")
 
 
 def test_v63_two_vteps_of_a_segment_are_one_location() -> None:

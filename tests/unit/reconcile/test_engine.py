@@ -14,6 +14,7 @@ from vtep.addr import ZERO_MAC, Mac
 from vtep.errors import KernelError
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.fdb import FDB
 from vtep.linux.wire.neighbor import Verb
 from vtep.reconcile.claims import Claim, Claims, RowGroup
 from vtep.reconcile.contract import Attachments, Change
@@ -327,7 +328,7 @@ def test_a_claim_is_there_before_its_row() -> None:
     with pytest.raises(Crashed):
         leaf.pass_()
 
-    assert leaf.ledger.claims("fdb") == {(VNI, M): Claim(leaf.engine.kinds[0].wanted_at(leaf.intent, (VNI, M)))}
+    assert leaf.ledger.claims("fdb") == {(VNI, M): Claim(FDB.wanted_at(leaf.intent, (VNI, M)))}
 
 
 def test_a_claim_stays_until_its_row_is_gone() -> None:

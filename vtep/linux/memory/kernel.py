@@ -70,7 +70,7 @@ class MemoryKernel:
         self._bridges: dict[int, BridgeTable] = {}
         self._vxlans: dict[int, VxlanTable] = {}
         self._neighbors = NeighborTable(self._announce, self.counts)
-        self.routing = RoutingTables(self.counts, self._is_usable)
+        self.routing = RoutingTables(self.counts, self._is_usable, self._drop_group)
         self.nft = MemoryNftables(self.counts)
         self.filters = FilterTable(self.nft)
         self._addresses: list[Address] = []
@@ -166,6 +166,9 @@ class MemoryKernel:
 
     def nexthops(self) -> list[NexthopEntry]:
         return self.routing.nexthops()
+
+    def get_nexthops(self, numbers: Sequence[int]) -> list[NexthopEntry | None]:
+        return [self.routing.nexthop(number) for number in numbers]
 
     def links(self) -> Links:
         if self._picture is None:
@@ -267,7 +270,7 @@ class MemoryKernel:
         """Add a VXLAN device; the VNI 0 is one for many VNIs."""
         vxlan = Vxlan(vni, local, learning=False, external=not vni, udp_port=4789, vni_filter=not vni)
         index = self._add(Link(index, name, "vxlan", mac=mac, vxlan=vxlan))
-        self._vxlans[index] = VxlanTable(index, max_addresses, self._announce, self.counts)
+        self._vxlans[index] = VxlanTable(index, max_addresses, self._announce, self.counts, self.routing.is_v6_group)
         self.set_master(name, master)
         if master:
             port = BridgePort(learning=False, neigh_suppress=False, isolated=False, vlan_tunnel=not vni, state=3)
@@ -428,6 +431,10 @@ class MemoryKernel:
         if self.crash_after == 0:
             raise Crashed
         self.crash_after -= 1
+
+    def _drop_group(self, number: int) -> None:
+        for table in self._vxlans.values():
+            table.drop_group(number)
 
     def _is_usable(self, device: int) -> bool:
         link = self._links.get(device)

@@ -19,8 +19,11 @@ from vtep.linux.wire.route import RouteEntry, RouteMessage, metric_of
 class RoutingTables:
     """All routes and nexthops of one namespace."""
 
-    def __init__(self, counts: Counts, is_usable: Callable[[int], bool]) -> None:
-        """Start empty; `is_usable` says whether a device is up and has a carrier."""
+    def __init__(
+        self, counts: Counts, is_usable: Callable[[int], bool], drop_rows: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Start empty; `is_usable` says whether a device is up and has a carrier, `drop_rows` removes what names a group."""
+        self._drop_rows = drop_rows
         self._counts = counts
         self._is_usable = is_usable
         self._routes: dict[tuple[int, Prefix, int], RouteEntry] = {}
@@ -34,6 +37,16 @@ class RoutingTables:
 
     def nexthops(self) -> list[NexthopEntry]:
         return list(self._nexthops.values())
+
+    def nexthop(self, number: int) -> NexthopEntry | None:
+        return self._nexthops.get(number)
+
+    def is_v6_group(self, number: int) -> bool | None:
+        """Tell whether a group for FDB rows has IPv6 VTEPs; None if this is not such a group."""
+        group = self._nexthops.get(number)
+        if group is None or not group.fdb or not group.members:
+            return None
+        return len(self._nexthops[group.members[0]].gateway) == 16
 
     def add_foreign(self, route: RouteEntry) -> None:
         """Another program writes a route, with REPLACE."""
@@ -81,9 +94,15 @@ class RoutingTables:
         if held is not None and bool(held.members) != bool(message.members):
             raise Refused(errno.EINVAL)  # the type of a nexthop is fixed
         if message.members:
-            if any((found := self._nexthops.get(one)) is None or found.members for one in message.members):
+            members = [self._nexthops.get(one) for one in message.members]
+            if any(found is None or found.members or found.fdb != message.fdb for found in members):
                 raise Refused(errno.EINVAL)
-            row = NexthopEntry(message.id, RTPROT_VTEP, members=message.members)
+            families = {len(found.gateway) for found in members if found is not None}
+            if len(set(message.members)) < len(members) or (message.fdb and len(families) > 1):
+                raise Refused(errno.EINVAL)  # a member twice, or "mixed family"
+            row = NexthopEntry(message.id, RTPROT_VTEP, members=message.members, fdb=message.fdb)
+        elif message.fdb:
+            row = NexthopEntry(message.id, RTPROT_VTEP, gateway=message.gateway, fdb=True)
         else:
             if not self._is_usable(message.device):
                 raise Refused(errno.ENETDOWN)
@@ -95,11 +114,12 @@ class RoutingTables:
     def drop_nexthop(self, number: int) -> None:
         """Remove a nexthop; its routes go, and groups lose it, without any event about a route."""
         self._nexthops.pop(number, None)
+        self._drop_rows(number)
         self._routes = {key: route for key, route in self._routes.items() if route.nexthop != number}
         for group in [found for found in self._nexthops.values() if number in found.members]:
             rest = tuple(member for member in group.members if member != number)
             if rest:
-                self._nexthops[group.id] = NexthopEntry(group.id, group.protocol, members=rest)
+                self._nexthops[group.id] = NexthopEntry(group.id, group.protocol, members=rest, fdb=group.fdb)
             else:
                 self.drop_nexthop(group.id)
 

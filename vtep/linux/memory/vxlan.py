@@ -6,11 +6,13 @@ VNI does not look at the source VNI.
 Knows what Linux 6.18 does with the VXLAN half of a message. A row has the state and the flags of the write that made it, and
 one remote, or several if its MAC is not unicast (the zero MAC, for floods).
 
-Absent on purpose: nexthops, learning from VXLAN frames, ageing by time.
+A row may name a group of nexthops in place of a VTEP, and goes with it, without an event.
+
+Absent on purpose: learning from VXLAN frames, ageing by time.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -41,12 +43,18 @@ class VxlanRow(Struct):
     state: int
     flags: int
     remotes: list[Remote]
+    nh_id: int | None = None
+    """The group of nexthops; then there are no remotes."""
 
 
 class VxlanTable:
     """The rows of one VXLAN device."""
 
-    def __init__(self, index: int, room: int, announce: Announcements, counts: Counts) -> None:
+    def __init__(
+        self, index: int, room: int, announce: Announcements, counts: Counts, group: Callable[[int], bool | None]
+    ) -> None:
+        """Make a table; `group` tells of a number whether it is a group of IPv6 VTEPs, or None if it is no group."""
+        self._group = group
         self._index = index
         self._room = room
         """How many MACs there may be (`maxaddress`), or 0."""
@@ -70,13 +78,39 @@ class VxlanTable:
         if message.verb is Verb.DELETE:
             self._delete(message, key, remote, row)
             return
-        _check(message, device)
+        if message.nh_id is None:
+            _check(message, device)
+        else:
+            self._check_group(message, device)
         if row is None:
             self._create(message, key, flags, remote)
         elif message.verb is Verb.CREATE:
             raise Refused(errno.EEXIST)
-        else:
+        elif row.nh_id is None and message.nh_id is None:
             self._change(message, key, flags, remote, row)
+        else:
+            self._change_group(message, row)
+
+    def drop_group(self, number: int) -> None:
+        """A group of nexthops goes, and takes its rows along without an event (5.8 to 6.18)."""
+        for key in [key for key, row in self._rows.items() if row.nh_id == number]:
+            del self._rows[key]
+
+    def _check_group(self, message: Neighbor, device: Vxlan) -> None:
+        """Refuse what cannot be a group of the device's rows."""
+        is_v6 = self._group(message.nh_id or 0)
+        if not message.state & (NUD_PERMANENT | NUD_REACHABLE) or message.dst is not None or is_v6 is None:
+            raise Refused(errno.EINVAL)
+        if is_v6 != bool(device.local and device.local.is_v6):
+            raise Refused(errno.EAFNOSUPPORT)
+
+    def _change_group(self, message: Neighbor, row: VxlanRow) -> None:
+        """A row takes another group. One with a VTEP takes none; one with a group takes no VTEP, and the kernel says that it did."""
+        if row.nh_id is None or (message.nh_id is not None and message.verb is Verb.APPEND):
+            raise Refused(errno.EOPNOTSUPP)
+        if message.nh_id is not None and message.nh_id != row.nh_id:
+            row.nh_id = message.nh_id
+            self._counts.replaces += 1
 
     def drop_ageing(self) -> None:
         """The device went down and loses the rows that are neither PERMANENT nor NOARP; those for its own floods stay.
@@ -97,7 +131,7 @@ class VxlanTable:
             raise Refused(errno.EOPNOTSUPP)
         if self._room and len(self._rows) >= self._room:
             raise Refused(errno.ENOSPC)
-        self._rows[key] = row = VxlanRow(message.state, flags, [remote])
+        self._rows[key] = row = VxlanRow(message.state, flags, [] if message.nh_id else [remote], message.nh_id)
         self._counts.writes += 1
         self._announce_unless_external(key, row)
 
@@ -125,13 +159,15 @@ class VxlanTable:
         if row is None:
             raise Refused(errno.ENOENT)
         if message.dst is not None and remote not in row.remotes:
+            if row.nh_id is not None:
+                raise Refused(errno.EINVAL)
             return
         if message.dst is not None and len(row.remotes) > 1:
             self._announce.gone(self._index, message.mac, None, key[0])
             row.remotes.remove(remote)
             self._counts.deletes += 1
         else:
-            self._counts.deletes += len(row.remotes)
+            self._counts.deletes += max(1, len(row.remotes))
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
@@ -144,6 +180,8 @@ class VxlanTable:
 
     def _entries(self, key: Key, row: VxlanRow) -> list[Entry]:
         flags, (src_vni, mac) = row.flags | NTF_SELF, key
+        if row.nh_id is not None:
+            return [Entry(self._index, None, mac, flags, row.state, src_vni=src_vni, nh_id=row.nh_id)]
         return [Entry(self._index, None, mac, flags, row.state, dst, vni, src_vni) for dst, vni in row.remotes]
 
 

@@ -6,6 +6,7 @@ A kind is pure. It knows the words of the kernel and of the intent, not those of
 from typing import Final
 
 from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.flood import FLOOD
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
@@ -25,6 +26,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     ROUTE,
     PORT_FILTER,
     SEGMENT_MAC,
+    FDB_NEXTHOP,
+    FDB_GROUP,
 )
-"""In dependency order: rows are written down the list and deleted up. The ledger has the places of this list, so a kind is
-added at its end."""
+"""The ledger has the places of this list, so a kind is added at its end. Rows are written down the list and deleted up, but for
+those that need rows of a kind further down, which come after it."""

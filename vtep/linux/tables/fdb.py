@@ -2,6 +2,10 @@
 
     bridge row   port = vxlan100, EXT_LEARNED                      the bridge forwards by it
     VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the VXLAN device forwards by it
+                 or nh_id in place of dst                          to the VTEPs of a group (`fdb_nexthop.py`)
+
+A VXLAN row with an address never becomes one with a group in place, nor the other way: the kernel refuses the one and acknowledges
+the other without doing it (6.18). So the row is deleted and created again (`convert`); the bridge row stays.
 
 One message writes both, a dump shows both, and either can be missing or can be the row of another program. Flood rows are not
 here, because they need only the VXLAN device.
@@ -18,7 +22,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import Direct, Intent, RemoteMac, RowKey, is_lost_here
+from vtep.intent import FDB_GROUPS, ID_MASK, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.linux.attachment import Ready, attached
 from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
@@ -34,7 +38,7 @@ from vtep.linux.wire.neighbor import (
     Verb,
 )
 from vtep.linux.wire.tlv import AF_BRIDGE
-from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Change, Seen
+from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Change, Key, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
@@ -43,20 +47,25 @@ _STATE: Final = NUD_NOARP | NUD_PERMANENT
 _BRIDGE_HALF: Final = (NTF_EXT_LEARNED, NUD_REACHABLE)
 _VXLAN_HALF: Final = (NTF_SELF | NTF_EXT_LEARNED, _STATE)
 _STICKY_RANK: Final = 1 << 32  # above every sequence number
+_VXLAN: Final = NTF_SELF | NTF_EXT_LEARNED
 _PACKED: Final = struct.Struct(">IHI")
+_NO_VTEP: Final = bytes(16)
+"""In the ledger: the row has a group, whose number is in the place of the VNI."""
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
 _DELETED: Final = {"delete": (NTF_MASTER, NTF_SELF), "shed": (NTF_SELF,), "undo": (NTF_MASTER,)}
 
 
 class FdbRow(Struct, frozen=True, gc=False):
-    """Frames to the MAC of the key go to this VTEP, with this VNI if it is not the device's own."""
+    """Frames to the MAC of the key go to this VTEP, with this VNI if it is not the device's own; or they go by a group."""
 
-    vtep: Ip
+    vtep: Ip | None
     vni: Vni | None = None
     udp_port: int | None = None
     """The UDP port if it is not the device's own. We never ask for one, so a row that has one differs from what we want."""
     via: int | None = None
     """The device by which the packets must leave. We never ask for that either."""
+    group: int = 0
+    """The group of nexthops that has the VTEPs; then there is nothing else."""
 
 
 class _Fdb:
@@ -64,26 +73,29 @@ class _Fdb:
     descriptor = Descriptor(
         public="mac",
         key_name="mac",
-        in_words=lambda row: f"to {row.vtep}",
+        in_words=lambda row: f"by group {row.group}" if row.group else f"to {row.vtep}",
         mac_of=lambda key: key[1],
-        vtep_of=lambda intent, key: None if (mac := intent.macs.get(key)) is None else mac.via.vtep,
+        vtep_of=lambda intent, key: None if (mac := intent.macs.get(key)) is None else mac.vtep,
         wanted_by_vni=lambda intent: intent.rows_of_vni,
     )
+
+    depends_on = ("fdb-group",)
+
+    def needs(self, key: RowKey, row: FdbRow) -> Iterable[tuple[str, Key]]:  # noqa: ARG002
+        return (("fdb-group", row.group),) if row.group else ()
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
         return (key for key, _ in walk(lambda: latest().macs))
 
     def wanted_at(self, intent: Intent, key: RowKey) -> FdbRow | None:
         mac = intent.macs.get(key)
-        return None if mac is None else _row(mac)
+        return None if mac is None else _row(intent, mac)
 
     def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
         macs = intent.macs.of(keys)
         # MACs that were judged together share one RemoteMac, and so they share one answer.
         alike = {id(mac): mac for mac in macs}
-        answers = {
-            name: (None, 0) if mac is None else (_row_towards(mac.via), _rank(mac)) for name, mac in alike.items()
-        }
+        answers = {name: (None, 0) if mac is None else (_row(intent, mac), _rank(mac)) for name, mac in alike.items()}
         return [answers[id(mac)] for mac in macs]
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
@@ -107,7 +119,7 @@ class _Fdb:
         if row.vni is not None or row.udp_port is not None or row.via is not None:
             return ()
         macs = [mac for _, mac in keys]
-        entries = attached(attachments)[keys[0][0]].fdb_entries(_BRIDGE_HALF, _VXLAN_HALF, row.vtep)
+        entries = attached(attachments)[keys[0][0]].fdb_entries(_BRIDGE_HALF, _VXLAN_HALF, row.vtep, row.group or None)
         return [Alike(entry, macs) for entry in entries]
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
@@ -117,28 +129,46 @@ class _Fdb:
         also = tuple(rest)
         if halves := _DELETED.get(change.verb):
             return [[devices.fdb_message(Verb.DELETE, first, half, 0, also=also)] for half in halves]
-        row = change.row
+        row, group = change.row, change.row.group or None
+        if change.verb == "convert":
+            # Adjacent for each MAC: between the two, its frames are flooded. The kernel cannot do it by REPLACE (6.18).
+            messages = []
+            for _, mac in change.keys:
+                messages.append(devices.fdb_message(Verb.DELETE, mac, NTF_SELF, 0))
+                messages.append(devices.fdb_message(Verb.CREATE, mac, _VXLAN, _STATE, row.vtep, row.vni, group=group))
+            return (messages,)
         verb = _VERBS[change.verb]
-        return ([devices.fdb_message(verb, first, _BOTH, _STATE, row.vtep, row.vni, also)],)
+        return ([devices.fdb_message(verb, first, _BOTH, _STATE, row.vtep, row.vni, also, group)],)
+
+    def converts(self, before: FdbRow, row: FdbRow) -> bool:
+        return bool(before.group) != bool(row.group)
 
     def order(self, change: Change) -> Any:
         row: FdbRow | None = change.row
-        return (change.keys[0][0], change.verb, b"" if row is None else row.vtep, 0 if row is None else row.vni or 0)
+        if row is None:
+            return (change.keys[0][0], change.verb, b"", 0, 0)
+        return (change.keys[0][0], change.verb, row.vtep or b"", row.vni or 0, row.group)
 
     def beats(self, row: FdbRow, rank: int, claimed: FdbRow, claimed_rank: int) -> bool:
-        return rank > claimed_rank or (rank == claimed_rank and row.vtep.order < claimed.vtep.order)
+        if rank != claimed_rank or row.vtep is None or claimed.vtep is None:
+            return rank > claimed_rank
+        return row.vtep.order < claimed.vtep.order
 
     def is_settled(self, intent: Intent, key: RowKey) -> bool:
         return is_lost_here(intent, key)
 
     def pack(self, keys: Sequence[RowKey], row: FdbRow) -> bytes:
         first, *others = [mac for _, mac in keys]
-        options = _PACKED.pack(row.vni or 0, row.udp_port or 0, row.via or 0)
-        return b"".join((keys[0][0].to_bytes(3), first, options, row.vtep.mapped, *others))
+        options = _PACKED.pack(row.group or row.vni or 0, row.udp_port or 0, row.via or 0)
+        vtep = _NO_VTEP if row.vtep is None else row.vtep.mapped
+        return b"".join((keys[0][0].to_bytes(3), first, options, vtep, *others))
 
     def unpack(self, packed: bytes) -> tuple[list[RowKey], FdbRow]:
         vni, udp_port, via = _PACKED.unpack_from(packed, 9)
-        row = FdbRow(Ip.unpack(packed[19:35]), Vni(vni) if vni else None, udp_port or None, via or None)
+        if packed[19:35] == _NO_VTEP:
+            row = FdbRow(None, group=vni)
+        else:
+            row = FdbRow(Ip.unpack(packed[19:35]), Vni(vni) if vni else None, udp_port or None, via or None)
         domain = Vni(int.from_bytes(packed[:3]))
         return [(domain, Mac.unpack(packed[at : at + 6])) for at in (3, *range(35, len(packed), 6))], row
 
@@ -146,8 +176,12 @@ class _Fdb:
 FDB: Final = _Fdb()
 
 
-def _row(mac: RemoteMac) -> FdbRow:
-    return _row_towards(mac.via)
+def _row(intent: Intent, mac: RemoteMac) -> FdbRow | None:
+    key = mac.group
+    if key is None:
+        return _row_towards(mac.vtep, mac.vtep_vni)
+    group = intent.groups.get(key)
+    return None if group is None else _row_by(group.number)
 
 
 def _rank(mac: RemoteMac) -> int:
@@ -155,9 +189,15 @@ def _rank(mac: RemoteMac) -> int:
 
 
 @lru_cache(maxsize=16384)
-def _row_towards(via: Direct) -> FdbRow:
+def _row_towards(vtep: Ip, vni: Vni | None) -> FdbRow:
     """Return the row towards a VTEP. Many MACs are behind one VTEP, and they share this value, in the ledger as well."""
-    return FdbRow(via.vtep, via.vni)
+    return FdbRow(vtep, vni)
+
+
+@lru_cache(maxsize=16384)
+def _row_by(group: int) -> FdbRow:
+    """Return the row that names a group, which its MACs share."""
+    return FdbRow(None, group=group)
 
 
 def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) -> Seen:
@@ -179,6 +219,8 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
 
 
 def _read(vxlan_row: Entry | None) -> FdbRow | None:
+    if vxlan_row is not None and vxlan_row.nh_id is not None:
+        return _row_by(vxlan_row.nh_id)
     if vxlan_row is None or vxlan_row.dst is None:
         return None
     vni = None if vxlan_row.vni is None else Vni(vxlan_row.vni)
@@ -197,7 +239,8 @@ def _bridge_holder(row: Entry | None, *, into_tunnel: bool) -> str:
 
 
 def _vxlan_holder(row: Entry | None) -> str:
-    if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and row.nh_id is None):
+    is_of_our_range = row is None or row.nh_id is None or row.nh_id & ~ID_MASK == FDB_GROUPS
+    if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and is_of_our_range):
         return ""
     return "foreign"
 

@@ -124,6 +124,8 @@ class Neighbor(Struct, frozen=True, gc=False):
     """The VLAN of the bridge half. Without it a bridge that filters VLANs writes or deletes the row in all VLANs of the port."""
     src_vni: int | None = None
     """The VNI of the VXLAN half, on a device for many VNIs."""
+    nh_id: int | None = None
+    """The group of nexthops that has the VTEPs; then there is no `dst` and no `vni`."""
     also: tuple[Mac, ...] = ()
     """The MACs of the messages after the first."""
 
@@ -221,6 +223,8 @@ def encode(row: Neighbor, seq: int, *, acknowledged: bool) -> bytes:
         body += attribute(NDA_VLAN, _U16.pack(row.vlan))
     if row.src_vni is not None:
         body += attribute_u32(NDA_SRC_VNI, row.src_vni)
+    if row.nh_id is not None:
+        body += attribute_u32(NDA_NH_ID, row.nh_id)
     kind = RTM_DELNEIGH if row.verb is Verb.DELETE else RTM_NEWNEIGH
     return message(kind, NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0), seq, body)
 

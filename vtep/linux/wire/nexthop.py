@@ -1,11 +1,14 @@
-"""Messages about nexthops: objects that routes name by a number (kernel 5.3).
+"""Messages about nexthops: objects that routes name by a number (kernel 5.3), and rows of a VXLAN device (5.8).
 
     nhmsg      family 1 · scope 1 · protocol 1 · reserved 1 · flags 4
     single     NHA_ID, NHA_OIF, NHA_GATEWAY           the gateway is a VTEP, ONLINK: no route to it is looked up
     group      NHA_ID, NHA_GROUP                      8 octets for each member: id 4 · weight - 1 · 3 zeros; family 0
+    for FDBs   NHA_ID, NHA_FDB, NHA_GATEWAY           no device, and no flag; a row of a VXLAN device names a group of these
+    group      NHA_ID, NHA_FDB, NHA_GROUP
 
 The type of an object is fixed by its first message: a single one never becomes a group (EINVAL). A deletion names the identifier
 alone, so the caller must know whose the object is. Without ONLINK a gateway that no address of the device covers is refused.
+Nothing is checked of the gateway of an FDB nexthop (5.8 to 6.18).
 """
 
 import struct
@@ -43,6 +46,7 @@ NHA_ID: Final = 1
 NHA_GROUP: Final = 2
 NHA_OIF: Final = 5
 NHA_GATEWAY: Final = 6
+NHA_FDB: Final = 11
 RTNH_F_ONLINK: Final = 4
 
 
@@ -55,8 +59,16 @@ class NexthopMessage(Struct, frozen=True, gc=False):
     gateway: bytes = b""
     """4 or 16 octets; an IPv4 VTEP that serves IPv6 prefixes is an IPv4-mapped one."""
     members: tuple[int, ...] = ()
+    fdb: bool = False
+    """Rows of VXLAN devices name it, and no route does."""
 
     also: ClassVar[tuple[()]] = ()
+
+
+class NexthopLookup(Struct, frozen=True, gc=False):
+    """What to ask the kernel in order to read one nexthop."""
+
+    id: int
 
 
 class NexthopEntry(Struct, frozen=True, gc=False):
@@ -67,6 +79,7 @@ class NexthopEntry(Struct, frozen=True, gc=False):
     device: int | None = None
     gateway: bytes = b""
     members: tuple[int, ...] = ()
+    fdb: bool = False
 
     @property
     def vtep(self) -> Ip | None:
@@ -79,19 +92,27 @@ def encode(row: NexthopMessage, seq: int, *, acknowledged: bool) -> bytes:
     flags = NLM_F_REQUEST | (NLM_F_ACK if acknowledged else 0)
     if row.verb is Verb.DELETE:
         return message(RTM_DELNEXTHOP, flags, seq, _NHMSG.pack(0, 0, 0) + attribute_u32(NHA_ID, row.id))
+    fdb = attribute(NHA_FDB, b"") if row.fdb else b""
     if row.members:
-        body = _NHMSG.pack(0, RTPROT_VTEP, 0) + attribute_u32(NHA_ID, row.id)
+        body = _NHMSG.pack(0, RTPROT_VTEP, 0) + attribute_u32(NHA_ID, row.id) + fdb
         body += attribute(NHA_GROUP, b"".join(_MEMBER.pack(member, 0) for member in row.members))
     else:
         family = AF_INET if len(row.gateway) == 4 else AF_INET6
-        body = _NHMSG.pack(family, RTPROT_VTEP, RTNH_F_ONLINK) + attribute_u32(NHA_ID, row.id)
-        body += attribute_u32(NHA_OIF, row.device) + attribute(NHA_GATEWAY, row.gateway)
+        flag = 0 if row.fdb else RTNH_F_ONLINK
+        body = _NHMSG.pack(family, RTPROT_VTEP, flag) + attribute_u32(NHA_ID, row.id)
+        body += fdb or attribute_u32(NHA_OIF, row.device)
+        body += attribute(NHA_GATEWAY, row.gateway)
     return message(RTM_NEWNEXTHOP, flags | row.verb, seq, body)
 
 
 def request_nexthops(seq: int) -> bytes:
     """Ask for all nexthops: the kernel has no filter by protocol."""
     return message(RTM_GETNEXTHOP, NLM_F_REQUEST | NLM_F_DUMP, seq, bytes(_NHMSG.size))
+
+
+def request_nexthop(number: int, seq: int) -> bytes:
+    """Ask for one nexthop."""
+    return message(RTM_GETNEXTHOP, NLM_F_REQUEST, seq, bytes(_NHMSG.size) + attribute_u32(NHA_ID, number))
 
 
 def parse_nexthops(datagram: bytes) -> Iterator[tuple[int, int, NexthopEntry | Answer]]:
@@ -115,4 +136,5 @@ def _entry(datagram: bytes, start: int, end: int) -> NexthopEntry:
     group = found.get(NHA_GROUP, b"")
     members = tuple(member for member, _ in _MEMBER.iter_unpack(group)) if len(group) % _MEMBER.size == 0 else ()
     gateway = found.get(NHA_GATEWAY, b"")
-    return NexthopEntry(number(found.get(NHA_ID)) or 0, protocol, number(found.get(NHA_OIF)), gateway, members)
+    device, fdb = number(found.get(NHA_OIF)), NHA_FDB in found
+    return NexthopEntry(number(found.get(NHA_ID)) or 0, protocol, device, gateway, members, fdb)

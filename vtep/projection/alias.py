@@ -1,0 +1,192 @@
+"""The projector of the groups: by which VTEPs the MACs of a segment are reached (aliasing, RFC 7432 8.4).
+
+A row of a MAC on a segment names the group of its VNI and segment, and not a VTEP. This module says which VTEPs are in the group.
+When a VTEP leaves the segment, one group for each VNI changes and no MAC does, so the traffic of 100,000 MACs moves at once
+(fast convergence, RFC 7432 8.2).
+
+    rows of MACs ──(group_uses)──┐
+                                 ├──▶ group of (VNI, segment): members, backup ──▶ a nexthop for each VTEP
+    Type-1 routes of the segment ┘
+
+**Members.** A VTEP is one if its route per segment says that the segment is up there, and it has the VNI on it: it has a route
+per EVI, or advertises a MAC of the segment in this VNI. In single-active mode only the primary VTEP is a member, so there is a
+group for each primary; `Group` names it. When the segment goes down at the primary, its backup takes its place in the group.
+
+**A group without members.** The MACs are judged again, and their rows leave, which takes a while for very many. Until then the group
+keeps its last members, because the kernel would remove its rows without the knowledge of the reconciler.
+
+**Identifiers** follow from what they are for (`identifier.py`). Each group has its own. A VTEP has one nexthop, and all groups share it.
+
+The topics are a segment, and what the rows need. This module does not know any MAC, and not what the kernel does with a group.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import structs
+
+from vtep.addr import Esi, Ip
+from vtep.evpn.ead import PER_ES_TAG
+from vtep.intent import FDB_GROUPS, FDB_SINGLES, FdbNexthop, GroupKey, Intent, Outside, SegmentGroup
+from vtep.projection.identifier import identifiers
+from vtep.projection.projector import Inputs
+from vtep.projection.segment import refused, segment_routes, sharing
+
+MEMBERS_MAX: Final = 16
+"""VTEPs in a group, the lowest addresses: the kernel warns of dumps with very large groups (CVE-2026-31531), and FRR takes 10."""
+OUTSIDE_MAX: Final = 16
+"""VTEPs that are named as not used."""
+
+
+def project_groups(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
+    """Return the intent with the groups that changed, and whether that changed its meaning."""
+    todo = dict.fromkeys(intent.touched_group_uses)
+    for segment in inputs.changed.segments:
+        todo.update(dict.fromkeys(intent.groups_of.get(segment, ())))
+    if not todo:
+        return _untouched(intent), False
+    draft = _Draft(intent, inputs)
+    for key in todo:
+        draft.judge(key)
+    return draft.apply()
+
+
+def _untouched(intent: Intent) -> Intent:
+    if not (intent.touched_groups or intent.touched_fdb_nexthops):
+        return intent
+    return structs.replace(intent, touched_groups=(), touched_fdb_nexthops=())
+
+
+class _Draft:
+    """What is different from the previous intent, while it is being worked out."""
+
+    def __init__(self, previous: Intent, inputs: Inputs) -> None:
+        self.previous = previous
+        self.inputs = inputs
+        self.groups: dict[GroupKey, SegmentGroup | None] = {}
+        self.numbers: dict[int, GroupKey | None] = {}
+        self.nexthops: dict[int, FdbNexthop] = {}
+        self.of_vtep: dict[Ip, int] = {}
+
+    def judge(self, key: GroupKey) -> None:
+        """Say which VTEPs a group has. What it uses now is counted before what it used, so that what both use stays."""
+        old = self.previous.groups.get(key)
+        new = self._group(key, old)
+        if new == old:
+            return
+        self._count(new, 1)
+        self._count(old, -1)
+        self.groups[key] = new
+        if new is None and old is not None:
+            self.numbers[old.number] = None
+
+    def _group(self, key: GroupKey, old: SegmentGroup | None) -> SegmentGroup | None:
+        vni, segment, _ = key
+        policy, rib = self.inputs.policy, self.inputs.rib
+        use, configured = self.previous.group_uses.get(key), policy.vnis.get(vni)
+        if use is None or configured is None:
+            return None
+        primary = Ip(key[2]) if key[2] else None
+        found = segment_routes(rib, policy, configured, segment)
+        members, backup = sharing(found, [vtep for vtep, _ in use.advertisers], primary)
+        outside = tuple(self._outside(key, {*members, backup}))
+        if not members:
+            if old is None:
+                return None
+            return structs.replace(old, macs=use.macs, outside=outside, notes=("no-member",))
+        members = members[:MEMBERS_MAX]
+        singles = tuple(self._single(vtep) for vtep in (*members, *(() if backup is None else (backup,))))
+        number = self._number(key) if old is None else old.number
+        is_on_backup = primary is not None and members != (primary,)
+        notes = ("on-backup",) if is_on_backup else ()
+        return SegmentGroup(
+            vni, segment, primary, number, members, singles, primary is not None, backup, use.macs, outside, notes
+        )
+
+    def _outside(self, key: GroupKey, used: set[Ip | None]) -> Iterator[Outside]:
+        """Yield the VTEPs that name the segment in a Type-1 route and are not used, each with the first reason."""
+        vni, segment, primary = key
+        policy, index = self.inputs.policy, self.inputs.rib.index
+        configured = policy.vnis[vni]
+        up = {
+            ad.attributes.next_hop for ad in index.ads_at(segment, PER_ES_TAG, 0) if not refused(ad, policy, configured)
+        }
+        reasons: dict[Ip, str] = {}
+        for ad in (*index.ads_at(segment, PER_ES_TAG, 0), *index.ads_at(segment, configured.tag, vni)):
+            vtep = ad.attributes.next_hop
+            if vtep in used or (vtep not in reasons and len(reasons) == OUTSIDE_MAX):
+                continue
+            reason = refused(ad, policy, configured)
+            if not reason:
+                reason = "pending-ead" if vtep not in up else "pending-evi" if not primary else "not-primary"
+            reasons.setdefault(vtep, reason)
+        return (Outside(vtep, reason) for vtep, reason in sorted(reasons.items(), key=lambda one: one[0].order))
+
+    def _number(self, key: GroupKey) -> int:
+        """Return the identifier of a group: a hash, or the next number that no other group has."""
+        vni, segment, primary = key
+        octets = vni.to_bytes(3) + segment + primary
+        number = next(one for one in identifiers(FDB_GROUPS, octets) if self._key_at(one) is None)
+        self.numbers[number] = key
+        return number
+
+    def _key_at(self, number: int) -> GroupKey | None:
+        return self.numbers[number] if number in self.numbers else self.previous.group_numbers.get(number)
+
+    def _single(self, vtep: Ip) -> int:
+        """Return the identifier of the nexthop of a VTEP, which is made if it is new."""
+        number = self.of_vtep.get(vtep) or self.previous.fdb_nexthop_of.get(vtep)
+        if number is None:
+            number = next(one for one in identifiers(FDB_SINGLES, vtep.mapped) if self._nexthop(one) is None)
+            self.nexthops[number] = FdbNexthop(number, vtep)
+        self.of_vtep[vtep] = number
+        return number
+
+    def _nexthop(self, number: int) -> FdbNexthop | None:
+        found = self.nexthops.get(number)
+        return self.previous.fdb_nexthops.get(number) if found is None else found
+
+    def _count(self, group: SegmentGroup | None, change: int) -> None:
+        for number in () if group is None else group.singles:
+            found = self._nexthop(number)
+            assert found is not None
+            self.nexthops[number] = structs.replace(found, users=found.users + change)
+
+    def apply(self) -> tuple[Intent, bool]:
+        """Return the previous intent with all changes, and whether they changed its meaning."""
+        previous = self.previous
+        nexthops = {number: found if found.users > 0 else None for number, found in self.nexthops.items()}
+        touched = []
+        meaning_changed = False
+        for key, group in self.groups.items():
+            old = previous.groups.get(key)
+            if (None if old is None else old.members) != (None if group is None else group.members):
+                meaning_changed = True
+            either = group or old
+            assert either is not None
+            touched.append(either.number)
+        changed_nexthops = [
+            number for number, found in nexthops.items() if (found is None) != (number not in previous.fdb_nexthops)
+        ]
+        intent = structs.replace(
+            previous,
+            groups=previous.groups.changed(self.groups),
+            groups_of=previous.groups_of.changed(dict(self._by_segment())),
+            group_numbers=previous.group_numbers.changed(self.numbers),
+            fdb_nexthops=previous.fdb_nexthops.changed(nexthops),
+            fdb_nexthop_of=previous.fdb_nexthop_of.changed(
+                {one.vtep: None if nexthops[number] is None else number for number, one in self.nexthops.items()}
+            ),
+            touched_groups=tuple(touched),
+            touched_fdb_nexthops=tuple(changed_nexthops),
+        )
+        return intent, meaning_changed
+
+    def _by_segment(self) -> Iterator[tuple[Esi, tuple[GroupKey, ...] | None]]:
+        changed: dict[Esi, list[GroupKey]] = {}
+        for key, group in self.groups.items():
+            if (group is None) != (key not in self.previous.groups):
+                changed.setdefault(key[1], []).append(key)
+        for segment, keys in changed.items():
+            before = set(self.previous.groups_of.get(segment, ()))
+            yield segment, tuple(sorted(before.symmetric_difference(keys))) or None
