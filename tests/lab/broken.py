@@ -13,7 +13,7 @@ from tests.lab.feeder import Feeder
 from tests.lab.fixtures import skipped_if_missing
 from tests.lab.lines import Lines
 from tests.lab.namespaces import Lab, Node, logs
-from tests.lab.topology import BRIDGE, LEAF, VNI, VXLAN, address
+from tests.lab.topology import BRIDGE, LEAF, MTU_UNDERLAY, VNI, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Route
@@ -22,6 +22,7 @@ A, B, C = (address(number) for number in (1, 2, 3))
 """The picture waits for A alone; only C keeps its routes while its session is away."""
 RESTART_S = {A: None, B: None, C: 120}
 PORT = "port99"
+UPLINK, FABRIC = "uplink", "10.0.0.0/8"
 
 
 class Leaf:
@@ -30,11 +31,21 @@ class Leaf:
     def __init__(self, node: Node, config: str = "") -> None:
         self.node = node
         node.ip(f"addr add {address(LEAF)}/32 dev lo", f"link add name {PORT} type veth peer name eth99")
+        self.make_underlay()
         self.make_devices()
         self.vtep = Vtep(node, config or leaf_config(peers=[A]))
         self.lines = Lines()
         self._feeder: Feeder | None = None
         self._macs = count(1)
+
+    def make_underlay(self) -> None:
+        """Lead every VTEP to a link whose other end discards what comes."""
+        mtu = MTU_UNDERLAY
+        if not self.node.has_link(UPLINK):
+            self.node.ip(
+                f"link add name {UPLINK} mtu {mtu} type veth peer name spine mtu {mtu}", "link set dev spine up"
+            )
+        self.node.ip(f"link set dev {UPLINK} mtu {mtu} up", f"route replace {FABRIC} dev {UPLINK}")
 
     def make_devices(self) -> None:
         if not self.node.has_link(BRIDGE):

@@ -21,6 +21,7 @@ COUNTED = Figures(
     routes={("mac-ip", "current"): 9, ("mac-ip", "stale"): 1, ("imet", "current"): 2},
     neighbors={(100, "ipv4"): 6, (100, "ipv6"): 2, (200, "ipv4"): 1},
     foreign={100: 3},
+    underlay={"ok": 3, "vtep-unreachable": 1},
     moves={100: 4, 200: 1},
     repaired={"mac": 2},
     kernel_ops={("create", "ok"): 11, ("replace", "ok"): 4, ("create", "ENOBUFS"): 1},

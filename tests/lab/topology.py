@@ -24,6 +24,8 @@ VXLAN: Final = "vxlan100"
 LEAF: Final = 99
 MTU_STATION: Final = 1430
 """Leaves room for VXLAN over IPv6 in 1500."""
+MTU_UNDERLAY: Final = 1600
+"""Has room for VXLAN over IPv6 around the 1500 of a VXLAN device."""
 
 
 class Station:
@@ -111,7 +113,7 @@ def join(lab: Lab, underlay: Node, name: str, number: int) -> Node:
     """Add a node to the underlay, without a VNI."""
     node = lab.node(name)
     underlay.ip(
-        f"link add name to-{name} type veth peer name underlay netns {node.pid}",
+        f"link add name to-{name} mtu {MTU_UNDERLAY} type veth peer name underlay mtu {MTU_UNDERLAY} netns {node.pid}",
         f"link set dev to-{name} master sw0 up",
     )
     node.ip(

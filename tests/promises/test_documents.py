@@ -25,6 +25,7 @@ TELLING = [
     ROOT / "vtep/linux/attachment.py",
     ROOT / "vtep/linux/conditions.py",
     ROOT / "vtep/linux/filtering.py",
+    ROOT / "vtep/linux/underlay.py",
     ROOT / "vtep/linux/vrf.py",
 ]
 """The modules whose words reach an operator as reasons."""
@@ -42,12 +43,13 @@ OTHER_WORDS = {
     *("fdb-nexthop", "fdb-group", "group"),  # the kinds of a segment, and the key of one
     *("all-active", "single-active", "way"),  # how VTEPs share a segment, and a question about it
     *("beats", "checks", "converts", "lookups"),  # members of the optional protocols of a kind
+    *("dstport", "ttl", "checksum"),  # notes, which the page lists in a sentence as well
     "ok",  # what came of a change that was made
     *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
 }
 """Words of those modules that are no reason. A new one is either a code, and documented, or belongs here."""
 
-ALERTS_OF_PEERS = {"session-reset"}
+ALERTS_OF_PEERS = {"session-reset", "vtep-in-use", "own-routes-returned"}
 """What `vtep.observe.observer` reports of a peer, apart from the reasons that a row has as well."""
 
 LEAF = """

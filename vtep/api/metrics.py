@@ -171,6 +171,10 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
     for vni in vnis:
         used[label(vni.vni),] = max(vni.vteps_used, used.get((label(vni.vni),), 0.0))
     yield _gauges("vtep_vteps_limit_used_ratio", "Flood rows by vteps_per_vni", ("vni",), used)
+    reached: _Samples = {(state,): float(count) for state, count in figures.underlay.items()}
+    yield _gauges(
+        "vtep_underlay_vteps", "Remote VTEPs by what the underlay of this host does for them", ("state",), reached
+    )
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
     yield _counter("vtep_mac_moves", "Moves of MACs to another VTEP", moves, ("vni",))
 

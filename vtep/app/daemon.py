@@ -16,6 +16,7 @@
     feed            feed_task      takes messages, judges, publishes the next intent
     actor, report   kernel_task    keeps the kernel equal to the intent; logs what each pass found
     devices         devices_task   makes and keeps the devices that are managed
+    underlay        underlay_task  looks whether packets reach the remote VTEPs
     stations        station_task   follows what the bridges learn
     publish         readers        cuts changes into batches for those who watch
     state           state          compacts the files of claims and of advertised routes
@@ -47,6 +48,7 @@ from vtep.app.kernel_task import KernelTask
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
 from vtep.app.station_task import StationTask
+from vtep.app.underlay_task import UnderlayTask
 from vtep.config.model import Config, FeedConfig
 from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import Feed
@@ -75,6 +77,7 @@ class Daemon:
         self._kernel: KernelTask | None = None
         self._stations: StationTask | None = None
         self._devices: DevicesTask | None = None
+        self._underlay: UnderlayTask | None = None
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
         self.observer.form = feed.form
@@ -105,6 +108,7 @@ class Daemon:
             if kernel is not None:
                 parts.enter_context(self._drained_at_the_end(kernel))
                 await parts.enter_async_context(self._advertising.opened(lambda: self.config, self._state))
+                self._underlay = parts.enter_context(contextlib.closing(kernel.underlay(self.observer)))
             self._kernel = self._feed_task.kernel = kernel
             self._stations = self._feed_task.stations = await parts.enter_async_context(
                 station_task.opened(self.config, self.leaf, kernel, self._feed_task.nudge, self._clock)
@@ -128,6 +132,8 @@ class Daemon:
             if self._devices is not None:
                 running.append(tasks.create_task(self._devices.actor.run(), name="devices"))
                 running.append(tasks.create_task(self._devices.report(), name="devices report"))
+            if self._underlay is not None:
+                running.append(tasks.create_task(self._underlay.run(), name="underlay"))
             if self._stations is not None:
                 running.append(tasks.create_task(self._stations.run(), name="stations"))
             logs.event(

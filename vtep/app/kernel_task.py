@@ -25,6 +25,7 @@ from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
 from vtep.app.requests import Requests
 from vtep.app.state import StateDirectory
+from vtep.app.underlay_task import UnderlayTask
 from vtep.config.model import Config, SegmentConfig
 from vtep.errors import KernelError
 from vtep.intent import HostKey, Intent, PortFilterKey, RowKey
@@ -58,6 +59,8 @@ class KernelTask:
     def __init__(self, kernel: Kernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
         self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments)
         self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
+        self.look_at_underlay: Callable[[], None] = lambda: None
+        """Look soon whether packets reach the remote VTEPs."""
         self._kernel = kernel
         self._clock = clock
         self._ledger = ledger
@@ -124,6 +127,13 @@ class KernelTask:
             self.follow_routing()
             self.follow_filters()
             self.actor.survey()
+            self.look_at_underlay()
+
+    def underlay(self, observer: Observer) -> UnderlayTask:
+        """Open what looks at the underlay. The caller closes it."""
+        task = UnderlayTask(self.target.underlay, observer.reached, observer.note_underlay, self._clock)
+        self.look_at_underlay = task.wake
+        return task
 
     def follow_routing(self) -> None:
         """Receive what others do to the routes and nexthops of our VRFs, if there are any."""
@@ -221,6 +231,7 @@ class KernelTask:
         if hints.links_changed or hints.addresses_changed or hints.overrun or bounced:
             self._nudge()  # the carrier of a segment's port is read in each round
             self.actor.look_around()  # a pass under way looks as well, before its next batch
+            self.look_at_underlay()
         if hints.overrun or bounced or ZERO_MAC in [event.mac for event in hints.keys]:
             self.actor.survey()
             return

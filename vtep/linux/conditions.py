@@ -551,6 +551,13 @@ _UDP_PORT: Final = 4789
 """Of VXLAN (RFC 7348 8). The default of iproute2 and of the kernel is 8472, from before there was one."""
 
 
+_TTL_MIN: Final = 16
+"""A fabric has a handful of hops; a detour around a failure has some more."""
+
+SILENT: Final = ("dstport", "ttl", "checksum")
+"""Notes about what loses packets while everything else looks right: the overview has them."""
+
+
 def notes(it: Subject) -> Iterator[str]:
     """Yield what works but deserves a look."""
     bridge, device = it.bridge, it.device
@@ -560,6 +567,16 @@ def notes(it: Subject) -> Iterator[str]:
         yield (
             f"dstport: {device.name} sends to UDP port {it.vxlan.udp_port}, and the peers listen on {_UDP_PORT} unless all are set up "
             "otherwise; the kernel refuses to change it, so make the device again"
+        )
+    if it.vxlan.ttl and it.vxlan.ttl < _TTL_MIN:
+        yield (
+            f"ttl: packets of {device.name} have TTL {it.vxlan.ttl}, so that {it.vxlan.ttl - 1} routers forward them, and the usual TTL is "
+            f"64 ({_set_vxlan(it)} ttl 64)"
+        )
+    if it.vni.vtep.is_v6 and it.vxlan.takes_no_checksum is False:
+        yield (
+            f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send; make it again with "
+            "udp6zerocsumrx if a peer sends such packets"
         )
     if it.vni.vlan is not None:
         yield from _notes_of_vlan(it)

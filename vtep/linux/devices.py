@@ -38,6 +38,12 @@ class Vxlan(Struct, frozen=True):
     udp_port: int | None = None
     remote: Ip | None = None
     """The VTEP of the flood row that was made with the device (`remote` or `group`)."""
+    below: int | None = None
+    """The device by which it sends, if it was made with one (`dev`): routes are looked up there."""
+    ttl: int | None = None
+    """Of the packets that it sends; 0: the usual one of the host."""
+    takes_no_checksum: bool | None = None
+    """It accepts packets over IPv6 without a UDP checksum (`udp6zerocsumrx`)."""
 
 
 class BridgePort(Struct, frozen=True):

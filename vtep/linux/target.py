@@ -26,6 +26,7 @@ from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.filtering import survey as survey_filters
 from vtep.linux.filters import FilterTable
+from vtep.linux.underlay import Picture as UnderlayPicture
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
@@ -90,6 +91,8 @@ class KernelTarget:
         """What the VNIs that are not ready lack, in sentences."""
         self.unserved: Mapping[Hashable, Fault] = {}
         """Why a VNI that is ready has no neighbor rows, by their domain."""
+        self._links = Links.of(())
+        self._addresses: tuple[Address, ...] = ()
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
@@ -148,7 +151,8 @@ class KernelTarget:
         links = self.kernel.links()
         self._names = {link.index: link.name for link in links}
         self.own_macs = frozenset(link.mac for link in links if link.mac is not None and any(link.mac))
-        self.own_hosts = frozenset(own_hosts(self._vnis, links, self.kernel.addresses()))
+        self._links, self._addresses = links, tuple(self.kernel.addresses())
+        self.own_hosts = frozenset(own_hosts(self._vnis, links, self._addresses))
         found = survey(self._vnis, links)
         self._attached = found.ready
         not_ready = {vni: why for vni, why in found.not_ready.items() if vni not in self._given_up}
@@ -200,6 +204,13 @@ class KernelTarget:
             except KernelError:
                 self._filters = "refused" if wanted else ""
         return bool(self._filters)
+
+    def underlay(self) -> UnderlayPicture:
+        """Return what the latest picture of the devices and addresses says about the underlay."""
+        gone = self._given_up | self._vrfs_given_up
+        known: list[VniConfig | VrfConfig] = [*self._vnis, *self._vrfs]
+        configured = (one for one in known if one.vni not in gone)
+        return UnderlayPicture.of(configured, self._links, self._addresses)
 
     def name_of(self, index: int) -> str:
         """Return the name of a device."""

@@ -5,7 +5,7 @@ row.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vtep.addr import Ip, Vni
@@ -14,6 +14,7 @@ from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
+from vtep.store.table import walk
 
 _COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
 
@@ -56,6 +57,14 @@ class RowCounts:
         """Return each VTEP of each VNI that has a flood row or a MAC."""
         flooded = {(flood.vni, flood.via.vtep) for _, found in intent.floods.unordered() for flood in found}
         return flooded | {key for key, count in self.macs.items() if count}
+
+    def reached(self, intent: Callable[[], Intent]) -> Iterator[tuple[Vni, Ip]]:
+        """Yield each VTEP to which a VNI or a VRF sends. Some come twice, and newer intents may come meanwhile."""
+        yield from [key for key, count in self.macs.items() if count > 0]
+        for _, found in walk(lambda: intent().floods):
+            yield from ((flood.vni, flood.via.vtep) for flood in found)
+        for key, _ in walk(lambda: intent().routers):
+            yield key
 
     def hosts_of(self, vni: Vni) -> int:
         return sum(count for (number, _), count in self.hosts.items() if number == vni)

@@ -193,12 +193,15 @@ class Explainer:
 
     def _context(self, key: RowKey, known: Known | None, status: Status, now: float) -> ExplainContext:
         foreign = None if known is None else known.foreign
+        row, underlay = self._rows.intent.macs.get(key), self._rows.underlay
+        fault = underlay.fault_here(key[0]) if row is None else underlay.fault_of(key[0], row.via.vtep)
         return ExplainContext(
             status=status,
             now=now,
             vni=next((vni for vni in self._rows.config.vnis if vni.vni == key[0]), None),
             port=self._rows.port_of(foreign),
             orphan=foreign is not None and foreign.marked and foreign.whole,
+            underlay=None if fault is None else (fault.code, fault.text, fault.mend),
         )
 
     def _kernel_row(self, known: Known | None) -> KernelRow:

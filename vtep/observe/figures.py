@@ -20,6 +20,8 @@ class Figures(Struct, frozen=True):
     """Wanted host addresses by VNI and family (ipv4, ipv6)."""
     foreign: Mapping[int, int] = {}
     """By VNI, rows that are neither wanted nor ours, as of the last look at everything."""
+    underlay: Mapping[str, int] = {}
+    """Remote VTEPs by whether packets reach them, as far as this host knows: "ok" or the code of what is wrong."""
     moves: Mapping[int, int] = {}
     """Counter by VNI: moves of MACs to another VTEP."""
     repaired: Mapping[str, int] = {}

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.observe import problems
-from vtep.observe.problems import Problem, Refusals
+from vtep.observe.problems import Problem, Refusals, Returned
 
 PENDING, INSTALLED, FAILED = "pending", "installed", "failed"
 CONTESTED, STALE, SUPPRESSED = "contested", "stale", "suppressed"
@@ -161,10 +161,16 @@ class Status(Struct, frozen=True):
     """Settings that let more people reach the daemon than is usually wanted, a sentence each."""
     limits: Mapping[str, Mapping[int, str]] = {}
     """By code, the VNIs at a limit or close to it, each with a sentence."""
+    silent: Mapping[str, Mapping[int, str]] = {}
+    """By code, the VNIs with a note about what loses packets silently, each with a sentence."""
     duplicates: Mapping[Vni, int] = {}
     """By VNI, how many MACs move too often."""
     refusals: tuple[Refusals, ...] = ()
     """How many routes may not win, by peer, VNI and reason."""
+    underlay: tuple[Problem, ...] = ()
+    """What keeps packets of this leaf from remote VTEPs, or theirs from this leaf."""
+    returned: tuple[Returned, ...] = ()
+    """Routes that have one of our tunnel addresses as next hop."""
     reload_error: str = ""
     """Why the last attempt to load a configuration was refused, if it was."""
     closed: tuple[str, ...] = ()

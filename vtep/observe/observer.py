@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from vtep.intent import Alert, HostKey, Intent, PrefixKey, RowChange, RowKey, ro
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
+from vtep.linux.underlay import Underlay
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
@@ -60,7 +61,7 @@ from vtep.observe.model import (
     VrfStatus,
     VtepStatus,
 )
-from vtep.observe.problems import summed
+from vtep.observe.problems import DEGRADED, Problem, named, summed
 from vtep.observe.reasons import sentence
 from vtep.observe.received import Received
 from vtep.observe.refusals import RefusalCounts
@@ -216,6 +217,19 @@ class Observer:
         if outcome.report is not None and outcome.report is not last.report:
             self._take_readiness(last, outcome)
 
+    def note_underlay(self, underlay: Underlay) -> None:
+        """Note what was found of the underlay."""
+        before = {one.fault.code for one in self._rows.underlay.troubles}
+        self._rows.underlay = underlay
+        for one in underlay.troubles:
+            if one.fault.code not in before:
+                vtep = one.vteps[0] if one.vteps else None
+                self.record(HistoryEntry("alert", vtep=vtep, reason=one.fault.code, text=one.fault.text))
+
+    def reached(self) -> Iterator[tuple[Vni, Ip]]:
+        """Yield each VTEP to which a VNI sends; some come twice."""
+        return self._counts.reached(lambda: self._leaf.intent)
+
     def _holder_of(self, item: News) -> str:
         return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""
 
@@ -345,8 +359,11 @@ class Observer:
             dataplane=self._dataplane(),
             state_files=self.state_files(),
             limits=self._tables.limits(),
+            silent=self._tables.silent(),
             duplicates=self._tables.duplicates(),
             refusals=self._refusals.counted(),
+            returned=self._refusals.returned(),
+            underlay=tuple(_underlay_problems(self._rows.underlay)),
             reload_error=self.reload_error,
             closed=tuple(self.closed.values()),
             warnings=self._warnings,
@@ -432,6 +449,7 @@ class Observer:
         foreign = Counter(key[0] for key, seen in actor.engine.foreign(FDB.name).items() if seen.holder == "foreign")
         return Figures(
             **common,
+            underlay=_underlay_counts(self._rows.underlay),
             foreign=dict(foreign),
             repaired={self._rows.descriptor(kind).public: count for kind, count in actor.engine.repairs.items()},
             kernel_ops=dict(actor.engine.changes),
@@ -516,6 +534,22 @@ class Observer:
             repaired=sum(actor.engine.repairs.values()),
             orphans=_orphans(actor),
         )
+
+
+def _underlay_problems(underlay: Underlay) -> Iterator[Problem]:
+    for one in underlay.troubles:
+        others = one.vteps[1:]
+        also = f"; the same for {len(others)} more of {underlay.vteps} VTEPs: {named(others)}" if others else ""
+        yield Problem(DEGRADED, one.fault.code, one.fault.text + also, one.fault.mend, max(1, len(one.vteps)))
+
+
+def _underlay_counts(underlay: Underlay) -> dict[str, int]:
+    found = Counter({"ok": underlay.vteps})
+    for one in underlay.troubles:
+        count = len(one.vteps) or underlay.vteps
+        found[one.fault.code] += count
+        found["ok"] = max(0, found["ok"] - count)
+    return dict(found)
 
 
 def _orphans(actor: Actor) -> int:

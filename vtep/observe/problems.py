@@ -69,9 +69,27 @@ class Refusals(Struct, frozen=True):
     routes: int
 
 
+class Returned(Struct, frozen=True):
+    """Routes of a peer that have one of our tunnel addresses as next hop."""
+
+    peer: str
+    rd: str
+    vtep: str
+    routes: int
+    ours: bool
+    """They have a Route Distinguisher of this leaf."""
+
+
 def problems(status: "Status") -> tuple[Problem, ...]:
     """Return every problem, the worst first."""
-    found = [*_of_feed(status), *_of_kernel(status), *_of_rows(status), *_of_network(status), *_of_daemon(status)]
+    found = [
+        *_of_feed(status),
+        *_of_kernel(status),
+        *_of_rows(status),
+        *status.underlay,
+        *_of_network(status),
+        *_of_daemon(status),
+    ]
     return tuple(sorted(found, key=lambda problem: _WEIGHTS.index(problem.weight)))
 
 
@@ -189,8 +207,8 @@ def _of_rows(status: "Status") -> Iterator[Problem]:
 
 def _of_network(status: "Status") -> Iterator[Problem]:
     """Say what other leaves do that a person should look at."""
-    for code, notes in status.limits.items():
-        weight = NOTICE if code.startswith("near-") else DEGRADED
+    for code, notes in (*status.limits.items(), *status.silent.items()):
+        weight = NOTICE if code.startswith("near-") or code in status.silent else DEGRADED
         vni, note = next(iter(notes.items()))
         text = f"VNI {vni}: {note}"
         if len(notes) > 1:
@@ -202,6 +220,7 @@ def _of_network(status: "Status") -> Iterator[Problem]:
         text = f"{count} {macs}: VNI {named(sorted(duplicates))}"
         yield Problem(DEGRADED, "duplicate", text, "vtep events; then vtep clear-duplicate MAC", count)
     yield from _of_refusals(status.refusals)
+    yield from _of_returned(status.returned)
 
 
 def _of_refusals(refusals: Iterable[Refusals]) -> Iterator[Problem]:
@@ -220,6 +239,28 @@ def _of_refusals(refusals: Iterable[Refusals]) -> Iterator[Problem]:
         who = f"{len(peers)} peers ({named(sorted(peers))})" if len(peers) > 1 else f"peer {next(iter(peers))}"
         text = f"{routes} refused ({reason}) from {who}{f', in VNI {named(where)}' if where else ''}"
         yield Problem(DEGRADED, f"refused-{reason}", text, f"vtep routes --refused --reason {reason}", count)
+
+
+def _of_returned(returned: Sequence[Returned]) -> Iterator[Problem]:
+    """Say who else has our tunnel address. Our own routes, which a reflector returns, can only be told by their RD."""
+    others = [one for one in returned if not one.ours]
+    ours = [one for one in returned if one.ours]
+    hint = "vtep routes --refused --reason self-vtep"
+    if others:
+        count, first = sum(one.routes for one in others), others[0]
+        rds = named(list(dict.fromkeys(one.rd for one in others)))
+        text = (
+            f"another leaf has our tunnel address {first.vtep} (RD {rds}, from peer {first.peer}), so that each gets packets of "
+            "the other"
+        )
+        yield Problem(DEGRADED, "vtep-in-use", text, f"{hint}; then give one of the leaves another `node.vtep`", count)
+    if ours:
+        count, first = sum(one.routes for one in ours), ours[0]
+        text = (
+            f"peer {first.peer} sends {count} routes with our own tunnel address {first.vtep} and RD {first.rd}: it returns "
+            "what we advertise, or another leaf has a copy of our configuration"
+        )
+        yield Problem(NOTICE, "own-routes-returned", text, hint, count)
 
 
 def _of_daemon(status: "Status") -> Iterator[Problem]:

@@ -534,6 +534,34 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The SVI has another MAC than `router_mac` says.",
         "Run `ip link set dev SVI address MAC`, or correct `router_mac`.",
     ),
+    "tunnel-address-missing": (
+        "No device has our tunnel address, its device is down, or another host has the address.",
+        "Run `ip addr add ADDRESS/32 dev lo`, or `ip link set dev DEVICE up`.",
+    ),
+    "underlay-down": (
+        "The device by which a VTEP is reached, or was reached last, is down or has no carrier.",
+        "Run `ip link set dev DEVICE up`, or look at the cable.",
+    ),
+    "vtep-unreachable": (
+        "There is no route to the VTEP, or one that discards.",
+        "Run `ip route get VTEP from ADDRESS`, and mend the routing of the underlay.",
+    ),
+    "vtep-is-local": (
+        "The VTEP is an address of this host.",
+        "Find out which device has it (`ip addr show to VTEP`), and give one of the hosts another address.",
+    ),
+    "underlay-mtu": (
+        "A full frame of the VXLAN device is a larger packet than the route carries: `ping` works, and a download stops.",
+        "Run `ip link set dev VXLAN mtu N`, or raise the MTU of the underlay.",
+    ),
+    "vtep-in-use": (
+        "Routes of another leaf, by their Route Distinguisher, have our tunnel address as next hop.",
+        "Give one of the leaves another `node.vtep`.",
+    ),
+    "own-routes-returned": (
+        "Routes with our tunnel address and our Route Distinguisher come from a peer.",
+        "Nothing, if a reflector returns what we advertise. Otherwise look for a leaf with a copy of this configuration.",
+    ),
 }
 
 

@@ -11,17 +11,20 @@ again. Knows no single route, and decides nothing.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from vtep.addr import Ip, Vni
+from vtep.addr import Ip, RouteDistinguisher, Vni
 from vtep.config.model import Config
 from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, Verdicts
-from vtep.observe.problems import Refusals
+from vtep.observe.problems import Refusals, Returned
 
 _Key: TypeAlias = tuple[Ip, Vni, str]
+_Returned: TypeAlias = tuple[Ip, RouteDistinguisher, Ip]
 
 KEYS_MAX: Final = 4096
 """How many counts there may be for VNIs that this leaf does not have."""
+RETURNED_MAX: Final = 256
+"""How many Route Distinguishers of leaves that have our tunnel address are told apart."""
 
 
 class RefusalCounts:
@@ -31,10 +34,17 @@ class RefusalCounts:
         self._vnis = frozenset(vni.vni for vni in config.vnis)
         self._counts: Counter[_Key] = Counter()
         self._hosts: Counter[_Key] = Counter()
+        self._returned: Counter[_Returned] = Counter()
+        """Routes with one of our tunnel addresses as next hop."""
+        self._own_rds = _own_rds(config)
         self._overflowed = False
         """Some routes were counted together for want of room, so a reload must count everything again."""
         self._told: tuple[Refusals, ...] | None = ()
         """What `counted` returns, until a count changes."""
+
+    def __len__(self) -> int:
+        """How many counts are kept."""
+        return len(self._counts) + len(self._hosts) + len(self._returned)
 
     def take(self, before: Intent, intent: Intent) -> None:
         """Count what differs between two intents that follow each other."""
@@ -53,10 +63,11 @@ class RefusalCounts:
     def reconfigure(self, config: Config, intent: Intent) -> None:
         """Take other VNIs. What is judged by them is counted as it is judged again."""
         self._vnis = frozenset(vni.vni for vni in config.vnis)
+        self._own_rds = _own_rds(config)
         self._told = None
         if self._overflowed:
             self._overflowed = False
-            self._counts, self._hosts = Counter(), Counter()
+            self._counts, self._hosts, self._returned = Counter(), Counter(), Counter()
             self.take(NOTHING, intent)
 
     def counted(self) -> tuple[Refusals, ...]:
@@ -64,6 +75,15 @@ class RefusalCounts:
         if self._told is None:
             self._told = self._shown(self._counts)
         return self._told
+
+    def returned(self) -> tuple[Returned, ...]:
+        """Return the routes that have a tunnel address of ours as next hop, by the leaf that they are of."""
+        if not self._returned:
+            return ()
+        order = sorted(self._returned.items(), key=lambda item: (item[0][0].order, str(item[0][1])))
+        return tuple(
+            Returned(str(peer), str(rd), str(vtep), count, rd in self._own_rds) for (peer, rd, vtep), count in order
+        )
 
     def hosts(self) -> tuple[Refusals, ...]:
         """Return the routes whose host address gives no neighbor row."""
@@ -81,13 +101,33 @@ class RefusalCounts:
     ) -> None:
         for one in refused:
             key = (one.peer, one.vni, one.reason)
-            if key not in counts and one.vni not in self._vnis and len(counts) >= KEYS_MAX:
-                self._overflowed = True
-                key = (one.peer, Vni(0), one.reason)
-            counts[key] += step
+            together = (one.peer, Vni(0), one.reason)
             self._told = None
-            if not counts[key]:
-                del counts[key]
+            if step < 0:
+                # What was counted together goes from there, although there may be room for its own count by now.
+                from_key = min(-step, counts[key])
+                _add(counts, key, -from_key)
+                _add(counts, together, step + from_key)
+            elif key not in counts and one.vni not in self._vnis and len(counts) >= KEYS_MAX:
+                self._overflowed = True
+                _add(counts, together, step)
+            else:
+                _add(counts, key, step)
+            if one.reason == "self-vtep" and not isinstance(one, RefusedHost):
+                self._count_returned((one.peer, one.rd, one.vtep), step)
+
+    def _count_returned(self, key: _Returned, step: int) -> None:
+        if step > 0 and key not in self._returned and len(self._returned) >= RETURNED_MAX:
+            return
+        self._returned[key] = max(0, self._returned[key] + step)
+        if not self._returned[key]:
+            del self._returned[key]
+
+
+def _add(counts: Counter[Any], key: object, step: int) -> None:
+    counts[key] += step
+    if not counts[key]:
+        del counts[key]
 
 
 def _counted(changes: Iterable[tuple[Verdicts | None, Verdicts | None]]) -> Iterator[tuple[Verdicts, int]]:
@@ -116,6 +156,11 @@ def _counted(changes: Iterable[tuple[Verdicts | None, Verdicts | None]]) -> Iter
     add(gone, -went)
     add(come, came)
     return ((found[number], count) for number, count in counts.items() if count)
+
+
+def _own_rds(config: Config) -> frozenset[RouteDistinguisher]:
+    ours = {vni.rd for vni in config.vnis} | {vrf.rd for vrf in config.vrfs}
+    return frozenset(rd for rd in ours if rd is not None)
 
 
 def _refused_macs(verdicts: Verdicts) -> Iterator[Candidate]:

@@ -14,6 +14,7 @@ from vtep.linux.conditions import ROWS_WENT
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.target import KernelTarget
+from vtep.linux.underlay import Underlay
 from vtep.observe.model import CONTESTED, INSTALLED, PENDING, STALE, SUPPRESSED, MacStatus, NeighborStatus, Sync
 from vtep.observe.reasons import sentence
 from vtep.projection.leaf import Leaf
@@ -43,6 +44,8 @@ class Rows:
         self.target: KernelTarget | None = None
         self.last = Outcome()
         """Of the latest pass."""
+        self.underlay = Underlay()
+        """As it was seen last."""
 
     @property
     def intent(self) -> Intent:

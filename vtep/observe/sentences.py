@@ -92,10 +92,20 @@ class ExplainContext(Struct, frozen=True):
     """The bridge port that has the MAC, where the row is not ours."""
     orphan: bool = False
     """The row in the kernel bears our signature, but it is not claimed."""
+    underlay: tuple[str, str, str] | None = None
+    """What keeps packets from the VTEP of the MAC, or from this leaf: the code, a sentence, and the command that mends it."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     """Return the summary and the advice."""
+    summary, todo = _summarize(explanation, context)
+    if context.underlay is None or (explanation.desired is None and explanation.station is None):
+        return summary, todo
+    code, text, mend = context.underlay
+    return f"{summary} The underlay is at fault ({code}): {text}.", f"Run: {mend}.{f' {todo}' if todo else ''}"
+
+
+def _summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     desired = explanation.desired
     if desired is not None:
         return _about_row(explanation, desired, context)

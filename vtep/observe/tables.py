@@ -12,6 +12,7 @@ from typing import Final
 
 from vtep.addr import Mac, Vni
 from vtep.intent import Alert, HostKey, Intent, RowKey
+from vtep.linux.conditions import SILENT
 from vtep.linux.tables.flood import FLOOD
 from vtep.observe.counts import RowCounts
 from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
@@ -120,6 +121,16 @@ class Tables:
                 found.setdefault(note.partition(":")[0], {})[int(vni.vni)] = note
         return found
 
+    def silent(self) -> dict[str, dict[int, str]]:
+        """Say what loses packets of which VNIs silently, by the code of the note."""
+        report = self._rows.last.report
+        found: dict[str, dict[int, str]] = {}
+        for vni, notes in () if report is None else report.notes.items():
+            for note in notes:
+                if (code := note.partition(":")[0]) in SILENT:
+                    found.setdefault(code, {})[int(vni)] = note
+        return found
+
     def duplicates(self) -> Mapping[Vni, int]:
         """Count the duplicates of each VNI; once for each version of the alerts, because every probe asks."""
         alerts = self._rows.intent.alerts
@@ -176,6 +187,8 @@ class Tables:
             flood = floods.get(key)
             sync = None if flood is None else self._rows.sync(FLOOD, flood.key, intent)
             notes = flood.notes if flood is not None else ("rt2-without-imet",)
+            if (fault := self._rows.underlay.fault_of(*key)) is not None:
+                notes = (*notes, fault.code)
             rows.append(VtepStatus(key[0], key[1], self._counts.macs[key], flood is not None, sync, notes))
         return rows
 

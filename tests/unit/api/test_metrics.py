@@ -41,6 +41,7 @@ LABELS = {
     "vtep_install_latency_seconds": set(),
     "vtep_drift_repaired_total": {"kind"},
     "vtep_foreign_rows": {"vni"},
+    "vtep_underlay_vteps": {"state"},
     "vtep_orphan_rows": set(),
     "vtep_listeners_closed": set(),
     "vtep_ledger_octets": {"file"},

@@ -64,3 +64,40 @@ def test_a_peer_that_makes_up_vnis_does_not_decide_how_many_counts_there_are(mon
 
     assert (told.vni, told.routes, counts <= 6) == (0, 20, True)
     assert [(one.vni, one.reason, one.routes) for one in both] == [(0, "unknown-vni", 20), (100, "rt-mismatch", 1)]
+
+
+def test_counts_beyond_the_room_go_as_they_came(monkeypatch):
+    """Room that becomes free in between must not make what was counted together look like a count of its own."""
+    monkeypatch.setattr(refusals, "KEYS_MAX", 2)
+    with MemoryLeaf() as rig:
+        rig.step()
+        rig.come_up(PEERS[0])
+        counts, seen = RefusalCounts(rig.config), NOTHING
+        routes = [Instance(PEERS[0], vni=vni, targets=("65000:500",)).mac(MACS[0]) for vni in range(500, 508)]
+        lines = [rig.lines.announce(PEERS[0], route) for route in routes]
+        lines += [rig.lines.withdraw(PEERS[0], route.nlri) for route in routes]
+        for line in lines:
+            rig.receive(line)
+            counts.take(seen, rig.leaf.intent)
+            seen = rig.leaf.intent
+            assert len(counts) <= 3
+
+        assert (counts.counted(), len(counts)) == ((), 0)
+
+
+def test_another_leaf_with_our_tunnel_address_is_told_from_routes_that_come_back():
+    with MemoryLeaf() as rig:
+        rig.step()
+        rig.come_up(PEERS[0])
+        rig.receive(rig.lines.announce(PEERS[0], Instance("10.0.0.99", rd="10.0.0.7:100").mac(MACS[0])))
+        [twin] = rig.observer.status().returned
+        rig.receive(rig.lines.withdraw(PEERS[0], Instance("10.0.0.99", rd="10.0.0.7:100").mac(MACS[0]).nlri))
+
+        assert (twin.peer, twin.rd, twin.vtep, twin.routes, twin.ours) == (
+            PEERS[0],
+            "10.0.0.7:100",
+            "10.0.0.99",
+            1,
+            False,
+        )
+        assert rig.observer.status().returned == ()

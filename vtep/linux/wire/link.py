@@ -64,11 +64,14 @@ IFLA_INFO_SLAVE_KIND: Final = 4
 IFLA_INFO_SLAVE_DATA: Final = 5
 IFLA_VXLAN_ID: Final = 1
 IFLA_VXLAN_GROUP: Final = 2
+IFLA_VXLAN_LINK: Final = 3
 IFLA_VXLAN_LOCAL: Final = 4
+IFLA_VXLAN_TTL: Final = 5
 IFLA_VXLAN_LEARNING: Final = 7
 IFLA_VXLAN_PORT: Final = 15
 IFLA_VXLAN_GROUP6: Final = 16
 IFLA_VXLAN_LOCAL6: Final = 17
+IFLA_VXLAN_UDP_ZERO_CSUM6_RX: Final = 20
 IFLA_VXLAN_COLLECT_METADATA: Final = 25
 IFLA_VXLAN_VNIFILTER: Final = 30
 IFLA_VLAN_ID: Final = 1
@@ -178,6 +181,9 @@ def _vxlan(data: Mapping[int, bytes]) -> Vxlan:
         udp_port=int.from_bytes(udp_port) if udp_port else None,
         remote=Ip.unpack(remote) if remote else None,
         vni_filter=flag(data.get(IFLA_VXLAN_VNIFILTER)),
+        below=number(data.get(IFLA_VXLAN_LINK)),
+        ttl=number(data.get(IFLA_VXLAN_TTL)),
+        takes_no_checksum=flag(data.get(IFLA_VXLAN_UDP_ZERO_CSUM6_RX)),
     )
 
 

@@ -1,5 +1,7 @@
 """Messages about routes: a prefix in a routing table, by a nexthop that is an object of its own (`nexthop.py`).
 
+It also has the question which route a packet to one address would take, and the answer (`FoundPath`).
+
     rtmsg      family 1 · prefix length 1 · source length 1 · TOS 1 · table 1 · protocol 1 · scope 1 · type 1 · flags 4
     rtattr     RTA_DST 4 or 16 · RTA_TABLE 4 · RTA_PRIORITY 4 (the metric) · RTA_NH_ID 4
 
@@ -26,9 +28,11 @@ from vtep.linux.wire.tlv import (
     NLMSG_DONE,
     NLMSG_ERROR,
     Answer,
+    attribute,
     attribute_u32,
     attributes,
     message,
+    nested,
     number,
     parse_answer,
     split,
@@ -39,10 +43,17 @@ RTM_DELROUTE: Final = 25
 RTM_GETROUTE: Final = 26
 
 RTA_DST: Final = 1
+RTA_SRC: Final = 2
+RTA_OIF: Final = 4
+RTA_GATEWAY: Final = 5
 RTA_PRIORITY: Final = 6
+RTA_METRICS: Final = 8
 RTA_TABLE: Final = 15
+RTA_VIA: Final = 18
 RTA_NH_ID: Final = 30
+RTAX_MTU: Final = 2
 RTN_UNICAST: Final = 1
+RTN_LOCAL: Final = 2
 
 METRIC: Final = 229
 METRIC_V6: Final = 2290
@@ -91,6 +102,26 @@ class RoutingHints(Struct, frozen=True):
     """Events were lost: anything may have changed."""
 
 
+class PathQuery(Struct, frozen=True, gc=False):
+    """A packet that a VXLAN device would send: from its local address to a VTEP, by the device below if it has one."""
+
+    local: Ip
+    below: int
+    vtep: Ip
+
+
+class FoundPath(Struct, frozen=True, gc=False):
+    """The route that the kernel would choose for a packet, or why there is none."""
+
+    errno: int = 0
+    device: int = 0
+    gateway: Ip | None = None
+    """None: the VTEP is in the network of the device."""
+    mtu: int | None = None
+    """Of the route, where it has one of its own: set by an operator, or learned from a router (RFC 1191, RFC 8201)."""
+    type: int = RTN_UNICAST
+
+
 def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
     """Return the message of a route: 56 octets for IPv4, 68 for IPv6."""
     flags = NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0)
@@ -124,6 +155,39 @@ def parse_routes(datagram: bytes) -> Iterator[tuple[int, int, RouteEntry | Answe
             yield kind, seq, parse_answer(datagram, kind, flags, start, end)
 
 
+def request_path(query: PathQuery, seq: int) -> bytes:
+    """Ask which route a packet would take."""
+    family, bits = (AF_INET6, 128) if query.vtep.is_v6 else (AF_INET, 32)
+    body = (
+        _ASK.pack(family, bits, bits) + attribute(RTA_DST, bytes(query.vtep)) + attribute(RTA_SRC, bytes(query.local))
+    )
+    if query.below:
+        body += attribute_u32(RTA_OIF, query.below)
+    return message(RTM_GETROUTE, NLM_F_REQUEST, seq, body)
+
+
+def parse_paths(datagram: bytes) -> Iterator[tuple[int, int, FoundPath]]:
+    """Yield (type, sequence number, path) for each answer; a refusal is a path with its errno."""
+    for kind, flags, seq, start, end in split(datagram):
+        if kind == RTM_NEWROUTE:
+            found = attributes(datagram, start + _RTMSG.size, end)
+            gateway = found.get(RTA_GATEWAY) or found.get(RTA_VIA, b"")[2:]
+            yield (
+                kind,
+                seq,
+                FoundPath(
+                    0,
+                    number(found.get(RTA_OIF)) or 0,
+                    Ip.unpack(gateway) if len(gateway) in (4, 16) else None,
+                    number(nested(found.get(RTA_METRICS)).get(RTAX_MTU)) or None,
+                    datagram[start + 7],
+                ),
+            )
+        elif kind == NLMSG_ERROR:
+            yield kind, seq, FoundPath(parse_answer(datagram, kind, flags, start, end).errno)
+
+
+_ASK: Final = struct.Struct("=BBBxxxxx4x")
 _RTMSG: Final = struct.Struct("=BBxxxBxBxxxx")
 _V4: Final = struct.Struct("=IHHI4x BBxxxBxB4x I4s II II II")
 _V6: Final = struct.Struct("=IHHI4x BBxxxBxB4x I16s II II II")
