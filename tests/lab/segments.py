@@ -89,7 +89,7 @@ class DualHomed:
 
     def filters(self, number: int) -> tuple[str, list[str]] | None:
         """Return what `nft` says of the segment's port at a leaf: its state, and how many peers are biased."""
-        shown = self.nodes[number - 1].attempt("nft", "list", "table", "bridge", "vtep").stdout
+        shown = self.rules(number)
         if "chain forward" not in shown or '"es0"' not in _set(shown, "ports"):
             return None
         if '"es0"' in _set(shown, "joining"):
@@ -98,6 +98,14 @@ class DualHomed:
             state = "non-df" if '"es0"' in _set(shown, "blocked") else "df"
         peers = self.nodes[number - 1].attempt("nft", "list", "map", "inet", "vtep", "peers4").stdout
         return state, [address(peer) for peer in (1, 2, 3, 4) if f"{address(peer)} :" in peers]
+
+    def rules(self, number: int) -> str:
+        """Return the filters of a leaf as `nft` shows them."""
+        return self.nodes[number - 1].attempt("nft", "list", "table", "bridge", "vtep").stdout
+
+    def macs(self, number: int) -> str:
+        """Return the MACs of the segment that a leaf has behind its port."""
+        return _set(self.rules(number), "macs")
 
     def wait_forwarding(self, *, df: int | None, leaves: tuple[int, ...] = (1, 2)) -> None:
         """Wait until the leaves' filters say that this one of them is the forwarder, and know each other."""
@@ -125,7 +133,7 @@ class DualHomed:
         end = time.monotonic() + ARRIVAL_S
         while (left := end - time.monotonic()) > 0:
             for one in select.select(list(names), (), (), left)[0]:
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(OSError):  # nothing more, or the link went down
                     frame, sender = one.recvfrom(2048)
                     if sender[2] != socket.PACKET_OUTGOING and struct.unpack_from("!Q", frame, 14)[0] == number:
                         found[names[one]] += 1

@@ -1,11 +1,14 @@
-"""A machine on two of our leaves: flooded frames arrive once everywhere, and never at their sender."""
+"""A machine on two of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.segments import DualHomed
+from tests.lab.probe import loopback_frame
+from tests.lab.segments import CE_MAC, ESI, DualHomed
+from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
 
@@ -24,3 +27,28 @@ def network(lab) -> Iterator[DualHomed]:
 def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualHomed) -> None:
     network.wait_forwarding(df=1)
     assert network.matrix() == {}
+
+    # Another program removes everything: it is made again, and counted.
+    network.nodes[1].run("nft", "flush", "ruleset")
+    network.wait_forwarding(df=1)
+    network.nodes[0].run("nft", "flush", "chain", "bridge", "vtep", "forward")
+    wait_until(lambda: "@bias" in network.rules(1), 10, "the rules are made again")
+    network.wait_forwarding(df=1)
+    assert network.matrix(("c2", "h2", "h3")) == {}
+
+    # The machine speaks at one leaf, and both deliver frames to it: it is in the set of MACs of both.
+    with network.ce.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("c1", 0))
+        raw.send(loopback_frame(CE_MAC))
+    wait_until(lambda: CE_MAC in network.macs(1) and CE_MAC in network.macs(2), 10, "the machine's MAC behind both ports")
+    told = network.leaves[1].vtep.told("routes", "--mac", CE_MAC)["routes"]
+    assert ("10.0.0.1", ESI) in {(row["vtep"], row["esi"]) for row in told}
+    assert {row["esi"] for row in told} == {ESI}
+
+    # The port of the forwarder loses its carrier: the other takes over, and delivers what this one's hosts send.
+    network.ce.ip("link set dev c1 down")
+    network.wait_forwarding(df=2, leaves=(2,))
+    assert network.matrix(("c2", "h1", "h2", "h3")) == {}
+    network.ce.ip("link set dev c1 up")
+    network.wait_forwarding(df=1)
+    assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}
