@@ -17,6 +17,7 @@ from vtep.errors import KernelError
 from vtep.intent import Candidate, Direct, Flood, Intent, RemoteMac
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import Hints
+from vtep.linux.filters import FilterTable
 from vtep.linux.memory.kernel import Crashed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
@@ -85,6 +86,10 @@ class Mishaps:
         self._see()
         self.looked += len(keys)
         return self.kernel.get_many(keys)
+
+    @property
+    def filters(self) -> FilterTable:
+        return self.kernel.filters
 
     def nexthops(self) -> list[NexthopEntry]:
         return self.kernel.nexthops()

@@ -12,7 +12,7 @@ from typing import Final
 
 from vtep.errors import KernelError
 from vtep.linux.events import EventQueue, Subscription
-from vtep.linux.socket import RECEIVE_SIZE, Connection, receive
+from vtep.linux.socket import RECEIVE_SIZE, Connection, failure, receive
 from vtep.linux.wire import nftables
 from vtep.linux.wire.nftables import Base, Element
 from vtep.linux.wire.tlv import Answer
@@ -94,7 +94,10 @@ class KernelNftables:
 
     def _opened(self) -> Connection:
         if self._connection is None:
-            self._connection = Connection(protocol=NETLINK_NETFILTER)
+            try:
+                self._connection = Connection(protocol=NETLINK_NETFILTER)
+            except OSError as error:  # the kernel has no netlink for netfilter
+                raise failure("filters", error) from error
             try:
                 self._connection.socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
             except PermissionError:

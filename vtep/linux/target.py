@@ -74,8 +74,8 @@ class KernelTarget:
         self._vrfs_given_up: frozenset[Vni] = frozenset()
         self._routed = Routed()
         self._segments = tuple(segments)
-        self._filters: str = ""
-        """Whether filters are read and written: `used`, `refused` by the kernel, or not at all."""
+        self._filters = "unknown"
+        """Whether filters are read and written: unknown, `used`, `refused` by the kernel, or not at all (empty)."""
         self.segment_ports: Mapping[Esi, tuple[tuple[Vni, str], ...]] = {}
         """The bridge ports of our Ethernet segments: the port itself or VLAN devices on it, each with its VNI."""
         self._given_up: frozenset[Vni] = frozenset()
@@ -198,11 +198,12 @@ class KernelTarget:
     def _uses_filters(self) -> bool:
         """Tell whether there are filters: where a segment has a port, and where an earlier life has left some."""
         wanted = any(segment.port for segment in self._segments)
-        if self._filters != "used":
-            try:
-                self._filters = "used" if self.kernel.filters.is_there() or wanted else ""
-            except KernelError:
-                self._filters = "refused" if wanted else ""
+        if self._filters == "used" or (self._filters == "" and not wanted):
+            return self._filters == "used"
+        try:
+            self._filters = "used" if self.kernel.filters.is_there() or wanted else ""
+        except KernelError:
+            self._filters = "refused" if wanted else ""
         return bool(self._filters)
 
     def underlay(self) -> UnderlayPicture:
