@@ -185,14 +185,22 @@ class Frr:
 
     def start(self) -> None:
         """Start both, and return when both take commands."""
-        if (self.node.path(self._root) / str(self._folder)[1:] / "mgmtd").exists():
-            self._start("mgmtd")  # since FRR 10 it reads what zebra's lines about VRFs mean
+        if self._has_mgmtd:
+            self._start("mgmtd")
         self.zebra = self._start("zebra", "-s", str(self._zebra_buffer))
         self.start_bgpd()
 
     def start_bgpd(self) -> None:
         """Start bgpd, or start it again under the zebra that is there."""
         self.bgpd = self._start("bgpd", *self._bgpd_options)
+        if self._has_mgmtd:
+            self.node.write(f"{self._root}/run/frr/frr.conf", self._configs["zebra"] + self._configs["bgpd"])
+            self.node.run(*self._inside, "vtysh", "-f", "/run/frr/frr.conf")
+
+    @property
+    def _has_mgmtd(self) -> bool:
+        """FRR 10 has its configuration in a program of its own, which vtysh tells."""
+        return (self.node.path(self._root) / str(self._folder)[1:] / "mgmtd").exists()
 
     def vtysh(self, command: str) -> str:
         return self.node.run(*self._inside, "vtysh", "-c", command)
@@ -240,8 +248,9 @@ class Frr:
     def _start(self, program: str, *options: str) -> Process:
         config = f"/run/frr/{program}.conf"
         self.node.write(f"{self._root}{config}", self._configs.get(program, ""))
+        file = () if self._has_mgmtd else ("-f", config)
         process = self.node.start(
-            *self._inside, f"{self._folder}/{program}", "-f", config, "-i", f"/run/frr/{program}.pid", "-A", "127.0.0.1",
+            *self._inside, f"{self._folder}/{program}", *file, "-i", f"/run/frr/{program}.pid", "-A", "127.0.0.1",
             "--log", "stdout", *options, log=f"/run/log/{program}.log",
         )  # fmt: skip
         wait_until(

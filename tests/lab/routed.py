@@ -140,25 +140,25 @@ def add_vrf(node: Node, number: int, *, l3vni: bool = True) -> None:
     node.ip("link set dev blue up")
     if not l3vni:
         return
-    _add_bridge(node, f"br{L3VNI}", f"02:00:00:00:ff:{number:02}")
+    add_bridge(node, f"br{L3VNI}", f"02:00:00:00:ff:{number:02}")
     node.ip(f"link set dev br{L3VNI} addrgenmode none", f"link set dev br{L3VNI} up")
-    _add_vxlan(node, L3VNI, address(number))
+    add_vxlan(node, L3VNI, address(number))
 
 
 def add_segment(node: Node, number: int, local: str) -> None:
     """Make a segment: VNI, bridge with the anycast gateway, VXLAN device."""
-    _add_bridge(node, f"br{number}", GATEWAY_MAC)
+    add_bridge(node, f"br{number}", GATEWAY_MAC)
     node.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/br{number}/accept_dad")
     node.ip(
         f"link set dev br{number} up",
         f"addr add 10.1.{number}.1/24 dev br{number}",
         f"addr add 2001:db8:{number}::1/64 dev br{number} nodad",
     )
-    _add_vxlan(node, number, local)
+    add_vxlan(node, number, local)
     node.run("bridge", "link", "set", "dev", f"vx{number}", "neigh_suppress", "on")
 
 
-def _add_bridge(node: Node, name: str, mac: str) -> None:
+def add_bridge(node: Node, name: str, mac: str) -> None:
     node.ip(
         f"link add name {name} type bridge vlan_default_pvid 0",
         f"link set dev {name} address {mac}",
@@ -166,7 +166,7 @@ def _add_bridge(node: Node, name: str, mac: str) -> None:
     )
 
 
-def _add_vxlan(node: Node, vni: int, local: str) -> None:
+def add_vxlan(node: Node, vni: int, local: str) -> None:
     node.ip(
         f"link add name vx{vni} type vxlan id {vni} local {local} dstport 4789 nolearning",
         f"link set dev vx{vni} addrgenmode none master br{vni} up",
