@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Whoever starts the suite in the background has a shell that ignores SIGINT, and so would all that tests start."""
     if PATIENCE != 1:
-        os.environ.setdefault("PYTEST_TIMEOUT", str(float(config.getini("timeout")) * PATIENCE))
+        os.environ.setdefault("PYTEST_TIMEOUT", str(float(config.getini("timeout") or 0) * PATIENCE))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

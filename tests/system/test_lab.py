@@ -15,7 +15,7 @@ from tests.lab.namespaces import CommandFailed, Lab, Missing, Node, link
 from tests.lab.peers import ExaBgp, Frr, GoBgp, Recorder, exabgp_config, frr_config, gobgp_config
 from tests.lab.speaker import Speaker
 from tests.lab.topology import BRIDGE, LEAF, VXLAN, Topology, address, address6, introduce
-from tests.lab.wait import NeverHappened, wait_until
+from tests.lab.wait import PATIENCE, NeverHappened, wait_until
 from tests.lab.wire import Instance, Offer
 from vtep.addr import Mac
 
@@ -133,7 +133,7 @@ def test_a_failing_command_says_where_and_why(lab):
 
 
 def test_waiting_in_vain_tells_the_last_value_seen():
-    with pytest.raises(NeverHappened, match=r"a miracle did not happen within 0.01 s; last seen: \[\]"):
+    with pytest.raises(NeverHappened, match=rf"a miracle did not happen within {0.01 * PATIENCE} s; last seen: \[\]"):
         wait_until(list, 0.01, "a miracle")
 
 
