@@ -18,6 +18,7 @@ from vtep.errors import KernelError
 from vtep.linux.attachment import Hosts, NotReady, Ready, judge, survey
 from vtep.linux.conditions import HOSTS, PLAIN, SHARED, VLAN, Subject
 from vtep.linux.kernel import Kernel
+from vtep.linux.target import KernelTarget
 from vtep.linux.wire.link import RTM_NEWLINK, request_links
 from vtep.linux.wire.neighbor import Half, Neighbor
 from vtep.linux.wire.tlv import Answer, split
@@ -292,6 +293,21 @@ def test_the_commands_that_a_fault_of_a_vlan_names_mend_it(real_vlan_world, way:
                 subprocess.run(command.split(), check=False, capture_output=True)
 
         assert (found.bridge, found.vlan, found.src_vni) == (before.bridge, before.vlan, before.src_vni)
+
+
+@pytest.mark.parametrize("way", ["alone", "shared"])
+def test_a_gateway_whose_mac_the_bridge_does_not_know_is_noted_with_the_command_that_mends_it(
+    real_vlan_world, way: str
+) -> None:
+    with real_vlan_world(way=way) as world:
+        target = KernelTarget(world.raw, [world.attach(CONFIG)])
+        assert "svi-mac:" not in str(target.attachments().notes)
+        ip("link set br0.10 address 00:00:5e:00:01:01")
+
+        [note] = (note for note in target.attachments().notes[CONFIG.vni] if note.startswith("svi-mac:"))
+        subprocess.run(note.partition("(")[2].rstrip(")").split(), check=True, capture_output=True)
+
+        assert "svi-mac:" not in str(target.attachments().notes)
 
 
 @pytest.mark.parametrize("way", ["alone", "shared"])

@@ -301,6 +301,37 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
     return Survey(Attached(ready, links), not_ready, notes, Attached(replaced), unserved)
 
 
+class GatewayMac(Struct, frozen=True):
+    """The MAC of a VLAN's own device, which the bridge may not know."""
+
+    vni: Vni
+    bridge: int
+    lookup: Lookup
+    """What to ask: the answer should be a row that points to the bridge itself."""
+    note: str
+    """What to say if it is not."""
+
+
+def gateway_macs(vnis: Iterable[VniConfig], links: Links) -> Iterator[GatewayMac]:
+    """Yield the MACs of VLANs' own devices that their bridge may not know.
+
+    The bridge knows its own MAC in each of its VLANs, and no other. Frames to another MAC of the device, such as that of an
+    anycast gateway, are flooded, also into the tunnel (br_handle_frame_finish, 6.1 to 7.2).
+    """
+    for vni in vnis:
+        it = Subject.of(vni, links)
+        mac = it.svi.mac
+        if vni.vlan is None or mac is None or not mac.is_usable or mac == it.bridge.mac or not it.is_port_of_bridge:
+            continue
+        yield GatewayMac(
+            vni.vni,
+            it.bridge.index,
+            Lookup(it.device.index, mac, Half.BRIDGE, vni.vlan),
+            f"svi-mac: {it.bridge.name} does not know {mac} of {it.svi.name} in VLAN {vni.vlan}, so frames to the gateway are "
+            f"flooded (bridge fdb add {mac} dev {it.bridge.name} vlan {vni.vlan} self local)",
+        )
+
+
 # Where are the stations of this VNI
 
 

@@ -66,6 +66,11 @@ class Subject(Struct, frozen=True):
         )
 
     @property
+    def is_port_of_bridge(self) -> bool:
+        """Whether the VXLAN device is a port of the bridge that is configured."""
+        return _it_is_a_port(self)
+
+    @property
     def is_shared(self) -> bool:
         """Whether the VXLAN device is for many VNIs: it says so itself, or several VNIs are configured with it."""
         return self.vni.vlan is not None and (self.vxlan.external is True or self.vni.shares_vxlan)

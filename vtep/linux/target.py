@@ -5,7 +5,8 @@ and no verdict.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Final, Protocol
 
 from vtep.addr import Esi, Mac, Vni
 from vtep.config.model import SegmentConfig, VniConfig, VrfConfig
@@ -18,6 +19,7 @@ from vtep.linux.attachment import (
     Ready,
     attached,
     domains,
+    gateway_macs,
     own_hosts,
     ports_of_segment,
     survey,
@@ -34,6 +36,9 @@ from vtep.linux.wire.nexthop import NexthopEntry, NexthopLookup
 from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
+
+GATEWAYS_MAX: Final = 256
+"""So many bridges and VLANs are asked for the MAC of a gateway in one look, which takes a few milliseconds; the others are not."""
 
 
 class KernelRows(Protocol):
@@ -163,6 +168,8 @@ class KernelTarget:
         }
         unconfigured = {domain for vni in self._given_up for domain in domains(vni)}
         notes = dict(found.notes)
+        for vni, note in self._unknown_gateways(links):
+            notes[vni] = (*notes.get(vni, ()), note)
         if self._vrfs:
             vrfs = survey_vrfs(self._vrfs, links)
             domains_ready: dict[Any, Any] = found.ready
@@ -212,6 +219,18 @@ class KernelTarget:
         known: list[VniConfig | VrfConfig] = [*self._vnis, *self._vrfs]
         configured = (one for one in known if one.vni not in gone)
         return UnderlayPicture.of(configured, self._links, self._addresses)
+
+    def _unknown_gateways(self, links: Links) -> list[tuple[Vni, str]]:
+        """Return the VNIs whose bridge does not have the MAC of the VLAN's own device as a MAC of its own, with the note."""
+        if not (macs := list(islice(gateway_macs(self._vnis, links), GATEWAYS_MAX))):
+            return []
+        try:
+            found = self.kernel.get_many([mac.lookup for mac in macs])
+        except KernelError:
+            return []  # a port left meanwhile, and there will be another look
+        return [
+            (mac.vni, mac.note) for mac, row in zip(macs, found, strict=True) if row is None or row.port != mac.bridge
+        ]
 
     def name_of(self, index: int) -> str:
         """Return the name of a device."""

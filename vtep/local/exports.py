@@ -73,7 +73,8 @@ class Exports:
 
     def __init__(self, config: Config) -> None:
         wanted = [(place, vni) for place, vni in enumerate(config.vnis) if vni.is_bound and vni.announce]
-        missing = {place: tuple(_missing(place, vni)) for place, vni in wanted}
+        first = {_route_space(vni): vni.vni for _, vni in reversed(wanted)}
+        missing = {place: (*_missing(place, vni), *_shared(place, vni, first)) for place, vni in wanted}
         self._vnis = {vni.vni: vni for place, vni in wanted if not missing[place]}
         self._communities = {vni: _communities(of) for vni, of in self._vnis.items()}
         self._segments = {one.esi: one for one in config.segments}
@@ -238,6 +239,23 @@ def _missing(place: int, vni: VniConfig) -> Iterator[Problem]:
     if not vni.exports:
         what = f"VNI {vni.vni} announces nothing without one"
         yield Problem(f"vni[{place}].export_rt", what, f'set export_rt = ["ASN:{vni.vni}"], {_HINT_OFF}')
+
+
+def _route_space(vni: VniConfig) -> tuple[RouteDistinguisher | None, int]:
+    """Return what keeps the routes of a VNI apart from those of others: VNIs of one bundle differ in the tag alone."""
+    return vni.rd, vni.tag
+
+
+def _shared(
+    place: int, vni: VniConfig, first: Mapping[tuple[RouteDistinguisher | None, int], Vni]
+) -> Iterator[Problem]:
+    """Yield that another VNI's routes would take the place of those of this one, because they have the same name."""
+    other = first[_route_space(vni)]
+    if vni.rd is not None and other != vni.vni:
+        what = f"VNI {vni.vni} announces nothing, because VNI {other} has the same rd and tag"
+        yield Problem(
+            f"vni[{place}].tag", what, f"give each VNI of a bundle a tag of its own, such as its VLAN, {_HINT_OFF}"
+        )
 
 
 def _missing_of_vrf(place: int, vrf: VrfConfig) -> Iterator[Problem]:

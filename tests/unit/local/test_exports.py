@@ -163,3 +163,48 @@ def test_a_vrf_that_should_advertise_says_what_is_missing(vni):
 
 def test_a_vrf_that_only_receives_lacks_nothing():
     assert Exports(config(f"vni = 100\n{BOUND}{VRF}")).left_out == ()
+
+
+BUNDLE = """vni = 100
+bridge = "br0"
+vxlan = "vxlan0"
+vlan = 10
+tag = 10
+rd = "10.0.0.99:1"
+import_rt = ["65000:1"]
+[[vni]]
+vni = 200
+bridge = "br0"
+vxlan = "vxlan0"
+vlan = 20
+tag = {tag}
+rd = "10.0.0.99:1"
+import_rt = ["65000:1"]
+"""
+
+
+def test_the_vlans_of_a_bundle_share_what_names_their_routes_but_the_tag():
+    """The VLAN-aware bundle of RFC 7432 6.3: one Route Distinguisher and Route Target, and an Ethernet tag for each VLAN."""
+    owns = [OwnMac(VNI, MAC), OwnMac(Vni(200), MAC)]
+    exports = Exports(config(BUNDLE.format(tag=20)))
+
+    rd = RouteDistinguisher.parse("10.0.0.99:1")
+    made = exports.everything(intent(*owns, announcing=[VNI, Vni(200)]))
+
+    assert exports.left_out == ()
+    assert set(made) == {
+        *(MulticastRoute(rd, VTEP, tag) for tag in (10, 20)),
+        *(MacRoute(rd, MAC, tag=tag) for tag in (10, 20)),
+    }
+    assert {one.communities for one in made.values()} == {(target("65000:1"), VXLAN)}
+
+
+def test_vnis_whose_routes_would_have_the_same_names_are_not_both_advertised():
+    exports = Exports(config(BUNDLE.format(tag=10)))
+
+    assert exports.vnis == {VNI}
+    [problem] = exports.left_out
+    assert str(problem) == (
+        "vni[1].tag: VNI 200 announces nothing, because VNI 100 has the same rd and tag "
+        "(hint: give each VNI of a bundle a tag of its own, such as its VLAN, or set announce = false)"
+    )

@@ -4,7 +4,9 @@ import pytest
 
 from vtep.addr import Ip, RouteTarget
 from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
 from vtep.projection import policy
+from vtep.projection.imports import may_import
 from vtep.projection.policy import Policy, is_wildcard_only
 
 LEAF = """
@@ -55,3 +57,37 @@ def test_the_memory_is_bounded_and_answers_stay_right(monkeypatch: pytest.Monkey
 
     assert [ours.refused_next_hop(hop) for hop in hops] == ["", "self-vtep", ""] * 2
     assert len(ours._next_hops) <= 2
+
+
+BUNDLE = """
+node = { vtep = "10.0.0.99" }
+[[vni]]
+vni = 1010
+tag = 10
+import_rt = ["65000:1"]
+[[vni]]
+vni = 1020
+tag = 20
+import_rt = ["65000:1"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "tag", "verdicts"),
+    [
+        (1010, 10, {1010: ""}),
+        (1020, 20, {1020: ""}),
+        (1010, 20, {1010: "tag-mismatch"}),
+        (1010, 0, {1010: "tag-mismatch"}),
+        (1030, 10, {1010: "vni-mismatch", 1020: "vni-mismatch"}),
+    ],
+)
+def test_of_a_bundle_with_one_target_each_route_is_for_the_vni_with_its_label_and_tag(
+    label: int, tag: int, verdicts: dict[int, str]
+) -> None:
+    """As rustbgpd has VLAN-aware bundles: one Route Target for all VLANs, the VNI in the label and the VLAN in the tag."""
+    attributes = Attributes(Ip.parse("10.0.0.1"), targets("65000:1"))
+
+    found = may_import(attributes, attributes.next_hop, label, tag, Policy(config.parse(BUNDLE)))
+
+    assert {verdict.vni: verdict.refusal for verdict in found} == verdicts
