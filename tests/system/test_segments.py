@@ -40,7 +40,9 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     with network.ce.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("c1", 0))
         raw.send(loopback_frame(CE_MAC))
-    wait_until(lambda: CE_MAC in network.macs(1) and CE_MAC in network.macs(2), 10, "the machine's MAC behind both ports")
+    wait_until(
+        lambda: CE_MAC in network.macs(1) and CE_MAC in network.macs(2), 10, "the machine's MAC behind both ports"
+    )
     told = network.leaves[1].vtep.told("routes", "--mac", CE_MAC)["routes"]
     assert ("10.0.0.1", ESI) in {(row["vtep"], row["esi"]) for row in told}
     assert {row["esi"] for row in told} == {ESI}

@@ -583,6 +583,12 @@ def notes(it: Subject) -> Iterator[str]:
             f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send; make it again with "
             "udp6zerocsumrx if a peer sends such packets"
         )
+    gateway = bridge if it.vni.vlan is None else it.svi
+    if it.vni.vrf and gateway.makes_link_local is False and gateway.v6_disabled is False:
+        yield (
+            f"no-link-local: {gateway.name} makes no IPv6 link-local address, and the kernel asks for no IPv6 host without one "
+            f"(ip link set dev {gateway.name} addrgenmode eui64, unless it was given one)"
+        )
     if it.vni.vlan is not None:
         yield from _notes_of_vlan(it)
     elif it.bridge_data.default_pvid:

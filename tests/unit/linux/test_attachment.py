@@ -158,6 +158,24 @@ def test_ready_with_a_note(bridge_link: Link, vxlan_link: Link, words: tuple[str
     assert words == tuple(note.split()[0] for note in verdict.notes)
 
 
+@pytest.mark.parametrize(
+    ("vrf", "makes", "disabled", "noted"),
+    [
+        ("blue", False, False, True),
+        ("blue", True, False, False),
+        ("blue", False, True, False),
+        ("", False, False, False),
+    ],
+)
+def test_a_gateway_without_a_link_local_address_is_noted(vrf: str, makes: bool, disabled: bool, noted: bool) -> None:
+    svi = replace(BRIDGE, makes_link_local=makes, v6_disabled=disabled)
+
+    verdict = judge(replace(CONFIG, vrf=vrf), Links.of([svi, VXLAN]))
+
+    assert isinstance(verdict, Ready)
+    assert any(note.startswith("no-link-local: br100 ") for note in verdict.notes) is noted
+
+
 # A VLAN of a bridge that filters VLANs, with a VXLAN device of its own and with a shared one
 
 IN_VLAN = replace(CONFIG, vlan=10)
