@@ -8,7 +8,7 @@ from tests.lab import overlay, probe
 from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.namespaces import CommandFailed
 from tests.lab.peers import ExaBgp
-from tests.lab.topology import BRIDGE, VXLAN, Station, address, join, switch
+from tests.lab.topology import BRIDGE, MTU_UNDERLAY, VXLAN, Station, address, join, switch
 from tests.lab.vtep import Vtep
 from tests.lab.wait import wait_until
 from vtep.config.file import parse
@@ -90,7 +90,7 @@ def is_whole(node):
     info = device.get("linkinfo", {})
     return (
         device.get("master") == BRIDGE
-        and device.get("mtu") == 1450
+        and device.get("mtu") == MTU_UNDERLAY - 50
         and "UP" in device.get("flags", [])
         and not info.get("info_data", {}).get("learning")
         and not info.get("info_slave_data", {}).get("learning")
@@ -119,6 +119,11 @@ def test_two_leaves_make_their_devices_and_keep_them_whatever_others_do(lab):
         wait_until(lambda: is_whole(node), 10, change)
     assert shown(node, VXLAN)["ifindex"] == index
     assert pair.reached()
+
+    node.ip(f"route add {address(2)}/32 dev underlay mtu 1400")
+    wait_until(lambda: shown(node, VXLAN).get("mtu") == shown(node, BRIDGE).get("mtu") == 1350, 10, "the route's MTU")
+    node.ip(f"route del {address(2)}/32")
+    wait_until(lambda: is_whole(node), 10, "the MTU of the device again")
 
     node.ip(f"link del {VXLAN}")
     wait_until(lambda: is_whole(node), 10, "the device is made again")

@@ -4,6 +4,7 @@ Reads the configuration and this host, and needs no daemon. A daemon that runs s
 sees every event of a device, and keeps the device from then on.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ from vtep.linux.managed.kinds import Picture
 from vtep.linux.managed.plan import Step
 from vtep.linux.managed.plan import plan as planned
 from vtep.linux.managed.target import DeviceTarget
-from vtep.linux.managed.underlay import underlay_mtu
+from vtep.linux.managed.underlay import questions, underlay_mtu
 from vtep.linux.managed.wish import is_managed, tunnel_addresses, wish
+from vtep.linux.paths import Paths
 from vtep.logs import escaped
 
 
@@ -70,7 +72,9 @@ def _steps(path: Path) -> list[Step]:
         raise UsageError(f"{path}: no device is managed; set `manage = true` in [node] or in a [[vni]]")
     with _opened() as kernel:
         links, addresses = kernel.pictured()
-        wanted = wish(found, underlay_mtu(links, addresses, tunnel_addresses(found)))
+        with contextlib.closing(Paths()) as paths:
+            answers = paths.ask(questions(found)).values()
+        wanted = wish(found, underlay_mtu(links, addresses, tunnel_addresses(found), answers))
         attachments = DeviceTarget(kernel, wanted, {}).attachments()
         return list(planned(wanted, attachments, Picture(links, addresses)))
 

@@ -26,8 +26,10 @@ from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.managed.kernel import DeviceKernel
 from vtep.linux.managed.kinds import MANAGED
 from vtep.linux.managed.target import DeviceTarget
-from vtep.linux.managed.underlay import underlay_mtu
+from vtep.linux.managed.underlay import questions, underlay_mtu
 from vtep.linux.managed.wish import Wish, is_managed, tunnel_addresses, wish
+from vtep.linux.paths import Paths
+from vtep.linux.wire.route import FoundPath
 from vtep.logs import LineLimit
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import Engine
@@ -37,6 +39,8 @@ PAUSE_S: Final = 0.1
 """At least so long from an event to the look that follows it, because events come in crowds."""
 PAUSE_TIMES: Final = 9
 """At least so many times as long as the last look took."""
+ROUTES_S: Final = 2.0
+"""How often the routes to the peers are asked for."""
 ROWS_LOGGED, ROWS_S = 10, 10.0
 
 log = logging.getLogger("vtep")
@@ -51,6 +55,9 @@ class DevicesTask:
         self._config = config
         self._clock = clock
         self._generation = 0
+        self._paths = Paths()
+        self._routes: tuple[FoundPath, ...] = ()
+        """The routes to the peers as they were last usable: one that goes for a moment changes no MTU."""
         self._wish = self._wanted()
         self.target = DeviceTarget(kernel, self._wish, ledger.claims("device"))
         self.actor = Actor(Engine(MANAGED, self.target, ledger, random.random), clock)
@@ -90,8 +97,24 @@ class DevicesTask:
 
     def _wanted(self) -> Wish:
         """Return what the configuration and the underlay want now."""
-        mtu = underlay_mtu(self._kernel.links(), self._kernel.addresses(), tunnel_addresses(self._config))
+        self._ask_for_routes()
+        vteps = tunnel_addresses(self._config)
+        mtu = underlay_mtu(self._kernel.links(), self._kernel.addresses(), vteps, self._routes)
         return wish(self._config, mtu, self._generation + 1)
+
+    def _ask_for_routes(self) -> bool:
+        """Ask for the routes to the peers; return whether they differ from those before."""
+        found = tuple(path for path in self._paths.ask(questions(self._config)).values() if not path.errno)
+        before, self._routes = self._routes, found or self._routes
+        return before != self._routes
+
+    async def follow_routes(self) -> None:
+        """Look again when a route to a peer changed, until cancelled. The kernel is asked, because its events are too many."""
+        while True:
+            await asyncio.sleep(ROUTES_S)
+            with contextlib.suppress(KernelError):
+                if self._ask_for_routes():
+                    self._look_again()
 
     async def report(self) -> None:
         """Log what each pass found, until cancelled."""
@@ -130,6 +153,7 @@ class DevicesTask:
     def close(self) -> None:
         if self._look is not None:
             self._look.cancel()
+        self._paths.close()
 
 
 def _what(ref: tuple[str, tuple[object, ...]]) -> str:

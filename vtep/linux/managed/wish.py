@@ -14,12 +14,11 @@ from vtep.addr import Ip
 from vtep.config.model import Config, VniConfig, VrfConfig
 from vtep.intent import Intent
 from vtep.linux.settings import MARK, SETTINGS
+from vtep.linux.underlay import OUTER_OCTETS
 from vtep.linux.wire.device import AddressValue, VlanValue
 
 VXLAN_PORT: Final = 4789
 """RFC 7348 5."""
-OUTER_OCTETS: Final = {False: 50, True: 70}
-"""What VXLAN adds to a frame, by whether the underlay is IPv6: Ethernet, IP, UDP and VXLAN headers."""
 
 
 class DeviceRow(Struct, frozen=True):
