@@ -1,7 +1,7 @@
 """`./vtep-dev bench`: every measurement, the sides of each by turns, one table of ratios.
 
     --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
-    --only WORD  kernel, lines, exabgp, advertise, moves or readers
+    --only WORD  kernel, lines, exabgp, advertise, moves, readers or prefixes
     --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
 
 What each figure is, is said by the module that measures it.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench import advertise, exabgp, kernel_writes, lines, machine, moves, readers
+from bench import advertise, exabgp, kernel_writes, lines, machine, moves, prefixes, readers
 from bench.figures import Figure, Outcome, text, to_json
 from tests.lab.namespaces import Missing
 from tests.lab.peers import FRR_FOLDERS
@@ -33,6 +33,7 @@ class Extent(Struct, frozen=True):
     moves: int
     listed: int
     advertised: int
+    prefixes: tuple[int, ...]
     audits: bool = False
 
 
@@ -45,13 +46,14 @@ FULL = Extent(
     300,
     100_000,
     10_000,
+    (100_000, 500_000),
     audits=True,
 )
-QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000, 2_000)
+QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000, 2_000, (5_000,))
 LARGE = 1_000_000
 LARGE_RUNS = 1
 """Tables of a million take minutes, so they are taken once; every figure says how often."""
-PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers")
+PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers", "prefixes")
 
 
 def main() -> int:
@@ -86,6 +88,10 @@ def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
             yield from exabgp.measure(extent.exabgp, runs, frr=frr)
         elif piece == "advertise":
             yield from advertise.measure(extent.advertised, runs)
+        elif piece == "prefixes":
+            with tempfile.TemporaryDirectory() as scratch:
+                for count in extent.prefixes:
+                    yield from prefixes.measure(count, 1 if extent is QUICK else min(runs, 3), Path(scratch))
         elif piece == "readers":
             yield from readers.measure(extent.listed, runs)
         else:
