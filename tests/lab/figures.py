@@ -195,6 +195,7 @@ class Figures:
                 audited=self.now - 10,
                 repaired=2,
                 orphans=1,
+                differences={("mac", "observed-half"): 1} if troubles else {},
             ),
             state_files=(StateFile("ledger", 4096, 50), StateFile("announced", 300, 2)),
             kinds={"mac": counts, "flood": Counts(2, 2), "neighbor": Counts(len(self._hosts), len(self._hosts))},

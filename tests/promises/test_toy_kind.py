@@ -239,7 +239,7 @@ def test_the_comparison_shows_it(rig):
         ("beacon", A, "missing", "burns green"),
         ("beacon", B, "missing", "burns green"),
     ]
-    assert [row.kind for row in messages.diff_response(found).differences] == ["beacon", "beacon"]
+    assert [row.kind for row in messages.diff_response(found, lambda time: time).differences] == ["beacon", "beacon"]
 
 
 def test_the_counts_and_the_metrics_have_it(rig):

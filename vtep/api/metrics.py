@@ -131,6 +131,9 @@ def _dataplane(status: Status, figures: Figures) -> Iterator[Metric]:
         repaired,
         ("kind",),
     )
+    differences: _Samples = {key: float(count) for key, count in dataplane.differences.items()}
+    told = "Rows of another daemon that differ from what is wanted for more than 5 s"
+    yield _gauges("vtep_observe_differences", told, ("kind", "reason"), differences)
     yield _gauge("vtep_orphan_rows", "Rows with our signature that are neither wanted nor claimed", dataplane.orphans)
     yield _counter("vtep_netlink_overruns", "Times that netlink events were lost", {(): dataplane.overruns})
 

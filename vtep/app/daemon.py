@@ -90,7 +90,8 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until asked to stop; a HostError, StateError or KernelError says why it could not begin."""
-        with self._state.held() if kernel_task.is_bound(self.config) else contextlib.nullcontext():
+        writes = kernel_task.is_bound(self.config) and self.config.node.mode == "write"
+        with self._state.held() if writes else contextlib.nullcontext():
             await self._serve()
 
     async def _serve(self) -> None:
@@ -105,9 +106,10 @@ class Daemon:
             kernel = await parts.enter_async_context(
                 kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
             )
-            if kernel is not None:
+            if kernel is not None and not kernel.observes:
                 parts.enter_context(self._drained_at_the_end(kernel))
                 await parts.enter_async_context(self._advertising.opened(lambda: self.config, self._state))
+            if kernel is not None:
                 self._underlay = parts.enter_context(contextlib.closing(kernel.underlay(self.observer)))
             self._kernel = self._feed_task.kernel = kernel
             self._stations = self._feed_task.stations = await parts.enter_async_context(
@@ -135,6 +137,8 @@ class Daemon:
                 running.append(tasks.create_task(self._devices.follow_routes(), name="devices routes"))
             if self._underlay is not None:
                 running.append(tasks.create_task(self._underlay.run(), name="underlay"))
+            if self._kernel is not None and self._kernel.observes:
+                running.append(tasks.create_task(self._kernel.look_again(), name="look again"))
             if self._stations is not None:
                 running.append(tasks.create_task(self._stations.run(), name="stations"))
             logs.event(

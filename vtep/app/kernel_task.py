@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -29,6 +29,7 @@ from vtep.app.underlay_task import UnderlayTask
 from vtep.config.model import Config, SegmentConfig
 from vtep.errors import KernelError
 from vtep.intent import HostKey, Intent, PortFilterKey, RowKey
+from vtep.linux.events import EVERYTHING, ROWS
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.nftables import FilterEvents
@@ -41,7 +42,8 @@ from vtep.local.exports import LocalRouter
 from vtep.local.segment_ports import PortSeen
 from vtep.observe.observer import Observer
 from vtep.reconcile.actor import Actor
-from vtep.reconcile.claims import Claim
+from vtep.reconcile.claims import Claim, Claims, Ledger
+from vtep.reconcile.contract import readable
 from vtep.reconcile.engine import Engine
 
 STALLED_S_MAX: Final = 30.0
@@ -50,17 +52,23 @@ CAP_NET_ADMIN: Final = 12
 MOVED_HOSTS_MAX: Final = 4096
 """Addresses of stations that came here and whose rows are not gone yet. Those beyond are known when their hosts speak."""
 
+SURVEY_AGAIN_S: Final = 1.0
+SURVEY_SHARE: Final = 50
+"""An observer dumps the tables at most for a fiftieth of the time."""
+UNREADABLE: Final = frozenset(kind.name for kind in KINDS if readable(kind) is None)
+
 log = logging.getLogger("vtep")
 
 
 class KernelTask:
     """The kernel of this leaf, with the claims and the actor that keeps it."""
 
-    def __init__(self, kernel: Kernel, ledger: LedgerFile, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, kernel: Kernel, ledger: Ledger, config: Config, clock: Callable[[], float]) -> None:
         self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments)
-        self.actor = Actor(Engine(KINDS, self.target, ledger, random.random), clock)
         self.look_at_underlay: Callable[[], None] = lambda: None
         """Look soon whether packets reach the remote VTEPs."""
+        self.observes = config.node.mode == "observe"
+        self.actor = Actor(Engine(KINDS, self.target, ledger, random.random, observes=self.observes), clock)
         self._kernel = kernel
         self._clock = clock
         self._ledger = ledger
@@ -76,6 +84,8 @@ class KernelTask:
         self._moved_hosts: dict[HostKey, None] = {}
         """Those whose rows are not gone yet."""
         self._followed: Intent | None = None
+        self._unread = False
+        """Of an observer: rows that only a dump shows have changed."""
 
     @property
     def claims(self) -> Mapping[RowKey, Claim]:
@@ -121,6 +131,8 @@ class KernelTask:
             room = MOVED_HOSTS_MAX - len(self._moved_hosts)
             moved = (key for key in intent.touched_hosts if _is_host_of_own(intent, key))
             self._moved_hosts |= dict.fromkeys(islice(moved, room))
+        if self.observes and not self._unread:
+            self._unread = any(any(True for _ in kind.touched(intent)) for kind in KINDS if kind.name in UNREADABLE)
         if judged_all and not self._applied:
             self._applied = True
             self.target.reconfigure(self._config.vnis, self._config.vrfs, self._config.segments)
@@ -194,8 +206,21 @@ class KernelTask:
         vni = self.target.vrfs.vni_of_table(table)
         return any(vrf.vni == vni and protocol in vrf.redistribute for vrf in self._config.vrfs)
 
+    async def look_again(self) -> None:
+        """Of an observer: dump the tables again after rows that only a dump shows have changed, or while one is not as wanted."""
+        rest_s = SURVEY_AGAIN_S
+        while True:
+            await asyncio.sleep(rest_s)
+            troubles = self.actor.engine.troubles
+            # There are few such rows among many MACs, and a row of such a kind is looked for until it is as wanted.
+            if self._unread or any(kind in UNREADABLE for kind, _ in troubles):
+                self._unread = False
+                self.actor.survey()
+            rest_s = max(SURVEY_AGAIN_S, SURVEY_SHARE * self.actor.swept_s)
+
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
-        drain(self.actor.engine, self._ledger, intent, clock)
+        if isinstance(self._ledger, LedgerFile):
+            drain(self.actor.engine, self._ledger, intent, clock)
 
     async def report(self, observer: Observer, nudge: Callable[[], None]) -> None:
         """Log what each pass found, and tell the observer, until cancelled."""
@@ -232,7 +257,10 @@ class KernelTask:
             self._nudge()  # the carrier of a segment's port is read in each round
             self.actor.look_around()  # a pass under way looks as well, before its next batch
             self.look_at_underlay()
-        if hints.overrun or bounced or ZERO_MAC in [event.mac for event in hints.keys]:
+        floods = ZERO_MAC in [event.mac for event in hints.keys]
+        if self.observes:
+            self._unread |= floods or bool(hints.hosts)
+        if hints.overrun or bounced or (floods and not self.observes):
             self.actor.survey()
             return
         if hints.keys:
@@ -248,10 +276,12 @@ async def opened(
     if not is_bound(config):
         yield None
         return
-    with Kernel() as kernel, contextlib.closing(open_ledger(state)) as ledger:
+    events = EVERYTHING if config.node.mode == "observe" else ROWS
+    with Kernel(events) as kernel, claims_of(config, state) as ledger:
         task = KernelTask(kernel, ledger, config, clock)
         observer.attach(task.actor, task.target, task.target.message_s)
-        observer.may_write = may_administer()
+        observer.may_write = task.observes or may_administer()
+        observer.observes = task.observes
         requests.attach(task.actor)
         loop = asyncio.get_running_loop()
         loop.add_reader(kernel.events_fileno(), task.take_hints, observer)
@@ -268,6 +298,16 @@ def _is_host_of_own(intent: Intent, key: HostKey) -> bool:
     """Return whether an address has no row because its MAC is a station of ours."""
     refused = intent.refused_hosts.get(key[1], ())
     return any(one.vni == key[0] and one.reason == "local-mac" for one in refused)
+
+
+@contextlib.contextmanager
+def claims_of(config: Config, state: StateDirectory) -> Iterator[Ledger]:
+    """Open the claims: of an observer, which owns nothing, they are only what it has seen as wanted."""
+    if config.node.mode == "observe":
+        yield Claims(KINDS)
+        return
+    with contextlib.closing(open_ledger(state)) as ledger:
+        yield ledger
 
 
 def is_bound(config: Config) -> bool:

@@ -42,7 +42,7 @@ async def _run(config: Config, path: Path) -> int:
     for sentence in exposures(config):
         logs.event(log, logging.WARNING, "exposed", why=sentence)
     daemon = Daemon(config, path)
-    if is_bound(config) and not may_administer():
+    if is_bound(config) and config.node.mode == "write" and not may_administer():
         hint = "routes are kept, nothing is written"
         logs.event(log, logging.ERROR, "dataplane off", why="CAP_NET_ADMIN is missing", hint=hint)
     serving = asyncio.ensure_future(daemon.run())

@@ -119,6 +119,10 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         is_list=True, deadline_s=DIFF_DEADLINE_S, exits="exit codes: 0 equal, 1 different, 2 usage, 3 unreachable or refused",
     )  # fmt: skip
     _add_vni(diff)
+    diff.add_argument(
+        "--older-than", metavar="SECONDS", type=_seconds, default=0.0,
+        help="only what has differed for so long, so that changes under way do not count (such as 5s)",
+    )  # fmt: skip
 
 
 def _add_routes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -103,6 +103,7 @@ class _NodeTable(Struct):
     state_dir: str = "/run/vtep"
     on_stop: Literal["keep", "drain"] = "keep"
     manage: bool = False
+    mode: Literal["write", "observe"] = "write"
 
 
 class _FeedTable(Struct):
@@ -202,6 +203,8 @@ def _build(file: _File, problems: Problems) -> Config:
     feed = _feed(file.feed, problems)
     if bgp is not None:
         _refuse_own_and_unknown(bgp, node, feed, problems)
+    if node.mode == "observe":
+        _refuse_unobserved(file, problems)
     return Config(
         node=node,
         bgp=bgp,
@@ -215,14 +218,29 @@ def _build(file: _File, problems: Problems) -> Config:
     )
 
 
+def _refuse_unobserved(file: _File, problems: Problems) -> None:
+    """Note what an observer cannot compare. It advertises nothing either, whatever the VNIs say."""
+    for index, _ in enumerate(file.vrf):
+        problems.note(f"vrf[{index}]", "VRFs are not observed", "leave it out: VNIs are observed without their VRF")
+    for index, _ in enumerate(file.segment):
+        problems.note(f"segment[{index}]", "segments are not observed", "leave it out")
+    if file.node.manage or any(vni.manage is True for vni in file.vni):
+        problems.note("node.manage", "an observer makes no devices", 'leave `manage` out, or set mode = "write"')
+    for vni in file.vni:
+        vni.announce = False
+
+
 def _node(table: _NodeTable, problems: Problems) -> NodeConfig:
     texts = [table.vtep] if isinstance(table.vtep, str) else table.vtep
     vteps = tuple(problems.each(texts, "node.vtep", tunnel_address))
+    if table.mode == "observe" and table.on_stop == "drain":
+        problems.note("node.on_stop", "an observer has no rows to remove", 'leave it out, or set mode = "write"')
     return NodeConfig(
         vteps=vteps,
         vtep_prefixes=tuple(problems.each(table.vtep_prefixes, "node.vtep_prefixes", prefix)),
         state_dir=problems.parsed(table.state_dir, "node.state_dir", absolute_path) or Path("/"),
         on_stop=table.on_stop,
+        mode=table.mode,
     )
 
 

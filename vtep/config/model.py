@@ -142,6 +142,8 @@ class NodeConfig(Struct, frozen=True):
     """What the end of the daemon does to our rows and routes."""
     vtep_prefixes: tuple[Prefix, ...] = ()
     """Where remote VTEPs may be; none named: anywhere."""
+    mode: Literal["write", "observe"] = "write"
+    """Whether rows are written, or what another daemon writes is compared with what is wanted."""
 
 
 class FeedConfig(Struct, frozen=True):

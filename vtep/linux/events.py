@@ -137,6 +137,9 @@ What remains: deletions, what bridges learn, stations that move, rows that lost 
 at a port.
 """
 
+EVERYTHING: Final = Subscription(_GROUPS, (_PASS,))
+"""For an observer, to whom the rows of other daemons are news as well."""
+
 STATIONS: Final = Subscription(
     _GROUPS,
     (

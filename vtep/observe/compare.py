@@ -55,6 +55,7 @@ class Comparer:
             there=there,
             reason=differs.reason,
             text=differs.text,
+            since=differs.since,
         )
 
 

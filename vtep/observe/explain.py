@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
-from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.fdb import FDB, MARKED
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
 from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
@@ -168,7 +168,8 @@ class Explainer:
         moves = intent.moves.get(key)
         known = rows.known(FDB.name, key)
         claim = None if known is None else known.claim
-        ownership = "none" if claim is None else "owned" if claim.confirmed else "claimed"
+        observes = rows.actor is not None and rows.actor.engine.observes
+        ownership = "none" if claim is None or observes else "owned" if claim.confirmed else "claimed"
         bare = Explanation(
             vni=vni,
             mac=mac,
@@ -178,8 +179,8 @@ class Explainer:
             candidates_left_out=left_out,
             desired=None if row is None else rows.mac(key, row, intent),
             ownership=ownership,
-            owned_since=claim.since.time if claim is not None and claim.since is not None else None,
-            kernel=self._kernel_row(known),
+            owned_since=claim.since.time if claim is not None and claim.since is not None and not observes else None,
+            kernel=self._observed_row(key, now) if observes else self._kernel_row(known),
             alerts=alert_kinds(intent.alerts.get(key, ())),
             moves=0 if moves is None else len(moves.times),
             duplicate_since=None if moves is None else moves.duplicate_since,
@@ -202,7 +203,27 @@ class Explainer:
             port=self._rows.port_of(foreign),
             orphan=foreign is not None and foreign.marked and foreign.whole,
             underlay=None if fault is None else (fault.code, fault.text, fault.mend),
+            trouble="" if known is None or known.trouble is None else known.trouble.reason,
+            lasting=self._lasting(key, now),
+            table=self._rows.config.feed.bmp_table,
         )
+
+    def _lasting(self, key: RowKey, now: float) -> str:
+        actor = self._rows.actor
+        since = None if actor is None else actor.engine.troubles.since.get((FDB.name, key))
+        return "" if since is None else f" for {now - since:.0f} s"
+
+    def _observed_row(self, key: RowKey, now: float) -> KernelRow:
+        """Look at the row at this moment: it is another daemon's, and nothing that was known of it need still be true."""
+        actor = self._rows.actor
+        if actor is None or not actor.engine.is_ready(key[0]):
+            return KernelRow("unknown")
+        seen = actor.engine.look(FDB.name, key)
+        if seen is None:
+            return KernelRow("absent", seen=now)
+        where = destination(seen)
+        holder = seen.writer or (self._rows.holder_of(seen) if seen.holder else MARKED)
+        return KernelRow("foreign", where if isinstance(where, Ip) else None, holder, now)
 
     def _kernel_row(self, known: Known | None) -> KernelRow:
         actor = self._rows.actor

@@ -114,7 +114,7 @@ class DataplaneStatus(Struct, frozen=True):
     """What is known of the kernel."""
 
     state: str = "off"
-    """on, off, or unreadable: the tables of the kernel could not be read."""
+    """on, off, observing (another daemon writes the rows), or unreadable: the tables of the kernel could not be read."""
     why: str = "no VNI is configured"
     not_ready: Mapping[int, tuple[str, ...]] = {}
     generation: int = 0
@@ -131,6 +131,8 @@ class DataplaneStatus(Struct, frozen=True):
     overruns: int = 0
     repaired: int = 0
     orphans: int = 0
+    differences: Mapping[tuple[str, str], int] = {}
+    """Of an observer: rows that differ from what is wanted for longer than AGE_S, by kind and reason."""
 
 
 class StateFile(Struct, frozen=True):
@@ -579,6 +581,8 @@ class Difference(Struct, frozen=True):
     reason: str = ""
     text: str = ""
     """What the kernel said, or what the row waits for."""
+    since: float | None = None
+    """When the row was first seen not as wanted."""
 
 
 class Comparison(Struct, frozen=True):

@@ -77,6 +77,7 @@ from vtep.projection.flood import limit_warning
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.contract import Kind
+from vtep.reconcile.observing import AGE_S
 from vtep.reconcile.report import News, Trouble
 from vtep.store.histogram import Histogram
 
@@ -102,6 +103,8 @@ class Observer:
         self.closed: Mapping[str, str] = {}
         """Why the daemon cannot listen at an address, by its key in the configuration."""
         self.may_write = True
+        self.observes = False
+        """Rows are compared with what is wanted, and another daemon writes them."""
         self.overruns = 0
         self.last_line: float | None = None
         self.reloaded = clock()
@@ -520,6 +523,8 @@ class Observer:
             state, why = "off", "CAP_NET_ADMIN is missing"
         elif outcome.error is not None:
             state, why = "unreadable", str(outcome.error)
+        elif self.observes:
+            state, why = "observing", "rows are compared and none is written (node.mode)"
         return DataplaneStatus(
             state=state,
             why=why,
@@ -532,7 +537,17 @@ class Observer:
             audited=actor.audited,
             overruns=self.overruns,
             repaired=sum(actor.engine.repairs.values()),
-            orphans=_orphans(actor),
+            orphans=0 if self.observes else _orphans(actor),
+            differences=self._differences(actor) if self.observes else {},
+        )
+
+    def _differences(self, actor: Actor) -> Mapping[tuple[str, str], int]:
+        """Count the rows that differ for longer than another daemon needs to write them."""
+        troubles, before = actor.engine.troubles, self._clock() - AGE_S
+        return Counter(
+            (self._rows.descriptor(kind).public, troubles[kind, key].reason)
+            for (kind, key), since in troubles.since.items()
+            if since <= before
         )
 
 

@@ -192,6 +192,11 @@ def _of_kernel(status: "Status") -> Iterator[Problem]:
 
 def _of_rows(status: "Status") -> Iterator[Problem]:
     dataplane = status.dataplane
+    if dataplane.state == "observing":
+        for (kind, reason), count in sorted(dataplane.differences.items()):
+            text = f"{count} {kind} row{'s differ' if count > 1 else ' differs'} from what is wanted ({reason})"
+            yield Problem(DEGRADED, "rows-differ", text, "vtep diff --older-than 5s", count)
+        return
     for row_state in _ROW_STATES:
         if count := dataplane.troubles.get(row_state, 0):
             weight = NOT_READY if row_state == "pending" else DEGRADED

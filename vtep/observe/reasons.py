@@ -330,6 +330,22 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The row belongs to another program or to an operator.",
         "Remove it if it is a leftover.",
     ),
+    "observed-missing": (
+        "An observer sees no row, although a route wants one and no program has written it.",
+        "Ask zebra with `vtysh`; FRR tries a lost or refused write never again. `vtep explain` has the command.",
+    ),
+    "observed-different": (
+        "An observer sees a row that leads elsewhere.",
+        "Ask zebra with `vtysh`. `vtep explain` has the command that writes the row.",
+    ),
+    "observed-half": (
+        "An observer sees only the entry of the bridge, or only that of the VXLAN device.",
+        "Find the program that removed the other one. `vtep explain` has the command that writes both.",
+    ),
+    "observed-unwanted": (
+        "An observer sees a row of an EVPN daemon that no route wants.",
+        "Wait for 5 s, and then remove it. `vtep explain` has the command.",
+    ),
     "local-static": (
         "A local port has a static entry.",
         "Remove the entry if the station is gone.",

@@ -120,9 +120,11 @@ class Rows:
     def holder(self, known: Known | None) -> str:
         """Say who holds a row and where it points."""
         foreign = None if known is None else known.foreign
-        if foreign is None:
-            return ""
-        name = _HOLDERS.get(foreign.holder, foreign.holder)
+        return "" if foreign is None else self.holder_of(foreign)
+
+    def holder_of(self, foreign: Seen) -> str:
+        """Say who holds a row that was seen, and where it points."""
+        name = foreign.writer or _HOLDERS.get(foreign.holder, foreign.holder)
         where = destination(foreign)
         if isinstance(where, Ip):
             return f"{name} to {where}"

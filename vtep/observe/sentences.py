@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.config.model import VniConfig
+from vtep.observe.beside import difference
 from vtep.observe.model import (
     CONTESTED,
     FAILED,
@@ -94,6 +95,12 @@ class ExplainContext(Struct, frozen=True):
     """The row in the kernel bears our signature, but it is not claimed."""
     underlay: tuple[str, str, str] | None = None
     """What keeps packets from the VTEP of the MAC, or from this leaf: the code, a sentence, and the command that mends it."""
+    trouble: str = ""
+    """Why the row is not as wanted, if it is not."""
+    lasting: str = ""
+    """For how long that has been so, as a part of a sentence."""
+    table: str = "post-policy"
+    """Which of its tables the router reports."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
@@ -107,6 +114,8 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
 
 def _summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     desired = explanation.desired
+    if (beside_us := difference(explanation, context)) is not None:
+        return beside_us
     if desired is not None:
         return _about_row(explanation, desired, context)
     station = next((candidate for candidate in explanation.candidates if candidate.port), None)
@@ -160,6 +169,10 @@ def _about_row(explanation: Explanation, row: MacStatus, context: ExplainContext
 def _installed(explanation: Explanation, row: MacStatus, context: ExplainContext) -> str:
     device = "" if context.vni is None else f" on {context.vni.vxlan}"
     verified = age(explanation.kernel.seen, context.now)
+    if explanation.kernel.state == "foreign":
+        return (
+            f"in sync: {explanation.kernel.holder} has it{device}, as wanted since {age(row.sync.since, context.now)}"
+        )
     return f"installed{device} {age(row.sync.since, context.now)}, verified {verified}"
 
 

@@ -133,6 +133,11 @@ class Actor:
         """For how long a pass under way got no further, or the kernel could not be read; 0 at rest."""
         return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
+    @property
+    def swept_s(self) -> float:
+        """For how long the last sweep worked."""
+        return self._worked_s
+
     def offer(self, intent: Intent, received_at: float | None = None) -> None:
         """Replace the intent by the latest one, whether the one before was applied or not."""
         if intent is self._intent:

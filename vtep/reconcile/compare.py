@@ -36,6 +36,8 @@ class Differs(Struct, frozen=True):
     reason: str = ""
     text: str = ""
     """What the target said, or what the row waits for."""
+    since: float | None = None
+    """When the row was first seen not as wanted."""
 
 
 class Compared(Struct, frozen=True):
@@ -101,7 +103,8 @@ def adoptable(
 
 
 def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
-    return set(kind.wanted(lambda: intent)) | engine.ledger.claims(kind.name).keys()
+    known = set(kind.wanted(lambda: intent)) | engine.ledger.claims(kind.name).keys()
+    return known | {key for name, key in engine.troubles if name == kind.name} if engine.observes else known
 
 
 def _differing(
@@ -134,12 +137,13 @@ def _judged(
     for key in keys:
         wanted = None if kind.domain(key) in attachments.unconfigured else kind.wanted_at(intent, key)
         trouble = engine.troubles.get((kind.name, key))
+        since = engine.troubles.since.get((kind.name, key))
         reason, text = ("", "") if trouble is None else (trouble.reason, trouble.text)
         if kind.domain(key) not in attachments.ready:
             if wanted is not None and kind.domain(key) in attachments.not_ready:
-                found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready"))
+                found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready", since=since))
             continue
         word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))
         if word is not None:
-            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason, text))
+            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason, text, since))
     return found

@@ -74,6 +74,10 @@ class Seen(Struct, frozen=True, gc=False):
     """A part looks as a refused creation of ours leaves it."""
     adoptable: Row | None = None
     """What the row of another daemon says, if it is of the sort that we write too: an operator may hand it over to us."""
+    there: Row | None = None
+    """What the row of any other program says, if the target would act by it as by one of ours."""
+    writer: str = ""
+    """Which program writes such a row, as far as it can be told."""
     where: int | Ip | None = None
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
 

@@ -46,7 +46,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, cast
 
 from msgspec import Struct
 
@@ -58,6 +58,7 @@ from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, 
 from vtep.reconcile.dependencies import in_order_of_need
 from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
 from vtep.reconcile.knowledge import Knowledge, Known
+from vtep.reconcile.observing import DIFFERENT, ReadOnly, Spectator, observed
 from vtep.reconcile.report import Report, Trouble
 from vtep.reconcile.steps import Steps, parts, parts_or_none
 from vtep.reconcile.verdict import Verdict, judge
@@ -104,18 +105,25 @@ class Engine:
         chance: Callable[[], float] = lambda: 0.5,
         *,
         bulk: bool = True,
+        observes: bool = False,
     ) -> None:
-        """Make an engine; without `bulk` it handles each row by itself, which gives the same result and costs more."""
-        self.kinds = in_order_of_need(kinds)
+        """Make an engine; without `bulk` it handles each row by itself, which gives the same result and costs more.
+
+        One that observes writes nothing, and judges rows that others write (`observing`).
+        """
+        ordered = in_order_of_need(kinds)
+        self.kinds = observed(ordered) if observes else ordered
         """In the order in which they are written."""
-        self.target = target
+        self.target = cast("Target", ReadOnly(target)) if observes else target
+        self.observes = observes
         self.ledger = ledger
         self._known = Knowledge(self.kinds, ledger)
         self.backlog = self._known.backlog
         self.troubles = self._known.troubles
         self._dependencies = self._known.dependencies
-        self._writer = Writer(target, self._known, chance)
-        self._is_bulk = bulk
+        self._writer = (Spectator if observes else Writer)(self.target, self._known, chance)
+        self._known.is_observed = observes
+        self._is_bulk = bulk and not observes
         self._passes = 0
         self._intent = Intent()
         """The latest: a sweep judges by it, and not by the one with which it began."""
@@ -136,13 +144,14 @@ class Engine:
         if self._sweeping is not None:
             self._sweeping.intent = intent  # so that the table before can be freed
         number = self._passes
+        self.troubles.now = now
         try:
             sweeps = scope.survey or scope.audit or not self._known.surveyed
             if looked_up := sweeps or self._writer.attachments_suspect:
                 self._look_up_attachments()
             this = Pass(intent, self._attachments, now)
             del intent  # a sweep takes long, and must not keep old tables in memory
-            if looked_up and self._attachments.replaced:
+            if looked_up and self._attachments.replaced and not self.observes:
                 yield from self._leave_replaced(this)
             survey = scope.survey or not self._known.surveyed
             if survey or scope.audit:
@@ -216,6 +225,11 @@ class Engine:
     def known_of(self, kind: str, key: Key) -> Known:
         """Return what is known of a row without looking."""
         return self._known.of(kind, key)
+
+    def look(self, kind: str, key: Key) -> Seen | None:
+        """Look at one row now; None also if its domain is not ready."""
+        [found] = [one for one in self.kinds if one.name == kind]
+        return self._writer.look(found, [key], self._attachments).get(key)
 
     def _look_up_attachments(self) -> None:
         """Look up the attachments. In a domain that changed, nothing known counts, and refused changes are tried again."""
@@ -308,6 +322,8 @@ class Engine:
         bulk = Bulk(kind, self._known, this)
         rows: list[Judged] = []
         suspect: list[Key] = []
+        if self.observes and not readable(kind):
+            return bulk, rows  # only a survey shows them
         if readable(kind):
             suspect += hinted
         for part in parts(touched - hinted if readable(kind) else touched | hinted, ROWS_MAX):
@@ -496,6 +512,9 @@ class Engine:
                 return False
             case Verdict.CONTESTED:
                 assert row.seen is not None
+                if self.observes and row.seen.holder != LOCAL_LEARNED:
+                    self.troubles.note(ref, Trouble("contested", DIFFERENT))
+                    return False
                 adoptable = row.seen.adoptable is not None and row.seen.adoptable == row.wanted
                 self.troubles.note(
                     ref, Trouble("contested", "adoptable" if adoptable else row.seen.holder or "foreign")

@@ -39,6 +39,8 @@ class Knowledge:
         """The rank of a row that yielded to a station learned here: only a row with a higher rank is written again."""
         self.half_gone: set[RowRef] = set()
         """Rows whose removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
+        self.is_observed = False
+        """Others write the rows, so nothing is known without looking."""
         self.surveyed = False
         """The last survey succeeded, and no domain changed since."""
         self.suspect = False
@@ -78,7 +80,7 @@ class Knowledge:
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
         """Tell whether it is known, without looking, what is at a key."""
-        if self.suspect or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
+        if self.suspect or self.is_observed or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
             return False
         claim = self.ledger.claims(kind.name).get(key)
         return claim is None or claim.confirmed

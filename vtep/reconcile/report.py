@@ -30,6 +30,10 @@ NEWS_STATES: Final = frozenset({"contested", "failed", "suppressed"})
 """The states that are news by themselves; the others are steps on the way."""
 
 
+OBSERVED: Final = "observed-"
+"""How the reasons of an observer begin. They are no news, because most of them last only until another daemon has done its work."""
+
+
 class News(Struct, frozen=True, gc=False):
     """Something that happened to a row."""
 
@@ -49,6 +53,10 @@ class Troubles(Mapping[RowRef, Trouble]):
         """What was not read yet."""
         self.changed_rows: set[RowRef] | None = None
         """Rows with a change that was not read yet; None while there is no reader."""
+        self.now = 0.0
+        """The time of the pass under way."""
+        self.since: dict[RowRef, float] = {}
+        """When each row was first not as wanted, whatever was wrong with it since."""
         self._troubles: dict[RowRef, Trouble] = {}
         self._counts: dict[str, int] = {}
         self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
@@ -72,7 +80,12 @@ class Troubles(Mapping[RowRef, Trouble]):
             return
         self._take(ref, before, trouble)
         self._troubles[ref] = trouble
-        if trouble.state in NEWS_STATES and (before is None or before.state != trouble.state):
+        self.since.setdefault(ref, self.now)
+        if (
+            trouble.state in NEWS_STATES
+            and not trouble.reason.startswith(OBSERVED)
+            and (before is None or before.state != trouble.state)
+        ):
             self.news.append(News(ref, trouble.state, trouble))
 
     def clear(self, ref: RowRef) -> None:
@@ -80,7 +93,8 @@ class Troubles(Mapping[RowRef, Trouble]):
         if before is None:
             return
         self._take(ref, before, None)
-        if before.state in NEWS_STATES:
+        del self.since[ref]
+        if before.state in NEWS_STATES and not before.reason.startswith(OBSERVED):
             self.news.append(News(ref, "recovered", before))
 
     def counts(self) -> dict[str, int]:

@@ -990,7 +990,7 @@ class DiffResponse(_message.Message):
     def __init__(self, differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., left_out: _Optional[int] = ..., compared: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("kind", "vni", "key", "difference", "wanted", "there", "reason", "text")
+    __slots__ = ("kind", "vni", "key", "difference", "wanted", "there", "reason", "text", "since")
     KIND_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -999,6 +999,7 @@ class Difference(_message.Message):
     THERE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     kind: str
     vni: int
     key: str
@@ -1007,7 +1008,8 @@ class Difference(_message.Message):
     there: str
     reason: str
     text: str
-    def __init__(self, kind: _Optional[str] = ..., vni: _Optional[int] = ..., key: _Optional[str] = ..., difference: _Optional[str] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[str] = ..., vni: _Optional[int] = ..., key: _Optional[str] = ..., difference: _Optional[str] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("resume_token", "changes_only", "events_since")

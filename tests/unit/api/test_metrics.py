@@ -50,6 +50,7 @@ LABELS = {
     "vtep_mac_moves_total": {"vni"},
     "vtep_duplicate_macs": {"vni"},
     "vtep_netlink_overruns_total": set(),
+    "vtep_observe_differences": {"kind", "reason"},
     "vtep_input_backlog": set(),
     "vtep_feed_attached": set(),
     "vtep_announce_able": set(),

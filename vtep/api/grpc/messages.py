@@ -330,16 +330,16 @@ def event(entry: HistoryEntry, wall: Wall) -> pb.Event:
     )
 
 
-def diff_response(comparison: model.Comparison) -> pb.DiffResponse:
+def diff_response(comparison: model.Comparison, wall: Wall) -> pb.DiffResponse:
     return pb.DiffResponse(
-        differences=[_difference(difference) for difference in comparison.differences],
+        differences=[_difference(difference, wall) for difference in comparison.differences],
         left_out=comparison.left_out,
         compared=comparison.compared,
         generation=comparison.generation,
     )
 
 
-def _difference(difference: model.Difference) -> pb.Difference:
+def _difference(difference: model.Difference, wall: Wall) -> pb.Difference:
     return pb.Difference(
         kind=difference.kind,
         vni=difference.vni,
@@ -349,6 +349,7 @@ def _difference(difference: model.Difference) -> pb.Difference:
         there=difference.there,
         reason=difference.reason,
         text=difference.text,
+        since=_time(difference.since, wall),
     )
 
 

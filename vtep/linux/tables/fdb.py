@@ -51,6 +51,8 @@ _VXLAN: Final = NTF_SELF | NTF_EXT_LEARNED
 _PACKED: Final = struct.Struct(">IHI")
 _NO_VTEP: Final = bytes(16)
 """In the ledger: the row has a group, whose number is in the place of the VNI."""
+MARKED: Final = "vtep or iproute2"
+"""Who writes rows that bear our signature."""
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE}
 _DELETED: Final = {"delete": (NTF_MASTER, NTF_SELF), "shed": (NTF_SELF,), "undo": (NTF_MASTER,)}
 
@@ -214,6 +216,8 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
         holder=foreign_below or bridge_holder,
         adoptable=_read(vxlan_row) if is_daemons else None,
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
+        writer=_writer(vxlan_row) if foreign_below or bridge_holder else "",
+        there=_read(vxlan_row) if has_bridge_half and (foreign_below or bridge_holder) else None,
         where=_where(bridge_row if bridge_holder else None, vxlan_row if foreign_below else None),
     )
 
@@ -248,6 +252,15 @@ def _vxlan_holder(row: Entry | None) -> str:
 def _is_as_daemons_write(row: Entry | None) -> bool:
     """Tell whether another daemon wrote a VXLAN row towards one VTEP: FRR 8 gives it the state 0x42, and FRR 10 0x02."""
     return _is_another_daemons(row) and row is not None and row.nh_id is None and not row.state & NUD_PERMANENT
+
+
+def _writer(row: Entry | None) -> str:
+    """Name the program that writes such VXLAN rows: zebra marks them, but those of a sticky MAC or a gateway (FRR 8.4, 10)."""
+    if row is None:
+        return ""
+    if row.flags & NTF_EXT_LEARNED:
+        return MARKED if row.state == _STATE else "zebra"
+    return "zebra" if row.flags & NTF_STICKY else "iproute2 or an orchestrator"
 
 
 def _where(bridge_row: Entry | None, vxlan_row: Entry | None) -> int | Ip | None:

@@ -62,13 +62,20 @@ class _Flood:
             key = (vni, entry.dst, Vni(entry.vni or vni))
             if key == (vni, ready[vni].remote, vni):
                 # This row was made with the device. It takes our mark when we append to it, and is still not ours (6.18).
-                seen[key] = Seen(FloodRow(), marked=False, holder="foreign")
+                seen[key] = Seen(FloodRow(), marked=False, holder="foreign", there=FloodRow())
                 continue
             marked = bool(entry.flags & NTF_EXT_LEARNED)
             # FRR 10 writes this state without a mark; iproute2 writes another one.
             theirs = FloodRow() if not marked and entry.state == _STATE else None
             holder = "" if marked else "foreign"
-            seen[key] = Seen(FloodRow(), marked=marked, listed=True, holder=holder, adoptable=theirs)
+            seen[key] = Seen(
+                FloodRow(),
+                marked=marked,
+                listed=True,
+                holder=holder,
+                adoptable=theirs,
+                there=None if marked else FloodRow(),
+            )
         return seen
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:

@@ -71,7 +71,13 @@ class _Neighbor:
                 theirs = None if ours or not entry.flags & NTF_EXT_LEARNED or entry.state & NUD_PERMANENT else row
                 holder = "" if ours else "foreign"
                 seen[vni, entry.ip] = Seen(
-                    row, ours, whole=theirs is None, holder=holder, tagged=ours, adoptable=theirs
+                    row,
+                    ours,
+                    whole=theirs is None,
+                    holder=holder,
+                    tagged=ours,
+                    adoptable=theirs,
+                    there=None if ours else row,
                 )
         return seen
 

@@ -1,6 +1,7 @@
 """How a VTEP's place in a flood list is read, spelled and written down."""
 
 import pytest
+from msgspec import structs
 
 from vtep.addr import ZERO_MAC, Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Direct, Flood, Intent
@@ -48,7 +49,9 @@ FOREIGN = Seen(FloodRow(), marked=False, listed=True, holder="foreign", adoptabl
     ],
 )  # fmt: skip
 def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
-    assert FLOOD.recognise([row], GROUND) == seen
+    found = FLOOD.recognise([row], GROUND)
+
+    assert {key: structs.replace(one, there=None) for key, one in found.items()} == seen
 
 
 def test_the_devices_own_remote_is_foreign_whatever_its_mark() -> None:
@@ -56,7 +59,7 @@ def test_the_devices_own_remote_is_foreign_whatever_its_mark() -> None:
 
     (seen,) = FLOOD.recognise([entry()], attachments).values()
 
-    assert seen == Seen(FloodRow(), marked=False, holder="foreign")
+    assert seen == Seen(FloodRow(), marked=False, holder="foreign", there=FloodRow())
 
 
 @pytest.mark.parametrize(

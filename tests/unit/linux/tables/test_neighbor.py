@@ -1,6 +1,7 @@
 """How a remote host's neighbor row is read, spelled and written down."""
 
 import pytest
+from msgspec import structs
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.intent import Host, Intent
@@ -59,7 +60,9 @@ ADOPTABLE = Seen(ROW, marked=False, whole=False, holder="foreign", adoptable=ROW
     ],
 )  # fmt: skip
 def test_what_a_dump_shows_is_read_as(row: Entry, seen: dict) -> None:
-    assert NEIGHBOR.recognise([row], GROUND) == seen
+    found = NEIGHBOR.recognise([row], GROUND)
+
+    assert {key: structs.replace(one, there=None) for key, one in found.items()} == seen
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Words what an observer sees of one MAC: the stages that it went through in the router and the daemon that writes its row.
+
+    received by bgpd ─> wins ─> devices fit ─> written by zebra ─> still there and the same
+
+Each sentence names the stage at which it stopped and the command that helps, for what FRR is known to do: it writes a row once,
+hears of no refusal, tries nothing again, and may leave a row behind. `sentences` words everything else. Decides nothing.
+"""
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from vtep.config.model import VniConfig
+from vtep.observe.model import Explanation, KernelRow
+
+if TYPE_CHECKING:
+    from vtep.observe.sentences import ExplainContext
+
+_KNOWN: Final = "FRR does not try again by itself"
+
+
+def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str, str] | None:
+    """Return what differs for a MAC, and what helps; None if the difference is not one of an observer."""
+    reason, kernel, vni = context.trouble, explanation.kernel, context.vni
+    if vni is None or not reason.startswith("observed-"):
+        return None
+    mac = str(explanation.mac)
+    row = explanation.desired
+    if row is None:
+        if kernel.state == "absent":
+            return None
+        what = (
+            f"Stale: no route wants it any more, and the kernel still has it{context.lasting},{_where(kernel)}. "
+            "FRR leaves such rows when a machine moves or a withdrawal meets a row that it did not write (FRR #21473)."
+        )
+        return what, f"If it stays, run `{_removal(mac, vni, kernel)}`."
+    by = f"peer {row.peer} advertises it ({context.table}) behind {row.vtep}, which wins ({row.reason})"
+    cure = f"run `{_repair(mac, str(row.vtep), vni)}`; {_KNOWN}"
+    ask = f"`vtysh -c 'show evpn mac vni {vni.vni} mac {mac}'` says what zebra knows"
+    match reason:
+        case "observed-missing":
+            text = f"Received, and not in the kernel{context.lasting}: {by}, and no program has written its row"
+            return f"{text}.", f"{ask}. If zebra has it, its write was lost or refused: {cure}."
+        case "observed-half":
+            half = "the VXLAN device" if kernel.vtep is None else "the bridge"
+            text = f"Half a row{context.lasting}: {by}, and {half} lacks its part, so frames are flooded or dropped"
+            return f"{text}.", f"A program removed it: {cure}."
+        case _:
+            text = f"Elsewhere in the kernel{context.lasting}: {by}, and the row leads{_where(kernel)}"
+            return f"{text}.", f"{ask}. If zebra has {row.vtep}: {cure}."
+
+
+def _where(kernel: KernelRow) -> str:
+    to = "" if kernel.vtep is None else f" to {kernel.vtep}"
+    return f"{to}, in a row as {kernel.holder} writes it" if kernel.holder else to
+
+
+def _repair(mac: str, vtep: str, vni: VniConfig) -> str:
+    return f"bridge fdb replace {mac} dev {shlex.quote(vni.vxlan)} dst {vtep}{_extra(vni)} self master extern_learn"
+
+
+def _removal(mac: str, vni: VniConfig, kernel: KernelRow) -> str:
+    to = "" if kernel.vtep is None else f" dst {kernel.vtep}"
+    return f"bridge fdb del {mac} dev {shlex.quote(vni.vxlan)}{to}{_extra(vni)} self master"
+
+
+def _extra(vni: VniConfig) -> str:
+    vlan = "" if vni.vlan is None else f" vlan {vni.vlan}"
+    return f"{vlan} src_vni {vni.vni}" if vni.shares_vxlan else vlan
