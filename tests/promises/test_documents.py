@@ -46,7 +46,11 @@ OTHER_WORDS = {
     *("beats", "checks", "converts", "lookups", "needs"),  # members of the optional protocols of a kind
     *("dstport", "ttl", "checksum"),  # notes, which the page lists in a sentence as well
     "ok",  # what came of a change that was made
-    *("highest-preference", "lowest-preference"),  # which election a segment's configuration asks for
+    *(
+        "highest-preference",
+        "lowest-preference",
+        "highest-random-weight",
+    ),  # which election a segment's configuration asks for
 }
 """Words of those modules that are no reason. A new one is either a code, and documented, or belongs here."""
 

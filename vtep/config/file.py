@@ -155,7 +155,7 @@ class _SegmentTable(Struct):
     port: str = ""
     vtep: str = ""
     forwarding: bool = True
-    algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
+    algorithm: Literal["modulo", "highest-random-weight", "highest-preference", "lowest-preference"] = "modulo"
     preference: Annotated[int, Meta(ge=0, le=0xFFFF)] = 32767  # the default that RFC 9785 3 demands
     dont_preempt: bool = False
     df_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0

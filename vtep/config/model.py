@@ -118,7 +118,7 @@ class SegmentConfig(Struct, frozen=True):
     """The address with which this leaf takes part in the election of the designated forwarder."""
     forwarding: bool = True
     """Whether the port forwards, where the configuration must say it because no port is named."""
-    algorithm: Literal["modulo", "highest-preference", "lowest-preference"] = "modulo"
+    algorithm: Literal["modulo", "highest-random-weight", "highest-preference", "lowest-preference"] = "modulo"
     preference: int = 32767
     dont_preempt: bool = False
     port: str = ""

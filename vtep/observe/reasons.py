@@ -234,6 +234,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VXLAN device is for many VNIs, so a port on an Ethernet segment cannot be filtered by VNI, and the segment is not advertised.",
         "Use a VXLAN device for each VNI.",
     ),
+    "random-weight": (
+        "The highest random weight decides (RFC 8584 3.2): the forwarder changes only when it leaves, or when a VTEP with a higher weight comes.",
+        "Nothing.",
+    ),
     "dont-preempt": (
         "The preferences are equal, and it alone asked not to be preempted.",
         "Nothing.",

@@ -4,6 +4,8 @@ There is one election for each VNI, and every VTEP of the segment computes the s
 
     agree    all ask for one algorithm with the same capabilities; otherwise the default is used (RFC 8584 2.2)
     default  number V mod N of the N VTEPs by rising address, where V is the VNI (RFC 7432 8.5; RFC 9785 2 allows a VNI)
+    weight   the highest random weight, made from V, the segment and the address (RFC 8584 3.2): the forwarder changes only
+             when it leaves, or when a VTEP with a higher weight comes
     by preference (RFC 9785 4.1), where all ask for the highest, or all for the lowest:
       1      the preference decides
       2      Don't Preempt beats its absence; the VTEPs need not agree on that (4.3)
@@ -17,10 +19,11 @@ wait for the other VTEPs' routes before it forwards.
 
 from collections.abc import Iterable
 from typing import Final
+from zlib import crc32
 
 from msgspec import Struct, structs
 
-from vtep.addr import Esi, Ip, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Vni
 from vtep.config.model import SegmentConfig
 from vtep.evpn.attributes import Election
 from vtep.evpn.rib import Rib
@@ -29,9 +32,9 @@ from vtep.intent import Forwarder, Intent, Rival
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 
-ALGORITHMS: Final = {"modulo": 0, "highest-preference": 2, "lowest-preference": 3}
-"""The configuration's names for the numbers of RFC 9785 3. Absent on purpose: 1, highest random weight."""
-_MODULO, _HIGHEST, _LOWEST = ALGORITHMS.values()
+ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
+"""The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
+_MODULO, _WEIGHT, _HIGHEST, _LOWEST = ALGORITHMS.values()
 _DONT_PREEMPT: Final = 0x8000
 _DEFAULT: Final = Election()
 
@@ -75,12 +78,22 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
     return tuple(_forwarder(segment, Vni(vni), members) for vni in sorted(policy.vnis))
 
 
-def elect(members: Iterable[Member], vni: int) -> tuple[Member, str, list[tuple[Member, str]]]:
+def weight(vni: int, segment: Esi, vtep: Ip) -> int:
+    """Return the random weight of a VTEP (RFC 8584 3.2), of 31 bits."""
+    digest = crc32(vni.to_bytes(4) + segment) & 0x7FFF_FFFF
+    return (1103515245 * ((1103515245 * int.from_bytes(vtep) + 12345) ^ digest) + 12345) % (1 << 31)
+
+
+def elect(
+    members: Iterable[Member], vni: int, segment: Esi = NO_SEGMENT
+) -> tuple[Member, str, list[tuple[Member, str]]]:
     """Return the forwarder, why it was elected, and each other one with the rule by which it lost."""
     result = sorted(members, key=lambda member: member.vtep.order)
     algorithm = _agreed(result)
     if algorithm == _MODULO:
         winner = result[vni % len(result)]
+    elif algorithm == _WEIGHT:
+        winner = max(result, key=lambda member: weight(vni, segment, member.vtep))  # of equal ones the lower address
     else:
         sign = -1 if algorithm == _HIGHEST else 1
         winner = min(result, key=lambda member: (sign * member.election.preference, not member.dont_preempt))
@@ -91,12 +104,14 @@ def elect(members: Iterable[Member], vni: int) -> tuple[Member, str, list[tuple[
 def _agreed(members: list[Member]) -> int:
     """Return the algorithm that all ask for; the default if they disagree, or if this leaf does not know it."""
     terms = {member.terms for member in members}
-    return next((algorithm for algorithm in (_HIGHEST, _LOWEST) if terms == {(algorithm, 0)}), _MODULO)
+    return next((algorithm for algorithm in (_WEIGHT, _HIGHEST, _LOWEST) if terms == {(algorithm, 0)}), _MODULO)
 
 
 def _rule(algorithm: int, winner: Member, loser: Member) -> str:
     if algorithm == _MODULO:
         return "modulo"
+    if algorithm == _WEIGHT:
+        return "random-weight"
     if winner.election.preference != loser.election.preference:
         return "preference"
     return "dont-preempt" if winner.dont_preempt != loser.dont_preempt else "lower-vtep"
@@ -104,7 +119,7 @@ def _rule(algorithm: int, winner: Member, loser: Member) -> str:
 
 def _decisive(reasons: list[str]) -> str:
     """Return the rule by which the winner beat its nearest rival."""
-    order = ("lower-vtep", "dont-preempt", "preference", "modulo")
+    order = ("lower-vtep", "dont-preempt", "preference", "random-weight", "modulo")
     return min(reasons, key=order.index, default="only-member")
 
 
@@ -118,7 +133,7 @@ def _others(routes: Iterable[Segment], policy: Policy) -> list[Member]:
 
 
 def _forwarder(segment: SegmentConfig, vni: Vni, members: list[Member]) -> Forwarder:
-    winner, reason, losers = elect(members, vni)
+    winner, reason, losers = elect(members, vni, segment.esi)
     disagree = len({member.terms for member in members}) > 1
     return Forwarder(
         segment=segment.esi,

@@ -397,7 +397,7 @@ WRONG = (
     (NODE + f"segment = [{{ esi = '{'ff' * 10}' }}]", "segment[0].esi", "is reserved and does not name an Ethernet segment"),
     (SEGMENT, "segment[0].vtep", "no tunnel address (hint: set node.vtep"),
     (NODE + SEGMENT + "vtep = '::1'", "segment[0].vtep", "::1 cannot be a tunnel address"),
-    (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", '"hrw" is not one of "modulo", "highest-preference", "lowest-preference"'),
+    (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", '"hrw" is not one of "modulo", "highest-random-weight", "highest-preference", "lowest-preference"'),
     (NODE + SEGMENT + "preference = 65536", "segment[0].preference", "65536 is not a whole number from 0 to 65535"),
     (NODE + SEGMENT + "forward = false", "segment[0].forward", "unknown key (hint: did you mean forwarding?)"),
     (NODE + SEGMENT + SEGMENT, "segment[1].esi", "00:11:22:33:44:55:66:77:88:99 is already used by segment[0]"),

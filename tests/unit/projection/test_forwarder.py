@@ -96,8 +96,13 @@ CASES = (
         A, "modulo", {B: "modulo"},
     ),
     Case(
+        "the highest random weight (RFC 8584 3.2)",
+        (asks(A, HRW), asks(B, HRW), asks(C, HRW)),
+        C, "random-weight", {A: "random-weight", B: "random-weight"},
+    ),
+    Case(
         "what we do not know is modulo, even if all agree on it",
-        (asks(A, HRW), asks(B, HRW)),
+        (asks(A, 4), asks(B, 4)),
         A, "modulo", {B: "modulo"},
     ),
     Case(
