@@ -254,9 +254,9 @@ class Figures:
             if vni in {None, key[0]}
         ]
 
-    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
+    def neighbors(self, query: MacQuery, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
         keys = [key for key in sorted(self._hosts) if after is None or key > after]
-        rows = [self._hosts[key] for key in keys[:most] if vni in {None, key[0]}]
+        rows = [self._hosts[key] for key in keys[:most] if query.vni in {None, key[0]}]
         return Page(rows, keys[most - 1] if len(keys) > most else None, len(self._hosts), 7)
 
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:

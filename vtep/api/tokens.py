@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.errors import UsageError
-from vtep.intent import HostKey, PrefixKey, RowKey
+from vtep.intent import HostKey, NexthopKey, PrefixKey, RowKey
 from vtep.observe.source import RouteCursor
 
 TOKEN_MAX: Final = 300
 """Octets; ours have about sixty, and those of routes up to 240."""
 
-_MACS, _NEIGHBORS, _PREFIXES, _ROUTES, _STATIONS, _WATCH = "m", "n", "p", "r", "s", "w"
+_MACS, _NEIGHBORS, _NEXTHOPS, _PREFIXES, _ROUTES, _STATIONS, _WATCH = "m", "n", "h", "p", "r", "s", "w"
 
 
 _IP: Final = r"[0-9a-f]{8}|[0-9a-f]{32}"
@@ -58,6 +58,15 @@ def neighbors_token(epoch: str, after: HostKey) -> str:
 def neighbors_after(epoch: str, token: str) -> HostKey:
     vni, ip = _numbers(_read(_NEIGHBORS, epoch, token, "page_token"), r"\d{1,8}", _IP)
     return _vni(vni, "page_token"), Ip(bytes.fromhex(ip))
+
+
+def nexthops_token(epoch: str, after: NexthopKey) -> str:
+    return _written(_NEXTHOPS, epoch, str(int(after[0])), str(after[1]))
+
+
+def nexthops_after(epoch: str, token: str) -> NexthopKey:
+    vni, number = _numbers(_read(_NEXTHOPS, epoch, token, "page_token"), r"\d{1,8}", r"\d{1,10}")
+    return _vni(vni, "page_token"), int(number)
 
 
 def prefixes_token(epoch: str, after: PrefixKey) -> str:

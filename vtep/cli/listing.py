@@ -156,6 +156,8 @@ def macs(options: argparse.Namespace) -> int:
         vni=options.vni,
         vtep=str(options.vtep) if options.vtep else "",
         states=[f"SYNC_STATE_{state.upper()}" for state in options.state],
+        peer=str(options.peer or ""),
+        mac_prefix=options.prefix,
     )
 
     def is_meant(mac: pb.Mac) -> bool:
@@ -242,7 +244,7 @@ def _flood(vtep: pb.Vtep) -> str:
 
 
 def neighbors(options: argparse.Namespace) -> int:
-    request = pb.ListNeighborsRequest(vni=options.vni)
+    request = pb.ListNeighborsRequest(vni=options.vni, peer=str(options.peer or ""), mac_prefix=options.prefix)
 
     def is_meant(host: pb.Neighbor) -> bool:
         return host.mac.startswith(options.prefix) and (options.peer is None or host.peer == str(options.peer))

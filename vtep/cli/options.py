@@ -207,7 +207,7 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     _command(
         commands, "top", "top:top", "a live screen: rates, progress, the worst VNIs, the last changes",
-        "Fills the terminal and redraws twice a second. q or Ctrl-C ends it.", "vtep top", deadline_s=DEADLINE_S,
+        "Fills the terminal and redraws twice a second. q or Ctrl-C ends it.", "vtep top", has_output=False,
     )  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         commands, "report", "report:report", "an archive for a supporter",
         "Status, what is not as wanted with its explanation, recent events, the kernel's tables, versions, configurations and logs. "
         "Passwords and keys are left out; MACs, addresses and peers are in it. A part that cannot be had says why.",
-        "vtep report /tmp/leaf7.tar.gz", deadline_s=DIFF_DEADLINE_S,
+        "vtep report /tmp/leaf7.tar.gz", has_output=False, deadline_s=DIFF_DEADLINE_S,
         exits="exit codes: 0 the archive is written (also where the daemon does not answer), 2 usage, or the file cannot be written",
     )  # fmt: skip
     report.add_argument(
@@ -338,6 +338,7 @@ def _command(
     example: str,
     *,
     is_list: bool = False,
+    has_output: bool = True,
     deadline_s: float | None = DEADLINE_S,
     exits: str = _EXIT,
 ) -> argparse.ArgumentParser:
@@ -346,11 +347,12 @@ def _command(
         name, help=summary, description=description, epilog=f"example:\n  {example}\n\n{exits}",
         formatter_class=_Formatter,
     )  # fmt: skip
-    parser.add_argument(
-        "-o", "--output", choices=OUTPUTS, default="table",
-        help="table (default), wide (more columns, nothing cut), json (one object), yaml, or jsonl (a row a line)",
-    )  # fmt: skip
-    parser.add_argument("-p", "--pretty", action=_Pretty, nargs=0, default=False, help="indented JSON")
+    if has_output:
+        parser.add_argument(
+            "-o", "--output", choices=OUTPUTS, default="table",
+            help="table (default), wide (more columns, nothing cut), json (one object), yaml, or jsonl (a row a line)",
+        )  # fmt: skip
+        parser.add_argument("-p", "--pretty", action=_Pretty, nargs=0, default=False, help="indented JSON")
     if is_list:
         parser.add_argument("--sort", metavar="COLUMN", default="", help="sort by this column, for example: since")
         parser.add_argument("--reverse", action="store_true", help="with --sort: the largest first")

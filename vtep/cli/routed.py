@@ -83,8 +83,8 @@ _PREFIXES: Final = List[pb.IpPrefix](
 
 def nexthops(options: argparse.Namespace) -> int:
     with client(options) as daemon:
-        answer = daemon.ask(pb.ListNexthopsRequest(vrf=options.vrf), pb.ListNexthopsResponse)
-        return show_list(options, _NEXTHOPS, [answer])
+        request = pb.ListNexthopsRequest(vrf=options.vrf)
+        return show_list(options, _NEXTHOPS, pages(daemon, request, pb.ListNexthopsResponse))
 
 
 def _nexthop_cells(row: pb.Nexthop) -> tuple[str, ...]:

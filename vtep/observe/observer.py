@@ -28,7 +28,7 @@ from vtep.evpn.nlri import Route
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import Alert, HostKey, Intent, PrefixKey, RowChange, RowKey, row_changes
+from vtep.intent import Alert, HostKey, Intent, NexthopKey, PrefixKey, RowChange, RowKey, row_changes
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
@@ -395,8 +395,8 @@ class Observer:
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]:
         return self._tables.macs(query, after, most)
 
-    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
-        return self._tables.neighbors(vni, after, most)
+    def neighbors(self, query: MacQuery, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
+        return self._tables.neighbors(query, after, most)
 
     def vrfs(self) -> Sequence[VrfStatus]:
         return self._routed.vrfs()
@@ -404,8 +404,8 @@ class Observer:
     async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
         return await self._routed.prefixes(vrf, after, most)
 
-    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]:
-        return self._routed.nexthops(vrf)
+    def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]:
+        return self._routed.nexthops(vrf, after, most)
 
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
         return self._routed.explain(prefix, vrf)

@@ -289,7 +289,7 @@ def _of_advertising(status: "Status") -> Iterator[Problem]:
         yield Problem(DEGRADED, "advertising-refused", text, "vtep routes --advertised --refused", advertising.refused)
     if status.feed.attached and advertising.told and not any(peer.up for peer in status.feed.peers):
         text = f"{advertising.told} routes of this leaf reach no peer, because no session is established"
-        yield Problem(DEGRADED, "advertising-to-nobody", text, "vtep peers", advertising.told)
+        yield Problem(DEGRADED, "no-peer-to-advertise-to", text, "vtep peers", advertising.told)
 
 
 def texts(found: Iterable[Problem]) -> tuple[str, ...]:

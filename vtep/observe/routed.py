@@ -14,7 +14,7 @@ from typing import Final
 from vtep.addr import Prefix, Vni
 from vtep.config.model import VrfConfig
 from vtep.errors import UsageError
-from vtep.intent import Intent, Nexthop, PrefixKey, PrefixPath, PrefixRow
+from vtep.intent import Intent, Nexthop, NexthopKey, PrefixKey, PrefixPath, PrefixRow
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
@@ -44,6 +44,7 @@ class RoutedTables:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._sorted: tuple[Table[Prefix, tuple[PrefixRow, ...]], Sequence[PrefixKey]] = (Table(), ())
+        self._sorted_nexthops: tuple[Table[int, Nexthop], Sequence[Nexthop]] = (Table(), ())
         self._counted_tables: tuple[object, ...] = (None, None)
         self._counts_of_vrfs: tuple[Counter[Vni], Counter[Vni], Counter[Vni]] = (Counter(), Counter(), Counter())
 
@@ -115,12 +116,19 @@ class RoutedTables:
             sync=self._rows.sync(ROUTE, row.key, intent),
         )
 
-    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]:
-        """Return the nexthops of one VRF, or of all."""
+    def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]:
+        """Return a page of the nexthops of one VRF, or of all, in the order of L3VNI and identifier."""
         intent = self._rows.intent
         only = None if not vrf else self.configured(vrf).vni
-        found = [nexthop for _, nexthop in intent.nexthops.unordered() if only in (None, nexthop.vni)]
-        return [self._nexthop(one, intent) for one in sorted(found, key=lambda one: (one.vni, one.id))]
+        if self._sorted_nexthops[0] is not intent.nexthops:
+            found = [nexthop for _, nexthop in intent.nexthops.unordered()]
+            self._sorted_nexthops = (intent.nexthops, sorted(found, key=_nexthop_key))
+        ordered = self._sorted_nexthops[1]
+        place = 0 if after is None else bisect_right(ordered, after, key=_nexthop_key)
+        end = place + most
+        rows = [self._nexthop(one, intent) for one in ordered[place:end] if only in (None, one.vni)]
+        last = _nexthop_key(ordered[end - 1]) if end < len(ordered) else None
+        return Page(rows, last, len(ordered), intent.generation)
 
     def _nexthop(self, nexthop: Nexthop, intent: Intent) -> NexthopStatus:
         kind = NEXTHOP_GROUP if nexthop.members else NEXTHOP
@@ -182,6 +190,10 @@ class RoutedTables:
 
     def _name(self, vni: Vni) -> str:
         return next((vrf.name for vrf in self._rows.config.vrfs if vrf.vni == vni), "")
+
+
+def _nexthop_key(nexthop: Nexthop) -> NexthopKey:
+    return (nexthop.vni, nexthop.id)
 
 
 def _in_order(prefixes: Table[Prefix, tuple[PrefixRow, ...]]) -> Sequence[PrefixKey]:

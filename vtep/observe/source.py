@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, Vni
-from vtep.intent import HostKey, PrefixKey, RowKey
+from vtep.intent import HostKey, NexthopKey, PrefixKey, RowKey
 from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry, RowsPoint
 from vtep.observe.model import (
@@ -50,6 +50,13 @@ class MacQuery(Struct, frozen=True):
     vni: Vni | None = None
     vtep: Ip | None = None
     states: Collection[str] = ()
+    peer: Ip | None = None
+    prefix: str = ""
+    """The first hexadecimal digits of the MAC, without colons."""
+
+    def takes(self, mac: Mac, peer: Ip) -> bool:
+        """Tell whether a row of this MAC, by a route of this peer, is meant."""
+        return self.peer in (None, peer) and mac.hex().startswith(self.prefix)
 
 
 class RouteQuery(Struct, frozen=True):
@@ -110,12 +117,12 @@ class Source(Protocol):
     def vnis(self) -> Sequence[VniStatus]: ...
     def macs(self, query: MacQuery, after: RowKey | None, most: int) -> Page[MacStatus, RowKey]: ...
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]: ...
-    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
+    def neighbors(self, query: MacQuery, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]: ...
     def vrfs(self) -> Sequence[VrfStatus]: ...
     async def prefixes(self, vrf: str, after: PrefixKey | None, most: int) -> Page[PrefixStatus, PrefixKey]:
         """Return a page of the prefixes of one VRF, or of all."""
 
-    def nexthops(self, vrf: str) -> Sequence[NexthopStatus]: ...
+    def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]: ...
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation: ...
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         """Return a page of routes; the work for one page is bounded, and it is done in slices."""

@@ -150,6 +150,8 @@ class Tables:
             row = intent.macs[key]
             if query.vtep is not None and row.vtep != query.vtep:
                 continue
+            if not query.takes(key[1], row.peer):
+                continue
             told = self._rows.mac(key, row, intent)
             if not query.states or told.sync.state in query.states:
                 rows.append(told)
@@ -164,7 +166,7 @@ class Tables:
             after = start
         return takewhile(lambda key: key[0] == vni, self._macs.after(after))
 
-    def neighbors(self, vni: Vni | None, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
+    def neighbors(self, query: MacQuery, after: HostKey | None, most: int) -> Page[NeighborStatus, HostKey]:
         assert self._hosts is not None, "prepare must be called first"
         intent = self._rows.intent
         rows: list[NeighborStatus] = []
@@ -173,8 +175,9 @@ class Tables:
             if len(rows) == most or looked == SCANNED_MAX:
                 return Page(rows, last, len(self._hosts), intent.generation)
             last = key
-            if vni is None or key[0] == vni:
-                rows += [self._rows.neighbor(host) for host in intent.hosts[key[1]] if host.vni == key[0]]
+            if query.vni is None or key[0] == query.vni:
+                found = (host for host in intent.hosts[key[1]] if host.vni == key[0])
+                rows += [self._rows.neighbor(host) for host in found if query.takes(host.mac, host.peer)]
         return Page(rows, None, len(self._hosts), intent.generation)
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:

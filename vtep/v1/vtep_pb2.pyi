@@ -248,18 +248,22 @@ class Vni(_message.Message):
     def __init__(self, vni: _Optional[int] = ..., bridge: _Optional[str] = ..., vxlan: _Optional[str] = ..., vtep: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., import_rt: _Optional[_Iterable[str]] = ..., export_rt: _Optional[_Iterable[str]] = ..., macs: _Optional[_Union[KindCounts, _Mapping]] = ..., vteps: _Optional[int] = ..., neighbors: _Optional[int] = ..., macs_stale: _Optional[int] = ..., duplicates: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
 
 class ListMacsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "vni", "vtep", "states")
+    __slots__ = ("page_size", "page_token", "vni", "vtep", "states", "peer", "mac_prefix")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
     VTEP_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    MAC_PREFIX_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     vni: int
     vtep: str
     states: _containers.RepeatedScalarFieldContainer[SyncState]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., states: _Optional[_Iterable[_Union[SyncState, str]]] = ...) -> None: ...
+    peer: str
+    mac_prefix: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., states: _Optional[_Iterable[_Union[SyncState, str]]] = ..., peer: _Optional[str] = ..., mac_prefix: _Optional[str] = ...) -> None: ...
 
 class ListMacsResponse(_message.Message):
     __slots__ = ("macs", "next_page_token", "total", "generation")
@@ -334,14 +338,18 @@ class Vtep(_message.Message):
     def __init__(self, vni: _Optional[int] = ..., vtep: _Optional[str] = ..., macs: _Optional[int] = ..., flood: bool = ..., sync: _Optional[_Union[Sync, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListNeighborsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "vni")
+    __slots__ = ("page_size", "page_token", "vni", "peer", "mac_prefix")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    MAC_PREFIX_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     vni: int
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ...) -> None: ...
+    peer: str
+    mac_prefix: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., peer: _Optional[str] = ..., mac_prefix: _Optional[str] = ...) -> None: ...
 
 class ListNeighborsResponse(_message.Message):
     __slots__ = ("neighbors", "next_page_token", "total", "generation")
@@ -458,16 +466,26 @@ class IpPrefix(_message.Message):
     def __init__(self, vrf: _Optional[str] = ..., vni: _Optional[int] = ..., prefix: _Optional[str] = ..., vteps: _Optional[_Iterable[str]] = ..., nexthop: _Optional[int] = ..., reason: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
 class ListNexthopsRequest(_message.Message):
-    __slots__ = ("vrf",)
+    __slots__ = ("vrf", "page_size", "page_token")
     VRF_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     vrf: str
-    def __init__(self, vrf: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, vrf: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListNexthopsResponse(_message.Message):
-    __slots__ = ("nexthops",)
+    __slots__ = ("nexthops", "next_page_token", "total", "generation")
     NEXTHOPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
     nexthops: _containers.RepeatedCompositeFieldContainer[Nexthop]
-    def __init__(self, nexthops: _Optional[_Iterable[_Union[Nexthop, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, nexthops: _Optional[_Iterable[_Union[Nexthop, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Nexthop(_message.Message):
     __slots__ = ("vrf", "vni", "id", "vteps", "ipv6", "users", "sync")

@@ -85,12 +85,17 @@ def parser_of(command):
 
 
 @pytest.mark.parametrize("command", [command for command in CLI if command != "completion"])
-def test_every_command_that_asks_takes_an_address_an_output_and_tls(command):
-    taken = commands.parser().parse_args(
-        [command, *ARGUMENTS.get(command, []), "-o", "json", "--address", "h:1", "--timeout", "2", "--tls-ca", "a"]
-    )
+def test_every_command_that_asks_takes_an_address_and_tls_and_an_output_if_it_prints_values(command, capsys):
+    arguments = [command, *ARGUMENTS.get(command, []), "--address", "h:1", "--timeout", "2", "--tls-ca", "a"]
+    taken = commands.parser().parse_args(arguments)
 
-    assert (taken.output, taken.address, taken.timeout, taken.tls_ca) == ("json", "h:1", 2.0, "a")
+    assert (taken.address, taken.timeout, taken.tls_ca) == ("h:1", 2.0, "a")
+    if command in ("top", "report"):  # a screen and an archive
+        with pytest.raises(SystemExit):
+            commands.parser().parse_args([*arguments, "-o", "json"])
+        assert "-o" in capsys.readouterr().err
+    else:
+        assert commands.parser().parse_args([*arguments, "-o", "json"]).output == "json"
 
 
 def imported(code):

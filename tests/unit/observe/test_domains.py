@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Vni
+from vtep.observe.source import MacQuery
 
 A, MAC, HOST = "10.0.0.1", "02:00:00:00:00:01", "172.16.0.1"
 
@@ -22,7 +23,7 @@ def rig():
 
 
 def states(rig):
-    [mac], [neighbor] = rig.macs().values(), rig.observer.neighbors(None, None, 10).rows
+    [mac], [neighbor] = rig.macs().values(), rig.observer.neighbors(MacQuery(), None, 10).rows
     return (mac.sync.state, mac.sync.reason), (neighbor.sync.state, neighbor.sync.reason)
 
 

@@ -10,6 +10,7 @@ from tests.lab.wire import Instance
 from vtep.addr import Ip
 from vtep.linux.devices import Bridge, Vxlan
 from vtep.linux.memory.kernel import MemoryKernel
+from vtep.observe.source import MacQuery
 
 PEER = "10.0.0.1"
 MAC = "02:aa:00:00:00:01"
@@ -99,12 +100,12 @@ def test_a_neighbor_row_that_its_vlan_cannot_have_says_why(leaf: MemoryLeaf) -> 
     port(leaf.kernel, neigh_suppress=True)
     leaf.receive(*(leaf.lines.announce(PEER, route(vni, f"172.16.{vni}.1")) for vni in (100, 200)))
     leaf.survey()
-    assert [row.sync.state for row in leaf.observer.neighbors(None, None, 10).rows] == ["installed", "installed"]
+    assert [row.sync.state for row in leaf.observer.neighbors(MacQuery(), None, 10).rows] == ["installed", "installed"]
 
     leaf.kernel.delete_link("br0.10")
     leaf.survey()
 
-    rows = leaf.observer.neighbors(None, None, 10).rows
+    rows = leaf.observer.neighbors(MacQuery(), None, 10).rows
     assert [(row.vni, row.sync.state, row.sync.reason) for row in rows] == [
         (100, "suppressed", "svi-missing"),
         (200, "installed", ""),

@@ -50,6 +50,18 @@ def vtep(asked: str) -> Ip | None:
     return ip(asked, "vtep", "a VTEP's, as in 10.0.0.1")
 
 
+def peer(asked: str) -> Ip | None:
+    return ip(asked, "peer", "that of a BGP peer, as in 10.0.0.1")
+
+
+def mac_prefix(asked: str) -> str:
+    """Return the first hexadecimal digits of a MAC, without colons."""
+    digits = asked.lower().replace(":", "")
+    if len(digits) > 12 or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(f"mac_prefix: {_short(asked)} is not the beginning of a MAC; give one as in 02:00:5e")
+    return digits
+
+
 def ip(asked: str, field: str, example: str) -> Ip | None:
     if not asked:
         return None

@@ -3,18 +3,19 @@
 Knows the door to the daemon (`Source`) and the messages, and nothing behind the door. `services.py` serves the calls.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.messages import Wall
+from vtep.intent import NexthopKey
 from vtep.observe import model
 from vtep.observe.reasons import sentence
 from vtep.observe.source import Source
 from vtep.v1 import vtep_pb2 as pb
 
-ROWS_A_TURN = 200
+ROWS_A_TURN = 100
 
 
 class RoutedCalls:
@@ -53,14 +54,22 @@ class RoutedCalls:
         return response
 
     async def _list_nexthops(self, request: pb.ListNexthopsRequest, _context: Any) -> pb.ListNexthopsResponse:
-        rows = await self._take(self._source.nexthops, request.vrf)
+        source, size = self._source, requests.page_size(request.page_size)
+        after = tokens.nexthops_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListNexthopsResponse()
 
-        def put(part: Sequence[model.NexthopStatus]) -> None:
-            response.nexthops.extend([_nexthop(row, self._source.wall) for row in part])
+        def put(most: int) -> NexthopKey | None:
+            page = source.nexthops(request.vrf, after, most)
+            response.nexthops.extend([_nexthop(row, source.wall) for row in page.rows])
+            response.total, response.generation = page.total, page.generation
+            return page.last
 
-        for start in range(0, len(rows), ROWS_A_TURN):
-            await self._take(put, rows[start : start + ROWS_A_TURN])
+        while size > 0:
+            after = await self._take(put, min(size, ROWS_A_TURN))
+            size -= ROWS_A_TURN
+            if after is None:
+                break
+        response.next_page_token = tokens.nexthops_token(source.epoch, after) if after else ""
         return response
 
     async def _explain_prefix(self, request: pb.ExplainPrefixRequest, _context: Any) -> pb.ExplainPrefixResponse:

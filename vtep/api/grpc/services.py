@@ -104,7 +104,13 @@ class VtepService:
     async def _list_macs(self, request: pb.ListMacsRequest, _context: Context) -> pb.ListMacsResponse:
         source, epoch = self._source, self._source.epoch
         size = requests.page_size(request.page_size)
-        query = MacQuery(requests.vni(request.vni), requests.vtep(request.vtep), requests.states(request.states))
+        query = MacQuery(
+            requests.vni(request.vni),
+            requests.vtep(request.vtep),
+            requests.states(request.states),
+            requests.peer(request.peer),
+            requests.mac_prefix(request.mac_prefix),
+        )
         after: RowKey | None = tokens.macs_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListMacsResponse()
 
@@ -124,12 +130,17 @@ class VtepService:
 
     async def _list_neighbors(self, request: pb.ListNeighborsRequest, _context: Context) -> pb.ListNeighborsResponse:
         source, epoch = self._source, self._source.epoch
-        size, vni = requests.page_size(request.page_size), requests.vni(request.vni)
+        size = requests.page_size(request.page_size)
+        query = MacQuery(
+            requests.vni(request.vni),
+            peer=requests.peer(request.peer),
+            prefix=requests.mac_prefix(request.mac_prefix),
+        )
         after: HostKey | None = tokens.neighbors_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListNeighborsResponse()
 
         def read(most: int) -> HostKey | None:
-            page = source.neighbors(vni, after, most)
+            page = source.neighbors(query, after, most)
             response.neighbors.extend([messages.neighbor(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last

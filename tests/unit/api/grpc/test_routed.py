@@ -71,3 +71,25 @@ def test_a_long_list_of_nexthops_is_made_in_several_turns():
 
     assert len({(one.vni, one.id) for one in answer.nexthops}) == len(answer.nexthops) == 200
     assert len(turns) >= 2
+
+
+def test_nexthops_come_in_pages_that_follow_each_other(rig):
+    async def take(make, *arguments):
+        return make(*arguments)
+
+    rig.step()
+    rig.come_up("10.0.0.1")
+    for number in range(5):
+        instance = Instance("10.0.0.1", vni=4000 + number, targets=(f"65000:{4000 + number}",))
+        rig.receive(rig.lines.announce("10.0.0.1", instance.prefix("10.1.0.0/24")))
+    ask = RoutedCalls(rig.observer, take).handlers["ListNexthops"]
+    seen, token = [], ""
+    while len(seen) < 6:
+        page = rig.wait_for(ask(pb.ListNexthopsRequest(page_size=2, page_token=token), None))
+        seen += [(one.vni, one.id) for one in page.nexthops]
+        assert (len(page.nexthops) <= 2, page.total) == (True, 5)
+        if not (token := page.next_page_token):
+            break
+
+    assert seen == sorted(set(seen))
+    assert len(seen) == 5
