@@ -1,13 +1,11 @@
 """What each message does to the rows: one line a case, the same answer in memory and from Linux."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.contract.worlds import LOCAL6, MACS, World, render, render_refusals
-from tests.lab.wait import PATIENCE
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_INET, AF_INET6
@@ -323,11 +321,5 @@ def test_host_rows_after(case: Case, any_world) -> None:
         for step in case.steps:
             refusals = step(world)
 
-        def found() -> list[str]:
-            return render([row for row in world.kernel.neighbors([bridge]) if row.ip in (HOST4, HOST6)], world, NAMES)
-
-        # A dump can show a row for some milliseconds after its VLAN device went down (7.2).
-        deadline = time.monotonic() + PATIENCE
-        while found() != case.rows and time.monotonic() < deadline:
-            pass
-        assert (case.rows, case.refusals) == (found(), render_refusals(refusals))
+        found = [row for row in world.kernel.neighbors([bridge]) if row.ip in (HOST4, HOST6)]
+        assert (case.rows, case.refusals) == (render(found, world, NAMES), render_refusals(refusals))

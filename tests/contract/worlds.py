@@ -302,6 +302,10 @@ class NamespaceWorld(World):
         ip(f"link set {name} {'up' if up else 'down'}")
         if up and name != "br0":
             self._wait_until_forwarding(name)
+        if name == "br0" and not up and self.way != "plain":
+            # For some milliseconds a dump still shows what the VLAN's own device had (7.2).
+            device = self.index(SVI)
+            wait_until(lambda: not any(row.flags & 0x10 for row in self.raw.neighbors([device])), "no neighbor rows")
 
     def set_master(self, name: str, master: str | None) -> None:
         self.shaken = True

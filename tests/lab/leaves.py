@@ -197,8 +197,11 @@ class Leaves:
         self.lab = lab
         self.underlay = switch(lab)
         nodes = [join(lab, self.underlay, f"leaf{number}", number) for number in (1, 2)]
-        for number, node in enumerate(nodes, 1):
+        for number, (node, maker) in enumerate(zip(nodes, makers, strict=True), 1):
             overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
+            if maker == "frr":
+                # With a default VLAN the kernel keeps two rows for each MAC, and moves between FRR 8.4 leaves do not end (6.12, 7.2).
+                node.ip(f"link set dev {BRIDGE} type bridge vlan_default_pvid 0")
         self.leaves = [
             OurLeaf(node, number, exabgp=exabgp, more=more, vnis=vnis) if maker == "vtep" else FrrLeaf(node, number)
             for number, (node, maker) in enumerate(zip(nodes, makers, strict=True), 1)
