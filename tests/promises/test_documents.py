@@ -25,6 +25,7 @@ TELLING = [
     ROOT / "vtep/linux/attachment.py",
     ROOT / "vtep/linux/conditions.py",
     ROOT / "vtep/linux/filtering.py",
+    ROOT / "vtep/local/segment_ports.py",
     ROOT / "vtep/linux/underlay.py",
     ROOT / "vtep/linux/vrf.py",
 ]

@@ -51,6 +51,8 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     network.ce.ip("link set dev c1 down")
     network.wait_forwarding(df=2, leaves=(2,))
     assert network.matrix(("c2", "h1", "h2", "h3")) == {}
+    problems = network.leaves[0].vtep.told("status")["problems"]
+    assert any("the port has no carrier" in str(problem) for problem in problems), problems
     network.ce.ip("link set dev c1 up")
     network.wait_forwarding(df=1)
     assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}

@@ -81,6 +81,7 @@ class FeedTask:
                 may_advertise = self._advertising.able and self._leaf.intent.complete
                 self.segments.see(self.kernel.port_of, now, may_advertise=may_advertise)
                 self._leaf.set_segments(self.segments.states)
+                self._note_segments()
             self._advertising.permit(self._is_ready)
             self._judge(now, None if messages is None else now)
             for peer in self._leaf.refreshes(now):
@@ -92,6 +93,15 @@ class FeedTask:
             if self._collector.is_due:
                 await asyncio.sleep(0)  # other tasks run before the collection, which takes some milliseconds
                 self._collector.look()
+
+    def _note_segments(self) -> None:
+        """Log how the ports of our Ethernet segments are, where that changed, and tell the observer."""
+        before, now = self._observer.segment_ports, self.segments.status()
+        for one in now if now != before else ():
+            if one not in before:
+                level = logging.WARNING if one.why else logging.INFO
+                logs.event(log, level, "segment", esi=one.segment, port=one.port, state=one.state, why=one.why or None)
+        self._observer.segment_ports = now
 
     def _judge(self, now: float, received_at: float | None) -> None:
         """Judge what changed, and hand the intent to all who follow it."""

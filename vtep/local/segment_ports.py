@@ -26,7 +26,9 @@ from vtep.addr import Esi, Vni
 from vtep.config.model import SegmentConfig
 from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
 
-NOT_CONFIRMED: Final = "filters are not confirmed"
+PORT_DOWN: Final = "segment-down"
+FILTER_MISSING: Final = "filter-missing"
+"""Why a segment is not advertised, as codes of docs/reasons.md."""
 
 
 class PortSeen(Struct, frozen=True):
@@ -40,11 +42,24 @@ class PortSeen(Struct, frozen=True):
     """The kernel has the filters of all of them."""
 
 
+class PortStatus(Struct, frozen=True):
+    """How far the port of a segment is, for people."""
+
+    segment: Esi
+    port: str
+    state: str
+    why: str = ""
+    """What an operator should mend, as a code; nothing if it only takes time, or waits for routes or ExaBGP."""
+
+
 class _Life(Struct):
     state: str = DOWN
     since: float = 0.0
     """When the port last got its carrier; in WAITING, when the segment was first advertised."""
     ports: tuple[tuple[Vni, str], ...] = ()
+    why: str = ""
+    due: float | None = None
+    """When time alone changes the state."""
 
 
 class SegmentPorts:
@@ -71,12 +86,14 @@ class SegmentPorts:
     def _step(self, config: SegmentConfig, life: _Life, seen: PortSeen, now: float, may_advertise: bool) -> None:
         if seen.ports:
             life.ports = seen.ports
+        life.why, life.due = "" if seen.up else PORT_DOWN, None
         if not seen.up:
             life.state = DOWN
             return
         if life.state == DOWN:
             life.state, life.since = STARTING, now
         if not (seen.confirmed and may_advertise):
+            life.why = "" if seen.confirmed else FILTER_MISSING
             if life.state != STARTING:
                 life.state, life.since = STARTING, now
             return
@@ -84,19 +101,22 @@ class SegmentPorts:
             life.state, life.since = WAITING, now
         elif life.state == WAITING and now >= life.since + config.df_wait_s:
             life.state = FORWARDING
+        if life.state == STARTING:
+            life.due = life.since + config.startup_delay_s
+        elif life.state == WAITING:
+            life.due = life.since + config.df_wait_s
 
     @property
     def states(self) -> Mapping[Esi, SegmentState]:
         """Return the state of each segment, for the projection."""
         return {esi: SegmentState(life.state, self._config[esi].port, life.ports) for esi, life in self._lives.items()}
 
+    def status(self) -> tuple[PortStatus, ...]:
+        return tuple(
+            PortStatus(esi, self._config[esi].port, life.state, life.why) for esi, life in sorted(self._lives.items())
+        )
+
     @property
     def due(self) -> float | None:
         """Return when time alone changes a state."""
-        times = []
-        for esi, life in self._lives.items():
-            if life.state == WAITING:
-                times.append(life.since + self._config[esi].df_wait_s)
-            elif life.state == STARTING and self._config[esi].startup_delay_s:
-                times.append(life.since + self._config[esi].startup_delay_s)
-        return min(times, default=None)
+        return min((life.due for life in self._lives.values() if life.due is not None), default=None)

@@ -170,6 +170,8 @@ class Status(Struct, frozen=True):
     refusals: tuple[Refusals, ...] = ()
     """How many routes may not win, by peer, VNI and reason."""
     underlay: tuple[Problem, ...] = ()
+    segments: tuple[Problem, ...] = ()
+    """What keeps Ethernet segments of ours from being advertised."""
     """What keeps packets of this leaf from remote VTEPs, or theirs from this leaf."""
     returned: tuple[Returned, ...] = ()
     """Routes that have one of our tunnel addresses as next hop."""

@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.underlay import Underlay
+from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
@@ -106,6 +107,8 @@ class Observer:
         self.observes = False
         """Rows are compared with what is wanted, and another daemon writes them."""
         self.overruns = 0
+        self.segment_ports: tuple[PortStatus, ...] = ()
+        """How the ports of our Ethernet segments are."""
         self.last_line: float | None = None
         self.reloaded = clock()
         self.reload_error = ""
@@ -367,6 +370,7 @@ class Observer:
             refusals=self._refusals.counted(),
             returned=self._refusals.returned(),
             underlay=tuple(_underlay_problems(self._rows.underlay)),
+            segments=tuple(_segment_problems(self.segment_ports)),
             reload_error=self.reload_error,
             closed=tuple(self.closed.values()),
             warnings=self._warnings,
@@ -549,6 +553,17 @@ class Observer:
             for (kind, key), since in troubles.since.items()
             if since <= before
         )
+
+
+def _segment_problems(ports: Iterable[PortStatus]) -> Iterator[Problem]:
+    """Yield one problem for each reason why segments of ours are not advertised."""
+    for why, text, hint in (
+        (PORT_DOWN, "the port has no carrier or is in no bridge", "look at the link to the machine"),
+        (FILTER_MISSING, "the filters of the port are not in the kernel", "vtep diff; docs/multihoming.md"),
+    ):
+        if found := [f"{one.segment} ({one.port})" for one in ports if one.why == why]:
+            what = f"not advertised, because {text}: Ethernet segment {named(found)}"
+            yield Problem(DEGRADED, why, what, hint, len(found))
 
 
 def _underlay_problems(underlay: Underlay) -> Iterator[Problem]:

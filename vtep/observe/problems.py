@@ -87,6 +87,7 @@ def problems(status: "Status") -> tuple[Problem, ...]:
         *_of_kernel(status),
         *_of_rows(status),
         *status.underlay,
+        *status.segments,
         *_of_network(status),
         *_of_daemon(status),
     ]

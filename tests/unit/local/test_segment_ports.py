@@ -65,6 +65,25 @@ def test_a_port_without_a_carrier_is_down_and_keeps_its_vnis():
     assert rig.see(5.0) == "waiting"
 
 
+def test_what_an_operator_should_mend_is_said():
+    rig = Rig()
+    rig.see(0.0, PortSeen(up=False))
+    assert [one.why for one in rig.ports.status()] == ["segment-down"]
+    rig.see(1.0, structs.replace(READY, confirmed=False))
+    assert [one.why for one in rig.ports.status()] == ["filter-missing"]
+    rig.see(2.0, may_advertise=False)
+    assert [one.why for one in rig.ports.status()] == [""]
+
+
+def test_a_port_that_waits_for_something_else_than_time_is_not_due():
+    """Otherwise the round would begin again at once, for ever."""
+    rig = Rig("startup_delay_s = 5")
+    rig.see(0.0, structs.replace(READY, confirmed=False))
+    rig.see(9.0, structs.replace(READY, confirmed=False))
+
+    assert rig.ports.due is None
+
+
 def test_another_configuration_of_a_segment_does_not_begin_again_unless_the_port_is_another():
     rig = Rig()
     rig.see(0.0)
