@@ -103,9 +103,13 @@ def test_external_prefixes_by_two_borders_and_what_takes_rows_away(net: Irb) -> 
         ours.node.ip(f"route add 198.18.0.0/15 dev br11 table {TABLE}")
         wait_until(lambda: pings.sent > 100, 10, "pings")
         ours.vtep.start()
+        print(f"lost {pings.lost} of {pings.sent} pings before the start")
         wait_until(lambda: vteps(net, "192.0.2.0/24") == {address(3)}, 60, "what came meanwhile")
+        print(f"lost {pings.lost} of {pings.sent} pings before what came was there")
         wait_until(lambda: vteps(net, NET6) == {address(2)}, 60, "what went meanwhile")
-    print(f"killed with changes meanwhile: {pings.lost} of {pings.sent} pings lost")
+    print(
+        f"killed with changes meanwhile: {pings.lost} of {pings.sent} pings lost, the longest time {pings.away_s:.2f} s"
+    )
     assert pings.lost == 0
     assert "198.18.0.0/15" in ours.node.run("ip", "route", "show", "table", str(TABLE))
 

@@ -41,6 +41,7 @@ from pathlib import Path
 from vtep import logs
 from vtep.app import devices_task, kernel_task, readers, reload, station_task
 from vtep.app.advertising import Advertising
+from vtep.app.anycast import AnycastTask
 from vtep.app.devices_task import DevicesTask
 from vtep.app.doors import Doors
 from vtep.app.feed_task import FeedDoor, FeedTask
@@ -76,6 +77,7 @@ class Daemon:
         self._requests = Requests(self.leaf, self.observer, self._feed_task.nudge, self._advertising.advertise_again)
         self._kernel: KernelTask | None = None
         self._stations: StationTask | None = None
+        self._anycast = AnycastTask(config, self._feed_task.nudge)
         self._devices: DevicesTask | None = None
         self._underlay: UnderlayTask | None = None
         self._stopping = asyncio.Event()
@@ -131,6 +133,8 @@ class Daemon:
                 report = self._kernel.report(self.observer, self._feed_task.nudge)
                 running.append(tasks.create_task(self._kernel.actor.run(), name="actor"))
                 running.append(tasks.create_task(report, name="report"))
+                self._kernel.follow_services(lambda: self._anycast.ready)
+                running.append(tasks.create_task(self._anycast.run(), name="anycast"))
             if self._devices is not None:
                 running.append(tasks.create_task(self._devices.actor.run(), name="devices"))
                 running.append(tasks.create_task(self._devices.report(), name="devices report"))
@@ -189,6 +193,7 @@ class Daemon:
         self._feed_task.segments.reconfigure(config.segments)
         if self._kernel is not None:
             self._kernel.reconfigure(config)
+        self._anycast.reconfigure(config)
         if self._devices is not None:
             self._devices.reconfigure(config)
         if self._stations is not None:

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Final
 
 from vtep import logs
-from vtep.addr import ZERO_MAC, Mac, Vni
+from vtep.addr import ZERO_MAC, Mac, Prefix, Vni
 from vtep.app.drain import drain
 from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
@@ -189,6 +189,10 @@ class KernelTask:
             asyncio.get_running_loop().remove_reader(self._routing.fileno())
             self._routing.close()
             self._routing = None
+
+    def follow_services(self, ready: Callable[[], Mapping[Vni, frozenset[Prefix]]]) -> None:
+        """Have the prefixes of anycast services count as reached while they are ready."""
+        self._own_prefixes.services = ready
 
     def routers(self) -> Mapping[Vni, LocalRouter]:
         """Return the VRFs that are ready, with the prefixes of their tables that the configuration has advertised."""

@@ -47,6 +47,10 @@ class OwnPrefixes:
         """Called when there is news."""
         self._kernel = kernel
         self._clock = clock
+        self.services: Callable[[], Mapping[Vni, frozenset[Prefix]]] = dict
+        """Returns the prefixes of the anycast services that are ready."""
+        self._told: tuple[object, Mapping[Vni, frozenset[Prefix]], Mapping[Vni, LocalRouter]] = (None, {}, {})
+        """What was returned last, and from what it was made."""
         self._found: Mapping[Vni, LocalRouter] = {}
         self._of = Routed()
         """The VRFs that were ready at the latest reading."""
@@ -76,7 +80,19 @@ class OwnPrefixes:
             began = self._clock()
             self._reading = asyncio.get_running_loop().run_in_executor(None, _read, self._kernel, asked)
             self._reading.add_done_callback(lambda done: self._take(done, vrfs, began))
-        return self._found
+        return self._with_services()
+
+    def _with_services(self) -> Mapping[Vni, LocalRouter]:
+        """Return what was read, and the anycast services that are ready."""
+        services = self.services()
+        found, known, told = self._told
+        if found is not self._found or services != known:
+            told = {
+                vni: LocalRouter(router.mac, router.prefixes | services[vni]) if vni in services else router
+                for vni, router in self._found.items()
+            }
+            self._told = (self._found, services, told)
+        return told
 
     def _take(self, done: "asyncio.Future[dict[Vni, LocalRouter]]", vrfs: Routed, began: float) -> None:
         self._reading = None

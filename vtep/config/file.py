@@ -10,7 +10,7 @@ the texts and looks at what belongs together. Only a file without any problem be
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,11 +18,12 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace as replace_fields
 
-from vtep.addr import VNI_MAX, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import bgp as bgp_section
 from vtep.config.bgp import BgpConfig, BgpTable, derived_rd, derived_target
 from vtep.config.lines import line_of, lines_of
 from vtep.config.model import (
+    AnycastConfig,
     ApiConfig,
     Config,
     DuplicateConfig,
@@ -162,6 +163,13 @@ class _SegmentTable(Struct):
     startup_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
+class _AnycastTable(Struct):
+    prefix: str | UnsetType = UNSET
+    interface: str = ""
+    check: list[str] = []
+    interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+
+
 class _VrfTable(Struct):
     name: str | UnsetType = UNSET
     vni: Annotated[int, Meta(ge=1, le=VNI_MAX)] | UnsetType = UNSET
@@ -179,6 +187,7 @@ class _VrfTable(Struct):
     redistribute: list[str | int] = []
     manage: bool | UnsetType = UNSET
     default_originate: bool = False
+    anycast: list[_AnycastTable] = []
 
 
 class _File(Struct):
@@ -450,7 +459,31 @@ def _vrf(
         redistribute=tuple(problems.each([str(one) for one in row.redistribute], f"{path}.redistribute", route_source)),
         manage=file_manage if row.manage is UNSET else row.manage,
         default_originate=row.default_originate,
+        anycast=tuple(_anycast(row.anycast, f"{path}.anycast", problems)),
     )
+
+
+def _anycast(rows: list[_AnycastTable], path: str, problems: Problems) -> Iterator[AnycastConfig]:
+    """Yield the services of a VRF; each says what must be ready, because otherwise `redistribute` would do."""
+    first: dict[Prefix, int] = {}
+    for index, row in enumerate(rows):
+        where = f"{path}[{index}]"
+        prefix = problems.required(row.prefix, f"{where}.prefix", Prefix.parse)
+        if row.interface:
+            problems.parsed(row.interface, f"{where}.interface", device_name)
+        if not row.interface and not row.check:
+            problems.note(
+                f"{where}.check", "nothing says when it is ready", "give interface, or check as a list of words"
+            )
+        if row.check and not row.check[0].startswith("/"):
+            problems.note(
+                f"{where}.check", f"{row.check[0]!r} is not a whole path", "write the command as /usr/bin/NAME"
+            )
+        if prefix is None:
+            continue
+        if first.setdefault(prefix, index) != index:
+            problems.note(f"{where}.prefix", f"{prefix} is already used by {path}[{first[prefix]}]")
+        yield AnycastConfig(prefix, row.interface, tuple(row.check), row.interval_s)
 
 
 def _own_vtep(text: str, path: str, node: NodeConfig, problems: Problems) -> Ip | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import Prefix as AddressPrefix
 from vtep.config.bgp import BgpConfig
 
 Seconds = Annotated[float, Meta(ge=0)]
@@ -72,6 +73,17 @@ class VniConfig(Struct, frozen=True):
         return vtep.is_v6 == self.vtep.is_v6
 
 
+class AnycastConfig(Struct, frozen=True):
+    """A prefix that is advertised only while what is behind it is ready; at least one of the two conditions is given."""
+
+    prefix: AddressPrefix
+    interface: str = ""
+    """The device that must be up and have a carrier."""
+    check: tuple[str, ...] = ()
+    """The command that must succeed, as words."""
+    interval_s: float = 2.0
+
+
 class VrfConfig(Struct, frozen=True):
     """One VRF of this leaf, and the L3VNI by which its packets go to other VTEPs (RFC 9136 4.4.1)."""
 
@@ -97,6 +109,7 @@ class VrfConfig(Struct, frozen=True):
     """The routes of its table that are advertised, by the protocol that they have in the kernel."""
     manage: bool = False
     """vtep makes and keeps its VRF device, its bridge, its VXLAN device and its SVI."""
+    anycast: tuple[AnycastConfig, ...] = ()
     default_originate: bool = False
     """The default routes are advertised, whether or not the table has them."""
 

@@ -56,8 +56,9 @@ class Rig:
 
     async def read(self):
         self.latest()
-        await asyncio.wait_for(self.news.wait(), 10)
-        self.news.clear()
+        while self.own._reading is not None:
+            await asyncio.wait_for(self.news.wait(), 10)
+            self.news.clear()
         return self.latest()
 
 
@@ -133,3 +134,18 @@ def test_a_comparison_that_was_broken_off_goes_on_with_what_is_left():
     assert len(first) == PREFIXES_AT_ONCE
     assert len(left) == 2 * PREFIXES_AT_ONCE
     assert not left & first.keys()
+
+
+def test_the_prefix_of_a_service_is_reached_while_the_service_is_ready():
+    async def run() -> None:
+        rig, services = Rig(Tables()), {}
+        rig.own.services = lambda: services
+        assert (await rig.read())[VNI].prefixes == prefixes(1)
+        services = {VNI: prefixes(3), Vni(7): prefixes(9)}
+        ready = rig.latest()
+        assert ready[VNI].prefixes == prefixes(3)
+        assert rig.latest() is ready
+        services = {}
+        assert rig.latest()[VNI].prefixes == prefixes(1)
+
+    asyncio.run(run())

@@ -1,0 +1,89 @@
+"""Anycast services: a prefix is advertised only while its device is up and its command succeeds."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.contract.routed import CONFIG
+from vtep.addr import Prefix, Vni
+from vtep.app.anycast import AnycastTask, is_ready
+from vtep.config.file import parse
+from vtep.config.model import AnycastConfig, Config
+from vtep.errors import ConfigError
+
+PREFIX = Prefix.parse("192.0.2.53/32")
+VNI = Vni(4001)
+
+
+def config(*services: str) -> Config:
+    return parse(CONFIG + "".join(f"[[vrf.anycast]]\n{service}\n" for service in services))
+
+
+def service(path: Path) -> str:
+    return f'prefix = "{PREFIX}"\ncheck = ["/usr/bin/test", "-e", "{path}"]\ninterval_s = 0.1'
+
+
+def test_a_service_comes_and_goes_with_its_command_and_with_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "ready"
+
+    async def run() -> None:
+        news = asyncio.Event()
+
+        async def until(true: Callable[[], bool]) -> None:
+            async with asyncio.timeout(20):
+                while not true():
+                    news.clear()
+                    await news.wait()
+
+        task = AnycastTask(config(service(file)), news.set)
+        running = asyncio.create_task(task.run())
+        await news.wait()  # it was looked at
+        assert task.ready == {}
+        file.touch()
+        await until(lambda: task.ready == {VNI: {PREFIX}})
+        file.unlink()
+        await until(lambda: task.ready == {})
+        file.touch()
+        await until(lambda: bool(task.ready))
+        task.reconfigure(config())
+        await until(lambda: task.ready == {})
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ready"),
+    [
+        (AnycastConfig(PREFIX, "lo", ("/bin/true",)), True),
+        (AnycastConfig(PREFIX, "lo"), True),
+        (AnycastConfig(PREFIX, "no-such-device"), False),
+        (AnycastConfig(PREFIX, "no-such-device", ("/bin/true",)), False),
+        (AnycastConfig(PREFIX, "", ("/bin/false",)), False),
+        (AnycastConfig(PREFIX, "", ("/no/such/program",)), False),
+        (AnycastConfig(PREFIX, "", ("/bin/sleep", "60"), 0.1), False),
+    ],
+)
+def test_a_service_is_ready_while_its_device_is_up_and_its_command_succeeds_in_time(wanted, ready) -> None:
+    if wanted.interface == "lo" and not Path("/sys/class/net/lo/carrier").exists():
+        pytest.skip("the loopback device is down")
+    assert asyncio.run(is_ready(wanted)) is ready
+
+
+@pytest.mark.parametrize(
+    ("services", "what"),
+    [
+        (('prefix = "192.0.2.53/32"',), "nothing says when it is ready"),
+        (('prefix = "192.0.2.53/32"\ncheck = ["true"]',), "is not a whole path"),
+        (('prefix = "x"\ninterface = "lo"',), "'x' is not a valid prefix"),
+        (('interface = "lo"',), "missing"),
+        (('prefix = "192.0.2.53/32"\ninterface = "lo"',) * 2, "is already used by vrf[0].anycast[0]"),
+    ],
+)
+def test_a_service_that_makes_no_sense_is_refused(services, what) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config(*services)
+    assert any(what in problem.what for problem in refused.value.problems)
