@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.worlds import bridge, ip, own_namespace, wait_until, why_no_vlans
 from vtep.addr import Ip, Mac
+from vtep.app.templates import FirstLeaf, FirstVni, devices
 from vtep.config.file import parse
 from vtep.linux.attachment import survey
 from vtep.linux.ledger import LedgerFile
@@ -71,6 +72,12 @@ class Host:
             (step.device, step.act, step.command)
             for step in plan(self.wish, target.attachments(), Picture(links, addresses))
         ]
+
+    def steps(self):
+        links, addresses = self.kernel.pictured()
+        target = DeviceTarget(self.kernel, self.wish, {})
+        steps = plan(self.wish, target.attachments(), Picture(links, addresses))
+        return [(step.device, step.act, step.text) for step in steps]
 
     def reasons(self):
         return {ref: (trouble.state, trouble.reason) for ref, trouble in self.engine.troubles.items()}
@@ -455,3 +462,51 @@ def test_an_address_and_a_vlan_of_another_hand_stay_on_a_device_of_ours(vlan_hos
     there = {found.ip for found in vlan_host.kernel.addresses() if found.device == vlan_host.link("br0.10").index}
     assert there >= {Ip.parse("192.0.2.1"), Ip.parse("172.16.0.1")}
     assert vlan_host.link("vxlan0").vlan_at(77) is not None
+
+
+# Devices that others made
+
+LEAF = FirstLeaf(
+    Ip.parse("10.0.0.1"), 65000, (Ip.parse("10.0.0.2"),), "vtep", (FirstVni(100),), Ip.parse("10.0.0.1"), 1500
+)
+AS_FRR = """
+ip link add br100 type bridge
+ip link add vxlan100 type vxlan id 100 local 10.0.0.1 dstport 4789 nolearning
+ip link set vxlan100 master br100 addrgenmode none
+ip link set vxlan100 type bridge_slave neigh_suppress on learning off
+ip link set br100 up
+ip link set vxlan100 up
+"""
+"""The commands of FRR's own guide to EVPN (docs.frrouting.org: Linux interface configuration)."""
+
+
+@pytest.mark.root_netns
+@pytest.mark.parametrize(
+    ("script", "changes"),
+    [
+        (devices(LEAF, "ip")["devices.sh"], {("br100", "mcast_snooping"), ("vxlan100", "link_local")}),
+        (
+            AS_FRR,
+            {("br100", "mcast_snooping"), ("br100", "vlan_default_pvid"), ("br100", "mtu"), ("vxlan100", "mtu")},
+        ),
+    ],
+    ids=["by vtep init", "as FRR has it"],
+)
+def test_a_leaf_that_others_made_is_handed_over_with_the_sensible_changes_and_nothing_else(
+    script, changes, tmp_path, namespace_refused
+):
+    if namespace_refused:
+        pytest.skip(namespace_refused)
+    with real_host(tmp_path / "devices") as host:
+        subprocess.run(["sh", "-e"], input=script, text=True, check=True, capture_output=True)
+        indexes = {name: host.link(name).index for name in (BRIDGE, VXLAN)}
+        assert [step[:2] for step in host.plan() if step[1] == "adopt"] == [(BRIDGE, "adopt"), (VXLAN, "adopt")]
+        without = set() if host.link(BRIDGE).bridge.default_pvid is not None else {("br100", "vlan_default_pvid")}
+        assert {(device, text.split()[0]) for device, act, text in host.steps() if act == "set"} == changes - without
+
+        for name in (BRIDGE, VXLAN):
+            host.kernel.adopt(name)
+        host.keep()
+
+        assert host.plan() == []
+        assert {name: host.link(name).index for name in (BRIDGE, VXLAN)} == indexes

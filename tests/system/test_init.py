@@ -1,5 +1,6 @@
 """What `vtep init` writes for systemd-networkd makes devices that `vtep check --host` accepts."""
 
+import json
 import pwd
 from pathlib import Path
 
@@ -46,3 +47,12 @@ def test_networkd_makes_the_devices_of_a_leaf(lab):
 
     wait_until(lambda: "and this host is ready for it" in said(), 20, said())
     assert "master br100" in leaf.run("ip", "link", "show", "dev", "swp1")
+
+    managed = leaf.path("/run/made/vtep.toml")
+    managed.write_text(managed.read_text().replace("[node]", "[node]\nmanage = true"))
+    steps = json.loads(
+        leaf.attempt(str(VTEP), "devices", "plan", "--config", "/run/made/vtep.toml", "-o", "json").stdout
+    )
+    changes = {(step["device"], step["act"], step["text"].split()[0]) for step in steps["steps"]}
+    assert {("br100", "adopt", "another"), ("vxlan100", "adopt", "another")} <= changes
+    assert {what for _, act, what in changes if act != "adopt"} <= {"mcast_snooping", "link_local"}

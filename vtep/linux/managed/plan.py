@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from vtep.linux.devices import Links
+from vtep.linux.devices import Link, Links
 from vtep.linux.managed.kinds import MANAGED, Picture
 from vtep.linux.managed.wish import DeviceRow, VlanRow, Wish
 from vtep.linux.settings import SETTINGS, fixed_of, is_ours
@@ -30,27 +30,28 @@ class Step(Struct, frozen=True):
 
 
 def plan(wish: Wish, attachments: Attachments, picture: Picture) -> Iterator[Step]:
-    """Yield what differs, in the order of writing."""
+    """Yield what differs, in the order of writing. What follows a hand-over is among it, as if the device were ours already."""
     links = picture.links
+    alike = {name: link.index for (name,) in wish.rows["device"] if (link := _alike(name, wish, links)) is not None}
+    handed_over = Attachments({**attachments.ready, **alike}, {})
     for kind in MANAGED:
-        seen = kind.recognise([picture], attachments)
+        seen = kind.recognise([picture], attachments if kind.name == "device" else handed_over)
         for key in dict.fromkeys((*kind.wanted(lambda: wish), *seen)):
             wanted, there = kind.wanted_at(wish, key), seen.get(key)
             verdict = judge(wanted, there, None)
             if kind.name == "device":
                 yield from _of_device(key[0], wanted, verdict, links, wish)
-            elif kind.name == "setting" and key[1] in AT_BIRTH and key[0] not in links.by_name:
+            elif kind.name == "setting" and (key[1] == "alias" or (key[1] in AT_BIRTH and key[0] not in links.by_name)):
                 continue
-            elif verdict in (Verdict.CREATE, Verdict.REPLACE) and _may_change(key[0], wish, links):
+            elif verdict in (Verdict.CREATE, Verdict.REPLACE) and (key[0] not in links.by_name or key[0] in alike):
                 yield _step(kind.name, key, wanted, None if there is None else there.row, links)
 
 
-def _may_change(device: str, wish: Wish, links: Links) -> bool:
-    """Tell whether the rows of a device follow it: it is to be made, or is ours already and the same."""
+def _alike(device: str, wish: Wish, links: Links) -> Link | None:
+    """Return a device that is there and can become as wanted in place."""
     link = links.by_name.get(device)
-    if link is None:
-        return True
-    return is_ours(link) and wish.rows["device"].get((device,)) == DeviceRow(link.kind, fixed_of(link, links))
+    wanted = wish.rows["device"].get((device,))
+    return link if link is not None and wanted == DeviceRow(link.kind, fixed_of(link, links)) else None
 
 
 def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Links, wish: Wish) -> Iterator[Step]:
