@@ -27,6 +27,7 @@ from vtep.linux import conditions as readiness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "docs" / "contributing.md").read_text()
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 PAGES = ("install", "configure", "advertise", "operate", "reference")
 OPERATING = "\n".join((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
@@ -73,7 +74,7 @@ def test_the_commands_of_the_readme_exist():
         [sys.executable, ROOT / "vtep-dev", "--help"], capture_output=True, text=True, timeout=20, check=True
     ).stdout
 
-    wanted = set(re.findall(r"\./vtep-dev (\w+)", README + OPERATING))
+    wanted = set(re.findall(r"\./vtep-dev (\w+)", README + CONTRIBUTING + OPERATING))
 
     assert {"demo", "test", "setup", "check", "story", "bless"} <= wanted
     assert wanted <= set(re.findall(r"^  (\w+) ", said, re.MULTILINE))
@@ -268,14 +269,16 @@ def test_every_reason_for_devices_that_are_not_fit_is_documented():
 
 
 def test_the_map_names_every_part_of_the_code():
-    described = README[README.index("## Map of the code") : README.index("## Contributing")]
+    described = CONTRIBUTING[CONTRIBUTING.index("## Map of the code") : CONTRIBUTING.index("## Checks and tests")]
     parts = [path.name for path in (ROOT / "vtep").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     parts = [part for part in parts if not part.startswith("__")]
 
     assert sorted(part for part in parts if part not in described) == []
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:vtep|tests|docs)/[\w/.]*)`", README + OPERATING))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:vtep|tests|docs)/[\w/.]*)`", README + CONTRIBUTING + OPERATING)))
+)
 def test_every_file_that_is_named_exists(name):
     assert (ROOT / name).exists() or "NAME" in name
 

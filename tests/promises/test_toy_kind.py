@@ -1,7 +1,7 @@
 """A new kind of row is one module and one word: everything that shows rows then shows it, and nothing else is edited.
 
 The toy kind keeps a row for each remote VTEP of a VNI, in a table of its own: a dictionary that the target holds beside the
-kernel in memory. Its module has what README asks for, the Kind and its Descriptor; the word is its place in the tuple of
+kernel in memory. Its module has what docs/contributing.md asks for, the Kind and its Descriptor; the word is its place in the tuple of
 kinds.
 """
 
