@@ -200,14 +200,14 @@ def per_evi(vtep: str, esi: Esi = E1, vni: int = 100, *, tag: int = 0, target: R
 
 
 def _ad(vtep: str, esi: Esi, tag: int, label: int, said: Attributes):
-    rd = RouteDistinguisher.parse(f"{vtep}:1" if ":" not in vtep else f"65000:{Ip.parse(vtep)[15]}")
+    rd = RouteDistinguisher.parse(f"{vtep}:{label or 1}" if ":" not in vtep else f"65000:{Ip.parse(vtep)[15]}")
     octets = bytes((1, 25)) + rd + esi + tag.to_bytes(4) + label.to_bytes(3)
     return ead.unpack(octets, PEER, said)
 
 
 def type2(vtep: str, esi: Esi = E1, mac: Mac = M, seq: int = 0, *, vni: int = 100):
     """Return the key and the value of a Type-2 route."""
-    rd = RouteDistinguisher.parse(f"{vtep}:2" if ":" not in vtep else f"65000:{Ip.parse(vtep)[15]}")
+    rd = RouteDistinguisher.parse(f"{vtep}:{vni}" if ":" not in vtep else f"65000:{Ip.parse(vtep)[15]}")
     octets = rd + esi + bytes(4) + b"\x30" + mac + b"\0" + vni.to_bytes(3)
     return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, attributes(vtep, seq=seq))
 

@@ -2,8 +2,14 @@
 
 import pytest
 
-from tests.contract.grouped import E1, E2, A, B, C, grouped_leaf, per_evi, per_segment, type2
-from vtep.addr import NO_SEGMENT
+from tests.contract.grouped import CONFIG, E1, E2, A, B, C, D, M, grouped_leaf, macs, per_evi, per_segment, type2
+from vtep.addr import NO_SEGMENT, RouteTarget
+from vtep.linux.tables.fdb import names_group
+from vtep.reconcile.engine import Scope
+from vtep.reconcile.steps import run_to_end
+
+FOREIGN = RouteTarget.parse("65000:999")
+OURS = "10.0.0.1"
 
 
 @pytest.fixture(params=["memory", "namespace"])
@@ -76,3 +82,199 @@ def test_rows_that_are_as_wanted_are_kept_by_a_survey(leaf):
     report = leaf.pass_(survey=True)
 
     assert (report.created, report.replaced, report.deleted) == (0, 0, 0)
+
+
+# What a VTEP must say in order to be a member
+
+
+@pytest.mark.parametrize(
+    ("routes", "reason"),
+    [
+        ((per_segment(B, target=FOREIGN), per_evi(B)), "rt-mismatch"),
+        ((per_segment(B), per_evi(B, target=FOREIGN)), "rt-mismatch"),
+        ((per_segment(B), per_evi(B, tag=7)), ""),
+        ((per_segment(B), per_evi(B, vni=200)), ""),
+        ((per_segment(B),), "pending-evi"),
+        ((per_evi(B),), "pending-ead"),
+        ((per_segment(OURS), per_evi(OURS)), "self-vtep"),
+        ((per_segment("fd00::2"), per_evi("fd00::2")), "family-mismatch"),
+    ],
+    ids=["RT per segment", "RT per EVI", "tag", "VNI", "no EVI", "no segment", "our own address", "other family"],
+)
+def test_a_vtep_that_does_not_say_all_of_it_is_no_member_and_it_is_told_why(routes, reason):
+    with grouped_leaf("memory") as leaf:
+        leaf.advertise(*up(A), *routes, type2(A))
+        leaf.end()
+        leaf.pass_()
+
+        assert leaf.where() == ["group", A]
+        assert [one.reason for one in leaf.group().outside] == [reason or "pending-evi"]
+
+
+def test_a_vtep_without_a_route_per_evi_is_a_member_if_it_advertises_a_mac(leaf):
+    other = macs(1)[0]
+    leaf.advertise(*up(A), per_segment(B), type2(A), type2(B, mac=other))
+    leaf.end()
+    leaf.pass_()
+    assert (leaf.where(), leaf.where(other)) == (["group", A, B], ["group", A, B])
+
+    leaf.withdraw(type2(B, mac=other))
+    leaf.pass_()
+    assert leaf.where() == ["group", A]
+
+
+def test_ipv6_vteps_share_a_segment_as_ipv4_vteps_do():
+    six = [f"fd00::{number}" for number in (2, 3)]
+    for world in ("memory", "namespace"):
+        with grouped_leaf(world, CONFIG.replace("10.0.0.1", "fd00::1")) as leaf:
+            all_active(leaf, *six)
+            assert leaf.where() == ["group", *six]
+            leaf.withdraw(per_segment(six[0]))
+            leaf.pass_()
+            assert leaf.where() == ["group", six[1]]
+
+
+# Single-active
+
+
+def single(*vteps):
+    """Return both Type-1 routes of VTEPs of a single-active segment."""
+    return [route for vtep in vteps for route in (per_segment(vtep, single_active=True), per_evi(vtep))]
+
+
+def test_a_single_active_segment_has_one_member_and_the_nexthop_of_its_backup_is_made_in_advance(leaf):
+    leaf.advertise(*single(A, B), type2(B))
+    leaf.end()
+    leaf.pass_()
+
+    assert (leaf.where(), leaf.singles()) == (["group", B], [A, B])
+    assert str(leaf.group(primary=B).backup) == A
+
+
+def test_the_backup_takes_over_before_it_advertises_any_mac(leaf):
+    leaf.advertise(*single(A, B), type2(B), *(type2(B, mac=mac) for mac in macs(20)))
+    leaf.end()
+    leaf.pass_()
+
+    leaf.withdraw(per_segment(B, single_active=True))
+    report = leaf.pass_()
+
+    assert (leaf.where(), leaf.intent.touched, report.replaced, report.created) == (["group", A], (), 1, 0)
+    assert leaf.group(primary=B).notes == ("on-backup",)
+
+    leaf.advertise(*(type2(A, mac=mac) for mac in (M, *macs(20))))
+    leaf.withdraw(*(type2(B, mac=mac) for mac in (M, *macs(20))))
+    leaf.pass_()
+    assert (leaf.where(), leaf.group(primary=B)) == (["group", A], None)
+    assert leaf.troubles() == []
+
+
+def test_of_several_others_none_can_be_the_backup(leaf):
+    leaf.advertise(*single(A, B, C), type2(B))
+    leaf.end()
+    leaf.pass_()
+    assert (leaf.where(), leaf.group(primary=B).backup) == (["group", B], None)
+
+    leaf.withdraw(per_segment(B, single_active=True))
+    leaf.pass_()
+    assert (leaf.where(), leaf.groups()) == ([], [])
+
+
+# What other programs do, and what happens at a restart
+
+
+def hint(leaf, *numbers):
+    return leaf.pass_(hinted={"fdb-nexthop": numbers, "fdb-group": numbers})
+
+
+def test_rows_that_went_with_their_group_are_made_again_and_counted(leaf):
+    leaf.advertise(*up(A, B), *(type2(A, mac=mac) for mac in macs(300)))
+    leaf.end()
+    leaf.pass_()
+    numbers = {one.id for one in leaf.kernel.nexthops()}
+
+    leaf.hands.flush_nexthops()
+    assert {tuple(leaf.where(mac)) for mac in macs(300)} == {("half",)}
+    leaf.engine.lose("fdb", leaf.ledger.claims("fdb"))
+    report = leaf.pass_(hinted={"fdb-nexthop": numbers, "fdb-group": numbers, "fdb": leaf.ledger.claims("fdb")})
+
+    assert {tuple(leaf.where(mac)) for mac in macs(300)} == {("group", A, B)}
+    assert (report.repaired, leaf.engine.repairs["fdb"]) == (303, 300)
+    assert leaf.troubles() == []
+
+
+def test_rows_that_went_are_written_many_at_once_and_rows_of_other_macs_stay(leaf):
+    leaf.advertise(*up(A, B), *(type2(A, mac=mac) for mac in macs(300)), type2(C, NO_SEGMENT))
+    leaf.end()
+    leaf.pass_()
+    group = leaf.group().number
+    lost = [key for key, claim in leaf.ledger.claims("fdb").items() if names_group(claim.row, {group})]
+
+    leaf.hands.delete_nexthop(group)
+    leaf.engine.lose("fdb", lost)
+    leaf.now += 1
+    touched = {"fdb": lost}
+    report = run_to_end(leaf.engine.run(leaf.intent, leaf.now, Scope(touched=touched, hinted={"fdb-group": [group]})))
+
+    assert (len(lost), report.repaired, leaf.engine.repairs["fdb"]) == (300, 301, 300)
+    assert {tuple(leaf.where(mac)) for mac in macs(300)} == {("group", A, B)}
+    assert leaf.where() == [C]
+
+
+def test_an_audit_finds_that_a_group_and_its_rows_are_gone(leaf):
+    all_active(leaf, A, B)
+    leaf.hands.flush_nexthops()
+
+    for _ in range(2):
+        leaf.now += 10
+        run_to_end(leaf.engine.run(leaf.intent, leaf.now, Scope(audit=True)))
+
+    assert (leaf.where(), leaf.troubles()) == (["group", A, B], [])
+
+
+def test_a_number_that_another_program_has_is_left_to_it(leaf):
+    all_active(leaf, A, B)
+    number = leaf.group().singles[0]
+
+    leaf.hands.take_over(number, D)
+    hint(leaf, number)
+    leaf.withdraw(type2(A))
+    leaf.pass_()
+
+    assert leaf.singles() == [D]
+    assert leaf.troubles() == []
+
+
+def test_after_a_restart_a_group_only_grows_until_the_picture_is_complete(leaf):
+    all_active(leaf, A, B)
+
+    again = leaf.restarted()
+    again.advertise(*up(B), type2(B))
+    again.pass_()
+    assert (again.where(), again.troubles()) == (
+        ["group", A, B],
+        [("fdb-group", "held held"), ("fdb-nexthop", "held held")],
+    )
+    again.advertise(*up(A, C))
+    again.pass_()
+    assert again.where() == ["group", A, B, C]
+    again.withdraw(per_segment(C))
+    again.pass_()
+    assert again.where() == ["group", A, B]
+
+    again.end()
+    again.pass_(survey=True)
+    assert (again.where(), again.singles(), again.troubles()) == (["group", A, B], [A, B], [])
+
+
+def test_after_a_restart_a_vtep_that_does_not_come_back_leaves_when_the_picture_is_complete(leaf):
+    all_active(leaf, A, B)
+
+    again = leaf.restarted()
+    again.advertise(*up(B), type2(B))
+    again.pass_()
+    again.end()
+    report = again.pass_(survey=True)
+
+    assert (again.where(), again.singles(), again.troubles()) == (["group", B], [B], [])
+    assert report.created == 0

@@ -32,9 +32,12 @@ from vtep.intent import HostKey, Intent, PortFilterKey, RowKey
 from vtep.linux.events import EVERYTHING, ROWS
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile, this_place
+from vtep.linux.nexthop_events import NexthopEvents
 from vtep.linux.nftables import FilterEvents
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.fdb import FDB, names_group
+from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.linux.target import KernelTarget
@@ -76,6 +79,9 @@ class KernelTask:
         self._applied = True
         """The target knows the latest configuration."""
         self._routing: RoutingEvents | None = None
+        self._nexthop_events: NexthopEvents | None = None
+        self._losing: asyncio.Task[None] | None = None
+        """Goes through the claims for rows that went with their groups."""
         self._own_prefixes = OwnPrefixes(kernel, clock)
         self._filter_events: FilterEvents | None = None
         self._nudge: Callable[[], None] = lambda: None
@@ -153,6 +159,33 @@ class KernelTask:
             self._routing = self._kernel.routing_events()
             asyncio.get_running_loop().add_reader(self._routing.fileno(), self._take_routing_hints, self._routing)
 
+    def follow_nexthops(self) -> None:
+        """Receive what others do to nexthops, because the rows that name them go without an event."""
+        self._nexthop_events = events = self._kernel.nexthop_events()
+        asyncio.get_running_loop().add_reader(events.fileno(), self._take_nexthop_hints, events)
+
+    def _take_nexthop_hints(self, events: NexthopEvents) -> None:
+        """Look at the nexthops of FDB rows that another program wrote or removed, and have the rows of a lost group made again."""
+        hints = events.drain()
+        if hints.overrun:
+            self.actor.survey()
+            return
+        engine = self.actor.engine
+        kinds = (FDB_NEXTHOP.name, FDB_GROUP.name)
+        known = {kind: [number for number in hints.numbers if engine.has(kind, number)] for kind in kinds}
+        if any(known.values()):
+            self.actor.hint(known)
+        if lost := hints.gone.intersection(known[FDB_GROUP.name]):
+            self._losing = asyncio.get_running_loop().create_task(self._lose_rows(lost, self._losing))
+
+    async def _lose_rows(self, groups: frozenset[int], before: asyncio.Task[None] | None) -> None:
+        """Have the rows of these groups made again: the kernel removed them with the groups."""
+        if before is not None:
+            await before
+        for part in self._ledger.claims(FDB.name).shards:
+            self.actor.lose(FDB.name, [key for key, claim in part.items() if names_group(claim.row, groups)])
+            await asyncio.sleep(0)
+
     def follow_filters(self) -> None:
         """Receive what others do to the filters of our segments, if a segment has a port."""
         if self._filter_events is not None or not any(one.port for one in self._config.segments):
@@ -185,6 +218,12 @@ class KernelTask:
             asyncio.get_running_loop().remove_reader(self._filter_events.fileno())
             self._filter_events.close()
             self._filter_events = None
+        if self._nexthop_events is not None:
+            asyncio.get_running_loop().remove_reader(self._nexthop_events.fileno())
+            self._nexthop_events.close()
+            self._nexthop_events = None
+        if self._losing is not None:
+            self._losing.cancel()
         if self._routing is not None:
             asyncio.get_running_loop().remove_reader(self._routing.fileno())
             self._routing.close()
@@ -291,6 +330,7 @@ async def opened(
         loop.add_reader(kernel.events_fileno(), task.take_hints, observer)
         try:
             task.follow_routing()
+            task.follow_nexthops()
             task.follow_filters()
             yield task
         finally:

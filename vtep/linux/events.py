@@ -52,8 +52,9 @@ RTNLGRP_IPV4_IFADDR: Final = 5
 RTNLGRP_IPV6_IFADDR: Final = 9
 RTNLGRP_BRVLAN: Final = 33
 RTNLGRP_TUNNEL: Final = 35
-_OPTIONAL_GROUPS: Final = (RTNLGRP_BRVLAN, RTNLGRP_TUNNEL)
-"""Kernels before 5.6 and 5.18 do not have them, and not what they are about either."""
+RTNLGRP_NEXTHOP: Final = 32
+_OPTIONAL_GROUPS: Final = (RTNLGRP_BRVLAN, RTNLGRP_TUNNEL, RTNLGRP_NEXTHOP)
+"""Kernels before 5.6, 5.18 and 5.3 do not have them, and not what they are about either."""
 _OF_DEVICES: Final = (RTM_NEWLINK, RTM_DELLINK, RTM_NEWVLAN, RTM_DELVLAN, RTM_NEWTUNNEL, RTM_DELTUNNEL)
 
 EVENT_BUFFER: Final = 8 << 20

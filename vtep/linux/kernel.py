@@ -20,6 +20,7 @@ from vtep.errors import KernelError
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
 from vtep.linux.filters import FilterMessage, FilterTable
+from vtep.linux.nexthop_events import NexthopEvents
 from vtep.linux.nftables import FilterEvents, KernelNftables
 from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.socket import REQUEST_BUFFER, Connection, Inbox
@@ -226,6 +227,10 @@ class Kernel:
     def filter_events(self) -> FilterEvents:
         """Open a socket for what other programs do to the filters of segments. The caller closes it."""
         return self._nft.events()
+
+    def nexthop_events(self) -> NexthopEvents:
+        """Open a socket for the events about nexthops that other programs cause. The caller closes it."""
+        return NexthopEvents(self._requests.port)
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> Hints:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""

@@ -12,7 +12,7 @@ import socket
 from typing import Final
 
 from vtep.addr import Ip, Prefix
-from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, RTNLGRP_NEIGH, EventQueue, Subscription
+from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, RTNLGRP_NEIGH, RTNLGRP_NEXTHOP, EventQueue, Subscription
 from vtep.linux.socket import RECEIVE_SIZE, receive
 from vtep.linux.wire.neighbor import RTM_DELNEIGH, Entry, parse_neighbors
 from vtep.linux.wire.nexthop import RTM_DELNEXTHOP, NexthopEntry, parse_nexthops
@@ -21,7 +21,6 @@ from vtep.linux.wire.tlv import AF_BRIDGE
 
 RTNLGRP_IPV4_ROUTE: Final = 7
 RTNLGRP_IPV6_ROUTE: Final = 11
-RTNLGRP_NEXTHOP: Final = 32
 
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
 

@@ -110,6 +110,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VTEP has the Ethernet segment, but neither a route per EVI for the VNI nor a MAC in it.",
         "Check whether the VNI is on the segment's port there.",
     ),
+    "member-limit": (
+        "The segment has more VTEPs than a group takes (16), and this one is not among the lowest.",
+        "Find out who advertises so many VTEPs for one segment.",
+    ),
     "not-primary": (
         "The segment is single-active, and another VTEP advertises the MACs.",
         "Nothing.",

@@ -20,7 +20,7 @@ keeps its last members, because the kernel would remove its rows without the kno
 The topics are a segment, and what the rows need. This module does not know any MAC, and not what the kernel does with a group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from msgspec import structs
@@ -89,12 +89,12 @@ class _Draft:
         primary = Ip(key[2]) if key[2] else None
         found = segment_routes(rib, policy, configured, segment)
         members, backup = sharing(found, [vtep for vtep, _ in use.advertisers], primary)
-        outside = tuple(self._outside(key, {*members, backup}))
+        members, cut = members[:MEMBERS_MAX], members[MEMBERS_MAX:]
+        outside = tuple(self._outside(key, {*members, backup}, cut))
         if not members:
             if old is None:
                 return None
             return structs.replace(old, macs=use.macs, outside=outside, notes=("no-member",))
-        members = members[:MEMBERS_MAX]
         singles = tuple(self._single(vtep) for vtep in (*members, *(() if backup is None else (backup,))))
         number = self._number(key) if old is None else old.number
         is_on_backup = primary is not None and members != (primary,)
@@ -103,7 +103,7 @@ class _Draft:
             vni, segment, primary, number, members, singles, primary is not None, backup, use.macs, outside, notes
         )
 
-    def _outside(self, key: GroupKey, used: set[Ip | None]) -> Iterator[Outside]:
+    def _outside(self, key: GroupKey, used: set[Ip | None], cut: Collection[Ip]) -> Iterator[Outside]:
         """Yield the VTEPs that name the segment in a Type-1 route and are not used, each with the first reason."""
         vni, segment, primary = key
         policy, index = self.inputs.policy, self.inputs.rib.index
@@ -116,10 +116,11 @@ class _Draft:
             vtep = ad.attributes.next_hop
             if vtep in used or (vtep not in reasons and len(reasons) == OUTSIDE_MAX):
                 continue
-            reason = refused(ad, policy, configured)
-            if not reason:
-                reason = "pending-ead" if vtep not in up else "pending-evi" if not primary else "not-primary"
-            reasons.setdefault(vtep, reason)
+            if reason := "member-limit" if vtep in cut else refused(ad, policy, configured):
+                reasons[vtep] = reason
+            else:
+                missing = "pending-ead" if vtep not in up else "pending-evi" if not primary else "not-primary"
+                reasons.setdefault(vtep, missing)
         return (Outside(vtep, reason) for vtep, reason in sorted(reasons.items(), key=lambda one: one[0].order))
 
     def _number(self, key: GroupKey) -> int:

@@ -159,6 +159,13 @@ class Actor:
         if self._is_waiting:
             self._woken.set()
 
+    def lose(self, kind: str, keys: Collection[Key]) -> None:
+        """Write these rows again soon, because the target removed them by itself."""
+        if keys:
+            self.engine.lose(kind, keys)
+            self._touched[kind].add(keys)
+            self._woken.set()
+
     def look_around(self) -> None:
         """Look up soon where rows can be written, because devices changed."""
         self.engine.suspect_attachments()

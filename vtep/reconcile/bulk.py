@@ -68,36 +68,41 @@ class Bulk:
         may_be_plain = readable(self._kind) or dependent(self._kind)
         if self._known.is_amiss or not may_be_plain or self._known.dependencies.is_needed(self._kind):
             return list(keys)
-        kind, foreign = self._kind, self._known.foreign[self._kind.name]
+        kind, foreign, lost = self._kind, self._known.foreign[self._kind.name], self._known.lost[self._kind.name]
         usable = self._this.attachments.ready.keys() - self._this.attachments.unconfigured
         claims, wishes = self._known.ledger.claims(kind.name).of(keys), asked(kind, self._this.intent, keys)
         alike: dict[Hashable, RowGroup | None] = {}
         others: list[Key] = []
         for key, (wanted, rank), claim, domain in zip(keys, wishes, claims, map(kind.domain, keys), strict=True):
-            together = (domain, id(wanted), rank, id(claim))
+            together = (domain, id(wanted), rank, id(claim), bool(lost) and key in lost)
             try:
                 group = alike[together]
             except KeyError:
                 is_usable = domain in usable
-                group = alike[together] = self._group_of(domain, wanted, rank, claim) if is_usable else None
+                found = self._group_of(domain, wanted, rank, claim, is_lost=together[-1]) if is_usable else None
+                group = alike[together] = found
             if group is None or key in foreign:
                 others.append(key)
             else:
                 group.keys.append(key)
         return others
 
-    def _group_of(self, domain: Hashable, wanted: Row | None, rank: int, claim: Claim | None) -> RowGroup | None:
+    def _group_of(
+        self, domain: Hashable, wanted: Row | None, rank: int, claim: Claim | None, *, is_lost: bool
+    ) -> RowGroup | None:
         """Judge all rows of which the same is wanted and claimed; return the group that they belong to, or None."""
         verdict = None
         if claim is None:
             verdict = None if wanted is None else Verdict.CREATE
         elif claim.confirmed and wanted is None:
             verdict = Verdict.DELETE if self._this.intent.complete else None
+        elif claim.confirmed and is_lost:
+            verdict = Verdict.REPLACE  # also if it becomes another row: nothing is there that must be converted
         elif claim.confirmed and claim.row != wanted and not is_conversion(self._kind, claim.row, wanted):
             verdict = Verdict.REPLACE
         if verdict is None:
             return None
-        return self._groups[verdict].setdefault((domain, id(wanted), rank), RowGroup([], wanted, rank))
+        return self._groups[verdict].setdefault((domain, id(wanted), rank, is_lost), RowGroup([], wanted, rank))
 
     def write(self, writer: Writer) -> Steps[None]:
         """Create and change the rows that were kept."""
@@ -130,6 +135,8 @@ class Bulk:
         if batch.verdict in _WRITES and self._known.claim(kind, batch.groups) is not None:
             writer.write(kind, [(change_of(kind, row), row) for row in self._one_by_one(batch)], self._this)
             return
+        if lost := self._known.lost[kind.name]:
+            writer.take_note_of_repairs(kind, len(lost.intersection(batch.keys)), self._this)
         refused = writer.send(kind, [Change(verb, group.keys, group.row) for group in batch.groups], self._this)
         if refused:
             rows = [(change_of(kind, row), row) for row in self._one_by_one(batch)]

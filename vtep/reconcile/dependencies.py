@@ -65,6 +65,11 @@ class Dependencies:
         needy = self._needy.get(kind.name)
         return needy is None or all(self._is_there(needed) for needed in needy.needs(group.keys[0], group.row))
 
+    def needs_any(self, kind: Kind, row: Judged) -> bool:
+        """Tell whether the wanted row at a key needs rows of other kinds."""
+        needy = self._needy.get(kind.name)
+        return needy is not None and row.wanted is not None and any(True for _ in needy.needs(row.key, row.wanted))
+
     @contextmanager
     def following(self, kind: Kind, keys: Iterable[Key]) -> Iterator[None]:
         """Follow a change of the claims at these keys."""

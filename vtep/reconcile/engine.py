@@ -188,6 +188,11 @@ class Engine:
         """Distrust what is known: until the next survey, a small pass reads back what it writes over."""
         self._known.suspect = True
 
+    def lose(self, kind: str, keys: Iterable[Key]) -> None:
+        """Note that the target removed claimed rows by itself, or a part of each: the next pass writes them again."""
+        claims = self.ledger.claims(kind)
+        self._known.lost[kind].update(key for key in keys if key in claims)
+
     def suspect_attachments(self) -> None:
         """Note that devices changed: the next pass looks up the attachments, and surveys if a domain changed."""
         self._writer.attachments_suspect = self._writer.devices_changed = True

@@ -41,6 +41,8 @@ class Knowledge:
         """Rows whose removal was refused: half of the row may be gone, or all of it if only the answer was lost."""
         self.is_observed = False
         """Others write the rows, so nothing is known without looking."""
+        self.lost: dict[str, set[Key]] = {kind.name: set() for kind in kinds}
+        """Claimed rows that the target removed by itself, at least in part."""
         self.surveyed = False
         """The last survey succeeded, and no domain changed since."""
         self.suspect = False
@@ -72,15 +74,21 @@ class Knowledge:
         """Note that rows are there as they were claimed."""
         with self.dependencies.following(kind, keys):
             self.ledger.confirm(kind.name, keys, at)
+        if lost := self.lost[kind.name]:
+            lost.difference_update(keys)
 
     def release(self, kind: Kind, keys: Sequence[Key]) -> None:
         """Note that rows are gone, or another program's."""
         with self.dependencies.following(kind, keys):
             self.ledger.release(kind.name, keys)
+        if lost := self.lost[kind.name]:
+            lost.difference_update(keys)
 
     def is_sure(self, kind: Kind, key: Key) -> bool:
         """Tell whether it is known, without looking, what is at a key."""
         if self.suspect or self.is_observed or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
+            return False
+        if key in self.lost[kind.name]:
             return False
         claim = self.ledger.claims(kind.name).get(key)
         return claim is None or claim.confirmed

@@ -167,6 +167,11 @@ class Writer:
                 this.full[kind.name, kind.domain(row.key)] = (code, text)
         self._undo(kind, [batch[index][0] for index in refused if _may_undo(*batch[index])], this)
 
+    def take_note_of_repairs(self, kind: Kind, rows: int, this: Pass) -> None:
+        """Note that so many rows, which the target had removed by itself, are written again."""
+        self.repairs[kind.name] += rows
+        this.repaired += rows
+
     def take_note_of_all(self, kind: Kind, verb: str, keys: Sequence[Key], this: Pass) -> None:
         """Note that one change was made at each of these keys, which had no trouble before."""
         self.written += len(keys)
@@ -233,6 +238,8 @@ class Writer:
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
         known, ref = self._known, (kind.name, row.key)
         found = classify(code, change.verb)
+        if found is Class.PERMANENT and code == errno.EINVAL and known.dependencies.needs_any(kind, row):
+            found = Class.TRANSIENT  # another program may have removed what the row needs, which is soon made again
         self.changes[change.verb, errno.errorcode.get(code, str(code))] += 1
         refused = known.backlog.refuse(ref, operation(row), code, text, found, this.now, self._chance())
         if found is Class.CONTESTED:

@@ -15,7 +15,7 @@ program writes. The signature says that a row can be ours. Only the ledger says 
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -176,6 +176,11 @@ class _Fdb:
 
 
 FDB: Final = _Fdb()
+
+
+def names_group(row: FdbRow, groups: Container[int]) -> bool:
+    """Tell whether a row goes by one of these groups."""
+    return row.group in groups
 
 
 def _row(intent: Intent, mac: RemoteMac) -> FdbRow | None:

@@ -1,0 +1,171 @@
+"""Groups of segments, as the projection alone makes them: every order of arrival, identifiers, and what a change costs."""
+
+from itertools import permutations
+
+import pytest
+
+from tests.contract.grouped import CONFIG as ONE_VNI
+from tests.contract.grouped import E1, E2, A, B, C, GroupedLeaf, M, MemoryHands, macs, per_evi, per_segment, type2
+from vtep.addr import Vni
+from vtep.intent import Intent
+from vtep.projection import identifier
+from vtep.projection import segment as segments
+
+TWO_VNIS = ONE_VNI + ONE_VNI[ONE_VNI.index("[[vni]]") :].replace("100", "200").replace("65000:200", "65000:100")
+
+
+class Pure(GroupedLeaf):
+    """A leaf of which only the projection runs."""
+
+    def __init__(self, config: str = ONE_VNI) -> None:
+        super().__init__(MemoryHands(config), config)
+
+    def judge(self) -> Intent:
+        self.now += 1
+        return self.leaf.judge(self.now)
+
+
+def shown(leaf):
+    """Return all that the intent says of MACs and groups, but for what they were before."""
+    intent = leaf.intent
+    groups = {key: (group.members, group.number, group.macs) for key, group in intent.groups.unordered()}
+    rows = {key: (row.group, row.reason, row.advertisers) for key, row in intent.macs.unordered()}
+    return groups, rows, dict(intent.fdb_nexthops.unordered()), dict(intent.group_numbers.unordered())
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["judged at the end", "judged each time"])
+def test_all_orders_of_arrival_end_alike(together):
+    routes = (per_segment(A), per_evi(A), per_segment(B), type2(A))
+    results = []
+    for order in permutations((*routes[:3], (*routes[3:], per_evi(B)))):
+        leaf = Pure()
+        for arriving in order:
+            leaf.advertise(*(arriving if isinstance(arriving[0], tuple) else (arriving,)))
+            if not together:
+                leaf.judge()
+        leaf.judge()
+        results.append(shown(leaf))
+
+    assert len(results) == 24
+    assert all(result == results[0] for result in results)
+    assert [members for members, *_ in results[0][0].values()] == [leaf.group().members]
+    assert leaf.vteps() == [A, B]
+
+
+def test_all_orders_of_leaving_end_with_nothing():
+    routes = (per_segment(A), per_evi(A), per_segment(B), type2(A))
+    for order in permutations(routes):
+        leaf = Pure()
+        leaf.advertise(*routes)
+        leaf.judge()
+        for leaving in order:
+            leaf.withdraw(leaving)
+            leaf.judge()
+        assert shown(leaf) == ({}, {}, {}, {})
+        assert (len(leaf.intent.group_uses), len(leaf.intent.groups_of)) == (0, 0)
+
+
+def test_a_vtep_that_leaves_is_one_change_for_each_vni_and_none_for_a_mac():
+    leaf = Pure(TWO_VNIS)
+    for vni in (100, 200):
+        leaf.advertise(*(type2(A, mac=mac, vni=vni) for mac in macs(50)), per_evi(A, vni=vni, tag=0))
+        leaf.advertise(per_evi(B, vni=vni))
+    leaf.advertise(per_segment(A), per_segment(B))
+    leaf.judge()
+
+    leaf.withdraw(per_segment(A))
+    intent = leaf.judge()
+
+    assert (intent.touched, len(intent.touched_groups)) == ((), 2)
+
+
+def test_a_second_copy_of_a_type_1_route_changes_nothing():
+    leaf = Pure()
+    leaf.advertise(per_segment(A), per_evi(A), type2(A))
+    before = leaf.judge()
+
+    leaf.advertise(per_segment(A))
+    after = leaf.judge()
+
+    assert (after.generation, after.touched, after.touched_groups) == (before.generation, (), ())
+
+
+def test_a_mac_that_leaves_its_segment_while_others_stay_keeps_the_group():
+    leaf = Pure()
+    first, second = macs(2)
+    leaf.advertise(per_segment(A), per_evi(A), type2(A, mac=first), type2(A, mac=second))
+    leaf.judge()
+    number = leaf.group().number
+
+    leaf.withdraw(type2(A, mac=first))
+    leaf.judge()
+    assert (leaf.group().macs, leaf.group().number) == (1, number)
+
+    leaf.withdraw(type2(A, mac=second))
+    leaf.judge()
+    assert (leaf.group(), len(leaf.intent.fdb_nexthops)) == (None, 0)
+
+
+def test_groups_and_nexthops_with_one_checksum_stay_apart(monkeypatch):
+    monkeypatch.setattr(identifier, "crc32", lambda _: 7)
+    leaf = Pure()
+    leaf.advertise(per_segment(A), per_segment(B), per_evi(B), type2(A))
+    leaf.advertise(per_segment(A, E2), per_segment(C, E2), per_evi(C, E2), type2(A, E2, mac=macs(1)[0]))
+    intent = leaf.judge()
+    one, two = leaf.group(), leaf.group(E2)
+
+    assert one.number != two.number
+    assert len({*one.singles, *two.singles}) == len(intent.fdb_nexthops) == 3
+    assert leaf.vteps() == [A, B]
+
+    leaf.withdraw(type2(A))
+    leaf.judge()
+    assert (leaf.group(), leaf.group(E2)) == (None, two)
+
+
+def test_very_many_vteps_of_a_segment_are_cut_and_the_lowest_are_used():
+    leaf = Pure()
+    vteps = [f"10.0.1.{number}" for number in range(1, 41)]
+    leaf.advertise(*(route for vtep in vteps for route in (per_segment(vtep), per_evi(vtep))), type2(vteps[-1]))
+    leaf.judge()
+
+    assert [str(vtep) for vtep in leaf.group().members] == vteps[:16]
+    assert {one.reason for one in leaf.group().outside} == {"member-limit"}
+    assert len(leaf.group().outside) == 16
+
+
+def test_a_frozen_mac_stays_on_its_segment_and_is_freed_when_no_vtep_is_left():
+    leaf = Pure(ONE_VNI + '[duplicates]\naction = "freeze"\n')
+    leaf.advertise(per_segment(A), per_evi(A))
+    for seq in range(0, 12, 2):
+        leaf.advertise(type2(A, seq=seq))
+        leaf.judge()
+        leaf.advertise(type2(C, bytes_of_no_segment(), seq=seq + 1))
+        leaf.judge()
+    row = leaf.intent.macs[Vni(100), M]
+    assert row.reason == "dup-frozen"
+    leaf.withdraw(per_segment(A))
+    leaf.judge()
+
+    assert leaf.vteps() == [C]
+
+
+def bytes_of_no_segment():
+    return segments.NO_SEGMENT
+
+
+def test_a_vni_whose_devices_take_no_group_has_rows_to_one_vtep_and_no_group():
+    leaf = Pure()
+    leaf.advertise(per_segment(A), per_evi(A), per_segment(B), per_evi(B), type2(B))
+    leaf.judge()
+    assert leaf.vteps() == [A, B]
+
+    leaf.leaf.learn_ungrouped(frozenset({Vni(100)}))
+    while leaf.leaf.judge(leaf.now) and leaf.leaf.unjudged:
+        pass
+    assert (leaf.vteps(), len(leaf.intent.groups)) == ([A], 0)
+
+    leaf.leaf.learn_ungrouped(frozenset())
+    while leaf.leaf.judge(leaf.now) and leaf.leaf.unjudged:
+        pass
+    assert (leaf.vteps(), leaf.group(E1).macs) == ([A, B], 1)
