@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from tests.contract.worlds import ip, own_namespace
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config.file import parse
@@ -48,6 +50,10 @@ class MemoryHands:
         for vni in parse(config).vnis:
             self.kernel.add_devices_of(vni)
 
+    def set_proxy(self) -> None:
+        vxlan = self.kernel.links().by_name["vx100"].vxlan
+        self.kernel.change("vx100", vxlan=replace(vxlan, proxy=True))
+
     def delete_nexthop(self, number: int) -> None:
         self.kernel.routing.drop_nexthop(number)
 
@@ -77,6 +83,16 @@ class NamespaceHands:
                 f"link set {vni.bridge} up",
             )
         self.kernel = Kernel()
+
+    def set_proxy(self) -> None:
+        ip(
+            "link del vx100",
+            "link add vx100 type vxlan id 100 local 10.0.0.1 dstport 4789 nolearning proxy",
+            "link set vx100 master br100",
+            "link set vx100 type bridge_slave learning off",
+            "link set vx100 addrgenmode none",
+            "link set vx100 up",
+        )
 
     def delete_nexthop(self, number: int) -> None:
         ip(f"nexthop del id {number}")

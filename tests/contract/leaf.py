@@ -91,6 +91,8 @@ class Mishaps:
     def filters(self) -> FilterTable:
         return self.kernel.filters
 
+    has_fdb_nexthops = True
+
     def nexthops(self) -> list[NexthopEntry]:
         return self.kernel.nexthops()
 

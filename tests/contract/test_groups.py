@@ -278,3 +278,31 @@ def test_after_a_restart_a_vtep_that_does_not_come_back_leaves_when_the_picture_
 
     assert (again.where(), again.singles(), again.troubles()) == (["group", B], [B], [])
     assert report.created == 0
+
+
+# Where no row may name a group
+
+
+def test_a_device_with_proxy_gets_no_row_that_names_a_group_and_it_is_said(leaf):
+    leaf.hands.set_proxy()
+    leaf.advertise(*up(A, B), type2(B))
+    leaf.end()
+    leaf.pass_()
+    assert leaf.where() == []
+    [trouble] = [found for (kind, _), found in leaf.engine.troubles.items() if kind == "fdb"]
+    assert "nexthops-unsafe" in trouble.text
+
+    leaf.leaf.learn_ungrouped(leaf.target.ungrouped)
+    leaf.pass_()
+    assert (leaf.where(), leaf.groups(), leaf.troubles()) == ([A], [], [])
+    assert any("nexthops-unsafe" in note for note in leaf.target.attachments().notes[100])
+
+
+def test_a_kernel_without_such_nexthops_gets_none():
+    with grouped_leaf("memory") as leaf:
+        leaf.kernel.has_fdb_nexthops = False
+        leaf.target.attachments()
+        leaf.leaf.learn_ungrouped(leaf.target.ungrouped)
+        all_active(leaf, A, B)
+
+        assert (leaf.where(), leaf.groups(), leaf.singles(), leaf.troubles()) == ([A], [], [], [])

@@ -77,6 +77,7 @@ class FeedTask:
             if self.kernel is not None:
                 self._leaf.learn_own_macs(self.kernel.own_macs)
                 self._leaf.learn_own_hosts(self.kernel.own_hosts)
+                self._leaf.learn_ungrouped(self.kernel.ungrouped)
                 self._advertising.learn_routers(self.kernel.routers())
                 may_advertise = self._advertising.able and self._leaf.intent.complete
                 self.segments.see(self.kernel.port_of, now, may_advertise=may_advertise)

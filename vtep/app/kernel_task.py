@@ -104,6 +104,11 @@ class KernelTask:
         return self.target.own_macs
 
     @property
+    def ungrouped(self) -> frozenset[Vni]:
+        """The VNIs in which no row may name a group of nexthops."""
+        return self.target.ungrouped
+
+    @property
     def own_hosts(self) -> frozenset[HostKey]:
         """The addresses of the bridges, by VNI."""
         return self.target.own_hosts

@@ -272,6 +272,8 @@ class Survey(Struct, frozen=True):
     """VNIs whose VXLAN device has the right name and is another device, with that device."""
     unserved: Mapping[Hashable, Fault]
     """Why a VNI that is ready has no neighbor rows."""
+    ungrouped: frozenset[Vni]
+    """VNIs whose VXLAN device must have no row that names a group."""
 
 
 def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
@@ -281,9 +283,12 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
     notes: dict[Vni, tuple[str, ...]] = {}
     replaced: dict[Hashable, Ready] = {}
     unserved: dict[Hashable, Fault] = {}
+    ungrouped: set[Vni] = set()
     for vni in vnis:
         it = Subject.of(vni, links)
         found = _judge(it)
+        if not conditions.takes_groups(it):
+            ungrouped.add(vni.vni)
         if isinstance(found, NotReady):
             not_ready[vni.vni] = found
             # The VNI of a device never changes (vxlan_changelink refuses it), so this one was made in its place.
@@ -298,7 +303,7 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
             unserved[Hosts(vni.vni)] = broken[0]
         if told := (*found.notes, *(fault.text for fault in broken if vni.neighbors)):
             notes[vni.vni] = told
-    return Survey(Attached(ready, links), not_ready, notes, Attached(replaced), unserved)
+    return Survey(Attached(ready, links), not_ready, notes, Attached(replaced), unserved, frozenset(ungrouped))
 
 
 class GatewayMac(Struct, frozen=True):

@@ -563,6 +563,11 @@ SILENT: Final = ("dstport", "ttl", "checksum")
 """Notes about what loses packets while everything else looks right: the overview has them."""
 
 
+def takes_groups(it: Subject) -> bool:
+    """Tell whether rows of the VXLAN device may name a group of nexthops (CVE-2025-39850, CVE-2025-39851)."""
+    return not (it.vxlan.proxy or it.vxlan.learning)
+
+
 def notes(it: Subject) -> Iterator[str]:
     """Yield what works but deserves a look."""
     bridge, device = it.bridge, it.device
@@ -582,6 +587,11 @@ def notes(it: Subject) -> Iterator[str]:
         yield (
             f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send; make it again with "
             "udp6zerocsumrx if a peer sends such packets"
+        )
+    if not takes_groups(it):
+        yield (
+            f"nexthops-unsafe: {device.name} has `proxy` or `learning` on, with which some kernels crash on rows for several VTEPs; a MAC "
+            f"on an Ethernet segment goes to one VTEP; make the device again without proxy ({_set_vxlan(it)} nolearning)"
         )
     gateway = bridge if it.vni.vlan is None else it.svi
     if it.vni.vrf and gateway.makes_link_local is False and gateway.v6_disabled is False:

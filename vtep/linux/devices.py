@@ -42,6 +42,8 @@ class Vxlan(Struct, frozen=True):
     """The device by which it sends, if it was made with one (`dev`): routes are looked up there."""
     ttl: int | None = None
     """Of the packets that it sends; 0: the usual one of the host."""
+    proxy: bool | None = None
+    """It answers ARP and ND by itself (`proxy`). Rows that name a group may crash a kernel that has it (CVE-2025-39850)."""
     takes_no_checksum: bool | None = None
     """It accepts packets over IPv6 without a UDP checksum (`udp6zerocsumrx`)."""
 

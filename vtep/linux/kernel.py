@@ -10,9 +10,11 @@ Knows which request goes to which socket. Does not know whose a row is or what s
 import contextlib
 import errno
 import fcntl
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final, Self, TypeAlias, TypeVar, cast
 
 from vtep.addr import Ip, Mac
@@ -244,6 +246,11 @@ class Kernel:
         """Dump the routes of one protocol, by the socket of requests: the other one may be in use in another thread."""
         return _routes_of(self._requests, table, protocol)
 
+    @property
+    def has_fdb_nexthops(self) -> bool:
+        """Whether rows of the FDB can name nexthops: from 5.8 on."""
+        return _release() >= (5, 8)
+
     def nexthops(self) -> list[NexthopEntry]:
         """Dump the nexthops of all programs."""
         return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
@@ -336,6 +343,11 @@ def picture(connection: Connection) -> Links:
         connection.dump("VLANs", request_vlans, parse_vlans),
         connection.dump("VNIs", request_vnis, parse_vnis) if has_vnis else (),
     )
+
+
+@cache
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
 
 
 # A device that is gone has no rows.

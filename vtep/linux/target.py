@@ -4,9 +4,12 @@ Joins a kernel (real, or in memory) with the configured VNIs. `attachment.py` sa
 and no verdict.
 """
 
+import errno
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
 
 from vtep.addr import Esi, Mac, Vni
 from vtep.config.model import SegmentConfig, VniConfig, VrfConfig
@@ -17,6 +20,7 @@ from vtep.linux.attachment import (
     Attached,
     Hosts,
     Ready,
+    Survey,
     attached,
     domains,
     gateway_macs,
@@ -31,7 +35,7 @@ from vtep.linux.filters import FilterTable
 from vtep.linux.underlay import Picture as UnderlayPicture
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
-from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Refusal
+from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopLookup
 from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
@@ -51,6 +55,8 @@ class KernelRows(Protocol):
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
     def unlike(self, expected: Alike) -> list[int]: ...
     def routes(self, tables: Iterable[int]) -> list[RouteEntry]: ...
+    @property
+    def has_fdb_nexthops(self) -> bool: ...
     def nexthops(self) -> list[NexthopEntry]: ...
     def get_nexthops(self, numbers: Sequence[int]) -> list[NexthopEntry | None]: ...
     def send(self, messages: Sequence[Any]) -> list[Refusal]: ...
@@ -98,6 +104,10 @@ class KernelTarget:
         """Why a VNI that is ready has no neighbor rows, by their domain."""
         self._links = Links.of(())
         self._addresses: tuple[Address, ...] = ()
+        self.ungrouped: frozenset[Vni] = frozenset()
+        """VNIs in which no row may name a group of nexthops."""
+        self._unsafe_ports: set[int] = set()
+        """Their VXLAN devices."""
         self._names: dict[int, str] = {}
         self._attached = Attached()
 
@@ -191,8 +201,7 @@ class KernelTarget:
         }
         self.faults = faults
         moved = self._left_behind(found.ready, links)
-        places: dict[Any, Any] = found.ready
-        places[NEXTHOPS] = NEXTHOPS
+        self._take_ungrouped(found, notes)
         return Attachments(
             ready=found.ready,
             not_ready=unready,
@@ -231,6 +240,18 @@ class KernelTarget:
         return [
             (mac.vni, mac.note) for mac, row in zip(macs, found, strict=True) if row is None or row.port != mac.bridge
         ]
+
+    def _take_ungrouped(self, found: Survey, notes: dict[Vni, tuple[str, ...]]) -> None:
+        """Note where no row may name a group of nexthops, and offer the domain of the groups where any may."""
+        if self.kernel.has_fdb_nexthops:
+            self.ungrouped = found.ungrouped
+            places: dict[Any, Any] = found.ready
+            places[NEXTHOPS] = NEXTHOPS
+        else:
+            self.ungrouped = frozenset(vni.vni for vni in self._vnis)
+            text = "nexthops-unsafe: this kernel is older than 5.8; a MAC on an Ethernet segment goes to one VTEP"
+            notes |= {vni: (*notes.get(vni, ()), text) for vni in self.ungrouped}
+        self._unsafe_ports = {found.ready[vni].port for vni in self.ungrouped if vni in found.ready}
 
     def name_of(self, index: int) -> str:
         """Return the name of a device."""
@@ -297,7 +318,25 @@ class KernelTarget:
     def unlike(self, check: Alike) -> list[int]:
         return self.kernel.unlike(check)
 
+    def _is_unsafe(self, message: Any) -> bool:
+        return isinstance(message, Neighbor) and message.nh_id is not None and message.port in self._unsafe_ports
+
+    def _send_safe(self, messages: Sequence[Any]) -> list[Refusal]:
+        """Send all but rows that must not name a group: the projection learns of such a device later than the first pass does."""
+        refusals: list[Refusal] = []
+        first = 0
+        for message in messages:
+            if self._is_unsafe(message):
+                text = "nexthops-unsafe: the device takes no row that names a group"
+                refusals += (Refusal(first + place, errno.EOPNOTSUPP, text) for place in range(_count(message)))
+            else:
+                refusals += (replace(one, index=first + one.index) for one in self.kernel.send([message]))
+            first += _count(message)
+        return refusals
+
     def send(self, messages: Sequence[Any]) -> list[Refusal]:
+        if self._unsafe_ports and any(self._is_unsafe(message) for message in messages):
+            return self._send_safe(messages)
         if self._clock is None:
             return self.kernel.send(messages)
         began = self._clock()
@@ -305,6 +344,11 @@ class KernelTarget:
         if count := sum(1 + len(message.also) for message in messages):
             self.message_s.observe((self._clock() - began) / count, count)
         return refusals
+
+
+def _count(message: Any) -> int:
+    """Return how many messages one stands for."""
+    return 1 + len(message.also)
 
 
 def _place(one: VniConfig | VrfConfig) -> tuple[Any, ...]:

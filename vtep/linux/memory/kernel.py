@@ -60,6 +60,7 @@ class MemoryKernel:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.has_fdb_nexthops = True
         self.crash_after: int | None = None
         """So many messages are still carried out; the next raises Crashed, and so does every one after it."""
         self._announce = Announcements()

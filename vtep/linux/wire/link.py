@@ -68,6 +68,7 @@ IFLA_VXLAN_LINK: Final = 3
 IFLA_VXLAN_LOCAL: Final = 4
 IFLA_VXLAN_TTL: Final = 5
 IFLA_VXLAN_LEARNING: Final = 7
+IFLA_VXLAN_PROXY: Final = 11
 IFLA_VXLAN_PORT: Final = 15
 IFLA_VXLAN_GROUP6: Final = 16
 IFLA_VXLAN_LOCAL6: Final = 17
@@ -183,6 +184,7 @@ def _vxlan(data: Mapping[int, bytes]) -> Vxlan:
         vni_filter=flag(data.get(IFLA_VXLAN_VNIFILTER)),
         below=number(data.get(IFLA_VXLAN_LINK)),
         ttl=number(data.get(IFLA_VXLAN_TTL)),
+        proxy=flag(data.get(IFLA_VXLAN_PROXY)),
         takes_no_checksum=flag(data.get(IFLA_VXLAN_UDP_ZERO_CSUM6_RX)),
     )
 
