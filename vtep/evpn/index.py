@@ -24,7 +24,8 @@ A MAC or host with very many routes (`crowd`) takes long to judge, and a peer ma
 its turn, so the others never wait for more than one of them.
 """
 
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain, islice
 from math import ceil, inf
@@ -124,6 +125,8 @@ class Index:
         self._paths: dict[tuple[object, ...], Path] = {}
         """By what they say. Attributes and epochs are in it by their identity, which stays theirs while the path has them."""
         self._offers: dict[tuple[Path, ...], Offers] = {}
+        self._judged: deque[Offers] = deque()
+        """The offers beside which something is kept that was concluded from them, the oldest first."""
         self._hosts: dict[Ip, Routes[MacIp]] = {}
         self._endpoints: dict[Ip, Routes[Imet]] = {}
         self._segments: dict[Esi, dict[Mac, int]] = {}
@@ -221,11 +224,13 @@ class Index:
         """Return the host addresses whose positions the paths of each MAC have, in order."""
         return self._addresses.of(macs)
 
-    def grouped(self, macs: Iterable[Mac]) -> Collection[tuple[Offers | None, list[Mac]]]:
+    def grouped(self, macs: Collection[Mac]) -> Collection[tuple[Offers | None, list[Mac]]]:
         """Return the MACs in groups of which the same is said."""
+        if len(macs) == 1:
+            (mac,) = macs
+            return ((self._macs.get(mac), [mac]),)
         groups: dict[int, tuple[Offers | None, list[Mac]]] = {}
-        known = list(macs)
-        for mac, said in zip(known, self._macs.of(known), strict=True):
+        for mac, said in zip(macs, self._macs.of(macs), strict=True):
             group = groups.get(id(said))
             if group is None:
                 groups[id(said)] = (said, [mac])
@@ -246,6 +251,13 @@ class Index:
     def ads_at(self, segment: Esi, tag: int, label: int) -> Collection[EthernetAd]:
         """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter."""
         return self._ads.get(segment, {}).get((tag, 0 if tag == PER_ES_TAG else label), {}).values()
+
+    def remember(self, offers: Offers, judged: object) -> None:
+        """Keep what was concluded from offers beside them, and forget the oldest: it takes more memory than the offers."""
+        offers.judged = judged
+        self._judged.append(offers)
+        if len(self._judged) > REMEMBERED_MAX:
+            self._judged.popleft().judged = None
 
     def conclude(
         self, policy: object, segment: Esi, group: _AdGroup, question: Hashable, work_out: Callable[[], T]
@@ -409,47 +421,62 @@ class Index:
 
     def replace(self, macs: list[Mac], said: Offers | None, old: Path | None, new: Path | None) -> None:
         """Replace a path without a host address by another, for MACs of which the same is said; None stands for no path."""
-        self._count(MacIp, None if old is None else old.epoch.now, None if new is None else new.epoch.now, len(macs))
+        work = 1 if said is None else WORK_OF_RIVALS
+        for path, count in ((old, -len(macs)), (new, len(macs))):
+            if path is not None:
+                self._count(MacIp, path.epoch.now, count)
+                if path.esi != NO_SEGMENT:
+                    for mac in macs:
+                        self._put_on_segment(path.esi, mac, 1 if count > 0 else -1)
         if isinstance(said, OwnOffers):
             said.replace(old, new)
             for mac in macs:
                 self._take_own(mac, said)
         else:
-            paths = tuple([path for path in (() if said is None else said.paths) if path is not old])
-            paths += () if new is None else (new,)
-            if len(paths) > SHARED_MAX:
-                for mac in macs:
-                    self._say(mac, [*self.paths_of(mac, said or _NOTHING), *paths[-1:]])
-            else:
-                after = self._shared(paths)
-                if after is None:
-                    for mac in macs:
-                        self._macs.pop(mac)
-                else:
-                    for shard, mac in zip(self._macs.shards_of(macs), macs, strict=True):
-                        shard[mac] = after
-        self._note_counts(macs)
-        for path, count in ((old, -1), (new, 1)):
-            if path is not None and path.esi != NO_SEGMENT:
-                for mac in macs:
-                    self._put_on_segment(path.esi, mac, count)
+            self._replace_shared(macs, said, old, new)
         if old is None or new is None or not new.says(old):
-            self._mark(macs, 1 if said is None else WORK_OF_RIVALS)
+            self._changed.macs.update(macs)
+            self._work += work * len(macs)
+
+    def _replace_shared(self, macs: list[Mac], said: Offers | None, old: Path | None, new: Path | None) -> None:
+        paths = (
+            () if said is None else said.paths if old is None else tuple([one for one in said.paths if one is not old])
+        )
+        if new is not None:
+            paths = (*paths, new)
+        if len(paths) > SHARED_MAX:
+            for mac in macs:
+                self._say(mac, [*self.paths_of(mac, said or _NOTHING), *paths[-1:]])
+        elif not paths:
+            for mac in macs:
+                self._macs.pop(mac)
+        else:
+            after = self._shared(paths)
+            if len(macs) == 1:
+                self._macs[macs[0]] = after
+            else:
+                for shard, mac in zip(self._macs.shards_of(macs), macs, strict=True):
+                    shard[mac] = after
+        if self.many or len(paths) >= self.many_from:
+            self._note_counts(macs)
 
     def put(self, key: RouteKey, old: Held | None, new: Held | None) -> None:
         """Replace a route that has a key by another of this key, so of the same type; None stands for no route."""
-        before, after = (None if one is None else one[0] for one in (old, new))
+        before = None if old is None else old[0]
+        after = None if new is None else new[0]
         either = after or before
         assert either is not None
-        self._count(type(either), old and old[1], new and new[1], 1)
         if old is not None:
+            self._count(type(either), old[1], -1)
             old[1].routes.pop(key)
         if new is not None:
+            self._count(type(either), new[1], 1)
             new[1].routes[key] = new[0]
         if isinstance(either, MacIp):
-            self._put_host(key, either, old, new)
+            mac_before, mac_after = cast("MacIp | None", before), cast("MacIp | None", after)
+            self._put_host(key, either, mac_before, mac_after, None if new is None else new[1])
             if either.label2 or (before is not None and cast("MacIp", before).label2):
-                self._put_prefix(cast("MacIp | None", before), cast("MacIp | None", after))
+                self._put_prefix(mac_before, mac_after)
         elif isinstance(either, IpPrefix):
             self._put_prefix(cast("IpPrefix | None", before), cast("IpPrefix | None", after))
         elif isinstance(either, Imet):
@@ -573,19 +600,14 @@ class Index:
         self._changed.macs.update(macs)
         self._work += work * len(macs)
 
-    def _count(self, type_: type[Route], old: Epoch | None, new: Epoch | None, count: int) -> None:
-        """Count so many routes less in one epoch, and more in another."""
-        if old is not None:
-            old.counts[type_] -= count
-            self.routes[type_] -= count
-        if new is not None:
-            new.counts[type_] += count
-            self.routes[type_] += count
+    def _count(self, type_: type[Route], epoch: Epoch, more: int) -> None:
+        epoch.counts[type_] += more
+        self.routes[type_] += more
 
-    def _shared(self, paths: tuple[Path, ...]) -> Offers | None:
+    def _shared(self, paths: tuple[Path, ...]) -> Offers:
         """Return the offers that MACs share of which this is said."""
         found = self._offers.get(paths)
-        if found is None and paths:
+        if found is None:
             _forget_oldest(self._offers)
             found = self._offers[paths] = Offers(paths)
         return found
@@ -593,7 +615,7 @@ class Index:
     def _say(self, mac: Mac, paths: list[Path]) -> None:
         """Replace all that is said of a MAC; the paths have the host addresses themselves."""
         ips = tuple(sorted({path.ip for path in paths if path.ip is not None}))
-        said: Offers | None
+        said: Offers
         if len(paths) > SHARED_MAX:
             ips, said = (), OwnOffers(paths)
         else:
@@ -601,19 +623,17 @@ class Index:
                 path if path.ip is None else self.path(path.epoch, path.peer, path.name, path, address_at(ips.index(path.ip)))
                 for path in paths
             ]))  # fmt: skip
-        if said is None:
-            self._macs.pop(mac)
-        else:
+        if said:
             self._macs[mac] = said
-        if ips:
-            self._addresses[mac] = ips
         else:
-            self._addresses.pop(mac)
+            self._macs.pop(mac)
+        self._place(mac, ips)
 
     def _take_own(self, mac: Mac, said: OwnOffers) -> None:
         """Share what is said of a MAC again if it has few routes by now."""
         if len(said) <= SHARED_MAX // 2:
             self._say(mac, list(said.paths))
+        self._note_counts([mac])
 
     def _note_counts(self, macs: list[Mac]) -> None:
         """Note whether these MACs, of which equally much is said, have many routes."""
@@ -629,20 +649,47 @@ class Index:
             ips = {path.ip for path in said.paths if path.ip is not None}
         return ips or ()
 
-    def _put_host(self, key: RouteKey, either: MacIp, old: Held | None, new: Held | None) -> None:
-        """Replace a Type-2 route with a host address: it says something of the MAC and of the address."""
-        mac, ip, peer = either.mac, cast("Ip", either.ip), either.peer
-        before, after = (cast("MacIp | None", None if one is None else one[0]) for one in (old, new))
-        name, said = host_path_name(key), self._macs.get(mac)
-        path = None if new is None or after is None else path_of(after, name, new[1])
+    def _change_host(
+        self, mac: Mac, ip: Ip, name: PathName, old: MacIp | None, new: MacIp | None, epoch: Epoch | None
+    ) -> None:
+        """Replace a path with a host address among all that is said of the MAC."""
+        said, peer = self._macs.get(mac), cast("MacIp", old or new).peer
+        ips = self._addresses.get(mac, ())
+        at = bisect_left(ips, ip)
+        is_known = ips[at : at + 1] == (ip,)
         if isinstance(said, OwnOffers):
-            said.replace(said.find(peer, name, ip), path)
+            said.replace(said.find(peer, name, ip), None if new is None else path_of(new, name, cast("Epoch", epoch)))
             self._take_own(mac, said)
-        else:
+        elif at < len(ips) - is_known or (said is not None and len(said) >= SHARED_MAX):  # other positions change
             paths = [] if said is None else self.paths_of(mac, said)
             kept = [one for one in paths if one.ip != ip or one.name != name or one.peer != peer]
-            self._say(mac, kept if path is None else [*kept, path])
-        self._note_counts([mac])
+            self._say(mac, kept if new is None else [*kept, path_of(new, name, cast("Epoch", epoch))])
+            self._note_counts([mac])
+        else:
+            place = address_at(at)
+            path = None if said is None or old is None else said.find(peer, name, place)
+            self._replace_shared(
+                [mac], said, path, None if new is None else self.path(cast("Epoch", epoch), peer, name, new, place)
+            )
+            if new is None:
+                left = self._macs.get(mac)
+                if left is None or all(one.ip != place for one in left.paths):
+                    self._place(mac, ips[:-1])
+            elif not is_known:
+                self._place(mac, (*ips, ip))
+
+    def _place(self, mac: Mac, ips: tuple[Ip, ...]) -> None:
+        if ips:
+            self._addresses[mac] = ips
+        else:
+            self._addresses.pop(mac)
+
+    def _put_host(
+        self, key: RouteKey, either: MacIp, before: MacIp | None, after: MacIp | None, epoch: Epoch | None
+    ) -> None:
+        """Replace a Type-2 route with a host address: it says something of the MAC and of the address."""
+        mac, ip = either.mac, cast("Ip", either.ip)
+        self._change_host(mac, ip, host_path_name(key), before, after, epoch)
         self._mark((mac,))
         if isinstance(_replace(self._hosts, ip, before, after), Crowd):
             self._crowded_hosts.add(ip)

@@ -94,7 +94,7 @@ class AdjRibIn(Peer):
     def find(self, key: RouteKey) -> Held | None:
         """Return the route of this key, with its epoch. One that says something of a MAC alone is in the index only."""
         for epoch in (self.fresh, self.suspect, self.stale):
-            if (route := epoch.routes.get(key)) is not None:
+            if epoch.counts and (route := epoch.routes.get(key)) is not None:
                 return route, epoch
         return None
 
@@ -416,7 +416,7 @@ class Rib:
             self._withdraw_group(peer, name, macs)
         self._want_refused(peer)
 
-    def _withdraw_group(self, peer: AdjRibIn, name: bytes, macs: Iterable[Mac]) -> None:
+    def _withdraw_group(self, peer: AdjRibIn, name: bytes, macs: Collection[Mac]) -> None:
         for said, found in self.index.grouped(macs):
             old = None if said is None else said.find(peer.address, name)
             if old is None or old.epoch.now.leaving:

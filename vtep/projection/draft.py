@@ -15,11 +15,11 @@ Both ways give the same result, and `Inputs.alike` turns the first one off. This
 usable.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice, repeat
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from msgspec import structs
 
@@ -51,6 +51,9 @@ DUE_AT_ONCE: Final = 1024
 _NO_MACS: Final[Table[Mac, bool]] = Table()
 _NOTHING: Final = Judgement(())
 _NO_USE: Final = GroupUse()
+
+_Group: TypeAlias = tuple[Vni, list[Mac], Verdicts | None, Offers | None, Judgement]
+"""MACs of one VNI with the verdicts before, what is said of them now, and what follows from that."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -144,40 +147,41 @@ class MacDraft:
                 group, values[alike] = [], (before, said)
                 groups[alike] = group
             group.append(mac)
+        found: list[_Group] = []
         for alike, macs in groups.items():
             before, said = values[alike]
-            alone += [(mac, said) for mac in self._judge_group(before, said, macs, alike[2])]
+            standings = {} if said is None else standings_of(said, macs[0], self.rib, self.policy)
+            concerned = standings.keys() | {candidate.vni for candidate in before or ()} | alike[2]
+            if len(concerned) == 1:
+                (vni,) = concerned
+                found.append((vni, macs, before, said, standings[vni].alone if vni in standings else _NOTHING))
+            elif concerned:
+                alone += [(mac, said) for mac in macs]
+        alone += self._take_groups(found)
         for mac, said in alone:
             vnis_before = todo[mac].union(vni for vni, _ in keys_of(self.previous, mac))
             past = partial(self._before, mac)
             self._take(mac, judge_mac(mac, said, self.rib, self.policy, vnis_before, past, self.now))
 
-    def _judge_group(
-        self, before: Verdicts | None, said: Offers | None, macs: list[Mac], also: frozenset[Vni]
-    ) -> list[Mac]:
-        """Judge MACs of which the same is said and was concluded; return those that must be judged one by one."""
-        standings = {} if said is None else standings_of(said, macs[0], self.rib, self.policy)
-        vnis = standings.keys() | {candidate.vni for candidate in before or ()} | also
-        if len(vnis) != 1:
-            return macs if vnis else []
-        (vni,) = vnis
-        judgement = standings[vni].alone if vni in standings else _NOTHING
-        keys = [(vni, mac) for mac in macs]
+    def _take_groups(self, groups: list[_Group]) -> Iterator[tuple[Mac, Offers | None]]:
+        """Note what becomes of groups of MACs; yield the MACs that must be judged one by one, with what is said of them."""
+        keys = [(vni, mac) for vni, macs, *_ in groups for mac in macs]
+        numbers = chain.from_iterable(repeat(number, len(macs)) for number, (_, macs, *_) in enumerate(groups))
         rows, moves = self.previous.macs.of(keys), self.previous.moves
-        left: list[Mac] = []
-        pasts: dict[tuple[int, int], tuple[RemoteMac | None, Moves | None]] = {}
-        alike: dict[tuple[int, int], list[RowKey]] = defaultdict(list)
-        for key, row, moved in zip(keys, rows, moves.of(keys) if moves else repeat(None), strict=False):
+        pasts: dict[tuple[int, int, int], tuple[RemoteMac | None, Moves | None, list[RowKey]]] = {}
+        for key, number, row, moved in zip(
+            keys, numbers, rows, moves.of(keys) if moves else repeat(None), strict=False
+        ):
             if (self._has_own and key in self.previous.own_hosts) or key in self.moves:
-                left.append(key[1])
-                continue
-            past = (id(row), id(moved))
-            pasts[past] = (row, moved)
-            alike[past].append(key)
-        for past, found in alike.items():
-            if not self._take_alike(found, before, *pasts[past], judgement):
-                left += [mac for _, mac in found]
-        return left
+                yield key[1], groups[number][3]
+            elif (known := pasts.get(past := (number, id(row), id(moved)))) is None:
+                pasts[past] = (row, moved, [key])
+            else:
+                known[2].append(key)
+        for (number, _, _), (row, moved, alike) in pasts.items():
+            _, _, before, said, judgement = groups[number]
+            if not self._take_alike(alike, before, row, moved, judgement):
+                yield from ((mac, said) for _, mac in alike)
 
     def _take_alike(
         self,

@@ -7,8 +7,6 @@ attributes, label and tag.
 A refusal is one of the codes of docs/reasons.md, in the order of that page: the first that applies is shown.
 """
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 from vtep.addr import MAX_ESI, Ip, Mac, Vni
@@ -39,44 +37,40 @@ class ImportVerdict(Struct, frozen=True, gc=False):
     via: Direct
 
 
-def judge(route: Path, mac: Mac, policy: Policy) -> Iterator[ImportResult]:
-    """Yield one result for each VNI that the route of this MAC concerns; at least one."""
-    for verdict in verdicts(route, policy):
-        notes = (*verdict.notes, "reserved-esi") if route.esi == MAX_ESI else verdict.notes
-        yield ImportResult(route, verdict.vni, refusal(mac, verdict, policy), notes)
-
-
-def refusal(mac: Mac, verdict: ImportVerdict, policy: Policy) -> str:
-    """Return why a route of this MAC may not win, or nothing. A bad MAC is checked first, a MAC of our own last."""
-    if not mac.is_usable:
-        return "bad-mac"
-    if verdict.refusal:
-        return verdict.refusal
-    return "self-mac" if mac in policy.own_macs else ""
+def judge(route: Path, mac: Mac, policy: Policy) -> list[ImportResult]:
+    """Return one result for each VNI that the route of this MAC concerns; at least one."""
+    found = verdicts(route, policy)
+    more = ("reserved-esi",) if route.esi == MAX_ESI else ()
+    # A bad MAC is checked first, a MAC of our own last.
+    bad, own = ("", "") if is_like_others(mac, policy) else ("", "self-mac") if mac.is_usable else ("bad-mac", "")
+    return [ImportResult(route, one.vni, bad or one.refusal or own, one.notes + more) for one in found]
 
 
 def is_like_others(mac: Mac, policy: Policy) -> bool:
-    """Return whether it makes no difference to `refusal` which MAC it is."""
+    """Return whether it makes no difference to `judge` which MAC it is."""
     return mac.is_usable and mac not in policy.own_macs
 
 
 def verdicts(route: MacIp | Path, policy: Policy) -> tuple[ImportVerdict, ...]:
     """Return what `may_import` says of a route, from memory where possible.
 
-    The key is the identity of the attributes. It stays valid because the attributes are kept beside the answer.
+    The question has all that the answer depends on, and not the sequence number, which MACs have of their own.
     """
-    attributes = route.attributes
-    question = (id(attributes), route.label, route.tag)
-    known = policy.verdicts.get(question)
+    of = route.attributes
+    has_several = of.mobility_count > 1
+    question = (of.next_hop, of.targets, of.encapsulations, of.sites, has_several, route.label, route.tag)
+    known: tuple[ImportVerdict, ...] | None = policy.verdicts.get(question)
     if known is None:
-        known = (attributes, may_import(attributes, attributes.next_hop, route.label, route.tag, policy))
+        known = may_import(of, of.next_hop, route.label, route.tag, policy)
         policy.verdicts.put(question, known)
-    found: tuple[ImportVerdict, ...] = known[1]
-    return found
+    return known
 
 
 def may_import(attributes: Attributes, toward: Ip, label: int, tag: int, policy: Policy) -> tuple[ImportVerdict, ...]:
-    """Return what a route means to each VNI that it concerns, if frames for it go to the address `toward`."""
+    """Return what a route means to each VNI that it concerns, if frames for it go to the address `toward`.
+
+    Whatever it reads of the attributes must be in the question of `verdicts`.
+    """
     refusal = _unusable_anywhere(attributes, toward, label, policy)
     imported = policy.imports(attributes.targets)
     vnis = _concerned(label, policy, imported)

@@ -18,8 +18,7 @@ The second one, `settle`, is about one MAC in one VNI, and knows what was before
 work does not grow with the table. This module does not know the generation or the kernel.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from msgspec import Struct, structs
@@ -101,7 +100,8 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
         return standings(offers.paths, mac, rib, policy)
     known = offers.judged
     if known is None or known[0] is not policy.mark or known[1] != rib.index.version:
-        known = offers.judged = (policy.mark, rib.index.version, standings(offers.paths, mac, rib, policy))
+        known = (policy.mark, rib.index.version, standings(offers.paths, mac, rib, policy))
+        rib.index.remember(offers, known)
     found: Standings = known[2]
     return found
 
@@ -123,8 +123,12 @@ def standings(paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: I
 def _standing(vni: Vni, results: list[ImportResult], others: Others, rib: Rib, policy: Policy) -> Standing:
     usable = [result for result in results if not result.refusal]
     locations, nowhere = _locations(vni, usable, rib, policy)
-    reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
-    refused = tuple(one for result, reason in reasons if reason for one in _alike(result, others, "refused", reason))
+    refused: Verdicts = ()
+    if nowhere or len(usable) < len(results):
+        reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
+        refused = tuple(
+            one for result, reason in reasons if reason for one in _alike(result, others, "refused", reason)
+        )
     notes = {id(result.route): result.notes for result in usable}
     if not locations:
         return Standing(locations, refused, notes, others, Judgement(refused))
@@ -307,18 +311,19 @@ def _row(vni: Vni, winner: Location, reason: str, frozen: Via | None, notes: Not
     first_route = winner.routes[0]
     stale = all(route.stale for route in winner.routes)
     via = frozen or winner.via
+    # By position, because by name it takes twice as long.
     return RemoteMac(
-        vni=vni,
-        via=via,
-        reason=reason,
-        seq=winner.seq,
-        sticky=winner.fixed,
-        stale=stale,
-        peer=first_route.peer,
-        rd=first_route.rd,
-        segment=winner.segment,
-        notes=(*notes[id(first_route)], "stale") if stale else notes[id(first_route)],
-        advertisers=winner.advertisers if isinstance(via, Group) else (),
+        vni,
+        via,
+        reason,
+        winner.seq,
+        winner.fixed,
+        stale,
+        first_route.peer,
+        first_route.rd,
+        winner.segment,
+        (*notes[id(first_route)], "stale") if stale else notes[id(first_route)],
+        winner.advertisers if isinstance(via, Group) else (),
     )
 
 
@@ -327,37 +332,40 @@ def _row(vni: Vni, winner: Location, reason: str, frozen: Via | None, notes: Not
 
 def _candidates(vni: Vni, settled: Contest, notes: Notes, others: Others, policy: Policy) -> Iterable[Candidate]:
     winner, reason, losers = settled
+    found: list[Candidate] = []
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
         if location.local_claim is None:
-            yield from _candidates_at(vni, location, verdict, why, notes, others)
+            found += _candidates_at(vni, location, verdict, why, notes, others)
         else:
-            yield _own_candidate(vni, location.local_claim, verdict, why, policy)
+            found.append(_own_candidate(vni, location.local_claim, verdict, why, policy))
+    return found
 
 
 def _candidates_at(
     vni: Vni, location: Location, verdict: str, reason: str, notes: Notes, others: Others
-) -> Iterable[Candidate]:
-    """Yield the candidates of one location. The first route stands for it and has its verdict; the others support it."""
-    for index, route in enumerate(location.routes):
+) -> list[Candidate]:
+    """Return the candidates of one location. The first route stands for it and has its verdict; the others support it."""
+    found: list[Candidate] = []
+    for route in location.routes:
         result = ImportResult(route, vni, "", notes[id(route)])
         if verdict == "lost":
-            yield from _alike(result, others, "lost", reason)
+            found += _alike(result, others, "lost", reason)
             continue
         is_proxied = location.learned and is_proxy(route) and route.attributes.seq == location.seq
         support = "non-proxy" if is_proxied else "same-es" if location.segment else "total-order"
-        if index == 0:
-            yield candidate(result, "won", reason)
-            yield from islice(_alike(result, others, "lost", support), 1, None)
+        if not found:
+            found.append(candidate(result, "won", reason))
+            found += _alike(result, others, "lost", support)[1:] if others else ()
         else:
-            yield from _alike(result, others, "lost", support)
+            found += _alike(result, others, "lost", support)
+    return found
 
 
-def _alike(result: ImportResult, others: Others, verdict: str, reason: str) -> Iterator[Candidate]:
-    """Yield the candidate of the path that was judged, and then those of the paths of its kind."""
+def _alike(result: ImportResult, others: Others, verdict: str, reason: str) -> list[Candidate]:
+    """Return the candidate of the path that was judged, and then those of the paths of its kind."""
     first = candidate(result, verdict, reason)
-    yield first
-    for path in others.get(id(result.route), ()):
-        yield structs.replace(first, peer=path.peer, rd=path.rd, ip=path.ip)
+    kin = others.get(id(result.route), ()) if others else ()
+    return [first, *(structs.replace(first, peer=path.peer, rd=path.rd, ip=path.ip) for path in kin)]
 
 
 def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:
@@ -385,7 +393,7 @@ def candidate(result: ImportResult, verdict: str, reason: str) -> Candidate:
 
     The fields are given by position, because by name it takes twice as long.
     """
-    route, attributes = result.route, result.route.attributes
+    route, attributes, stale = result.route, result.route.attributes, result.route.stale
     return Candidate(
         result.vni,
         attributes.next_hop,
@@ -393,13 +401,13 @@ def candidate(result: ImportResult, verdict: str, reason: str) -> Candidate:
         reason,
         attributes.seq,
         attributes.sticky or attributes.gateway,
-        route.stale,
+        stale,
         route.peer,
         route.rd,
         route.ip,
         route.esi,
         route.label,
-        (*result.notes, "stale") if route.stale else result.notes,
+        (*result.notes, "stale") if stale else result.notes,
     )
 
 

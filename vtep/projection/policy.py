@@ -78,7 +78,7 @@ class Policy:
         """Our bridge port, by segment and VNI."""
         self._own_vteps = config.own_vteps
         self._vtep_prefixes = config.node.vtep_prefixes
-        self.verdicts: Memory[tuple[int, int, int], tuple[Any, Any]] = Memory()
+        self.verdicts: Memory[tuple[Any, ...], tuple[Any, ...]] = Memory()
         """For `imports.py`: what routes with the same attributes, label and tag share."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()

@@ -16,7 +16,7 @@ LOCAL_PREF, the AS path and the rest of BGP's decision process never decide a MA
 as soon as the higher one is gone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
@@ -67,10 +67,17 @@ class Location:
         self.local_claim = local_claim
         """Our station, if the location is this leaf. It is ranked by the route that we advertise, as other leaves rank it."""
         self.routes = sorted(routes, key=route_order) if len(routes) > 1 else routes
-        self.llgr_stale = bool(self.routes) and self.routes[0].attributes.llgr_stale
-        self.sticky = self.gateway = False
+        self.llgr_stale = self.sticky = self.gateway = False
         self.seq = 0
-        for route in self.routes:
+        if self.routes:
+            first = self.routes[0].attributes
+            self.llgr_stale, self.sticky, self.gateway, self.seq = (
+                first.llgr_stale,
+                first.sticky,
+                first.gateway,
+                first.seq,
+            )
+        for route in self.routes[1:]:
             attributes = route.attributes
             if attributes.llgr_stale == self.llgr_stale:
                 self.sticky |= attributes.sticky
@@ -82,7 +89,8 @@ class Location:
                 local_claim.station.gateway,
                 local_claim.seq,
             )
-        self.order = Order(self.llgr_stale, not self.fixed, -self.seq, vtep.order, segment or b"", encapsulation or 0)
+        movable = not (self.sticky or self.gateway)
+        self.order = Order(self.llgr_stale, movable, -self.seq, (len(vtep), vtep), segment or b"", encapsulation or 0)
 
     @property
     def fixed(self) -> bool:
@@ -116,9 +124,9 @@ def here(local_claim: LocalClaim, vtep: Ip) -> Location:
     return Location([], vtep, None, None, multihomed=False, local_claim=local_claim)
 
 
-def choose(locations: Iterable[Location]) -> tuple[Location, str, list[tuple[Location, str]]]:
+def choose(locations: Sequence[Location]) -> tuple[Location, str, list[tuple[Location, str]]]:
     """Return the winner, why it won, and each loser with the rule by which it lost to the winner."""
-    winner, *losers = sorted(locations, key=_by_order)
+    winner, *losers = sorted(locations, key=_by_order) if len(locations) > 1 else locations
     if not losers:
         return winner, _reason_alone(winner), []
     lost = [(loser, rule(winner.order, loser.order, sticky=winner.sticky)) for loser in losers]
