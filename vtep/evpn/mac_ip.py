@@ -71,6 +71,11 @@ def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, MacI
     return key_head + raw[24:end], route
 
 
+def is_of_mac_alone(raw: bytes) -> bool:
+    """Return whether these are the octets of a route without a host address, all lengths as they must be."""
+    return len(raw) in (35, 38) and raw[0] == CODE and raw[1] == len(raw) - 2 and raw[24] == 48 and raw[31] == 0
+
+
 def _host(octets: bytes) -> Ip | None:
     """Return the host address, if there is one. IPv4 is the usual case and needs no check."""
     return Ip(octets) if len(octets) == 4 else Ip.unpack(octets) if octets else None

@@ -20,7 +20,7 @@ This module does not know which MACs there are (`index`), and it does not know w
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -91,7 +91,7 @@ def host_path_name(key: RouteKey) -> PathName:
     return key[:_MAC_AT] + key[_IP_LENGTH_AT:_IP_AT] + key[_IP_AT + key[_IP_LENGTH_AT] // 8 :]
 
 
-def is_of_mac_alone(key: RouteKey) -> bool:
+def is_key_of_mac_alone(key: RouteKey) -> bool:
     """Return whether this is the key of a Type-2 route without a host address."""
     return key[0] == MAC_IP and key[_IP_LENGTH_AT] == 0
 
@@ -146,24 +146,25 @@ class Alike(Struct, frozen=True, eq=False):
     label2: int | None
     macs: dict[Mac, None]
 
+    @classmethod
+    def of(cls, name: PathName, route: MacIp) -> "Alike":
+        """Return a group that says what this route says, of no MAC yet."""
+        return cls(name, route.attributes, route.rd, route.tag, route.label, route.esi, route.label2, {})
 
-def alike(routes: Mapping[RouteKey, Route]) -> tuple[list[Alike], list[tuple[RouteKey, Route]]]:
-    """Return what routes say of MACs alone, in groups, and the other routes with their keys."""
-    groups: dict[tuple[object, ...], Alike] = {}
-    others: list[tuple[RouteKey, Route]] = []
-    for key, route in routes.items():
-        if not isinstance(route, MacIp) or route.ip is not None:
-            others.append((key, route))
-            continue
-        name, _ = split_key(key)
-        said = (name, id(route.attributes), route.label, route.esi, route.label2)
-        group = groups.get(said)
-        if group is None:
-            group = groups[said] = Alike(
-                name, route.attributes, route.rd, route.tag, route.label, route.esi, route.label2, {}
-            )
-        group.macs[route.mac] = None
-    return list(groups.values()), others
+    def says(self, route: MacIp) -> bool:
+        """Return whether a route of the same name says the same; two attributes that are not one object are different."""
+        return (
+            self.attributes is route.attributes
+            and self.label == route.label
+            and self.esi == route.esi
+            and self.label2 == route.label2
+        )
+
+    def key(self, mac: Mac) -> RouteKey:
+        return self.name[:_MAC_AT] + mac + self.name[_MAC_AT:]
+
+    def route(self, peer: Ip, mac: Mac) -> MacIp:
+        return MacIp(peer, self.attributes, self.rd, self.tag, mac, self.label, None, self.esi, self.label2)
 
 
 def path_of(route: MacIp, name: PathName, epoch: Epoch) -> Path:

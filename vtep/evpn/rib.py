@@ -40,10 +40,11 @@ from vtep.evpn.event import (
     SpeakerStopped,
     Withdrawn,
 )
+from vtep.evpn.gathered import Gathered
 from vtep.evpn.index import Held, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Alike, Epoch, Offers, Path, alike, is_of_mac_alone, merged, path_of, split_key
+from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 
@@ -160,7 +161,7 @@ class Rib:
         held = self.peers.get(peer)
         if held is None:
             return None
-        if not is_of_mac_alone(key):
+        if not is_key_of_mac_alone(key):
             found = held.find(key)
             return None if found is None else (found[0], found[1].stale)
         name, octets = split_key(key)
@@ -363,10 +364,10 @@ class Rib:
         peer.received_at = now
         peer.extend_refresh(now)
         room = self.holds.routes_per_peer - len(peer)
-        groups, others = alike(routes)
-        for group in groups:
+        gathered = routes if isinstance(routes, Gathered) else Gathered(peer.address, routes.items())
+        for group in gathered.groups:
             room = self._announce_group(peer, group, room)
-        for key, route in others:
+        for key, route in gathered.others.items():
             old = peer.find(key)
             if old is None:
                 if room <= 0:
@@ -403,7 +404,7 @@ class Rib:
         peer.extend_refresh(now)
         groups: dict[bytes, dict[Mac, None]] = {}
         for key in keys:
-            if is_of_mac_alone(key):
+            if is_key_of_mac_alone(key):
                 name, octets = split_key(key)
                 groups.setdefault(name, {})[Mac(octets)] = None
             elif (held := peer.find(key)) is None:

@@ -20,7 +20,8 @@ from vtep.errors import RouteError, StreamError
 from vtep.evpn import attributes
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
-from vtep.evpn.nlri import Route, UnknownRouteType, nlri_key, unpack_nlri
+from vtep.evpn.gathered import Gathered
+from vtep.evpn.nlri import UnknownRouteType, nlri_key
 
 _HEADER: Final = 19  # marker, length, type
 _SMALLEST: Final = _HEADER + 4  # two lengths of zero
@@ -59,10 +60,10 @@ class _Events:
         self.peer: Final = peer
         self.done: list[Event] = []
         self.bad: list[str] = []
-        self._routes: dict[RouteKey, Route] = {}
+        self._routes = Gathered(peer)
         self._keys: list[RouteKey] = []
 
-    def announcements(self) -> dict[RouteKey, Route]:
+    def announcements(self) -> Gathered:
         """Return where the next announced routes go."""
         if self._keys:
             self.flush()
@@ -84,7 +85,7 @@ class _Events:
             self._keys = []
         if self._routes:
             self.done.append(Announced(self.peer, self._routes))
-            self._routes = {}
+            self._routes = Gathered(self.peer)
 
     def refuse(self, nlri: bytes, problem: object) -> None:
         self.bad.append(f"{nlri[:_BAD_SHOWN].hex().upper()}: {problem}")
@@ -150,13 +151,11 @@ def _read_reach(octets: bytes, at: int, end: int, others: bytes, events: _Events
     shared = _shared(octets[first:hop_end], others)
     at = hop_end + 1  # a reserved octet
     routes = events.announcements()
-    peer = events.peer
     while at < end:
         nlri = _next_nlri(octets, at, end)
         at += len(nlri)
         try:
-            key, route = unpack_nlri(nlri, peer, shared)
-            routes[key] = route
+            routes.add(nlri, shared)
         except UnknownRouteType:
             continue
         except RouteError as error:

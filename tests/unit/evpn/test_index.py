@@ -7,11 +7,12 @@ from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
 from vtep.evpn.crowd import MOST
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
+from vtep.evpn.gathered import Gathered
 from vtep.evpn.imet import Imet
 from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Epoch, alike
+from vtep.evpn.offers import Epoch
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim, Station
@@ -56,7 +57,7 @@ def put(index: Filled, key: bytes, old: Route | None, new: Route | None, epoch: 
     elif either.ip is not None:
         index.put(either.key + key, old and (old, index.epoch), new and (new, index.epoch if epoch is None else epoch))
     else:
-        ((group,), _), said = alike({either.key + key: either}), index.macs.get(either.mac)
+        (group,), said = Gathered(PEER, [(either.key + key, either)]).groups, index.macs.get(either.mac)
         path = None if old is None else said.find(PEER, group.name)
         index.replace(
             [either.mac],

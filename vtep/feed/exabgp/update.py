@@ -12,7 +12,8 @@ from vtep.addr import Ip
 from vtep.errors import RouteError, StreamError
 from vtep.evpn import attributes
 from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
-from vtep.evpn.nlri import Route, UnknownRouteType, nlri_key, unpack_nlri
+from vtep.evpn.gathered import Gathered
+from vtep.evpn.nlri import UnknownRouteType, nlri_key
 from vtep.feed.exabgp.octets import octets_of
 from vtep.feed.exabgp.shapes import Attribute, Neighbor, Nlri
 
@@ -60,22 +61,19 @@ def _withdrawn(nlris: Iterable[Any], bad: list[str]) -> tuple[RouteKey, ...]:
     return tuple(keys)
 
 
-def _announced(
-    peer: Ip, by_next_hop: dict[str, list[Any]], attribute: Attribute, bad: list[str]
-) -> dict[RouteKey, Route]:
+def _announced(peer: Ip, by_next_hop: dict[str, list[Any]], attribute: Attribute, bad: list[str]) -> Gathered:
     """Decode the routes of all next hops; one that is listed under two keeps the better."""
     next_hops, unreadable = _next_hops(by_next_hop)
     bad += [
         _complaint(nlri, f"{text[:40]!r} is not a valid next hop") for text in unreadable for nlri in by_next_hop[text]
     ]
-    routes: dict[RouteKey, Route] = {}
+    routes = Gathered(peer)
     for next_hop, text in next_hops:
         shared = _attributes(next_hop, attribute)
         for nlri in by_next_hop[text]:
             try:
                 raw, path_id = octets_of(nlri)
-                key, route = unpack_nlri(raw, peer, shared)
-                routes[key + path_id] = route
+                routes.add(raw, shared, path_id)
             except UnknownRouteType:
                 continue
             except RouteError as error:

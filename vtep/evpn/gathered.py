@@ -1,0 +1,84 @@
+"""The routes of one announcement, where those that say the same of many MACs are one group.
+
+A peer packs thousands of MACs with the same octets around them: the same RD, segment, tag, labels and attributes. Such routes
+are not made one by one. Their octets around the MAC are decoded once (`Alike`), and each of them costs one entry in its group.
+The RIB takes the groups as they are. For everybody else it is a mapping from keys to routes, which are made when somebody asks.
+
+An announcement replaces what was said before, so the order counts: what a later group says of a MAC under the same name holds.
+This module does not know which routes there are already.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from vtep.addr import Ip, Mac
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.event import RouteKey
+from vtep.evpn.mac_ip import MacIp, is_of_mac_alone, unpack
+from vtep.evpn.nlri import Route, unpack_nlri
+from vtep.evpn.offers import Alike, PathName, split_key
+
+_MAC_AT: Final = 25
+_MAC_END: Final = 31
+
+
+class Gathered(Mapping[RouteKey, Route]):
+    """Routes of one peer, in groups where they say the same of MACs alone."""
+
+    def __init__(self, peer: Ip, routes: Iterable[tuple[RouteKey, Route]] = ()) -> None:
+        self._peer = peer
+        self.groups: list[Alike] = []
+        """The later one counts where two have the same name."""
+        self.others: dict[RouteKey, Route] = {}
+        """Every route that is in no group."""
+        self._latest: dict[PathName, Alike] = {}
+        self._by_octets: dict[tuple[bytes, bytes, bytes, int], Alike] = {}
+        self._all: dict[RouteKey, Route] | None = None
+        for key, route in routes:
+            if isinstance(route, MacIp) and route.ip is None:
+                self._group(key, route).macs[route.mac] = None
+            else:
+                self.others[key] = route
+
+    def add(self, nlri: bytes, attributes: Attributes, path_id: bytes = b"") -> None:
+        """Add a route from its octets. Raises RouteError if no route of ours can represent it."""
+        if not is_of_mac_alone(nlri):
+            key, route = unpack_nlri(nlri, self._peer, attributes)
+            self.others[key + path_id] = route
+            return
+        around = (nlri[:_MAC_AT], nlri[_MAC_END:], path_id, id(attributes))
+        group = self._by_octets.get(around)
+        if group is None or self._latest[group.name] is not group:
+            key, route = unpack(nlri, self._peer, attributes)
+            group = self._by_octets[around] = self._group(key + path_id, route)
+        group.macs[Mac(nlri[_MAC_AT:_MAC_END])] = None
+
+    def _group(self, key: RouteKey, route: MacIp) -> Alike:
+        """Return the group to which a route belongs that says something of a MAC alone."""
+        name, _ = split_key(key)
+        group = self._latest.get(name)
+        if group is None or not group.says(route):
+            group = self._latest[name] = Alike.of(name, route)
+            self.groups.append(group)
+        return group
+
+    def __bool__(self) -> bool:
+        return bool(self.groups or self.others)
+
+    def __len__(self) -> int:
+        macs: dict[PathName, set[Mac]] = {}
+        for group in self.groups:
+            macs.setdefault(group.name, set()).update(group.macs)
+        return sum(map(len, macs.values())) + len(self.others)
+
+    def __iter__(self) -> Iterator[RouteKey]:
+        return iter(self._routes())
+
+    def __getitem__(self, key: RouteKey) -> Route:
+        return self._routes()[key]
+
+    def _routes(self) -> dict[RouteKey, Route]:
+        if self._all is None:
+            found = {group.key(mac): group.route(self._peer, mac) for group in self.groups for mac in group.macs}
+            self._all = found | self.others
+        return self._all
