@@ -37,7 +37,6 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac, RouteTarget
 
 ENCAP_VXLAN: Final = 8
-ENCAP_MPLS: Final = 10
 PMSI_INGRESS_REPLICATION: Final = 6
 HOST_ROUTER: Final = 0x01
 HOST_PROXY: Final = 0x04
@@ -119,7 +118,6 @@ _MOBILITY: Final = b"\x06\x00"  # RFC 7432 7.7
 _ESI_LABEL: Final = b"\x06\x01"  # RFC 7432 7.5
 _ES_IMPORT: Final = b"\x06\x02"  # RFC 7432 7.6
 _ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
-_DF_ELECTION: Final = b"\x06\x06"  # RFC 8584 2.2
 _ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
 
 

@@ -6,22 +6,27 @@
     segment      its Type-1 routes, its Type-4 routes, and the MACs that are on it
     prefix       the routes that lead to it (`routed`)
 
-The stations of this leaf are found by MAC and by host address.
+The stations of this leaf are found by MAC and by host address. The index knows which route is where, and not whether it is
+stale or better than another: the RIB decides the one, and the projection the other.
+
+    Rib ──replace, put──────> tables ──marks──> changed ──take_changed, a slice at a time──> projection
+     ├───leave, mark_stale──> sweep ───────────────┘  ^
+     └── (Type-1 routes) ───> answers compared ───────┘   only if an answer is another one
 
 A route that says something of a MAC alone is nowhere else: the table from MAC to `Offers` is the only one that has it, and a
 group of MACs of which the same is said changes together. Any other route is in its epoch by its key, and here as well.
 
 When very many routes leave or become stale at once, the index handles a slice of them each time the projection asks what
-changed, so the event loop is not blocked. The routes that have a key are taken from their epoch. For those of MACs alone, a
-sweep goes through the table of MACs, shard by shard, once for all epochs that leave or became stale at about the same time. The
+changed, so the event loop is not blocked. Routes that have a key are taken from their epoch. For those of MACs alone, a sweep
+goes through the table of MACs, shard by shard, once for all epochs that leave or became stale at about the same time. The
 result is the same as if they had left one after another.
 
 A segment may have 100,000 MACs, and most of its Type-1 routes change nothing for them: the same route comes from a second route
 reflector, or one more VTEP becomes an alias. So the projection asks the index its questions about a segment (`conclude`), and the
 index keeps the answers. When a Type-1 route changes, it asks again, and marks the MACs only if an answer is another one.
 
-A MAC or host with very many routes (`crowd`) takes long to judge, and a peer may change its routes all the time. It waits for
-its turn, so the others never wait for more than one of them.
+A MAC or host with very many routes takes long to judge, and a peer may change its routes all the time. It waits for its turn, so
+the others never wait for more than one of them.
 """
 
 from bisect import bisect_left

@@ -14,6 +14,11 @@ The second one, `settle`, is about one MAC in one VNI, and knows what was before
 5. `mobility.follow` notes a move. If the MAC is frozen, `_frozen` overrules the winner.
 6. Either the MAC is here and is advertised, or the winner becomes its row.
 
+    Offers ──imports──> usable paths ──_locations──> locations ──choose──> Standing, kept beside the Offers
+                └────────> refused, with the reason       │
+    our station ────────────────────────────────────────>─┴─settle──> Judgement: row, candidates, moves, alerts, our own MAC
+    row, moves and freeze before ───────────────────────────┘
+
 `draft.py` takes the second half for many MACs at once, where there is no station and no freeze. Everything is pure, and the
 work does not grow with the table. This module does not know the generation or the kernel.
 """

@@ -935,6 +935,27 @@ def test_between_the_markers_of_a_refresh_nothing_goes_and_afterwards_what_did_n
     assert (between, feed.macs()) == (([ONE, TWO], []), [TWO])
 
 
+def test_a_refresh_that_brings_the_same_routes_again_is_nothing_to_judge() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO)
+    feed.rib.index.take_changed()
+
+    feed.begin(A)
+    feed.advertise(A, ONE, TWO)
+    feed.finish(A)
+
+    assert (feed.macs(), feed.rib.index.work, bool(feed.rib.index.take_changed())) == ([ONE, TWO], 0, False)
+
+
+def test_of_a_group_of_macs_as_many_are_taken_as_the_peer_may_have() -> None:
+    feed = Feed(routes_per_peer=2)
+    feed.ready(A, ONE)
+
+    feed.advertise(A, ONE, TWO, THREE)
+
+    assert (feed.macs(), len(feed.peer(A)), feed.peer(A).limited) == ([ONE, TWO], 2, 1)
+
+
 def test_a_gap_within_a_refresh_sweeps_nothing_and_asks_again() -> None:
     feed = Feed()
     feed.ready(A, ONE, TWO)

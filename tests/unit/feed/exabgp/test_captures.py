@@ -7,7 +7,7 @@ import pytest
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget
 from vtep.errors import StreamError
-from vtep.evpn.attributes import ENCAP_MPLS, ENCAP_VXLAN, PMSI_INGRESS_REPLICATION, Pmsi
+from vtep.evpn.attributes import ENCAP_VXLAN, PMSI_INGRESS_REPLICATION, Pmsi
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Announced, Offer, PeerOpened, SessionClosed, Withdrawn
 from vtep.evpn.imet import Imet
@@ -228,7 +228,7 @@ def test_every_evpn_community_is_read_from_its_number(version):
     wanted = {RouteTarget.parse(text) for text in ("65000:100", "4200000001:7", "10.0.0.1:9")}
     assert set(attributes.targets) == wanted
     assert len(attributes.targets) == 3, "a non-transitive Route Target is none"
-    assert attributes.encapsulations == (ENCAP_VXLAN, ENCAP_MPLS, 19)
+    assert attributes.encapsulations == (ENCAP_VXLAN, 10, 19)
     assert (attributes.seq, attributes.sticky, attributes.mobility_count) == (5, False, 2)
     assert attributes.gateway
     assert attributes.router_mac == Mac.parse("aa:bb:cc:00:00:01")
