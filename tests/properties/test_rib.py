@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
-from vtep.evpn import crowd, index
+from vtep.evpn import crowd, said
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import (
@@ -151,7 +151,7 @@ def test_the_index_equals_the_peers_routes(hold, history):
 @given(holds, steps)
 @settings(deadline=None, max_examples=100)
 def test_the_index_equals_the_peers_routes_where_two_of_a_mac_are_very_many(hold, history):
-    with patch.multiple(crowd, MOST=1, LEAST=1), patch.object(index, "SHARED_MAX", 2):
+    with patch.multiple(crowd, MOST=1, LEAST=1), patch.object(said, "SHARED_MAX", 2):
         rib, now = Rib(hold, 0.0), 0.0
         for seconds, step, replayed in history:
             now += seconds

@@ -145,7 +145,7 @@ class Session:
 
     def macs(self) -> set[str]:
         rib, _ = self.table()
-        return set(map(str, rib.index.macs))
+        return set(map(str, rib.index.said.macs))
 
     def wait_macs(self, *macs: str) -> None:
         wait_until(lambda: self.macs() == set(macs), 15, f"{macs}")

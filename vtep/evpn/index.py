@@ -29,8 +29,7 @@ A MAC or host with very many routes takes long to judge, and a peer may change i
 the others never wait for more than one of them.
 """
 
-from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain, islice
 from math import ceil, inf
@@ -39,35 +38,29 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, Vni
-from vtep.evpn.crowd import MOST, Crowd, FromPeer, Routes, all_of, replaced
+from vtep.evpn.crowd import MOST, Crowd, Routes, all_of, replaced
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Alike, Epoch, Offers, OwnOffers, Path, PathName, address_at, host_path_name, path_of
+from vtep.evpn.offers import Epoch, Offers, Path, host_path_name
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.routed import PrefixRoute, RoutesByPrefix
+from vtep.evpn.said import Said
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim
-from vtep.store.sharded import SHARDS, ShardedDict
+from vtep.store.sharded import SHARDS
 
 _AdGroup: TypeAlias = tuple[int, int]
 """The tag and the label of Type-1 routes."""
 
 K = TypeVar("K")
 T = TypeVar("T")
-R = TypeVar("R", bound=FromPeer)
+R = TypeVar("R")
 
 Held: TypeAlias = tuple[Route, Epoch]
 """A route that has a key, with its epoch."""
-
-SHARED_MAX: Final = 16
-"""A MAC with more routes shares what is said of it with no other, until it has half as many."""
-
-REMEMBERED_MAX: Final = 8192
-"""How many paths, and how many different things that are said of MACs, are remembered so that MACs share them. Peers choose how
-many there are. One that is forgotten is made again, and is then shared with those that come later."""
 
 WORK_OF_RIVALS: Final = 4
 """The work of a MAC with several locations or with a history, compared with a MAC with one route. Measured: 4 to 6 us against
@@ -124,14 +117,7 @@ class Index:
         self.local_claims: dict[Mac, dict[Vni, LocalClaim]] = {}
         """The stations of this leaf."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
-        self._macs: ShardedDict[Mac, Offers] = ShardedDict()
-        self._addresses: ShardedDict[Mac, tuple[Ip, ...]] = ShardedDict()
-        """The host addresses of each MAC whose paths have their positions."""
-        self._paths: dict[tuple[object, ...], Path] = {}
-        """By what they say. Attributes and epochs are in it by their identity, which stays theirs while the path has them."""
-        self._offers: dict[tuple[Path, ...], Offers] = {}
-        self._judged: deque[Offers] = deque()
-        """The offers beside which something is kept that was concluded from them, the oldest first."""
+        self.said = Said()
         self._hosts: dict[Ip, Routes[MacIp]] = {}
         self._endpoints: dict[Ip, Routes[Imet]] = {}
         self._segments: dict[Esi, dict[Mac, int]] = {}
@@ -155,9 +141,6 @@ class Index:
         self._changed = Changed()
         self._work = 0
         """The estimated work of judging `_changed`, in MACs with one route."""
-        self.many: set[Mac] = set()
-        """The MACs that have at least `many_from` routes, so that those of a peer must be counted before it gets another."""
-        self.many_from = MOST
         self.leaving: dict[Ip, list[Epoch]] = {}
         """The epochs whose routes are to be removed, by peer."""
         self.staleness = 0
@@ -192,57 +175,6 @@ class Index:
         waiting = sum(map(len, leaving)) + stale + on_segments + len(self._ads_changed)
         return self._work + WORK_OF_RIVALS * waiting
 
-    @property
-    def macs(self) -> ShardedDict[Mac, Offers]:
-        """All that is said of each MAC. To be read only."""
-        return self._macs
-
-    def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
-        """Return the routes of a MAC, made anew from what they say."""
-        said = self._macs.get(mac)
-        return () if said is None else tuple(path.of(mac, path.ip) for path in self.paths_of(mac, said))
-
-    def paths_of(self, mac: Mac, said: Offers) -> list[Path]:
-        """Return all that is said of a MAC, with the host addresses themselves."""
-        ips = self._addresses.get(mac)
-        if ips is None:
-            return list(said.paths)
-        return [path if path.ip is None else _with(path, ips[int.from_bytes(path.ip)]) for path in said.paths]
-
-    def count_of_peer(self, mac: Mac, peer: Ip) -> int:
-        """Return how many routes of this MAC a peer has. Routes that are leaving count as well."""
-        said = self._macs.get(mac)
-        return 0 if said is None else said.count_of_peer(peer)
-
-    def keys(self, peer: Ip, part: int) -> Iterator[RouteKey]:
-        """Yield the keys of what a peer says of MACs alone, of one of the `SHARDS` parts of all MACs."""
-        for mac, said in self._macs.shards[part].items():
-            for path in said.paths:
-                if path.peer == peer and path.ip is None and not path.epoch.now.leaving:
-                    yield path.key(mac)
-
-    def offers_of(self, macs: Collection[Mac]) -> list[Offers | None]:
-        """Return all that is said of each MAC; MACs of which the same is said have the same `Offers`."""
-        return self._macs.of(macs)
-
-    def addresses_of(self, macs: Collection[Mac]) -> list[tuple[Ip, ...] | None]:
-        """Return the host addresses whose positions the paths of each MAC have, in order."""
-        return self._addresses.of(macs)
-
-    def grouped(self, macs: Collection[Mac]) -> Collection[tuple[Offers | None, list[Mac]]]:
-        """Return the MACs in groups of which the same is said."""
-        if len(macs) == 1:
-            (mac,) = macs
-            return ((self._macs.get(mac), [mac]),)
-        groups: dict[int, tuple[Offers | None, list[Mac]]] = {}
-        for mac, said in zip(macs, self._macs.of(macs), strict=True):
-            group = groups.get(id(said))
-            if group is None:
-                groups[id(said)] = (said, [mac])
-            else:
-                group[1].append(mac)
-        return groups.values()
-
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return all_of(self._hosts.get(ip, ()))
 
@@ -256,13 +188,6 @@ class Index:
     def ads_at(self, segment: Esi, tag: int, label: int) -> Collection[EthernetAd]:
         """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter."""
         return self._ads.get(segment, {}).get((tag, 0 if tag == PER_ES_TAG else label), {}).values()
-
-    def remember(self, offers: Offers, judged: object) -> None:
-        """Keep what was concluded from offers beside them, and forget the oldest: it takes more memory than the offers."""
-        offers.judged = judged
-        self._judged.append(offers)
-        if len(self._judged) > REMEMBERED_MAX:
-            self._judged.popleft().judged = None
 
     def conclude(
         self, policy: object, segment: Esi, group: _AdGroup, question: Hashable, work_out: Callable[[], T]
@@ -293,7 +218,7 @@ class Index:
         """Return everything that can be judged."""
         self._drain_leaving(inf)
         segments = (*self._members, *self._ads)
-        return Changed((*self._macs, *self.local_claims), self._hosts, self._endpoints, segments, self.prefixes)
+        return Changed((*self.said.macs, *self.local_claims), self._hosts, self._endpoints, segments, self.prefixes)
 
     def in_parts(self, most: int) -> Iterator[Changed]:
         """Yield everything that can be judged, at most so many MACs or hosts at a time. Endpoints and segments come first.
@@ -301,7 +226,7 @@ class Index:
         A MAC or host that comes or goes meanwhile may be missing: it is in what changed.
         """
         yield Changed(endpoints=self._endpoints, segments=(*self._members, *self._ads))
-        macs = chain(chain.from_iterable(list(part) for part in self._macs.shards), list(self.local_claims))
+        macs = chain(chain.from_iterable(list(part) for part in self.said.macs.shards), list(self.local_claims))
         while part := Changed(macs=islice(macs, most)):
             yield part
         hosts = iter(list(self._hosts))
@@ -351,7 +276,7 @@ class Index:
         return changed
 
     def _put_off_crowds(self, part: Changed) -> None:
-        crowded = [mac for mac in part.macs & self.many if len(self._macs.get(mac, ())) > MOST]
+        crowded = [mac for mac in part.macs & self.said.many if len(self.said.macs.get(mac, ())) > MOST]
         hosts = part.hosts & self._crowded_hosts
         part.macs.difference_update(crowded)
         part.hosts -= hosts
@@ -366,7 +291,7 @@ class Index:
         for mac in list(islice(self._put_off_macs, 1)):
             del self._put_off_macs[mac]
             part.macs.add(mac)
-            rest_s += _rest_s(said.paths if (said := self._macs.get(mac)) is not None else ())
+            rest_s += _rest_s(said.paths if (said := self.said.macs.get(mac)) is not None else ())
         for ip in list(islice(self._put_off_hosts, 1)):
             del self._put_off_hosts[ip]
             part.hosts.add(ip)
@@ -393,9 +318,9 @@ class Index:
 
     def mark_macs(self, macs: Iterable[Mac]) -> None:
         """Mark these MACs and the hosts of their routes as changed, because their eligibility as remote MACs has changed."""
-        known = [mac for mac in macs if mac in self._macs]
+        known = [mac for mac in macs if mac in self.said.macs]
         self._mark(known)
-        self._changed.hosts.update(ip for mac in known for ip in self._ips_of(mac))
+        self._changed.hosts.update(ip for mac in known for ip in self.said.ips_of(mac))
 
     def mark_segment(self, segment: Esi) -> None:
         """Mark a segment and the MACs on it as changed, because our own port on it has changed."""
@@ -406,64 +331,20 @@ class Index:
         """Mark these host addresses as changed, because whether a remote host can have them has changed."""
         self._changed.hosts.update(ip for ip in hosts if ip in self._hosts)
 
-    def path(
-        self,
-        epoch: Epoch,
-        peer: Ip,
-        name: PathName,
-        route: MacIp | Path | Alike,
-        ip: Ip | None = None,
-    ) -> Path:
-        """Return the path that routes share which say the same."""
-        said = (id(epoch), name, ip, id(route.attributes), route.label, route.esi, route.label2)
-        found = self._paths.get(said)
-        if found is None:
-            _forget_oldest(self._paths)
-            found = self._paths[said] = Path(
-                peer, route.attributes, route.rd, route.tag, route.label, ip, route.esi, route.label2, name, epoch
-            )
-        return found
+    def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
+        return self.said.routes_of(mac)
 
     def replace(self, macs: list[Mac], said: Offers | None, old: Path | None, new: Path | None) -> None:
         """Replace a path without a host address by another, for MACs of which the same is said; None stands for no path."""
-        work = 1 if said is None else WORK_OF_RIVALS
+        self.said.replace(macs, said, old, new)
         for path, count in ((old, -len(macs)), (new, len(macs))):
             if path is not None:
                 self._count(MacIp, path.epoch.now, count)
                 if path.esi != NO_SEGMENT:
                     for mac in macs:
                         self._put_on_segment(path.esi, mac, 1 if count > 0 else -1)
-        if isinstance(said, OwnOffers):
-            said.replace(old, new)
-            for mac in macs:
-                self._take_own(mac, said)
-        else:
-            self._replace_shared(macs, said, old, new)
         if old is None or new is None or not new.says(old):
-            self._changed.macs.update(macs)
-            self._work += work * len(macs)
-
-    def _replace_shared(self, macs: list[Mac], said: Offers | None, old: Path | None, new: Path | None) -> None:
-        paths = (
-            () if said is None else said.paths if old is None else tuple([one for one in said.paths if one is not old])
-        )
-        if new is not None:
-            paths = (*paths, new)
-        if len(paths) > SHARED_MAX:
-            for mac in macs:
-                self._say(mac, [*self.paths_of(mac, said or _NOTHING), *paths[-1:]])
-        elif not paths:
-            for mac in macs:
-                self._macs.pop(mac)
-        else:
-            after = self._shared(paths)
-            if len(macs) == 1:
-                self._macs[macs[0]] = after
-            else:
-                for shard, mac in zip(self._macs.shards_of(macs), macs, strict=True):
-                    shard[mac] = after
-        if self.many or len(paths) >= self.many_from:
-            self._note_counts(macs)
+            self._mark(macs, 1 if said is None else WORK_OF_RIVALS)
 
     def put(self, key: RouteKey, old: Held | None, new: Held | None) -> None:
         """Replace a route that has a key by another of this key, so of the same type; None stands for no route."""
@@ -574,7 +455,7 @@ class Index:
                 del self._sweeping[epoch]
         if self._sweeping:
             self._shard = (self._shard + 1) % SHARDS
-            shard = self._macs.shards[self._shard]
+            shard = self.said.macs.shards[self._shard]
             wanted = {id(said) for said in {id(said): said for said in shard.values()}.values() if self._is_swept(said)}
             self._swept = [mac for mac, said in shard.items() if id(said) in wanted] if wanted else []
             return len(shard) // WALKED_AT_ONCE
@@ -588,7 +469,7 @@ class Index:
         count = min(len(self._swept), ceil(min(room, len(self._swept))))
         part = self._swept[-count:]
         del self._swept[-count:]
-        for known, macs in self.grouped(part):
+        for known, macs in self.said.grouped(part):
             said = known
             if said is None:
                 continue
@@ -598,7 +479,7 @@ class Index:
             if any(epoch.leaving for epoch in epochs):
                 for path in [path for path in said.paths if path.ip is None and path.epoch.now.leaving]:
                     self.replace(macs, said, path, None)
-                    said = self._macs.get(macs[0])
+                    said = self.said.macs.get(macs[0])
         return count
 
     def _mark(self, macs: Collection[Mac], work: int = WORK_OF_RIVALS) -> None:
@@ -609,92 +490,12 @@ class Index:
         epoch.counts[type_] += more
         self.routes[type_] += more
 
-    def _shared(self, paths: tuple[Path, ...]) -> Offers:
-        """Return the offers that MACs share of which this is said."""
-        found = self._offers.get(paths)
-        if found is None:
-            _forget_oldest(self._offers)
-            found = self._offers[paths] = Offers(paths)
-        return found
-
-    def _say(self, mac: Mac, paths: list[Path]) -> None:
-        """Replace all that is said of a MAC; the paths have the host addresses themselves."""
-        ips = tuple(sorted({path.ip for path in paths if path.ip is not None}))
-        said: Offers
-        if len(paths) > SHARED_MAX:
-            ips, said = (), OwnOffers(paths)
-        else:
-            said = self._shared(tuple([
-                path if path.ip is None else self.path(path.epoch, path.peer, path.name, path, address_at(ips.index(path.ip)))
-                for path in paths
-            ]))  # fmt: skip
-        if said:
-            self._macs[mac] = said
-        else:
-            self._macs.pop(mac)
-        self._place(mac, ips)
-
-    def _take_own(self, mac: Mac, said: OwnOffers) -> None:
-        """Share what is said of a MAC again if it has few routes by now."""
-        if len(said) <= SHARED_MAX // 2:
-            self._say(mac, list(said.paths))
-        self._note_counts([mac])
-
-    def _note_counts(self, macs: list[Mac]) -> None:
-        """Note whether these MACs, of which equally much is said, have many routes."""
-        said = self._macs.get(macs[0])
-        if said is not None and len(said) >= self.many_from:
-            self.many.update(macs)
-        elif self.many:
-            self.many.difference_update(macs)
-
-    def _ips_of(self, mac: Mac) -> Iterable[Ip]:
-        ips: Iterable[Ip] | None = self._addresses.get(mac)
-        if ips is None and isinstance(said := self._macs.get(mac), OwnOffers):
-            ips = {path.ip for path in said.paths if path.ip is not None}
-        return ips or ()
-
-    def _change_host(
-        self, mac: Mac, ip: Ip, name: PathName, old: MacIp | None, new: MacIp | None, epoch: Epoch | None
-    ) -> None:
-        """Replace a path with a host address among all that is said of the MAC."""
-        said, peer = self._macs.get(mac), cast("MacIp", old or new).peer
-        ips = self._addresses.get(mac, ())
-        at = bisect_left(ips, ip)
-        is_known = ips[at : at + 1] == (ip,)
-        if isinstance(said, OwnOffers):
-            said.replace(said.find(peer, name, ip), None if new is None else path_of(new, name, cast("Epoch", epoch)))
-            self._take_own(mac, said)
-        elif at < len(ips) - is_known or (said is not None and len(said) >= SHARED_MAX):  # other positions change
-            paths = [] if said is None else self.paths_of(mac, said)
-            kept = [one for one in paths if one.ip != ip or one.name != name or one.peer != peer]
-            self._say(mac, kept if new is None else [*kept, path_of(new, name, cast("Epoch", epoch))])
-            self._note_counts([mac])
-        else:
-            place = address_at(at)
-            path = None if said is None or old is None else said.find(peer, name, place)
-            self._replace_shared(
-                [mac], said, path, None if new is None else self.path(cast("Epoch", epoch), peer, name, new, place)
-            )
-            if new is None:
-                left = self._macs.get(mac)
-                if left is None or all(one.ip != place for one in left.paths):
-                    self._place(mac, ips[:-1])
-            elif not is_known:
-                self._place(mac, (*ips, ip))
-
-    def _place(self, mac: Mac, ips: tuple[Ip, ...]) -> None:
-        if ips:
-            self._addresses[mac] = ips
-        else:
-            self._addresses.pop(mac)
-
     def _put_host(
         self, key: RouteKey, either: MacIp, before: MacIp | None, after: MacIp | None, epoch: Epoch | None
     ) -> None:
         """Replace a Type-2 route with a host address: it says something of the MAC and of the address."""
         mac, ip = either.mac, cast("Ip", either.ip)
-        self._change_host(mac, ip, host_path_name(key), before, after, epoch)
+        self.said.change_host(mac, ip, host_path_name(key), before, after, epoch)
         self._mark((mac,))
         if isinstance(_replace(self._hosts, ip, before, after), Crowd):
             self._crowded_hosts.add(ip)
@@ -792,23 +593,6 @@ class Index:
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replace(self._members, either.esi, old, new)
         self._changed.segments.add(either.esi)
-
-
-_NOTHING: Final = Offers(())
-
-
-def _with(path: Path, ip: Ip | None) -> Path:
-    """Return the path with another address."""
-    return Path(
-        path.peer, path.attributes, path.rd, path.tag, path.label, ip, path.esi, path.label2, path.name, path.epoch
-    )
-
-
-def _forget_oldest(table: dict[Any, Any]) -> None:
-    """Make room for one more; many go at once, because to find the oldest takes longer the more have gone."""
-    if len(table) >= REMEMBERED_MAX:
-        for key in list(islice(table, max(1, REMEMBERED_MAX // 8))):
-            del table[key]
 
 
 def _replace(table: dict[K, Routes[R]], key: K, old: R | None, new: R | None) -> Routes[R]:

@@ -132,7 +132,7 @@ class Rib:
         self._answers_until = -inf
         """Until then, a peer that sends routes may be answering the request that went to every peer."""
         self.index = Index()
-        self.index.many_from = min(self.index.many_from, holds.routes_per_mac)
+        self.index.said.many_from = min(self.index.said.many_from, holds.routes_per_mac)
         self.announcing: frozenset[Vni] = frozenset()
         """The VNIs in which our stations count."""
         self._seqs: dict[tuple[Vni, Mac], int] = {}
@@ -148,12 +148,12 @@ class Rib:
         and none are returned beside them. Nor does a MAC with refused routes.
         """
         index = self.index
-        offers, addresses = index.offers_of(macs), index.addresses_of(macs)
+        offers, addresses = index.said.offers_of(macs), index.said.addresses_of(macs)
         if any(peer.refused for peer in self.peers.values()):
             for at, mac in enumerate(macs):
                 said = offers[at]
                 if said is not None and self.refused_routes(mac):
-                    offers[at], addresses[at] = Offers(tuple(index.paths_of(mac, said))), None
+                    offers[at], addresses[at] = Offers(tuple(index.said.paths_of(mac, said))), None
         return offers, addresses
 
     def find(self, peer: Ip, key: RouteKey) -> tuple[Route, bool] | None:
@@ -166,7 +166,7 @@ class Rib:
             return None if found is None else (found[0], found[1].stale)
         name, octets = split_key(key)
         mac = Mac(octets)
-        said = self.index.macs.get(mac)
+        said = self.index.said.macs.get(mac)
         path = None if said is None else said.find(peer, name)
         return None if path is None or path.epoch.now.leaving else (path.of(mac, None), path.stale)
 
@@ -176,7 +176,7 @@ class Rib:
         if held is None:
             return []
         epochs = (held.fresh, held.suspect, held.stale)
-        return [*(key for epoch in epochs for key in epoch.routes.shards[part]), *self.index.keys(peer, part)]
+        return [*(key for epoch in epochs for key in epoch.routes.shards[part]), *self.index.said.keys(peer, part)]
 
     def refused_paths(self, mac: Mac) -> list[Path]:
         """Return what the refused routes of a MAC say."""
@@ -236,7 +236,7 @@ class Rib:
 
     def reconfigure(self, holds: Holds, now: float) -> None:
         self.holds = holds
-        self.index.many_from = min(MOST, holds.routes_per_mac)
+        self.index.said.many_from = min(MOST, holds.routes_per_mac)
         for peer in self.peers.values():
             self._want_refused(peer)
             self._make_room(peer, list(peer.refused))
@@ -382,14 +382,14 @@ class Rib:
     def _announce_group(self, peer: AdjRibIn, group: Alike, room: int) -> int:
         """Take what a peer says of several MACs; return how many more routes it may have afterwards."""
         index = self.index
-        path = index.path(peer.fresh, peer.address, group.name, group)
-        for said, found in index.grouped(group.macs):
+        path = index.said.path(peer.fresh, peer.address, group.name, group)
+        for said, found in index.said.grouped(group.macs):
             macs = found
             old = None if said is None else said.find(peer.address, group.name)
             if old is path:
                 continue
             if old is None or old.epoch.now.leaving:
-                if index.many:
+                if index.said.many:
                     macs = [mac for mac in macs if not self._refuses(peer, mac, path)]
                 if len(macs) > room:
                     peer.limited += len(macs) - room
@@ -418,7 +418,7 @@ class Rib:
         self._want_refused(peer)
 
     def _withdraw_group(self, peer: AdjRibIn, name: bytes, macs: Collection[Mac]) -> None:
-        for said, found in self.index.grouped(macs):
+        for said, found in self.index.said.grouped(macs):
             old = None if said is None else said.find(peer.address, name)
             if old is None or old.epoch.now.leaving:
                 self._withdraw_unknown(peer, len(found))
@@ -438,9 +438,9 @@ class Rib:
         The limit is for each peer, so the routes of one peer never keep out the routes of another. Routes that are leaving
         are counted in the index as well, so while there are any the peer may have more for a moment.
         """
-        if mac not in self.index.many or peer.address in self.index.leaving:
+        if mac not in self.index.said.many or peer.address in self.index.leaving:
             return False
-        if self.index.count_of_peer(mac, peer.address) < self.holds.routes_per_mac:
+        if self.index.said.count_of_peer(mac, peer.address) < self.holds.routes_per_mac:
             return False
         peer.refused_count += 1
         if mac not in peer.refused and len(peer.refused) < REFUSED_MACS_MAX:
@@ -456,7 +456,7 @@ class Rib:
         for mac in macs:
             if mac not in peer.refused:
                 continue
-            if self.index.count_of_peer(mac, peer.address) <= most - max(1, most // ROOM_WORTH_ASKING):
+            if self.index.said.count_of_peer(mac, peer.address) <= most - max(1, most // ROOM_WORTH_ASKING):
                 del peer.refused[mac]
                 self.index.mark_macs((mac,))
                 if self._asks and peer.can_refresh:

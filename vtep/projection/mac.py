@@ -106,7 +106,7 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     known = offers.judged
     if known is None or known[0] is not policy.mark or known[1] != rib.index.version:
         known = (policy.mark, rib.index.version, standings(offers.paths, mac, rib, policy))
-        rib.index.remember(offers, known)
+        rib.index.said.remember(offers, known)
     found: Standings = known[2]
     return found
 

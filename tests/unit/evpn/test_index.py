@@ -57,13 +57,13 @@ def put(index: Filled, key: bytes, old: Route | None, new: Route | None, epoch: 
     elif either.ip is not None:
         index.put(either.key + key, old and (old, index.epoch), new and (new, index.epoch if epoch is None else epoch))
     else:
-        (group,), said = Gathered(PEER, [(either.key + key, either)]).groups, index.macs.get(either.mac)
+        (group,), said = Gathered(PEER, [(either.key + key, either)]).groups, index.said.macs.get(either.mac)
         path = None if old is None else said.find(PEER, group.name)
         index.replace(
             [either.mac],
             said,
             path,
-            None if new is None else index.path(index.epoch if epoch is None else epoch, PEER, group.name, new),
+            None if new is None else index.said.path(index.epoch if epoch is None else epoch, PEER, group.name, new),
         )
 
 
@@ -494,7 +494,7 @@ def test_a_crowd_that_left_is_forgotten(index):
     for route in crowd(index, M):
         put(index, route.key, route, None)
 
-    assert (index.routes_of(M), index.many, index.count_of_peer(M, PEER)) == ((), set(), 0)
+    assert (index.routes_of(M), index.said.many, index.said.count_of_peer(M, PEER)) == ((), set(), 0)
 
 
 # A segment with very many MACs
@@ -561,7 +561,7 @@ def test_very_many_answers_about_a_segment_are_not_compared_all_at_once(index, q
 
 def test_nothing_is_remembered_of_segments_that_left(index, monkeypatch):
     """A peer chooses which segments it names, and could name others for ever."""
-    monkeypatch.setattr("vtep.evpn.index.REMEMBERED_MAX", 1)
+    monkeypatch.setattr("vtep.evpn.said.REMEMBERED_MAX", 1)
     kept = []
     for number in range(10):
         esi = Esi(bytes((3, *([0] * 8), number)))

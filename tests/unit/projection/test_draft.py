@@ -10,7 +10,7 @@ from msgspec import structs
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
-from vtep.evpn import index
+from vtep.evpn import said
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
@@ -144,7 +144,7 @@ def test_macs_with_host_addresses_are_judged_together_and_each_keeps_its_own_add
 def test_what_is_remembered_of_things_said_is_bounded_and_the_oldest_is_forgotten(
     judged: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "REMEMBERED_MAX", 4)
+    monkeypatch.setattr(said, "REMEMBERED_MAX", 4)
     leaf = Leaf(config.parse(LEAF), 0.0)
     for seq, mac in enumerate(macs(20)):
         tell(leaf, route(A, mac=mac, seq=seq))
@@ -155,7 +155,7 @@ def test_what_is_remembered_of_things_said_is_bounded_and_the_oldest_is_forgotte
         tell(leaf, route(A, mac=mac, seq=seq))
         assert leaf.judge(1.0).macs[VNI, mac].seq == seq
 
-    assert (len(judged), len(leaf.rib.index._offers) <= 5) == (1, True)
+    assert (len(judged), len(leaf.rib.index.said._offers) <= 5) == (1, True)
 
 
 def test_one_change_judges_only_the_mac_that_changed(judged: list[Path]) -> None:
