@@ -19,6 +19,7 @@ from tests.lab.topology import LEAF, Topology, address
 from tests.lab.wait import wait_until
 from vtep.addr import Ip
 from vtep.evpn.event import Received
+from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Holds, Rib
 from vtep.feed.exabgp.lines import LineReader
 from vtep.store.sharded import SHARDS
@@ -145,7 +146,8 @@ class Session:
 
     def macs(self) -> set[str]:
         rib, _ = self.table()
-        return set(map(str, rib.index.said.macs))
+        found = (rib.find(peer, key) for peer in rib.peers for part in range(SHARDS) for key in rib.keys(peer, part))
+        return {str(held[0].mac) for held in found if held is not None and isinstance(held[0], MacIp)}
 
     def wait_macs(self, *macs: str) -> None:
         wait_until(lambda: self.macs() == set(macs), 15, f"{macs}")
