@@ -89,7 +89,7 @@ def test_a_problem_links_to_what_the_page_has_of_it(browser):
         wait_until(lambda: browser.run("return location.hash === '#peers' && scrollY > 0"), 15, "the peers in view")
         browser.resize(1280, 1000)
 
-    assert set(links) == {"#vnis", "#peers", "#refused", "#advertising"}
+    assert set(links) == {"#vnis", "#macs", "#peers", "#refused", "#advertising"}
 
 
 @pytest.mark.parametrize(
@@ -234,3 +234,34 @@ def test_many_vnis_are_shown_when_they_are_asked_for(browser):
         after = browser.run("return document.querySelectorAll('#vnis tbody tr').length")
 
     assert (before, after) == (50, 120)
+
+
+def test_remote_macs_are_shown_in_pages_when_they_are_asked_for(browser):
+    with served(leaf(macs=120)) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        browser.click("#macs-show")
+        shown(browser, "#macs", "1 to 50 of ")
+        first = browser.text("#macs tbody tr:first-child")
+        browser.click("#macs-next")
+        shown(browser, "#macs", "51 to 100 of ")
+        assert browser.text("#macs tbody tr:first-child") != first
+        browser.click("#macs-next")
+        shown(browser, "#macs", "101 to ")
+        assert browser.run("return document.querySelector('#macs-next')") is None
+        browser.click("#macs-first")
+        shown(browser, "#macs", "1 to 50 of ")
+
+        assert browser.text("#macs tbody tr:first-child") == first
+        assert browser.complaints() == []
+
+
+def test_remote_vteps_are_shown_once_for_all_vnis(browser):
+    with served(leaf(macs=3)) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        browser.click("#vteps-show")
+        shown(browser, "#vteps", "10.0.0.2")
+        rows = browser.run(
+            "return [...document.querySelectorAll('#vteps tbody tr')].map((row) => row.cells[0].textContent)"
+        )
+
+        assert (sorted(set(rows)), browser.complaints()) == (sorted(rows), [])

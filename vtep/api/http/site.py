@@ -21,13 +21,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vtep.addr import VNI_MAX, Ip, Mac, Vni
-from vtep.api import metrics
+from vtep.api import metrics, tokens
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
-from vtep.errors import HostError, Problem
+from vtep.errors import HostError, Problem, UsageError
 from vtep.logs import escaped
 from vtep.observe.model import Counts, Explanation
-from vtep.observe.source import Source
+from vtep.observe.source import MacQuery, Source
 from vtep.observe.turns import Turns
 
 FRESH_S: Final = 1.0
@@ -37,6 +37,9 @@ STUCK_S: Final = 180.0
 ENTRIES_MAX: Final = 200
 STATIONS_MAX: Final = 100
 """How many stations the page shows; `vtep macs --local` has all of them."""
+MACS_A_PAGE: Final = 50
+VTEPS_MAX: Final = 200
+"""How many remote VTEPs the page shows; `vtep vteps` has all of them."""
 PROBES: Final = ("/livez", "/readyz", "/metrics")
 """What supervisors and Prometheus ask: other readers may not take its place (see `vtep.api.http.server`)."""
 
@@ -69,6 +72,8 @@ class Site:
             "/events.json": self._in_turn(self._events),
             "/history.json": self._in_turn(lambda _: _json({"points": self._told(self._source.points())})),
             "/stations.json": self._stations,
+            "/macs.json": self._macs,
+            "/vteps.json": self._in_turn(self._kept_for_a_while(self._vteps)),
             "/explain.json": self._explain,
         }
 
@@ -145,6 +150,31 @@ class Site:
         page = await self._source.stations(None, None, STATIONS_MAX)
         rows = await self._turns.take(self._told, page.rows)
         return _json({"stations": rows, "total": page.total})
+
+    async def _macs(self, request: Request) -> Response:
+        """Return one page of the remote MACs; `next` asks for the one after it."""
+        source, token = self._source, request.query.get("after", "")
+        try:
+            after = tokens.macs_after(source.epoch, token) if token else None
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        await source.prepare()
+        page = await self._turns.take(source.macs, MacQuery(), after, MACS_A_PAGE)
+        rows = await self._turns.each(self._told, page.rows)
+        following = tokens.macs_token(source.epoch, page.last) if page.last else ""
+        return _json({"macs": list(chain.from_iterable(rows)), "total": page.total, "next": following})
+
+    def _vteps(self) -> Response:
+        """Return the remote VTEPs, each once for all VNIs: those with notes first."""
+        found: dict[Ip, dict[str, Any]] = {}
+        for one in self._source.vteps(None):
+            row = found.setdefault(one.vtep, {"vtep": str(one.vtep), "vnis": 0, "macs": 0, "floods": 0, "notes": []})
+            row["vnis"] += 1
+            row["macs"] += one.macs
+            row["floods"] += one.flood
+            row["notes"] += [note for note in one.notes if note not in row["notes"]]
+        ordered = sorted(found, key=lambda vtep: (not found[vtep]["notes"], vtep.order))
+        return _json({"vteps": [found[vtep] for vtep in ordered[:VTEPS_MAX]], "total": len(found)})
 
     async def _explain(self, request: Request) -> Response:
         vni = _number(request, "vni", VNI_MAX)
