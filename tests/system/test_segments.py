@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.probe import loopback_frame
-from tests.lab.segments import CE_MAC, ESI, DualHomed
+from tests.lab.segments import CE_MAC, ESI, BesideFrr, DualHomed
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -56,3 +56,16 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     network.ce.ip("link set dev c1 up")
     network.wait_forwarding(df=1)
     assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}
+
+
+def test_frr_on_the_same_segment_agrees_on_the_forwarder(lab) -> None:
+    with skipped_if_missing():
+        network = BesideFrr(lab)
+    network.start()
+    wait_until(lambda: network.states() == ("df", "non-df"), 60, "our preference is higher")
+
+    network.prefer(100)
+    wait_until(lambda: network.states() == ("non-df", "df"), 30, "FRR's preference is higher")
+
+    network.ce.ip("link set dev c2 down")
+    wait_until(lambda: network.states()[0] == "df", 30, "we are alone")
