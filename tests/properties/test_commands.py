@@ -8,12 +8,14 @@ from string import printable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtep.addr import NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
+from vtep.addr import MAX_ESI, NO_SEGMENT, VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.errors import UsageError
 from vtep.evpn.advertise import (
     SEQ_MAX,
     TAG_MAX,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacGroup,
     MacRoute,
@@ -22,6 +24,8 @@ from vtep.evpn.advertise import (
     Pmsi,
     PrefixAdvertisement,
     PrefixRoute,
+    SegmentAdvertisement,
+    SegmentRoute,
     Withdrawal,
     group_of,
     grouped,
@@ -66,11 +70,16 @@ mac_advertisements = st.builds(
     st.just(NO_SEGMENT) | octets(10).map(Esi),
     lists,
 )
+segments = octets(10).map(Esi).filter(lambda esi: esi not in (NO_SEGMENT, MAX_ESI))
+ead_routes = st.builds(EadRoute, rds, segments, tags)
+segment_routes = st.builds(SegmentRoute, rds, segments, ips)
 commands = st.one_of(
+    st.builds(EadAdvertisement, ead_routes, next_hops, st.none() | vnis, lists),
+    st.builds(SegmentAdvertisement, segment_routes, next_hops, lists),
     mac_advertisements,
     st.builds(Multicast, multicast_routes, next_hops, st.builds(Pmsi, vnis, ips), lists),
     st.builds(PrefixAdvertisement, prefix_routes, next_hops, vnis, lists),
-    st.builds(Withdrawal, mac_routes | multicast_routes | prefix_routes),
+    st.builds(Withdrawal, mac_routes | multicast_routes | prefix_routes | ead_routes | segment_routes),
 )
 
 

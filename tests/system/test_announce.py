@@ -33,6 +33,8 @@ from vtep.evpn.advertise import (
     VXLAN,
     Command,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacRoute,
     Multicast,
@@ -40,7 +42,12 @@ from vtep.evpn.advertise import (
     Pmsi,
     PrefixAdvertisement,
     PrefixRoute,
+    SegmentAdvertisement,
+    SegmentRoute,
     Withdrawal,
+    election,
+    es_import,
+    esi_label,
     group_of,
     grouped,
     mobility,
@@ -62,6 +69,11 @@ MAC_ROUTE = MacRoute(RD, MAC)
 PLAIN = MacAdvertisement(MAC_ROUTE, VTEP, Vni(VNI), communities=COMMUNITIES)
 FLOODS = Multicast(MulticastRoute(RD, VTEP), VTEP, Pmsi(Vni(VNI), VTEP), COMMUNITIES)
 
+SEGMENT_ROUTES = (
+    EadAdvertisement(EadRoute(RD, SEGMENT, 0xFFFFFFFF), VTEP, None, (*COMMUNITIES, esi_label())),
+    EadAdvertisement(EadRoute(RD, SEGMENT), VTEP, Vni(VNI), COMMUNITIES),
+    SegmentAdvertisement(SegmentRoute(RD, SEGMENT, VTEP), VTEP, (es_import(SEGMENT), election(2, 0, 100))),
+)
 PREFIX = PrefixAdvertisement(PrefixRoute(RD, Prefix.parse("192.0.2.0/24")), VTEP, Vni(50000), COMMUNITIES)
 
 
@@ -148,6 +160,20 @@ def test_a_mac_is_announced_octet_by_octet_and_withdrawn(network, leaf, command,
         # ExaBGP 5.0 sorts communities.
         assert sorted(re.findall(rb"(?s).{8}", heard.attributes.pop(16, b""))) == sorted(communities)
         assert heard.attributes == {1: b"\0", 2: b"", 5: bytes.fromhex("00000064")}
+        assert session.established
+
+
+def test_a_segment_is_announced_octet_by_octet_and_withdrawn(network, leaf):
+    with Speaker(network.remote, address(1)) as speaker:
+        leaf.start()
+        session = speaker.wait_established()
+
+        assert set(leaf.tell(*SEGMENT_ROUTES)) == {"done"}
+        for command in SEGMENT_ROUTES:
+            heard = wait_heard(speaker, session, command)
+            assert sorted(re.findall(rb"(?s).{8}", heard.attributes[16])) == sorted(command.communities)
+        assert set(leaf.tell(*(Withdrawal(command.route) for command in SEGMENT_ROUTES))) == {"done"}
+        wait_until(lambda: not speaker.heard(session), what="the withdrawals")
         assert session.established
 
 

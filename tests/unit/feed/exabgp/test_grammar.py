@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab import wire
-from vtep.addr import Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import MAX_ESI, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.errors import UsageError
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Command,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacGroup,
     MacRoute,
@@ -23,7 +25,12 @@ from vtep.evpn.advertise import (
     Pmsi,
     PrefixAdvertisement,
     PrefixRoute,
+    SegmentAdvertisement,
+    SegmentRoute,
     Withdrawal,
+    election,
+    es_import,
+    esi_label,
     mobility,
     router_mac,
     target,
@@ -34,6 +41,7 @@ from vtep.feed.exabgp.json import Decoded, decode
 
 MANUAL = Path(__file__).parents[4] / "docs/exabgp-commands.md"
 RD = RouteDistinguisher.parse("10.0.0.99:100")
+RD1 = RouteDistinguisher.parse("10.0.0.99:1")
 MAC = Mac.parse("02:00:00:00:00:99")
 VTEP = Ip.parse("10.0.0.99")
 VTEP6 = Ip.parse("fd00::99")
@@ -105,6 +113,26 @@ CASES = (
             "053a 00010a0000630064 00000000000000000000 00000007 40 20010db8001100000000000000000000 "
             "00000000000000000000000000000000 000fa1"
         ),
+    ),
+    Case(
+        "a segment as a whole",
+        f"announce evpn ethernet-ad rd 10.0.0.99:1 ethernet-tag 4294967295 esi {SEGMENT} next-hop 10.0.0.99 "
+        "extended-community [ target:65000:100 0x0601000000000000 ]",
+        EadAdvertisement(EadRoute(RD1, SEGMENT, 0xFFFFFFFF), VTEP, None, (target("65000:100"), esi_label())),
+        bytes.fromhex("0119 00010a0000630001 03020000000042000001 ffffffff 000000"),
+    ),
+    Case(
+        "a segment in a VNI",
+        f"announce evpn ethernet-ad rd 10.0.0.99:100 esi {SEGMENT} label 100 next-hop 10.0.0.99",
+        EadAdvertisement(EadRoute(RD, SEGMENT), VTEP, Vni(100)),
+        bytes.fromhex("0119 00010a0000630064 03020000000042000001 00000000 000064"),
+    ),
+    Case(
+        "a candidate for designated forwarder",
+        f"announce evpn ethernet-segment rd 10.0.0.99:1 esi {SEGMENT} originator 10.0.0.99 next-hop 10.0.0.99 "
+        "extended-community [ 0x0602020000000042 0x0606028000000064 ]",
+        SegmentAdvertisement(SegmentRoute(RD1, SEGMENT, VTEP), VTEP, (es_import(SEGMENT), election(2, 0x8000, 100))),
+        bytes.fromhex("0417 00010a0000630001 03020000000042000001 20 0a000063"),
     ),
     Case(
         "floods",
@@ -184,6 +212,8 @@ MANY = "announce evpn mac-advertisement rd 1:1 next-hop 10.0.0.9"
         ("", "expected announce evpn or withdraw evpn, then mac-advertisement or multicast or prefix"),
         ("announce evpn inclusive rd 1:1", "expected announce evpn or withdraw evpn"),
         ("announce evpn prefix rd 1:1", "prefix is missing; label is missing; next-hop is missing"),
+        (f"announce evpn ethernet-ad rd 1:1 esi {MAX_ESI} next-hop 10.0.0.9", "does not name an Ethernet segment"),
+        ("withdraw evpn ethernet-segment rd 1:1", "esi is missing; originator is missing"),
         ("announce evpn mac-advertisement", "rd is missing; mac is missing; next-hop is missing"),
         (f"announce evpn mac-advertisement {MAC_WORDS} rd 1:2", "rd is there twice"),
         (f"announce evpn mac-advertisement {MAC_WORDS} med 5 ip", "ip has no value; .*; med is not known here"),
