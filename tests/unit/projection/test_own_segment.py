@@ -1,0 +1,173 @@
+"""What our port on an Ethernet segment forwards and what is advertised, by its state and by who else is on the segment."""
+
+import pytest
+from msgspec import structs
+
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.config import file as config
+from vtep.evpn.attributes import Attributes
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
+from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionOpened, Withdrawn
+from vtep.evpn.keys import mac_ip_key
+from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.segment import Segment
+from vtep.evpn.station import Station
+from vtep.projection.leaf import Leaf
+from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
+
+VNI, PORT = Vni(100), "es0"
+ESI = Esi.parse("03:02:00:00:00:00:42:00:00:01")
+SELF, PEER, OTHER, REFLECTOR = (Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3, 100))
+MAC = Mac.parse("02:ce:00:00:00:01")
+TARGETS = (RouteTarget.parse("65000:100"),)
+RD = RouteDistinguisher.parse("10.0.0.2:100")
+CONFIG = f"""
+node = {{ vtep = "{SELF}" }}
+[[vni]]
+vni = {VNI}
+import_rt = ["65000:100"]
+[[segment]]
+esi = "{ESI}"
+port = "{PORT}"
+"""
+
+
+def attributes(vtep=PEER, **more):
+    return Attributes(vtep, TARGETS, (8,), **more)
+
+
+def whole(vtep=PEER, **more):
+    """Return the Type-1 route for the segment as a whole."""
+    found = structs.replace(attributes(vtep), **more)
+    return EthernetAd(REFLECTOR, found, RD, ESI, PER_ES_TAG, 0)
+
+
+def candidate(vtep=PEER):
+    return Segment(REFLECTOR, attributes(vtep), RD, ESI, vtep)
+
+
+def mac(seq=0, vtep=PEER, esi=ESI):
+    return MacIp(REFLECTOR, attributes(vtep, seq=seq), RD, 0, MAC, VNI, None, esi)
+
+
+class Rig:
+    def __init__(self):
+        self.leaf = Leaf(config.parse(CONFIG), 0.0)
+        self.leaf.set_advertising(frozenset({VNI}))
+        self._numbers = {}
+        self.take(PeerOpened(REFLECTOR, None, False, True, True), SessionOpened(REFLECTOR))
+
+    def take(self, *events):
+        self.leaf.receive([Received(events)], 0.0)
+
+    def announce(self, *routes):
+        self.take(Announced(REFLECTOR, {self.key(route): route for route in routes}), EndOfRib(REFLECTOR))
+
+    def withdraw(self, *routes):
+        self.take(Withdrawn(REFLECTOR, tuple(map(self.key, routes))))
+
+    def key(self, route):
+        if isinstance(route, MacIp):
+            return mac_ip_key(route.rd, route.tag, route.mac, b"")
+        return self._numbers.setdefault(repr(route), b"%d" % len(self._numbers))
+
+    def be(self, state):
+        self.leaf.set_segments({ESI: SegmentState(state, PORT, ((VNI, PORT),))})
+        return self.judged()
+
+    def judged(self):
+        return self.leaf.judge(0.0)
+
+    def filter(self):
+        row = self.judged().port_filters[VNI, PORT]
+        return row.state, row.biased
+
+    def learn(self, port=PORT):
+        self.leaf.learn_stations([Station(VNI, MAC, port)])
+        return self.judged().own.get((VNI, MAC, None))
+
+
+@pytest.fixture
+def rig():
+    return Rig()
+
+
+@pytest.mark.parametrize(
+    ("state", "filtered", "advertised"),
+    [(DOWN, "joining", False), (STARTING, "joining", False), (WAITING, "joining", True), (FORWARDING, "df", True)],
+)
+def test_a_port_is_filtered_from_the_first_moment_and_advertised_later(rig, state, filtered, advertised):
+    rig.be(state)
+
+    assert rig.filter() == (filtered, ())
+    assert (ESI in rig.judged().own_segments) is advertised
+
+
+def test_the_election_decides_and_the_others_are_biased(rig):
+    rig.announce(whole(), candidate(), whole(OTHER), candidate(OTHER))
+    rig.be(FORWARDING)
+
+    assert rig.filter() == ("non-df", (PEER, OTHER))  # 100 modulo 3 is the second
+    rig.withdraw(whole(OTHER), candidate(OTHER))
+    assert rig.filter() == ("df", (PEER,))
+
+
+def test_who_only_stands_for_election_is_not_biased(rig):
+    """The port of that VTEP may be down: what its hosts send is then delivered by us."""
+    rig.announce(candidate())
+    rig.be(FORWARDING)
+
+    assert rig.filter() == ("df", ())
+
+
+def test_a_route_for_another_tenant_or_with_our_own_address_biases_nobody(rig):
+    rig.announce(whole(targets=(RouteTarget.parse("65000:999"),)), whole(SELF))
+    rig.be(FORWARDING)
+
+    assert rig.filter() == ("df", ())
+
+
+def test_a_segment_that_is_no_longer_configured_has_no_rows(rig):
+    rig.be(FORWARDING)
+    rig.leaf.set_segments({})
+
+    intent = rig.judged()
+    assert (len(intent.port_filters), len(intent.own_segments)) == (0, 0)
+    assert intent.touched_port_filters == ((VNI, PORT),)
+
+
+def test_a_mac_behind_the_port_is_advertised_with_the_segment_once_that_is(rig):
+    rig.be(STARTING)
+    assert rig.learn() is None
+    assert rig.judged().segment_macs[VNI, MAC] == PORT
+
+    rig.be(WAITING)
+    assert rig.judged().own[VNI, MAC, None].segment == ESI
+
+    rig.be(DOWN)
+    assert len(rig.judged().own) == 0
+
+
+def test_a_mac_that_another_vtep_of_the_segment_advertises_is_behind_our_port(rig):
+    rig.announce(whole(), candidate(), mac())
+    rig.be(FORWARDING)
+
+    assert rig.judged().segment_macs[VNI, MAC] == PORT
+    assert (VNI, MAC) not in rig.judged().macs
+
+    rig.withdraw(mac())
+    assert (VNI, MAC) not in rig.judged().segment_macs
+
+
+def test_the_sequence_of_the_same_segment_is_taken_over_and_not_raised(rig):
+    rig.announce(whole(), candidate(), mac(seq=5))
+    rig.be(FORWARDING)
+
+    assert rig.learn().seq == 5
+
+
+def test_the_sequence_of_another_place_is_raised(rig):
+    rig.be(FORWARDING)
+    rig.announce(mac(seq=5, vtep=OTHER, esi=Esi(bytes(10))))
+
+    assert rig.learn().seq == 6
