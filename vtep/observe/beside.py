@@ -33,7 +33,7 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
             "FRR leaves such rows when a machine moves or a withdrawal meets a row that it did not write (FRR #21473)."
         )
         return what, f"If it stays, run `{_removal(mac, vni, kernel)}`."
-    by = f"peer {row.peer} advertises it ({context.table}) behind {row.vtep}, which wins ({row.reason})"
+    by = f"peer {row.peer} advertises it ({context.status.feed.table}) behind {row.vtep}, which wins ({row.reason})"
     cure = f"run `{_repair(mac, str(row.vtep), vni)}`; {_KNOWN}"
     ask = f"`vtysh -c 'show evpn mac vni {vni.vni} mac {mac}'` says what zebra knows"
     match reason:
@@ -44,9 +44,33 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
             half = "the VXLAN device" if kernel.vtep is None else "the bridge"
             text = f"Half a row{context.lasting}: {by}, and {half} lacks its part, so frames are flooded or dropped"
             return f"{text}.", f"A program removed it: {cure}."
+        case _ if context.port and context.port != vni.vxlan:
+            text = f"Elsewhere in the kernel{context.lasting}: {by}, and the bridge has it at {context.port}"
+            away = f"run `bridge fdb del {mac} dev {shlex.quote(context.port)} master`"
+            return f"{text}.", f"If the station is not there, {away}, and then `{_repair(mac, str(row.vtep), vni)}`."
         case _:
             text = f"Elsewhere in the kernel{context.lasting}: {by}, and the row leads{_where(kernel)}"
-            return f"{text}.", f"{ask}. If zebra has {row.vtep}: {cure}."
+            why = "FRR also keeps a row when the sequence number of its MAC falls (FRR #10468)"
+            return f"{text}.", f"{ask}. {why}. If nothing is under way: {cure}."
+
+
+def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[str, str] | None:
+    """Say why a MAC is not among what routers report by BMP; None if something else than BMP is the reason."""
+    status = context.status
+    if not status.feed.attached:
+        what = f"Not received: no router reports by BMP at {status.feed.bmp}."
+        return what, "Run `vtysh -c 'show bmp'`: bgpd needs `-M bmp`, and `bmp connect` with this address."
+    if not status.complete or any(not peer.up or peer.limited for peer in status.feed.peers):
+        return None
+    mac, table = explanation.mac, status.feed.table
+    what = f"Not received: no peer's {table} table has it, as the router reports it."
+    if table != "post-policy":
+        return what, "Check that the far end has learned it and advertises it."
+    ask = f"`vtysh -c 'show bgp l2vpn evpn route type macip'` shows whether bgpd has {mac}"
+    return (
+        what,
+        f"{ask}; if it has not, a policy (`route-map ... in`) took it out, or the far end does not advertise it.",
+    )
 
 
 def _where(kernel: KernelRow) -> str:

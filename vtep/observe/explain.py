@@ -205,7 +205,6 @@ class Explainer:
             underlay=None if fault is None else (fault.code, fault.text, fault.mend),
             trouble="" if known is None or known.trouble is None else known.trouble.reason,
             lasting=self._lasting(key, now),
-            table=self._rows.config.feed.bmp_table,
         )
 
     def _lasting(self, key: RowKey, now: float) -> str:

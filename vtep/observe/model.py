@@ -67,6 +67,10 @@ class FeedStatus(Struct, frozen=True):
     backlog: int = 0
     """Lines that were read and wait to be handled."""
     last_line: float | None = None
+    bmp: str = ""
+    """Where routers report by BMP; empty if ExaBGP is the feed."""
+    table: str = "post-policy"
+    """Which of their tables is taken."""
     peers: tuple[PeerStatus, ...] = ()
     awaited: int = 0
     """Peers whose End-of-RIB makes the picture complete."""

@@ -475,6 +475,8 @@ class Observer:
         return FeedStatus(
             attached=self.attached,
             form=self.form(None),
+            bmp=self._rows.config.feed.bmp,
+            table=self._rows.config.feed.bmp_table,
             lines=rib.counters.lines,
             bad_lines=self._leaf.bad_lines,
             gaps=rib.counters.gaps,

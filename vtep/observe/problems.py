@@ -118,7 +118,11 @@ def _of_feed(status: "Status") -> Iterator[Problem]:
     if not feed.attached:
         weight = DEGRADED if status.ready else NOT_READY
         hint = 'start ExaBGP with `vtep exabgp`, or see docs/operate.md: "ExaBGP is not connected"'
-        yield Problem(weight, "exabgp-away", "ExaBGP is not connected to the feed socket", hint)
+        if feed.bmp:
+            text = f"no router reports by BMP at {feed.bmp}"
+            yield Problem(weight, "router-away", text, "vtysh -c 'show bmp'; docs/observe.md")
+        else:
+            yield Problem(weight, "exabgp-away", "ExaBGP is not connected to the feed socket", hint)
     if not status.complete:
         yield Problem(NOT_READY, "routes-incomplete", status.why, "vtep peers")
     yield from _of_sessions(status)

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.config.model import VniConfig
-from vtep.observe.beside import difference
+from vtep.observe.beside import difference, not_received
 from vtep.observe.model import (
     CONTESTED,
     FAILED,
@@ -99,8 +99,6 @@ class ExplainContext(Struct, frozen=True):
     """Why the row is not as wanted, if it is not."""
     lasting: str = ""
     """For how long that has been so, as a part of a sentence."""
-    table: str = "post-policy"
-    """Which of its tables the router reports."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
@@ -178,7 +176,8 @@ def _installed(explanation: Explanation, row: MacStatus, context: ExplainContext
 
 def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
     if not feed.attached:
-        return f"ExaBGP is not connected to the feed socket, and peer {row.peer} advertised it before"
+        away = "no router reports by BMP" if feed.bmp else "ExaBGP is not connected to the feed socket"
+        return f"{away}, and peer {row.peer} advertised it before"
     peer = next((peer for peer in feed.peers if peer.address == row.peer), None)
     if peer is None or not peer.up:
         reason = f" ({peer.reason})" if peer is not None and peer.reason else ""
@@ -396,7 +395,10 @@ def _about_nothing(explanation: Explanation, context: ExplainContext) -> tuple[s
         return f"No longer advertised; its row is held{_until_complete(status)}.", advice("held")
     if kernel.state == "foreign":
         return _about_foreign(explanation, context)
-    if not status.feed.attached:
+    if status.feed.bmp:
+        if (found := not_received(explanation, context)) is not None:
+            return found
+    elif not status.feed.attached:
         return (
             "Not received: ExaBGP is not connected to the feed socket.",
             "Check that ExaBGP runs, and that its configuration starts `vtep relay`.",

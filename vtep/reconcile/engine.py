@@ -517,7 +517,7 @@ class Engine:
                 return False
             case Verdict.CONTESTED:
                 assert row.seen is not None
-                if self.observes and row.seen.holder != LOCAL_LEARNED:
+                if self.observes and not row.seen.holder.startswith("local-"):
                     self.troubles.note(ref, Trouble("contested", DIFFERENT))
                     return False
                 adoptable = row.seen.adoptable is not None and row.seen.adoptable == row.wanted

@@ -221,7 +221,7 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
         holder=foreign_below or bridge_holder,
         adoptable=_read(vxlan_row) if is_daemons else None,
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
-        writer=_writer(vxlan_row) if foreign_below or bridge_holder else "",
+        writer=_writer(vxlan_row) if foreign_below and not bridge_holder else "",
         there=_read(vxlan_row) if has_bridge_half and (foreign_below or bridge_holder) else None,
         where=_where(bridge_row if bridge_holder else None, vxlan_row if foreign_below else None),
     )
