@@ -409,7 +409,8 @@ def test_a_station_that_roams_in_has_its_row_and_our_half_goes(leaf: Leaf) -> No
     report = leaf.pass_()
 
     assert leaf.rows() == ["m bridge h0 reachable"]
-    assert (report.shed, report.applied, report.contested) == (1, 1, 1)
+    assert (report.shed, report.applied, report.contested, report.repaired) == (1, 1, 1, 0)
+    assert "repaired" not in [news.what for news in leaf.engine.troubles.news]
     assert (leaf.trouble(), leaf.owns()) == ("contested local-learned", False)
     sent = len(leaf.kernel.sent)
     assert leaf.survey().converged

@@ -11,7 +11,7 @@ of the others.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
@@ -20,6 +20,7 @@ from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB, MARKED
+from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
 from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
@@ -90,9 +91,16 @@ def _rank(candidate: Candidate) -> tuple[Any, ...]:
 class Explainer:
     """Explains one MAC in one VNI, or in each VNI where something is known of it."""
 
-    def __init__(self, rows: Rows, stations: StationList) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        stations: StationList,
+        events_of: Callable[[Mac], Sequence[HistoryEntry]] = lambda _: (),
+    ) -> None:
+        """`events_of` returns what the history has of a MAC."""
         self._rows = rows
         self._stations = stations
+        self._events_of = events_of
         self._turns = Turns()
 
     async def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Explanations:
@@ -169,6 +177,7 @@ class Explainer:
         known = rows.known(FDB.name, key)
         claim = None if known is None else known.claim
         observes = rows.actor is not None and rows.actor.engine.observes
+        recent = self._moves(key, now) if moves is not None else []
         ownership = "none" if claim is None or observes else "owned" if claim.confirmed else "claimed"
         bare = Explanation(
             vni=vni,
@@ -182,7 +191,10 @@ class Explainer:
             owned_since=claim.since.time if claim is not None and claim.since is not None and not observes else None,
             kernel=self._observed_row(key, now) if observes else self._kernel_row(known),
             alerts=alert_kinds(intent.alerts.get(key, ())),
-            moves=0 if moves is None else len(moves.times),
+            moves=0 if moves is None else max(len(moves.times), len(recent)),
+            moved_between=tuple(
+                dict.fromkeys(vtep for one in recent for vtep in (one.vtep_before, one.vtep) if vtep is not None)
+            ),
             duplicate_since=None if moves is None else moves.duplicate_since,
             vni_state=rows.vni_state(vni),
             vni_reasons=rows.reasons(vni),
@@ -191,6 +203,12 @@ class Explainer:
         )
         summary, advice = summarize(bare, self._context(key, known, status, now))
         return structs.replace(bare, summary=summary, advice=advice)
+
+    def _moves(self, key: RowKey, now: float) -> list[HistoryEntry]:
+        """Return the moves within the window: the memory of duplicates has no more of them than make a duplicate."""
+        first = now - self._rows.config.duplicates.window_s
+        events = self._events_of(key[1])
+        return [one for one in events if one.kind == "move" and one.vni == key[0] and one.time >= first]
 
     def _context(self, key: RowKey, known: Known | None, status: Status, now: float) -> ExplainContext:
         foreign = None if known is None else known.foreign

@@ -518,6 +518,8 @@ class Explanation(Struct, frozen=True):
     kernel: KernelRow
     alerts: tuple[str, ...] = ()
     moves: int = 0
+    moved_between: tuple[Ip, ...] = ()
+    """The VTEPs of these moves, the first of them first; ours for a port of this leaf."""
     duplicate_since: float | None = None
     vni_state: str = "unknown"
     """As in the status of a VNI; unknown also for a VNI that is not configured."""

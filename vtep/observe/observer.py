@@ -127,7 +127,7 @@ class Observer:
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
-        self._explainer = Explainer(self._rows, self._stations)
+        self._explainer = Explainer(self._rows, self._stations, self._history.entries_of)
         self._host_explainer = HostExplainer(self._rows, self._routes, self._stations)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}

@@ -298,8 +298,9 @@ def _advice_for_alert(alert: str, explanation: Explanation) -> str:
 
 
 def _vteps(explanation: Explanation) -> str:
-    """Name the VTEPs whose routes may win, the lowest first; of very many only the first."""
+    """Name the VTEPs whose routes may win or that had the MAC lately, the lowest first; of very many only the first."""
     found = {candidate.vtep for candidate in explanation.candidates if candidate.verdict != "refused"}
+    found.update(explanation.moved_between)
     names = [str(vtep) for vtep in sorted(found, key=lambda vtep: vtep.order)]
     if len(names) > _VTEPS_MAX:
         names[_VTEPS_MAX:] = [f"{len(names) - _VTEPS_MAX + explanation.candidates_left_out} more"]

@@ -146,7 +146,7 @@ class Writer:
             self.written += 1
             self.changes[change.verb, "ok"] += 1
             this.count(change.verb, 1)
-            if this.is_repair(row):
+            if change.verb != "shed" and this.is_repair(row):  # what another holder left us to remove is not restored
                 self.repairs[kind.name] += 1
                 known.troubles.news.append(News((kind.name, row.key), "repaired"))
             if change.verb in ("delete", "shed"):

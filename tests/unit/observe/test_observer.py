@@ -402,3 +402,16 @@ def test_a_station_of_this_leaf_is_explained_with_its_port(rig):
     explanation = rig.explain(ONE)
     assert (explanation.kernel.state, explanation.desired) == ("foreign", None)
     assert "it is on a port of this leaf (a learned station on port99)" in explanation.summary
+
+
+def test_a_duplicate_names_both_vteps_and_every_move_although_one_has_withdrawn_it():
+    with MemoryLeaf(CONFIG) as rig:
+        rig.step()
+        rig.come_up("10.0.0.1", "10.0.0.2")
+        for seq in range(9):
+            vtep, other = ("10.0.0.1", "10.0.0.2")[:: 1 if seq % 2 else -1]
+            rig.receive(rig.lines.announce(vtep, Instance(vtep).mac("02:00:00:00:00:0a", seq=seq)))
+            rig.receive(rig.lines.withdraw(other, Instance(other).mac("02:00:00:00:00:0a", seq=seq).nlri))
+        [told] = rig.wait_for(rig.observer.explain(Mac.parse("02:00:00:00:00:0a"), None)).explanations
+
+    assert "moved 8 times recently, between 10.0.0.1 and 10.0.0.2" in told.summary
