@@ -104,6 +104,7 @@ class Daemon:
             devices = await parts.enter_async_context(devices_task.opened(self.config, self._state, self._clock))
             if devices is not None:
                 parts.enter_context(self._devices_drained_at_the_end(devices))
+                self.observer.devices = devices.amiss
             self._devices = devices
             kernel = await parts.enter_async_context(
                 kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)

@@ -146,6 +146,14 @@ class DevicesTask:
         if report.applied:
             _log_written(report)
 
+    def amiss(self) -> dict[str, str]:
+        """Return the devices that are not as wanted, each with the reason of the first row."""
+        found: dict[str, str] = {}
+        for (_, key), trouble in self.actor.engine.troubles.items():
+            if trouble.state in ("contested", "failed", "suppressed"):
+                found.setdefault(str(key[0]), trouble.reason)
+        return found
+
     def drain(self) -> None:
         """Remove the devices that we made and release those that were handed over."""
         drain(self.actor.engine, self._ledger, self._wish, self._clock)

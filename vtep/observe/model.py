@@ -174,9 +174,11 @@ class Status(Struct, frozen=True):
     refusals: tuple[Refusals, ...] = ()
     """How many routes may not win, by peer, VNI and reason."""
     underlay: tuple[Problem, ...] = ()
+    """What keeps packets of this leaf from remote VTEPs, or theirs from this leaf."""
     segments: tuple[Problem, ...] = ()
     """What keeps Ethernet segments of ours from being advertised."""
-    """What keeps packets of this leaf from remote VTEPs, or theirs from this leaf."""
+    devices: Mapping[str, str] = {}
+    """The managed devices that are not as wanted, by name, each with the reason."""
     returned: tuple[Returned, ...] = ()
     """Routes that have one of our tunnel addresses as next hop."""
     reload_error: str = ""

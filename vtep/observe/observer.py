@@ -101,6 +101,7 @@ class Observer:
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
+        self.devices: Callable[[], Mapping[str, str]] = dict
         self.closed: Mapping[str, str] = {}
         """Why the daemon cannot listen at an address, by its key in the configuration."""
         self.may_write = True
@@ -373,6 +374,7 @@ class Observer:
             segments=tuple(_segment_problems(self.segment_ports)),
             reload_error=self.reload_error,
             closed=tuple(self.closed.values()),
+            devices=self.devices(),
             warnings=self._warnings,
             kinds=self._counts.kinds(intent),
             admin=self._rows.config.api.admin,

@@ -277,6 +277,11 @@ def _of_daemon(status: "Status") -> Iterator[Problem]:
     if status.reload_error:
         text = f"the changed configuration was refused, and the old one is in force: {status.reload_error}"
         yield Problem(DEGRADED, "reload-refused", text, "vtep check FILE")
+    if status.devices:
+        count = len(status.devices)
+        devices = "1 managed device is" if count == 1 else f"{count} managed devices are"
+        shown = named([f"{name} ({why})" for name, why in sorted(status.devices.items())])
+        yield Problem(DEGRADED, "devices", f"{devices} not as wanted: {shown}", "vtep devices plan", count)
     for trouble in status.closed:
         text = f"the daemon cannot listen: {trouble}; it is tried again"
         yield Problem(DEGRADED, "not-listening", text, "docs/reference.md")

@@ -214,3 +214,14 @@ def test_a_vni_near_a_limit_is_a_notice_and_one_at_it_is_degraded():
 
         assert states[2:4] == [("ready", []), ("ready", ["near-vtep-limit"])]
         assert states[-1] == ("degraded", ["vtep-limit"])
+
+
+def test_managed_devices_that_are_not_as_wanted_are_one_problem_with_their_names(rig):
+    before = codes(rig)
+    rig.observer.devices = lambda: {"vxlan100": "permanent-error", "br100": "device-not-ours"}
+
+    (new,) = [problem for problem in rig.observer.status().all_problems if problem.code == "devices"]
+
+    assert (new.weight, new.count, new.hint) == ("degraded", 2, "vtep devices plan")
+    assert new.text == "2 managed devices are not as wanted: br100 (device-not-ours), vxlan100 (permanent-error)"
+    assert ("degraded", "devices") not in before
