@@ -10,14 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
+from tests.contract.routed import CONFIG, PEER, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
 from tests.contract.worlds import ip, own_namespace, wait_until, why_no_vlans
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.file import parse
+from vtep.evpn.event import EndOfRib, SessionOpened
 from vtep.evpn.station import Station
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
+from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
 
@@ -440,6 +442,31 @@ def test_claims_outlive_the_daemon_and_what_was_withdrawn_meanwhile_goes(tmp_pat
         assert leaf.routes() == [f"{NET4} via {A} {B}", f"{NET6} via {A}"]
         assert not any("10.0.0.4" in line for line in leaf.routers())
         again.close()
+
+
+def test_a_daemon_that_starts_again_knows_its_rows_before_the_peers_have_sent_their_routes(leaf, tmp_path):
+    """The first look is made before any route is there; rows of a VRF cannot be read one by one later."""
+    routes = type5(NET4, A), type5(NET4, B), type5(NET6, A), type2("192.168.1.7", C)
+    path, place = tmp_path / "ledger", {"boot": "one"}
+    with closing(LedgerFile(path, KINDS, place)) as ledger:
+        leaf.engine = Engine(KINDS, leaf.target, ledger)
+        leaf.advertise(*routes)
+        leaf.pass_(survey=True)
+    before = whole(leaf)
+    with closing(LedgerFile(path, KINDS, place)) as ledger:
+        leaf.engine = Engine(KINDS, leaf.target, ledger)
+        leaf.leaf = Leaf(leaf.config, leaf.now)
+        leaf.pass_()
+        leaf._receive(SessionOpened(PEER))
+        leaf.advertise(*routes)
+        report = leaf.pass_()
+        assert (report.created, report.replaced, leaf.troubles()) == (0, 0, [])
+        leaf._receive(EndOfRib(PEER))
+        leaf.withdraw(type5(NET4, B))
+        leaf.pass_()
+        assert leaf.troubles() == []
+        assert whole(leaf) != before
+        assert leaf.routes() == [f"{NET4} via {A}", f"192.168.1.7/32 via {C}", f"{NET6} via {A}"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -56,7 +56,16 @@ from vtep.reconcile.bulk import Bulk, unlike
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, as_handed_over
 from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
 from vtep.reconcile.dependencies import in_order_of_need
-from vtep.reconcile.judged import Judged, Pass, is_as_claimed, is_left_over, is_unwanted, operation, take_over
+from vtep.reconcile.judged import (
+    Judged,
+    Pass,
+    is_as_claimed,
+    is_as_left,
+    is_left_over,
+    is_unwanted,
+    operation,
+    take_over,
+)
 from vtep.reconcile.knowledge import Knowledge, Known
 from vtep.reconcile.observing import DIFFERENT, ReadOnly, Spectator, observed
 from vtep.reconcile.report import Report, Trouble
@@ -579,8 +588,13 @@ class Engine:
         ref = (kind.name, row.key)
         if not this.intent.complete and self._must_wait(kind, row):
             self.backlog.settle(ref)
+            unwanted = is_unwanted(row)
+            if not readable(kind) and is_as_left(row):
+                # Until the next survey this is the only look at it, and small passes presume that only confirmed rows are there.
+                self._known.confirm(kind, [row.key], this.moment)
+                unwanted = row.verdict is Verdict.DELETE
             if row.verdict is not Verdict.CONTESTED:
-                self.troubles.note(ref, Trouble("held", "held", unwanted=is_unwanted(row)))
+                self.troubles.note(ref, Trouble("held", "held", unwanted=unwanted))
             return False
         refused = self.backlog.waiting(ref, operation(row), this.now)
         if refused is None:

@@ -85,6 +85,12 @@ def is_left_over(row: Judged) -> bool:
     return claim is not None and seen is not None and seen.holder.startswith("local-") and _is_claimed(seen.row, claim)
 
 
+def is_as_left(row: Judged) -> bool:
+    """Tell whether a row is as the daemon before this one left it, and its claim was read back since."""
+    claim, seen = row.claim, row.seen
+    return claim is not None and not claim.confirmed and seen is not None and seen.marked and seen.row == claim.row
+
+
 def is_unwanted(row: Judged) -> bool:
     """Tell whether the ledger counts a row as there that should be gone."""
     return row.verdict is Verdict.DELETE and row.claim is not None and row.claim.confirmed
