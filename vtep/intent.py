@@ -431,8 +431,8 @@ class Intent(Struct, frozen=True):
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
     port_filters: Table[PortFilterKey, PortFilter] = Table()
-    segment_macs: Table[RowKey, str] = Table()
-    """The port of ours behind which a MAC of one of our segments is."""
+    segment_macs: Table[Mac, tuple[tuple[Vni, str], ...]] = Table()
+    """The ports of ours behind which a MAC of one of our segments is, each with its VNI."""
     own_segments: Table[Esi, OwnSegment] = Table()
     """The segments that this leaf advertises."""
     group_uses: Table[GroupKey, GroupUse] = Table()

@@ -156,7 +156,7 @@ class Exports:
         # Segments first: one withdrawal then takes this leaf out of the way to all MACs of the segment (RFC 7432 8.2).
         for esi in intent.touched_segments if intent is not before else ():
             old, new = self.segment(before.own_segments.get(esi)), self.segment(intent.own_segments.get(esi))
-            changes.update(dict.fromkeys(old.keys() - new.keys()))
+            changes.update((route, None) for route in old if route not in new)
             changes.update({route: one for route, one in new.items() if old.get(route) != one})
         # Multicast routes first, so that remote leaves can flood answers to a station when they learn of it.
         for vni in intent.announcing ^ before.announcing:

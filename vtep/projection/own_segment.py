@@ -16,7 +16,7 @@ Type-1 route per segment) deliver what they flood to it by themselves, so a copy
 The topics are a segment and a MAC. This module knows neither carriers nor time, and not which filters the kernel has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct, structs
@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.rib import Rib
-from vtep.intent import Intent, OwnSegment, PortFilter, PortFilterKey, RowKey
+from vtep.intent import Intent, OwnSegment, PortFilter, PortFilterKey
 from vtep.projection.policy import ADVERTISED, FORWARDING, Policy
 from vtep.projection.projector import Inputs
 
@@ -35,10 +35,15 @@ BIASED_MAX: Final = 64
 def project_own_segments(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with our segments brought up to date, and whether that changed its meaning."""
     policy = inputs.policy
-    if not policy.segment_states and not len(intent.port_filters) and not len(intent.segment_macs):
+    rows = len(intent.port_filters) + len(intent.segment_macs)
+    touched = len(intent.touched_port_filters) + len(intent.touched_segment_macs)
+    if not policy.segment_states and not rows and not touched:
         return intent, False
     filters, segments = _judge_segments(intent, inputs)
     macs = _judge_macs(intent, inputs)
+    touched_macs = tuple(
+        (vni, mac) for mac, ports in macs.items() for vni in _differing(intent.segment_macs.get(mac, ()), ports)
+    )
     if not (filters or segments or macs):
         return structs.replace(intent, touched_port_filters=(), touched_segments=(), touched_segment_macs=()), False
     return structs.replace(
@@ -48,7 +53,7 @@ def project_own_segments(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
         segment_macs=intent.segment_macs.changed(macs),
         touched_port_filters=tuple(filters),
         touched_segments=tuple(segments),
-        touched_segment_macs=tuple(macs),
+        touched_segment_macs=touched_macs,
     ), True
 
 
@@ -74,7 +79,9 @@ def _judge_segments(
 ) -> tuple[dict[PortFilterKey, PortFilter | None], dict[Esi, OwnSegment | None]]:
     """Return the filters and segments that differ from those before."""
     states = inputs.policy.segment_states
-    todo = {esi for esi in inputs.changed.segments if esi in states or esi in intent.own_segments}
+    todo = {esi for esi in inputs.changed.segments if esi in states}
+    if not todo and len(intent.port_filters) == sum(len(state.ports) for state in states.values()):
+        return {}, {}  # of no segment that has left is any row there
     before = dict(intent.port_filters.unordered())
     gone = {row.segment for row in before.values()} - states.keys()
     filters: dict[PortFilterKey, PortFilter | None] = {}
@@ -103,17 +110,19 @@ def _rows(esi: Esi, intent: Intent, inputs: Inputs) -> _Rows:
     return _Rows({row.key: row for row in rows}, segment)
 
 
-def _judge_macs(intent: Intent, inputs: Inputs) -> dict[RowKey, str | None]:
+def _judge_macs(intent: Intent, inputs: Inputs) -> dict[Mac, tuple[tuple[Vni, str], ...] | None]:
     """Return the MACs behind ports of ours that differ from those before."""
-    changes: dict[RowKey, str | None] = {}
-    rib, policy, before = inputs.rib, inputs.policy, intent.segment_macs
-    for mac in inputs.changed.macs:
-        wanted = dict(_ports_of(mac, intent, rib, policy))
-        for vni in {vni for vni, _ in policy.segment_of_port} | wanted.keys():
-            port = wanted.get(vni)
-            if before.get((vni, mac)) != port:
-                changes[vni, mac] = port
-    return changes
+    before = intent.segment_macs
+    found = {
+        mac: tuple(sorted(dict(_ports_of(mac, intent, inputs.rib, inputs.policy)).items()))
+        for mac in inputs.changed.macs
+    }
+    return {mac: ports or None for mac, ports in found.items() if before.get(mac, ()) != ports}
+
+
+def _differing(before: Iterable[tuple[Vni, str]], after: Iterable[tuple[Vni, str]] | None) -> set[Vni]:
+    """Return the VNIs in which a MAC is behind another port than before."""
+    return {vni for vni, _ in set(before) ^ set(after or ())}
 
 
 def _ports_of(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> Iterator[tuple[Vni, str]]:

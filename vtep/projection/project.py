@@ -101,7 +101,7 @@ def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
         found.endpoints.update(endpoint for endpoint, _ in floods.unordered())
     found.prefixes.update(prefix for prefix, _ in previous.judged_prefixes.unordered())
     found.segments.update(policy.segment_states, (esi for esi, _ in previous.own_segments.unordered()))
-    found.macs.update(mac for (_, mac), _ in previous.segment_macs.unordered())
+    found.macs.update(mac for mac, _ in previous.segment_macs.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     found.segments.update(esi for esi, _ in previous.groups_of.unordered())
     return found

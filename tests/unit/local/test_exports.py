@@ -1,23 +1,31 @@
 """What stations of ours are announced as, by what the configuration says of their VNI."""
 
 import pytest
+from msgspec import structs
 
-from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.app.commands import main
 from vtep.config.file import parse
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
     VXLAN,
     Community,
+    EadAdvertisement,
+    EadRoute,
     MacAdvertisement,
     MacRoute,
     Multicast,
     MulticastRoute,
     Pmsi,
+    SegmentAdvertisement,
+    SegmentRoute,
+    election,
+    es_import,
+    esi_label,
     mobility,
     target,
 )
-from vtep.intent import NOTHING, Intent, OwnMac
+from vtep.intent import NOTHING, Intent, OwnMac, OwnSegment
 from vtep.local.exports import Exports
 from vtep.store.table import Table
 
@@ -208,3 +216,60 @@ def test_vnis_whose_routes_would_have_the_same_names_are_not_both_advertised():
         "vni[1].tag: VNI 200 announces nothing, because VNI 100 has the same rd and tag "
         "(hint: give each VNI of a bundle a tag of its own, such as its VLAN, or set announce = false)"
     )
+
+
+# Ethernet segments
+
+ESI = Esi.parse("03:02:00:00:00:00:42:00:00:01")
+ON = OwnSegment(ESI, "es0", (VNI,))
+
+
+def on_segment(more=""):
+    return parse(
+        f'[node]\nvtep = "10.0.0.99"\n{BGP}[[vni]]\nvni = 100\n{BOUND}[[segment]]\nesi = "{ESI}"\nport = "es0"\n{more}'
+    )
+
+
+def test_a_segment_is_advertised_as_a_whole_in_each_vni_and_as_a_candidate():
+    made = Exports(on_segment()).segment(ON)
+
+    rd = RouteDistinguisher.parse("10.0.0.99:1")
+    assert list(made.values()) == [
+        EadAdvertisement(EadRoute(rd, ESI, 0xFFFFFFFF), VTEP, None, (*COMMON, esi_label())),
+        EadAdvertisement(EadRoute(RD, ESI), VTEP, VNI, COMMON),
+        SegmentAdvertisement(SegmentRoute(rd, ESI, VTEP), VTEP, (es_import(ESI),)),  # the default has no community
+    ]
+
+
+def test_another_election_is_asked_for():
+    made = Exports(on_segment('algorithm = "highest-preference"\npreference = 7\ndont_preempt = true')).segment(ON)
+
+    assert [*made.values()][-1].communities == (es_import(ESI), election(2, 0x8000, 7))
+
+
+def test_a_lost_segment_is_withdrawn_before_its_macs():
+    """The first withdrawal alone takes this leaf out of the way to all MACs of the segment (RFC 7432 8.2)."""
+    exports, own = Exports(on_segment()), OwnMac(VNI, MAC, segment=ESI)
+    before = structs.replace(intent(own), own_segments=Table([(ESI, ON)]))
+    after = structs.replace(intent(touched=(own.key,)), touched_segments=(ESI,))
+
+    changes = exports.changes(before, after)
+
+    assert set(changes.values()) == {None}
+    assert [type(route) for route in changes] == [EadRoute, EadRoute, SegmentRoute, MacRoute]
+    assert next(iter(changes)).tag == 0xFFFFFFFF
+
+
+def test_a_mac_on_a_segment_names_it():
+    [made] = Exports(on_segment()).everything(intent(OwnMac(VNI, MAC, segment=ESI), announcing=())).values()
+
+    assert made.esi == ESI
+
+
+def test_very_many_route_targets_are_in_several_routes_with_rds_of_their_own():
+    targets = ", ".join(f'"65000:{number}"' for number in range(130))
+    text = f'[node]\nvtep = "10.0.0.99"\n{BGP}[[vni]]\nvni = 100\nexport_rt = [{targets}]\n{BOUND}'
+    made = Exports(parse(f'{text}[[segment]]\nesi = "{ESI}"\nport = "es0"\n')).segment(ON)
+
+    wholes = [route for route in made if isinstance(route, EadRoute) and route.tag == 0xFFFFFFFF]
+    assert [str(route.rd) for route in wholes] == ["10.0.0.99:1", "10.0.0.99:2"]

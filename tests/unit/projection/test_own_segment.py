@@ -139,7 +139,7 @@ def test_a_segment_that_is_no_longer_configured_has_no_rows(rig):
 def test_a_mac_behind_the_port_is_advertised_with_the_segment_once_that_is(rig):
     rig.be(STARTING)
     assert rig.learn() is None
-    assert rig.judged().segment_macs[VNI, MAC] == PORT
+    assert rig.judged().segment_macs[MAC] == ((VNI, PORT),)
 
     rig.be(WAITING)
     assert rig.judged().own[VNI, MAC, None].segment == ESI
@@ -152,11 +152,13 @@ def test_a_mac_that_another_vtep_of_the_segment_advertises_is_behind_our_port(ri
     rig.announce(whole(), candidate(), mac())
     rig.be(FORWARDING)
 
-    assert rig.judged().segment_macs[VNI, MAC] == PORT
+    assert rig.judged().segment_macs[MAC] == ((VNI, PORT),)
     assert (VNI, MAC) not in rig.judged().macs
 
     rig.withdraw(mac())
-    assert (VNI, MAC) not in rig.judged().segment_macs
+    intent = rig.judged()
+    assert MAC not in intent.segment_macs
+    assert intent.touched_segment_macs == ((VNI, MAC),)
 
 
 def test_the_sequence_of_the_same_segment_is_taken_over_and_not_raised(rig):

@@ -107,10 +107,10 @@ class _SegmentMac:
     )
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
-        return (key for key, _ in walk(lambda: latest().segment_macs))
+        return ((vni, mac) for mac, ports in walk(lambda: latest().segment_macs) for vni, _ in ports)
 
     def wanted_at(self, intent: Intent, key: RowKey) -> SegmentMacRow | None:
-        port = intent.segment_macs.get(key)
+        port = dict(intent.segment_macs.get(key[1], ())).get(key[0])
         return None if port is None else _mac_row(port)
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
