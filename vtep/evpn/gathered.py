@@ -2,7 +2,7 @@
 
 A peer packs thousands of MACs with the same octets around them: the same RD, segment, tag, labels and attributes. Such routes
 are not made one by one. Their octets around the MAC are decoded once (`Alike`), and each of them costs one entry in its group.
-The RIB takes the groups as they are. For everybody else it is a mapping from keys to routes, which are made when somebody asks.
+The RIB takes the groups as they are. For other readers it is a mapping from keys to routes, which are made when a reader asks.
 
 An announcement replaces what was said before, so the order counts: what a later group says of a MAC under the same name holds.
 This module does not know which routes there are already.

@@ -77,7 +77,7 @@ class Said:
         return [path if path.ip is None else _with(path, ips[int.from_bytes(path.ip)]) for path in said.paths]
 
     def routes_of(self, mac: Mac) -> tuple[MacIp, ...]:
-        """Return the routes of a MAC, made anew from what they say."""
+        """Return the routes of a MAC, made again from what they say."""
         said = self._macs.get(mac)
         return () if said is None else tuple(path.of(mac, path.ip) for path in self.paths_of(mac, said))
 
