@@ -11,15 +11,16 @@ from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Prefix, Vni
+from vtep.addr import Esi, Ip, Mac, Prefix, Vni
 from vtep.errors import UsageError
-from vtep.intent import HostKey, NexthopKey, PrefixKey, RowKey
+from vtep.intent import GroupKey, HostKey, NexthopKey, PrefixKey, RowKey
 from vtep.observe.source import RouteCursor
 
 TOKEN_MAX: Final = 300
 """Octets; ours have about sixty, and those of routes up to 240."""
 
 _MACS, _NEIGHBORS, _NEXTHOPS, _PREFIXES, _ROUTES, _STATIONS, _WATCH = "m", "n", "h", "p", "r", "s", "w"
+_SEGMENTS: Final = "e"
 
 
 _IP: Final = r"[0-9a-f]{8}|[0-9a-f]{32}"
@@ -67,6 +68,17 @@ def nexthops_token(epoch: str, after: NexthopKey) -> str:
 def nexthops_after(epoch: str, token: str) -> NexthopKey:
     vni, number = _numbers(_read(_NEXTHOPS, epoch, token, "page_token"), r"\d{1,8}", r"\d{1,10}")
     return _vni(vni, "page_token"), int(number)
+
+
+def segments_token(epoch: str, after: GroupKey) -> str:
+    return _written(_SEGMENTS, epoch, str(int(after[0])), f"{after[1].hex()}.{after[2].hex()}")
+
+
+def segments_after(epoch: str, token: str) -> GroupKey:
+    form = rf"[0-9a-f]{{20}}\.({_IP})?"
+    vni, group = _numbers(_read(_SEGMENTS, epoch, token, "page_token"), r"\d{1,8}", form)
+    segment, _, primary = group.partition(".")
+    return _vni(vni, "page_token"), Esi(bytes.fromhex(segment)), bytes.fromhex(primary)
 
 
 def prefixes_token(epoch: str, after: PrefixKey) -> str:

@@ -175,6 +175,13 @@ def _add_vrfs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "vtep nexthops --vrf blue", is_list=True,
     )  # fmt: skip
     _add_vrf(nexthops)
+    segments = _command(
+        commands, "segments", "segments:segments", "remote Ethernet segments and their VTEPs",
+        "The groups of VTEPs that share the frames of MACs on remote Ethernet segments, and why a VTEP is not used.",
+        "vtep segments --vni 100", is_list=True,
+    )  # fmt: skip
+    _add_vni(segments)
+    segments.add_argument("--esi", metavar="ESI", default="", help="only this segment")
 
 
 def _add_vrf(parser: argparse.ArgumentParser) -> None:

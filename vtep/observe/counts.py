@@ -14,6 +14,7 @@ from vtep.linux.tables.fdb import FDB
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
+from vtep.reconcile.descriptor import HOST_WIDE
 from vtep.store.table import walk
 
 _COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
@@ -73,6 +74,7 @@ class RowCounts:
         """Count the rows of each kind, by its public name."""
         bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
         bound += [vrf.vni for vrf in self._rows.config.vrfs]
+        bound += [HOST_WIDE] if bound else []
         return {kind.descriptor.public: self._of_kind(kind, intent, bound) for kind in self._rows.kinds.values()}
 
     def _of_kind(self, kind: Kind, intent: Intent, bound: Sequence[Vni]) -> Counts:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
+from vtep.intent import SegmentGroup
 from vtep.observe import problems
 from vtep.observe.problems import Problem, Refusals, Returned
 
@@ -261,6 +262,8 @@ class MacStatus(Struct, frozen=True, gc=False):
     notes: tuple[str, ...]
     alerts: tuple[str, ...]
     sync: Sync
+    vteps: tuple[Ip, ...] = ()
+    """The VTEPs that share its frames, if it is on a segment."""
 
 
 class NeighborStatus(Struct, frozen=True, gc=False):
@@ -308,6 +311,13 @@ class PrefixStatus(Struct, frozen=True):
     vteps: tuple[Ip, ...]
     nexthop: int
     reason: str
+    sync: Sync
+
+
+class SegmentStatus(Struct, frozen=True):
+    """A remote Ethernet segment in one VNI."""
+
+    group: SegmentGroup
     sync: Sync
 
 

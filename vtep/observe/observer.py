@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any, Final
 
 from vtep import __version__
-from vtep.addr import Ip, Mac, Prefix, Vni
+from vtep.addr import Esi, Ip, Mac, Prefix, Vni
 from vtep.config.exposure import exposures
 from vtep.config.model import Config
 from vtep.evpn.ead import EthernetAd
@@ -28,7 +28,7 @@ from vtep.evpn.nlri import Route
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.segment import Segment
-from vtep.intent import Alert, HostKey, Intent, NexthopKey, PrefixKey, RowChange, RowKey, row_changes
+from vtep.intent import Alert, GroupKey, HostKey, Intent, NexthopKey, PrefixKey, RowChange, RowKey, row_changes
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
@@ -55,6 +55,7 @@ from vtep.observe.model import (
     PrefixExplanation,
     PrefixStatus,
     RouteStatus,
+    SegmentStatus,
     StateFile,
     StationStatus,
     Status,
@@ -69,6 +70,7 @@ from vtep.observe.refusals import RefusalCounts
 from vtep.observe.routed import RoutedTables
 from vtep.observe.routes import AdvertisedRoutes, RouteLists
 from vtep.observe.rows import Rows
+from vtep.observe.segments import SegmentTables
 from vtep.observe.sessions import why_it_ended
 from vtep.observe.source import Batch, MacQuery, Page, RouteCursor, RouteQuery
 from vtep.observe.stations import AdvertisedStations, StationList
@@ -124,6 +126,7 @@ class Observer:
         self._counts = RowCounts(self._rows)
         self._tables = Tables(self._rows, self._counts)
         self._routed = RoutedTables(self._rows)
+        self._segments = SegmentTables(self._rows)
         self._watch = Watch(self._rows, self._history)
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
@@ -412,6 +415,11 @@ class Observer:
 
     def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]:
         return self._routed.nexthops(vrf, after, most)
+
+    def segments(
+        self, vni: Vni | None, segment: Esi | None, after: GroupKey | None, most: int
+    ) -> Page[SegmentStatus, GroupKey]:
+        return self._segments.segments(vni, segment, after, most)
 
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
         return self._routed.explain(prefix, vrf)

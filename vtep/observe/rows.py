@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vtep.addr import Ip, Vni
 from vtep.config.model import Config
-from vtep.intent import Alert, Host, Intent, RemoteMac, RowKey
+from vtep.intent import Alert, Host, Intent, RemoteMac, RowKey, vteps_of
 from vtep.linux.conditions import ROWS_WENT
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.tables.neighbor import NEIGHBOR
@@ -20,7 +20,7 @@ from vtep.observe.reasons import sentence
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.contract import Key, Kind, Seen
-from vtep.reconcile.descriptor import Descriptor
+from vtep.reconcile.descriptor import HOST_WIDE, Descriptor
 from vtep.reconcile.knowledge import Known
 
 _HOLDERS: Final = {
@@ -54,10 +54,11 @@ class Rows:
     # Rows
 
     def mac(self, key: RowKey, row: RemoteMac, intent: Intent) -> MacStatus:
+        vteps = vteps_of(intent, row)
         return MacStatus(
             vni=row.vni,
             mac=key[1],
-            vtep=row.vtep,
+            vtep=vteps[0],
             vtep_vni=row.vtep_vni,
             reason=row.reason,
             seq=row.seq,
@@ -69,6 +70,7 @@ class Rows:
             notes=row.notes,
             alerts=alert_kinds(intent.alerts.get(key, ())),
             sync=self.sync(FDB, key, intent, stale=row.stale),
+            vteps=() if row.group is None else vteps,
         )
 
     def neighbor(self, host: Host) -> NeighborStatus:
@@ -162,7 +164,9 @@ class Rows:
         return () if self.last.report is None else self.last.report.not_ready.get(vni, ())
 
     def is_bound(self, vni: Vni) -> bool:
-        """Return whether rows are written for a VNI, or for a VRF with this L3VNI."""
+        """Return whether rows are written for a VNI, or for a VRF with this L3VNI; for no VNI, whether any are."""
+        if vni == HOST_WIDE:
+            return any(found.is_bound for found in self.config.vnis)
         return any(found.vni == vni and found.is_bound for found in self.config.vnis) or any(
             found.vni == vni for found in self.config.vrfs
         )

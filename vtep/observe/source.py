@@ -9,8 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, Vni
-from vtep.intent import HostKey, NexthopKey, PrefixKey, RowKey
+from vtep.addr import Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
+from vtep.intent import GroupKey, HostKey, NexthopKey, PrefixKey, RowKey
 from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry, RowsPoint
 from vtep.observe.model import (
@@ -23,6 +23,7 @@ from vtep.observe.model import (
     PrefixExplanation,
     PrefixStatus,
     RouteStatus,
+    SegmentStatus,
     StationStatus,
     Status,
     VniStatus,
@@ -123,6 +124,9 @@ class Source(Protocol):
         """Return a page of the prefixes of one VRF, or of all."""
 
     def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]: ...
+    def segments(
+        self, vni: Vni | None, segment: Esi | None, after: GroupKey | None, most: int
+    ) -> Page[SegmentStatus, GroupKey]: ...
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation: ...
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         """Return a page of routes; the work for one page is bounded, and it is done in slices."""

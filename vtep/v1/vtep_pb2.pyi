@@ -278,7 +278,7 @@ class ListMacsResponse(_message.Message):
     def __init__(self, macs: _Optional[_Iterable[_Union[Mac, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Mac(_message.Message):
-    __slots__ = ("vni", "mac", "vtep", "vtep_vni", "reason", "seq", "sticky", "stale", "peer", "rd", "esi", "notes", "alerts", "sync")
+    __slots__ = ("vni", "mac", "vtep", "vtep_vni", "reason", "seq", "sticky", "stale", "peer", "rd", "esi", "notes", "alerts", "sync", "vteps")
     VNI_FIELD_NUMBER: _ClassVar[int]
     MAC_FIELD_NUMBER: _ClassVar[int]
     VTEP_FIELD_NUMBER: _ClassVar[int]
@@ -293,6 +293,7 @@ class Mac(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     ALERTS_FIELD_NUMBER: _ClassVar[int]
     SYNC_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
     vni: int
     mac: str
     vtep: str
@@ -307,7 +308,8 @@ class Mac(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     alerts: _containers.RepeatedScalarFieldContainer[str]
     sync: Sync
-    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_vni: _Optional[int] = ..., reason: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., esi: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., alerts: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+    vteps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_vni: _Optional[int] = ..., reason: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., esi: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., alerts: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ..., vteps: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListVtepsRequest(_message.Message):
     __slots__ = ("vni",)
@@ -504,6 +506,66 @@ class Nexthop(_message.Message):
     users: int
     sync: Sync
     def __init__(self, vrf: _Optional[str] = ..., vni: _Optional[int] = ..., id: _Optional[int] = ..., vteps: _Optional[_Iterable[str]] = ..., ipv6: bool = ..., users: _Optional[int] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class ListSegmentsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "vni", "esi")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    vni: int
+    esi: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., esi: _Optional[str] = ...) -> None: ...
+
+class ListSegmentsResponse(_message.Message):
+    __slots__ = ("segments", "next_page_token", "total", "generation")
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    segments: _containers.RepeatedCompositeFieldContainer[SegmentGroup]
+    next_page_token: str
+    total: int
+    generation: int
+    def __init__(self, segments: _Optional[_Iterable[_Union[SegmentGroup, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class SegmentGroup(_message.Message):
+    __slots__ = ("esi", "vni", "single_active", "vteps", "primary", "backup", "macs", "group", "outside", "notes", "sync")
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    SINGLE_ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_FIELD_NUMBER: _ClassVar[int]
+    BACKUP_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    esi: str
+    vni: int
+    single_active: bool
+    vteps: _containers.RepeatedScalarFieldContainer[str]
+    primary: str
+    backup: str
+    macs: int
+    group: int
+    outside: _containers.RepeatedCompositeFieldContainer[OutsideVtep]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    sync: Sync
+    def __init__(self, esi: _Optional[str] = ..., vni: _Optional[int] = ..., single_active: bool = ..., vteps: _Optional[_Iterable[str]] = ..., primary: _Optional[str] = ..., backup: _Optional[str] = ..., macs: _Optional[int] = ..., group: _Optional[int] = ..., outside: _Optional[_Iterable[_Union[OutsideVtep, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class OutsideVtep(_message.Message):
+    __slots__ = ("vtep", "reason", "text")
+    VTEP_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    vtep: str
+    reason: str
+    text: str
+    def __init__(self, vtep: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class ExplainPrefixRequest(_message.Message):
     __slots__ = ("prefix", "vrf")

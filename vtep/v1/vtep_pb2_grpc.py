@@ -90,6 +90,11 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.FromString,
                 _registered_method=True)
+        self.ListSegments = channel.unary_unary(
+                '/vtep.v1.VtepService/ListSegments',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ListSegmentsRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ListSegmentsResponse.FromString,
+                _registered_method=True)
         self.ExplainPrefix = channel.unary_unary(
                 '/vtep.v1.VtepService/ExplainPrefix',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainPrefixRequest.SerializeToString,
@@ -203,6 +208,13 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSegments(self, request, context):
+        """The groups of VTEPs by which remote Ethernet segments are reached, in pages, in the order of VNI and segment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainPrefix(self, request, context):
         """Where packets to a prefix or an address of a VRF go, and why.
         """
@@ -302,6 +314,11 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ListNexthops,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.SerializeToString,
+            ),
+            'ListSegments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSegments,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ListSegmentsRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ListSegmentsResponse.SerializeToString,
             ),
             'ExplainPrefix': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainPrefix,
@@ -632,6 +649,33 @@ class VtepService(object):
             '/vtep.v1.VtepService/ListNexthops',
             vtep_dot_v1_dot_vtep__pb2.ListNexthopsRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ListNexthopsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSegments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ListSegments',
+            vtep_dot_v1_dot_vtep__pb2.ListSegmentsRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ListSegmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -149,6 +149,7 @@ def mac(row: model.MacStatus, wall: Wall) -> pb.Mac:
         notes=row.notes,
         alerts=row.alerts,
         sync=sync(row.sync, wall),
+        vteps=map(str, row.vteps),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vtep.addr import VNI_MAX, Ip, Mac, Prefix, RouteDistinguisher, Vni
+from vtep.addr import VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.api.grpc.messages import STATES
 from vtep.errors import UsageError
 from vtep.observe.reasons import REASONS
@@ -69,6 +69,16 @@ def ip(asked: str, field: str, example: str) -> Ip | None:
         return Ip.parse(asked)
     except ValueError:
         raise UsageError(f"{field}: {_short(asked)} is not a valid IP address; give {example}") from None
+
+
+def esi(asked: str) -> Esi | None:
+    if not asked:
+        return None
+    try:
+        return Esi.parse(asked)
+    except ValueError:
+        example = "03:02:00:00:00:00:42:00:00:01"
+        raise UsageError(f"esi: {_short(asked)} is not a valid ESI; give ten octets, as in {example}") from None
 
 
 def prefix(asked: str) -> Prefix:

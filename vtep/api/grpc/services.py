@@ -19,6 +19,7 @@ from vtep import logs
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.routed import RoutedCalls
+from vtep.api.grpc.segments import SegmentCalls
 from vtep.api.grpc.watch import Ended, Watching
 from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
@@ -50,6 +51,7 @@ LONG_ANSWERS: Final = frozenset(
         "ListStations",
         "ListPrefixes",
         "ListNexthops",
+        "ListSegments",
         "ExplainMac",
         "ExplainIp",
         "Diff",
@@ -88,6 +90,7 @@ class VtepService:
                 "ExplainMac": self._explain_mac,
                 "ExplainIp": self._explain_ip,
                 **RoutedCalls(self._source, self._turns.take).handlers,
+                **SegmentCalls(self._source, self._turns.take).handlers,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
                 "Watch": self._watch,

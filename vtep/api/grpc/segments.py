@@ -1,0 +1,69 @@
+"""What the API answers about remote Ethernet segments. Knows the door to the daemon (`Source`) and the messages."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from vtep.addr import Vni
+from vtep.api import tokens
+from vtep.api.grpc import messages, requests
+from vtep.api.grpc.messages import Wall
+from vtep.intent import GroupKey
+from vtep.observe import model
+from vtep.observe.reasons import sentence
+from vtep.observe.source import Source
+from vtep.v1 import vtep_pb2 as pb
+
+ROWS_A_TURN = 100
+
+
+class SegmentCalls:
+    """The calls about segments."""
+
+    def __init__(self, source: Source, take: Callable[..., Awaitable[Any]]) -> None:
+        """`take` makes a call when it is its turn."""
+        self._source = source
+        self._take = take
+
+    @property
+    def handlers(self) -> Mapping[str, Callable[[Any, Any], Awaitable[Any]]]:
+        return {"ListSegments": self._list_segments}
+
+    async def _list_segments(self, request: pb.ListSegmentsRequest, _context: Any) -> pb.ListSegmentsResponse:
+        source, size = self._source, requests.page_size(request.page_size)
+        vni = Vni(request.vni) if request.vni else None
+        segment = requests.esi(request.esi)
+        after = tokens.segments_after(source.epoch, request.page_token) if request.page_token else None
+        response = pb.ListSegmentsResponse()
+
+        def put(most: int) -> GroupKey | None:
+            page = source.segments(vni, segment, after, most)
+            response.segments.extend([_group(row, source.wall) for row in page.rows])
+            response.total, response.generation = page.total, page.generation
+            return page.last
+
+        while size > 0:
+            after = await self._take(put, min(size, ROWS_A_TURN))
+            size -= ROWS_A_TURN
+            if after is None:
+                break
+        response.next_page_token = tokens.segments_token(source.epoch, after) if after else ""
+        return response
+
+
+def _group(row: model.SegmentStatus, wall: Wall) -> pb.SegmentGroup:
+    group = row.group
+    return pb.SegmentGroup(
+        esi=str(group.segment),
+        vni=group.vni,
+        single_active=group.single_active,
+        vteps=map(str, group.members),
+        primary="" if group.primary is None else str(group.primary),
+        backup="" if group.backup is None else str(group.backup),
+        macs=group.macs,
+        group=group.number,
+        outside=[
+            pb.OutsideVtep(vtep=str(one.vtep), reason=one.reason, text=sentence(one.reason)) for one in group.outside
+        ],
+        notes=group.notes,
+        sync=messages.sync(row.sync, wall),
+    )
