@@ -99,7 +99,7 @@ class FilterTable:
     """The rows of one namespace."""
 
     def __init__(self, nft: Nftables) -> None:
-        self._nft = nft
+        self.nft = nft
         self._known = False
         self._whole = False
         self._macs: dict[bytes, Element] = {}
@@ -111,7 +111,7 @@ class FilterTable:
 
     def is_there(self) -> bool:
         """Tell whether there is any of our tables; raise KernelError where the kernel has no nftables for us."""
-        return bool(self._nft.base().tables)
+        return bool(self.nft.base().tables)
 
     def entries(self) -> list[FilterEntry]:
         """Read all rows. Elements of tables that are not whole have no effect, so they are no rows."""
@@ -133,9 +133,9 @@ class FilterTable:
         return [Refusal(index, answer.errno, answer.text) for index in range(len(messages))]
 
     def _read(self) -> None:
-        base = self._nft.base()
+        base = self.nft.base()
         self._whole = base == WHOLE
-        elements = self._nft.elements() if base.tables else set()
+        elements = self.nft.elements() if base.tables else set()
         self._macs = {one.key[:_PORT_AT]: one for one in elements if one.set == MACS}
         self._others = {one for one in elements if one.set != MACS}
         self._marks = {
@@ -170,7 +170,7 @@ class FilterTable:
             remove = {
                 one for name, one in before.items() if one is not None and one != macs[name]
             } | self._others - others
-        answer = self._nft.transact(add, remove, make=make) if make or add or remove else Answer(0)
+        answer = self.nft.transact(add, remove, make=make) if make or add or remove else Answer(0)
         if not answer.errno:
             for name, one in macs.items():
                 if one is None:

@@ -1,0 +1,63 @@
+"""The rows of filters, in memory and in the kernel: what is written is what is read, and a transaction is all or nothing."""
+
+import errno
+
+import pytest
+
+from vtep.addr import Ip, Mac
+from vtep.errors import KernelError
+from vtep.linux.filters import FilterMessage, MacEntry, PortEntry
+from vtep.linux.wire.neighbor import Verb
+from vtep.linux.wire.nftables import PORTS, Element, interface
+
+A, V6 = Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")
+MAC = Mac.parse("02:ce:00:00:00:01")
+
+
+@pytest.fixture
+def table(any_world):
+    with any_world() as world:
+        table = world.raw.filters
+        try:
+            assert not table.is_there()
+        except KernelError as error:
+            pytest.skip(f"this kernel has no nftables for bridges: {error}")
+        yield table
+
+
+def write(table, *entries, verb=Verb.CREATE):
+    return table.send([FilterMessage(verb, entry) for entry in entries])
+
+
+def rows(table):
+    return sorted(table.entries(), key=repr)
+
+
+@pytest.mark.parametrize("state", ["joining", "non-df", "df"])
+def test_a_row_is_read_as_it_was_written_and_goes(table, state):
+    port, mac = PortEntry("vx0", "es0", state, (A, V6)), MacEntry("vx0", MAC, "es0")
+    assert write(table, port, mac) == []
+    assert rows(table) == [mac, port]
+
+    assert write(table, port, mac) == []  # once more does no harm
+    assert write(table, port, mac, verb=Verb.DELETE) == []
+    assert write(table, port, mac, verb=Verb.DELETE) == []
+    assert rows(table) == []
+
+
+def test_a_row_is_changed_in_place(table):
+    write(table, PortEntry("vx0", "es0", "joining", (A,)), MacEntry("vx0", MAC, "es0"))
+    write(table, PortEntry("vx0", "es0", "df", (V6,)), MacEntry("vx0", MAC, "es1"), verb=Verb.REPLACE)
+
+    assert rows(table) == [MacEntry("vx0", MAC, "es1"), PortEntry("vx0", "es0", "df", (V6,))]
+
+
+def test_an_element_that_is_gone_undoes_a_transaction(table):
+    port = PortEntry("vx0", "es0", "df")
+    write(table, port)
+    there, gone = (Element(PORTS, interface("vx0") + interface(name)) for name in ("es0", "es1"))
+
+    answer = table.nft.transact([], [there, gone], make=False)
+
+    assert answer.errno == errno.ENOENT
+    assert rows(table) == [port]
