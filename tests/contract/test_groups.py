@@ -1,8 +1,14 @@
 """MACs behind Ethernet segments, on the kernel in memory and on the real one: groups of nexthops, and rows that name them."""
 
+import socket
+from collections import Counter
+from contextlib import closing
+
 import pytest
 
 from tests.contract.grouped import CONFIG, E1, E2, A, B, C, D, M, grouped_leaf, macs, per_evi, per_segment, type2
+from tests.contract.worlds import PACKET_QDISC_BYPASS, SOL_PACKET, ip
+from tests.lab.wait import wait_until
 from vtep.addr import NO_SEGMENT, RouteTarget
 from vtep.linux.tables.fdb import names_group
 from vtep.reconcile.engine import Scope
@@ -306,3 +312,92 @@ def test_a_kernel_without_such_nexthops_gets_none():
         all_active(leaf, A, B)
 
         assert (leaf.where(), leaf.groups(), leaf.singles(), leaf.troubles()) == ([A], [], [], [])
+
+
+# Frames
+
+
+class Underlay:
+    """A network below the leaf's VXLAN device, in which every VTEP has a MAC, and a machine at a port of the bridge."""
+
+    def __init__(self) -> None:
+        ip(
+            "link add und0 type veth peer name und1",
+            "address add 10.0.0.1/24 dev und0",
+            "link set und0 up",
+            "link set und1 up",
+            *(f"neigh add 10.0.0.{last} lladdr 02:00:00:00:fe:0{last} dev und0 nud permanent" for last in (2, 3, 4)),
+            "link add h0 type veth peer name h1",
+            "link set h0 master br100",
+            "link set h0 up",
+            "link set h1 up",
+        )
+        self._sender, self._wire = (socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300) for _ in range(2))
+        self._sender.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+        self._sender.bind(("h1", 0))
+        self._wire.bind(("und1", 0))
+        self._wire.settimeout(0.5)
+        wait_until(lambda: self.count(1), what="the first frame")
+
+    def count(self, flows: int, mac=M) -> Counter[str]:
+        """Send a frame of each of so many flows, and return how many came to each VTEP."""
+        for port in range(flows):
+            self._sender.send(_frame(mac, 10_000 + port))
+        arrived: Counter[str] = Counter()
+        while arrived.total() < flows:
+            try:
+                frame = self._wire.recv(2048)
+            except TimeoutError:
+                break
+            if frame[12:14] == b"\x08\x00" and frame[36:38] == b"\x12\xb5" and frame[50:56] == mac:
+                arrived[socket.inet_ntoa(frame[30:34])] += 1
+        return arrived
+
+    def close(self) -> None:
+        self._sender.close()
+        self._wire.close()
+
+
+def _frame(mac, port: int) -> bytes:
+    addresses = bytes((192, 0, 2, 1, 192, 0, 2, 2))
+    udp = port.to_bytes(2) + b"\x00\x09" + (18).to_bytes(2) + bytes(2) + bytes(10)
+    length = 20 + len(udp)
+    total = 0x4500 + length + 0x4011 + sum(int.from_bytes(addresses[at : at + 2]) for at in range(0, 8, 2))
+    checksum = 0xFFFF - (total % 0xFFFF)  # bridges may drop a packet without it (br_netfilter)
+    header = b"\x45\x00" + length.to_bytes(2) + bytes(4) + b"\x40\x11" + checksum.to_bytes(2) + addresses
+    return bytes(mac) + b"\x02\x00\x00\x00\x77\x77" + b"\x08\x00" + header + udp
+
+
+def test_flows_reach_both_vteps_and_none_reaches_one_that_left():
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*up(A, B), type2(A))
+        leaf.end()
+        leaf.pass_()
+        with closing(Underlay()) as underlay:
+            both = underlay.count(200)
+            again = underlay.count(200)
+            leaf.withdraw(per_segment(A))
+            leaf.pass_()
+            after = underlay.count(200)
+            leaf.advertise(type2(C, NO_SEGMENT, seq=1))
+            leaf.pass_()
+            moved = underlay.count(50)
+
+    assert set(both) == {A, B}
+    assert min(both.values()) > 50
+    assert (both.total(), again) == (200, both), "a flow keeps its VTEP"
+    assert (after, moved) == (Counter({B: 200}), Counter({C: 50}))
+
+
+def test_the_backup_of_a_single_active_segment_has_all_frames_when_it_takes_over():
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*single(A, B), type2(B))
+        leaf.end()
+        leaf.pass_()
+        with closing(Underlay()) as underlay:
+            before = underlay.count(50)
+            leaf.withdraw(per_segment(B, single_active=True))
+            leaf.pass_()
+            after = underlay.count(50)
+
+    assert (before, after) == (Counter({B: 50}), Counter({A: 50}))
