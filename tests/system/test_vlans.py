@@ -75,36 +75,45 @@ def test_a_leaf_moves_to_a_shared_device_vni_by_vni_and_no_other_vni_loses_a_pac
     away: list[str] = []
     log = node.path("/run/log/vtep.log").read_text
 
-    def move(vlan: int, way: Way, led: str) -> None:
-        """Move the VNI of one VLAN, while the stations of both VLANs ping."""
+    def move(vlan: int, way: Way, led: str, *left: str) -> None:
+        """Move the VNI of one VLAN, while the stations of both VLANs ping: lead its packets there, and leave the old device."""
         mover, stayer = (0, 1) if vlan == 10 else (1, 0)
         with (
-            Pings(leaves.here[stayer].node, leaves.there[stayer].ip) as staying,
-            Pings(leaves.here[mover].node, leaves.there[mover].ip) as moving,
+            Pings(leaves.here[stayer].node, leaves.there[stayer].ip, every_s=0.05) as staying,
+            Pings(leaves.here[mover].node, leaves.there[mover].ip, every_s=0.05) as moving,
         ):
             wait_until(lambda: staying.back(0) and moving.back(0), 20, "both VLANs work")
-            before = vxlan_of(places[vlan], vlan)
             map_vni(node, vlan, VLANS[vlan], vxlan_of(way, vlan))
             places[vlan] = way
             reloads = log().count('"reloaded"')
             leaves.ours.reload(places)
             wait_until(lambda: log().count('"reloaded"') > reloads, 20, "the reload")
-            tc(node, led)
-            bridge(node, f"vlan del dev {before} vid {vlan}")
+            node.run("sh", "-ec", "\n".join((f"tc {led}", *left)))
             moved = moving.sent
             wait_until(lambda: moving.back(moved), 30, f"VLAN {vlan} by {vxlan_of(way, vlan)}")
+            # Where the kernel is a slow process, answers are late; none may be missing.
+            sent = staying.sent
+            wait_until(lambda: staying.answered.issuperset(range(sent)), 10, "every answer to the VNI that stays")
         away.append(f"VLAN {vlan} to {vxlan_of(way, vlan)}: {moving.away_s:.2f} s")
-        assert (staying.lost, staying.sent > 100) == (0, True)
+        assert sent > 20
 
     tc(node, "qdisc add dev underlay clsact", f"filter add dev underlay egress {SENT_BY_ANOTHER_PORT}")
     add_shared_vxlan(node, address(1), udp_port=4790)
     for vlan, vni in VLANS.items():
-        move(vlan, "shared", f"filter add dev underlay ingress pref {vlan} {received_by_another_port(vni)}")
-        node.ip(f"link del dev vx{vlan}")
+        led = f"filter add dev underlay ingress pref {vlan} {received_by_another_port(vni)}"
+        move(vlan, "shared", led, f"ip link del dev vx{vlan}")
     # No device for one VNI is left, so the usual port is free for another shared device.
     add_shared_vxlan(node, address(1), name="vxlan1")
     for vlan in VLANS:
-        move(vlan, "second", f"filter del dev underlay ingress pref {vlan}")
+        # The kernel keeps rows of a VLAN that the port no longer has, and nothing could remove them.
+        flush = f"bridge fdb flush dev vxlan0 vlan {vlan} extern_learn master"
+        move(
+            vlan,
+            "second",
+            f"filter del dev underlay ingress pref {vlan}",
+            flush,
+            f"bridge vlan del dev vxlan0 vid {vlan}",
+        )
     node.ip("link del dev vxlan0")
     tc(node, "qdisc del dev underlay clsact")
     print("; ".join(away))
