@@ -136,7 +136,7 @@ class Pair:
 
 @pytest.mark.root_netns
 def test_five_minutes_lead_to_a_working_pair():
-    first, second, hosts, look = blocks(README, "sh")
+    first, second, hosts, look = blocks(README.partition("\n## Five minutes to a working pair\n")[2], "sh")
     with skipped_if_missing(), Lab() as lab:
         pair = Pair(lab)
 
