@@ -79,7 +79,7 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
 
 
 def weight(vni: int, segment: Esi, vtep: Ip) -> int:
-    """Return the random weight of a VTEP (RFC 8584 3.2), of 31 bits."""
+    """Return the random weight of a VTEP (RFC 8584 3.2, unverified), of 31 bits."""
     digest = crc32(vni.to_bytes(4) + segment) & 0x7FFF_FFFF
     return (1103515245 * ((1103515245 * int.from_bytes(vtep) + 12345) ^ digest) + 12345) % (1 << 31)
 
