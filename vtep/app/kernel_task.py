@@ -263,7 +263,10 @@ class KernelTask:
             # There are few such rows among many MACs, and a row of such a kind is looked for until it is as wanted.
             if self._unread or any(kind in UNREADABLE for kind, _ in troubles):
                 self._unread = False
+                before = self.actor.audited
                 self.actor.survey()
+                while self.actor.audited == before:  # how long it worked is known at its end
+                    await asyncio.sleep(SURVEY_AGAIN_S)
             rest_s = max(SURVEY_AGAIN_S, SURVEY_SHARE * self.actor.swept_s)
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
@@ -307,7 +310,7 @@ class KernelTask:
             self.look_at_underlay()
         floods = ZERO_MAC in [event.mac for event in hints.keys]
         if self.observes:
-            self._unread |= floods or bool(hints.hosts)
+            self._unread |= floods or self.target.holds(frozenset(port for port, _ in hints.hosts))
         if hints.overrun or bounced or (floods and not self.observes):
             self.actor.survey()
             return
