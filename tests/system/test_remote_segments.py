@@ -39,9 +39,12 @@ def test_rows_that_another_program_flushes_with_their_group_are_back_within_two_
             )
         wait_until(lambda: rows() == len(MACS), what="rows by a group")
         [segment] = vtep.told("segments")["segments"]
+        asked = vtep.ask("explain", MACS[0])
+        explained = asked.stdout + asked.stderr
 
         network.leaf.ip("nexthop flush proto 229")
         wait_until(lambda: rows() == len(MACS), deadline_s=2.0, what="the rows again")
 
     assert (segment["vteps"], segment["macs"], segment["sync"]["state"]) == ([A, B], 100, "INSTALLED")
+    assert f"On segment {ESI}, behind {A} and {B}, which share the frames" in " ".join(explained.split())
     assert vtep.told("diff")["differences"] == []

@@ -213,7 +213,7 @@ class Explainer:
     def _context(self, key: RowKey, known: Known | None, status: Status, now: float) -> ExplainContext:
         foreign = None if known is None else known.foreign
         row, underlay = self._rows.intent.macs.get(key), self._rows.underlay
-        fault = underlay.fault_here(key[0]) if row is None else underlay.fault_of(key[0], row.via.vtep)
+        fault = underlay.fault_here(key[0]) if row is None else underlay.fault_of(key[0], row.vtep)
         return ExplainContext(
             status=status,
             now=now,

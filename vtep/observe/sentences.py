@@ -153,7 +153,7 @@ def age(since: float | None, now: float) -> str:
 
 
 def _about_row(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
-    where = f"Behind {row.vtep} ({row.reason})"
+    where = f"{_where(row)} ({row.reason})"
     also = _about_alerts(explanation, row.vtep, f"behind {row.vtep}", row.reason)
     if row.sync.state in (INSTALLED, STALE):
         there = f"{where}: {_installed(explanation, row, context)}"
@@ -172,6 +172,16 @@ def _installed(explanation: Explanation, row: MacStatus, context: ExplainContext
             f"in sync: {explanation.kernel.holder} has it{device}, as wanted since {age(row.sync.since, context.now)}"
         )
     return f"installed{device} {age(row.sync.since, context.now)}, verified {verified}"
+
+
+def _where(row: MacStatus) -> str:
+    """Say behind which VTEPs a MAC is."""
+    if not row.vteps:
+        return f"Behind {row.vtep}"
+    if len(row.vteps) == 1:
+        return f"On segment {row.segment}, behind {row.vtep}"
+    vteps = f"{', '.join(map(str, row.vteps[:-1]))} and {row.vteps[-1]}"
+    return f"On segment {row.segment}, behind {vteps}, which share the frames by IP addresses and ports"
 
 
 def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
