@@ -49,7 +49,8 @@ def by_bmp(found: list[bytes]) -> Callable[[], Iterator[Received]]:
 
 
 def by_tap(found: list[bytes]) -> Callable[[], Iterator[Received]]:
-    lines, piece = [], b""
+    lines: list[bytes] = []
+    piece = b""
     for one in (*found, b""):
         if len(piece) + len(one) > PIECE or not one:
             lines.append(LINE % (len(lines) + 1, b64encode(piece)))

@@ -266,7 +266,7 @@ class KernelTask:
                 before = self.actor.audited
                 self.actor.survey()
                 while self.actor.audited == before:  # how long it worked is known at its end
-                    await asyncio.sleep(SURVEY_AGAIN_S)
+                    await self.actor.outcomes.next()
             rest_s = max(SURVEY_AGAIN_S, SURVEY_SHARE * self.actor.swept_s)
 
     def drain(self, intent: Intent, clock: Callable[[], float]) -> None:
