@@ -562,34 +562,6 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "No device has our tunnel address, its device is down, or another host has the address.",
         "Run `ip addr add ADDRESS/32 dev lo`, or `ip link set dev DEVICE up`.",
     ),
-    "down": (
-        "The port has no carrier, is down, or is in no bridge. Nothing is advertised for the segment.",
-        "Look at the link to the machine.",
-    ),
-    "starting": (
-        "The filters of the port are not confirmed, the picture is not complete, or ExaBGP has no commands. Nothing is"
-        " advertised for the segment.",
-        "Wait; if it stays, look at `vtep diff` and `vtep status`.",
-    ),
-    "waiting": ("The segment is advertised, and no flooded frame passes until `df_wait_s` is over.", "Wait."),
-    "forwarding": ("The election decides which flooded frames pass.", "Nothing."),
-    "segment-down": (
-        "Why a segment is not advertised: its port has no carrier, is down, or is in no bridge.",
-        "Look at the link to the machine.",
-    ),
-    "filter-missing": (
-        "Why a segment is not advertised: the filters of its port are not in the kernel.",
-        "Look at `vtep diff`, which says why they were refused.",
-    ),
-    "joining": (
-        "The filter of a port that is not forwarding: no flooded frame in either direction.",
-        "See the state of the port.",
-    ),
-    "non-df": (
-        "The filter of a port where another VTEP is the designated forwarder: no flooded frame from the tunnel.",
-        "Nothing.",
-    ),
-    "df": ("The filter of a port where this leaf is the designated forwarder.", "Nothing."),
     "underlay-down": (
         "The device by which a VTEP is reached, or was reached last, is down or has no carrier.",
         "Run `ip link set dev DEVICE up`, or look at the cable.",
