@@ -18,8 +18,12 @@ def documented():
     return rows
 
 
+PORT_STATES = {"down", "starting", "waiting", "forwarding", "segment-down", "filter-missing", "joining", "non-df", "df"}
+"""How a port on an Ethernet segment is: the page has them, and no row or route has them as its reason."""
+
+
 def test_the_document_has_the_codes_of_the_program():
-    assert documented().keys() == REASONS.keys()
+    assert documented().keys() - PORT_STATES == REASONS.keys()
 
 
 @pytest.mark.parametrize("code", sorted(REASONS))
