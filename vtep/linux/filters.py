@@ -24,6 +24,7 @@ in memory.
 import errno
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -95,11 +96,16 @@ class Nftables(Protocol):
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer: ...
 
 
+_FREE: Final = nullcontext()
+
+
 class FilterTable:
     """The rows of one namespace."""
 
-    def __init__(self, nft: Nftables) -> None:
+    def __init__(self, nft: Nftables, turn: AbstractContextManager[object] = _FREE) -> None:
+        """Make a table; `turn` is a lock where a survey reads in a thread while small passes write."""
         self.nft = nft
+        self._turn = turn
         self._known = False
         self._whole = False
         self._macs: dict[bytes, Element] = {}
@@ -111,23 +117,26 @@ class FilterTable:
 
     def is_there(self) -> bool:
         """Tell whether there is any of our tables; raise KernelError where the kernel has no nftables for us."""
-        return bool(self.nft.base().tables)
+        with self._turn:
+            return bool(self.nft.base().tables)
 
     def entries(self) -> list[FilterEntry]:
         """Read all rows. Elements of tables that are not whole have no effect, so they are no rows."""
-        self._read()
-        if not self._whole:
-            return []
-        return [*self._ports.values(), *map(_mac_of, self._macs.values())]
+        with self._turn:
+            self._read()
+            if not self._whole:
+                return []
+            return [*self._ports.values(), *map(_mac_of, self._macs.values())]
 
     def send(self, messages: Sequence[FilterMessage]) -> list[Refusal]:
         """Carry all messages out, or refuse all."""
-        if not self._known:
-            self._read()
-        answer = self._try(messages)
-        if answer.errno in _STALE:
-            self._read()
+        with self._turn:
+            if not self._known:
+                self._read()
             answer = self._try(messages)
+            if answer.errno in _STALE:
+                self._read()
+                answer = self._try(messages)
         if not answer.errno:
             return []
         return [Refusal(index, answer.errno, answer.text) for index in range(len(messages))]

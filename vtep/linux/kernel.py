@@ -4,6 +4,7 @@ Knows which request goes to which socket. Does not know whose a row is or what s
 
     requests   writes, and single rows that are read back; one user, and one request at a time
     dumps      a socket of its own, because a dump of many rows takes long and must not delay a write
+    others     the same for routes of other programs, which are read at times of their own
     events     what changed: of rows and links (`ROWS`), or of stations (`STATIONS`)
 """
 
@@ -13,6 +14,7 @@ import fcntl
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Final, Self, TypeAlias, TypeVar, cast
@@ -78,8 +80,8 @@ Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage
 class Kernel:
     """The tables of the network namespace in which this was made.
 
-    For one thread at a time, with two exceptions: `drain` may run in another thread, and one call of `rows`, `neighbors`, `routes`
-    or `nexthops` may.
+    For one thread at a time, with three exceptions: `drain` may run in another thread, one call of `rows`, `neighbors`, `routes`
+    or `nexthops` may, and one call of `routes_of` may.
     """
 
     def __init__(
@@ -93,11 +95,12 @@ class Kernel:
             self._events = opened.enter_context(contextlib.closing(EventQueue(subscription or ROWS, event_buffer)))
             self._requests = opened.enter_context(contextlib.closing(Connection(request_buffer)))
             self._dumps = opened.enter_context(contextlib.closing(Connection(request_buffer)))
+            self._others = opened.enter_context(contextlib.closing(Connection(request_buffer)))
             opened.pop_all()
         self._inbox = Inbox()
         self._nft = KernelNftables()
-        self.filters = FilterTable(self._nft)
-        """The filters of Ethernet segments."""
+        self.filters = FilterTable(self._nft, threading.Lock())
+        """The filters of Ethernet segments: a survey reads them in a thread, and a small pass that writes waits for it."""
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +109,7 @@ class Kernel:
         self.close()
 
     def close(self) -> None:
-        for queue in (self._requests, self._dumps, self._events):
+        for queue in (self._requests, self._dumps, self._others, self._events):
             queue.close()
         self._nft.close()
 
@@ -243,8 +246,8 @@ class Kernel:
         return [route for table in tables for route in _routes_of(self._dumps, table, RTPROT_VTEP)]
 
     def routes_of(self, table: int, protocol: int) -> list[RouteEntry]:
-        """Dump the routes of one protocol, by the socket of requests: the other one may be in use in another thread."""
-        return _routes_of(self._requests, table, protocol)
+        """Dump the routes of one protocol, by a socket of its own: the others may be in use in other threads."""
+        return _routes_of(self._others, table, protocol)
 
     @property
     def has_fdb_nexthops(self) -> bool:

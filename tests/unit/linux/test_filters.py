@@ -1,6 +1,7 @@
 """Rows of filters as elements of nftables: in memory, and the octets that the kernel is sent."""
 
 import errno
+from threading import Lock, Thread
 
 import pytest
 
@@ -18,7 +19,7 @@ MAC = Mac.parse("02:ce:00:00:00:01")
 class Rig:
     def __init__(self) -> None:
         self.nft = MemoryNftables(Counts())
-        self.table = FilterTable(self.nft)
+        self.table = FilterTable(self.nft, Lock())
 
     def write(self, *entries, verb=Verb.CREATE):
         return self.table.send([FilterMessage(verb, entry) for entry in entries])
@@ -34,6 +35,26 @@ class Rig:
 @pytest.fixture
 def rig():
     return Rig()
+
+
+def test_a_row_that_is_written_while_a_survey_reads_the_rows_is_known_and_goes_again(rig):
+    rig.write(MacEntry("vx100", MAC, "es1"))
+    entry, read = PortEntry("vx100", "es0", "non-df"), rig.nft.elements
+    writing = Thread(target=rig.write, args=(entry,))
+
+    def elements():
+        found = read()
+        if writing.ident is None:
+            writing.start()
+            writing.join(0.05)  # it waits for its turn, or is done before the survey takes what it has read
+        return found
+
+    rig.nft.elements = elements
+    rig.table.entries()
+    writing.join()
+
+    rig.write(entry, verb=Verb.DELETE)
+    assert rig.again() == [MacEntry("vx100", MAC, "es1")]
 
 
 def test_a_port_that_joins_is_blocked_in_both_directions(rig):

@@ -270,3 +270,8 @@ def test_rows_are_written_and_read_while_another_thread_reads_a_dump() -> None:
 
         assert [entry.mac for entry in kernel.rows([2])] == [MAC, MAC]
         assert refusals == [[], []]
+
+
+def test_routes_of_other_programs_are_read_by_a_socket_that_no_other_thread_uses(scripted):
+    kernel = scripted(lambda *_: pytest.fail("this socket is in use in another thread"))
+    assert isinstance(kernel.routes_of(254, 2), list)
