@@ -285,6 +285,27 @@ def test_a_vni_that_leaves_takes_its_devices_along_and_another_stays(host):
     assert host.link("vxlan200") == before
 
 
+def test_a_vni_that_is_managed_no_longer_keeps_its_devices_as_they_are(host):
+    text = '[node]\nvtep = "10.0.0.1"\n' + "".join(
+        f'[[vni]]\nvni = {vni}\nbridge = "br{vni}"\nvxlan = "vxlan{vni}"\nimport_rt = ["1:1"]\nmanage = {manage}\n'
+        for vni, manage in ((100, "false"), (200, "true"))
+    )
+    host.want(100, 200)
+    host.keep()
+    before = host.link(BRIDGE), host.link(VXLAN)
+
+    host.want_file(parse(text))
+    host.keep(1.0)
+    host.die()
+    host.start(100)
+    host.want_file(parse(text))
+    host.keep()
+
+    assert (host.link(BRIDGE), host.link(VXLAN)) == before
+    assert host.plan() == []
+    assert host.ledger.claims("device").keys() == {("br200",), ("vxlan200",)}
+
+
 def test_a_life_that_ends_leaves_everything_and_the_next_one_changes_nothing(host):
     host.keep()
     before = host.kernel.links().by_name

@@ -46,7 +46,7 @@ class DeviceTarget:
             else:
                 not_ready[name] = (NOT_OURS,)
         for link in links:
-            if is_ours(link):
+            if is_ours(link) and link.name not in self.wish.left_alone:
                 ready.setdefault(link.name, link.index)
         return Attachments(ready, not_ready, unfit=not_ready)
 

@@ -54,10 +54,13 @@ class Wish(Intent, frozen=True):
     """The rows that are wanted, by the name of their kind: what an intent is for routes."""
 
     rows: Mapping[str, Rows] = {}
+    left_alone: frozenset[str] = frozenset()
+    """Devices that the configuration has and does not want managed: they stay as they are, even with our mark."""
 
     def settings_of(self, device: str) -> dict[str, Any]:
-        """Return the settings of a device, by their names."""
-        return {key[1]: row.value for key, row in self.rows.get("setting", {}).items() if key[0] == device}
+        """Return the settings of a device, by their names. It looks them up, because a host may have thousands of devices."""
+        settings = self.rows.get("setting", {})
+        return {name: settings[device, name].value for name in SETTINGS if (device, name) in settings}
 
 
 def is_managed(config: Config) -> bool:
@@ -77,7 +80,18 @@ def wish(config: Config, underlay_mtu: int, generation: int = 1) -> Wish:
         if vni.manage and vni.is_bound:
             _add_tunnel(rows, vni, underlay_mtu, is_shared=vni.vlan is not None and uses[vni.vxlan] > 1)
             _add_gateway(rows, vni, vni.vrf if vni.vrf in managed_vrfs else "")
-    return Wish(generation=generation, complete=True, why="", rows=rows.found)
+    left_alone = frozenset(_unmanaged(config)) - names(rows.found["device"])
+    return Wish(generation=generation, complete=True, why="", rows=rows.found, left_alone=left_alone)
+
+
+def _unmanaged(config: Config) -> Iterator[str]:
+    """Yield the devices of VNIs and VRFs that are not managed, or no longer."""
+    for vni in config.vnis:
+        if vni.is_bound and not vni.manage:
+            yield from (vni.bridge, vni.vxlan, f"{vni.bridge}.{vni.vlan}")
+    for vrf in config.vrfs:
+        if not vrf.manage:
+            yield from (vrf.name, vrf.bridge, vrf.vxlan, vrf.svi)
 
 
 class _Rows:
