@@ -13,6 +13,8 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -103,7 +105,9 @@ def _is_running(device: str) -> bool:
 async def _succeeds(command: tuple[str, ...], most_s: float) -> bool:
     nothing = asyncio.subprocess.DEVNULL
     try:
-        running = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
+        running = await asyncio.create_subprocess_exec(
+            *command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+        )
     except OSError:
         return False
     try:
@@ -114,7 +118,7 @@ async def _succeeds(command: tuple[str, ...], most_s: float) -> bool:
     finally:
         if running.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                running.kill()
+                os.killpg(running.pid, signal.SIGKILL)  # a script has children, which would outlive it at each look
             await running.wait()
 
 

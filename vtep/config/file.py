@@ -479,6 +479,8 @@ def _anycast(rows: list[_AnycastTable], path: str, problems: Problems) -> Iterat
             problems.note(
                 f"{where}.check", f"{row.check[0]!r} is not a whole path", "write the command as /usr/bin/NAME"
             )
+        if any("\0" in word for word in row.check):
+            problems.note(f"{where}.check", "a word has a NUL octet, which no command can be given", "leave it out")
         if prefix is None:
             continue
         if first.setdefault(prefix, index) != index:

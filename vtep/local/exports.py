@@ -91,7 +91,7 @@ class Exports:
             *(
                 problem
                 for place, vrf in enumerate(config.vrfs)
-                if vrf.redistribute or vrf.default_originate or vrf.name in used
+                if vrf.redistribute or vrf.default_originate or vrf.anycast or vrf.name in used
                 for problem in _missing_of_vrf(place, vrf)
             ),
         )

@@ -12,6 +12,7 @@ from vtep.app.anycast import AnycastTask, is_ready
 from vtep.config.file import parse
 from vtep.config.model import AnycastConfig, Config
 from vtep.errors import ConfigError
+from vtep.local.exports import Exports
 
 PREFIX = Prefix.parse("192.0.2.53/32")
 VNI = Vni(4001)
@@ -73,11 +74,34 @@ def test_a_service_is_ready_while_its_device_is_up_and_its_command_succeeds_in_t
     assert asyncio.run(is_ready(wanted)) is ready
 
 
+def test_a_command_that_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"sleep 60 & echo $! > {child}.new; mv {child}.new {child}; wait"
+
+    for most_s in (0.3, 2.0, 15.0):  # a busy machine may end the script before it has a child
+        assert asyncio.run(is_ready(AnycastConfig(PREFIX, "", ("/bin/sh", "-c", script), most_s))) is False
+        if child.exists():
+            break
+
+    number = child.read_text(encoding="ascii").strip()
+    try:
+        state = Path(f"/proc/{number}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        state = "gone"
+    assert state in ("gone", "Z", "X")
+
+
+def test_a_vrf_with_a_service_alone_says_what_it_lacks_to_advertise() -> None:
+    left_out = Exports(config(f'prefix = "{PREFIX}"\ninterface = "lo"')).left_out
+    assert "vrf[0].rd" in [problem.path for problem in left_out]
+
+
 @pytest.mark.parametrize(
     ("services", "what"),
     [
         (('prefix = "192.0.2.53/32"',), "nothing says when it is ready"),
         (('prefix = "192.0.2.53/32"\ncheck = ["true"]',), "is not a whole path"),
+        (('prefix = "192.0.2.53/32"\ncheck = ["/bin/true", "\\u0000"]',), "a word has a NUL octet"),
         (('prefix = "x"\ninterface = "lo"',), "'x' is not a valid prefix"),
         (('interface = "lo"',), "missing"),
         (('prefix = "192.0.2.53/32"\ninterface = "lo"',) * 2, "is already used by vrf[0].anycast[0]"),
