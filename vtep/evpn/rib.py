@@ -363,7 +363,7 @@ class Rib:
         self.counters.announced += len(routes)
         peer.received_at = now
         peer.extend_refresh(now)
-        room = self.holds.routes_per_peer - len(peer)
+        room = max(0, self.holds.routes_per_peer - len(peer))  # a reload may have made the limit lower
         gathered = routes if isinstance(routes, Gathered) else Gathered(peer.address, routes.items())
         for group in gathered.groups:
             room = self._announce_group(peer, group, room)

@@ -956,6 +956,16 @@ def test_of_a_group_of_macs_as_many_are_taken_as_the_peer_may_have() -> None:
     assert (feed.macs(), len(feed.peer(A)), feed.peer(A).limited) == ([ONE, TWO], 2, 1)
 
 
+def test_a_lower_limit_by_a_reload_takes_no_new_route_of_a_group_and_keeps_those_there() -> None:
+    feed = Feed()
+    feed.ready(A, ONE, TWO, THREE)
+    feed.rib.reconfigure(Holds(routes_per_peer=2), feed.now)
+
+    feed.advertise(A, *(f"02:00:00:00:01:{number:02x}" for number in range(4)))
+
+    assert (feed.macs(), feed.peer(A).limited) == ([ONE, TWO, THREE], 4)
+
+
 def test_a_gap_within_a_refresh_sweeps_nothing_and_asks_again() -> None:
     feed = Feed()
     feed.ready(A, ONE, TWO)
