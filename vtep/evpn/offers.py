@@ -204,18 +204,19 @@ class Offers:
         return None
 
     def count_of_peer(self, peer: Ip) -> int:
-        return sum(path.peer == peer for path in self._paths)
+        """Return how many paths of a peer there are that are not leaving."""
+        return sum(path.peer == peer and not path.epoch.now.leaving for path in self._paths)
 
 
 class OwnOffers(Offers):
     """All that is said of one MAC with many routes. A route comes or goes in one step, however many there are."""
 
-    __slots__ = ("_by_name", "_by_peer", "_is_listed")
+    __slots__ = ("_by_name", "_counts", "_is_listed")
 
     def __init__(self, paths: Iterable[Path]) -> None:
         super().__init__(())
         self._by_name = {(path.peer, path.name, path.ip): path for path in paths}
-        self._by_peer = Counter(path.peer for path in self._by_name.values())
+        self._counts = Counter((path.peer, path.epoch) for path in self._by_name.values())
         self._is_listed = False
 
     def __len__(self) -> int:
@@ -232,17 +233,21 @@ class OwnOffers(Offers):
         return self._by_name.get((peer, name, ip))
 
     def count_of_peer(self, peer: Ip) -> int:
-        return self._by_peer[peer]
+        return sum(
+            count for (one, epoch), count in self._counts.items() if one == peer and not epoch.now.leaving
+        )
 
     def replace(self, old: Path | None, new: Path | None) -> None:
         """Replace a path by another; None stands for no path."""
         self.judged, self._is_listed = None, False
         if old is not None:
             del self._by_name[old.peer, old.name, old.ip]
-            self._by_peer[old.peer] -= 1
+            self._counts[old.peer, old.epoch] -= 1
+            if not self._counts[old.peer, old.epoch]:
+                del self._counts[old.peer, old.epoch]
         if new is not None:
             self._by_name[new.peer, new.name, new.ip] = new
-            self._by_peer[new.peer] += 1
+            self._counts[new.peer, new.epoch] += 1
 
 
 FEW: Final = 8

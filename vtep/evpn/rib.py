@@ -435,10 +435,10 @@ class Rib:
     def _refuses(self, peer: AdjRibIn, mac: Mac, what: Path | MacIp) -> bool:
         """Refuse a new route if the peer has as many routes of its MAC as it may have.
 
-        The limit is for each peer, so the routes of one peer never keep out the routes of another. Routes that are leaving
-        are counted in the index as well, so while there are any the peer may have more for a moment.
+        The limit is for each peer, so the routes of one peer never keep out the routes of another. Nor do routes that are
+        leaving keep out those of the next session.
         """
-        if mac not in self.index.said.many or peer.address in self.index.leaving:
+        if mac not in self.index.said.many:
             return False
         if self.index.said.count_of_peer(mac, peer.address) < self.holds.routes_per_mac:
             return False

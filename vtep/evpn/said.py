@@ -96,7 +96,7 @@ class Said:
         return groups.values()
 
     def count_of_peer(self, mac: Mac, peer: Ip) -> int:
-        """Return how many routes of this MAC a peer has. Routes that are leaving count as well."""
+        """Return how many routes of this MAC a peer has, without those that are leaving."""
         said = self._macs.get(mac)
         return 0 if said is None else said.count_of_peer(peer)
 

@@ -615,6 +615,21 @@ def test_a_session_that_flaps_gets_all_its_routes_of_a_mac_back() -> None:
     assert (of_mac(feed, A, ONE), feed.peer(A).refused_count) == (10, 0)
 
 
+@pytest.mark.parametrize("before", [2, 20], ids=["shared", "its own"])
+def test_a_peer_whose_last_routes_are_leaving_may_have_no_more_of_a_mac_than_others(before: int) -> None:
+    feed = Feed(routes_per_mac=20)
+    feed.ready(A, restart_s=None)
+    feed.receive(feed.lines.announce(A, route(A, TWO), *hosts(A, ONE, before)))
+    feed.down(A, "notification received (6,4)")
+
+    feed.up(A)
+    feed.receive(feed.lines.announce(A, *hosts(A, ONE, 25, first=100)))
+    is_leaving = bool(feed.rib.index.leaving)
+    feed.rib.index.take_changed()
+
+    assert (is_leaving, of_mac(feed, A, ONE), feed.peer(A).refused_count) == (True, 20, 5)
+
+
 def test_a_mac_with_thousands_of_routes_costs_one_step_for_each_change() -> None:
     """Ten times the routes take about ten times the time, where a copy for each change would take a hundred times."""
 
