@@ -233,9 +233,7 @@ class OwnOffers(Offers):
         return self._by_name.get((peer, name, ip))
 
     def count_of_peer(self, peer: Ip) -> int:
-        return sum(
-            count for (one, epoch), count in self._counts.items() if one == peer and not epoch.now.leaving
-        )
+        return sum(count for (one, epoch), count in self._counts.items() if one == peer and not epoch.now.leaving)
 
     def replace(self, old: Path | None, new: Path | None) -> None:
         """Replace a path by another; None stands for no path."""
