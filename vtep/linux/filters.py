@@ -106,6 +106,8 @@ class FilterTable:
         """Make a table; `turn` is a lock where a survey reads in a thread while small passes write."""
         self.nft = nft
         self._turn = turn
+        self.vxlans: frozenset[str] | None = None
+        """The VXLAN devices that there may be rows for; None: any. Rows for others are dropped with the next write."""
         self._known = False
         self._whole = False
         self._macs: dict[bytes, Element] = {}
@@ -156,7 +158,8 @@ class FilterTable:
         self._known = True
 
     def _try(self, messages: Sequence[FilterMessage]) -> Answer:
-        ports = dict(self._ports)
+        # What a VNI left that is configured no longer would block the port of the segment in all other VNIs, if it was joining.
+        ports = {pair: entry for pair, entry in self._ports.items() if self.vxlans is None or pair[0] in self.vxlans}
         macs: dict[bytes, Element | None] = {}
         for message in messages:
             entry, gone = message.entry, message.verb is Verb.DELETE

@@ -201,6 +201,9 @@ class KernelTarget:
         }
         self.faults = faults
         moved = self._left_behind(found.ready, links)
+        if self._filters == "used":
+            left = {self._names.get(there.port, "") for there in self._moved.values() if isinstance(there, Ready)}
+            self.kernel.filters.vxlans = frozenset({vni.vxlan for vni in self._vnis} | left)
         self._take_ungrouped(found, notes)
         return Attachments(
             ready=found.ready,

@@ -23,6 +23,7 @@ def test_without_a_usable_route_the_device_of_the_tunnel_address_counts_and_not_
 
     assert underlay_mtu(LINKS, (Address(2, HERE),), (HERE,), unusable) == 9000
     assert underlay_mtu(LINKS, (Address(1, HERE),), (HERE,), unusable) == 1500
+    assert underlay_mtu(LINKS, (Address(9, HERE),), (HERE,), unusable) == 1500  # it came after the devices were read
 
 
 def test_routes_are_asked_for_where_devices_are_managed_alone():

@@ -5,10 +5,11 @@ from itertools import count
 import msgspec
 import pytest
 
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.config import values
-from vtep.config.model import Targets, VniConfig, VrfConfig
+from vtep.config.model import SegmentConfig, Targets, VniConfig, VrfConfig
 from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
+from vtep.linux.filters import FilterMessage, PortEntry
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
@@ -228,3 +229,14 @@ def test_without_a_clock_no_time_is_measured(kernel: MemoryKernel) -> None:
 
 def test_the_configuration_knows_which_protocol_our_own_routes_have() -> None:
     assert values.OWN_PROTOCOL == RTPROT_VTEP
+
+
+def test_a_port_of_a_segment_does_not_stay_blocked_for_a_vni_that_left_while_no_daemon_ran(kernel: MemoryKernel) -> None:
+    blocked = [PortEntry(vxlan, "h100", "joining") for vxlan in ("vx100", "vx200")]
+    kernel.filters.send([FilterMessage(Verb.CREATE, entry) for entry in blocked])
+    target = KernelTarget(kernel, [vni(100)], segments=[SegmentConfig(Esi(9 * b"\0" + b"\1"), LOCAL, port="h100")])
+    target.attachments()
+
+    target.send([FilterMessage(Verb.REPLACE, PortEntry("vx100", "h100", "df"))])
+
+    assert kernel.filters.entries() == [PortEntry("vx100", "h100", "df")]

@@ -32,8 +32,9 @@ def underlay_mtu(
     if (routed := min(_of_paths(links, paths), default=None)) is not None:
         return routed
     ours = set(vteps)
-    found = [links.by_index[address.device].mtu for address in addresses if address.ip in ours]
-    return min((mtu for mtu in found if mtu and mtu < LOOPBACK), default=USUAL)
+    # A device may have come between the two dumps.
+    found = (links.by_index.get(address.device) for address in addresses if address.ip in ours)
+    return min((link.mtu for link in found if link is not None and link.mtu and link.mtu < LOOPBACK), default=USUAL)
 
 
 def _of_paths(links: Links, paths: Iterable[FoundPath]) -> Iterator[int]:
