@@ -467,6 +467,20 @@ def test_a_vrf_with_its_l3vni_and_its_gateways_is_made_from_nothing(vlan_host):
     assert not survey(config.vnis, vlan_host.kernel.links()).not_ready
 
 
+def test_the_mtu_of_a_gateway_rises_with_that_of_its_bridge(vlan_host):
+    config = parse(ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', ""))
+    vlan_host.want_file(config, 1500)
+    vlan_host.keep()
+    assert vlan_host.link("br0.10").mtu == 1450
+
+    vlan_host.want_file(config, 9000)
+    vlan_host.keep(1.0)
+    report = vlan_host.keep(2.0)
+
+    assert (vlan_host.link("br0").mtu, vlan_host.link("br0.10").mtu) == (8950, 8950)
+    assert (report.applied, vlan_host.plan()) == (0, [])
+
+
 def test_an_address_and_a_vlan_of_another_hand_stay_on_a_device_of_ours(vlan_host):
     vlan_host.want_file(parse(ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', "")))
     vlan_host.keep()

@@ -91,9 +91,9 @@ AT_BIRTH: Final = ("alias", "vlan_filtering", "vlan_default_pvid", "mcast_snoopi
 def make_command(name: str, row: DeviceRow, settings: Mapping[str, Any]) -> str:
     """Return the command that makes a device; what it lacks then has steps of its own."""
     fixed: dict[str, Any] = dict(row.fixed)
-    mtu = f" mtu {settings['mtu']}" if "mtu" in settings else ""
     if row.type == "vlan":
-        return f"ip link add {name}{mtu} link {fixed['below']} type vlan id {fixed['vlan']}"
+        return f"ip link add {name} link {fixed['below']} type vlan id {fixed['vlan']}"
+    mtu = f" mtu {settings['mtu']}" if "mtu" in settings else ""
     words = [_words(row)]
     if row.type == "bridge":
         words += [f"{what} {settings[what]:d}" for what in AT_BIRTH[2:4] if what in settings]

@@ -148,7 +148,9 @@ def _add_svi(rows: _Rows, bridge: str, name: str, vlan: int | None, **settings: 
     if vlan is None:
         rows.device(name, "bridge", **settings)
     else:
-        rows.device(name, "vlan", {"below": bridge, "vlan": vlan}, **settings)
+        # One that was made on a bridge of a lower MTU would keep that: the kernel lowers it with the bridge's, and never raises it.
+        mtu = rows.found["setting"][bridge, "mtu"].value
+        rows.device(name, "vlan", {"below": bridge, "vlan": vlan}, mtu=mtu, **settings)
         rows.vlan(bridge, VlanValue(vlan, itself=True))
 
 

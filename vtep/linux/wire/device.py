@@ -241,6 +241,8 @@ def _made(row: DeviceMessage, index: Index) -> bytes:
             body += attribute_u32(IFLA_LINK, index(value))
         elif name == "vlan_filtering" and not value:
             continue  # so a bridge is made, and a kernel without VLAN filtering refuses even to switch it off
+        elif name == "mtu" and row.what == "vlan":
+            continue  # the device below may not have its own yet, and more than that is refused
         elif name in _DATA:
             data += _DATA[name][1](value)
         elif name in ("mtu", "mac"):
