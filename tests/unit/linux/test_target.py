@@ -231,7 +231,9 @@ def test_the_configuration_knows_which_protocol_our_own_routes_have() -> None:
     assert values.OWN_PROTOCOL == RTPROT_VTEP
 
 
-def test_a_port_of_a_segment_does_not_stay_blocked_for_a_vni_that_left_while_no_daemon_ran(kernel: MemoryKernel) -> None:
+def test_a_port_of_a_segment_does_not_stay_blocked_for_a_vni_that_left_while_no_daemon_ran(
+    kernel: MemoryKernel,
+) -> None:
     blocked = [PortEntry(vxlan, "h100", "joining") for vxlan in ("vx100", "vx200")]
     kernel.filters.send([FilterMessage(Verb.CREATE, entry) for entry in blocked])
     target = KernelTarget(kernel, [vni(100)], segments=[SegmentConfig(Esi(9 * b"\0" + b"\1"), LOCAL, port="h100")])

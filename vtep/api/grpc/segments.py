@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from vtep.addr import Vni
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.messages import Wall
@@ -30,8 +29,7 @@ class SegmentCalls:
 
     async def _list_segments(self, request: pb.ListSegmentsRequest, _context: Any) -> pb.ListSegmentsResponse:
         source, size = self._source, requests.page_size(request.page_size)
-        vni = Vni(request.vni) if request.vni else None
-        segment = requests.esi(request.esi)
+        vni, segment = requests.vni(request.vni), requests.esi(request.esi)
         after = tokens.segments_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListSegmentsResponse()
 
