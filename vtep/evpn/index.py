@@ -340,9 +340,7 @@ class Index:
         for path, count in ((old, -len(macs)), (new, len(macs))):
             if path is not None:
                 self._count(MacIp, path.epoch.now, count)
-                if path.esi != NO_SEGMENT:
-                    for mac in macs:
-                        self._put_on_segment(path.esi, mac, 1 if count > 0 else -1)
+        self._change_segment(macs, old, new)
         if old is None or new is None or not new.says(old):
             self._mark(macs, 1 if said is None else WORK_OF_RIVALS)
 
@@ -502,9 +500,16 @@ class Index:
         elif self._crowded_hosts:
             self._crowded_hosts.discard(ip)
         self._changed.hosts.add(ip)
-        for route, count in ((before, -1), (after, 1)):
-            if route is not None and route.esi != NO_SEGMENT:
-                self._put_on_segment(route.esi, mac, count)
+        self._change_segment((mac,), before, after)
+
+    def _change_segment(self, macs: Iterable[Mac], old: Path | MacIp | None, new: Path | MacIp | None) -> None:
+        """Note on which segment these MACs are. Of one on which they stay, the answers are not forgotten."""
+        before, after = (NO_SEGMENT if one is None else one.esi for one in (old, new))
+        if before != after:
+            for segment, count in ((before, -1), (after, 1)):
+                if segment != NO_SEGMENT:
+                    for mac in macs:
+                        self._put_on_segment(segment, mac, count)
 
     def _put_on_segment(self, segment: Esi, mac: Mac, more: int) -> None:
         """Add to, or subtract from, the number of routes that have a MAC on a segment."""

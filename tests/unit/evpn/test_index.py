@@ -544,6 +544,21 @@ def test_all_macs_of_a_segment_are_judged_after_its_last_change(index):
     assert index.work == 0
 
 
+@pytest.mark.parametrize("ip", [None, IP1], ids=["MACs alone", "with a host address"])
+def test_what_is_known_of_a_segment_stays_known_when_its_macs_are_advertised_again(index, ip):
+    """Otherwise the first Type-1 route after each refresh would have all MACs of the segment judged again."""
+    route = mac(ip, ESI)
+    put(index, KEY, None, route)
+    index.take_changed()
+    index.conclude("policy", ESI, (0, 100), "a question", lambda: "an answer")
+
+    put(index, KEY, route, replace(route, attributes=Attributes(A)), Epoch())
+    index.take_changed()
+    put(index, OTHER_KEY, None, ad())
+
+    assert index.take_changed().macs == set()
+
+
 @pytest.mark.parametrize(("questions", "are_compared"), [(100, True), (10_000, False)])
 def test_very_many_answers_about_a_segment_are_not_compared_all_at_once(index, questions, are_compared):
     """A peer chooses how many there are. The MACs are judged again instead, which is done in parts."""
