@@ -135,7 +135,7 @@ class Index:
         self._conclusions_count = 0
         self.prefixes = RoutesByPrefix()
         self.ads_version = 0
-        """Grows when a Type-1 route comes, goes or changes."""
+        """Grows when a Type-1 route comes, goes or changes, and when a segment with known answers loses its last MAC."""
         self.routes: Counter[type[Route]] = Counter()
         """How many routes there are of each type, including those that are leaving."""
         self._changed = Changed()
@@ -519,7 +519,10 @@ class Index:
             del members[mac]
         if not members:
             del self._segments[segment]
-            self._forget_conclusions(segment)  # Type-1 routes of a segment without MACs are compared with nothing
+            # Type-1 routes of a segment without MACs are compared with nothing. A MAC that comes must ask again, even if what
+            # is said of it was judged before.
+            self.ads_version += segment in self._conclusions or segment in self._forgotten
+            self._forget_conclusions(segment)
 
     def _forget_conclusions(self, segment: Esi) -> None:
         self._conclusions_count -= len(self._conclusions.pop(segment, ()))

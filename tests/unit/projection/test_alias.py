@@ -90,6 +90,26 @@ def test_a_second_copy_of_a_type_1_route_changes_nothing():
     assert (after.generation, after.touched, after.touched_groups) == (before.generation, (), ())
 
 
+def test_a_mac_that_comes_to_a_segment_which_all_had_left_follows_its_routes_as_well():
+    """What its routes mean is remembered from the time before, and the segment must know that it depends on them."""
+    leaf = Pure()
+    first, second = macs(2)
+    route = type2(A, mac=first)
+    leaf.advertise(per_segment(A), per_segment(B), route)
+    leaf.judge()
+    leaf.withdraw(route)
+    leaf.judge()
+    leaf.advertise(type2(B, mac=second))
+    leaf.judge()
+    leaf.advertise(route)
+    leaf.judge()
+
+    leaf.withdraw(per_segment(A))
+    intent = leaf.judge()
+
+    assert [mac for (_, mac), _ in intent.macs.unordered()] == [second]
+
+
 def test_a_mac_that_leaves_its_segment_while_others_stay_keeps_the_group():
     leaf = Pure()
     first, second = macs(2)
