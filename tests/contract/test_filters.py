@@ -52,6 +52,14 @@ def test_a_row_is_changed_in_place(table):
     assert rows(table) == [MacEntry("vx0", MAC, "es1"), PortEntry("vx0", "es0", "df", (V6,))]
 
 
+def test_what_is_dropped_is_counted_while_the_tables_are_there(table):
+    assert table.nft.dropped() == {}
+
+    write(table, PortEntry("vx0", "es0", "joining"))
+
+    assert table.nft.dropped() == {"blocked": 0, "bias": 0, "joining": 0}
+
+
 def test_an_element_that_is_gone_undoes_a_transaction(table):
     port = PortEntry("vx0", "es0", "df")
     write(table, port)

@@ -66,7 +66,7 @@ class MemoryLeaf:
         self.observer.attached = True
         self.nudges = 0
         self.requests = Requests(self.leaf, self.observer, self._nudge)
-        self.target = target(self.kernel, self.config.vnis)
+        self.target = target(self.kernel, self.config.vnis, None, (), self.config.segments)
         self.actor = Actor(Engine(kinds, self.target, Claims(kinds)), lambda: self.now)
         self.observer.attach(self.actor, self.target, Histogram())
         self.requests.attach(self.actor)

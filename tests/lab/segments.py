@@ -10,11 +10,13 @@ Every frame that is sent is followed to where copies of it arrive.
 
 import contextlib
 import itertools
+import json
 import re
 import select
 import signal
 import socket
 import struct
+import sys
 import time
 from collections import Counter
 from typing import Final
@@ -109,6 +111,14 @@ class DualHomed:
     def macs(self, number: int) -> str:
         """Return the MACs of the segment that a leaf has behind its port."""
         return _set(self.rules(number), "macs")
+
+    def drops(self, number: int) -> dict[str, int]:
+        """Return how many frames the filters of a leaf have dropped, as the daemon reads it."""
+        program = (
+            "from vtep.linux.nftables import KernelNftables as Rules; import json; print(json.dumps(Rules().dropped()))"
+        )
+        found: dict[str, int] = json.loads(self.nodes[number - 1].run(sys.executable, "-c", program))
+        return found
 
     def wait_forwarding(self, *, df: int | None, leaves: tuple[int, ...] = (1, 2)) -> None:
         """Wait until the leaves' filters say that this one of them is the forwarder, and know each other."""

@@ -21,6 +21,8 @@ COUNTED = Figures(
     routes={("mac-ip", "current"): 9, ("mac-ip", "stale"): 1, ("imet", "current"): 2},
     neighbors={(100, "ipv4"): 6, (100, "ipv6"): 2, (200, "ipv4"): 1},
     foreign={100: 3},
+    segments={"forwarding": 1},
+    segment_vnis={("03:02:00:00:00:00:42:00:00:01", "df"): 1},
     underlay={"ok": 3, "vtep-unreachable": 1},
     moves={100: 4, 200: 1},
     repaired={"mac": 2},
@@ -35,6 +37,9 @@ class Leaf(scripted.Figures):
 
     counted: Figures = COUNTED
     seen_vnis: list[VniStatus] | None = None
+
+    def filter_drops(self) -> dict[str, int]:
+        return {"blocked": 7, "bias": 3, "joining": 0}
 
     def figures(self) -> Figures:
         return self.counted

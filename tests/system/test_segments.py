@@ -27,6 +27,7 @@ def network(lab) -> Iterator[DualHomed]:
 def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualHomed) -> None:
     network.wait_forwarding(df=1)
     assert network.matrix() == {}
+    assert network.drops(2)["blocked"] > 0
 
     # Another program removes everything: it is made again, and counted.
     network.nodes[1].run("nft", "flush", "ruleset")
@@ -51,6 +52,11 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     network.ce.ip("link set dev c1 down")
     network.wait_forwarding(df=2, leaves=(2,))
     assert network.matrix(("c2", "h1", "h2", "h3")) == {}
+    told = network.leaves[0].vtep.told("segments", "--esi", ESI)["own"]
+    assert [(one["port"], one["state"], one["reason"]) for one in told] == [("es0", "down", "segment-down")]
+    [own] = network.leaves[1].vtep.told("segments")["own"]
+    found = (own["state"], own["vteps"], own["vnis"][0]["filter"], own["vnis"][0]["sync"]["state"])
+    assert found == ("forwarding", [], "df", "INSTALLED")
     problems = network.leaves[0].vtep.told("status")["problems"]
     assert any("the port has no carrier" in str(problem) for problem in problems), problems
     network.ce.ip("link set dev c1 up")

@@ -52,6 +52,7 @@ class Metrics(Collector):
         closed = "Addresses of the configuration at which the daemon cannot listen"
         yield _gauge("vtep_listeners_closed", closed, len(status.closed))
         yield from _tables(status, vnis, figures)
+        yield from _segments(figures, self._source.filter_drops())
         yield from _configuration(figures, self._source.wall)
 
 
@@ -180,6 +181,16 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
     )
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
     yield _counter("vtep_mac_moves", "Moves of MACs to another VTEP", moves, ("vni",))
+
+
+def _segments(figures: Figures, drops: Mapping[str, int]) -> Iterator[Metric]:
+    states: _Samples = {(state,): float(count) for state, count in figures.segments.items()}
+    yield _gauges("vtep_segments", "Ethernet segments of this leaf by the state of their port", ("state",), states)
+    told = "VNIs of an Ethernet segment of this leaf by which flooded frames its port forwards"
+    yield _gauges("vtep_segment_vnis", told, ("esi", "filter"), _texts(figures.segment_vnis))
+    dropped: _Samples = {(name,): float(count) for name, count in drops.items()}
+    told = "Frames that the filters of Ethernet segments dropped"
+    yield _counter("vtep_filter_dropped_frames", told, dropped, ("filter",))
 
 
 def _configuration(figures: Figures, wall: Callable[[float], float]) -> Iterator[Metric]:

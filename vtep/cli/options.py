@@ -176,8 +176,9 @@ def _add_vrfs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )  # fmt: skip
     _add_vrf(nexthops)
     segments = _command(
-        commands, "segments", "segments:segments", "remote Ethernet segments and their VTEPs",
-        "The groups of VTEPs that share the frames of MACs on remote Ethernet segments, and why a VTEP is not used.",
+        commands, "segments", "segments:segments", "Ethernet segments: ours with their filters, remote ones with their VTEPs",
+        "The segments of this leaf: how their port is, who is the designated forwarder of each VNI, and whether the kernel has the filter. "
+        "Then the groups of VTEPs that share the frames of MACs on remote segments, and why a VTEP is not used. With -o jsonl only these.",
         "vtep segments --vni 100", is_list=True,
     )  # fmt: skip
     _add_vni(segments)

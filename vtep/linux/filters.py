@@ -93,6 +93,9 @@ class Nftables(Protocol):
 
     def base(self) -> Base: ...
     def elements(self) -> set[Element]: ...
+    def dropped(self) -> dict[str, int]:
+        """Return how many frames were dropped since the tables were made, by the set that named them."""
+
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer: ...
 
 

@@ -4,6 +4,7 @@ Knows which requests read a table, and how a transaction is answered. Does not k
 tries nothing twice. It has a socket of its own, because nftables is not part of rtnetlink.
 """
 
+import contextlib
 import errno
 import socket
 from collections.abc import Collection
@@ -80,6 +81,14 @@ class KernelNftables:
             found.update(one for one in dumped if isinstance(one, Element))
         return found
 
+    def dropped(self) -> dict[str, int]:
+        # A connection of its own: a pass in another thread may be using the other one.
+        with contextlib.closing(_connected()) as connection:
+            rules = connection.dump(
+                "filters", partial(nftables.request_rules, family=nftables.NFPROTO_BRIDGE), nftables.parse
+            )
+        return nftables.dropped([rule for rule in rules if isinstance(rule, nftables.Rule)])
+
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer:
         connection = self._opened()
         datagram, last = nftables.encode_transaction(connection.take_seqs(_SEQS), add, remove, make=make)
@@ -94,15 +103,19 @@ class KernelNftables:
 
     def _opened(self) -> Connection:
         if self._connection is None:
-            try:
-                self._connection = Connection(protocol=NETLINK_NETFILTER)
-            except OSError as error:  # the kernel has no netlink for netfilter
-                raise failure("filters", error) from error
+            self._connection = _connected()
             try:
                 self._connection.socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
             except PermissionError:
                 self._connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return self._connection
+
+
+def _connected() -> Connection:
+    try:
+        return Connection(protocol=NETLINK_NETFILTER)
+    except OSError as error:  # the kernel has no netlink for netfilter
+        raise failure("filters", error) from error
 
 
 _SEQS: Final = 1 << 16

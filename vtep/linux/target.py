@@ -214,6 +214,15 @@ class KernelTarget:
             replaced=Attached({**found.replaced, **moved}) if moved else found.replaced,
         )
 
+    def filter_drops(self) -> Mapping[str, int]:
+        """Return how many frames each filter has dropped; nothing where there are no filters, or they cannot be read."""
+        if self._filters != "used":
+            return {}
+        try:
+            return self.kernel.filters.nft.dropped()
+        except KernelError:
+            return {}
+
     def _uses_filters(self) -> bool:
         """Tell whether there are filters: where a segment has a port, and where an earlier life has left some."""
         wanted = any(segment.port for segment in self._segments)

@@ -29,6 +29,11 @@ from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentS
 PORT_DOWN: Final = "segment-down"
 FILTER_MISSING: Final = "filter-missing"
 """Why a segment is not advertised, as codes of docs/reasons.md."""
+WHY: Final = {
+    PORT_DOWN: "the port has no carrier or is in no bridge",
+    FILTER_MISSING: "the filters of the port are not in the kernel",
+}
+"""The same in words."""
 
 
 class PortSeen(Struct, frozen=True):

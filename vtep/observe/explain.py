@@ -21,7 +21,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB, MARKED
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, Status
+from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, OwnSegmentStatus, Status
 from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
 from vtep.observe.stations import StationList
@@ -95,11 +95,13 @@ class Explainer:
         self,
         rows: Rows,
         stations: StationList,
+        own_segment_of: Callable[[Vni, Mac], OwnSegmentStatus | None] = lambda _, __: None,
         events_of: Callable[[Mac], Sequence[HistoryEntry]] = lambda _: (),
     ) -> None:
-        """`events_of` returns what the history has of a MAC."""
+        """`own_segment_of` returns the segment of ours on which a MAC is, `events_of` what the history has of a MAC."""
         self._rows = rows
         self._stations = stations
+        self._own_segment_of = own_segment_of
         self._events_of = events_of
         self._turns = Turns()
 
@@ -223,6 +225,7 @@ class Explainer:
             underlay=None if fault is None else (fault.code, fault.text, fault.mend),
             trouble="" if known is None or known.trouble is None else known.trouble.reason,
             lasting=self._lasting(key, now),
+            own_segment=self._own_segment_of(*key),
         )
 
     def _lasting(self, key: RowKey, now: float) -> str:

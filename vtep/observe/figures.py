@@ -22,6 +22,10 @@ class Figures(Struct, frozen=True):
     """By VNI, rows that are neither wanted nor ours, as of the last look at everything."""
     underlay: Mapping[str, int] = {}
     """Remote VTEPs by whether packets reach them, as far as this host knows: "ok" or the code of what is wrong."""
+    segments: Mapping[str, int] = {}
+    """Ethernet segments of this leaf that have a port, by the state of the port."""
+    segment_vnis: Mapping[tuple[str, str], int] = {}
+    """By segment of this leaf and by what its port forwards (joining, non-df, df): VNIs."""
     moves: Mapping[int, int] = {}
     """Counter by VNI: moves of MACs to another VTEP."""
     repaired: Mapping[str, int] = {}

@@ -321,6 +321,36 @@ class SegmentStatus(Struct, frozen=True):
     sync: Sync
 
 
+class OwnSegmentVni(Struct, frozen=True):
+    """What the port of a segment of ours forwards of one VNI."""
+
+    vni: Vni
+    port: str
+    forwarder: Ip | None
+    ours: bool
+    """This leaf is the designated forwarder."""
+    filter: str
+    sync: Sync
+    """Whether the kernel has the filter."""
+
+
+class OwnSegmentStatus(Struct, frozen=True):
+    """An Ethernet segment of this leaf that has a port."""
+
+    segment: Esi
+    port: str
+    state: str
+    reason: str
+    """Why it is not advertised, if someone should mend that."""
+    text: str
+    """The same in words."""
+    vteps: tuple[Ip, ...] = ()
+    """The other VTEPs that advertise it."""
+    vnis: tuple[OwnSegmentVni, ...] = ()
+    left_out: int = 0
+    """VNIs beyond those that one answer has."""
+
+
 class NexthopStatus(Struct, frozen=True):
     """A nexthop object, or a group of them."""
 

@@ -33,7 +33,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.underlay import Underlay
-from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
+from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, WHY, PortStatus
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
@@ -51,6 +51,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     NexthopStatus,
+    OwnSegmentStatus,
     PeerStatus,
     PrefixExplanation,
     PrefixStatus,
@@ -110,8 +111,6 @@ class Observer:
         self.observes = False
         """Rows are compared with what is wanted, and another daemon writes them."""
         self.overruns = 0
-        self.segment_ports: tuple[PortStatus, ...] = ()
-        """How the ports of our Ethernet segments are."""
         self.last_line: float | None = None
         self.reloaded = clock()
         self.reload_error = ""
@@ -131,7 +130,7 @@ class Observer:
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
-        self._explainer = Explainer(self._rows, self._stations, self._history.entries_of)
+        self._explainer = Explainer(self._rows, self._stations, self._segments.own_of, self._history.entries_of)
         self._host_explainer = HostExplainer(self._rows, self._routes, self._stations)
         self._message_s = Histogram()
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
@@ -155,6 +154,15 @@ class Observer:
         self.reloaded = self._clock()
         self.reload_error = ""
         self.record(HistoryEntry("reload", text=f"{len(config.vnis)} VNIs"))
+
+    @property
+    def segment_ports(self) -> tuple[PortStatus, ...]:
+        """How the ports of our Ethernet segments are."""
+        return self._segments.ports
+
+    @segment_ports.setter
+    def segment_ports(self, ports: tuple[PortStatus, ...]) -> None:
+        self._segments.ports = ports
 
     # Changes
 
@@ -421,6 +429,9 @@ class Observer:
     ) -> Page[SegmentStatus, GroupKey]:
         return self._segments.segments(vni, segment, after, most)
 
+    def own_segments(self, vni: Vni | None, segment: Esi | None) -> Sequence[OwnSegmentStatus]:
+        return self._segments.own(vni, segment)
+
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
         return self._routed.explain(prefix, vrf)
 
@@ -460,6 +471,8 @@ class Observer:
             "reloaded": self.reloaded,
             "reload_ok": not self.reload_error,
             "kernel_op_s": self._message_s.snapshot(),
+            "segments": Counter(one.state for one in self.segment_ports),
+            "segment_vnis": {(str(esi), state): n for (esi, state), n in self._segments.own_filters().items()},
         }
         if actor is None:
             return Figures(**common)
@@ -474,6 +487,9 @@ class Observer:
             install_s=actor.installs_s.snapshot(),
             actor_alive=actor.alive,
         )
+
+    def filter_drops(self) -> Mapping[str, int]:
+        return {} if self._rows.target is None else self._rows.target.filter_drops()
 
     def _announcing_now(self) -> AdvertisingStatus:
         return self.announcing()
@@ -569,12 +585,12 @@ class Observer:
 
 def _segment_problems(ports: Iterable[PortStatus]) -> Iterator[Problem]:
     """Yield one problem for each reason why segments of ours are not advertised."""
-    for why, text, hint in (
-        (PORT_DOWN, "the port has no carrier or is in no bridge", "look at the link to the machine"),
-        (FILTER_MISSING, "the filters of the port are not in the kernel", "vtep diff; docs/multihoming.md"),
+    for why, hint in (
+        (PORT_DOWN, "look at the link to the machine"),
+        (FILTER_MISSING, "vtep diff; docs/multihoming.md"),
     ):
         if found := [f"{one.segment} ({one.port})" for one in ports if one.why == why]:
-            what = f"not advertised, because {text}: Ethernet segment {named(found)}"
+            what = f"not advertised, because {WHY[why]}: Ethernet segment {named(found)}"
             yield Problem(DEGRADED, why, what, hint, len(found))
 
 

@@ -1,26 +1,35 @@
-"""What may be read of remote Ethernet segments: the group of each VNI, its VTEPs, and why another VTEP is not used.
+"""What may be read of Ethernet segments: of remote ones the group of each VNI, of ours how the port is and what it forwards.
 
 Reads the latest intent and what the engine knows, when a reader asks, and keeps the order of the groups for the intent that it
 last saw. The other lists of readers are in `tables.py`.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from vtep.addr import Esi, Vni
-from vtep.intent import GroupKey, SegmentGroup
+from vtep.addr import Esi, Ip, Mac, Vni
+from vtep.intent import GroupKey, Intent, PortFilter, SegmentGroup
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP
-from vtep.observe.model import SegmentStatus
+from vtep.linux.tables.port_filter import PORT_FILTER
+from vtep.local.segment_ports import WHY, PortStatus
+from vtep.observe.model import OwnSegmentStatus, OwnSegmentVni, SegmentStatus
 from vtep.observe.rows import Rows
 from vtep.observe.source import Page
 from vtep.store.table import Table
 
+OWN_VNIS_MAX: Final = 5000
+"""VNIs of segments of ours in one answer: a message of gRPC has at most 4 MiB."""
+
 
 class SegmentTables:
-    """The groups of segments, for readers."""
+    """The groups of segments and the segments of ours, for readers."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self.ports: tuple[PortStatus, ...] = ()
+        """How the ports of our segments are."""
         self._sorted: tuple[Table[GroupKey, SegmentGroup], Sequence[GroupKey]] = (Table(), ())
 
     def segments(
@@ -40,3 +49,66 @@ class SegmentTables:
         ]
         last = keys[-1] if place + most < len(ordered) else None
         return Page(rows, last, len(ordered), intent.generation)
+
+    def own(self, vni: Vni | None, segment: Esi | None) -> list[OwnSegmentStatus]:
+        """Return the segments of ours that have a port, with one VNI or with all of them."""
+        intent = self._rows.intent
+        filters: dict[Esi, list[PortFilter]] = {}
+        for _, row in intent.port_filters.unordered():
+            filters.setdefault(row.segment, []).append(row)
+        found, room = [], OWN_VNIS_MAX
+        for one in self.ports:
+            rows = filters.get(one.segment, [])
+            asked = sorted((row for row in rows if vni in (None, row.vni)), key=lambda row: row.key)
+            if segment not in (None, one.segment) or (vni is not None and not asked):
+                continue
+            found.append(
+                OwnSegmentStatus(
+                    one.segment,
+                    one.port,
+                    one.state,
+                    one.why,
+                    WHY.get(one.why, ""),
+                    _others(rows),
+                    self._vnis(one.segment, asked[:room], intent),
+                    max(0, len(asked) - room),
+                )
+            )
+            room -= min(room, len(asked))
+        return found
+
+    def own_filters(self) -> Mapping[tuple[Esi, str], int]:
+        """Count the VNIs of each segment of ours by what its port forwards."""
+        return Counter((row.segment, row.state) for _, row in self._rows.intent.port_filters.unordered())
+
+    def own_of(self, vni: Vni, mac: Mac) -> OwnSegmentStatus | None:
+        """Return the segment of ours on which a MAC is, with this VNI alone."""
+        intent = self._rows.intent
+        port = dict(intent.segment_macs.get(mac, ())).get(vni)
+        row = None if port is None else intent.port_filters.get((vni, port))
+        status = None if row is None else next((one for one in self.ports if one.segment == row.segment), None)
+        if row is None or status is None:
+            return None
+        vnis = self._vnis(row.segment, [row], intent)
+        return OwnSegmentStatus(
+            row.segment, status.port, status.state, status.why, WHY.get(status.why, ""), row.biased, vnis
+        )
+
+    def _vnis(self, segment: Esi, rows: Sequence[PortFilter], intent: Intent) -> tuple[OwnSegmentVni, ...]:
+        forwarders = {one.vni: one for one in intent.forwarders.get(segment, ())}
+        return tuple(
+            OwnSegmentVni(
+                row.vni,
+                row.port,
+                None if (forwarder := forwarders.get(row.vni)) is None else forwarder.vtep,
+                forwarder is not None and forwarder.ours,
+                row.state,
+                self._rows.sync(PORT_FILTER, row.key, intent),
+            )
+            for row in rows
+        )
+
+
+def _others(rows: Sequence[PortFilter]) -> tuple[Ip, ...]:
+    """Return the other VTEPs of a segment, which every VNI has alike."""
+    return rows[0].biased if rows else ()

@@ -30,6 +30,7 @@ from vtep.observe.model import (
     Explanation,
     FeedStatus,
     MacStatus,
+    OwnSegmentStatus,
     PeerStatus,
     StationStatus,
     Status,
@@ -99,11 +100,15 @@ class ExplainContext(Struct, frozen=True):
     """Why the row is not as wanted, if it is not."""
     lasting: str = ""
     """For how long that has been so, as a part of a sentence."""
+    own_segment: OwnSegmentStatus | None = None
+    """The Ethernet segment of ours on which the MAC is."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
     """Return the summary and the advice."""
     summary, todo = _summarize(explanation, context)
+    if context.own_segment is not None:
+        summary += f" {_about_own_segment(context.own_segment)}"
     if context.underlay is None or (explanation.desired is None and explanation.station is None):
         return summary, todo
     code, text, mend = context.underlay
@@ -125,6 +130,30 @@ def _summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, 
     if context.vni is None:
         return _about_no_vni(explanation, context)
     return _about_nothing(explanation, context)
+
+
+def _about_own_segment(segment: OwnSegmentStatus) -> str:
+    """Say who else is on a segment of ours, and who delivers what is flooded."""
+    others = _named(segment.vteps)
+    shared = f"and behind {others}" if others else "and no other VTEP advertises it"
+    where = f"Ethernet segment {segment.segment} is here, on port {segment.port} ({segment.state}), {shared}"
+    if segment.reason:
+        return f"{where}. It is not advertised ({segment.reason}): {segment.text}."
+    for one in segment.vnis:
+        if one.filter == "joining":
+            return f"{where}; no flooded frame of VNI {one.vni} passes yet."
+        if one.forwarder is not None:
+            who = "this leaf" if one.ours else str(one.forwarder)
+            return f"{where}; {who} is the designated forwarder of VNI {one.vni}."
+    return f"{where}."
+
+
+def _named(vteps: Sequence[Ip]) -> str:
+    """Name VTEPs; of very many only the first."""
+    names = [str(vtep) for vtep in vteps[:_VTEPS_MAX]]
+    if len(vteps) > _VTEPS_MAX:
+        names.append(f"{len(vteps) - _VTEPS_MAX} more")
+    return " and ".join(names)
 
 
 def verdict_text(verdict: str, reason: str, winner: Ip | None, port: str = "") -> str:

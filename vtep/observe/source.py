@@ -4,7 +4,7 @@
 published, except that of `diff`, which reads the kernel. Knows no transport.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     NexthopStatus,
+    OwnSegmentStatus,
     PrefixExplanation,
     PrefixStatus,
     RouteStatus,
@@ -112,6 +113,9 @@ class Source(Protocol):
 
     def status(self) -> Status: ...
     def figures(self) -> Figures: ...
+    def filter_drops(self) -> Mapping[str, int]:
+        """Ask the kernel how many frames the filters of Ethernet segments have dropped, by the set that named them."""
+
     async def prepare(self) -> None:
         """Sort the tables for readers of pages; returns at once if that was done."""
 
@@ -127,6 +131,7 @@ class Source(Protocol):
     def segments(
         self, vni: Vni | None, segment: Esi | None, after: GroupKey | None, most: int
     ) -> Page[SegmentStatus, GroupKey]: ...
+    def own_segments(self, vni: Vni | None, segment: Esi | None) -> Sequence[OwnSegmentStatus]: ...
     def explain_prefix(self, prefix: Prefix, vrf: str) -> PrefixExplanation: ...
     async def routes(self, query: RouteQuery, after: RouteCursor | None, most: int) -> Page[RouteStatus, RouteCursor]:
         """Return a page of routes; the work for one page is bounded, and it is done in slices."""

@@ -520,16 +520,54 @@ class ListSegmentsRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., vni: _Optional[int] = ..., esi: _Optional[str] = ...) -> None: ...
 
 class ListSegmentsResponse(_message.Message):
-    __slots__ = ("segments", "next_page_token", "total", "generation")
+    __slots__ = ("segments", "next_page_token", "total", "generation", "own")
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
     segments: _containers.RepeatedCompositeFieldContainer[SegmentGroup]
     next_page_token: str
     total: int
     generation: int
-    def __init__(self, segments: _Optional[_Iterable[_Union[SegmentGroup, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+    own: _containers.RepeatedCompositeFieldContainer[OwnSegment]
+    def __init__(self, segments: _Optional[_Iterable[_Union[SegmentGroup, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ..., own: _Optional[_Iterable[_Union[OwnSegment, _Mapping]]] = ...) -> None: ...
+
+class OwnSegment(_message.Message):
+    __slots__ = ("esi", "port", "state", "reason", "text", "vteps", "vnis", "vnis_left_out")
+    ESI_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VTEPS_FIELD_NUMBER: _ClassVar[int]
+    VNIS_FIELD_NUMBER: _ClassVar[int]
+    VNIS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    esi: str
+    port: str
+    state: str
+    reason: str
+    text: str
+    vteps: _containers.RepeatedScalarFieldContainer[str]
+    vnis: _containers.RepeatedCompositeFieldContainer[OwnSegmentVni]
+    vnis_left_out: int
+    def __init__(self, esi: _Optional[str] = ..., port: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vteps: _Optional[_Iterable[str]] = ..., vnis: _Optional[_Iterable[_Union[OwnSegmentVni, _Mapping]]] = ..., vnis_left_out: _Optional[int] = ...) -> None: ...
+
+class OwnSegmentVni(_message.Message):
+    __slots__ = ("vni", "port", "forwarder", "ours", "filter", "sync")
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    FORWARDER_FIELD_NUMBER: _ClassVar[int]
+    OURS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    vni: int
+    port: str
+    forwarder: str
+    ours: bool
+    filter: str
+    sync: Sync
+    def __init__(self, vni: _Optional[int] = ..., port: _Optional[str] = ..., forwarder: _Optional[str] = ..., ours: bool = ..., filter: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
 class SegmentGroup(_message.Message):
     __slots__ = ("esi", "vni", "single_active", "vteps", "primary", "backup", "macs", "group", "outside", "notes", "sync")

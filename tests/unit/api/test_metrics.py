@@ -43,6 +43,9 @@ LABELS = {
     "vtep_foreign_rows": {"vni"},
     "vtep_underlay_vteps": {"state"},
     "vtep_orphan_rows": set(),
+    "vtep_segments": {"state"},
+    "vtep_segment_vnis": {"esi", "filter"},
+    "vtep_filter_dropped_frames_total": {"filter"},
     "vtep_listeners_closed": set(),
     "vtep_ledger_octets": {"file"},
     "vtep_ledger_records": {"file"},
@@ -98,7 +101,9 @@ def test_the_process_itself_is_measured():
 
 
 def test_no_label_has_a_mac_or_a_route_distinguisher():
-    values = " ".join(value for _, *labels in scraped(leaf(macs=100)) for _, value in labels)
+    labels = [label for _, *found in scraped(leaf(macs=100)) for label in found]
+    # The segments of this leaf are configured, so the operator decides how many there are.
+    values = " ".join(value for name, value in labels if name != "esi")
 
     assert not re.search(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", values)
     assert "10.0.0.1:100" not in values
@@ -127,6 +132,14 @@ def test_readiness_and_the_feed_are_those_of_the_status():
     assert (before["vtep_feed_attached",], after["vtep_feed_attached",]) == (1, 0)
     assert before["vtep_last_update_timestamp_seconds",] == source.wall(source.now - 1)
     assert ("vtep_last_update_timestamp_seconds",) not in after
+
+
+def test_the_segments_of_this_leaf_have_states_and_drops():
+    seen = scraped(leaf())
+
+    assert seen["vtep_segments", ("state", "forwarding")] == 1
+    assert seen["vtep_segment_vnis", ("esi", "03:02:00:00:00:00:42:00:00:01"), ("filter", "df")] == 1
+    assert seen["vtep_filter_dropped_frames_total", ("filter", "blocked")] == 7
 
 
 def test_buckets_of_a_histogram_are_cumulative_and_end_with_everything():

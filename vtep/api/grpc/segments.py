@@ -1,4 +1,4 @@
-"""What the API answers about remote Ethernet segments. Knows the door to the daemon (`Source`) and the messages."""
+"""What the API answers about Ethernet segments, remote ones and ours. Knows the door to the daemon (`Source`) and the messages."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -32,6 +32,9 @@ class SegmentCalls:
         vni, segment = requests.vni(request.vni), requests.esi(request.esi)
         after = tokens.segments_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListSegmentsResponse()
+        if not request.page_token:
+            own = await self._take(source.own_segments, vni, segment)
+            response.own.extend([_own(row, source.wall) for row in own])
 
         def put(most: int) -> GroupKey | None:
             page = source.segments(vni, segment, after, most)
@@ -64,4 +67,27 @@ def _group(row: model.SegmentStatus, wall: Wall) -> pb.SegmentGroup:
         ],
         notes=group.notes,
         sync=messages.sync(row.sync, wall),
+    )
+
+
+def _own(row: model.OwnSegmentStatus, wall: Wall) -> pb.OwnSegment:
+    return pb.OwnSegment(
+        esi=str(row.segment),
+        port=row.port,
+        state=row.state,
+        reason=row.reason,
+        text=row.text,
+        vteps=map(str, row.vteps),
+        vnis=[
+            pb.OwnSegmentVni(
+                vni=one.vni,
+                port=one.port,
+                forwarder="" if one.forwarder is None else str(one.forwarder),
+                ours=one.ours,
+                filter=one.filter,
+                sync=messages.sync(one.sync, wall),
+            )
+            for one in row.vnis
+        ],
+        vnis_left_out=row.left_out,
     )

@@ -164,6 +164,25 @@ class Rule(Struct, frozen=True):
     """How many packets the counter of the rule has."""
 
 
+def dropped(rules: Iterable[Rule]) -> dict[str, int]:
+    """Return the packets of our rules that drop, by the set that names what they drop."""
+    found: dict[str, int] = {}
+    for rule in rules:
+        name = _DROPS.get(rule.tag)
+        if rule.table == TABLE and name is not None:
+            found[name] = found.get(name, 0) + rule.packets
+    return found
+
+
+_DROPS: Final = {
+    b"vtep/1 blocked": BLOCKED,
+    b"vtep/1 bias": BIAS,
+    b"vtep/1 joining-in": JOINING,
+    b"vtep/1 joining-out": JOINING,
+}
+"""The set of each rule that drops, by the name of the rule."""
+
+
 def parse(datagram: bytes) -> Iterator[tuple[int, int, Table | Chain | Rule | Element | Answer]]:
     """Yield (type, sequence number, value or answer) for each message of a dump, or for each answer of a transaction."""
     for kind, flags, seq, start, end in split(datagram):
