@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Final
 
 from vtep import logs
-from vtep.addr import ZERO_MAC, Mac, Prefix, Vni
+from vtep.addr import ZERO_MAC, Esi, Mac, Prefix, Vni
 from vtep.app.drain import drain
 from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
@@ -44,7 +44,7 @@ from vtep.linux.target import KernelTarget
 from vtep.local.exports import LocalRouter
 from vtep.local.segment_ports import PortSeen
 from vtep.observe.observer import Observer
-from vtep.reconcile.actor import Actor
+from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.claims import Claim, Claims, Ledger
 from vtep.reconcile.contract import readable
 from vtep.reconcile.engine import Engine
@@ -84,6 +84,8 @@ class KernelTask:
         """Goes through the claims for rows that went with their groups."""
         self._own_prefixes = OwnPrefixes(kernel, clock)
         self._filter_events: FilterEvents | None = None
+        self._filtered: dict[Esi, tuple[Outcome, tuple[PortFilterKey, ...], bool]] = {}
+        """Whether the kernel has the filters of each of our segments, after which outcome, and of which ports."""
         self._nudge: Callable[[], None] = lambda: None
         self.ask_for: Callable[[Iterable[HostKey]], None] = lambda _: None
         """Called with the addresses of a station that came here, when the rows of the leaf before it are gone."""
@@ -129,6 +131,7 @@ class KernelTask:
     def reconfigure(self, config: Config) -> None:
         self._config = config
         self._applied = False
+        self._filtered.clear()
         self._own_prefixes.suspect()
 
     def follow(self, intent: Intent, received_at: float | None, *, judged_all: bool) -> None:
@@ -211,7 +214,14 @@ class KernelTask:
         """Return how the port of a segment is, and whether its filters are in the kernel."""
         ports = self.target.segment_ports.get(segment.esi, ())
         up = bool(ports) and self._kernel.is_running(segment.port)
-        return PortSeen(up, ports, all(map(self._is_filtered, ports)))
+        return PortSeen(up, ports, self._are_filtered(segment.esi, ports))
+
+    def _are_filtered(self, segment: Esi, ports: tuple[PortFilterKey, ...]) -> bool:
+        """Tell whether the kernel has these filters. Only a pass changes that, and a port may be in thousands of VNIs."""
+        outcome, known = self.actor.outcomes.value, self._filtered.get(segment)
+        if known is None or known[0] is not outcome or known[1] is not ports:
+            known = self._filtered[segment] = (outcome, ports, all(map(self._is_filtered, ports)))
+        return known[2]
 
     def _is_filtered(self, key: PortFilterKey) -> bool:
         known = self.actor.engine.known_of(PORT_FILTER.name, key)

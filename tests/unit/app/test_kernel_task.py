@@ -10,9 +10,11 @@ from tests.contract.worlds import MemoryWorld
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.kernel_task import KernelTask
 from vtep.config import file as configuration
-from vtep.intent import Host, HostKey, Intent, RefusedHost
+from vtep.intent import Host, HostKey, Intent, PortFilter, RefusedHost
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
+from vtep.local.segment_ports import PortSeen
+from vtep.reconcile.actor import Outcome
 from vtep.reconcile.engine import Scope
 from vtep.reconcile.steps import run_to_end
 from vtep.store.table import Table
@@ -77,4 +79,30 @@ def test_the_addresses_of_a_machine_that_moves_here_are_asked_for_when_their_row
     task.follow(gone, None, judged_all=True)
     task._ask_for_moved()
     assert asked == [key]
+    ledger.close()
+
+
+def test_the_filters_of_a_segment_are_looked_up_once_after_each_pass(tmp_path: Path, monkeypatch) -> None:
+    world = MemoryWorld()
+    world.memory.add_port("es0", "br0")
+    text = CONFIG + '[[segment]]\nesi = "03:02:00:00:00:00:42:00:00:01"\nport = "es0"\n'
+    config = configuration.parse(text)
+    ledger = LedgerFile(tmp_path / "ledger", KINDS, {})
+    task = KernelTask(world.kernel, ledger, config, lambda: 0.0)
+    world.memory.is_running = lambda _: True
+    segment, key = config.segments[0], (Vni(100), "es0")
+    row = PortFilter(segment.esi, *key, "joining")
+    looked: list[object] = []
+    known_of = task.actor.engine.known_of
+    monkeypatch.setattr(task.actor.engine, "known_of", lambda *ref: looked.append(ref) or known_of(*ref))
+
+    run_to_end(task.actor.engine.run(Intent(1, complete=True), 0.0, Scope(survey=True)))
+    assert task.port_of(segment) == PortSeen(True, (key,), False)
+    assert task.port_of(segment) == PortSeen(True, (key,), False)
+    assert len(looked) == 1
+    wanted = Intent(2, complete=True, port_filters=Table([(key, row)]), touched_port_filters=(key,))
+    run_to_end(task.actor.engine.run(wanted, 1.0, Scope(touched={"port-filter": (key,)})))
+    task.actor.outcomes.publish(Outcome(generation=2))
+    assert task.port_of(segment) == PortSeen(True, (key,), True)
+    assert len(looked) == 2
     ledger.close()
