@@ -592,6 +592,7 @@ class Rib:
         self.index.leave(peer.address, peer.stale)
         peer.stale = Epoch()
         peer.drop_stale()
+        self._make_room(peer, list(peer.refused))
         self._want_refused(peer)
 
     # Completeness

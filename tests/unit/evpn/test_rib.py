@@ -615,6 +615,20 @@ def test_a_session_that_flaps_gets_all_its_routes_of_a_mac_back() -> None:
     assert (of_mac(feed, A, ONE), feed.peer(A).refused_count) == (10, 0)
 
 
+def test_routes_of_a_mac_for_which_stale_ones_took_the_room_are_requested_when_those_go() -> None:
+    """A peer that comes back with another Route Distinguisher sends all its routes as new ones."""
+    feed = Feed(routes_per_mac=10)
+    feed.ready(A)
+    feed.receive(feed.lines.announce(A, *hosts(A, ONE, 10)))
+    feed.down(A)
+    feed.up(A)
+    feed.receive(feed.lines.announce(A, *hosts(A, ONE, 10, first=100)))
+
+    feed.end(A)
+
+    assert (feed.asked(), feed.peer(A).refused, feed.rib.refused_routes(Mac.parse(ONE))) == ([A], {}, [])
+
+
 @pytest.mark.parametrize("before", [2, 20], ids=["shared", "its own"])
 def test_a_peer_whose_last_routes_are_leaving_may_have_no_more_of_a_mac_than_others(before: int) -> None:
     feed = Feed(routes_per_mac=20)
