@@ -245,24 +245,29 @@ def judge(vrf: VrfConfig, links: Links) -> VrfDevices | NotReady:
     return VrfDevices(vrf.vni, it.table, it.svi.index, tunnel, it.svi.mac, it.svi.carrier_losses or 0)
 
 
+def _as_sysctl(it: Subject) -> str:
+    """Return the SVI as sysctl names it: a dot would begin another part of the name."""
+    return it.vrf.svi.replace(".", "/")
+
+
 NOTES: Final[tuple[Condition, ...]] = (
     Condition(
         "forwarding-off",
         lambda it: _svi(it).forwards is False,
         lambda it: f"{it.vrf.svi} does not forward IPv4: packets from other VTEPs are dropped",
-        lambda it: f"sysctl -w net.ipv4.conf.{it.vrf.svi}.forwarding=1",
+        lambda it: f"sysctl -w net.ipv4.conf.{_as_sysctl(it)}.forwarding=1",
     ),
     Condition(
         "ipv6-disabled",
         lambda it: _svi(it).v6_disabled is True,
         lambda it: f"IPv6 is disabled on {it.vrf.svi}: the kernel refuses the nexthops of IPv6 prefixes",
-        lambda it: f"sysctl -w net.ipv6.conf.{it.vrf.svi}.disable_ipv6=0",
+        lambda it: f"sysctl -w net.ipv6.conf.{_as_sysctl(it)}.disable_ipv6=0",
     ),
     Condition(
         "ipv6-forwarding-off",
         lambda it: _svi(it).v6_disabled is False and _svi(it).forwards_v6 is False,
         lambda it: f"{it.vrf.svi} does not forward IPv6: packets from other VTEPs are dropped",
-        lambda it: f"sysctl -w net.ipv6.conf.{it.vrf.svi}.forwarding=1",
+        lambda it: f"sysctl -w net.ipv6.conf.{_as_sysctl(it)}.forwarding=1",
     ),
 )
 """What does not stop anything, and costs traffic: rows are written all the same."""
