@@ -42,6 +42,7 @@ def test_the_page_shows_readiness_peers_vnis_and_events_and_breaks_no_rule_of_it
         shown(browser, "#problems", "VNI 200 is not ready: device-down")
         shown(browser, "#tiles", "4 of 9")
         shown(browser, "#peers", "hold timer expired")
+        shown(browser, "#advertising", "Ports on Ethernet segments: 1 forwarding")
         shown(browser, "#vnis", "not-ready")
         shown(browser, "#events", "contested")
         complaints = browser.complaints()

@@ -16,11 +16,11 @@ from vtep.v1 import vtep_pb2 as pb
 def segments(options: argparse.Namespace) -> int:
     request = pb.ListSegmentsRequest(vni=options.vni, esi=options.esi)
     with client(options) as daemon:
-        answers = _with_own(options, pages(daemon, request, pb.ListSegmentsResponse))
+        answers = with_own(options, pages(daemon, request, pb.ListSegmentsResponse))
         return show_list(options, _SEGMENTS, answers)
 
 
-def _with_own(
+def with_own(
     options: argparse.Namespace, answers: Iterable[pb.ListSegmentsResponse]
 ) -> Iterator[pb.ListSegmentsResponse]:
     """Have each page name our own segments, as the first does; print them first where a person reads."""

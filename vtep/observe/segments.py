@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vtep.addr import Esi, Ip, Mac, Vni
-from vtep.intent import GroupKey, Intent, PortFilter, SegmentGroup
+from vtep.intent import GroupKey, Intent, PortFilter, PortFilterKey, SegmentGroup
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP
 from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.local.segment_ports import WHY, PortStatus
@@ -28,6 +28,7 @@ class SegmentTables:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self._counted: tuple[Table[PortFilterKey, PortFilter], Mapping[tuple[Esi, str], int]] = (Table(), {})
         self.ports: tuple[PortStatus, ...] = ()
         """How the ports of our segments are."""
         self._sorted: tuple[Table[GroupKey, SegmentGroup], Sequence[GroupKey]] = (Table(), ())
@@ -79,7 +80,10 @@ class SegmentTables:
 
     def own_filters(self) -> Mapping[tuple[Esi, str], int]:
         """Count the VNIs of each segment of ours by what its port forwards."""
-        return Counter((row.segment, row.state) for _, row in self._rows.intent.port_filters.unordered())
+        filters = self._rows.intent.port_filters
+        if self._counted[0] is not filters:  # every probe asks, and a leaf may have very many
+            self._counted = (filters, Counter((row.segment, row.state) for _, row in filters.unordered()))
+        return self._counted[1]
 
     def own_of(self, vni: Vni, mac: Mac) -> OwnSegmentStatus | None:
         """Return the segment of ours on which a MAC is, with this VNI alone."""

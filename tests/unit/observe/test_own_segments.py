@@ -1,5 +1,6 @@
 """What may be read of a segment of ours: its port, the designated forwarder and the filter of each VNI, and the words for its MACs."""
 
+import argparse
 import errno
 
 import pytest
@@ -8,7 +9,7 @@ from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Esi, Vni
 from vtep.api.grpc.segments import SegmentCalls
-from vtep.cli.segments import own_cells
+from vtep.cli.segments import own_cells, with_own
 from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
 from vtep.observe import segments
 from vtep.projection.policy import DOWN, FORWARDING, WAITING, SegmentState
@@ -157,6 +158,17 @@ def test_the_table_has_a_line_for_each_vni_or_one_for_a_segment_without_any():
         (str(ESI), "es0", "forwarding", "200", "10.0.0.2", "non-df", "suppressed", "10.0.0.2", "no-filters"),
         (str(ESI), "es1", "down", "-", "-", "-", "-", "-", "segment-down"),
     ]
+
+
+@pytest.mark.parametrize(("output", "printed"), [("table", 1), ("json", 0)])
+def test_our_segments_are_printed_once_and_every_page_names_them(output, printed, capsys):
+    own = pb.OwnSegment(esi=str(ESI), port="es0", state="down", reason="segment-down")
+    answers = [pb.ListSegmentsResponse(own=[own], next_page_token="x"), pb.ListSegmentsResponse()]
+
+    pages = list(with_own(argparse.Namespace(output=output), answers))
+
+    assert [len(page.own) for page in pages] == [1, 1]
+    assert capsys.readouterr().out.count("segment-down") == printed
 
 
 def test_a_mac_on_our_segment_is_explained_with_the_others_and_the_forwarder(rig):

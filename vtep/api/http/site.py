@@ -137,6 +137,7 @@ class Site:
         moves, repaired = sum(figures.moves.values()), sum(figures.repaired.values())
         told = self._told(status)
         told |= {"ready": status.ready, "state": status.state, "problems": self._told(status.all_problems)}
+        told["own_segments"] = figures.segments
         told["epoch"] = self._source.epoch
         told |= {"now": self._source.wall(self._clock()), "moves": moves, "repaired": repaired}
         return _json(told)

@@ -60,6 +60,7 @@ def test_addresses_are_text_and_times_are_those_of_the_day():
     assert status["feed"]["last_line"] == 1_790_003_599.0
     assert status["kinds"]["mac"]["pending"] == 2
     assert status["ready"] is False
+    assert status["own_segments"] == {"forwarding": 1}
 
 
 def test_every_vni_is_listed():
