@@ -142,6 +142,7 @@ class FilterTable:
             if answer.errno in _STALE:
                 self._read()
                 answer = self._try(messages)
+            self._known = not answer.errno  # it may have been carried out all the same, if only the answer was lost
         if not answer.errno:
             return []
         return [Refusal(index, answer.errno, answer.text) for index in range(len(messages))]

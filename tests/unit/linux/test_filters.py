@@ -11,6 +11,7 @@ from vtep.linux.memory.events import Counts
 from vtep.linux.memory.nftables import MemoryNftables
 from vtep.linux.wire.neighbor import Verb
 from vtep.linux.wire.nftables import BIAS, BLOCKED, JOINING, PEERS4, PEERS6, PORTS, Element, interface
+from vtep.linux.wire.tlv import Answer
 
 A, B, V6 = (Ip.parse(text) for text in ("10.0.0.1", "10.0.0.2", "2001:db8::1"))
 MAC = Mac.parse("02:ce:00:00:00:01")
@@ -55,6 +56,22 @@ def test_a_row_that_is_written_while_a_survey_reads_the_rows_is_known_and_goes_a
 
     rig.write(entry, verb=Verb.DELETE)
     assert rig.again() == [MacEntry("vx100", MAC, "es1")]
+
+
+def test_a_transaction_whose_answer_was_lost_is_no_reason_to_write_nothing_later(rig):
+    rig.write(PortEntry("vx100", "es0", "non-df"))
+    transact = rig.nft.transact
+
+    def lose(add, remove, *, make):
+        transact(add, remove, make=make)
+        return Answer(errno.ENOBUFS)
+
+    rig.nft.transact = lose
+    assert [refusal.errno for refusal in rig.write(PortEntry("vx100", "es0", "df"))] == [errno.ENOBUFS]
+    rig.nft.transact = transact
+
+    assert rig.write(PortEntry("vx100", "es0", "non-df")) == []
+    assert rig.sets() == [BLOCKED, PORTS]
 
 
 def test_a_port_that_joins_is_blocked_in_both_directions(rig):
