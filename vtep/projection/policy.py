@@ -6,6 +6,7 @@ and start empty, so an answer never outlives the configuration that it came from
 
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -76,6 +77,12 @@ class Policy:
         """By VNI and bridge port."""
         self.port_on = {(esi, vni): port for esi, state in self.segment_states.items() for vni, port in state.ports}
         """Our bridge port, by segment and VNI."""
+        self._importers: dict[RouteTarget | int, set[Vni]] = {}
+        """Our VNIs that import a Route Target, or one with this assigned number."""
+        for vni in config.vnis:
+            wanted: tuple[RouteTarget | int, ...] = (*vni.imports.exact, *vni.imports.wildcards)
+            for one in wanted:
+                self._importers.setdefault(one, set()).add(vni.vni)
         self._own_vteps = config.own_vteps
         self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[Any, ...], tuple[Any, ...]] = Memory()
@@ -114,7 +121,8 @@ class Policy:
         """Return our VNIs that import any of these Route Targets."""
         found = self._imports.get(targets)
         if found is None:
-            found = frozenset(vni.vni for vni in self.vnis.values() if _matches(vni.imports, targets))
+            wanted = chain(targets, {target.assigned for target in targets})
+            found = frozenset().union(*(self._importers[one] for one in wanted if one in self._importers))
             self._imports.put(targets, found)
         return found
 

@@ -43,6 +43,22 @@ def test_a_vni_imports_what_matches_any_of_its_targets(texts: tuple[str, ...], v
     assert ours.imports(targets(*texts)) == vnis
 
 
+def test_a_route_target_is_read_once_however_many_vnis_there_are() -> None:
+    """A leaf may have 4,000 VNIs, each with a Route Target of its own."""
+
+    class Read(RouteTarget):
+        times = 0
+
+        @property
+        def assigned(self) -> int:
+            Read.times += 1
+            return super().assigned
+
+    ours = Policy(config.parse(LEAF))
+
+    assert (ours.imports((Read(RouteTarget.parse("1:7")),)), Read.times) == ({100}, 1)
+
+
 def test_an_exact_match_beside_a_wildcard_is_exact() -> None:
     imports = config.parse(LEAF).vnis[0].imports
 
