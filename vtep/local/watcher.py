@@ -206,9 +206,17 @@ class LocalStationWatcher:
                 self._mark_suspect()
         else:
             self._take_accesses({})
-            self._suspect = False
+            self._drop_what_waits()
             self.close()
         return self._kernel
+
+    def _drop_what_waits(self) -> None:
+        """Wait for nothing, because nothing is looked at any more: what a caller wants to know of is gone."""
+        self._suspect, self._drained = False, True
+        for key in self._rows:
+            self._stations.learn(key, None)
+        for waiting in (self._rows, self._hosts, self._asked):
+            waiting.clear()
 
     def _mark_suspect(self) -> None:
         """Look at everything again: anything may have changed."""

@@ -198,3 +198,21 @@ def test_the_kernel_is_asked_for_an_address_that_came_here_and_only_an_answer_co
     asyncio.run(run())
     assert kernel._neighbors.asked == [host]
     assert news == []
+
+
+def test_what_waits_is_over_when_no_vni_is_followed_any_more():
+    kernel = KernelReader()
+    watcher = LocalStationWatcher((CONFIG,), lambda: kernel, lambda _: None, lambda: 0.0)
+
+    async def run() -> None:
+        await watcher.settle()
+        kernel.station_sends(M, "h0")
+        await watcher._step()  # with an event that was read, so there may be more
+        watcher.look_again([(VNI, M), (Vni(7), M)])
+        watcher.ask_for([(VNI, Ip.parse("172.16.0.9"))])
+        watcher.reconfigure(())
+        async with asyncio.timeout(DEADLINE_S):
+            await watcher.settle()
+
+    asyncio.run(run())
+    assert not watcher.is_behind
