@@ -29,6 +29,11 @@ def differences(vtep):
     return {row["key"]: row["reason"] for row in vtep.told("diff")["differences"]}
 
 
+def installed(vtep):
+    counts = {row["kind"]: row["installed"] for row in vtep.told("status")["kinds"]}
+    return counts["mac"], counts["flood"]
+
+
 def frr_that_reports(node, *tables, more=""):
     config = frr_config(address(LEAF), [address(1)], more=more)
     return Frr(node, config.replace("address-family", bmp_targets(*tables) + "address-family", 1), bmp=True)
@@ -50,7 +55,7 @@ def test_rows_of_zebra_are_in_sync_and_a_broken_one_is_found(network):
         vtep.start("capsh", "--drop=cap_net_admin", "--", "-c", 'exec "$0" "$@"')
         wait_until(lambda: vtep.told("status")["ready"], 30, "it is ready")
         wait_until(lambda: differences(vtep) == {}, 20, "no difference")
-        counts = {row["kind"]: row["installed"] for row in vtep.told("status")["kinds"]}
+        wait_until(lambda: installed(vtep) == (len(MACS), 1), 20, "all rows, and the flood row in the next dump")
         status, of_one = vtep.ask("status").stdout, vtep.ask("explain", MACS[0]).stdout
         told = frr.macs()
 
@@ -68,7 +73,6 @@ def test_rows_of_zebra_are_in_sync_and_a_broken_one_is_found(network):
             leaf.run("sh", "-c", told_of[mac].split("run `")[1].split("`")[0])
         wait_until(lambda: differences(vtep) == {}, 20, "it is mended by the commands of explain")
 
-    assert (counts["mac"], counts["flood"]) == (20, 1)
     assert "observing" in status
     assert "in sync: zebra has it on vxlan100" in of_one
     assert {mac for mac, _ in told} >= set(MACS)  # bgpd heard of none of this

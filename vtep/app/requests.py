@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
+from vtep.errors import UsageError
 from vtep.intent import keys_of
 from vtep.observe.history import HistoryEntry
 from vtep.observe.observer import Observer
@@ -60,7 +61,10 @@ class Requests:
         those that are not wanted.
 
         `foreign` claims those of other daemons that are as wanted, and `remove_unwanted` also those that are not.
+        An observer refuses, because it owns no row.
         """
+        if self._observer.observes:
+            raise UsageError('adopt: this daemon only observes; set mode = "write" in [node] and start it again first')
         if self._actor is None:
             return []
         async with self._adopting:

@@ -32,7 +32,9 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
             f"Stale: no route wants it any more, and the kernel still has it{context.lasting},{_where(kernel)}. "
             "FRR leaves such rows when a machine moves or a withdrawal meets a row that it did not write (FRR #21473)."
         )
-        return what, f"If it stays, run `{_removal(mac, vni, kernel)}`."
+        # bgpd 8.4 reports a route as withdrawn while its next hop is not resolved, and never corrects that.
+        check = "If `vtysh -c 'show bgp l2vpn evpn route type macip'` does not have it either and it stays"
+        return what, f"{check}, run `{_removal(mac, vni, kernel)}`."
     by = f"peer {row.peer} advertises it ({context.status.feed.table}) behind {row.vtep}, which wins ({row.reason})"
     cure = f"run `{_repair(mac, str(row.vtep), vni)}`; {_KNOWN}"
     ask = f"`vtysh -c 'show evpn mac vni {vni.vni} mac {mac}'` says what zebra knows"

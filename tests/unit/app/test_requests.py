@@ -9,6 +9,7 @@ from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
 from vtep.app.requests import Requests
+from vtep.errors import UsageError
 
 A, B = "10.0.0.1", "10.0.0.2"
 ONE, TWO = (f"02:00:00:00:00:0{number}" for number in (1, 2))
@@ -53,6 +54,16 @@ def test_orphans_are_listed_and_left_alone_on_a_dry_run(next_life):
 
     assert rows(next_life) == {ONE, TWO}
     assert next_life.events("adopted") == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_observer_claims_nothing(next_life, dry_run):
+    next_life.observer.observes = True
+
+    with pytest.raises(UsageError, match="only observes"):
+        adopt(next_life, dry_run=dry_run)
+
+    assert (rows(next_life), next_life.events("adopted")) == ({ONE, TWO}, [])
 
 
 def test_orphans_that_are_adopted_go_with_the_next_pass(next_life):
