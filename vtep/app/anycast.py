@@ -3,7 +3,7 @@
     [[vrf.anycast]] ──▶ one look each interval: is the device up, does the command succeed? ──▶ ready prefixes ──▶ OwnPrefixes
 
 Several leaves advertise one prefix, and each takes it back when its own service fails, so that traffic goes to the others. A service
-is ready while its device is up and running, and its command ends with status 0 within the interval. One look decides: whoever wants
+is ready while its device is up and running, and its command ends with status 0 within the interval. One look decides: an operator who wants
 a service to fail slowly lets the command wait. What is not ready, or was not looked at yet, is not advertised.
 
 This module knows no route and no kernel table. A command runs as the daemon does, with its rights, and without a shell.

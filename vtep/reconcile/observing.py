@@ -1,12 +1,12 @@
 """Observing: the engine judges rows that other daemons write, and writes nothing.
 
-    kind ──▶ ObservedKind   reads any daemon's row as a row that is there, whoever wrote it
+    kind ──▶ ObservedKind   reads any daemon's row as a row that is there, no matter who wrote it
     writer ──▶ Spectator    notes what would be written as a difference, and writes nothing
 
 **Purpose.** A leaf whose rows another daemon writes (FRR's zebra) can be judged by the same engine: what is wanted, what is there,
 and since when the two differ. The claims are those of a ledger in memory. They mean "it was seen as wanted" and own nothing.
 
-**What counts as in sync.** A row that says what is wanted, whoever wrote it. What differs is a trouble with the state `contested`,
+**What counts as in sync.** A row that says what is wanted, no matter who wrote it. What differs is a trouble with the state `contested`,
 and one of these reasons:
 
     observed-missing      it is wanted, and not there
@@ -15,7 +15,7 @@ and one of these reasons:
     observed-unwanted     it is there, another EVPN daemon wrote it, and no route wants it
 
 A row without EXT_LEARNED that nothing wants is an operator's, and no difference. Differences that last for less than AGE_S are the
-other daemon at work, and count for nobody: `Troubles.since` has the time of each.
+other daemon at work, and do not count: `Troubles.since` has the time of each.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +63,7 @@ def observed(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
 
 
 def as_anybodys(seen: Seen) -> Seen:
-    """Return what is there as a row that counts, whoever wrote it. It must go with its route if an EVPN daemon wrote it."""
+    """Return what is there as a row that counts, no matter who wrote it. It must go with its route if an EVPN daemon wrote it."""
     if seen.adoptable is not None:
         return replace(seen, row=seen.adoptable, marked=True, whole=True, holder="", tagged=True, adoptable=None)
     if seen.marked:

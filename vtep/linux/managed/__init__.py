@@ -7,6 +7,6 @@
     plan.py       what a pass would do, as lines with commands
 
 `vtep/linux/settings.py` says how each setting is read and set. A second instance of the engine (`vtep.reconcile`) uses these kinds, with a file of claims of its own. So devices have the same
-promises as rows: a claim is written before a device is made, a change by another hand is repaired, and what is not ours is not
+promises as rows: a claim is written before a device is made, a change by another program is repaired, and what is not ours is not
 touched. The mark is the alias of the device (docs/decisions/0027): it shows in `ip link`, and it goes with the device.
 """

@@ -78,7 +78,7 @@ class DeviceKernel:
         self._ask(DeviceMessage("set", name, "alias", adopted_alias("" if link is None else link.alias)))
 
     def remove(self, name: str) -> None:
-        """Remove a device, at an operator's wish, whoever made it."""
+        """Remove a device, at an operator's wish, no matter who made it."""
         self._ask(DeviceMessage("remove", name))
 
     def _carry_out(self, message: DeviceMessage) -> None:

@@ -4,7 +4,7 @@ A key begins with the name of its device. Every row needs its device: it is writ
 released before the device goes. A row of a device that bears our mark is ours if it is wanted; another value is drift.
 
 A setting is never removed. When it is no longer wanted, its claim is released and the value stays, because nothing says what it
-was before. A VLAN or an address that we put and that is no longer wanted is removed; one of another hand stays, as claims tell
+was before. A VLAN or an address that we put and that is no longer wanted is removed; one of another program stays, as claims tell
 the two apart.
 
 Pure: knows rows, settings and messages, and neither the configuration nor the kernel.
@@ -45,7 +45,7 @@ def rows_of(intent: Intent, kind: str) -> Rows:
 
 
 def wish_of(attachments: Attachments) -> Wish:
-    """Return what is wanted, by which a kind tells drift from what is another hand's."""
+    """Return what is wanted, by which a kind tells drift from what is another program's."""
     found = attachments.ready.get(ALL)
     return found if isinstance(found, Wish) else Wish()
 
@@ -167,7 +167,7 @@ class _Setting(_Kind):
         return (ORDER[name], device)
 
     def needs(self, key: Key, row: SettingRow) -> Iterable[tuple[str, Key]]:
-        """A port joins a bridge that is ours: a bridge of another hand is not changed by a port either."""
+        """A port joins a bridge that is ours: a bridge of another program is not changed by a port either."""
         yield "device", (key[0],)
         if key[1] == "master" and row.value:
             yield "device", (row.value,)

@@ -21,7 +21,7 @@ class NeighborTable:
         self._rows: dict[tuple[int, Ip], Entry] = {}
         """By device and address as it was written: an IPv4-mapped address is a row of its own."""
         self.asked: list[Ip] = []
-        """Addresses that were to be resolved; nobody answers here."""
+        """Addresses that were to be resolved; nothing answers here."""
 
     def entries(self, devices: Iterable[int]) -> list[Entry]:
         wanted = set(devices)

@@ -56,7 +56,7 @@ class _Kind:
         return (NexthopLookup(key),)
 
     def _ours(self, entries: Iterable[Any], attachments: Attachments) -> Iterator[NexthopEntry]:
-        """Yield the objects whose numbers are in the range of the kind, whoever made them."""
+        """Yield the objects whose numbers are in the range of the kind, no matter who made them."""
         if NEXTHOPS in attachments.ready:
             found = entries.nexthops if isinstance(entries, Picture) else entries
             for entry in found:
