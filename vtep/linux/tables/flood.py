@@ -45,7 +45,7 @@ class _Flood:
 
     def wanted_at(self, intent: Intent, key: FloodKey) -> FloodRow | None:
         floods = intent.floods.get(key[1], ())
-        return FloodRow() if any(flood.key == key for flood in floods) else None
+        return FloodRow() if any(flood.vni == key[0] and flood.key == key for flood in floods) else None
 
     def touched(self, intent: Intent) -> Iterable[FloodKey]:
         return intent.touched_floods
