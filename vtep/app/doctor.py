@@ -85,7 +85,10 @@ def of_programs(running: frozenset[str], found: Config, root: Path) -> Iterator[
             if networkd_setting(root, key) not in ("no", "false", "0", "off"):
                 text = f"systemd-networkd removes {what} that it did not make, as those of vtep are, when it restarts"
                 file = "/etc/systemd/networkd.conf.d/vtep.conf"
-                yield Finding("networkd-removes", text, f"printf '[Network]\\n{key}=no\\n' >> {file}; then restart it")
+                mend = (
+                    f"mkdir -p {file.rpartition('/')[0]}; printf '[Network]\\n{key}=no\\n' >> {file}; then restart it"
+                )
+                yield Finding("networkd-removes", text, mend)
     if "NetworkManager" in running and names and not _is_named(root / "etc/NetworkManager", names[0]):
         text = f"NetworkManager runs here, and nothing tells it to leave {names[0]} alone"
         yield Finding("networkmanager", text, f"nmcli device set {names[0]} managed no")
