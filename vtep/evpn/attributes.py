@@ -105,6 +105,11 @@ class Attributes(Struct, frozen=True, gc=False):
     as_path_length: int = 0
     """How many AS numbers count: a set counts as one, and those of a confederation do not count (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
 
+    @property
+    def is_long(self) -> bool:
+        """Return whether it takes much memory. Only routes may keep it then, because a peer chooses how many there are."""
+        return len(self.targets) + len(self.sites) + len(self.encapsulations) > _COMMUNITIES_KEPT_MAX
+
 
 LLGR_STALE: Final = 0xFFFF0006
 """The community that marks a long-lived stale route (RFC 9494 3.2, unverified)."""

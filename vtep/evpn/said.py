@@ -7,7 +7,8 @@
     change_host: one MAC, because an address belongs to one
 
 A path, and all that is said, are looked up by what they say, so that MACs share them. Peers choose how many there are, so only
-the latest are remembered. One that is forgotten is made again: it is then another object, and MACs share it from then on.
+the latest are remembered, and none with long attributes, of which 8,192 would take 300 MB. One that is forgotten is made again:
+it is then another object, and MACs share it from then on.
 
 With more than `SHARED_MAX` routes a MAC has `OwnOffers`, and it shares again with half as many. This module knows nothing about
 peers' sessions, marks no change, and does not know which path is better.
@@ -109,6 +110,8 @@ class Said:
 
     def remember(self, offers: Offers, judged: object) -> None:
         """Keep what was concluded from offers beside them, and forget the oldest: it takes more memory than the offers."""
+        if _are_long(offers.paths):
+            return
         offers.judged = judged
         self._judged.append(offers)
         if len(self._judged) > REMEMBERED_MAX:
@@ -126,10 +129,12 @@ class Said:
         said = (id(epoch), name, ip, id(route.attributes), route.label, route.esi, route.label2)
         found = self._paths.get(said)
         if found is None:
-            _forget_oldest(self._paths)
-            found = self._paths[said] = Path(
+            found = Path(
                 peer, route.attributes, route.rd, route.tag, route.label, ip, route.esi, route.label2, name, epoch
             )
+            if not route.attributes.is_long:
+                _forget_oldest(self._paths)
+                self._paths[said] = found
         return found
 
     def replace(self, macs: list[Mac], said: Offers | None, old: Path | None, new: Path | None) -> None:
@@ -196,8 +201,10 @@ class Said:
         """Return the offers that MACs share of which this is said."""
         found = self._offers.get(paths)
         if found is None:
-            _forget_oldest(self._offers)
-            found = self._offers[paths] = Offers(paths)
+            found = Offers(paths)
+            if not _are_long(paths):
+                _forget_oldest(self._offers)
+                self._offers[paths] = found
         return found
 
     def _say(self, mac: Mac, paths: list[Path]) -> None:
@@ -239,6 +246,11 @@ class Said:
 
 
 _NOTHING: Final = Offers(())
+
+
+def _are_long(paths: Iterable[Path]) -> bool:
+    """Return whether the attributes of any path take so much memory that nothing may be remembered of it."""
+    return any(path.attributes.is_long for path in paths)
 
 
 def _with(path: Path, ip: Ip | None) -> Path:

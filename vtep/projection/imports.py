@@ -62,7 +62,7 @@ def verdicts(route: MacIp | Path, policy: Policy) -> tuple[ImportVerdict, ...]:
     known: tuple[ImportVerdict, ...] | None = policy.verdicts.get(question)
     if known is None:
         known = may_import(of, of.next_hop, route.label, route.tag, policy)
-        policy.verdicts.put(question, known)
+        policy.verdicts.put(question, known, len(of.targets) + len(of.sites) + len(of.encapsulations))
     return known
 
 

@@ -16,6 +16,8 @@ from vtep.config.model import Config, DuplicateConfig, SegmentConfig, Targets, V
 from vtep.intent import HostKey
 
 REMEMBERED_MAX: Final = 65536
+"""Answers in one memory; one to a question with many Route Targets counts as several, because a peer chooses how many it has."""
+TARGETS_OF_ONE: Final = 8
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -123,7 +125,7 @@ class Policy:
         if found is None:
             wanted = chain(targets, {target.assigned for target in targets})
             found = frozenset().union(*(self._importers[one] for one in wanted if one in self._importers))
-            self._imports.put(targets, found)
+            self._imports.put(targets, found, len(targets))
         return found
 
     def vrf_imports(self, targets: tuple[RouteTarget, ...]) -> tuple[VrfConfig, ...]:
@@ -131,7 +133,7 @@ class Policy:
         found = self._vrf_imports.get(targets)
         if found is None:
             found = tuple(vrf for vrf in self.vrfs.values() if _matches(vrf.imports, targets))
-            self._vrf_imports.put(targets, found)
+            self._vrf_imports.put(targets, found, len(targets))
         return found
 
     def announcing(self, vnis: Iterable[Vni]) -> frozenset[Vni]:
@@ -168,10 +170,15 @@ class Policy:
 class Memory(dict[K, V]):
     """A dictionary of answers that forgets all of them when it is full."""
 
-    def put(self, question: K, answer: V) -> None:
-        """Remember this answer."""
-        if len(self) >= REMEMBERED_MAX:
+    _size = 0
+
+    def put(self, question: K, answer: V, targets: int = 0) -> None:
+        """Remember the answer to a new question, which has so many Route Targets."""
+        size = 1 + targets // TARGETS_OF_ONE
+        if self._size + size > REMEMBERED_MAX:
             self.clear()
+            self._size = 0
+        self._size += size
         self[question] = answer
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from vtep.addr import NO_SEGMENT, Ip, Mac, RouteDistinguisher
+from vtep.addr import NO_SEGMENT, Ip, Mac, RouteDistinguisher, RouteTarget
 from vtep.evpn import said as module
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.mac_ip import MacIp
@@ -14,6 +14,7 @@ from vtep.evpn.said import Said
 PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2)]
 MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]
 IPS = [None, *(Ip.parse(text) for text in ("172.16.0.1", "172.16.0.2", "172.16.0.3", "2001:db8::1"))]
+RD = RouteDistinguisher.parse("65000:1")
 ATTRIBUTES = {peer: Attributes(peer) for peer in PEERS}
 
 
@@ -72,3 +73,19 @@ def test_macs_of_which_the_same_is_said_have_one_value_whatever_their_addresses_
 
     assert len({id(offers) for offers in told.said.offers_of(MACS)}) == 1
     assert told.said.addresses_of(MACS) == [(ip,) for ip in IPS[1:4]]
+
+
+def test_of_routes_with_very_many_route_targets_nothing_stays_when_they_have_gone() -> None:
+    """A peer may send 480 in each, and 8,192 that are remembered would take 300 MB."""
+    told = Told()
+    many = tuple(RouteTarget.parse(f"65000:{number}") for number in range(480))
+    routes = [MacIp(PEERS[0], Attributes(PEERS[0], many), RD, 0, MACS[0], 100, ip) for ip in IPS[:2]]
+    for route in routes:
+        told.put(route)
+        told.said.remember(told.said.macs[MACS[0]], "what follows")
+    assert set(told.said.routes_of(MACS[0])) == set(routes)
+
+    for route in routes:
+        told.put(route, gone=True)
+
+    assert (len(told.said.macs), told.said._paths, told.said._offers, len(told.said._judged)) == (0, {}, {}, 0)

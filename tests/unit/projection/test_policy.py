@@ -75,6 +75,17 @@ def test_the_memory_is_bounded_and_answers_stay_right(monkeypatch: pytest.Monkey
     assert len(ours._next_hops) <= 2
 
 
+def test_many_route_targets_take_the_room_of_many_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer may send 480 in one route, and others in the next one."""
+    monkeypatch.setattr(policy, "REMEMBERED_MAX", 100)
+    ours = Policy(config.parse(LEAF))
+    for number in range(10):
+        many = targets(*(f"{number}:{other}" for other in range(480)), "65000:200")
+        assert may_import(Attributes(Ip.parse("10.0.0.1"), many), Ip.parse("10.0.0.1"), 200, 0, ours)[0].refusal == ""
+
+    assert sum(map(len, ours._imports)) <= 2 * 481
+
+
 BUNDLE = """
 node = { vtep = "10.0.0.99" }
 [[vni]]
