@@ -174,6 +174,9 @@ class _Target(KernelTarget):
         self.done = []
         """What was carried out, in order."""
 
+    def unreadable_entries(self, *_):
+        return None
+
     def entries(self, attachments):
         return [
             *super().entries(attachments),

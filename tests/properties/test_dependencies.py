@@ -83,6 +83,9 @@ class Target:
     def attachments(self):
         return Attachments({VNI: "devices"}, {})
 
+    def unreadable_entries(self, *_):
+        return None
+
     def entries(self, _):
         return [(*ref, row) for ref, row in self.rows.items()]
 

@@ -5,13 +5,13 @@ and no verdict.
 """
 
 import errno
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from vtep.addr import Esi, Mac, Vni
+from vtep.addr import ZERO_MAC, Esi, Mac, Vni
 from vtep.config.model import SegmentConfig, VniConfig, VrfConfig
 from vtep.errors import KernelError
 from vtep.intent import HostKey, RowKey
@@ -322,6 +322,24 @@ class KernelTarget:
         nexthops = self.kernel.nexthops() if vrfs or NEXTHOPS in ready else []
         return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters)
 
+    def unreadable_entries(
+        self, domains: Collection[Hashable], before: Attachments, attachments: Attachments
+    ) -> list[Entry] | None:
+        """Return the flood rows and neighbor rows of VNIs on shared VXLAN devices; None if only a dump of the devices shows them.
+
+        A lookup of the zero MAC returns one VTEP of many, so it only proves that a VNI has no flood row. Neighbor rows have
+        tables of their own, whose dump is cheap.
+        """
+        vnis, ready = {_vni_of(domain) for domain in domains}, attached(attachments)
+        if None in vnis or not all(_is_shared(there, vnis) for there in (attached(before), ready)):
+            return None
+        found = [ready[vni] for vni in vnis if vni in ready]
+        if any(row is not None for row in self.kernel.get_many([devices.lookups(ZERO_MAC)[1] for devices in found])):
+            return None
+        return self.kernel.neighbors(
+            sorted({ready[one].svi for one in domains if isinstance(one, Hosts) and one in ready})
+        )
+
     def look(self, lookups: Sequence[Any]) -> list[Any]:
         if lookups and isinstance(lookups[0], NexthopLookup):
             return self.kernel.get_nexthops([lookup.id for lookup in lookups])
@@ -356,6 +374,16 @@ class KernelTarget:
         if count := sum(1 + len(message.also) for message in messages):
             self.message_s.observe((self._clock() - began) / count, count)
         return refusals
+
+
+def _vni_of(domain: Hashable) -> Vni | None:
+    """Return the VNI of a domain of MACs or of hosts."""
+    return Vni(domain.vni) if isinstance(domain, Hosts) else domain if isinstance(domain, Vni) else None
+
+
+def _is_shared(ready: Attached, vnis: Iterable[Vni | None]) -> bool:
+    """Tell whether those of these VNIs that are ready have a VXLAN device that is for many."""
+    return all(ready[vni].src_vni is not None for vni in vnis if vni in ready)
 
 
 def _count(message: Any) -> int:

@@ -93,7 +93,8 @@ class Bulk:
         """Judge all rows of which the same is wanted and claimed; return the group that they belong to, or None."""
         verdict = None
         if claim is None:
-            verdict = None if wanted is None else Verdict.CREATE
+            is_free = wanted is not None and not (readable(self._kind) and domain in self._known.by_key)
+            verdict = Verdict.CREATE if is_free else None
         elif claim.confirmed and wanted is None:
             verdict = Verdict.DELETE if self._this.intent.complete else None
         elif claim.confirmed and is_lost:

@@ -38,7 +38,7 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
 from msgspec import Struct
@@ -267,6 +267,14 @@ class Target(Protocol):
 
     def entries(self, attachments: Attachments) -> list[Entry]:
         """Return everything that is there; raise KernelError if it could not be read completely."""
+
+    def unreadable_entries(
+        self, domains: Collection[Hashable], before: Attachments, attachments: Attachments
+    ) -> list[Entry] | None:
+        """Return the entries of these domains of all kinds that are not `Readable`; None if only `entries` can show them.
+
+        The domains are no longer as they were in `before`.
+        """
 
     def look(self, lookups: Sequence[Any]) -> list[Entry | None]: ...
 

@@ -29,7 +29,10 @@ it is (`now` is an argument); when the next pass comes (the actor decides). It d
              claim is there, and a key is free if no foreign row was seen there and no hint named it
     audit    reads back every row that is known, one by one. For a large table this is cheaper than a dump, whose cost grows
              with the square of the table
-    survey   reads everything by a dump. Nothing is written before one survey succeeded, and a domain that changed needs one
+    survey   reads everything by a dump. Nothing is written before one survey succeeded
+
+A domain that changed needs a survey, or a look by key (`_look_by_key`), which reads back what is wanted, claimed or known there.
+The second costs no dump, but it sees no row of another program at any other key. So `Knowledge.by_key` remembers the domain.
 
 An audit and a survey are *sweeps*. They look, judge by the latest intent, and write, part by part; small passes may run between
 two parts. What a small pass looked at is `overtaken`: a survey leaves it alone, because its dump is older.
@@ -80,6 +83,8 @@ ROWS_MAX: Final = 1024
 """Rows that are judged between two yields."""
 SWEPT_MAX: Final = 64
 """Rows that a sweep looks at between two yields, so that a change waits for a millisecond and not for five."""
+DOMAINS_MAX: Final = 64
+"""When more domains change at once, a dump of everything is as cheap."""
 DUMP_ROWS_MAX: Final = 30_000
 """A larger table is audited row by row (measured: a dump of 30,000 MACs costs as much as reading them back)."""
 
@@ -156,12 +161,15 @@ class Engine:
         self.troubles.now = now
         try:
             sweeps = scope.survey or scope.audit or not self._known.surveyed
+            before, changed = self._attachments, frozenset[Hashable]()
             if looked_up := sweeps or self._writer.attachments_suspect:
-                self._look_up_attachments()
+                changed = self._look_up_attachments(may_look_by_key=not sweeps)
             this = Pass(intent, self._attachments, now)
             del intent  # a sweep takes long, and must not keep old tables in memory
             if looked_up and self._attachments.replaced and not self.observes:
                 yield from self._leave_replaced(this)
+            if changed:
+                yield from self._look_by_key(changed, before, scope, this)
             survey = scope.survey or not self._known.surveyed
             if survey or scope.audit:
                 yield from self._sweep(scope, this, by_dump=survey)
@@ -245,15 +253,49 @@ class Engine:
         [found] = [one for one in self.kinds if one.name == kind]
         return self._writer.look(found, [key], self._attachments).get(key)
 
-    def _look_up_attachments(self) -> None:
-        """Look up the attachments. In a domain that changed, nothing known counts, and refused changes are tried again."""
+    def _look_up_attachments(self, *, may_look_by_key: bool) -> frozenset[Hashable]:
+        """Look up the attachments. In a domain that changed, nothing known counts, and refused changes are tried again.
+
+        Return the domains that changed, if a look by key may be enough for them.
+        """
         before, self._attachments = self._attachments, self.target.attachments()
         self._writer.attachments_suspect = self._writer.devices_changed = False
         domains = before.ready.keys() | self._attachments.ready.keys()
         changed = {domain for domain in domains if before.ready.get(domain) != self._attachments.ready.get(domain)}
-        self._known.surveyed &= not changed
+        is_survey_under_way = bool(self._overtaken)
+        by_key = may_look_by_key and not is_survey_under_way and not self.observes and len(changed) <= DOMAINS_MAX
+        self._known.surveyed &= by_key or not changed
         kinds = {kind.name: kind for kind in self.kinds}
         self.backlog.rearm(lambda row: kinds[row[0]].domain(row[1]) in changed)
+        return frozenset(changed) if by_key else frozenset()
+
+    def _look_by_key(self, domains: frozenset[Hashable], before: Attachments, scope: Scope, this: Pass) -> Steps[None]:
+        """Look at domains that changed, without a dump, and make them right; if that cannot be, a survey is needed.
+
+        No other pass comes between, because only a sweep lets others in. An audit under way goes on by the new attachments. What
+        it judged by those before it must not write.
+        """
+        self._known.surveyed = False
+        entries = yield lambda: self.target.unreadable_entries(domains, before, this.attachments)
+        if entries is None:
+            return
+        self._known.surveyed = True
+        self._known.by_key |= domains
+        if self._sweeping is not None:
+            self._sweeping.attachments = this.attachments
+            self._sweeping.left |= domains
+        removals: dict[Kind, list[Judged]] = {}
+        for kind in self.kinds:
+            picture = None if readable(kind) else kind.recognise(entries, this.attachments)
+            going, touched = removals.setdefault(kind, []), set(scope.touched.get(kind.name, ()))
+            for part in self._parts(kind, scope, picture):
+                if keys := [key for key in part if kind.domain(key) in domains]:
+                    rows = self._sift(kind, keys, self._seen(kind, keys, picture, this), touched, this)
+                    going += _removals(rows)
+                    yield from self._write(kind, rows, this)
+                yield None
+        for kind, rows in reversed(removals.items()):
+            yield from self._remove(kind, rows, this)
 
     def _leave_replaced(self, this: Pass) -> Steps[None]:
         """Remove our rows from devices that were put in the place of ours, and release their claims.
@@ -376,6 +418,8 @@ class Engine:
             overtaken, self._overtaken = self._overtaken, {}
             self._known.surveyed |= by_dump and not this.left
             self._known.suspect &= not by_dump
+            if by_dump:
+                self._known.by_key &= this.left
             for keys in overtaken.values():
                 yield from keys.drop()
         if self._sweeping is this:

@@ -3,12 +3,12 @@
 Says what is at a key without looking, and whether that can be relied on. Does not judge, and writes to no target.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, Unclaimed
-from vtep.reconcile.contract import Key, Kind, Seen
+from vtep.reconcile.contract import Key, Kind, Seen, readable
 from vtep.reconcile.dependencies import Dependencies
 from vtep.reconcile.report import Trouble, Troubles
 from vtep.reconcile.retry import Backlog, RowRef
@@ -47,6 +47,10 @@ class Knowledge:
         """The last survey succeeded, and no domain changed since."""
         self.suspect = False
         """A survey was requested or is under way: what is known of rows that it has not reached may be wrong."""
+        self.by_key: set[Hashable] = set()
+        """Domains that were looked at by key since the last survey. A row of another program may be there at any other key, so
+        a key without a claim is read back before it is written."""
+        self._domain_of = {kind.name: kind.domain for kind in kinds if readable(kind)}
 
     @property
     def is_amiss(self) -> bool:
@@ -62,7 +66,7 @@ class Knowledge:
             claim=self.ledger.claims(kind).get(key),
             foreign=self.foreign[kind].get(key),
             trouble=self.troubles.get((kind, key)),
-            surveyed=self.surveyed,
+            surveyed=self.surveyed and not self._may_hide(kind, key),
         )
 
     def claim(self, kind: Kind, groups: Sequence[RowGroup]) -> Unclaimed | None:
@@ -91,7 +95,11 @@ class Knowledge:
         if key in self.lost[kind.name]:
             return False
         claim = self.ledger.claims(kind.name).get(key)
-        return claim is None or claim.confirmed
+        return not self._may_hide(kind.name, key) if claim is None else claim.confirmed
+
+    def _may_hide(self, kind: str, key: Key) -> bool:
+        """Tell whether a row that no one looked for may be at a key. Rows that cannot be looked up are always seen all at once."""
+        return bool(self.by_key) and kind in self._domain_of and self._domain_of[kind](key) in self.by_key
 
     def presume(self, kind: Kind, keys: Iterable[Key], unwanted: Iterable[Key]) -> Mapping[Key, Seen | None]:
         """Return what is there, without looking. A foreign row is there until a look shows that it is gone; other keys are free.

@@ -11,9 +11,11 @@ from vtep.config.model import SegmentConfig, Targets, VniConfig, VrfConfig
 from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
 from vtep.linux.filters import FilterMessage, PortEntry
 from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor, Verb
+from vtep.reconcile.contract import readable
 
 LOCAL = Ip.parse("10.0.0.1")
 M = Mac.parse("02:00:00:00:00:0a")
@@ -242,3 +244,10 @@ def test_a_port_of_a_segment_does_not_stay_blocked_for_a_vni_that_left_while_no_
     target.send([FilterMessage(Verb.REPLACE, PortEntry("vx100", "h100", "df"))])
 
     assert kernel.filters.entries() == [PortEntry("vx100", "h100", "df")]
+
+
+def test_a_look_by_key_knows_every_kind_that_has_no_lookups_in_the_domains_of_a_vni() -> None:
+    domains = {kind.name: kind.descriptor.domain_of for kind in KINDS if readable(kind) is None}
+
+    found = {name for name, domain_of in domains.items() if domain_of(Vni(100)) in (Vni(100), Hosts(100))}
+    assert found == {"flood", "neighbor"}, "KernelTarget.unreadable_entries returns the entries of these"

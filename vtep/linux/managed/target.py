@@ -56,6 +56,9 @@ class DeviceTarget:
         made = DeviceRow(link.kind, fixed_of(link, links))
         return claim is not None and not claim.confirmed and not link.alias and made in (claim.row, claim.before)
 
+    def unreadable_entries(self, *_: object) -> list[Picture] | None:
+        return None
+
     def entries(self, attachments: Attachments) -> list[Picture]:  # noqa: ARG002
         return [Picture(*self.kernel.pictured())]
 
