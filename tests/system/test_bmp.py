@@ -54,6 +54,9 @@ def test_rows_are_what_a_router_reports_by_bmp(network, router):
     wait_until(lambda: not vtep.told("peers")["peers"][0]["up"], 20, "the end of the session")
     (peer,) = vtep.told("peers")["peers"]
 
+    log = vtep.process.log()
+    assert '"bmp connected"' in log
+    assert "exabgp" not in log
     assert peer["reason"].startswith("the peer ended it")
     assert (peer["asn"], peer["families"], peer["form"]) == (65000, ["l2vpn evpn"], "octets")
     assert vtep.process.stop() == 0

@@ -54,6 +54,7 @@ class FeedTask:
         self.kernel: KernelTask | None = None
         self.stations: StationTask | None = None
         self._feed = feed
+        self._is_bmp = bool(leaf.config.feed.bmp)
         self._leaf = leaf
         self._observer = observer
         self._advertising = advertising
@@ -157,13 +158,22 @@ class FeedTask:
                     self._observer.last_line = now
                 case Attached():
                     self._observer.attached = True
-                    self._observer.record(HistoryEntry("exabgp-connected", text=message.name))
-                    logs.event(log, logging.INFO, "exabgp connected", speaker=message.name, complete=message.complete)
+                    self._observer.record(
+                        HistoryEntry("bmp-connected" if self._is_bmp else "exabgp-connected", text=message.name)
+                    )
+                    event = "bmp connected" if self._is_bmp else "exabgp connected"
+                    logs.event(log, logging.INFO, event, speaker=message.name, complete=message.complete)
                     self._advertising.attached(message)
                 case Detached():
                     self._observer.attached = False
-                    self._observer.record(HistoryEntry("exabgp-disconnected", text="every route is held as stale"))
-                    logs.event(log, logging.WARNING, "exabgp disconnected", held="every route as stale")
+                    self._observer.record(
+                        HistoryEntry(
+                            "bmp-disconnected" if self._is_bmp else "exabgp-disconnected",
+                            text="every route is held as stale",
+                        )
+                    )
+                    event = "bmp disconnected" if self._is_bmp else "exabgp disconnected"
+                    logs.event(log, logging.WARNING, event, held="every route as stale")
                     self._advertising.detached()
                 case Missed(messages=count):
                     logs.event(log, logging.WARNING, "exabgp lines lost", lines=count)

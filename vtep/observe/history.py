@@ -46,6 +46,8 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
     "exabgp-connected": "The relay of an ExaBGP connected to the feed socket; the text has the process id of ExaBGP.",
     "exabgp-disconnected": "The relay of ExaBGP disconnected; all routes are kept as stale.",
     "exabgp-lines-lost": "Lines of ExaBGP were lost, so that the peers are asked for their routes again.",
+    "bmp-connected": "The first router reports by BMP; the text has its name.",
+    "bmp-disconnected": "The last router no longer reports by BMP; all routes are kept as stale.",
     "reload": "A configuration was loaded, or refused with the reason `refused`.",
 }
 """Every kind of event with its meaning, in the words of BGP and of the kernel. docs/json.md lists them for readers."""
