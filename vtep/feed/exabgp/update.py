@@ -113,7 +113,10 @@ def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
 
 
 def _as_path_length(path: Any) -> int:
-    """Return how many AS numbers of the path count; a set counts as one (RFC 4271 9.1.2.2)."""
+    """Return how many AS numbers of the path count; a set counts as one (RFC 4271 9.1.2.2).
+
+    ExaBGP 5.0 shows the segments of a confederation as any other sequence, so here they count.
+    """
     if isinstance(path, list):
         return len(path)
     count = 0
