@@ -18,7 +18,7 @@ ELSEWHERE = "10.0.0.11"
 MAC, OTHER, GONE, NEW = (f"02:00:00:00:01:{number:02x}" for number in range(1, 5))
 FOREIGN, FOREIGN_LEARNT = "02:00:00:00:0f:01", "02:00:00:00:0f:02"
 NOBODY = "10.0.0.77"
-RESTART_S = 8
+RESTART_S = 15
 """What the FRR of this lab promises to be back within."""
 HOLD_S = 8
 """`initial_hold_s` of this leaf."""
