@@ -30,6 +30,7 @@ from vtep.store.sharded import SHARDS
 
 PEERS = [Ip.parse(f"10.0.0.{number}") for number in (1, 2, 3)]
 MACS = [Mac.parse(f"02:00:00:00:00:0{number}") for number in (1, 2, 3)]
+HOSTS = [Ip.parse(f"172.16.0.{number}") for number in (1, 2)]
 RD = RouteDistinguisher.parse("65000:1")
 ESIS = [Esi(bytes((3, *([0] * 8), number))) for number in (1, 2)]
 
@@ -38,7 +39,7 @@ peers = often(PEERS)
 attributes = st.builds(Attributes, next_hop=peers, seq=st.integers(0, 2))
 mac_routes = st.builds(
     MacIp, peer=peers, attributes=attributes, rd=st.just(RD), tag=often([0, 0, 1, 2, 3]), mac=often(MACS), label=st.just(100),
-    esi=often([NO_SEGMENT, *ESIS]),
+    ip=often([None, None, *HOSTS]), esi=often([NO_SEGMENT, *ESIS]),
 )  # fmt: skip
 ads = st.builds(
     EthernetAd, peer=peers, attributes=attributes, rd=st.just(RD), esi=often(ESIS), tag=often([0, 0xFFFFFFFF]),
