@@ -340,7 +340,9 @@ class LocalStationWatcher:
                 loop.add_reader(self._kernel.events_fileno(), self._woken.set)
                 stack.callback(loop.remove_reader, self._kernel.events_fileno())
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._audit_due - self._clock())):
+                # Without a kernel no audit is made, so one that is due would wake it without end.
+                rest_s = None if self._kernel is None else max(0.0, self._audit_due - self._clock())
+                async with asyncio.timeout(rest_s):
                     await self._woken.wait()
 
 

@@ -216,3 +216,27 @@ def test_what_waits_is_over_when_no_vni_is_followed_any_more():
 
     asyncio.run(run())
     assert not watcher.is_behind
+
+
+def test_without_a_vni_to_follow_it_rests_however_late_it_is() -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return 0.0 if looks == 1 else 10 * AUDIT_S
+
+    async def turns() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async def story() -> int:
+        watcher = LocalStationWatcher([], KernelReader, lambda _: None, clock)
+        running = asyncio.create_task(watcher.run())
+        await turns()
+        before = looks
+        await turns()
+        running.cancel()
+        return looks - before
+
+    assert asyncio.run(story()) == 0
