@@ -164,7 +164,11 @@ class BmpFeed:
     # What connections do
 
     def _claim(self, connection: "_Connection", peer: Ip) -> bool:
-        return self._holders.setdefault(peer, connection) is connection
+        """Give an address to the first that announces it: another VRF of the same router comes too late as well."""
+        if peer in self._holders:
+            return False
+        self._holders[peer] = connection
+        return True
 
     def _release(self, peer: Ip) -> None:
         del self._holders[peer]

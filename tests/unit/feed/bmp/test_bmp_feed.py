@@ -101,6 +101,33 @@ def test_a_second_router_of_a_peer_takes_over_when_the_first_leaves():
     several()
 
 
+OTHER_VRF = b"\0\0\0\0\0\0\0\1"
+
+
+@with_feed
+async def twice(feed):
+    """One router has a peer's address in two VRFs: the first has it, and the end of either harms no other peer."""
+    _, router = await connect(
+        feed,
+        bmp.initiation("spine1"),
+        bmp.peer_up("10.0.0.1"),
+        bmp.peer_up("10.0.0.1", rd=OTHER_VRF),
+        bmp.peer_down("10.0.0.1", 4, rd=OTHER_VRF),
+        bmp.peer_up("10.0.0.1", rd=OTHER_VRF),
+        bmp.peer_up("10.0.0.2"),
+        bmp.peer_down("10.0.0.2", 4),
+    )
+    found = await until(feed, SessionClosed)
+    sessions = [(type(one), str(one.peer)) for one in found if isinstance(one, SessionOpened | SessionClosed)]
+    assert sessions == [(SessionOpened, "10.0.0.1"), (SessionOpened, "10.0.0.2"), (SessionClosed, "10.0.0.2")]
+    router.close()
+    assert [type(one) for one in await until(feed, Detached)] == [Detached]
+
+
+def test_an_address_in_two_vrfs_of_a_router_is_one_peer():
+    twice()
+
+
 @with_feed
 async def strangers(feed):
     for octets in (b"GET / HTTP/1.1\r\n\r\n", b"\x03\x40\x00\x00\x00\x04", b"\x00" * 100):
