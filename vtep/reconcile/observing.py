@@ -51,7 +51,9 @@ class ObservedKind:
     def __getattr__(self, name: str) -> Any:
         if name in _OURS_ALONE:
             raise AttributeError(name)
-        return getattr(self._kind, name)
+        found = getattr(self._kind, name)
+        setattr(self, name, found)  # kinds do not change, and each row of a sweep asks for several of these
+        return found
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
         return {key: as_anybodys(seen) for key, seen in self._kind.recognise(entries, attachments).items()}
