@@ -193,7 +193,7 @@ WAYS = (
         "foreign-row",
         another_hand,
         ("CONTESTED", "foreign"),
-        ("a row of another program to 10.0.0.7 has the row and keeps it",),
+        ("iproute2 or an orchestrator to 10.0.0.7 has the row and keeps it",),
         "Remove it if it is a leftover",
     ),
     Way(

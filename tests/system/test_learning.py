@@ -186,9 +186,12 @@ def test_a_station_that_cannot_get_past_the_highest_sequence_raises_an_alert_and
     assert leaf.communities(route(HOST)) == mobility(last)
 
 
-@pytest.mark.parametrize(("announce", "sockets"), [("true", 6), ("false", 3)])
+@pytest.mark.parametrize(("announce", "sockets"), [("true", 9), ("false", 6)])
 def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
-    """Three netlink sockets for the rows that we write; three more for what bridges learn."""
+    """Six netlink sockets for what we write; three more for what bridges learn.
+
+    Those are three for rows, one for the events of nexthops, and two that ask for routes: to VTEPs, and for the MTU of devices.
+    """
     leaf.vtep.configure(leaf_config(more=BGP, vnis=f"{VNI_SECTION}announce = {announce}\n"))
     process = leaf.vtep.start()
     wait_until(lambda: '"started"' in process.log(), 15, "the start")
