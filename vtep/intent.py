@@ -437,6 +437,8 @@ class Intent(Struct, frozen=True):
     """The segments that this leaf advertises."""
     group_uses: Table[GroupKey, GroupUse] = Table()
     """What the rows in `macs` need of groups."""
+    ungrouped_of_vni: Table[Vni, int] = Table()
+    """How many MACs on a segment go to one VTEP only because there are as many groups as allowed."""
     groups: Table[GroupKey, SegmentGroup] = Table()
     groups_of: Table[Esi, tuple[GroupKey, ...]] = Table()
     group_numbers: Table[int, GroupKey] = Table()

@@ -204,6 +204,8 @@ class LimitConfig(Struct, frozen=True):
     prefixes_per_vrf: Count = 1_000_000
     routes_per_mac: Annotated[int, Meta(ge=2)] = 16_384
     """Of one peer. A MAC has a route for itself and one for each of its host addresses."""
+    segment_groups: Count = 16_384
+    """One for each VNI and remote Ethernet segment, and in single-active mode for each primary VTEP: an object of the kernel."""
 
 
 class TlsConfig(Struct, frozen=True):

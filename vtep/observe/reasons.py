@@ -250,6 +250,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VTEPs of a segment ask for different elections, so the default election is used (RFC 8584 2.2).",
         "Set the same algorithm on all.",
     ),
+    "group-limit": (
+        "There are as many groups of segments as `limits.segment_groups` allows, so the frames of this MAC go to one VTEP of its segment.",
+        "Find out who advertises so many segments, or raise the limit. The MAC gets a group when it is judged again and there is room.",
+    ),
     "encap-default": (
         "It has no encapsulation community, and counts as VXLAN, as configured (RFC 8365 5.1.3).",
         "Nothing, unless the peer means something else.",

@@ -108,6 +108,8 @@ class Tables:
         limit = self._rows.config.limits.vteps_per_vni
         if limited := len(intent.limited.get(vni, ())):
             yield f"limit: {limited} MACs have no row"
+        if ungrouped := intent.ungrouped_of_vni.get(vni, 0):
+            yield f"group-limit: {ungrouped} MACs on segments go to one VTEP each (limits.segment_groups)"
         if waiting := len(intent.waiting_floods.get(vni, ())):
             yield f"vtep-limit: {waiting} VTEPs have no flood row"
         elif warning := limit_warning(rows := intent.floods_of_vni.get(vni, 0), limit):

@@ -51,6 +51,7 @@ DUE_AT_ONCE: Final = 1024
 _NO_MACS: Final[Table[Mac, bool]] = Table()
 _NOTHING: Final = Judgement(())
 _NO_USE: Final = GroupUse()
+_NO_CHANGE: Final[Counter[Ip | None]] = Counter()
 
 _Group: TypeAlias = tuple[Vni, list[Mac], Verdicts | None, Offers | None, Judgement]
 """MACs of one VNI with the verdicts before, what is said of them now, and what follows from that."""
@@ -88,6 +89,8 @@ class MacDraft:
         self.rows: dict[Vni, int] = {}
         self.uses: dict[GroupKey, Counter[Ip | None]] = {}
         """Changes in how many MACs need a group, and how many of these each VTEP advertises; all of them are at None."""
+        self.groups_used = len(previous.group_uses)
+        self.ungrouped: dict[Vni, int] = {}
         self.own: dict[OwnKey, OwnMac | None] = {}
         self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
         self.lost: list[RowKey] = []
@@ -161,7 +164,12 @@ class MacDraft:
         for mac, said in alone:
             vnis_before = todo[mac].union(vni for vni, _ in keys_of(self.previous, mac))
             past = partial(self._before, mac)
-            self._take(mac, judge_mac(mac, said, self.rib, self.policy, vnis_before, past, self.now))
+            found_here = judge_mac(mac, said, self.rib, self.policy, vnis_before, past, self.now)
+            over = [vni for vni, judgement in found_here.items() if not self._has_group(judgement.row)]
+            if over:
+                alone_there = judge_mac(mac, said, self.rib, self.policy, over, past, self.now, may_group=False)
+                found_here |= {vni: alone_there[vni] for vni in over}
+            self._take(mac, found_here)
 
     def _take_groups(self, groups: list[_Group]) -> Iterator[tuple[Mac, Offers | None]]:
         """Note what becomes of groups of MACs; yield the MACs that must be judged one by one, with what is said of them."""
@@ -193,7 +201,7 @@ class MacDraft:
     ) -> bool:
         """Note what becomes of MACs that had the same row and moves; return false if they must be judged one by one."""
         row, rule = judgement.row, self.policy.duplicates
-        if moved is not None and moved.frozen is not None:
+        if (moved is not None and moved.frozen is not None) or not self._has_group(row):
             return False
         if row is not None:
             moves = mobility.follow(moved, None if old is None else old.location, row.location, row.via, rule, self.now)
@@ -268,6 +276,16 @@ class MacDraft:
             self.limited.setdefault(key[0], {})[key[1]] = full or None
         return (None, tuple(map(_refused, verdicts))) if full else (row, verdicts)
 
+    def _has_group(self, row: RemoteMac | None) -> bool:
+        """Return whether a row may name its group: others need it already, or there is room for one more."""
+        group = None if row is None else row.group
+        return group is None or self.groups_used < self.policy.segment_groups or self._macs_of(group) > 0
+
+    def _macs_of(self, group: GroupKey) -> int:
+        """Return how many MACs need a group now."""
+        before: GroupUse = self.previous.group_uses.get(group, _NO_USE)
+        return before.macs + self.uses.get(group, _NO_CHANGE)[None]
+
     def freed(self) -> list[Mac]:
         """Return MACs that were refused because their VNI was full, as many as there is room for now.
 
@@ -308,6 +326,9 @@ class MacDraft:
             own=_changed(previous.own, self.own),
             own_hosts=_changed(previous.own_hosts, self.own_hosts),
             group_uses=_changed(previous.group_uses, {key: self._use(key) for key in self.uses}),
+            ungrouped_of_vni=_changed(
+                previous.ungrouped_of_vni, {vni: count or None for vni, count in self.ungrouped.items()}
+            ),
             touched_group_uses=tuple(self.uses),
             touched=tuple(self.macs),
             own_touched=tuple(self.own),
@@ -319,13 +340,17 @@ class MacDraft:
     def _note_rows(self, keys: list[RowKey], old: RemoteMac | None, row: RemoteMac | None) -> None:
         """Note one row for keys of one VNI that had the same row before."""
         self.macs.update(dict.fromkeys(keys, row))
+        vni = keys[0][0]
         for one, count in ((old, -len(keys)), (row, len(keys))):
             if one is not None and (group := one.group) is not None:
+                used = self._macs_of(group) > 0
                 uses = self.uses.setdefault(group, Counter())
                 for vtep in (None, *one.advertisers):
                     uses[vtep] += count
+                self.groups_used += (self._macs_of(group) > 0) - used
+            elif one is not None and "group-limit" in one.notes:
+                self.ungrouped[vni] = self.ungrouped.get(vni, self.previous.ungrouped_of_vni.get(vni, 0)) + count
         if row is None or old is None:
-            vni = keys[0][0]
             self.rows[vni] = self._rows(vni) + (len(keys) if old is None else -len(keys))
             self.meaning_changed = True
         elif row.via != old.via:

@@ -111,23 +111,32 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     return found
 
 
-def standings(paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = ()) -> Standings:
-    """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have."""
+def standings(
+    paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = (), *, may_group: bool = True
+) -> Standings:
+    """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have.
+
+    If there is no room for more groups (`may_group` is false), a segment stands for one of its VTEPs.
+    """
     results: dict[Vni, list[ImportResult]] = {}
     kinds = Kinds(paths)
     for path in kinds.firsts:
+        more = ("group-limit",) if not may_group and is_segment(path.esi) else ()
         for result in judge(path, mac, policy):
-            results.setdefault(result.vni, []).append(result)
+            told = structs.replace(result, notes=result.notes + more) if more else result
+            results.setdefault(result.vni, []).append(told)
     for path in over:
         for result in judge(path, mac, policy):
             refused = structs.replace(result, refusal=result.refusal or "mac-limit")
             results.setdefault(result.vni, []).append(refused)
-    return {vni: _standing(vni, found, kinds.others, rib, policy) for vni, found in results.items()}
+    return {vni: _standing(vni, found, kinds.others, rib, policy, may_group) for vni, found in results.items()}
 
 
-def _standing(vni: Vni, results: list[ImportResult], others: Others, rib: Rib, policy: Policy) -> Standing:
+def _standing(
+    vni: Vni, results: list[ImportResult], others: Others, rib: Rib, policy: Policy, may_group: bool
+) -> Standing:
     usable = [result for result in results if not result.refusal]
-    locations, nowhere = _locations(vni, usable, rib, policy)
+    locations, nowhere = _locations(vni, usable, rib, policy, may_group)
     refused: Verdicts = ()
     if nowhere or len(usable) < len(results):
         reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
@@ -158,11 +167,13 @@ def judge_mac(
     vnis_before: Iterable[Vni],
     before: Callable[[Vni], Before],
     now: float,
+    *,
+    may_group: bool = True,
 ) -> dict[Vni, Judgement]:
     """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
     local_claims = _local_claims(mac, rib, policy)
-    if over := rib.refused_paths(mac):
-        found = standings(() if offers is None else offers.paths, mac, rib, policy, over)
+    if (over := rib.refused_paths(mac)) or not may_group:
+        found = standings(() if offers is None else offers.paths, mac, rib, policy, over, may_group=may_group)
     else:
         found = {} if offers is None else standings_of(offers, mac, rib, policy)
     return {
@@ -266,7 +277,9 @@ def _frozen(contest: Contest, frozen: Via) -> Contest:
 # Locations
 
 
-def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -> tuple[list[Location], dict[int, str]]:
+def _locations(
+    vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy, may_group: bool
+) -> tuple[list[Location], dict[int, str]]:
     """Return the locations, and for each route without one (by its identity) the reason."""
     grouped: dict[tuple[Esi | Ip, int], list[Path]] = {}
     for result in usable:
@@ -281,7 +294,7 @@ def _locations(vni: Vni, usable: list[ImportResult], rib: Rib, policy: Policy) -
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
         advertisers = frozenset(route.attributes.next_hop for route in routes)
-        if encapsulation is None and vni not in policy.ungrouped and where not in policy.segments:
+        if may_group and encapsulation is None and vni not in policy.ungrouped and where not in policy.segments:
             if (location := _on_segment(vni, where, routes, advertisers, rib, policy)) is None:
                 nowhere |= dict.fromkeys(map(id, routes), "pending-ead")
             else:

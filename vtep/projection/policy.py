@@ -67,6 +67,7 @@ class Policy:
         self.macs_per_vni = config.limits.macs_per_vni
         self.vteps_per_vni = config.limits.vteps_per_vni
         self.prefixes_per_vrf = config.limits.prefixes_per_vrf
+        self.segment_groups = config.limits.segment_groups
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.segment_states = {esi: state for esi, state in segment_states.items() if esi in self.segments}

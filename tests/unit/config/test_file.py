@@ -65,6 +65,7 @@ macs_per_vni = 1000000
 vteps_per_vni = 1024
 prefixes_per_vrf = 1000000
 routes_per_mac = 16384
+segment_groups = 16384
 
 [api]
 listen = ["unix:/run/vtep/vtep.sock"]
@@ -166,6 +167,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
         vteps_per_vni = 9
         prefixes_per_vrf = 11
         routes_per_mac = 10
+        segment_groups = 12
         [api]
         listen = ["unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"]
         admin = []
@@ -193,7 +195,7 @@ vtep_prefixes = ["10.0.0.0/24", "2001:db8::/64"] }
             Path("/tmp/feed"), 0o600, "exabgp", (Ip.parse("10.0.0.1"), Ip.parse("2001:db8::1")), 1.5, "keep", 30.0, 90.0
         ),
         duplicates=DuplicateConfig(3, 60.0, "freeze", 45.0),
-        limits=LimitConfig(7, 8, 9, 11, 10),
+        limits=LimitConfig(7, 8, 9, 11, 10, 12),
         api=ApiConfig(
             ("unix:/a", "127.0.0.1:1", "[::1]:2", "localhost:3", "0.0.0.0:4"), (), "", TlsConfig("c", "k", "a")
         ),

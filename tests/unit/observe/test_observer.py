@@ -6,7 +6,8 @@ import pytest
 
 from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
-from vtep.addr import Mac, Vni
+from vtep.addr import Esi, Mac, Vni
+from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.station import Station
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, Half, Neighbor, Verb
 from vtep.observe.source import MacQuery
@@ -172,6 +173,20 @@ def test_a_vni_near_its_limit_of_vteps_and_one_at_it_are_alerts_once_and_a_note(
         assert notes[6] == ["vtep-limit: 2 VTEPs have no flood row"]
         assert (vni.vteps_limited, vni.vteps_used) == (2, 1.0)
         assert "VNI 100: vtep-limit: 2 VTEPs have no flood row" in rig.observer.status().problems
+
+
+def test_macs_without_a_group_for_want_of_room_are_a_note_of_their_vni_and_a_problem():
+    with MemoryLeaf(f"{CONFIG}[limits]\nsegment_groups = 1\n") as rig:
+        rig.come_up(A)
+        leaf = Instance(A)
+        for number, mac in enumerate((ONE, TWO, THREE)):
+            esi = Esi(b"\x03" + bytes(6) + number.to_bytes(3))
+            rig.receive(rig.lines.announce(A, leaf.ethernet_ad(esi, tag=PER_ES_TAG), leaf.mac(mac, esi=esi)))
+        [vni] = rig.observer.vnis()
+
+        assert vni.notes[1:] == ("group-limit: 2 MACs on segments go to one VTEP each (limits.segment_groups)",)
+        assert f"VNI 100: {vni.notes[1]}" in rig.observer.status().problems
+        assert {state for state, _ in states(rig).values()} == {"installed"}
 
 
 def test_a_holder_is_named_in_the_row_the_journal_and_the_explanation(rig):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.grouped import CONFIG as ONE_VNI
 from tests.contract.grouped import E1, E2, A, B, C, GroupedLeaf, M, MemoryHands, macs, per_evi, per_segment, type2
-from vtep.addr import Vni
+from vtep.addr import Esi, Vni
 from vtep.intent import Intent
 from vtep.projection import identifier
 from vtep.projection import segment as segments
@@ -189,3 +189,46 @@ def test_a_vni_whose_devices_take_no_group_has_rows_to_one_vtep_and_no_group():
     while leaf.leaf.judge(leaf.now) and leaf.leaf.unjudged:
         pass
     assert (leaf.vteps(), leaf.group(E1).macs) == ([A, B], 1)
+
+
+def test_a_segment_for_each_mac_makes_no_more_groups_than_allowed():
+    leaf = Pure("[limits]\nsegment_groups = 2\n" + ONE_VNI)
+    segments_of = {mac: Esi(b"\x03" + bytes(6) + number.to_bytes(3)) for number, mac in enumerate(macs(5))}
+    for mac, esi in segments_of.items():
+        leaf.advertise(per_segment(A, esi), per_segment(B, esi), per_evi(A, esi), per_evi(B, esi), type2(B, esi, mac))
+    intent = leaf.judge()
+    plain = [mac for mac in segments_of if intent.macs[Vni(100), mac].group is None]
+
+    assert (len(intent.group_uses), len(intent.groups), len(intent.macs)) == (2, 2, 5)
+    assert [leaf.vteps(mac) for mac in plain] == [["10.0.0.2"]] * 3
+    assert {intent.macs[Vni(100), mac].notes[-1] for mac in plain} == {"group-limit"}
+    assert intent.ungrouped_of_vni[Vni(100)] == 3
+
+    # A row without a group follows the segment as well.
+    leaf.withdraw(per_segment(A, segments_of[plain[0]]))
+    leaf.judge()
+    assert leaf.vteps(plain[0]) == ["10.0.0.3"]
+
+    # Another MAC of a segment that has a group joins it.
+    grouped = next(mac for mac in segments_of if mac not in plain)
+    leaf.advertise(type2(B, segments_of[grouped], M))
+    assert leaf.judge().macs[Vni(100), M].group is not None
+
+    leaf.withdraw(type2(B, segments_of[grouped], M), type2(B, segments_of[grouped], grouped))
+    leaf.judge()
+    leaf.advertise(type2(A, segments_of[plain[1]], plain[1], seq=1))
+    intent = leaf.judge()
+    assert leaf.vteps(plain[1]) == [A, B]
+    assert (len(intent.groups), intent.ungrouped_of_vni[Vni(100)]) == (2, 2)
+
+
+def test_macs_judged_one_by_one_and_together_stop_at_the_same_number_of_groups():
+    found = []
+    for alike in (True, False):
+        leaf = Pure("[limits]\nsegment_groups = 1\n" + ONE_VNI)
+        first, second, third = macs(3)
+        leaf.advertise(per_segment(A), per_segment(A, E2), type2(A, mac=first), type2(A, E2, mac=second))
+        leaf.advertise(type2(A, mac=third))
+        intent = leaf.leaf.judge(1.0, alike=alike)
+        found.append((len(intent.groups), sum(row.group is None for _, row in intent.macs.unordered()) > 0))
+    assert found == [(1, True)] * 2
