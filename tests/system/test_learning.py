@@ -186,11 +186,12 @@ def test_a_station_that_cannot_get_past_the_highest_sequence_raises_an_alert_and
     assert leaf.communities(route(HOST)) == mobility(last)
 
 
-@pytest.mark.parametrize(("announce", "sockets"), [("true", 9), ("false", 6)])
+@pytest.mark.parametrize(("announce", "sockets"), [("true", 11), ("false", 7)])
 def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, sockets):
-    """Six netlink sockets for what we write; three more for what bridges learn.
+    """Seven netlink sockets for what we write; four more for what bridges learn.
 
-    Those are three for rows, one for the events of nexthops, and two that ask for routes: to VTEPs, and for the MTU of devices.
+    Those are events, requests, dumps and what a thread reads, and these the same for stations. The other three are events of
+    nexthops, routes to VTEPs, and the filters of an earlier life.
     """
     leaf.vtep.configure(leaf_config(more=BGP, vnis=f"{VNI_SECTION}announce = {announce}\n"))
     process = leaf.vtep.start()
