@@ -10,8 +10,10 @@ from vtep.addr import Esi, Mac, Vni
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.station import Station
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, Half, Neighbor, Verb
+from vtep.observe import observer
 from vtep.observe.source import MacQuery
 from vtep.reconcile.claims import grouped
+from vtep.reconcile.observing import AGE_S
 
 A, B = "10.0.0.1", "10.0.0.2"
 ONE, TWO, THREE = (f"02:00:00:00:00:0{number}" for number in (1, 2, 3))
@@ -430,3 +432,22 @@ def test_a_duplicate_names_both_vteps_and_every_move_although_one_has_withdrawn_
         [told] = rig.wait_for(rig.observer.explain(Mac.parse("02:00:00:00:00:0a"), None)).explanations
 
     assert "moved 8 times recently, between 10.0.0.1 and 10.0.0.2" in told.summary
+
+
+def test_many_differences_of_an_observer_are_counted_again_when_it_has_rested(rig, monkeypatch):
+    monkeypatch.setattr(observer, "COUNTED_A_SECOND", 1)
+    rig.observer.observes = True
+    rig.kernel.refuse(errno.EBUSY)
+    announce(rig, A, ONE, TWO)
+    rig.now += AGE_S
+    counted = rig.observer.status().dataplane.differences
+    troubles = len(rig.actor.engine.troubles)
+
+    rig.actor.engine.troubles.clear(next(iter(rig.actor.engine.troubles)))
+    at_once = rig.observer.status().dataplane.differences
+    rig.now += troubles
+    later = rig.observer.status().dataplane.differences
+
+    assert sum(counted.values()) == troubles > 0
+    assert at_once == counted
+    assert sum(later.values()) == troubles - 1
