@@ -32,6 +32,7 @@ the others never wait for more than one of them.
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain, islice
+from itertools import count as counted
 from math import ceil, inf
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -70,10 +71,16 @@ WALKED_AT_ONCE: Final = 20
 """How many MACs a sweep passes in the time in which one is judged."""
 
 
-class Changed:
-    """The MACs, hosts, endpoints, segments and prefixes that the projection must judge again."""
+_versions = counted(1)
 
-    __slots__ = ("endpoints", "hosts", "macs", "prefixes", "segments")
+
+class Changed:
+    """The MACs, hosts, endpoints, segments and prefixes that the projection must judge again.
+
+    A Type-1 route per EVI concerns one VNI of its segment, so such routes are topics of their own (`evis`).
+    """
+
+    __slots__ = ("endpoints", "evis", "hosts", "macs", "prefixes", "segments")
 
     def __init__(
         self,
@@ -82,15 +89,18 @@ class Changed:
         endpoints: Iterable[Ip] = (),
         segments: Iterable[Esi] = (),
         prefixes: Iterable[Prefix] = (),
+        evis: Iterable[tuple[Esi, int, int]] = (),
     ) -> None:
         self.macs = set(macs)
         self.hosts = set(hosts)
         self.endpoints = set(endpoints)
         self.segments = set(segments)
         self.prefixes = set(prefixes)
+        self.evis = set(evis)
+        """The segment, tag and label of routes per EVI."""
 
     def __bool__(self) -> bool:
-        return bool(self.macs or self.hosts or self.endpoints or self.segments or self.prefixes)
+        return bool(self.macs or self.hosts or self.endpoints or self.segments or self.prefixes or self.evis)
 
     def add(self, other: "Changed") -> None:
         """Add everything of another one."""
@@ -99,14 +109,15 @@ class Changed:
         self.endpoints |= other.endpoints
         self.segments |= other.segments
         self.prefixes |= other.prefixes
+        self.evis |= other.evis
 
     def take(self, share: float) -> "Changed":
         """Remove and return this share of the MACs, hosts and prefixes, and all endpoints and segments, which are few."""
-        part = Changed(endpoints=self.endpoints, segments=self.segments)
+        part = Changed(endpoints=self.endpoints, segments=self.segments, evis=self.evis)
         part.macs.update(self.macs.pop() for _ in range(ceil(share * len(self.macs))))
         part.hosts.update(self.hosts.pop() for _ in range(ceil(share * len(self.hosts))))
         part.prefixes.update(self.prefixes.pop() for _ in range(ceil(share * len(self.prefixes))))
-        self.endpoints, self.segments = set(), set()
+        self.endpoints, self.segments, self.evis = set(), set(), set()
         return part
 
 
@@ -129,6 +140,7 @@ class Index:
         """The groups whose routes changed, and for which it is not known yet whether that concerns the MACs of the segment."""
         self._conclusions: dict[Esi, dict[tuple[_AdGroup, Hashable], tuple[Callable[[], Any], Any]]] = {}
         """What was concluded from the Type-1 routes of each segment, and how to conclude it again."""
+        self._segment_versions: dict[Esi, int] = {}
         self._forgotten: set[Esi] = set()
         """The segments of which some answers were forgotten, so that it is not known whether they are still the same."""
         self._concluded_by: object = None
@@ -209,6 +221,13 @@ class Index:
             found = known[group, question] = (work_out, work_out())
         answer: T = found[1]
         return answer
+
+    def version_of(self, segment: Esi) -> int:
+        """Return a number that stands for the routes per segment of this segment, in any index; 0 if it has no route.
+
+        So what follows from them alone may be remembered by it.
+        """
+        return self._segment_versions.get(segment, 0)
 
     def members_of(self, segment: Esi) -> tuple[Segment, ...]:
         """Return the Type-4 routes of a segment."""
@@ -537,7 +556,10 @@ class Index:
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
         self.ads_version += 1
-        self._changed.segments.add(either.esi)
+        if either.tag == PER_ES_TAG:
+            self._changed.segments.add(either.esi)
+        else:
+            self._changed.evis.update((ad.esi, ad.tag, ad.label) for ad in (old, new) if ad is not None)
         if old is not None:
             groups, group = self._ads[old.esi], _ad_group(old)
             del groups[group][old.peer, key]
@@ -545,8 +567,11 @@ class Index:
                 del groups[group]
             if not groups:
                 del self._ads[old.esi]
+                self._segment_versions.pop(old.esi, None)
         if new is not None:
             self._ads.setdefault(new.esi, {}).setdefault(_ad_group(new), {})[new.peer, key] = new
+        if either.tag == PER_ES_TAG and either.esi in self._ads:
+            self._segment_versions[either.esi] = next(_versions)
         if either.esi in self._segments:
             changed = self._ads_changed.setdefault(either.esi, set())
             changed.update(_ad_group(ad) for ad in (old, new) if ad is not None)

@@ -17,20 +17,22 @@ keeps its last members, because the kernel would remove its rows without the kno
 
 **Identifiers** follow from what they are for (`identifier.py`). Each group has its own. A VTEP has one nexthop, and all groups share it.
 
-The topics are a segment, and what the rows need. This module does not know any MAC, and not what the kernel does with a group.
+The topics are a segment, a VNI of a segment, and what the rows need. This module does not know any MAC, and not what the kernel does with a group.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Final
 
 from msgspec import structs
 
 from vtep.addr import Esi, Ip
-from vtep.evpn.ead import PER_ES_TAG
+from vtep.evpn.ead import EthernetAd
 from vtep.intent import FDB_GROUPS, FDB_SINGLES, FdbNexthop, GroupKey, Intent, Outside, SegmentGroup
 from vtep.projection.identifier import identifiers
 from vtep.projection.projector import Inputs
-from vtep.projection.segment import refused, segment_routes, sharing
+from vtep.projection.segment import per_segment, refused, segment_routes, sharing
 
 MEMBERS_MAX: Final = 16
 """VTEPs in a group, the lowest addresses: the kernel warns of dumps with very large groups (CVE-2026-31531), and FRR takes 10."""
@@ -43,12 +45,21 @@ def project_groups(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     todo = dict.fromkeys(intent.touched_group_uses)
     for segment in inputs.changed.segments:
         todo.update(dict.fromkeys(intent.groups_of.get(segment, ())))
+    for segment, tag, label in inputs.changed.evis:
+        configured = inputs.policy.vnis.get(label)
+        if configured is not None and configured.tag == tag:
+            todo.update(dict.fromkeys(_of_vni(intent.groups_of.get(segment, ()), configured.vni)))
     if not todo:
         return _untouched(intent), False
     draft = _Draft(intent, inputs)
     for key in todo:
         draft.judge(key)
     return draft.apply()
+
+
+def _of_vni(keys: tuple[GroupKey, ...], vni: int) -> tuple[GroupKey, ...]:
+    """Return the groups of one VNI among those of a segment, which are in order."""
+    return keys[bisect_left(keys, (vni,)) : bisect_left(keys, (vni + 1,))]
 
 
 def _untouched(intent: Intent) -> Intent:
@@ -106,20 +117,19 @@ class _Draft:
     def _outside(self, key: GroupKey, used: set[Ip | None], cut: Collection[Ip]) -> Iterator[Outside]:
         """Yield the VTEPs that name the segment in a Type-1 route and are not used, each with the first reason."""
         vni, segment, primary = key
-        policy, index = self.inputs.policy, self.inputs.rib.index
+        policy, rib = self.inputs.policy, self.inputs.rib
         configured = policy.vnis[vni]
-        up = {
-            ad.attributes.next_hop for ad in index.ads_at(segment, PER_ES_TAG, 0) if not refused(ad, policy, configured)
-        }
+        there = per_segment(rib, policy, configured, segment)
+        per_evi = ((ad.attributes.next_hop, ad) for ad in rib.index.ads_at(segment, configured.tag, vni))
         reasons: dict[Ip, str] = {}
-        for ad in (*index.ads_at(segment, PER_ES_TAG, 0), *index.ads_at(segment, configured.tag, vni)):
-            vtep = ad.attributes.next_hop
+        for vtep, said in chain[tuple[Ip, str | EthernetAd]](there.named, per_evi):
             if vtep in used or (vtep not in reasons and len(reasons) == OUTSIDE_MAX):
                 continue
-            if reason := "member-limit" if vtep in cut else refused(ad, policy, configured):
+            why = said if isinstance(said, str) else refused(said, policy, configured)
+            if reason := "member-limit" if vtep in cut else why:
                 reasons[vtep] = reason
             else:
-                missing = "pending-ead" if vtep not in up else "pending-evi" if not primary else "not-primary"
+                missing = "pending-ead" if vtep not in there.up else "pending-evi" if not primary else "not-primary"
                 reasons.setdefault(vtep, missing)
         return (Outside(vtep, reason) for vtep, reason in sorted(reasons.items(), key=lambda one: one[0].order))
 

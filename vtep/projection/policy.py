@@ -90,6 +90,8 @@ class Policy:
         self._vtep_prefixes = config.node.vtep_prefixes
         self.verdicts: Memory[tuple[Any, ...], tuple[Any, ...]] = Memory()
         """For `imports.py`: what routes with the same attributes, label and tag share."""
+        self.per_segment: Memory[tuple[Any, ...], Any] = Memory()
+        """For `segment.py`: what the routes per segment of a segment say, which many VNIs share."""
         self._imports: Memory[tuple[RouteTarget, ...], frozenset[Vni]] = Memory()
         self._vrf_imports: Memory[tuple[RouteTarget, ...], tuple[VrfConfig, ...]] = Memory()
         self._next_hops: Memory[Ip, str] = Memory()

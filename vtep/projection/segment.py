@@ -12,9 +12,10 @@ module does not know any row.
 """
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
-from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, RouteTarget
 from vtep.config.model import VniConfig
 from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
@@ -22,6 +23,9 @@ from vtep.evpn.offers import Path
 from vtep.evpn.rib import Rib
 from vtep.projection.policy import Policy
 from vtep.projection.winner import ALL_ACTIVE, SINGLE_ACTIVE
+
+NAMED_MAX: Final = 64
+"""How many VTEPs are remembered by name for each segment: more than a group can have and can leave out."""
 
 
 def is_segment(esi: Esi) -> bool:
@@ -72,13 +76,45 @@ class SegmentRoutes(NamedTuple):
 
 def segment_routes(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> SegmentRoutes:
     """Read the Type-1 routes of a segment that a VNI imports."""
-    per_segment = [ad for ad in rib.index.ads_at(esi, PER_ES_TAG, 0) if not refused(ad, policy, vni)]
+    found = per_segment(rib, policy, vni, esi)
     per_evi = rib.index.ads_at(esi, vni.tag, vni.vni)
-    return SegmentRoutes(
-        any(ad.attributes.single_active for ad in per_segment),
-        frozenset(ad.attributes.next_hop for ad in per_segment),
-        frozenset(ad.attributes.next_hop for ad in per_evi if not refused(ad, policy, vni)),
-    )
+    aliases = frozenset(ad.attributes.next_hop for ad in per_evi if not refused(ad, policy, vni))
+    return SegmentRoutes(found.single_active, found.up, aliases)
+
+
+class PerSegment(NamedTuple):
+    """What the routes per segment of a segment say in VNIs that import the same of them."""
+
+    single_active: bool
+    up: frozenset[Ip]
+    named: tuple[tuple[Ip, str], ...]
+    """The first VTEPs that they name, each with the reason why its route counts for nothing, if that is so."""
+
+
+def per_segment(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> PerSegment:
+    """Read the routes per segment of a segment once for all VNIs that import the same of them, as there may be many of both."""
+    memory, version = policy.per_segment, rib.index.version_of(esi)
+    if (known := memory.get((esi, version))) is None:
+        ads = [ad.attributes for ad in rib.index.ads_at(esi, PER_ES_TAG, 0)]
+        kinds = tuple(dict.fromkeys((one.targets, one.next_hop, one.single_active) for one in ads))
+        known = (kinds, tuple({kind[0]: policy.imports(kind[0]) for kind in kinds}.values()))
+        memory.put((esi, version), known, len(kinds))
+    kinds, importers = known
+    alike = (esi, version, vni.vtep.is_v6, tuple(vni.vni in vnis for vnis in importers))
+    found: PerSegment | None = memory.get(alike)
+    if found is None:
+        reasons: dict[Ip, str] = {}
+        up: dict[Ip, bool] = {}
+        for targets, next_hop, single_active in kinds:
+            reason = refused_at(targets, next_hop, policy, vni)
+            if reason:
+                reasons[next_hop] = reason
+            else:
+                reasons.setdefault(next_hop, "")
+                up[next_hop] = up.get(next_hop, False) or single_active
+        found = PerSegment(any(up.values()), frozenset(up), tuple(islice(reasons.items(), NAMED_MAX)))
+        memory.put(alike, found, len(importers) + len(up) + NAMED_MAX)
+    return found
 
 
 def sharing(found: SegmentRoutes, advertisers: Collection[Ip], primary: Ip | None) -> tuple[tuple[Ip, ...], Ip | None]:
@@ -130,9 +166,13 @@ def _rank(route: Path) -> tuple[bool, bool, int]:
 
 def refused(ad: EthernetAd, policy: Policy, vni: VniConfig) -> str:
     """Return why a Type-1 route counts for nothing in a VNI, as a code of docs/reasons.md, or nothing."""
-    attributes = ad.attributes
-    if vni.vni not in policy.imports(attributes.targets):
-        return "rt-mismatch" if attributes.targets else "rt-missing"
-    if reason := policy.refused_next_hop(attributes.next_hop):
+    return refused_at(ad.attributes.targets, ad.attributes.next_hop, policy, vni)
+
+
+def refused_at(targets: tuple[RouteTarget, ...], next_hop: Ip, policy: Policy, vni: VniConfig) -> str:
+    """Return why a Type-1 route with these Route Targets and this next hop counts for nothing in a VNI, or nothing."""
+    if vni.vni not in policy.imports(targets):
+        return "rt-mismatch" if targets else "rt-missing"
+    if reason := policy.refused_next_hop(next_hop):
         return reason
-    return "" if vni.reaches(attributes.next_hop) else "family-mismatch"
+    return "" if vni.reaches(next_hop) else "family-mismatch"

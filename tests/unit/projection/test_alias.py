@@ -6,9 +6,9 @@ import pytest
 
 from tests.contract.grouped import CONFIG as ONE_VNI
 from tests.contract.grouped import E1, E2, A, B, C, GroupedLeaf, M, MemoryHands, macs, per_evi, per_segment, type2
-from vtep.addr import Esi, Vni
+from vtep.addr import Esi, Ip, Vni
 from vtep.intent import Intent
-from vtep.projection import identifier
+from vtep.projection import alias, identifier
 from vtep.projection import segment as segments
 
 TWO_VNIS = ONE_VNI + ONE_VNI[ONE_VNI.index("[[vni]]") :].replace("100", "200").replace("65000:200", "65000:100")
@@ -232,3 +232,62 @@ def test_macs_judged_one_by_one_and_together_stop_at_the_same_number_of_groups()
         intent = leaf.leaf.judge(1.0, alike=alike)
         found.append((len(intent.groups), sum(row.group is None for _, row in intent.macs.unordered()) > 0))
     assert found == [(1, True)] * 2
+
+
+def test_the_routes_per_segment_are_read_once_for_all_vnis(monkeypatch):
+    vnis = [100, 200, 300, 400]
+    leaf = Pure(ONE_VNI + "".join(TWO_VNIS[len(ONE_VNI) :].replace("200", str(vni)) for vni in vnis[1:]))
+    vteps = [f"10.0.1.{number}" for number in range(1, 51)]
+    leaf.advertise(*map(per_segment, vteps))
+    read = []
+    judged = segments.refused_at
+    monkeypatch.setattr(segments, "refused_at", lambda *args: read.append(args) or judged(*args))
+
+    leaf.advertise(*(type2(vteps[0], mac=mac, vni=vni) for mac, vni in zip(macs(4), vnis, strict=True)))
+    leaf.judge()
+    assert (len(leaf.intent.groups), len(read)) == (4, 50)
+
+    read.clear()
+    leaf.withdraw(per_segment(vteps[0]))
+    leaf.advertise(*(per_evi(vteps[1], vni=vni) for vni in vnis))
+    leaf.judge()
+    assert [group.members for _, group in leaf.intent.groups.unordered()] == [(Ip.parse(vteps[1]),)] * 4
+    assert len([args for args in read if args[1] == Ip.parse(vteps[2])]) == 1
+
+
+def test_a_route_per_evi_concerns_the_groups_of_its_vni_alone(monkeypatch):
+    leaf = Pure(TWO_VNIS)
+    for vni, mac in zip((100, 200), macs(2), strict=True):
+        leaf.advertise(type2(A, mac=mac, vni=vni))
+    leaf.advertise(per_segment(A), per_segment(B))
+    leaf.judge()
+    judged = []
+    judge = alias._Draft.judge
+    monkeypatch.setattr(alias._Draft, "judge", lambda draft, key: judged.append(key[0]) or judge(draft, key))
+
+    leaf.advertise(per_evi(B, vni=200), per_evi(B, vni=100, tag=7))
+    leaf.judge()
+    assert judged == [200]
+    assert (leaf.group().members, leaf.group(vni=200).members) == ((Ip.parse(A),), (Ip.parse(A), Ip.parse(B)))
+
+    leaf.withdraw(per_evi(B, vni=200))
+    leaf.judge()
+    assert judged == [200, 200]
+    assert leaf.group(vni=200).members == (Ip.parse(A),)
+
+
+def test_the_only_route_of_a_segment_that_changes_is_read_again():
+    leaf = Pure()
+    leaf.advertise(type2(A))
+    leaf.judge()
+    leaf.advertise(per_segment(A))
+    leaf.judge()
+    assert leaf.vteps() == [A]
+
+    leaf.advertise(per_segment(A, single_active=True))
+    leaf.judge()
+    assert leaf.group(primary=A).members == (Ip.parse(A),)
+
+    leaf.withdraw(per_segment(A))
+    leaf.judge()
+    assert leaf.vteps() == []
