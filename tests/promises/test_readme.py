@@ -249,6 +249,8 @@ def test_every_event_is_documented():
     logged = set()
     for source in sources():
         logged |= set(re.findall(r"logs\.event\(\s*log,\s*logging\.\w+,\s*\"([^\"]+)\"", source))
+        for either in re.findall(r"\bevent = \"([^\"]+)\" if [^\n]+ else \"([^\"]+)\"\n", source):
+            logged |= set(either)
         logged |= set(re.findall(r"log\.warning\(\"([a-z ]+?)(?= \w+=)", source))
     logged |= {f"row {state}" for state in ("contested", "failed", "suppressed")}
 
