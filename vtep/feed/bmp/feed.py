@@ -2,7 +2,7 @@
 
     router ──TCP──▶ _Connection ──▶ Router ──items──▶ queue, at most ITEMS_MAX ──decode──▶ the daemon
 
-Routers connect, report and take no commands, so `ask` is answered by CannotAdvertise, and nobody can be asked for routes again.
+Routers connect, report and take no commands, so `ask` is answered by CannotAdvertise, and vtep cannot request the routes again.
 What a router sends after it has connected is everything that it has: its peers, their routes, and an End-of-RIB for each. So the
 cure for whatever cannot be read is the end of the connection, because the router connects again by itself.
 
@@ -12,7 +12,7 @@ QUIET_S has sent its table, as at the end of a refresh that nothing marks (`evpn
 The stream begins with the first router and ends with the last. If one of several leaves, only its peers' routes are held.
 
 When ITEMS_MAX items wait, no connection is read until half of them are taken, and TCP makes the routers wait. Only the addresses in
-`bmp_peers` may connect; none given: this host alone. Whoever may connect may say anything about routes.
+`bmp_peers` may connect; none given: this host alone. A router that may connect may report any route.
 """
 
 import asyncio

@@ -141,7 +141,7 @@ class Router:
         return [peer.address for peer in self._peers.values() if peer.is_ours]
 
     def lacks(self, peers: Collection[Ip]) -> bool:
-        """Tell whether it reports one of these peers in vain, because another router has it."""
+        """Tell whether it reports one of these peers without effect, because another router has it."""
         return any(not peer.is_ours and peer.address in peers for peer in self._peers.values())
 
     def leave(self) -> list[Item]:

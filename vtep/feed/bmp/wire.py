@@ -121,7 +121,7 @@ def unpack_peer_up(octets: bytes, peer: Ip) -> PeerUp:
             peer,
             restart_s=received.restart_s,
             keeps_forwarding=received.keeps_forwarding,
-            refresh=False,  # nobody can ask a router that only reports
+            refresh=False,  # a router that only reports cannot be asked
             enhanced_refresh=False,
             offer=Offer(received.asn, 0, str(received.bgp_id), received.hold_time_s, tuple(families)),
         ),
