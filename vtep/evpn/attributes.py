@@ -166,6 +166,7 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
 
 
 def _split(octets: bytes) -> dict[int, bytes]:
+    """Return each path attribute's value by its code. Of two with one code the first counts (RFC 7606 3 g)."""
     found: dict[int, bytes] = {}
     at = 0
     while at < len(octets):

@@ -281,6 +281,7 @@ class Index:
         return part
 
     def _take_small(self, work_max: float) -> Changed:
+        """Return a part of what changed that costs about `work_max` to judge, so that nothing else waits long."""
         room = work_max / WORK_OF_RIVALS
         room = self._drain_leaving(room)
         self._compare_segments()
@@ -555,6 +556,7 @@ class Index:
             self._changed.endpoints.add(endpoint)
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
+        """Put a Type-1 route in the place of another one, and note which segments or VNIs it concerns."""
         self.ads_version += 1
         if either.tag == PER_ES_TAG:
             self._changed.segments.add(either.esi)

@@ -335,6 +335,7 @@ class Rib:
     # One event
 
     def _fold(self, event: Event, now: float, replayed: bool) -> None:
+        """Take one event into the routes of its peer."""
         match event:
             case Announced(peer=address, routes=routes):
                 self._announce(self._peer_with_session(address, now), routes, now)
@@ -360,6 +361,10 @@ class Rib:
                 assert_never(event)
 
     def _announce(self, peer: AdjRibIn, routes: Mapping[RouteKey, Route], now: float) -> None:
+        """Take the routes of an UPDATE, the groups of MACs of which the same is said first.
+
+        New routes beyond the limit are counted.
+        """
         self.counters.announced += len(routes)
         peer.received_at = now
         peer.extend_refresh(now)
@@ -400,6 +405,7 @@ class Rib:
         return room
 
     def _withdraw(self, peer: AdjRibIn, keys: tuple[RouteKey, ...], now: float) -> None:
+        """Withdraw routes by their keys, those of MACs alone in groups."""
         self.counters.withdrawn += len(keys)
         peer.extend_refresh(now)
         groups: dict[bytes, dict[Mac, None]] = {}
@@ -418,6 +424,7 @@ class Rib:
         self._want_refused(peer)
 
     def _withdraw_group(self, peer: AdjRibIn, name: bytes, macs: Collection[Mac]) -> None:
+        """Withdraw what a peer says of several MACs under one name."""
         for said, found in self.index.said.grouped(macs):
             old = None if said is None else said.find(peer.address, name)
             if old is None or old.epoch.now.leaving:

@@ -123,6 +123,7 @@ def _read_message(octets: bytes, at: int, end: int, events: _Events) -> None:
 
 
 def _read_unreach(octets: bytes, at: int, end: int, events: _Events, *, alone: bool) -> None:
+    """Read MP_UNREACH_NLRI (RFC 4760 4). If it is empty and the only attribute, it is the End-of-RIB."""
     if octets[at : at + 3] != _EVPN:
         return
     at += 3
@@ -142,6 +143,7 @@ def _read_unreach(octets: bytes, at: int, end: int, events: _Events, *, alone: b
 
 
 def _read_reach(octets: bytes, at: int, end: int, others: bytes, events: _Events) -> None:
+    """Read MP_REACH_NLRI (RFC 4760 3). One NLRI that cannot be read is refused, and the others are taken."""
     if octets[at : at + 3] != _EVPN:
         return
     first = at + _NEXT_HOP_AT

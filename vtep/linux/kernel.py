@@ -173,6 +173,7 @@ class Kernel:
         return [self._get_nexthop(number) for number in numbers]
 
     def _get_nexthop(self, number: int) -> NexthopEntry | None:
+        """Look one nexthop up. None: there is none with this number."""
         seq = self._requests.take_seqs(1)
         answers, _ = self._requests.exchange("get", request_nexthop(number, seq), parse_nexthops)
         answer = next((answer for _, answered, answer in answers if answered == seq), None)

@@ -100,6 +100,7 @@ class LedgerFile:
         return self._claims.confirmed(kind)
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> Unclaimed | None:
+        """Write the claims to the file before the rows are written to the kernel (decision 0005)."""
         try:
             self._journal.append(self._records(kind, _CLAIMED, rows))
         except OSError as error:
@@ -132,6 +133,7 @@ class LedgerFile:
         self._claims.confirm(kind, keys, at)
 
     def release(self, kind: str, keys: Collection[Key]) -> None:
+        """Note that rows are no longer ours. If the file cannot be written, they are remembered for the next copy of it."""
         claims = self._claims.claims(kind)
         claimed: defaultdict[Hashable, list[Key]] = defaultdict(list)
         vni_of = self._vni_of[kind]
@@ -170,6 +172,7 @@ class LedgerFile:
                 )
 
     def replay(self, record: bytes) -> None:
+        """Take one record of an earlier life."""
         if len(record) <= _CLAIM.size:
             raise Damaged(f"a record has a length of {len(record)}")
         number, what, rank = _CLAIM.unpack_from(record)
@@ -188,6 +191,7 @@ class LedgerFile:
         return sum(len(self._claims.claims(name)) for name in self._kinds)
 
     def slices(self) -> Iterator[Slice]:
+        """Yield all claims in small parts, for a compaction that other work interrupts."""
         for name in self._kinds:
             claims = self._claims.claims(name)
             for part in claims.shards:

@@ -189,6 +189,7 @@ class BmpFeed:
         logs.event(log, logging.INFO, "bmp router connected", router=name, address=connection.address)
 
     def _ends(self, connection: "_Connection", why: str) -> None:
+        """Take what a router's end means: its peers may be those of another router, and the last router ends the stream."""
         self._connections.discard(connection)
         router = connection.router
         left = router.peers
@@ -212,6 +213,7 @@ class BmpFeed:
                 other.end("it connects again, because it reports peers of a router that left")
 
     def _put(self, items: Sequence[_Queued]) -> None:
+        """Queue what a router reported. A full queue stops the reading of all connections, so memory stays bounded."""
         if not items:
             return
         self._queue += items
@@ -251,6 +253,7 @@ class _Connection(asyncio.BufferedProtocol):
         """The stream has it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the router, or refuse it before one octet is read."""
         self.transport = cast("asyncio.Transport", transport)
         host, port = self.transport.get_extra_info("peername")[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -267,6 +270,7 @@ class _Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, octets: int) -> None:
+        """Read what arrived. What cannot be read ends the connection, and the router begins again with all that it has."""
         if self.transport.is_closing():
             return
         try:

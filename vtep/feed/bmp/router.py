@@ -127,6 +127,7 @@ class Router:
         return [Happened(peer, (EndOfRib(peer),)) for peer in quiet]
 
     def _note_loading(self, items: list[Item], now: float) -> None:
+        """Note when a peer last reported while it loads its table: the quiet after it stands for an End-of-RIB."""
         for item in items:
             if isinstance(item, Happened):
                 self._loading.pop(item.peer, None)
@@ -212,6 +213,7 @@ class Router:
     # Everything else
 
     def _other(self, kind: int, octets: bytes) -> Iterator[Item]:
+        """Read a message that is not Route Monitoring (RFC 7854 4.3 to 4.10)."""
         match kind:
             case wire.PEER_UP:
                 yield from self._peer_up(octets)
@@ -233,6 +235,7 @@ class Router:
                 self.counts["mirrored" if kind == wire.ROUTE_MIRRORING else "unknown"] += 1
 
     def _peer_up(self, octets: bytes) -> Iterator[Item]:
+        """Begin a session, unless it belongs to a table that is not watched or to an address that another router reports."""
         header = wire.unpack_header(octets)
         if (header.kind == wire.LOC_RIB) != (self._table == "loc-rib"):
             self.counts["other-peers"] += 1
@@ -250,6 +253,7 @@ class Router:
         yield Happened(header.address, (SessionOpened(header.address), up.opened))
 
     def _peer_down(self, octets: bytes) -> Iterator[Item]:
+        """End a session, and let another router report the address from now on."""
         header = wire.unpack_header(octets)
         closed = wire.unpack_peer_down(octets[wire.PEER_HEADER :], header.address)
         self._forget_head()

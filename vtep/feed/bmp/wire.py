@@ -148,6 +148,7 @@ class _OpenMessage(Struct):
 
 
 def _open_at(octets: bytes, at: int) -> tuple[_OpenMessage, int]:
+    """Read the OPEN that begins at an octet of a Peer Up message, and say where it ends."""
     end = at + int.from_bytes(octets[at + 16 : at + 18])
     if end > len(octets) or end - at < _OPEN_HEAD or octets[at + 18] != _OPEN:
         raise StreamError("a Peer Up message has no whole OPEN")
@@ -163,6 +164,7 @@ def _open_at(octets: bytes, at: int) -> tuple[_OpenMessage, int]:
 
 
 def _take_capability(found: _OpenMessage, code: int, value: bytes) -> None:
+    """Take what a capability says of EVPN. Capabilities of other families are passed over."""
     match code:
         case 1 if len(value) == 4:  # RFC 4760 8
             found.families.add(value)

@@ -71,6 +71,7 @@ def check(text: str) -> list[Problem]:
 
 
 def _problems(neighbor: Section, json_processes: set[str]) -> Iterator[Problem]:
+    """Yield what in a neighbor's section loses routes or forgets withdrawals, each with what to write instead."""
     capability = neighbor.inside("capability")
     paths = [statement[1:] for statement in capability.statements if statement[0] == "add-path"]
     families = neighbor.inside("add-path")
@@ -98,6 +99,7 @@ def _api_problems(apis: list[Section], json_processes: set[str]) -> Iterator[Pro
 
 
 def _missing(api: Section, json_processes: set[str]) -> Iterator[str]:
+    """Yield what an `api` section lacks so that every event of the session comes to vtep."""
     processes = {word for statement in api.statements if statement[0] == "processes" for word in statement[1:]}
     if processes.isdisjoint(json_processes):
         yield "a process with `encoder json`"

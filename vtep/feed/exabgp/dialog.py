@@ -251,6 +251,10 @@ class Dialog:
             self._report(CannotAdvertise(NOT_OURS))
 
     def _receive_next(self, ok: bool, refusal: str | None) -> None:
+        """Take an answer for the oldest question.
+
+        An answer that fits no question means that some were lost: all are asked again.
+        """
         if not ok and refusal is None:
             refresh = next((asked for asked in self._asked if asked.is_refresh), None)
             if refresh is None:
@@ -263,6 +267,10 @@ class Dialog:
             self._finish(self._asked.popleft(), None if ok else refusal)
 
     def _finish(self, asked: _Asked, refusal: str | None) -> None:
+        """Report what became of each route.
+
+        A refused line of several routes is sent again route by route, to find the one at fault.
+        """
         self._routes -= len(asked.commands)
         if refusal is not None and len(asked.commands) > 1:
             self._apart += asked.commands

@@ -127,6 +127,7 @@ class ExabgpFeed:
     # What arrives
 
     def _messages(self, item: protocol.Item) -> list[Message]:
+        """Turn an item of the relay into messages of the feed contract."""
         match item:
             case protocol.Lines(lines=lines, replayed=replayed):
                 messages: list[Message] = list(self._reader.read(lines, replayed=replayed))

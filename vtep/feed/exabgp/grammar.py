@@ -189,6 +189,7 @@ class _Fields:
             raise UsageError("; ".join(problems))
 
     def _pair(self, words: list[str]) -> dict[str, tuple[str, ...]]:
+        """Pair each name with its value or list, and note what is there twice."""
         values: dict[str, tuple[str, ...]] = {}
         left = iter(words)
         for name in left:

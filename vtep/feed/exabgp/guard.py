@@ -70,6 +70,7 @@ class Revised(TreatAsWithdraw):  # type: ignore[misc]
 
 
 def _revise_updates(say: Say) -> None:
+    """Have ExaBGP read each received UPDATE as RFC 7606 says, so that a malformed one does not end the session."""
     unpack = Update.unpack_message
     last = -LOG_EVERY_S
     unsaid = 0
@@ -197,6 +198,7 @@ _NO_CONTROLS: Final = dict.fromkeys(range(32), " ") | {127: " "}
 
 
 def _refuse_add_path() -> None:
+    """Never offer ADD-PATH for EVPN: ExaBGP would read a path identifier as the beginning of an NLRI."""
     Capabilities._ADD_PATH = [family for family in Capabilities._ADD_PATH if tuple(family) != FAMILY]
     setup = RequirePath.setup
 

@@ -74,6 +74,7 @@ def decode(line: bytes) -> Decoded:
 
 
 def _read(line: bytes) -> _Lines:
+    """Decode a line: strictly and fast, and if that fails with the repairs that some releases of ExaBGP need."""
     _refuse_other_than_utf8(line)
     try:
         return _STRICT.decode(line)
@@ -152,6 +153,7 @@ def _text(message: Any) -> str:
 
 
 def _decode_peer(line: _Lines, neighbor: _Neighbors) -> Decoded:
+    """Decode a line about a peer. What vtep sends is counted and has no events."""
     peer = _peer(neighbor)
     received = neighbor.direction == "receive"
     match line.type:
@@ -189,6 +191,7 @@ def _decoded(
 
 
 def _state_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
+    """Read how a session changed. ExaBGP tells why it ended in words alone, and patterns read them."""
     match neighbor.state:
         case "up":
             return (SessionOpened(peer),)
@@ -225,6 +228,7 @@ _FAILED: Final = re.compile(r"|peer reset, message \(\) error\(\)")
 
 
 def _open_events(neighbor: _Neighbors, peer: Ip) -> tuple[Event, ...]:
+    """Read what the peer can do: graceful restart, route refresh, and what it offers in its OPEN."""
     if neighbor.open is None:
         raise StreamError(ONLY_PACKETS)
     can = neighbor.open.capabilities

@@ -28,6 +28,7 @@ LINES: Final = {
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run ExaBGP in this process, with our commands registered before it begins."""
     release = _release()
     line = LINES.get(".".join(release.split(".")[:2]))
     if line is None:

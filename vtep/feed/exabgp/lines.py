@@ -113,6 +113,7 @@ class LineReader:
             self.forms[peer] = "parsed"
 
     def _continuity(self, decoded: Decoded, replayed: bool) -> Continuity:
+        """Compare the line's counter with the one before: a gap means lost lines, another process a new ExaBGP."""
         continuity = Continuity.UNBROKEN
         if decoded.pid is not None and decoded.pid != self._pid:
             if self._pid is not None:

@@ -56,6 +56,7 @@ def _pack(nlri: dict[str, Any]) -> bytes:
 
 
 def _pack_value(nlri: dict[str, Any]) -> bytes:
+    """Make the octets of an NLRI from the words in which ExaBGP shows it."""
     code = nlri["code"]
     if code not in (ead.CODE, mac_ip.CODE, imet.CODE, segment.CODE, prefix.CODE):
         return b""  # to be passed over

@@ -91,6 +91,7 @@ def register_5_0() -> None:
 
 
 def _register(register: Callable[[str], Callable[[Handler], Any]]) -> None:
+    """Register our commands, and what makes ExaBGP quick and safe for EVPN, before its configuration is read."""
     register(grammar.ANNOUNCE)(_inject)
     register(grammar.WITHDRAW)(_inject)
     register(grammar.QUESTION)(_inject)
@@ -141,6 +142,7 @@ class Waiting:
         return True
 
     def _do(self, line: str) -> None:
+        """Carry out one command and answer it. An error answers this command alone."""
         processes = self._reactor.processes
         try:
             if line == grammar.QUESTION:

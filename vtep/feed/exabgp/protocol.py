@@ -160,6 +160,7 @@ class Reader:
         return [line]
 
     def _notice(self, line: bytes) -> list[Item]:
+        """Read what the relay says of itself: that it connected, lost lines, or sends the states of sessions first."""
         try:
             notice = _decode_notice(line)
         except msgspec.DecodeError as error:

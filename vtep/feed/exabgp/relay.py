@@ -84,6 +84,7 @@ STDERR: Final = 2
 
 
 def main(argv: Sequence[str]) -> int:
+    """Read the options and carry lines until ExaBGP ends."""
     parser = argparse.ArgumentParser(
         prog="vtep relay",
         description="Carry ExaBGP's lines to the daemon and the daemon's commands back. ExaBGP starts this.",

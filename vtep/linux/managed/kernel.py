@@ -82,6 +82,7 @@ class DeviceKernel:
         self._ask(DeviceMessage("remove", name))
 
     def _carry_out(self, message: DeviceMessage) -> None:
+        """Make, set or remove one device. A new device bears our mark at once, and a setting that is right is not set again."""
         link = self._link(message.device)
         refuse_unfit(message, link)
         if link is None:
@@ -100,6 +101,7 @@ class DeviceKernel:
         return SETTINGS[message.what].read(link, Links.of(around)) in (None, message.value)
 
     def _ask(self, message: DeviceMessage) -> None:
+        """Send one request and wait for its answer. Forwarding of IPv6 has no netlink message and is a sysctl."""
         if message.what == "forwards_v6":
             _write_sysctl(f"ipv6/conf/{message.device}/forwarding", bool(message.value))
             return

@@ -102,6 +102,7 @@ class _Device(_Kind):
         return ()
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See the devices that are ours or wanted. One of another program is there, and held by it."""
         wanted = wish_of(attachments).rows.get("device", {})
         seen: dict[Key, Seen] = {}
         for picture in entries:
@@ -145,6 +146,10 @@ class _Setting(_Kind):
         self._names = [setting for setting, found in SETTINGS.items() if found.kind == name]
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See the settings that are wanted, of devices that are ours.
+
+        A setting that nothing wants is not seen, and so is left alone.
+        """
         wanted = wish_of(attachments).rows.get(self.name, {})
         seen: dict[Key, Seen] = {}
         for link, picture in self.ours(entries, attachments):
@@ -185,6 +190,7 @@ _VALUES: Final[Mapping[str, Callable[[Any], Any]]] = {"local": Ip.parse, "mac": 
 
 class _Vlan(_Kind):
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See each VLAN of the ports that are ours, those that another program added included."""
         wanted = wish_of(attachments).rows.get(self.name, {})
         return {
             (link.name, vlan): Seen(

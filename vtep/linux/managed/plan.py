@@ -55,6 +55,7 @@ def _alike(device: str, wish: Wish, links: Links) -> Link | None:
 
 
 def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Links, wish: Wish) -> Iterator[Step]:
+    """Say what is to happen to a device as a whole: make, replace or adopt it, or that it was left behind."""
     link = links.by_name.get(name)
     if verdict is Verdict.CREATE and wanted is not None:
         yield Step(name, "make", f"there is no {name}", make_command(name, wanted, wish.settings_of(name)))
@@ -70,6 +71,7 @@ def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Lin
 
 
 def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
+    """Say what one setting, VLAN, VNI or address needs, with the command that would do the same."""
     device, what = key[:2]
     if kind in ("setting", "port", "sysctl", "state"):
         command = SETTINGS[what].command(links.by_name.get(device), device, wanted.value)

@@ -36,6 +36,7 @@ class DeviceTarget:
         """Of devices, by their key."""
 
     def attachments(self) -> Attachments:
+        """Say for each device whether rows may be written to it: it is ours, was never finished, or is not there yet."""
         links = self.kernel.links()
         ready: dict[Hashable, Any] = {ALL: self.wish}
         not_ready: dict[Hashable, tuple[str, ...]] = {}

@@ -139,6 +139,7 @@ class BridgeTable:
                 self._delete(key)
 
     def _write_as_operator(self, message: Neighbor, key: Key, *, forwards: bool) -> None:
+        """Write an entry as `bridge fdb` does: local, static or dynamic, and without extern_learn."""
         row = self._rows.get(key)
         state, sticky = message.state, bool(message.flags & NTF_STICKY)
         if not state & (NUD_PERMANENT | NUD_NOARP) and not forwards:

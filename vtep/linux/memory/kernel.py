@@ -106,6 +106,7 @@ class MemoryKernel:
     # The same calls as of the real kernel
 
     def send(self, messages: Sequence[Any]) -> list[Refusal]:
+        """Carry messages out one by one, as the kernel does. A refused one keeps no other from being carried out."""
         if messages and isinstance(messages[0], FilterMessage):
             self._count_down()
             return self.filters.send(messages)
@@ -138,6 +139,7 @@ class MemoryKernel:
         return self._neighbors.entries(devices)
 
     def get(self, port: int, mac: Mac, half: Half, vlan: int | None = None, src_vni: int | None = None) -> Entry | None:
+        """Look one half of a row up, with the errors that the kernel gives."""
         if half is Half.VXLAN:
             table = self._vxlans.get(port)
             return None if table is None else table.get(mac, src_vni)
@@ -389,6 +391,7 @@ class MemoryKernel:
             self._bridges[bridge.index].put_local(link.index, link.mac)
 
     def delete_link(self, name: str) -> None:
+        """Delete a device with everything that goes with it in a kernel: entries, neighbors, routes and addresses."""
         link = self._named(name)
         if link.index in self._vxlans:
             self._vxlans[link.index].drop_all()
@@ -442,6 +445,7 @@ class MemoryKernel:
         return link is not None and link.up and link.carrier is not False
 
     def _carry_out(self, message: Any) -> None:
+        """Carry one message out, unless a test has asked for its refusal."""
         for code, when in self._refusals:
             if when(message):
                 raise Refused(code)
@@ -460,6 +464,7 @@ class MemoryKernel:
             self._neighbors.write(message)
 
     def _write_halves(self, message: Neighbor, link: Link) -> None:
+        """Write the bridge's half, then the VXLAN device's. If the second is refused, the first stays, as in a kernel."""
         done = 0
         try:
             if link.master is not None and (message.flags & NTF_MASTER or not message.flags):
@@ -482,6 +487,7 @@ class MemoryKernel:
     # Devices
 
     def _change_device(self, message: DeviceMessage) -> None:
+        """Carry out what vtep does to a device that it manages."""
         name = message.device
         link = self.links().by_name.get(name)
         refuse_unfit(message, link)

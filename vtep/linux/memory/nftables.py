@@ -34,6 +34,7 @@ class MemoryNftables:
         return dict.fromkeys((BLOCKED, BIAS, JOINING), 0) if self._base == WHOLE else {}
 
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer:
+        """Add and remove elements, all or none, with nftables' errors for what is missing or already there."""
         if self.refuse:
             return Answer(self.refuse)
         if not make and not self._base.tables:
