@@ -17,7 +17,9 @@ class BgpNeighbor(Struct, frozen=True):
     """One session of the speaker. What is not given is left to the speaker, or derived from `[bgp]` and `[node]`."""
 
     address: Ip
+    """The peer's address in the session, and the name under which its routes are kept."""
     asn: int
+    """The peer's AS number. The same as ours makes the session iBGP, another one makes it eBGP."""
     source: Ip | None = None
     """Our address in the session."""
     listen: int = 0
@@ -25,19 +27,26 @@ class BgpNeighbor(Struct, frozen=True):
     passive: bool = False
     """The speaker only waits, and does not connect."""
     hold_time: int = 180
+    """Seconds without a message after which the session is lost (RFC 4271 4.2): 0, for never, or at least 3."""
     ttl: int = 0
     """Of the packets of the session, for a peer that is more than one hop away; 0: the host's default."""
     password_file: str = ""
     """Has the password of the session (RFC 2385). It is read when a speaker's configuration is written."""
     description: str = ""
+    """A name for people; it has no quote, because a speaker's configuration puts it between quotes."""
     route_reflector: bool = False
     """The peer reflects the routes of other leaves to us, and must know us as a client (RFC 4456)."""
 
 
 class BgpConfig(Struct, frozen=True):
+    """This leaf as a BGP speaker."""
+
     asn: int
+    """Our AS number, two or four octets. The Route Targets that are derived have its low 16 bits alone."""
     router_id: Ip
+    """An IPv4 address, also in a fabric of IPv6: the BGP identifier, and the first part of derived RDs."""
     neighbors: tuple[BgpNeighbor, ...] = ()
+    """The sessions that the speaker's configuration gets; empty: only what is derived is needed."""
 
 
 def derived_target(bgp: BgpConfig, vni: Vni) -> RouteTarget:
@@ -66,10 +75,14 @@ BGP_PORT = 179
 
 
 class NeighborTable(Struct):
+    """The keys of a `[[bgp.neighbor]]`. UNSET is a key that has no default; `_neighbor` makes values of the texts."""
+
     address: str | UnsetType = UNSET
     asn: Asn | UnsetType = UNSET
     source: str = ""
+    """Empty: the tunnel address of the peer's family, or the router id; the speaker's configuration chooses."""
     listen: bool | Port = False
+    """`true` is port 179. `passive` implies it, because a session that neither side opens never comes up."""
     passive: bool = False
     hold_time: Annotated[int, Meta(ge=0, le=0xFFFF)] = 180
     ttl: Annotated[int, Meta(ge=0, le=255)] = 0
@@ -79,6 +92,8 @@ class NeighborTable(Struct):
 
 
 class BgpTable(Struct):
+    """The keys of `[bgp]`."""
+
     asn: Asn | UnsetType = UNSET
     router_id: str | UnsetType = UNSET
     neighbor: list[NeighborTable] = []
