@@ -231,6 +231,7 @@ class Pmsi:
 
     @property
     def octets(self) -> bytes:
+        """The value of the attribute: flags (0), tunnel type, the VNI in three octets, the endpoint."""
         return bytes((0, INGRESS_REPLICATION)) + self.label.to_bytes(3) + self.endpoint
 
 
@@ -244,6 +245,7 @@ class MacAdvertisement:
     label2: Vni | None = None
     """The L3VNI of symmetric IRB (RFC 9135 4.1)."""
     esi: Esi = NO_SEGMENT
+    """The segment on whose port of ours the station is; `NO_SEGMENT` behind any other port."""
     communities: tuple[Community, ...] = ()
 
     def __post_init__(self) -> None:
@@ -357,6 +359,7 @@ class MacGroup:
     like: MacAdvertisement | Withdrawal
     """The command for the first of them, which stands for what they share."""
     hosts: tuple[Host, ...]
+    """Each pair once. One twice raises ValueError, because two commands for one route would depend on their order."""
 
     def __post_init__(self) -> None:
         twice = [str(mac) for (mac, _), times in Counter(self.hosts).items() if times > 1]
@@ -365,7 +368,13 @@ class MacGroup:
 
     @property
     def nlris(self) -> Iterator[bytes]:
-        """Yield the NLRI of each route."""
+        """Yield the NLRI of each route.
+
+        The octets before the MAC and behind the IP are those of the first NLRI. Only the length differs with the address:
+
+            type | length | RD ESI tag | 48 MAC bits IP | labels
+                            └─ head ─┘   └ each own ─┘
+        """
         nlri, route = self.like.nlri, self.like.route
         assert isinstance(route, MacRoute)
         size = len(mac_and_ip(route.mac, route.ip or b""))
@@ -384,7 +393,10 @@ class MacGroup:
 
 
 def grouped(commands: Iterable[Command], most: int) -> Iterator[tuple[Command, ...]]:
-    """Put commands for MACs that share everything else together, at most so many. They keep the place of the first."""
+    """Put commands for MACs that share everything else together, at most so many. They keep the place of the first.
+
+    So the stations of a VNI go to the BGP speaker in a few long commands. A command for any other route is alone in its tuple.
+    """
     groups: dict[object, list[Command]] = {}
     for number, command in enumerate(commands):
         groups.setdefault(_shared(command) or number, []).append(command)

@@ -41,6 +41,7 @@ PMSI_INGRESS_REPLICATION: Final = 6
 HOST_ROUTER: Final = 0x01
 HOST_PROXY: Final = 0x04
 HOST_IMMUTABLE: Final = 0x08
+"""Bits of `Attributes.host_flags`; the override bit (0x02) has no effect here."""
 DEFAULT_LOCAL_PREF: Final = 100
 """What counts where an UPDATE has no LOCAL_PREF, as in every speaker."""
 
@@ -49,6 +50,7 @@ class Pmsi(Struct, frozen=True, gc=False):
     """The PMSI tunnel attribute (RFC 6514 5): how floods reach the originator of a Type-3 route."""
 
     tunnel_type: int
+    """6 is ingress replication, the only type that gives a flood row. The others are kept for display."""
     flags: int
     label: int
     """The raw 24-bit value, which is a VNI if the encapsulation is VXLAN (RFC 8365 5.1.3)."""
@@ -66,6 +68,7 @@ class Election(Struct, frozen=True, gc=False):
     """The DF Election community: how its sender elects the designated forwarder (RFC 8584 2.2, RFC 9785 3)."""
 
     algorithm: int = 0
+    """0 modulo, 1 highest random weight, 2 and 3 highest and lowest preference (RFC 8584 3, RFC 9785 3)."""
     capabilities: int = 0
     """The bitmap as received: 0x8000 Don't Preempt, 0x4000 AC-influenced."""
     preference: int = 0
@@ -76,11 +79,15 @@ class Attributes(Struct, frozen=True, gc=False):
     """One value for all routes of an UPDATE; equal communities usually give the same object."""
 
     next_hop: Ip
+    """The tunnel address of the remote VTEP. Floods alone go elsewhere: to the endpoint of `pmsi`."""
     targets: tuple[RouteTarget, ...] = ()
+    """Each Route Target once. Without any, no VNI imports the route (`rt-missing`)."""
     encapsulations: tuple[int, ...] = ()
+    """The tunnel types that the VTEP offers. If there are none, VXLAN is assumed (note `encap-default`)."""
     seq: int = 0
     """The MAC mobility sequence number; no community counts as 0 (RFC 7432 15). The first of several counts, as in FRR."""
     sticky: bool = False
+    """The MAC must not move (RFC 7432 7.7): a static entry at the VTEP, which wins whatever the sequence numbers are."""
     gateway: bool = False
     """The default gateway community (RFC 7432 10.1)."""
     mobility_count: int = 0
@@ -88,10 +95,13 @@ class Attributes(Struct, frozen=True, gc=False):
     sites: tuple[bytes, ...] = ()
     """The Site-of-Origin communities (RFC 4360 5), all eight octets of each: as a Route Target, but of subtype 3."""
     router_mac: Mac | None = None
+    """The MAC to which packets of the L3VNI are sent (RFC 9135 8.1). A VRF needs it of each route, except one with a gateway."""
     single_active: bool = False
     """The flag of the ESI label community (RFC 7432 7.5)."""
     esi_label: int | None = None
+    """The label for split horizon with MPLS, for display; with VXLAN it is unused (RFC 8365 8.3.1). None without the community."""
     es_import: Mac | None = None
+    """The Route Target of a segment, which has the form of a MAC (RFC 7432 7.6). For display: routes are found by their ESI."""
     host_flags: int = 0
     """The flags octet of the ARP/ND community as received (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable.
 
@@ -101,6 +111,7 @@ class Attributes(Struct, frozen=True, gc=False):
     """None also if the community comes more than once, which selects the default (RFC 8584 2.2)."""
     llgr_stale: bool = False
     pmsi: Pmsi | None = None
+    """None if it is missing or cannot be read; then a Type-3 route gives no flood row (`no-ir`)."""
     local_pref: int = DEFAULT_LOCAL_PREF
     as_path_length: int = 0
     """How many AS numbers count: a set counts as one, and those of a confederation do not count (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
@@ -114,7 +125,20 @@ class Attributes(Struct, frozen=True, gc=False):
 LLGR_STALE: Final = 0xFFFF0006
 """The community that marks a long-lived stale route (RFC 9494 3.2, unverified)."""
 
-# The type and subtype of each extended community that is read.
+# The type and subtype of each extended community that is read. They are octets 0 and 1; behind them are:
+#
+#     octets             2               3         4         5          6         7
+#     Route Target,      AS number, 2 octets       assigned number, 4 octets              (type 0x00)
+#     Site-of-Origin     IPv4 address, or AS number of 4 octets         assigned number   (types 0x01 and 0x02)
+#     encapsulation      reserved                                       tunnel type
+#     default gateway    reserved
+#     MAC mobility       0x01 sticky     reserved  sequence number, 4 octets
+#     ESI label          0x01 single-    reserved            label, 3 octets
+#                        active
+#     ES-Import,         a MAC, 6 octets
+#     Router's MAC
+#     DF election        algorithm (5b)  capabilities        reserved   preference
+#     ARP/ND             flags           reserved
 _TARGETS: Final = (b"\x00\x02", b"\x01\x02", b"\x02\x02")  # RFC 4360 4, RFC 5668; not with 0x40, see _decode
 _SITES: Final = (b"\x00\x03", b"\x01\x03", b"\x02\x03")  # RFC 4360 5
 _ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
@@ -166,7 +190,13 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
 
 
 def _split(octets: bytes) -> dict[int, bytes]:
-    """Return each path attribute's value by its code. Of two with one code the first counts (RFC 7606 3 g)."""
+    """Return each path attribute's value by its code. Of two with one code the first counts (RFC 7606 3 g).
+
+     0       1       2            3 (or 4)
+    +-------+------+------------+-----------+
+    | flags | code | length 1/2 | value     |     the length has two octets if the flag 0x10 is set (RFC 4271 4.3)
+    +-------+------+------------+-----------+
+    """
     found: dict[int, bytes] = {}
     at = 0
     while at < len(octets):
@@ -191,7 +221,13 @@ def _as_path_length(value: bytes) -> int:
 
 
 def _unpack_pmsi(value: bytes) -> Pmsi | None:
-    """Decode flags, tunnel type, label and endpoint (RFC 6514 5). Return None if that is impossible: the routes count anyway."""
+    """Decode flags, tunnel type, label and endpoint (RFC 6514 5). Return None if that is impossible: the routes count anyway.
+
+     0       1      2       5
+    +-------+------+-------+-----------------------------+
+    | flags | type | label | tunnel identifier           |     for ingress replication: the endpoint, 4 or 16 octets
+    +-------+------+-------+-----------------------------+
+    """
     if len(value) < _PMSI_HEAD:
         return None
     endpoint = None
@@ -212,6 +248,7 @@ _PMSI_TUNNEL: Final = 22
 _PMSI_HEAD: Final = 5
 _LLGR_STALE_OCTETS: Final = LLGR_STALE.to_bytes(4)
 _COMMUNITIES_KEPT_MAX: Final = 64
+"""Attributes with more communities than this are decoded each time. So the 16,384 cached ones have about a million at most."""
 
 
 @lru_cache(maxsize=16384)

@@ -7,6 +7,13 @@
       key                   |
 
 The key is the RD, the ESI and the tag (RFC 7432 7.1). This module does not know what a segment is used for.
+
+    tag           the route says                                             its label
+    4294967295    the segment is up at the originator (RFC 7432 8.2.1)       zero
+    any other     the originator has this EVI on the segment (8.4)           the VNI
+
+A VTEP withdraws the first one when its port on the segment fails. By that one withdrawal, the other leaves stop sending it
+frames for all MACs of the segment (8.2).
 """
 
 from typing import Final
@@ -31,6 +38,7 @@ class EthernetAd(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     esi: Esi
     tag: int
+    """`PER_ES_TAG` for the segment as a whole, otherwise the Ethernet Tag ID of the broadcast domain."""
     label: int
     """The raw 24 bits; zero in a route per segment, which has its label in the ESI label community."""
 

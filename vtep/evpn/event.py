@@ -27,6 +27,7 @@ class Announced(Struct, frozen=True):
 
     peer: Ip
     routes: "Mapping[RouteKey, Route]"
+    """By key, each once: of two advertisements of one key in the message, only the later one is here."""
 
 
 class Withdrawn(Struct, frozen=True):
@@ -34,6 +35,7 @@ class Withdrawn(Struct, frozen=True):
 
     peer: Ip
     keys: tuple[RouteKey, ...]
+    """The RIB may have no route of a key, because a speaker may withdraw what it never advertised."""
 
 
 class SessionOpened(Struct, frozen=True):
@@ -63,10 +65,13 @@ class Offer(Struct, frozen=True):
     """What an OPEN says besides what changes how routes are kept; 0 or nothing where it is not known."""
 
     asn: int = 0
+    """The peer's AS number, of four octets if it offered them (RFC 6793)."""
     expected_asn: int = 0
     """What the configuration of this side says."""
     router_id: str = ""
+    """The BGP identifier, in the form of an IPv4 address."""
     hold_time_s: int = 0
+    """What the peer offers; the session uses the smaller of both sides' times (RFC 4271 4.2)."""
     families: tuple[str, ...] = ()
 
 
@@ -80,6 +85,7 @@ class PeerOpened(Struct, frozen=True):
     """True if it listed l2vpn evpn among the families whose routes may be kept."""
     refresh: bool
     enhanced_refresh: bool
+    """It marks where a refresh begins and ends (RFC 7313). With `refresh` alone, only silence shows the end (RFC 2918)."""
     preserved_forwarding: bool = False
     """The Forwarding State bit of l2vpn evpn: it kept forwarding while it restarted (RFC 4724 3)."""
     offer: Offer = Offer()
@@ -153,6 +159,7 @@ class Unreadable(Struct, frozen=True):
 
     head: bytes
     octets: int
+    """The length of the whole message, of which `head` is only the beginning."""
     why: str
     peer: Ip | None = None
     """None where the message does not show whose it is; then every peer must send its routes again."""

@@ -2,6 +2,14 @@
 
 A key is the number of the route type and the octets that RFC 7432 calls the key. It is the same for a received route and for one
 of our own. Standard library only, because ExaBGP's process makes keys as well (`feed.exabgp.plugin`).
+
+    type 1   01 | RD 8 | ESI 10 | tag 4                                23 octets
+    type 2   02 | RD 8 | tag 4 | 48 | MAC 6 | bits | IP 0, 4 or 16     21, 25 or 37 octets
+    type 3   03 | RD 8 | tag 4 | bits | originator 4 or 16             18 or 30 octets
+    type 4   04 | RD 8 | ESI 10 | bits | originator 4 or 16            24 or 36 octets
+    type 5   05 | RD 8 | tag 4 | bits | prefix 4 or 16                 18 or 30 octets
+
+A received route with a path identifier (RFC 7911 3) has its four octets behind these, so each path is a route of its own.
 """
 
 from typing import Final
@@ -15,6 +23,7 @@ def mac_ip_key(rd: bytes, tag: int, mac: bytes, ip: bytes) -> bytes:
 
 
 def mac_and_ip(mac: bytes, ip: bytes) -> bytes:
+    """Return both behind their lengths in bits, as they stand in the key and in the NLRI. An empty IP has the length 0."""
     return _MAC_BITS + mac + bytes((8 * len(ip),)) + ip
 
 

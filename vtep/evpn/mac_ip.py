@@ -8,6 +8,9 @@
 
 The key is the RD, the tag, both lengths, the MAC and the IP (RFC 7432 7.2). The ESI and the labels are not part of it, so a
 withdraw with labels of zero finds its route. A label is the raw 24 bits, which is a VNI with VXLAN (RFC 8365 5.1.3).
+
+Two routes of one MAC have different keys if one of them has a host address, so a peer may advertise both, and withdraw one.
+The second label is there only if the length of the NLRI has room for it: no flag announces it.
 """
 
 from functools import lru_cache
@@ -23,20 +26,28 @@ from vtep.evpn.keys import mac_ip_key
 
 CODE: Final = 2
 _IP_LENGTHS: Final = {0: 0, 32: 4, 128: 16}
+"""The octets of the host address by its length in bits, which are the only ones that are valid (RFC 7432 9.2.1)."""
 
 
 class MacIp(Struct, frozen=True, gc=False):
     """The next hop reaches this MAC, and perhaps this host address, by itself or over this segment."""
 
     peer: Ip
+    """The BGP neighbor that sent the route: often a route reflector, and not the VTEP behind which the MAC is."""
     attributes: Attributes
     rd: RouteDistinguisher
+    """It tells apart the routes of two VTEPs for one MAC. Without it, a reflector would pass on only one of them."""
     tag: int
+    """The Ethernet Tag ID: 0 in a VLAN-based service, else the broadcast domain within the EVI (RFC 7432 6.1 and 6.3)."""
     mac: Mac
     label: int
+    """The VNI of the bridge, as the raw 24 bits. Zero is read here and refused by the projection."""
     ip: Ip | None = None
+    """A host address of the MAC; None in a route about the MAC alone."""
     esi: Esi = NO_SEGMENT
+    """The segment of a multihomed host. `NO_SEGMENT`: the MAC is behind the next hop alone."""
     label2: int | None = None
+    """The L3VNI of symmetric IRB (RFC 9135), as the raw 24 bits; None if the route has one label only."""
 
     @property
     def stale(self) -> bool:
@@ -50,11 +61,16 @@ class MacIp(Struct, frozen=True, gc=False):
 
 
 def key(raw: bytes) -> RouteKey:
+    """Return the type, RD and tag, and everything from the MAC's length to the IP: what is around the ESI and the labels."""
     end = _ip_end(raw)
     return b"\x02" + raw[2:10] + raw[20:end]
 
 
 def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, MacIp]:
+    """Decode an NLRI. The MAC itself is not judged here: a multicast MAC is a route, which the projection refuses (`bad-mac`).
+
+    The key is cut out of the octets, and not made from the value, because an IPv4-mapped host address becomes an IPv4 one.
+    """
     end = _ip_end(raw)
     key_head, rd, esi, tag = _head(raw[2:24])
     route = MacIp(

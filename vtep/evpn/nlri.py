@@ -2,6 +2,24 @@
 
 Each route type has a module of its own with its value, its key and its decoder. This module lists them and picks one by the
 first octet. It does not know ExaBGP, and it does not decide whether a route is usable: it decodes whatever can be represented.
+
+     0      1        2
+    +------+--------+----------------------+
+    | type | length | value, by route type |     the length counts the octets of the value
+    +------+--------+----------------------+
+
+    type  module    octets of the value         what its originator advertises
+    1     ead       25                          that it is attached to a segment, or has a VNI on it
+    2     mac_ip    33, 37 or 49; 3 more if     that a MAC, and perhaps a host address, is behind it
+                    there is a second label
+    3     imet      17 or 29                    that it wants the floods of a broadcast domain
+    4     segment   23 or 35                    that it takes part in the election of a designated forwarder
+    5     prefix    34 or 58                    that it reaches an IP prefix
+
+The drawings in those modules count from the value. Their code has the whole NLRI in `raw`, so its offsets are two higher.
+
+A length that does not fit raises RouteError, and the caller goes on with the next NLRI (RFC 7606 5.4). A route type without a
+module raises UnknownRouteType, which is not a fault: types 6 to 11 are about multicast (RFC 9251, RFC 9572).
 """
 
 from typing import Final, Protocol, TypeAlias

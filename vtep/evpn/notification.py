@@ -6,6 +6,7 @@ A code and a subcode say why a BGP speaker ended a session. Knows no peer and no
 from typing import Final
 
 HOLD_TIMER: Final = 4
+"""The code of a session that ended because nothing came within the hold time (RFC 4271 6.5). It has no subcode."""
 
 _CODES: Final = {
     1: "Message Header Error",

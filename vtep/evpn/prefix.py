@@ -8,6 +8,9 @@
 
 The key is the RD, the tag, the prefix length and the prefix (RFC 9136 3.1). Only the total length says which address family
 it is. This module does not know any routing table.
+
+The gateway and the ESI are overlay indexes (RFC 9136 3.2): they say that the route goes by way of a host or a segment. A route
+without one goes to the next hop itself, with the Router's MAC of the attributes (RFC 9136 4.4.1).
 """
 
 from typing import Final
@@ -21,12 +24,14 @@ from vtep.evpn.event import RouteKey
 
 CODE: Final = 5
 _IP_OCTETS: Final = {36: 4, 60: 16}
+"""The octets of an address by those of the whole NLRI: prefix and gateway are of one family (RFC 9136 3.1)."""
 
 
 class IpPrefix(Struct, frozen=True, gc=False):
     """The originator reaches this prefix, by itself or through this gateway or segment."""
 
     peer: Ip
+    """The BGP neighbor that sent the route, which may be a route reflector."""
     attributes: Attributes
     rd: RouteDistinguisher
     tag: int
@@ -34,8 +39,11 @@ class IpPrefix(Struct, frozen=True, gc=False):
     """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits."""
     length: int
     label: int
+    """The L3VNI of the VRF, as the raw 24 bits. It does not matter in a route with a gateway."""
     gateway: Ip | None = None
+    """The host to which packets for the prefix go; None if the NLRI has zeros there."""
     esi: Esi = NO_SEGMENT
+    """`NO_SEGMENT` in nearly every route. Any other value is refused by the projection as `overlay-index`."""
 
 
 def key(raw: bytes) -> RouteKey:
@@ -60,6 +68,10 @@ def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, IpPr
 
 
 def _ip_octets(raw: bytes) -> int:
+    """Check the lengths of the NLRI, and return how many octets its prefix and its gateway have.
+
+    Bits of the prefix beyond its length are kept, because they are part of the key. `Prefix.of` clears them later.
+    """
     ip_octets = _IP_OCTETS.get(len(raw))
     if ip_octets is None or raw[1] != len(raw) - 2:
         raise RouteError(f"an IP prefix NLRI has 36 (IPv4) or 60 (IPv6) octets, not {len(raw)}")

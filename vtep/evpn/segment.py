@@ -20,6 +20,7 @@ from vtep.evpn.event import RouteKey
 
 CODE: Final = 4
 _LENGTHS: Final = {32: 25, 128: 37}
+"""The octets of the whole NLRI, by the originator's length in bits."""
 
 
 class Segment(Struct, frozen=True, gc=False):
@@ -30,9 +31,11 @@ class Segment(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     esi: Esi
     originator: Ip
+    """The candidate of the election, by whose address it is ranked (RFC 7432 8.5). The next hop does not count there."""
 
 
 def key(raw: bytes) -> RouteKey:
+    """Check the lengths, and return the type and the whole value: only the octet with the length is left out."""
     if len(raw) < 21 or _LENGTHS.get(raw[20]) != len(raw) or raw[1] != len(raw) - 2:
         raise RouteError(f"{len(raw)} octets are not an Ethernet segment NLRI with an IPv4 or IPv6 originator")
     return b"\x04" + raw[2:]

@@ -1,5 +1,11 @@
 """UPDATE messages as octets, whole and one after the other, read into events (RFC 4271 4.3, RFC 4760 3 and 4).
 
+    0        16       18     19          21                   ..             + 2
+    +--------+--------+------+-----------+--------------------+--------------+--------------+--------------+
+    | marker | length | type | length of | withdrawn, of IPv4 | length of    | path         | NLRI of IPv4 |
+    | 16 x ff| of all | 2    | withdrawn | (passed over)      | attributes   | attributes   | (passed over)|
+    +--------+--------+------+-----------+--------------------+--------------+--------------+--------------+
+
     octets ── message by message ──▶ MP_UNREACH_NLRI ──▶ Withdrawn, or End-of-RIB if it is empty and alone
                                      MP_REACH_NLRI   ──▶ Announced, with what the other attributes say of its routes
 
@@ -30,8 +36,10 @@ _EXTENDED_LENGTH: Final = 0x10
 _EVPN: Final = b"\x00\x19\x46"  # AFI 25, SAFI 70 (RFC 7432 7)
 _REACH, _UNREACH = 14, 15
 _NEXT_HOP_AT: Final = 4
+"""In MP_REACH_NLRI, after the AFI (2), the SAFI (1) and the length of the next hop (1)."""
 _IPV6: Final = 16
 _CACHED_OCTETS_MAX: Final = 512
+"""Longer attributes are decoded for each message. A peer chooses them, and could fill the cache with 4096 very long ones."""
 _BAD_SHOWN: Final = 40
 """Octets of a bad NLRI that are shown to people."""
 
@@ -165,6 +173,10 @@ def _read_reach(octets: bytes, at: int, end: int, others: bytes, events: _Events
 
 
 def _next_nlri(octets: bytes, at: int, end: int) -> bytes:
+    """Return the NLRI that begins here: its type, its length, and so many octets more.
+
+    If that reaches beyond the attribute, no later NLRI can be found either, so the whole message is unreadable.
+    """
     after = at + 2 + octets[at + 1] if at + 2 <= end else end + 1
     if after > end:
         raise StreamError("an EVPN NLRI is longer than its attribute")
