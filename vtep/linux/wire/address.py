@@ -52,7 +52,15 @@ def parse_addresses(datagram: bytes) -> Iterator[tuple[int, int, Address | Answe
 
 
 def parse_address(datagram: bytes, start: int, end: int) -> Address | None:
-    """Read the body of one RTM_NEWADDR; on a point-to-point device IFA_ADDRESS is the address of the other side."""
+    """Read the body of one RTM_NEWADDR; on a point-to-point device IFA_ADDRESS is the address of the other side.
+
+        ifaddrmsg   family 1 · prefix length 1 · flags 1 · scope 1 · ifindex 4
+        IFA_LOCAL   our address; IPv6 has it only beside the address of a peer, and IFA_ADDRESS otherwise
+        IFA_FLAGS   4 octets, which replace the one octet of flags in the header
+
+    An address is not usable while duplicate address detection is under way or after it failed (RFC 4862 5.4). An
+    optimistic one is usable meanwhile (RFC 4429).
+    """
     prefix, flags, device = _IFADDR.unpack_from(datagram, start)
     found = attributes(datagram, start + _IFADDR.size, end)
     octets = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)

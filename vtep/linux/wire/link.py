@@ -106,7 +106,16 @@ def parse_links(datagram: bytes) -> Iterator[tuple[int, int, Link | Answer]]:
 
 
 def parse_link(datagram: bytes, start: int, end: int) -> Link:
-    """Read the body of one RTM_NEWLINK."""
+    """Read the body of one RTM_NEWLINK.
+
+        ifinfomsg       family 1 · pad 1 · type 2 · ifindex 4 · flags 4 · change 4
+        IFLA_*          name, MTU, MAC, alias; MASTER is the bridge or the VRF, and LINK the device below
+        IFLA_LINKINFO   KIND "vxlan" · DATA (IFLA_VXLAN_*) · SLAVE_KIND "bridge" · SLAVE_DATA (IFLA_BRPORT_*)
+        IFLA_AF_SPEC    AF_INET (array of settings) · AF_INET6 (array of settings, ADDR_GEN_MODE)
+
+    What the kernel did not report is None, because a condition must tell that from off. A physical device has no KIND,
+    and its `kind` is empty.
+    """
     index, flags = _IFINFO.unpack_from(datagram, start)
     found = attributes(datagram, start + _IFINFO.size, end)
     info = nested(found.get(IFLA_LINKINFO))
@@ -157,12 +166,16 @@ _CHANGED: Final = struct.Struct("=B3xi4xI")
 
 
 def _setting(settings: bytes, place: int) -> bool | None:
-    """Read one of a device's settings from their array, in which each has 4 octets."""
+    """Read one of a device's settings from their array, in which each has 4 octets.
+
+    None if the array is shorter: the kernel, or the family on this device, does not have the setting.
+    """
     at = 4 * place
     return any(settings[at : at + 4]) if len(settings) >= at + 4 else None
 
 
 def _bridge(data: Mapping[int, bytes]) -> Bridge:
+    """Read IFLA_BR_*, of which only what decides about rows is kept."""
     return Bridge(
         flag(data.get(IFLA_BR_VLAN_FILTERING)),
         number(data.get(IFLA_BR_VLAN_DEFAULT_PVID)),
@@ -171,6 +184,7 @@ def _bridge(data: Mapping[int, bytes]) -> Bridge:
 
 
 def _vxlan(data: Mapping[int, bytes]) -> Vxlan:
+    """Read IFLA_VXLAN_*: addresses and the UDP port are big-endian, and the other numbers are as the host has them."""
     local = data.get(IFLA_VXLAN_LOCAL) or data.get(IFLA_VXLAN_LOCAL6)
     remote = data.get(IFLA_VXLAN_GROUP) or data.get(IFLA_VXLAN_GROUP6)
     udp_port = data.get(IFLA_VXLAN_PORT)
@@ -190,6 +204,7 @@ def _vxlan(data: Mapping[int, bytes]) -> Vxlan:
 
 
 def _bridge_port(data: Mapping[int, bytes]) -> BridgePort:
+    """Read IFLA_BRPORT_*: how the bridge treats the device as its port. `state` is that of STP, 3 is forwarding."""
     return BridgePort(
         learning=flag(data.get(IFLA_BRPORT_LEARNING)),
         neigh_suppress=flag(data.get(IFLA_BRPORT_NEIGH_SUPPRESS)),

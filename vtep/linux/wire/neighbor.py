@@ -55,6 +55,9 @@ RTM_NEWNEIGH: Final = 28
 RTM_DELNEIGH: Final = 29
 RTM_GETNEIGH: Final = 30
 
+# States of a row (ndm_state). In the table of a bridge they say what sort of row it is: PERMANENT is a MAC of this host
+# (`local`), NOARP is `static`, and REACHABLE or STALE is any other. In the neighbor table NOARP and PERMANENT never
+# time out, and vtep takes a row of any other state as found by ARP or ND.
 NUD_REACHABLE: Final = 0x02
 NUD_STALE: Final = 0x04
 NUD_DELAY: Final = 0x08
@@ -62,6 +65,8 @@ NUD_PROBE: Final = 0x10
 NUD_NOARP: Final = 0x40
 NUD_PERMANENT: Final = 0x80
 
+# Flags of a row (ndm_flags). SELF and MASTER say which half is meant, and EXT_LEARNED that a control plane wrote it. USE
+# asks the kernel to resolve an address. STICKY keeps a bridge row on its port.
 NTF_USE: Final = 0x01
 NTF_SELF: Final = 0x02
 NTF_MASTER: Final = 0x04
@@ -69,6 +74,8 @@ NTF_EXT_LEARNED: Final = 0x10
 NTF_STICKY: Final = 0x40
 NTF_ROUTER: Final = 0x80
 
+# Attributes. DST is the VTEP of an FDB row, and the host address of an ARP or ND row. VNI is that of the encapsulation,
+# and SRC_VNI that of the row on a device for many VNIs. PORT is the UDP port, the only number here that is big-endian.
 NDA_DST: Final = 1
 NDA_LLADDR: Final = 2
 NDA_CACHEINFO: Final = 3
@@ -110,7 +117,9 @@ class Neighbor(Struct, frozen=True, gc=False):
     """The device's index: for FDB rows the bridge port, for ARP and ND rows the bridge or its SVI."""
     mac: Mac
     flags: int
+    """`ndm_flags`: the halves that are meant (SELF, MASTER), and the marks of the row."""
     state: int
+    """`ndm_state`; a deletion does not need one."""
     dst: Ip | None = None
     """The VTEP."""
     vni: int | None = None
@@ -138,17 +147,24 @@ class Entry(Struct, frozen=True, gc=False):
     """One row as the kernel dumps, answers or announces it. What it did not report is absent."""
 
     port: int
+    """The device that has the row: a bridge port, a VXLAN device, or for an ARP or ND row the bridge or its SVI."""
     master: int | None
     """The bridge; VXLAN rows have none."""
     mac: Mac
     flags: int
     state: int
     dst: Ip | None = None
+    """The VTEP; None in a bridge row, and in a VXLAN row that names a group."""
     vni: int | None = None
+    """The VNI of the encapsulation, if it is not the device's own."""
     src_vni: int | None = None
+    """The VNI of the row, on a VXLAN device for many VNIs."""
     vlan: int | None = None
+    """The VLAN of a bridge row; None on a bridge that does not filter VLANs, and in a VXLAN row."""
     nh_id: int | None = None
+    """The group of nexthops that has the VTEPs; then `dst` is None."""
     protocol: int | None = None
+    """The program that wrote an ARP or ND row, as it named itself; None if it did not."""
     udp_port: int | None = None
     """The UDP port of the VTEP if it is not the device's own."""
     via: int | None = None
@@ -180,7 +196,9 @@ class Refusal(Struct, frozen=True, gc=False):
     index: int
     """Of many messages alike each has an index of its own."""
     errno: int
+    """ENOBUFS means that the answer was lost or that the kernel had no memory, so the row must be read back."""
     text: str = ""
+    """What the kernel says about it, or empty."""
     bridge_done: bool = False
     """The bridge half of this message was written or deleted all the same."""
     vxlan_done: bool = False
@@ -190,6 +208,7 @@ class Lookup(NamedTuple):
     """What to ask the kernel in order to read one half of a MAC's row."""
 
     port: int
+    """A port of the bridge for the bridge half; the VXLAN device for the other."""
     mac: Mac
     half: Half
     vlan: int | None = None
@@ -200,8 +219,10 @@ class FdbEvent(NamedTuple):
     """Which row of the FDB an event is about. Its values are not kept, because the row is read back."""
 
     port: int
+    """The port that had or has the row. After a move it is not the port that the row is on now."""
     mac: Mac
     vlan: int | None = None
+    """The VLAN of a bridge row; None for a VXLAN row."""
     src_vni: int | None = None
 
 
@@ -272,6 +293,16 @@ _NDMSG: Final = struct.Struct("=BxxxiHBx")
 _U16: Final = struct.Struct("=H")
 
 # Most rows of a dump have one of four layouts (6.1 to 7.2), which one unpack reads. Others are read attribute by attribute.
+#
+#     octet     0          12          24         32            40              total
+#     bridge    ndmsg 12 · LLADDR 12 · MASTER 8 · FLAGS_EXT 8 · CACHEINFO 20    60
+#     VLAN      the same, and VLAN 8 at octet 60                                68
+#     VXLAN     ndmsg 12 · LLADDR 12 · DST 8    · CACHEINFO 20                  52
+#     many      ndmsg 12 · LLADDR 12 · DST 8    · SRC_VNI 8   · CACHEINFO 20    60
+#
+# Two have one size, so the heads of the attributes (length and type, read as one number) say which one it is. What has
+# another size or other heads is walked: IPv6 VTEPs, groups, ARP and ND rows, rows of a kernel with one more attribute.
+# So a new kernel makes dumps slower and not wrong.
 _BRIDGE_ROW: Final = struct.Struct("=BxxxiHBx I6s2x II I4x I16x")
 _VLAN_ROW: Final = struct.Struct("=BxxxiHBx I6s2x II I4x I16x IH2x")
 _VXLAN_ROW: Final = struct.Struct("=BxxxiHBx I6s2x I4s I16x")
@@ -292,6 +323,7 @@ _IS_VLAN_ROW: Final = (_IS_LLADDR, _IS_MASTER, _IS_FLAGS_EXT, _IS_CACHEINFO, _IS
 
 
 def _entry(datagram: bytes, start: int, end: int) -> Entry:
+    """Read one row by its layout, if it has one of the four, and attribute by attribute otherwise."""
     size = end - start
     if size == _BRIDGE_ROW.size:
         family, port, state, flags, a, mac, b, master, c, d = _BRIDGE_ROW.unpack_from(datagram, start)
@@ -312,6 +344,7 @@ def _entry(datagram: bytes, start: int, end: int) -> Entry:
 
 
 def _walked_entry(datagram: bytes, start: int, end: int) -> Entry:
+    """Read a row of any layout. One without a MAC, as an address that ARP did not resolve, gets the zero MAC."""
     family, port, state, flags = _NDMSG.unpack_from(datagram, start)
     found = attributes(datagram, start + _NDMSG.size, end)
     address, lladdr = found.get(NDA_DST), found.get(NDA_LLADDR, b"")
@@ -337,4 +370,5 @@ def _walked_entry(datagram: bytes, start: int, end: int) -> Entry:
 
 @lru_cache(maxsize=16384)
 def _ip(octets: bytes) -> Ip:
+    """Return the address as one value for all rows behind a VTEP, because a leaf has 100,000 rows and few VTEPs."""
     return Ip.unpack(octets)

@@ -55,10 +55,13 @@ class NexthopMessage(Struct, frozen=True, gc=False):
 
     verb: Verb
     id: int
+    """The number of the object, one range for the whole network namespace: other programs use it as well."""
     device: int = 0
+    """The SVI by which packets leave; 0 for a group and for FDB nexthops."""
     gateway: bytes = b""
     """4 or 16 octets; an IPv4 VTEP that serves IPv6 prefixes is an IPv4-mapped one."""
     members: tuple[int, ...] = ()
+    """The numbers of the single nexthops of a group; empty for a single one."""
     fdb: bool = False
     """Rows of VXLAN devices name it, and no route does."""
 
@@ -76,8 +79,11 @@ class NexthopEntry(Struct, frozen=True, gc=False):
 
     id: int
     protocol: int
+    """The program that wrote it (nh_protocol), which says whose the object is."""
     device: int | None = None
+    """None for a group and for FDB nexthops."""
     gateway: bytes = b""
+    """The octets as they were written; empty for a group."""
     members: tuple[int, ...] = ()
     fdb: bool = False
 
@@ -88,7 +94,10 @@ class NexthopEntry(Struct, frozen=True, gc=False):
 
 
 def encode(row: NexthopMessage, seq: int, *, acknowledged: bool) -> bytes:
-    """Return the message of a nexthop."""
+    """Return the message of a nexthop.
+
+    All members of a group have the weight 1, which is 0 here (weight - 1): each flow is hashed onto one of them.
+    """
     flags = NLM_F_REQUEST | (NLM_F_ACK if acknowledged else 0)
     if row.verb is Verb.DELETE:
         return message(RTM_DELNEXTHOP, flags, seq, _NHMSG.pack(0, 0, 0) + attribute_u32(NHA_ID, row.id))
@@ -131,6 +140,7 @@ _MEMBER: Final = struct.Struct("=IBxxx")
 
 
 def _entry(datagram: bytes, start: int, end: int) -> NexthopEntry:
+    """Read one nexthop. A group whose length is not a number of members is read as one without members."""
     _, protocol, _ = _NHMSG.unpack_from(datagram, start)
     found = attributes(datagram, start + _NHMSG.size, end)
     group = found.get(NHA_GROUP, b"")

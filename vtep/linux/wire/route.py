@@ -71,8 +71,10 @@ class RouteMessage(Struct, frozen=True, gc=False):
 
     verb: Verb
     table: int
+    """The routing table of the VRF."""
     prefix: Prefix
     nexthop: int = 0
+    """The nexthop object, single or a group. 0 in a deletion, which finds the route without it."""
 
     also: ClassVar[tuple[()]] = ()
 
@@ -84,9 +86,11 @@ class RouteEntry(Struct, frozen=True, gc=False):
     prefix: Prefix
     protocol: int
     metric: int
+    """RTA_PRIORITY: of two routes to one prefix in one table the lower one wins. 0 if there is none."""
     nexthop: int | None = None
     """The nexthop object; None for a route that says itself where it goes."""
     type: int = RTN_UNICAST
+    """RTN_*: RTN_LOCAL means that the address is one of this host, so no packet would leave it."""
 
 
 class RoutingHints(Struct, frozen=True):
@@ -107,6 +111,7 @@ class PathQuery(Struct, frozen=True, gc=False):
 
     local: Ip
     below: int
+    """The device by which the packet must leave; 0 if the routing table decides."""
     vtep: Ip
 
 
@@ -114,7 +119,9 @@ class FoundPath(Struct, frozen=True, gc=False):
     """The route that the kernel would choose for a packet, or why there is none."""
 
     errno: int = 0
+    """Why there is no route (ENETUNREACH, EHOSTUNREACH); 0 if there is one."""
     device: int = 0
+    """The device by which the packet would leave; 0 without a route."""
     gateway: Ip | None = None
     """None: the VTEP is in the network of the device."""
     mtu: int | None = None
@@ -123,7 +130,15 @@ class FoundPath(Struct, frozen=True, gc=False):
 
 
 def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
-    """Return the message of a route: 56 octets for IPv4, 68 for IPv6."""
+    """Return the message of a route: 60 octets for IPv4, 72 for IPv6, and 8 less for a deletion.
+
+        octet  0   nlmsghdr 16
+              16   rtmsg: family, prefix length, 0, 0, 0, RTPROT_VTEP, 0, RTN_UNICAST, flags 4
+              28   RTA_DST 8, or 20 for IPv6
+              36   RTA_TABLE 8 · RTA_PRIORITY 8 · RTA_NH_ID 8        48 for IPv6; a deletion ends before RTA_NH_ID
+
+    The table is an attribute, because the field of rtmsg has one octet and a VRF may have any number of 32 bits.
+    """
     flags = NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0)
     kind, nexthop = (RTM_DELROUTE, 0) if row.verb is Verb.DELETE else (RTM_NEWROUTE, row.nexthop)
     prefix = row.prefix
@@ -204,6 +219,7 @@ _U32_TABLE, _U32_PRIORITY, _U32_NH_ID = (_head(8, kind) for kind in (RTA_TABLE, 
 
 
 def _entry(datagram: bytes, start: int, end: int) -> RouteEntry:
+    """Read one route. A default route has no RTA_DST, so its network is all zeros."""
     family, length, protocol, kind = _RTMSG.unpack_from(datagram, start)
     found = attributes(datagram, start + _RTMSG.size, end)
     network = found.get(RTA_DST) or bytes(16 if family == AF_INET6 else 4)

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from vtep.addr import Mac
 
+# An address family says which table a message is about: AF_BRIDGE the FDB, AF_INET and AF_INET6 the ARP and ND rows.
 AF_INET: Final = 2
 AF_BRIDGE: Final = 7
 AF_INET6: Final = 10
@@ -30,6 +31,8 @@ AF_INET6: Final = 10
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
 
+# Flags of a request, then of an answer. From 0x100 on one bit has several meanings: REPLACE of a write and CAPPED of an
+# answer are the same bit, and a DUMP is ROOT 0x100 and MATCH 0x200 together.
 NLM_F_REQUEST: Final = 0x01
 NLM_F_ACK: Final = 0x04
 NLM_F_DUMP_INTR: Final = 0x10
@@ -48,14 +51,20 @@ class Answer(Struct, frozen=True, gc=False):
 
     errno: int
     text: str = ""
+    """What the kernel says about a refusal (NLMSGERR_ATTR_MSG); empty if it gives only the errno."""
     flags: int = 0
+    """`ndm_flags` of the refused message as they came back: a half that is no longer set was carried out."""
     mac: Mac | None = None
+    """The MAC of the refused message, by which a message is found among those with one sequence number."""
     interrupted: bool = False
     """The kernel itself calls the dump inconsistent (NLM_F_DUMP_INTR)."""
 
 
 def message(kind: int, flags: int, seq: int, body: bytes) -> bytes:
-    """Return one message, with its header."""
+    """Return one message, with its header.
+
+    The port id is 0: the kernel knows the sender by its socket. A body must already be filled up to 4 octets.
+    """
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, seq, 0) + body
 
 
@@ -70,7 +79,10 @@ def attribute_u32(kind: int, value: int) -> bytes:
 
 
 def split(datagram: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield (type, flags, sequence number, start of the body, end of the body) for each message."""
+    """Yield (type, flags, sequence number, start of the body, end of the body) for each message.
+
+    A message that claims to be longer than the datagram ends it, because where the next one begins is not known.
+    """
     offset, size = 0, len(datagram)
     while offset + 16 <= size:
         length, kind, flags, seq, _ = _HEADER.unpack_from(datagram, offset)
@@ -108,12 +120,15 @@ def nested(value: bytes | None) -> dict[int, bytes]:
 
 
 def number(value: bytes | None) -> int | None:
-    """Read an attribute as a number of any size in the byte order of the host."""
+    """Read an attribute as a number of any size in the byte order of the host.
+
+    None stays None: the kernel did not report the attribute, which is not the same as 0.
+    """
     return None if value is None else int.from_bytes(value, sys.byteorder)
 
 
 def flag(value: bytes | None) -> bool | None:
-    """Read an attribute as a flag."""
+    """Read an attribute as a flag of any size; None if the kernel did not report it, which is not the same as off."""
     return None if value is None else any(value)
 
 
@@ -123,7 +138,16 @@ def text(value: bytes | None) -> str:
 
 
 def parse_answer(datagram: bytes, kind: int, flags: int, start: int, end: int) -> Answer:
-    """Read NLMSG_ERROR or NLMSG_DONE; a refused dump has its errno in the latter."""
+    """Read NLMSG_ERROR or NLMSG_DONE; a refused dump has its errno in the latter.
+
+        octet  0   errno, negated 4
+               4   nlmsghdr of the request 16                      NLMSG_ERROR alone
+              20   the body of the request                         not there with NLM_F_CAPPED, as after a success
+                   attributes NLMSGERR_ATTR_*                      only with NLM_F_ACK_TLVS
+
+    The flags and the MAC are read wherever the echo is long enough to have them. They mean something only for a
+    neighbor message, and only its sender looks at them.
+    """
     if end - start < 4:
         return Answer(0)
     (code,) = _I32.unpack_from(datagram, start)

@@ -77,6 +77,15 @@ _VLAN_INFO: Final = struct.Struct("=HH")
 def _parse(
     datagram: bytes, wanted: int, entry: int, read: Callable[[dict[int, bytes]], T]
 ) -> Iterator[tuple[int, int, tuple[int, T] | Answer]]:
+    """Yield each entry of each message with its device.
+
+        br_vlan_msg             family 1 · pad 3 · ifindex 4
+        BRIDGE_VLANDB_ENTRY     INFO (flags 2 · VLAN 2) · RANGE (last VLAN 2) · TUNNEL_INFO (VNI 4) · NEIGH_SUPPRESS 1
+        tunnel_msg              family 1 · flags 1 · pad 2 · ifindex 4
+        VXLAN_VNIFILTER_ENTRY   START 4 · END 4
+
+    A device whose entries do not fit one message comes again in the next, so the caller collects them by device.
+    """
     for kind, flags, seq, start, end in split(datagram):
         if flags & NLM_F_DUMP_INTR:
             yield kind, seq, Answer(0, interrupted=True)
@@ -90,6 +99,7 @@ def _parse(
 
 
 def _vlan(found: dict[int, bytes]) -> PortVlan:
+    """Read one VLAN, or a range: without BRIDGE_VLANDB_ENTRY_RANGE the entry is one VLAN."""
     flags, first = _VLAN_INFO.unpack_from(found[BRIDGE_VLANDB_ENTRY_INFO])
     return PortVlan(
         first=first,
@@ -102,5 +112,6 @@ def _vlan(found: dict[int, bytes]) -> PortVlan:
 
 
 def _vnis(found: dict[int, bytes]) -> VniRange:
+    """Read one VNI, or a range: without VXLAN_VNIFILTER_ENTRY_END the entry is one VNI."""
     first = number(found.get(VXLAN_VNIFILTER_ENTRY_START)) or 0
     return VniRange(first, number(found.get(VXLAN_VNIFILTER_ENTRY_END)) or first)
