@@ -22,16 +22,25 @@ class PeerStatus(Struct, frozen=True):
     """One BGP peer of ExaBGP."""
 
     address: Ip
+    """The neighbor's address, as `feed.peers` names it."""
     up: bool
+    """Its BGP session is established, as far as the feed has reported."""
     ended: bool
-    """It has sent End-of-RIB."""
+    """It has sent its whole table in its present or last session: by End-of-RIB (RFC 4724 section 2), or by a complete
+    refresh."""
     routes: int
+    """All its routes that are kept, of every type; the stale ones are among them."""
     stale: int
+    """Those of a session that has ended. They count until they come again, are withdrawn, or their time is over."""
     limited: int
+    """Routes that are not kept, because it already has as many as `limits.routes_per_peer` allows."""
     refresh: str
+    """Whether it sends all its routes again: "asked" (it has not begun), "running", or empty."""
     reason: str
     """Why it is down, and why our side ended its last session."""
     opened: float | None = None
+    """When its last session began, or when the daemon learned of an older one; None if there was
+    none."""
     refused: int = 0
     """Routes that are not kept, because it has as many of their MAC as `limits.routes_per_mac` allows."""
     refused_mac: Mac | None = None
@@ -48,8 +57,11 @@ class PeerStatus(Struct, frozen=True):
     """As its last OPEN said, like the next three; 0 or nothing as long as there was none."""
     router_id: str = ""
     hold_time_s: int = 0
+    """What it offered, in seconds. The session uses the lower one of this and what our side offers (RFC 4271 4.2)."""
     families: tuple[str, ...] = ()
+    """The address families that it offered, such as "l2vpn evpn". Without that one it sends no EVPN route."""
     messages: int = 0
+    """How many messages came from it since the daemon started."""
     error: str = ""
     """Why its last session ended, or was not established, in words."""
     form: str = ""
@@ -60,19 +72,26 @@ class FeedStatus(Struct, frozen=True):
     """What is received from ExaBGP."""
 
     attached: bool = False
+    """ExaBGP is connected; if BMP is the feed, a router is."""
     form: str = ""
     """How UPDATEs are handed on: "octets", "parsed", or that is not known."""
     lines: int = 0
+    """How many were handled since the start of the daemon."""
     bad_lines: int = 0
+    """Lines that could not be read. Such a line may have had routes, so we request those of its peer again."""
     gaps: int = 0
+    """How often lines of a peer were lost. After each gap we request all routes of that peer again, if it can
+    refresh."""
     backlog: int = 0
     """Lines that were read and wait to be handled."""
     last_line: float | None = None
+    """When the last line came; None if none came yet."""
     bmp: str = ""
     """Where routers report by BMP; empty if ExaBGP is the feed."""
     table: str = "post-policy"
     """Which of their tables is taken."""
     peers: tuple[PeerStatus, ...] = ()
+    """Every peer that was seen or that `feed.peers` names, by rising address."""
     awaited: int = 0
     """Peers whose End-of-RIB makes the picture complete."""
 
@@ -105,10 +124,16 @@ class Counts(Struct, frozen=True):
     """The wanted rows of one kind by state."""
 
     wanted: int = 0
+    """As the intent has them, whether the kernel has them or not."""
     installed: int = 0
+    """They are in the kernel as wanted, as far as is known. A row that is no longer wanted does not count."""
     failed: int = 0
+    """The kernel refused them for now, and they are tried again."""
     contested: int = 0
+    """Another program or a local station has them, and we do not overwrite what is not ours."""
     suppressed: int = 0
+    """They are not tried: their VNI cannot have them (it has no bridge, for example), or the kernel refused them
+    permanently."""
 
     @property
     def pending(self) -> int:
@@ -121,10 +146,14 @@ class DataplaneStatus(Struct, frozen=True):
     state: str = "off"
     """on, off, observing (another daemon writes the rows), or unreadable: the tables of the kernel could not be read."""
     why: str = "no VNI is configured"
+    """Why the state is not on."""
     not_ready: Mapping[int, tuple[str, ...]] = {}
+    """By VNI, why its devices are not fit for rows, in the codes of docs/reasons.md. The other VNIs are written all the
+    same."""
     generation: int = 0
     """Of the intent that was applied last."""
     passes: int = 0
+    """The number of the latest pass, counted from the start of the daemon."""
     troubles: Mapping[str, int] = {}
     """Rows that are not as wanted, by state."""
     converged: bool = False
@@ -134,8 +163,13 @@ class DataplaneStatus(Struct, frozen=True):
     audited: float | None = None
     """When every row of ours was last looked at."""
     overruns: int = 0
+    """How often the kernel dropped netlink events because they were not read in time. After each, the kernel is read
+    again."""
     repaired: int = 0
+    """Rows of ours that another program changed and that were written again, since the start of the daemon."""
     orphans: int = 0
+    """MAC rows with our signature that are neither wanted nor claimed. They stay until an operator claims them
+    with `vtep adopt`."""
     differences: Mapping[tuple[str, str], int] = {}
     """Of an observer: rows that differ from what is wanted for longer than AGE_S, by kind and reason."""
 
@@ -146,7 +180,9 @@ class StateFile(Struct, frozen=True):
     name: str
     """ledger or announced."""
     octets: int = 0
+    """Its size, which grows with each record until the file is compacted."""
     records: int = 0
+    """How many are in it. A claim that changed several times has several, until the file is compacted."""
     trouble: str = ""
     """Which file cannot be written or compacted, and why."""
 
@@ -155,11 +191,18 @@ class Status(Struct, frozen=True):
     """Everything at one moment."""
 
     version: str = ""
+    """Of the daemon, which may be older than the command that shows it."""
     started: float = 0.0
+    """When the daemon started."""
     generation: int = 0
+    """Of the latest intent. If `dataplane.generation` is lower, the kernel does not have that intent yet."""
     complete: bool = False
+    """Every expected peer has sent all its routes, or the time to wait for them is over. Until then
+    deletions are held, because a missing route may still come."""
     why: str = ""
+    """Why the picture is complete or not, in words."""
     macs: int = 0
+    """Rows of the remote MAC table, in all VNIs."""
     feed: FeedStatus = FeedStatus()
     announcing: AdvertisingStatus = AdvertisingStatus()
     dataplane: DataplaneStatus = DataplaneStatus()
@@ -233,12 +276,15 @@ class Sync(Struct, frozen=True, gc=False):
     """The state of a row in the kernel."""
 
     state: str
+    """One of the states above."""
     reason: str = ""
     """Why it is not installed, in the codes of docs/reasons.md."""
     text: str = ""
     """What the kernel answered, or who holds the row."""
     errno: int = 0
+    """The number of the kernel's answer, as in errno(3); 0 if it refused nothing."""
     next_try: float | None = None
+    """When the row is tried again; None if no time is set for that."""
     since: float | None = None
     """Since when the row is in the kernel as it is."""
     generation: int = 0
@@ -251,16 +297,27 @@ class MacStatus(Struct, frozen=True, gc=False):
     vni: Vni
     mac: Mac
     vtep: Ip
+    """Where its frames go. For a MAC on a segment this is the first of `vteps`."""
     vtep_vni: Vni | None
+    """The VNI in the frames, if it is not the VNI of the table (a locally assigned VNI, RFC 8365 5.1.3)."""
     reason: str
+    """The rule by which this location won, as a code of docs/reasons.md."""
     seq: int
+    """The sequence number of the MAC Mobility community of the winning route; 0 without one (RFC 7432 15)."""
     sticky: bool
+    """It must not move, by its route: it is static (RFC 7432 15.2) or a default gateway."""
     stale: bool
+    """The session of the winning route has ended. The row stays as long as the route is kept."""
     peer: Ip
+    """Who sent the winning route. With a route reflector that is the reflector, and not the leaf of the MAC."""
     rd: RouteDistinguisher
+    """Of the winning route; it usually names the leaf of the MAC and its VNI."""
     segment: Esi | None
+    """The Ethernet segment that it is on; None if it is behind one VTEP alone."""
     notes: tuple[str, ...]
+    """What works and should be looked at all the same, as codes of docs/reasons.md."""
     alerts: tuple[str, ...]
+    """What an operator should know, such as `dup-frozen`; each code once, however many VTEPs cause it."""
     sync: Sync
     vteps: tuple[Ip, ...] = ()
     """The VTEPs that share its frames, if it is on a segment."""
@@ -271,11 +328,16 @@ class NeighborStatus(Struct, frozen=True, gc=False):
 
     vni: Vni
     ip: Ip
+    """The address for which the bridge answers ARP or ND in place of the remote host."""
     mac: Mac
+    """What it answers with."""
     router: bool
+    """The host is a router, as the flags of its route say (RFC 9047); a Neighbor Advertisement for it says so as
+    well."""
     peer: Ip
     rd: RouteDistinguisher
     alerts: tuple[str, ...]
+    """`immutable`: another MAC claims the address, which its owner marks as one that does not move (RFC 9047)."""
     sync: Sync
 
 
@@ -284,20 +346,31 @@ class VrfStatus(Struct, frozen=True):
 
     name: str
     vni: Vni
+    """Its L3VNI, which is the VNI of the packets between the routers."""
     vtep: Ip
+    """Our tunnel address for it."""
     vxlan: str
+    """The name of the device that has the L3VNI."""
     svi: str
+    """The name of the device by which the VRF reaches the L3VNI; our nexthops leave by it."""
     state: str
     """ready, not-ready or unknown."""
     reasons: tuple[str, ...]
+    """Why it is not ready, in the codes of docs/reasons.md; empty if it is."""
     texts: tuple[str, ...]
     """What it lacks, each with the command that mends it."""
     table: int
+    """The number of its routing table in the kernel; as long as its devices were not read, the one that is
+    configured."""
     router_mac: Mac | None
-    """Of this leaf."""
+    """The Router's MAC of this leaf, which it puts into its own routes (RFC 9135 8.1); None if the devices are not
+    ready."""
     prefixes: int
+    """Prefixes that have a row."""
     nexthops: int
+    """Nexthop objects, groups included. Prefixes that are reached by the same VTEPs share one."""
     vteps: int
+    """Remote VTEPs to which packets of this VRF go."""
     conflicts: int
     """Remote VTEPs for which routes name more than one Router's MAC."""
 
@@ -307,10 +380,14 @@ class PrefixStatus(Struct, frozen=True):
 
     vrf: str
     vni: Vni
+    """The L3VNI of the VRF."""
     prefix: Prefix
     vteps: tuple[Ip, ...]
+    """The VTEPs among which its flows are spread (ECMP), by rising address."""
     nexthop: int
+    """The identifier of the kernel's nexthop or group, as `ip nexthop show id` takes it."""
     reason: str
+    """The rule by which its paths won, as a code of docs/reasons.md."""
     sync: Sync
 
 
@@ -326,10 +403,14 @@ class OwnSegmentVni(Struct, frozen=True):
 
     vni: Vni
     port: str
+    """The port of the bridge: that of the segment, or a VLAN device on it."""
     forwarder: Ip | None
+    """The VTEP that was elected (RFC 7432 8.5, RFC 8584); None if none is known."""
     ours: bool
     """This leaf is the designated forwarder."""
     filter: str
+    """Which flooded frames pass the port: `joining` none in either direction, `non-df` none from the tunnel, `df` all
+    but those of the segment's other VTEPs."""
     sync: Sync
     """Whether the kernel has the filter."""
 
@@ -339,7 +420,10 @@ class OwnSegmentStatus(Struct, frozen=True):
 
     segment: Esi
     port: str
+    """The port that is configured for the segment, usually a bond."""
     state: str
+    """down, starting (its filters are not confirmed), waiting (for `df_wait_s`), or forwarding. It is advertised in the
+    last two."""
     reason: str
     """Why it is not advertised, if someone should mend that."""
     text: str
@@ -357,9 +441,13 @@ class NexthopStatus(Struct, frozen=True):
     vrf: str
     vni: Vni
     id: int
+    """Its identifier in the kernel, as `ip nexthop show id` takes it."""
     vteps: tuple[Ip, ...]
+    """One for a nexthop, several for a group."""
     is_v6: bool
+    """Its gateway is written as an IPv6 address. An IPv4 VTEP is then written as an IPv4-mapped one."""
     users: int
+    """How many prefixes and groups name it. At 0 it is removed."""
     sync: Sync
 
 
@@ -368,29 +456,41 @@ class RouterStatus(Struct, frozen=True):
 
     vtep: Ip
     mac: Mac
+    """Where packets for it are sent inside the tunnel. In a VRF, all prefixes of a VTEP share one MAC."""
     others: int
     """How many paths name another MAC for it."""
     conflict: Mac | None
     """The MAC that this route names, if another one is in use."""
     sync: Sync
+    """Of its FDB row and its neighbor row, the one that is not as wanted; both are needed."""
 
 
 class PathStatus(Struct, frozen=True):
     """One route to a prefix with its verdict."""
 
     verdict: str
+    """won, lost or refused."""
     reason: str
+    """The rule that decided it, as a code of docs/reasons.md."""
     vtep: Ip
+    """Where it leads. If it has a gateway, this is the VTEP of that host."""
     router_mac: Mac | None
+    """The Router's MAC of the VTEP, as the route or that of its gateway names it; None if it names none."""
     peer: Ip
     rd: RouteDistinguisher
     label: int
+    """As the route has it, which with VXLAN is the L3VNI."""
     mac: Mac | None
+    """The host's own MAC, if it is a Type-2 route; None for a Type-5 route."""
     seq: int
+    """The sequence number of a Type-2 route; 0 for a Type-5 route."""
     notes: tuple[str, ...]
     gateway: Ip | None = None
+    """The host that a Type-5 route names as its gateway (RFC 9136 3.2); None if it names none."""
     local_pref: int = 100
+    """LOCAL_PREF; 100 where the route has none. The highest is best."""
     as_path_length: int = 0
+    """The shortest is best among routes of equal LOCAL_PREF (RFC 4271 9.1)."""
 
 
 class PrefixExplanation(Struct, frozen=True):
@@ -398,13 +498,19 @@ class PrefixExplanation(Struct, frozen=True):
 
     vrf: VrfStatus
     asked: Prefix
+    """What the reader named; an address is a prefix of full length."""
     prefix: Prefix
-    """The longest match that has a row."""
+    """The longest match that has a row; the prefix that was asked if there is none, or if its own routes were all
+    refused."""
     row: PrefixStatus | None
+    """None if the VRF has no row for it: vtep then directs its packets nowhere."""
     nexthop: NexthopStatus | None
     routers: tuple[RouterStatus, ...]
+    """One for each path of the row: what must be in the kernel besides the nexthop."""
     paths: tuple[PathStatus, ...]
+    """Every route to the prefix that concerns this VRF, or that no VRF imports."""
     left_out: int
+    """How many more routes there are than are shown."""
 
 
 class VtepStatus(Struct, frozen=True):
@@ -413,7 +519,9 @@ class VtepStatus(Struct, frozen=True):
     vni: Vni
     vtep: Ip
     macs: int
+    """How many MACs of the VNI are behind it. One that is on a segment counts for one of its VTEPs."""
     flood: bool
+    """It has a flood row, so floods of the VNI go to it; without one it gets known unicast only."""
     sync: Sync | None
     """Of the flood row."""
     notes: tuple[str, ...] = ()
@@ -426,17 +534,26 @@ class VniStatus(Struct, frozen=True):
     bridge: str
     vxlan: str
     vtep: Ip
+    """Our tunnel address in it."""
     state: str
     """ready, not-ready, unbound, or unknown: its devices were not read yet."""
     reasons: tuple[str, ...]
+    """Why it is not ready, in the codes of docs/reasons.md; empty if it is."""
     notes: tuple[str, ...]
+    """What works and should be looked at all the same, each as a code and a sentence."""
     import_rt: tuple[str, ...]
+    """A route is imported into this VNI only if it has one of these Route Targets."""
     export_rt: tuple[str, ...]
+    """Those that our own routes of this VNI have."""
     macs: Counts
     macs_stale: int
+    """Rows whose route is of a session that has ended."""
     vteps: int
+    """Remote VTEPs that have a flood row or a MAC in it."""
     neighbors: int
+    """Host addresses behind remote VTEPs, IPv4 and IPv6 together."""
     duplicates: int
+    """MACs that move too often."""
     limited: int = 0
     """MACs that have no row because the VNI is full."""
     vteps_limited: int = 0
@@ -451,20 +568,31 @@ class CandidateStatus(Struct, frozen=True):
     """One route that was judged for a MAC, or our own station with that MAC."""
 
     vni: Vni
+    """The local VNI that it was judged for, or the route's own where none matched."""
     vtep: Ip
+    """The next hop of the route; for our own station our tunnel address."""
     verdict: str
+    """won, lost or refused."""
     reason: str
+    """The rule that decided it, as a code of docs/reasons.md."""
     text: str
+    """The reason in a sentence."""
     seq: int
     sticky: bool
+    """Static (RFC 7432 15.2) or a default gateway."""
     stale: bool
     peer: Ip
+    """Who sent the route; for our own station our tunnel address."""
     rd: RouteDistinguisher
     ip: Ip | None = None
+    """The host address in the route; None if it names a MAC alone."""
     segment: Esi = NO_SEGMENT
     label: int = 0
+    """The raw label, which with VXLAN is the VNI that its sender uses."""
     targets: tuple[RouteTarget, ...] = ()
+    """The Route Targets of the route, which show why a VNI imports it or does not."""
     notes: tuple[str, ...] = ()
+    """Codes of docs/reasons.md: what is odd about it, and why its host address gives no row if it gives none."""
     port: str = ""
     """The bridge port of our own station; empty for a route."""
 
@@ -477,6 +605,7 @@ class RouteVerdict(Struct, frozen=True, gc=False):
     verdict: str
     """won, lost or refused."""
     reason: str
+    """The rule that decided it, as a code of docs/reasons.md."""
     text: str = ""
     """Why it was refused, in a sentence."""
 
@@ -485,31 +614,42 @@ class RouteStatus(Struct, frozen=True, kw_only=True):
     """One route that a peer has sent, or that this leaf advertises."""
 
     type: int
-    """As RFC 7432 and RFC 9136 number them."""
+    """As RFC 7432 and RFC 9136 number them: 1 Ethernet A-D, 2 MAC/IP, 3 inclusive multicast, 4 segment, 5 prefix."""
     rd: RouteDistinguisher
     advertised: bool = False
     """It is ours."""
     peer: Ip | None = None
+    """Who sent it; None for a route of this leaf."""
     tag: int = 0
+    """The Ethernet Tag ID: 0 unless the service is VLAN-aware (RFC 7432 6), and all ones in a Type-1 route per
+    segment."""
     mac: Mac | None = None
+    """Of a Type-2 route; None for the others."""
     ip: Ip | None = None
     """The host address of a Type-2 route, or the gateway of a Type-5 route."""
     prefix: str = ""
+    """Of a Type-5 route; empty for the others."""
     esi: Esi = NO_SEGMENT
     originator: Ip | None = None
+    """The Originating Router's IP Address of a Type-3 or Type-4 route."""
     vtep: Ip | None = None
     """The next hop; of a Type-3 route the endpoint of its floods."""
     label: int = 0
+    """The raw label, which with VXLAN is a VNI. A Type-3 route has it in its PMSI attribute."""
     label2: int | None = None
+    """The second label of a Type-2 route, which is the L3VNI of its host (RFC 9135); None if it has one label."""
     seq: int = 0
     sticky: bool = False
     targets: tuple[RouteTarget, ...] = ()
+    """Its Route Targets, which decide the VNIs and VRFs that import it."""
     attributes: tuple[str, ...] = ()
+    """What else its attributes say, a word each, such as "encap:vxlan" or "router-mac:02:00:00:00:00:01"."""
     state: str = ""
     """Received: current or stale. Advertised: waiting, sent, confirmed, refused or leaving."""
     verdicts: tuple[RouteVerdict, ...] = ()
     """Of a received route of type 2 or 3, by VNI; none as long as it was not judged."""
     since: float | None = None
+    """When ExaBGP confirmed it; None for a received route, and if that was before the daemon started."""
     error: str = ""
     """Why ExaBGP refused to advertise it."""
 
@@ -520,11 +660,17 @@ class StationStatus(Struct, frozen=True):
     vni: Vni
     mac: Mac
     port: str
+    """The bridge port behind which the MAC is."""
     vlan: int | None
+    """The VLAN of its VNI on a VLAN-aware bridge; None without one."""
     hosts: tuple[Ip, ...]
+    """Its addresses, by rising address. Each is advertised in a Type-2 route of its own."""
     seq: int
+    """The sequence number with which it is advertised (RFC 7432 15)."""
     sticky: bool
+    """An operator made its FDB entry static, so it is advertised as one that must not move (RFC 7432 15.2)."""
     gateway: bool
+    """It is the bridge itself, the gateway of the other stations."""
     state: str
     """confirmed (ExaBGP advertises it), sent, waiting, refused, leaving, lost (a remote VTEP has the MAC), or not-advertised."""
     reason: str = ""
@@ -539,10 +685,13 @@ class KernelRow(Struct, frozen=True):
     """What the kernel has for a MAC, as last seen."""
 
     state: str
-    """absent, ours, foreign or unknown."""
+    """absent, ours, foreign (it is not ours) or unknown (it was not read, or its devices are not fit)."""
     vtep: Ip | None = None
+    """Where it points; None if it points to a port of this leaf, or if it is not known."""
     holder: str = ""
+    """Who holds the row if it is not ours, as a part of a sentence."""
     seen: float | None = None
+    """When the row was last written or looked at; None if it never was."""
 
 
 class Explanation(Struct, frozen=True):
@@ -551,18 +700,25 @@ class Explanation(Struct, frozen=True):
     vni: Vni
     mac: Mac
     summary: str
+    """The answer in one sentence: where the MAC is, or at which stage it stopped and why."""
     advice: str
+    """What to do, with the command where there is one; empty if nothing needs to be done."""
     candidates: tuple[CandidateStatus, ...]
+    """The routes that were judged and our own station, the winner first and those that were refused last."""
     desired: MacStatus | None
+    """The row that is wanted; None if the MAC is here, or if no route won."""
     ownership: str
     """none, claimed (in the ledger, but not seen in the kernel yet) or owned."""
     owned_since: float | None
+    """Since when the kernel has our row as it is; None if no row is ours, or if that is not known."""
     kernel: KernelRow
     alerts: tuple[str, ...] = ()
     moves: int = 0
+    """How often it moved within `duplicates.window_s`."""
     moved_between: tuple[Ip, ...] = ()
     """The VTEPs of these moves, the first of them first; ours for a port of this leaf."""
     duplicate_since: float | None = None
+    """When it had moved too often (RFC 7432 15.1); None if it has not, or if it was cleared."""
     vni_state: str = "unknown"
     """As in the status of a VNI; unknown also for a VNI that is not configured."""
     vni_reasons: tuple[str, ...] = ()
@@ -588,7 +744,9 @@ class HostExplanation(Struct, frozen=True):
     vni: Vni
     ip: Ip
     summary: str
+    """The answer in one sentence: who has the address, and what became of it."""
     advice: str
+    """What to do; empty if nothing needs to be done."""
     mac: Mac | None
     """The MAC that has the address."""
     vtep: Ip | None
@@ -616,19 +774,25 @@ class HostExplanations(Struct, frozen=True):
     left_out: int = 0
     """In how many more VNIs something is known of it."""
     routes_left_out: int = 0
+    """How many more routes name it than are shown."""
 
 
 class Difference(Struct, frozen=True):
     """One row that is not as wanted."""
 
     kind: str
+    """The public name of the kind of row, such as mac or flood."""
     vni: Vni
     key: str
+    """What the row is about, in words; for a MAC row the MAC."""
     difference: str
     """missing, different, unwanted or contested."""
     wanted: str = ""
+    """What the row should be, in words; empty if there should be none."""
     there: str = ""
+    """What the kernel has, or who holds it; empty if it has nothing."""
     reason: str = ""
+    """Why it was not repaired yet, as a code of docs/reasons.md; empty if it is only on its way."""
     text: str = ""
     """What the kernel said, or what the row waits for."""
     since: float | None = None
@@ -640,5 +804,8 @@ class Comparison(Struct, frozen=True):
 
     differences: tuple[Difference, ...]
     left_out: int
+    """How many more differences there are than are listed."""
     compared: int
+    """How many rows were compared; 0 also if the daemon has no kernel to compare with."""
     generation: int
+    """Of the intent that the kernel was compared with."""
