@@ -4,6 +4,15 @@ Each type is its own wire form (`bytes`, or `int` for a VNI), so comparing, hash
 much as bytes do. `parse` reads text that a person wrote, and `unpack` reads octets from the wire. Both raise ValueError for
 anything else, so no other module has to validate a value of these types again.
 
+    type                 octets   text                                 an unusual value, which is still valid
+    Mac                  6        02:00:00:00:00:01                    multicast: `is_usable` is false
+    Ip                   4, 16    10.0.0.1, 2001:db8::1                IPv4-mapped: becomes the IPv4 address
+    Prefix               5, 17    10.0.0.0/24                          bits beyond the length: are cleared
+    Vni                  an int   100                                  0: the module that uses it refuses it
+    RouteDistinguisher   8        65000:100, 10.0.0.1:5                another type: 0x and 16 digits
+    RouteTarget          8        65000:100, 10.0.0.1:5                another type: 0x and 16 digits
+    Esi                  10       00:11:22:33:44:55:66:77:88:99        zero and all ones: name no segment
+
 This module does not know where an identifier came from or what it is used for.
 """
 
@@ -13,6 +22,7 @@ from functools import lru_cache
 from typing import Final, Self
 
 VNI_MAX: Final = (1 << 24) - 1
+"""A VNI has 24 bits in the VXLAN header (RFC 7348 5)."""
 
 
 class Mac(bytes):
@@ -116,7 +126,16 @@ class Ip(bytes):
 
     @property
     def is_host(self) -> bool:
-        """True for what an interface of a host can have: not unspecified, loopback, multicast or broadcast."""
+        """True for what an interface of a host can have: not unspecified, loopback, multicast or broadcast.
+
+        address                            is_unicast    is_host
+        0.0.0.0/8, ::                      no            no
+        127.0.0.0/8, ::1                   no            no
+        169.254.0.0/16, fe80::/10          no            yes: a host has it, a VTEP cannot be reached by it
+        224.0.0.0/4, ff00::/8              no            no
+        255.255.255.255                    no            no
+        any other                          yes           yes
+        """
         if len(self) == 4:
             return self[0] not in (0, 127) and not 224 <= self[0] < 240 and self != b"\xff\xff\xff\xff"
         return self[0] != 0xFF and int.from_bytes(self) > 1
@@ -145,7 +164,10 @@ def _ip_text(octets: bytes) -> str:
 
 
 class Prefix(bytes):
-    """An IPv4 or IPv6 prefix: its 4 or 16 octets, then its length. The bits beyond the length are zero."""
+    """An IPv4 or IPv6 prefix: its 4 or 16 octets, then its length. The bits beyond the length are zero.
+
+    The length comes last, so that prefixes sort by network first. An IPv4-mapped IPv6 prefix stays IPv6, other than an `Ip`.
+    """
 
     __slots__ = ()
 
@@ -210,7 +232,14 @@ class Vni(int):
 
 
 class RouteDistinguisher(bytes):
-    """Eight octets (RFC 4364 4.2). Two of types 0 and 2 can print alike, so only the octets are compared."""
+    """Eight octets (RFC 4364 4.2). Only the octets are compared, because another program may print two types alike.
+
+    type       0        2              4              6           text
+    0          00 00  | AS number    | number                   | 65000:100
+    1          00 01  | IPv4 address                | number    | 10.0.0.1:5
+    2          00 02  | AS number, 4 octets         | number    | 4200000001:7, or 65000L:7 if it would fit in 2
+    other      printed as 0x and 16 digits
+    """
 
     __slots__ = ()
 
@@ -236,7 +265,10 @@ class RouteDistinguisher(bytes):
 
 
 class RouteTarget(bytes):
-    """The eight octets of a Route Target extended community (RFC 4360 4, RFC 5668 for 4-octet AS numbers)."""
+    """The eight octets of a Route Target extended community (RFC 4360 4, RFC 5668 for 4-octet AS numbers).
+
+    They are laid out as a Route Distinguisher. Only the first two octets differ: the type (0, 1 or 2), and the subtype 2.
+    """
 
     __slots__ = ()
 
@@ -255,7 +287,7 @@ class RouteTarget(bytes):
 
     @property
     def assigned(self) -> int:
-        """The number after the colon."""
+        """The number after the colon, which a wildcard import (`*:N`) compares."""
         return int.from_bytes(self[4:] if self[0] & 0x3F == 0 else self[6:])
 
     def __str__(self) -> str:
@@ -266,7 +298,11 @@ class RouteTarget(bytes):
 
 
 class Esi(bytes):
-    """An Ethernet Segment Identifier: ten octets (RFC 7432 5)."""
+    """An Ethernet Segment Identifier: ten octets (RFC 7432 5).
+
+    The first octet is the type, 0 to 5, which says how the other nine were made: by the operator, from LACP, and so on. All VTEPs
+    of a segment have the same ten octets. Only ES-Import uses a part of them: octets 1 to 6 (RFC 7432 7.6).
+    """
 
     __slots__ = ()
 
