@@ -35,13 +35,17 @@ from vtep.feed.bmp.router import Item, Router, Updates
 from vtep.feed.contract import CannotAdvertise, Report
 
 READ_OCTETS: Final = 64 << 10
+"""Octets taken from a connection at once, so that a router with a full table does not hold up the others."""
 ITEMS_MAX: Final = 256
+"""Items that wait for the daemon. Most are `router.PIECE` octets at most, so about 2 MiB wait in the usual case."""
 ROUTERS_MAX: Final = 64
+"""Connections at once. Each may hold an unfinished message of `wire.MESSAGE_MAX`, so 16 MiB in all."""
 LOOK_S: Final = 1.0
 """How often a connection is looked at for what did not come."""
 FIRST_MESSAGE_S: Final = 30.0
 """How long a connection may say nothing at all. A router begins with a message at once (RFC 7854 3.3)."""
 HEAD_OCTETS: Final = 1024
+"""Octets of an unreadable UPDATE that are kept for the operator."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +59,9 @@ class RouterStatus(Struct, frozen=True):
     address: str
     description: str
     peers: int
+    """How many peers it reports, without those that another router has already."""
     ignored: dict[str, int]
+    """Messages without effect, by why: another table, a peer of another router, a peer with ADD-PATH, an unknown type."""
 
 
 class BmpFeed:

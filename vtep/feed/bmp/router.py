@@ -69,7 +69,9 @@ class _Monitored(Struct):
     is_ours: bool
     """Its address is not that of another peer."""
     has_path_ids: bool = False
+    """Its NLRIs may begin with an identifier, so its routes cannot be read, and are counted as `add-path`."""
     statistics: dict[int, int] = {}
+    """The counters of its last Statistics Report, by their number (`wire.STATISTICS_NAMED`)."""
 
 
 class Router:

@@ -6,6 +6,26 @@ Each length is compared with what is there before anything is read, and a messag
 message nor a false length costs more memory than that. A router that breaks these rules raises a StreamError: what follows
 cannot be found any more, and its connection must end.
 
+     0         1          5      6        common header (RFC 7854 4.1); the length is that of the whole message
+    +---------+----------+------+
+    | version | length   | type |
+    +---------+----------+------+
+
+     0      1       2               10        26   30       34        38        42        peer header (RFC 7854 4.2)
+    +------+-------+---------------+---------+----+--------+---------+---------+
+    | type | flags | distinguisher | address | AS | BGP id | seconds | microseconds
+    +------+-------+---------------+---------+----+--------+---------+---------+
+                                     IPv4 is in the last four octets (22 to 26)
+
+    type of message       behind the common header
+    0 Route Monitoring    peer header, one UPDATE
+    1 Statistics          peer header, how many counters (4), TLVs
+    2 Peer Down           peer header, reason (1), and for reasons 1 and 3 a NOTIFICATION, for reason 2 an event (2)
+    3 Peer Up             peer header, local address (16), local port (2), remote port (2), OPEN sent, OPEN received, TLVs
+    4 Initiation          TLVs: 1 is the description of the system, 2 its name
+    5 Termination         TLVs: 0 is a text, 1 a reason (2)
+    6 Route Mirroring     passed over
+
 This module is pure. It knows no connection and no route: the octets of an UPDATE are read by `evpn.update`.
 """
 
@@ -40,21 +60,27 @@ _OPEN: Final = 1
 _NOTIFICATION: Final = 3
 _BGP_HEADER: Final = 19
 _OPEN_HEAD: Final = 29
+"""The octets of an OPEN before its optional parameters: the BGP header (19), version, AS, hold time, BGP identifier, length."""
 _CAPABILITIES: Final = 2
 _EXTENDED_OPTIONS: Final = 255  # RFC 9072
 _TEXT_MAX: Final = 200
+"""Characters of a router's text. It is shown in logs and tables, where one router must not fill the page."""
 
 
 class PeerHeader(Struct, frozen=True, gc=False):
     """The head of each message about a peer."""
 
     kind: int
+    """0 a peer of the global instance, 1 one in a VRF, 2 of a local instance, 3 `LOC_RIB`."""
     flags: int
+    """What they mean depends on `kind`: those of LOC_RIB have meanings of their own (RFC 9069 4.2)."""
     distinguisher: bytes
+    """Tells VRFs apart, so that two peers with one address are two peers. Zero in the global instance."""
     address: Ip
     """Of the peer that stands for the router's own decisions: its BGP identifier, because it has no address."""
     bgp_id: Ip
     time: float
+    """When the router received the routes, in seconds since 1970 by its own clock; 0 if it does not say."""
 
     @property
     def key(self) -> tuple[int, bytes, Ip]:
@@ -148,7 +174,15 @@ class _OpenMessage(Struct):
 
 
 def _open_at(octets: bytes, at: int) -> tuple[_OpenMessage, int]:
-    """Read the OPEN that begins at an octet of a Peer Up message, and say where it ends."""
+    """Read the OPEN that begins at an octet of a Peer Up message, and say where it ends.
+
+     0        16       18     19        20   22          24       28              29
+    +--------+--------+------+---------+----+-----------+--------+---------------+-----------------+
+    | marker | length | type | version | AS | hold time | BGP id | their length  | optional params |     (RFC 4271 4.2)
+    +--------+--------+------+---------+----+-----------+--------+---------------+-----------------+
+
+    An AS number that does not fit in two octets is 23456 there, and the capability 65 has the real one (RFC 6793 3).
+    """
     end = at + int.from_bytes(octets[at + 16 : at + 18])
     if end > len(octets) or end - at < _OPEN_HEAD or octets[at + 18] != _OPEN:
         raise StreamError("a Peer Up message has no whole OPEN")

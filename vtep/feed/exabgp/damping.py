@@ -19,6 +19,7 @@ from exabgp.reactor.peer import Peer
 FIRST_S: Final = 5.0
 LONGEST_S: Final = 60.0
 FORGOTTEN_S: Final = 600.0
+"""The pauses are 5, 10, 20, 40, 60, 60, … s. After 600 s without a bad message, the next pause is the first one again."""
 
 REJECTED: Final = (6, 5)
 """Cease, Connection Rejected (RFC 4486 3)."""
@@ -31,6 +32,7 @@ class Pause:
 
     def __init__(self) -> None:
         self.until = 0.0
+        """When the next session may begin, by the clock of `time.time`, which ExaBGP uses for its own delays."""
         self._last_s = 0.0
 
     def lengthen(self, now: float) -> float:

@@ -17,7 +17,9 @@ class Line(NamedTuple):
     """A line of releases: where its program begins, and which function of `plugin` changes it."""
 
     main: str
+    """The module of ExaBGP whose `main` runs it."""
     register: str
+    """The function of `plugin` that adds the commands to this line of releases."""
 
 
 LINES: Final = {

@@ -15,6 +15,15 @@ the lengths of the UPDATE contradict each other, MP_REACH_NLRI comes twice, or t
 A malformed EVPN NLRI within a whole NLRI field is another matter, because its own length says where the next one begins
 (RFC 7606 section 5.4). `is_regular` finds it; it is then passed on as octets, and the daemon lists it as a bad NLRI.
 
+     0                2                                  the body of an UPDATE, behind its header (RFC 4271 4.3)
+    +----------------+------------------+---------------+-----------------+---------------+
+    | length of the  | withdrawn routes | length of the | path attributes | announced     |
+    | withdrawn (2)  | (IPv4)           | attributes (2)|                 | routes (IPv4) |
+    +----------------+------------------+---------------+-----------------+---------------+
+
+Example: an UPDATE announces 100 EVPN routes, and its ORIGIN has two octets. `revise` returns a body whose only attribute is
+MP_UNREACH_NLRI with the same 100 NLRIs, and the problem `ORIGIN has the malformed value 0x…`.
+
 This module is pure and knows nothing of ExaBGP. It imports the standard library alone, since it runs inside ExaBGP's process.
 """
 

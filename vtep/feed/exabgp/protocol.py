@@ -14,6 +14,7 @@ from vtep.feed.exabgp.relay import MARK, VERSION
 
 LINE_MAX: Final = 4 << 20
 HEAD_OCTETS: Final = 200
+"""Octets of an overlong line that are kept: enough for the peer's address, so that only this peer must send its routes again."""
 ITEM_WEIGHT: Final = 64 << 10
 """Of the lines of one item, which are decoded and judged without a pause: some 250 routes, whatever their form."""
 OCTETS_WEIGHT: Final = 5
@@ -26,6 +27,7 @@ class Attached(Struct, frozen=True, tag_field="relay", tag="hello"):
     """A relay is attached; what follows comes from it."""
 
     version: int
+    """Of what the two say to each other. With another one than the daemon's, the connection is refused."""
     exabgp_pid: int
     relay_pid: int
     dropped: _Count
@@ -57,6 +59,7 @@ class Oversized(Struct, frozen=True):
 
     head: bytes
     octets: int
+    """The length of the whole line; `head` has its first HEAD_OCTETS."""
 
 
 class Detached(Struct, frozen=True):
@@ -132,7 +135,11 @@ class Reader:
         self._replaying = False
 
     def read(self, data: bytes) -> list[Item]:
-        """Return the items that these octets complete, lines in batches."""
+        """Return the items that these octets complete, lines in batches.
+
+        A batch ends where its weight would exceed ITEM_WEIGHT, and before each line that is not a line of ExaBGP. So the order of
+        lines and notices is kept, and one item never takes long to decode. A line that is heavier than that is a batch alone.
+        """
         items: list[Item] = []
         batch: list[bytes] = []
         weight = 0
