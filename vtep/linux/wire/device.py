@@ -93,6 +93,7 @@ class DeviceMessage(Struct, frozen=True):
     act: Act
     """make or remove the device; `replace` asks for the two together; set a setting; put or drop a VLAN, a VNI or an address."""
     device: str
+    """Its name: an index would be that of another device if the device was made again meanwhile."""
     what: str = ""
     """The type of a device that is made, the setting, or `vlan`, `vni` or `address`."""
     value: Any = None
@@ -107,8 +108,11 @@ class VlanValue(Struct, frozen=True):
     """What a port, or a bridge itself, should have for a VLAN."""
 
     vlan: int
+    """The VLAN ID, 1 to 4094."""
     pvid: bool = False
+    """Frames that enter by the port without a tag belong to this VLAN."""
     untagged: bool = False
+    """Frames of this VLAN leave by the port without a tag."""
     vni: int | None = None
     """The VNI to which a VXLAN device for many maps the VLAN."""
     itself: bool = False
@@ -116,6 +120,8 @@ class VlanValue(Struct, frozen=True):
 
 
 class AddressValue(Struct, frozen=True):
+    """An address of a device, with the length of its network's prefix."""
+
     ip: Ip
     prefix: int
 
@@ -125,7 +131,21 @@ Index = Callable[[str], int]
 
 
 def encode(row: DeviceMessage, index: Index, seq: int) -> bytes:
-    """Return the message, which asks for an acknowledgement."""
+    """Return the message, which asks for an acknowledgement.
+
+        act       what                 message                            flags beside REQUEST and ACK
+        make      type of a device     RTM_NEWLINK                        CREATE, EXCL: a device of this name is EEXIST
+        remove                         RTM_DELLINK
+        set       setting              RTM_NEWLINK with one attribute
+        put       vlan                 RTM_SETLINK of AF_BRIDGE
+        drop      vlan                 RTM_DELLINK of AF_BRIDGE
+        put       vni                  RTM_NEWTUNNEL (5.18)
+        drop      vni                  RTM_DELTUNNEL
+        put       address              RTM_NEWADDR                        CREATE, REPLACE: one that is there is no error
+        drop      address              RTM_DELADDR
+
+    Without CREATE a message about a device that is gone is refused with ENODEV, and does not make one.
+    """
     flags = NLM_F_REQUEST | NLM_F_ACK
     if row.act == "make":
         return message(RTM_NEWLINK, flags | NLM_F_CREATE | NLM_F_EXCL, seq, _made(row, index))
@@ -206,6 +226,11 @@ _PORT: Final[Mapping[str, int]] = {
 
 
 def _setting(name: str, value: Any, index: Index) -> bytes:
+    """Return the attributes that set one setting, by the name that `vtep.linux.settings` has for it.
+
+    The settings of one type of device and the flags of a port are in tables. The others are attributes of any device,
+    and MTU is what remains. An empty `master` takes the device out of its bridge or VRF.
+    """
     if name in _DATA:
         kind, spell = _DATA[name]
         return _info(kind, spell(value))
@@ -220,6 +245,7 @@ def _setting(name: str, value: Any, index: Index) -> bytes:
         )
         return attribute(IFLA_AF_SPEC, attribute(AF_INET6, mode))
     if name == "forwards":
+        # The kernel reports an array, which begins at 0. It takes nested attributes, whose types begin at 1.
         conf = attribute(IFLA_INET_CONF, attribute_u32(IPV4_DEVCONF_FORWARDING + 1, bool(value)))
         return attribute(IFLA_AF_SPEC, attribute(AF_INET, conf))
     if name == "mac":
@@ -230,6 +256,7 @@ def _setting(name: str, value: Any, index: Index) -> bytes:
 
 
 def _info(kind: str, data: bytes) -> bytes:
+    """Return IFLA_LINKINFO. The kernel wants the type of a device with each change of a setting of that type."""
     return attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, kind.encode() + b"\0") + attribute(IFLA_INFO_DATA, data))
 
 
@@ -251,6 +278,11 @@ def _made(row: DeviceMessage, index: Index) -> bytes:
 
 
 def _vlan(value: VlanValue, *, puts: bool) -> bytes:
+    """Return IFLA_AF_SPEC with one VLAN, and with its VNI if the port maps it to one.
+
+    A deletion needs no VNI: the kernel removes the mapping along with the VLAN. BRIDGE_FLAGS_SELF says that the VLAN is
+    one of the bridge itself.
+    """
     flags = BRIDGE_VLAN_INFO_PVID * value.pvid | BRIDGE_VLAN_INFO_UNTAGGED * value.untagged
     inside = attribute(IFLA_BRIDGE_FLAGS, _U16.pack(BRIDGE_FLAGS_SELF)) if value.itself else b""
     inside += attribute(IFLA_BRIDGE_VLAN_INFO, _VLAN_INFO.pack(flags, value.vlan))

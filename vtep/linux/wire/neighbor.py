@@ -65,8 +65,8 @@ NUD_PROBE: Final = 0x10
 NUD_NOARP: Final = 0x40
 NUD_PERMANENT: Final = 0x80
 
-# Flags of a row (ndm_flags). SELF and MASTER say which half is meant, and EXT_LEARNED that a control plane wrote it. USE
-# asks the kernel to resolve an address. STICKY keeps a bridge row on its port.
+# Flags of a row (ndm_flags). SELF and MASTER say which half is meant, and EXT_LEARNED that a control plane wrote it.
+# USE asks the kernel to resolve an address. STICKY keeps a bridge row on its port.
 NTF_USE: Final = 0x01
 NTF_SELF: Final = 0x02
 NTF_MASTER: Final = 0x04

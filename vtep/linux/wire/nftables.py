@@ -93,6 +93,7 @@ def interface(name: str) -> bytes:
 
 
 def read_interface(octets: bytes) -> str:
+    """Return the name of a device from a key, without the zeros after it."""
     return octets.rstrip(b"\0").decode(errors="replace")
 
 
@@ -106,7 +107,13 @@ def encode_transaction(
 ) -> tuple[bytes, int]:
     """Return a transaction, and the sequence number of its last message before the end, which is acknowledged.
 
-    It makes the tables again, if it must (`make`), then removes and adds elements. A refused message is answered in any case.
+        seq            NFNL_MSG_BATCH_BEGIN
+        seq + 1        the tables, if they are made again (`make`)
+                       elements that go, then elements that come; the last of these messages asks for an acknowledgement
+        seq + n + 1    NFNL_MSG_BATCH_END
+
+    Elements go before others come, so that a key of a map can get another value in one transaction. A refused message
+    is answered in any case, and then nothing of the transaction was carried out.
     """
     bodies: list[tuple[int, int, bytes]] = []
     if make:
@@ -124,10 +131,12 @@ def encode_transaction(
 
 
 def request_tables(seq: int) -> bytes:
+    """Ask for the tables of all families and programs; the caller picks ours."""
     return message(_SUBSYSTEM << 8 | _GETTABLE, NLM_F_REQUEST | NLM_F_DUMP, seq, _head(0))
 
 
 def request_chains(seq: int) -> bytes:
+    """Ask for the chains of all families and programs."""
     return message(_SUBSYSTEM << 8 | _GETCHAIN, NLM_F_REQUEST | NLM_F_DUMP, seq, _head(0))
 
 
@@ -144,22 +153,31 @@ def request_elements(seq: int, name: str) -> bytes:
 
 
 class Table(Struct, frozen=True):
+    """One table of any program."""
+
     family: int
     name: str
     dormant: bool
+    """The hooks of its chains are off (`nft add table ... { flags dormant; }`), so no rule of it has any effect."""
 
 
 class Chain(Struct, frozen=True):
+    """One chain of any program."""
+
     family: int
     table: str
     name: str
     hooked: bool
+    """The kernel passes packets to it; a chain without a hook is only called by other chains."""
 
 
 class Rule(Struct, frozen=True):
+    """One rule of any program."""
+
     family: int
     table: str
     tag: bytes
+    """Its user data, by which we find our own rules: an nft comment would be in the same place."""
     packets: int
     """How many packets the counter of the rule has."""
 
@@ -204,6 +222,7 @@ def concerns_us(datagram: bytes) -> bool:
 
 
 def _values(kind: int, datagram: bytes, start: int, end: int) -> Iterator[Table | Chain | Rule | Element]:
+    """Read one message. Only a message with elements has several values, and one of no known type has none."""
     family, found = datagram[start], attributes(datagram, start + 4, end)
     if kind == _NEWTABLE:
         dormant = bool(int.from_bytes(found.get(_TABLE_FLAGS, b"")) & 1)
@@ -269,6 +288,10 @@ _SETS: Final = (
     (NFPROTO_BRIDGE, JOINING, (_IFNAME,), 16, 0),
     (NFPROTO_BRIDGE, MACS, (_IFNAME, _ETHER_ADDR, _IFNAME), 40, 0),
 )
+"""Family, name, types of the parts of a key, octets of a key, and the type of the data of a map (0 for a set).
+
+A part takes whole registers of 4 octets: a device's name 16, a MAC 8 (2 of them filled), a mark 4.
+"""
 SETS: Final = tuple(name for _, name, _, _, _ in _SETS)
 _FAMILY_OF: Final = {name: family for family, name, _, _, _ in _SETS}
 
@@ -295,7 +318,10 @@ def _nest(kind: int, *parts: bytes) -> bytes:
 
 
 def _elements(kind: int, flags: int, elements: Iterable[Element]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield one message for at most so many elements of a set: an attribute has at most 64 KiB."""
+    """Yield one message for at most so many elements of a set: an attribute has at most 64 KiB.
+
+    The largest element (MACS, a key of 40 octets) takes 52 octets with its headers, so 512 of them take 26 KiB.
+    """
     by_set: dict[str, list[Element]] = {}
     for element in elements:
         by_set.setdefault(element.set, []).append(element)
@@ -319,6 +345,12 @@ def _element(element: Element) -> Iterator[bytes]:
 
 
 def _base() -> Iterator[tuple[int, int, bytes]]:
+    """Yield the messages that make both tables again, with sets, chains and rules, and without elements.
+
+    A table that is there is deleted and made again in one transaction. So it is as it must be afterwards, whatever was
+    changed in it, and no frame meets a table that is half made. The elements must be added in the same transaction:
+    without them the bridge would forward floods that a non-DF must not.
+    """
     for family in _FAMILIES:
         body = _head(family) + _string(_TABLE_NAME, TABLE)
         yield _NEWTABLE, NLM_F_CREATE, body  # so that the deletion finds one
@@ -348,6 +380,7 @@ _CHAINS: Final = (
     (NFPROTO_INET, "mark", _NF_INET_PRE_ROUTING, -150),
     (NFPROTO_BRIDGE, "forward", _NF_BR_FORWARD, 0),
 )
+"""Family, name, hook and priority. -150 is `mangle`, before routing decides that the packet is for this host."""
 
 
 def _expression(name: str, *parts: bytes) -> bytes:
@@ -391,6 +424,11 @@ _MULTICAST: Final = (
 
 
 def _from_peer(protocol: int, offset: int, size: int, peers: str) -> tuple[bytes, ...]:
+    """Return the expressions that mark a packet of VXLAN, or of any other UDP, by the VTEP that sent it.
+
+    `protocol` is NFPROTO_IPV4 (2) or NFPROTO_IPV6 (10); offset and size are those of the source address in the IP
+    header. A packet whose source is not in the map keeps its mark.
+    """
     return (
         _meta(_META_NFPROTO, _REG_1),
         _compare(_REG_1, _EQ, bytes((protocol,))),
