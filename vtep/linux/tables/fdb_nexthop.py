@@ -48,6 +48,7 @@ class _Kind:
     """What both kinds have in common: keys that are numbers of one range."""
 
     base: int
+    """The upper bits of its numbers (`ID_MASK` masks the others), by which its objects are found among all nexthops."""
 
     def domain(self, key: int) -> Hashable:  # noqa: ARG002
         return NEXTHOPS
@@ -92,6 +93,7 @@ class _Single(_Kind):
         return intent.touched_fdb_nexthops
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[int, Seen]:
+        """Read the single nexthops of our range. One that another program made there is foreign and stays."""
         seen: dict[int, Seen] = {}
         for entry in self._ours(entries, attachments):
             ours = entry.protocol == RTPROT_VTEP and entry.fdb and not entry.members
@@ -106,6 +108,7 @@ class _Single(_Kind):
         return ([NexthopMessage(verb, number, gateway=gateway, fdb=True) for number in change.keys],)
 
     def pack(self, keys: Sequence[int], row: FdbNexthopRow) -> bytes:
+        """Write the VTEP 16 (IPv4-mapped for IPv4), then each number 4."""
         return row.vtep.mapped + _packed(keys)
 
     def unpack(self, packed: bytes) -> tuple[list[int], FdbNexthopRow]:
@@ -140,6 +143,7 @@ class _Group(_Kind):
         return intent.touched_groups
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[int, Seen]:
+        """Read the groups of our range. A group that lost members is a row with another value, so it is replaced."""
         seen: dict[int, Seen] = {}
         for entry in self._ours(entries, attachments):
             ours = entry.protocol == RTPROT_VTEP and entry.fdb and bool(entry.members)
@@ -161,9 +165,11 @@ class _Group(_Kind):
         return set(claimed.members) <= set(row.members)
 
     def is_settled(self, intent: Intent, key: int) -> bool:  # noqa: ARG002
+        """No station of this leaf competes for a group, so nothing is ever settled against one."""
         return False
 
     def pack(self, keys: Sequence[int], row: FdbGroupRow) -> bytes:
+        """Write how many members there are 2, then each member 4, then the number of each group 4."""
         return len(row.members).to_bytes(2) + _packed(row.members) + _packed(keys)
 
     def unpack(self, packed: bytes) -> tuple[list[int], FdbGroupRow]:

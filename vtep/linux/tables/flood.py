@@ -31,6 +31,8 @@ class FloodRow(Struct, frozen=True, gc=False):
 
 
 class _Flood:
+    """The kind of row of a flooded VTEP. Its key is the VNI, the VTEP, and the VNI of the encapsulation."""
+
     name = "flood"
     descriptor = Descriptor(
         public="flood",
@@ -54,6 +56,13 @@ class _Flood:
         return key[0]
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[FloodKey, Seen]:
+        """Read each VTEP of the zero MAC as a row.
+
+        made with the device (`remote`)     foreign, whatever mark it has
+        marked, EXT_LEARNED                 perhaps ours; the mark is the list's and not the row's (`listed`)
+        no mark, and our state              another daemon's, which an operator may hand over
+        no mark, another state              foreign: iproute2's
+        """
         ready = attached(attachments)
         seen: dict[FloodKey, Seen] = {}
         for vni, entry in ready.owned(entries):
@@ -79,6 +88,7 @@ class _Flood:
         return seen
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
+        """Return one message for each VTEP. REPLACE of the zero MAC is refused (EOPNOTSUPP), so it is APPEND."""
         verb = Verb.DELETE if change.verb == "delete" else Verb.APPEND
         return ([_spelled(verb, key, attachments) for key in change.keys],)
 
@@ -87,6 +97,7 @@ class _Flood:
         return (vni, change.verb, vtep.order, encapsulation)
 
     def pack(self, keys: Sequence[FloodKey], _row: FloodRow) -> bytes:
+        """Write the VNI 3, then for each row the VNI of the encapsulation 3 and the VTEP 16, IPv4-mapped for IPv4."""
         return keys[0][0].to_bytes(3) + b"".join(other.to_bytes(3) + vtep.mapped for _, vtep, other in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[FloodKey], FloodRow]:

@@ -34,9 +34,12 @@ class NeighborRow(Struct, frozen=True, gc=False):
 
     mac: Mac
     router: bool = False
+    """The host is an IPv6 router (NTF_ROUTER): the route had the R flag (RFC 9047)."""
 
 
 class _Neighbor:
+    """The kind of row of a remote host. Its key is the VNI and the address."""
+
     name = "neighbor"
     descriptor = Descriptor(
         public="neighbor",
@@ -59,6 +62,11 @@ class _Neighbor:
         return Hosts(key[0])
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[HostKey, Seen]:
+        """Read ARP and ND rows that a program wrote.
+
+        A row is ours by our protocol and EXT_LEARNED. One of another daemon (EXT_LEARNED, not PERMANENT) may be handed
+        over. An operator's PERMANENT row is foreign and stays.
+        """
         ready = attached(attachments)
         seen: dict[HostKey, Seen] = {}
         for vni, entry in ready.owned(entries):
@@ -90,6 +98,7 @@ class _Neighbor:
         return (vni, change.verb, ip.order)
 
     def pack(self, keys: Sequence[HostKey], row: NeighborRow) -> bytes:
+        """Write the VNI 3, the MAC 6, whether it is a router 1, then each address 16, IPv4-mapped for IPv4."""
         return keys[0][0].to_bytes(3) + row.mac + bytes((row.router,)) + b"".join(ip.mapped for _, ip in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[HostKey], NeighborRow]:

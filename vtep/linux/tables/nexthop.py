@@ -52,6 +52,7 @@ class _Nexthop:
     depends_on = ("router-neighbor",)
 
     def needs(self, key: NexthopKey, row: NexthopRow) -> Iterable[tuple[str, Key]]:
+        """A nexthop needs the neighbor row of its gateway: otherwise the kernel would ask for the MAC on the SVI."""
         return (("router-neighbor", (key[0], row.vtep, row.is_v6)),)
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[NexthopKey]:
@@ -68,6 +69,7 @@ class _Nexthop:
         return RoutedDomain(key[0])
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[NexthopKey, Seen]:
+        """Read the single nexthops on SVIs of VRFs that are ready; the device leads to the VRF."""
         ready = routed(attachments)
         seen: dict[NexthopKey, Seen] = {}
         for entry in ready.nexthops(entries):
@@ -90,6 +92,7 @@ class _Nexthop:
         return (change.keys[0][0], change.verb, change.keys[0][1])
 
     def pack(self, keys: Sequence[NexthopKey], row: NexthopRow) -> bytes:
+        """Write the L3VNI 3, whether the gateway is an IPv6 one 1, the VTEP 16, then each number 4."""
         return keys[0][0].to_bytes(3) + bytes((row.is_v6,)) + row.vtep.mapped + _packed(keys)
 
     def unpack(self, packed: bytes) -> tuple[list[NexthopKey], NexthopRow]:
@@ -123,6 +126,7 @@ class _Group:
         return RoutedDomain(key[0])
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[NexthopKey, Seen]:
+        """Read the groups. A group has no device, so its VRF is that of the first of its members that is there."""
         ready = routed(attachments)
         found = list(ready.nexthops(entries))
         devices = {entry.id: entry.device for entry in found}
@@ -145,6 +149,7 @@ class _Group:
         return (change.keys[0][0], change.verb, change.keys[0][1])
 
     def pack(self, keys: Sequence[NexthopKey], row: GroupRow) -> bytes:
+        """Write the L3VNI 3, how many members there are 2, each member 4, then the number of each group 4."""
         members = b"".join(member.to_bytes(4) for member in row.members)
         return keys[0][0].to_bytes(3) + len(row.members).to_bytes(2) + members + _packed(keys)
 

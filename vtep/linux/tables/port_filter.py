@@ -24,6 +24,7 @@ from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
 _STATES: Final = ("joining", "non-df", "df")
+"""The ledger has the places in this list, so a state is added at its end."""
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE, "delete": Verb.DELETE}
 
 
@@ -31,7 +32,11 @@ class PortFilterRow(Struct, frozen=True, gc=False):
     """Which flooded frames of a VNI leave by a port."""
 
     state: str
+    """`joining`: no flooded frame in or out, because other VTEPs may not know yet that this leaf is on the segment.
+    `non-df`: no flooded frame from the tunnel leaves by the port (RFC 7432 8.5). `df`: all leave, but for those of
+    `biased`."""
     biased: tuple[Ip, ...] = ()
+    """The other VTEPs of the segment, which deliver their floods to it themselves (local bias, RFC 8365 8.3.1)."""
 
 
 class SegmentMacRow(Struct, frozen=True, gc=False):
@@ -80,6 +85,12 @@ class _PortFilter:
         return (change.keys[0], change.verb)
 
     def pack(self, keys: Sequence[PortFilterKey], row: PortFilterRow) -> bytes:
+        """Write the rows of one value.
+
+        octet  0   VNI 3 · state 1, its place in `_STATES` · how many VTEPs 2
+               6   VTEP 16, IPv4-mapped for IPv4, each
+                   port: length 1 · name, each
+        """
         peers = b"".join(ip.mapped for ip in row.biased)
         ports = b"".join(bytes((len(port.encode()),)) + port.encode() for _, port in keys)
         return keys[0][0].to_bytes(3) + bytes((_STATES.index(row.state),)) + len(row.biased).to_bytes(2) + peers + ports
@@ -136,6 +147,7 @@ class _SegmentMac:
         return (change.keys[0][0], change.verb, change.keys[0][1])
 
     def pack(self, keys: Sequence[RowKey], row: SegmentMacRow) -> bytes:
+        """Write the VNI 3, the length of the port's name 1, the name, then each MAC 6."""
         port = row.port.encode()
         return keys[0][0].to_bytes(3) + bytes((len(port),)) + port + b"".join(mac for _, mac in keys)
 

@@ -27,6 +27,7 @@ class RouteRow(Struct, frozen=True, gc=False):
     """Packets to the prefix of the key go by this nexthop."""
 
     nexthop: int
+    """The number of a nexthop object: from GROUPS on a group, for ECMP, and a single one below."""
 
 
 class _Route:
@@ -41,6 +42,7 @@ class _Route:
     depends_on = ("nexthop", "nexthop-group")
 
     def needs(self, key: PrefixKey, row: RouteRow) -> Iterable[tuple[str, Key]]:
+        """A route needs its nexthop; the kernel refuses one that names an object that is not there (EINVAL)."""
         return (("nexthop-group" if row.nexthop >= GROUPS else "nexthop", (key[0], row.nexthop)),)
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[PrefixKey]:
@@ -56,6 +58,7 @@ class _Route:
         return RoutedDomain(key[0])
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[PrefixKey, Seen]:
+        """Read routes of our protocol with our metric. Both must match, or a later deletion would not hit the row."""
         return {
             (vni, entry.prefix): Seen(_row(entry.nexthop or 0), marked=True, tagged=True)
             for vni, entry in routed(attachments).routes(entries)
@@ -72,6 +75,11 @@ class _Route:
         return (vni, change.verb, prefix.order)
 
     def pack(self, keys: Sequence[PrefixKey], row: RouteRow) -> bytes:
+        """Write the rows of one value.
+
+        octet  0   L3VNI 3 · nexthop 4
+               7   for each prefix: 5 or 17 as its size 1 · network 4 or 16 · prefix length 1
+        """
         return keys[0][0].to_bytes(3) + row.nexthop.to_bytes(4) + b"".join(bytes((len(p),)) + p for _, p in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[PrefixKey], RouteRow]:

@@ -101,6 +101,7 @@ class _RouterMac:
         return (vni, change.verb, mac)
 
     def pack(self, keys: Sequence[RouterMacKey], row: RouterMacRow) -> bytes:
+        """Write the L3VNI 3, the VTEP 16 (IPv4-mapped for IPv4), then each MAC 6."""
         return keys[0][0].to_bytes(3) + row.vtep.mapped + b"".join(mac for _, mac in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[RouterMacKey], RouterMacRow]:
@@ -129,6 +130,7 @@ class _RouterNeighbor:
     depends_on = ("router-mac",)
 
     def needs(self, key: RouterNeighborKey, row: RouterNeighborRow) -> Iterable[tuple[str, Key]]:
+        """A neighbor row needs the FDB row of its MAC: otherwise the bridge would flood the packets of the VRF."""
         return (("router-mac", (key[0], row.mac)),)
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[RouterNeighborKey]:
@@ -141,6 +143,7 @@ class _RouterNeighbor:
         return None if router is None or key[2] not in router.families else _neighbor_row(router.mac)
 
     def touched(self, intent: Intent) -> Iterable[RouterNeighborKey]:
+        """Return both families of each router that changed: one of them may have come or gone with it."""
         return ((*key, is_v6) for key in intent.touched_routers for is_v6 in (False, True))
 
     def domain(self, key: RouterNeighborKey) -> Hashable:
@@ -175,6 +178,7 @@ class _RouterNeighbor:
         return (vni, change.verb, vtep.order, is_v6)
 
     def pack(self, keys: Sequence[RouterNeighborKey], row: RouterNeighborRow) -> bytes:
+        """Write the L3VNI 3, the MAC 6, then for each row whether it is for IPv6 1, and the VTEP 16."""
         return keys[0][0].to_bytes(3) + row.mac + b"".join(bytes((is_v6,)) + vtep.mapped for _, vtep, is_v6 in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[RouterNeighborKey], RouterNeighborRow]:
