@@ -60,6 +60,7 @@ class AdvertisedRoute(Struct, frozen=True, gc=False):
     """What ExaBGP was asked last about a route."""
 
     announcement: Announcement
+    """The last announcement, with all attributes. It stays here while a withdrawal is under way."""
     sure: bool
     """It said `done` to this announcement, and was asked nothing about the route since."""
 
@@ -159,6 +160,11 @@ class AdvertisedLedger:
             self._journal = None
 
     def _append(self, records: Iterable[bytes]) -> OSError | None:
+        """Write records; an error is returned, because the caller decides what may be sent without them.
+
+        Records that the file lacks make it `behind`: a next life then relies on no confirmation that it reads
+        there.
+        """
         if self._journal is None:
             return None
         try:
@@ -238,16 +244,33 @@ _PREFIX: Final = 5
 
 
 class _Fields(Struct, array_like=True):
+    """The fields of a route, or of an announcement, in the order in which a record has them.
+
+        [0,[2,"AAEKAAABAGQ=",0,"AgAAAAAB","rBAABQ==","CgAAAQ==",100,null,"AAAAAAAAAAAAAA==","",["AAL96AAAAGQ="]]]
+        what happened, [type, RD, tag, MAC, IP, next hop, label 1, label 2, ESI, PMSI endpoint, [community, ...]]
+
+    What happened is 0 (asked to advertise), 1 (asked to withdraw), 2 (confirmed) or 3 (gone). Octets are in base64.
+    Records other than 0 are about a route alone, and leave empty what is no part of its key.
+    """
+
     type: int
+    """The EVPN route type, 1 to 5 (RFC 7432 7, RFC 9136 3)."""
     rd: bytes
+    """The 8 octets of the Route Distinguisher."""
     tag: int
     mac: bytes = b""
+    """Of a Type-2 route; empty otherwise."""
     ip: bytes = b""
     """The host's address, the originator's, or the prefix with its length."""
     next_hop: bytes = b""
+    """4 or 16 octets; empty in a record about a route alone."""
     label: int = 0
+    """The VNI as a plain number, not shifted as in an MPLS label; 0: the route has none (Type 4, and Type 1 of a
+    whole segment)."""
     label2: int | None = None
+    """The L3VNI of a host route in a VRF (RFC 9135 4.1); None: the route has one label."""
     esi: bytes = b""
+    """10 octets; all zero: the station is on no segment. Empty for Types 3 and 5."""
     endpoint: bytes = b""
     communities: tuple[bytes, ...] = ()
 
@@ -256,6 +279,8 @@ _decode: Final = msgspec.json.Decoder(tuple[int, _Fields]).decode
 
 
 def _asked(command: Command) -> bytes:
+    """Return the record of a command: of an announcement everything, because a next life compares it with what it
+    wants."""
     match command:
         case Withdrawal(route):
             return _about(_WITHDRAWN, route)
@@ -296,6 +321,7 @@ def _key(route: Route) -> _Fields:
 
 
 def _route(fields: _Fields) -> Route:
+    """Return the route of a record. A field that cannot be read raises ValueError, and the file counts as damaged."""
     rd = RouteDistinguisher.unpack(fields.rd)
     if fields.type == _MULTICAST:
         return MulticastRoute(rd, Ip.unpack(fields.ip), fields.tag)
@@ -309,6 +335,7 @@ def _route(fields: _Fields) -> Route:
 
 
 def _announcement(fields: _Fields) -> Announcement:
+    """Return the announcement of a record of sort 0."""
     route = _route(fields)
     next_hop, communities = Ip.unpack(fields.next_hop), tuple(map(Community, fields.communities))
     label = Vni(fields.label)
@@ -334,4 +361,6 @@ def sequences(advertised: Mapping[Route, AdvertisedRoute]) -> Iterator[tuple[Vni
 
 
 def _sequence(community: Community) -> Any:
+    """Return the sequence number of a MAC Mobility community (type 6, subtype 0; RFC 7432 7.7); None if it is
+    another one."""
     return int.from_bytes(community[4:]) if community[:2] == b"\x06\x00" else None

@@ -55,9 +55,11 @@ NOTED_AT_ONCE: Final = 256
 SENT_AT_ONCE: Final = 512
 """Commands that are made without a pause, in some 10 ms. More follow with the next answer."""
 LEDGER_RETRY_S: Final = 5.0
+"""A full disk is tried again so often. Routes that the file does not have wait for that long."""
 
 AWAY, IDLE, ASKING, ABLE, UNABLE = "away", "idle", "asking", "able", "unable"
 SILENT: Final = "ExaBGP does not answer"
+"""Why the state is `asking` again, for an operator."""
 
 
 class Event(enum.Enum):
@@ -101,19 +103,28 @@ class AdvertiserStatus(Struct, frozen=True):
     """How far the speaker knows this leaf's routes."""
 
     state: str
+    """away, idle, asking, able or unable, as in the table at the head."""
     why: str
+    """Why it is in this state, or why commands wait; empty if all is well."""
     wanted: int
+    """Routes that this leaf wants advertised."""
     told: int
+    """Routes that the speaker is known to advertise."""
     waiting: int
+    """Routes with a command that is not sent or not answered yet, withdrawals that must wait included."""
     refused: int
+    """Routes whose command the speaker refused; each is tried again."""
     error: str
+    """What the speaker said about the first of these; empty if there are none."""
     since: float | None
+    """When this state began; an operator sees how long a speaker has been away."""
 
 
 class Advertised(Struct, frozen=True):
     """One route of this leaf, and how far the speaker knows it."""
 
     route: Route
+    """The key of its NLRI, by which peers know it."""
     announcement: Announcement | None
     """What is wanted; or what the speaker still advertises although it is no longer wanted."""
     state: str
@@ -290,6 +301,11 @@ class Advertiser:
         return self._speaker.owes_since if self.state in (ASKING, ABLE) else None
 
     def _take_time(self, now: float) -> None:
+        """Take what is due by now: a speaker that owes an answer for too long, a ledger to be tried again, refused
+        commands.
+
+        Each only puts routes back into the queue, so that what is sent is decided in one place (`_next_command`).
+        """
         if (owes_since := self._owes_since) is not None and now >= owes_since + ANSWER_S_MAX:
             self._take(Event.SILENCE, now, SILENT)
         if self._ledger_retry is not None and now >= self._ledger_retry:
@@ -402,6 +418,7 @@ class Advertiser:
         return Advertised(route, wanted, "sent" if route in self._under_way else "waiting")
 
     def status(self) -> AdvertiserStatus:
+        """Return the figures for readers. It walks over the commands under way only, of which there are few."""
         queue, under_way = self._queue, self._under_way.routes
         return AdvertiserStatus(
             state=self.state,

@@ -57,6 +57,7 @@ TARGETS_AT_ONCE: Final = 128
 ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
 DONT_PREEMPT: Final = 0x8000
+"""The Don't Preempt bit among the capabilities of a candidate, the first bit of the two octets (RFC 9785 3)."""
 _HINT_OFF: Final = "or set announce = false"
 
 
@@ -64,6 +65,7 @@ class LocalRouter(Struct, frozen=True):
     """This leaf as a router of a VRF that is ready."""
 
     mac: Mac
+    """The MAC of its SVI. Other leaves use it as the inner destination of routed packets (RFC 9135 8.1)."""
     prefixes: frozenset[Prefix] = frozenset()
     """What it reaches by itself."""
 
@@ -72,6 +74,12 @@ class Exports:
     """The routes that the VNIs and VRFs of one configuration advertise."""
 
     def __init__(self, config: Config) -> None:
+        """Sort out which VNIs and VRFs can advertise; `left_out` says what the others lack.
+
+        A VNI needs a Route Distinguisher and a Route Target. Of two VNIs with one RD and one Ethernet tag, the
+        first in the file advertises: their routes would have the same key, and the later one would replace the
+        other at every peer.
+        """
         wanted = [(place, vni) for place, vni in enumerate(config.vnis) if vni.is_bound and vni.announce]
         first = {_route_space(vni): vni.vni for _, vni in reversed(wanted)}
         missing = {place: (*_missing(place, vni), *_shared(place, vni, first)) for place, vni in wanted}
@@ -136,6 +144,11 @@ class Exports:
                 yield {one.route: one for _, one in made if one is not None}
 
     def _prefix(self, vni: Vni, prefix: Prefix) -> PrefixAdvertisement | None:
+        """Return the Type-5 route of a prefix; None if the VRF is no longer configured, or lacks an RD.
+
+        It names no gateway and no segment: the next hop and the Router's MAC are all that a remote leaf needs (RFC
+        9136 4.4.1).
+        """
         vrf = self._vrfs.get(vni)
         if vrf is None or vrf.rd is None:
             return None
@@ -191,6 +204,8 @@ class Exports:
         return {one.route: one for one in made}
 
     def _multicast(self, vni: Vni) -> Multicast | None:
+        """Return the Type-3 route of a VNI; None if the VNI lacks what it needs. Floods come to our VTEP as unicast
+        copies."""
         of = self._vnis.get(vni)
         if of is None or of.rd is None:
             return None
@@ -204,6 +219,12 @@ class Exports:
         return None if of is None or of.rd is None else MacRoute(of.rd, mac, ip, of.tag)
 
     def _mac(self, own: OwnMac) -> MacAdvertisement | None:
+        """Return the Type-2 route of a station, or of one of its host addresses.
+
+        It has the L3VNI as its second label only if the VRF is ready: a route with a label that nothing answers
+        would draw packets into the void. While the VRF is not ready, hosts are reached by bridging, as in a VNI
+        without a VRF.
+        """
         route = self.route(own.key)
         if route is None:
             return None

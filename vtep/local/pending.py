@@ -19,6 +19,7 @@ from vtep.feed import contract
 from vtep.store.backoff import Backoff
 
 WAITS: Final = Backoff(1.0, 60.0)
+"""From a second to a minute: what a speaker refuses once, it mostly refuses again."""
 
 
 class RouteQueue:
@@ -41,6 +42,8 @@ class RouteQueue:
         return len(self._held)
 
     def put(self, route: Route) -> None:
+        """Look at a route later. One that waits already keeps its place, since what it needs is decided when it is
+        taken."""
         if route not in self._known:
             self._known.add(route)
             self._waiting.append(route)
@@ -65,6 +68,7 @@ class Sent(Struct, frozen=True):
     """A command that the speaker has not answered yet."""
 
     command: Command
+    """What was sent. It may differ from what is wanted by now; the answer is about this."""
     was_there: bool
     """The speaker may have advertised the route before."""
 
@@ -103,9 +107,13 @@ class Refused(Struct, frozen=True):
     """A command that the speaker refused."""
 
     command: Command
+    """The refused command; another one for the same route is not held up by it."""
     text: str
+    """Why the speaker refused it, in its own words."""
     tries: int
+    """How often this very command was refused."""
     due: float
+    """When it is sent again."""
     said: str
     """The command as the speaker was sent it."""
 
@@ -122,6 +130,8 @@ class Refusals:
         self._number = 0
 
     def refuse(self, command: Command, refusal: contract.Refused, now: float) -> None:
+        """Note a refusal. Only the first one of a command is news: a command that is refused for days is logged
+        once."""
         route = refusal.route
         old = self.by_route.get(route)
         tries = old.tries + 1 if old is not None and old.command == command else 1

@@ -51,18 +51,25 @@ class PortStatus(Struct, frozen=True):
     """How far the port of a segment is, for people."""
 
     segment: Esi
+    """The identifier of the segment."""
     port: str
+    """The device that the configuration names, which may have no bridge of its own but VLAN devices in several."""
     state: str
+    """down, starting, waiting or forwarding, as in the drawing at the head."""
     why: str = ""
     """What an operator should mend, as a code; nothing if it only takes time, or waits for routes or ExaBGP."""
 
 
 class _Life(Struct):
     state: str = DOWN
+    """Where the port is in the drawing at the head."""
     since: float = 0.0
     """When the port last got its carrier; in WAITING, when the segment was first advertised."""
     ports: tuple[tuple[Vni, str], ...] = ()
+    """The bridge ports when they were last seen. They are kept while the port is down, because its stations still
+    have rows."""
     why: str = ""
+    """Empty, `PORT_DOWN` or `FILTER_MISSING`."""
     due: float | None = None
     """When time alone changes the state."""
 
@@ -89,6 +96,12 @@ class SegmentPorts:
             self._step(self._config[esi], life, found(self._config[esi]), now, may_advertise)
 
     def _step(self, config: SegmentConfig, life: _Life, seen: PortSeen, now: float, may_advertise: bool) -> None:
+        """Take what is true now of one port, and go on as far as that allows.
+
+        A lost carrier leads to `down` from every state. Without confirmed filters, or without a speaker, the port
+        goes back to `starting`, where the segment is not advertised, and both delays begin again when they return.
+        `due` is set only where time alone is missing.
+        """
         if seen.ports:
             life.ports = seen.ports
         life.why, life.due = "" if seen.up else PORT_DOWN, None

@@ -69,6 +69,7 @@ class Access(attachment.Access, frozen=True):
     """Where the stations of one VNI are learned."""
 
     gateway: Station | None = None
+    """The bridge as the default gateway of the VNI, if that is to be advertised; None: it is not, or there is none."""
 
     def is_like(self, other: "Access | None") -> bool:
         """Tell whether the same rows are read; the gateway has none."""
@@ -79,7 +80,9 @@ class Location(Struct, frozen=True, gc=False):
     """Where the bridge has a station."""
 
     port: str
+    """The name of the bridge port. Empty: a caller says that the station is here, and no look has shown it yet."""
     static: bool = False
+    """The row does not age, or stays where it is: an operator or a program set it (NUD_NOARP or NTF_STICKY)."""
 
 
 class News(Struct, frozen=True):
@@ -88,6 +91,8 @@ class News(Struct, frozen=True):
     learned: Sequence[Station] = ()
     """Seen by the bridge just now, at a new port or where they were."""
     gone: Sequence[RowKey] = ()
+    """No longer at a local port: aged, deleted, moved behind a VXLAN device, or of a VNI that is no longer
+    followed."""
     changed: Sequence[Station] = ()
     """Known, and with other host addresses or another kind of row."""
 
@@ -219,6 +224,11 @@ class Stations:
             self._change((vni, mac))
 
     def see_gateway(self, vni: Vni, gateway: Station | None) -> None:
+        """Take the gateway of a VNI, or None if it has none.
+
+        Other addresses make it learned again with the same MAC. Another MAC is another station: the old one is
+        reported as gone.
+        """
         before = self._gateways.get(vni)
         if gateway == before:
             return
@@ -247,16 +257,20 @@ class Stations:
         return News(learned, gone, changed)
 
     def _lose(self, key: RowKey) -> None:
+        """Report a station as gone, if it was known; what waited to be reported of it no longer matters."""
         if self._locations.pop(key, None) is not None:
             self._learned.pop(key, None)
             self._changed.pop(key, None)
             self._gone[key] = None
 
     def _change(self, key: RowKey) -> None:
+        """Report a known station again, with its hosts of now; one that is reported as learned anyway needs no
+        second report."""
         if key in self._locations and key not in self._learned:
             self._changed[key] = None
 
     def _station(self, key: RowKey) -> Station:
+        """Return a station as it is now, not as it was when the news came: several changes become one report."""
         gateway = self._gateways.get(key[0])
         if gateway is not None and gateway.key == key:
             return gateway

@@ -59,10 +59,13 @@ from vtep.reconcile.actor import elsewhere
 AT_ONCE: Final = 256
 """Events, rows or stations that are handled between two turns of the event loop: about 2 ms of work."""
 AUDIT_S: Final = 60.0
+"""So often each known station is read back, because the end of a row may have had no event that we saw."""
 SURVEY_EVERY: Final = 10
 """One audit in so many is a dump: no event names a station that an earlier dump missed."""
 RETRY_S: Final = 1.0
+"""The pause after the kernel could not be read."""
 DUMPS_MAX: Final = 5
+"""A dump that shows new rows is repeated, so often at most, because a single dump can miss rows that exist."""
 
 _NO_HINTS: Final = Hints()
 
@@ -177,6 +180,7 @@ class LocalStationWatcher:
 
     @property
     def is_behind(self) -> bool:
+        """Whether something waits to be looked at or reported: what is known may be old."""
         waiting = (
             self._suspect or self._to_survey or self._rows or self._hosts or self._asked or self._stations.has_news
         )
@@ -224,6 +228,11 @@ class LocalStationWatcher:
         self._to_survey.update(self._accesses)
 
     def _take(self, hints: Hints) -> None:
+        """Note where events point; nothing is concluded from what an event says, because it may be old by now.
+
+        If the kernel dropped events, any row may have changed: everything is dumped, and what the dump shows counts
+        as learned.
+        """
         self._drained = hints == _NO_HINTS
         self._suspect |= hints.links_changed or hints.addresses_changed
         if hints.overrun:
@@ -296,6 +305,11 @@ class LocalStationWatcher:
     # Single rows
 
     def _read_rows(self, kernel: KernelReader) -> None:
+        """Read single rows back, at most AT_ONCE, in one call of the kernel.
+
+        A row that an event named counts as learned even where the station was before, because the event may have
+        been a move there and back. A row that an audit names is news only if it differs.
+        """
         taken = [(key, self._rows.pop(key)) for key in list(islice(self._rows, AT_ONCE))]
         lookups = {key: lookup for key, _ in taken if (lookup := self._lookup(key)) is not None}
         found = dict(zip(lookups, kernel.get_many(list(lookups.values())), strict=True))
@@ -320,6 +334,11 @@ class LocalStationWatcher:
             self._stations.see_host(key, host_mac(row))
 
     def _ask(self, kernel: KernelReader) -> None:
+        """Have the kernel resolve these addresses, on each device of the VNI on which hosts are resolved.
+
+        NTF_USE makes the kernel send an ARP request or a Neighbor Solicitation. The answer comes as an event like
+        any other.
+        """
         keys = list(islice(self._asked, AT_ONCE))
         for key in keys:
             del self._asked[key]
