@@ -77,6 +77,7 @@ class Outcome(Struct, frozen=True):
     """What the last pass found."""
 
     report: Report | None = None
+    """Of the last pass that ended well; None before the first."""
     generation: int = 0
     """The generation of the intent that was applied. Not the intent itself, because freeing an old table would block the loop."""
     error: KernelError | None = None
@@ -323,6 +324,7 @@ class Actor:
 
     @property
     def _is_news(self) -> bool:
+        """Tell whether a small pass would find something to do; retries that are due are not counted."""
         return (
             self._devices_changed
             or self._releasing

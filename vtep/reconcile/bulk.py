@@ -43,7 +43,9 @@ class Batch(Struct, frozen=True):
     """Groups with one verdict that are claimed and sent together."""
 
     verdict: Verdict
+    """CREATE, REPLACE or DELETE."""
     groups: Sequence[RowGroup]
+    """At most MESSAGES_MAX rows in all; a large group is spread over several batches."""
 
     @property
     def keys(self) -> list[Key]:
@@ -114,6 +116,11 @@ class Bulk:
         yield from self._carry_out(writer, _REMOVES)
 
     def _carry_out(self, writer: Writer, verdicts: Iterable[Verdict]) -> Steps[None]:
+        """Claim and send batch after batch, and let other work in after each.
+
+        A batch takes the long path, row by row, if a domain is full, if a device changed under the pass, or if the
+        rows that it needs are not there. There each row gets the trouble that it has.
+        """
         for verdict in verdicts:
             for groups in batched(self._groups[verdict].values(), MESSAGES_MAX):
                 batch = Batch(verdict, groups)
@@ -132,6 +139,11 @@ class Bulk:
         return all(self._known.dependencies.has_what_it_needs(self._kind, group) for group in batch.groups)
 
     def _write(self, writer: Writer, batch: Batch) -> None:
+        """Claim and send one batch; the claims come first, so that a crash in between leaves no row that is not ours.
+
+        If the ledger refuses, the writer takes the rows one by one, because some of them may be written all the
+        same. If the target refuses a row, each of the batch is noted for itself.
+        """
         kind, verb = self._kind, batch.verdict.value
         if batch.verdict in _WRITES and self._known.claim(kind, batch.groups) is not None:
             writer.write(kind, [(change_of(kind, row), row) for row in self._one_by_one(batch)], self._this)
@@ -146,6 +158,7 @@ class Bulk:
             writer.take_note_of_all(kind, verb, batch.keys, self._this)
 
     def _one_by_one(self, batch: Batch) -> list[Judged]:
+        """Return the rows of a batch as the engine would have judged them. What is there was not looked at."""
         claims = self._known.ledger.claims(self._kind.name)
         return [
             Judged(key, group.row, None, claims.get(key), batch.verdict, group.rank)

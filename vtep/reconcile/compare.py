@@ -16,6 +16,7 @@ from vtep.reconcile.steps import Steps
 from vtep.reconcile.verdict import Verdict, judge
 
 DIFFERENCES_MAX: Final = 10_000
+"""Differences in one answer. More are only counted, because a target that was emptied differs in every row."""
 _WORDS: Final = {
     Verdict.CREATE: "missing",
     Verdict.REPLACE: "different",
@@ -28,12 +29,16 @@ class Differs(Struct, frozen=True):
     """One row that is not as wanted."""
 
     kind: str
+    """The name of the kind, by which its descriptor is found."""
     key: Key
     what: str
     """missing, different, unwanted or contested."""
     wanted: Row | None
+    """None: no row should be there."""
     seen: Seen | None
+    """None: nothing is there, or nothing can be, because the devices are not ready."""
     reason: str = ""
+    """Why, in the codes of docs/reasons.md; empty if no pass has found a reason yet."""
     text: str = ""
     """What the target said, or what the row waits for."""
     since: float | None = None
@@ -44,9 +49,13 @@ class Compared(Struct, frozen=True):
     """What was found."""
 
     differences: tuple[Differs, ...]
+    """At most DIFFERENCES_MAX, in the order of the kinds."""
     left_out: int
+    """Differences beyond that number."""
     compared: int
+    """Rows that were looked at, as wanted or not."""
     generation: int
+    """The latest intent when the comparison ended."""
 
 
 def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[Compared]:
@@ -103,6 +112,11 @@ def adoptable(
 
 
 def _known(engine: Engine, kind: Kind, intent: Intent) -> set[Key]:
+    """Return the keys that can differ: those that are wanted or claimed.
+
+    A row that is neither is another program's, and is no difference. An observer claims no row of others, so for it
+    the rows that passes found to be unwanted count as well.
+    """
     known = set(kind.wanted(lambda: intent)) | engine.ledger.claims(kind.name).keys()
     return known | {key for name, key in engine.troubles if name == kind.name} if engine.observes else known
 
@@ -132,6 +146,10 @@ def _differing(
 def _judged(
     engine: Engine, kind: Kind, keys: Iterable[Key], seen: Any, intent: Intent, attachments: Attachments
 ) -> list[Differs]:
+    """Return those of these keys whose verdict is a difference.
+
+    Where devices are not ready, nothing can be looked at: a row that is wanted there is missing, whatever the target has.
+    """
     claims = engine.ledger.claims(kind.name)
     found = []
     for key in keys:

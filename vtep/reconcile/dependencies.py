@@ -134,6 +134,10 @@ class Dependencies:
         return list(self._removable.pop(kind.name, ()))
 
     def _has_what_it_needs(self, ref: RowRef, row: Row) -> bool:
+        """Tell whether every row that this one needs is there; if not, note that it waits for the first that is not.
+
+        One is enough: when that one comes, the row is judged again and may wait for the next.
+        """
         name, key = ref
         for needed in self._needy[name].needs(key, row):
             if self._is_there(needed):
@@ -167,6 +171,8 @@ class Dependencies:
         return needed
 
     def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:
+        """Return the rows that a claimed row needs. While it is unconfirmed, that is what either of its two values
+        needs."""
         if claim is None:
             return set()
         rows = (claim.row,) if claim.confirmed or claim.before is None else (claim.row, claim.before)

@@ -322,6 +322,11 @@ class Engine:
     # A small pass: all is judged, then written
 
     def _pass(self, scope: Scope, this: Pass) -> Steps[None]:
+        """Judge the keys of every kind, then write, then remove.
+
+        The kinds are in order of need: a row is written after those that it needs, and removed before them. While a survey is
+        under way, the keys are noted as overtaken, because its dump may be older than this look.
+        """
         todo: dict[Kind, tuple[Bulk, list[Judged]]] = {}
         for kind in self.kinds:
             touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
@@ -400,6 +405,12 @@ class Engine:
     # A sweep: part by part, what is judged is written at once
 
     def _sweep(self, scope: Scope, this: Pass, *, by_dump: bool) -> Steps[None]:
+        """Look at everything, and write and remove part by part; small passes go on between the parts.
+
+        Removals come last, kind by kind in the reverse order, so that no row loses what it needs. If another sweep
+        began meanwhile, this one leaves the rest to it. After a dump during
+        which no device changed, what is neither claimed nor foreign is known not to be there.
+        """
         self._sweeps += 1
         number = self._sweeps
         self._sweeping = this
@@ -523,6 +534,11 @@ class Engine:
     def _judge(
         self, kind: Kind, key: Key, wish: tuple[Row | None, int], seen: Seen | None, this: Pass, *, touched: bool
     ) -> Judged:
+        """Judge one row, with what may have been handed over to us, and where its domain is no longer configured.
+
+        A row that a station of this leaf holds is contested. It is taken over only if the route is newer knowledge
+        (`_is_newer`).
+        """
         domain, (wanted, rank) = kind.domain(key), wish
         if domain in this.attachments.unconfigured:
             wanted = None
@@ -593,6 +609,7 @@ class Engine:
                 return self._is_allowed(kind, row, this)
 
     def _note_foreign(self, kind: Kind, row: Judged) -> None:
+        """Remember what is there and is not ours, so that it is read back before anything is written at that key."""
         foreign = self._known.foreign[kind.name]
         if row.seen is not None and row.verdict in (Verdict.FOREIGN, Verdict.CONTESTED, Verdict.FORGET):
             foreign[row.key] = row.seen
@@ -600,6 +617,12 @@ class Engine:
             foreign.pop(row.key, None)
 
     def _keep(self, kind: Kind, row: Judged, this: Pass) -> None:
+        """Note that a row is as wanted, and claim it if it was not claimed, or was with another value or rank.
+
+        Before the picture is complete, a claim that an earlier daemon left with a higher rank stays: the stronger
+        route may come back. If the ledger cannot be written, the row stays as it is, unclaimed, and is reported as
+        failed.
+        """
         this.kept += 1
         this.adopted += row.claim is None
         self._known.clear((kind.name, row.key))

@@ -17,10 +17,15 @@ class Judged(Struct, frozen=True, gc=False):
     """One key with everything that is known of it; it has no verdict where its domain is not ready."""
 
     key: Key
+    """What the kind knows the row by."""
     wanted: Row | None
+    """What the intent has at the key; None: no row, or its domain is no longer configured."""
     seen: Seen | None
+    """What the target has there; None: nothing, by a look or by what is known without one."""
     claim: Claim | None
+    """What the ledger has; None: the row is not ours."""
     verdict: Verdict | None
+    """What to do about it; None: nothing can be done, because its devices are not ready."""
     rank: int = 0
     """The rank of the row that is wanted."""
 
@@ -59,6 +64,11 @@ class Pass:
 
 
 def change_of(kind: Kind, row: Judged) -> Change:
+    """Return the change that carries out a verdict.
+
+    CONTESTED and FORGET get here only if half of our row is left after its station came to a local port (`is_left_over`).
+    That half is shed; the row at the local port stays.
+    """
     if row.verdict in (Verdict.CONTESTED, Verdict.FORGET):
         return Change("shed", (row.key,), None)
     assert row.verdict is not None

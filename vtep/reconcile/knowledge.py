@@ -18,9 +18,11 @@ class Known(Struct, frozen=True, gc=False):
     """What is known of a row."""
 
     claim: Claim | None
+    """None: the row is not ours."""
     foreign: Seen | None
     """What is there and is not ours."""
     trouble: Trouble | None
+    """Why the row is not as wanted; None: no pass found anything wrong with it."""
     surveyed: bool
     """The last survey succeeded: what is neither claimed nor foreign is not there."""
 
@@ -62,6 +64,7 @@ class Knowledge:
         return ref in self.troubles or ref in self.backlog or ref in self.yielded or ref in self.half_gone
 
     def of(self, kind: str, key: Key) -> Known:
+        """Return what is known of one row, without a look, for a reader who wants it explained."""
         return Known(
             claim=self.ledger.claims(kind).get(key),
             foreign=self.foreign[kind].get(key),

@@ -49,6 +49,7 @@ class ObservedKind:
         self._kind = kind
 
     def __getattr__(self, name: str) -> Any:
+        """Pass everything else on to the kind, except what makes sense only for rows with our signature."""
         if name in _OURS_ALONE:
             raise AttributeError(name)
         found = getattr(self._kind, name)
@@ -83,6 +84,11 @@ class Spectator(Writer):
         self._noted = known
 
     def carry_out(self, kind: Kind, rows: list[Judged], this: Pass) -> Steps[None]:
+        """Note each row that would be written or removed as contested, with how it differs.
+
+        Where nothing is there, nothing would be removed. What is there is remembered as foreign, since an observer
+        owns nothing.
+        """
         for row in rows:
             ref, reason = (kind.name, row.key), _REASONS.get(cast("Verdict", row.verdict))
             if reason is None:

@@ -18,8 +18,11 @@ class Trouble(Struct, frozen=True, gc=False):
     reason: str
     """In the codes of docs/reasons.md."""
     text: str = ""
+    """What the target said, or which row this one waits for."""
     errno: int = 0
+    """Of the refusal; 0 if nothing was refused."""
     due: float | None = None
+    """When the change is tried again; None: not by time alone."""
     unwanted: bool = False
     """The row is ours and is there, and should not be."""
 
@@ -38,6 +41,7 @@ class News(Struct, frozen=True, gc=False):
     """Something that happened to a row."""
 
     ref: RowRef
+    """The kind and the key of the row."""
     what: str
     """contested, failed, suppressed, recovered (from one of these), or repaired."""
     trouble: Trouble | None = None
@@ -75,6 +79,10 @@ class Troubles(Mapping[RowRef, Trouble]):
         return ref in self._troubles  # Mapping would raise and catch a KeyError for every absent row
 
     def note(self, ref: RowRef, trouble: Trouble) -> None:
+        """Note what is wrong with a row; the same again changes nothing.
+
+        Only a new state is news. A row that stays refused for hours is reported once.
+        """
         before = self._troubles.get(ref)
         if before == trouble:
             return
@@ -89,6 +97,7 @@ class Troubles(Mapping[RowRef, Trouble]):
             self.news.append(News(ref, trouble.state, trouble))
 
     def clear(self, ref: RowRef) -> None:
+        """Note that a row is as wanted, or no longer matters. A recovery is news only if the trouble was."""
         before = self._troubles.pop(ref, None)
         if before is None:
             return
@@ -98,6 +107,7 @@ class Troubles(Mapping[RowRef, Trouble]):
             self.news.append(News(ref, "recovered", before))
 
     def counts(self) -> dict[str, int]:
+        """Return how many rows are in each state, of all kinds; it is counted as troubles come and go."""
         return dict(self._counts)
 
     def count(self, kind: str, vni: Hashable, state: str) -> int:
@@ -130,8 +140,11 @@ class Report(Struct, frozen=True):
     number: int
     """Of the pass."""
     created: int = 0
+    """Rows that the pass wrote where nothing was."""
     replaced: int = 0
+    """Rows that the pass gave another value."""
     deleted: int = 0
+    """Rows of ours that the pass removed."""
     shed: int = 0
     """Halves removed that were left of our rows after their stations came to a local port."""
     adopted: int = 0
@@ -145,10 +158,17 @@ class Report(Struct, frozen=True):
     orphans: int = 0
     """Those among them that bear our signature: reported, never deleted."""
     failed: int = 0
+    """Rows that could not be written and that are tried again by themselves. This and the next ones count all rows,
+    also those that the pass did not look at."""
     pending: int = 0
+    """Rows that are wanted where the devices are not ready."""
     suppressed: int = 0
+    """Rows that the target refuses for good; something must be changed before they are tried again."""
     contested: int = 0
+    """Rows that are wanted where another program, or the bridge itself, has one."""
     held: int = 0
+    """Changes that wait until every peer has sent its routes: deletions, and weaker rows over those of an earlier
+    daemon."""
     blocked: int = 0
     """Rows that wait for a row of another kind."""
     waiting: bool = False

@@ -20,9 +20,12 @@ from vtep.reconcile.contract import Key
 from vtep.store.backoff import Backoff
 
 WAITS: Final = Backoff(0.1, 5.0)
+"""In seconds: soon enough for a device that is made again, and seldom enough for one that stays away."""
 
 
 class Class(enum.Enum):
+    """What a refusal means for its change; the table at the head says what follows."""
+
     TRANSIENT = "transient"
     PERMANENT = "permanent"
     FULL = "full"
@@ -32,6 +35,7 @@ class Class(enum.Enum):
 
 
 _PERMANENT: Final = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT})
+"""Rights, features and malformed requests, which waiting does not change. Anything else may pass."""
 
 
 def classify(code: int, verb: str) -> Class:
@@ -60,9 +64,13 @@ class Refused(Struct, frozen=True, gc=False):
     change: Hashable
     """The exact operation: verb, key and value. A refusal says nothing about another one."""
     errno: int
+    """By which the refusal was classified."""
     text: str
+    """What the target said."""
     kind: Class
+    """What the errno means for this change."""
     tries: int
+    """How often this very change was refused."""
     due: float | None
     """When to try again; None if it is permanent."""
 
@@ -128,6 +136,8 @@ class Backlog:
 
     @property
     def next_due(self) -> float | None:
+        """When the next change is to be tried; None: none waits. Entries of the heap that went stale are dropped on
+        the way."""
         while self._dues:
             due, key = self._dues[0]
             refused = self._refused.get(key)

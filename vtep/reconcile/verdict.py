@@ -22,6 +22,8 @@ from vtep.reconcile.contract import Row, Seen
 
 
 class Verdict(enum.Enum):
+    """What to do about one row. The value of CREATE, REPLACE and DELETE is the verb of the change that does it."""
+
     CREATE = "create"
     KEEP = "keep"
     REPLACE = "replace"

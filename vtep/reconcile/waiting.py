@@ -25,6 +25,8 @@ class Waiting(Generic[K]):
         return any(key in arrived for arrived in self._arrivals)
 
     def add(self, keys: Iterable[K]) -> None:
+        """Have these keys looked at. A key that waits since an earlier turn is then in two sets, and is taken twice
+        at worst."""
         self._arrivals[-1].update(keys)
 
     def take(self, most: int) -> set[K]:
@@ -41,6 +43,8 @@ class Waiting(Generic[K]):
         return taken
 
     def take_all(self) -> set[K]:
+        """Return every key that waits, for a pass that looks at all of them anyway. It costs as much as there are
+        keys."""
         taken = self._arrivals.pop()
         for arrived in self._arrivals:
             taken |= arrived

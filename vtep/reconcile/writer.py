@@ -236,6 +236,11 @@ class Writer:
         return self._known.claim(kind, grouped(there, vni_of) + grouped(wanted, vni_of) + afresh)
 
     def _refuse(self, kind: Kind, change: Change, row: Judged, code: int, text: str, this: Pass) -> Class:
+        """Note what a refusal means for the row, and return its class.
+
+        A contested row loses its claim at once: another program has the key, and a look comes before any further
+        write. After a refused removal, half of the row may be gone, so nothing is presumed of it.
+        """
         known, ref = self._known, (kind.name, row.key)
         found = classify(code, change.verb)
         if found is Class.PERMANENT and code == errno.EINVAL and known.dependencies.needs_any(kind, row):
