@@ -12,6 +12,12 @@ When a VTEP leaves the segment, one group for each VNI changes and no MAC does, 
 per EVI, or advertises a MAC of the segment in this VNI. In single-active mode only the primary VTEP is a member, so there is a
 group for each primary; `Group` names it. When the segment goes down at the primary, its backup takes its place in the group.
 
+    mode            group                        members                      backup
+    all-active      (VNI, segment)               every VTEP that is one       none: the others are in the group already
+    single-active   (VNI, segment, primary)      the primary                  the only other VTEP, if there is only one
+     … segment      the same                     the backup                   none
+       down there
+
 **A group without members.** The MACs are judged again, and their rows leave, which takes a while for very many. Until then the group
 keeps its last members, because the kernel would remove its rows without the knowledge of the reconciler.
 
@@ -75,9 +81,13 @@ class _Draft:
         self.previous = previous
         self.inputs = inputs
         self.groups: dict[GroupKey, SegmentGroup | None] = {}
+        """The groups that differ; None for one that is no longer needed."""
         self.numbers: dict[int, GroupKey | None] = {}
+        """The groups by the identifier that they took or gave back (None)."""
         self.nexthops: dict[int, FdbNexthop] = {}
+        """The nexthops that are new or have another number of users; without users, one is removed at the end."""
         self.of_vtep: dict[Ip, int] = {}
+        """The identifiers that were looked up or made, because many groups share a VTEP."""
 
     def judge(self, key: GroupKey) -> None:
         """Say which VTEPs a group has. What it uses now is counted before what it used, so that what both use stays."""

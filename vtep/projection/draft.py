@@ -80,21 +80,33 @@ class MacDraft:
         self.rib = inputs.rib
         self.policy = inputs.policy
         self.now = inputs.now
+        # In each of these, only what differs from the previous intent is there, and None stands for what is gone.
         self.macs: dict[RowKey, RemoteMac | None] = {}
+        """The rows. The reconciler looks at these keys only. An equal row is here if it must now replace a station's entry."""
         self.judged: dict[Mac, Verdicts | None] = {}
+        """Every route of a MAC in all VNIs, with its verdict."""
         self.addresses: dict[Mac, tuple[Ip, ...] | None] = {}
+        """The host addresses of a MAC, in order: a shared path has the position of one, and not the address."""
         self.alerts: dict[RowKey, tuple[Alert, ...] | None] = {}
         self.moves: dict[RowKey, Moves | None] = {}
+        """The record of duplicate detection."""
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
+        """MACs that wait for room in a full VNI (True), or no longer wait (None)."""
         self.rows: dict[Vni, int] = {}
+        """How many rows a VNI has now."""
         self.uses: dict[GroupKey, Counter[Ip | None]] = {}
         """Changes in how many MACs need a group, and how many of these each VTEP advertises; all of them are at None."""
         self.groups_used = len(previous.group_uses)
         self.ungrouped: dict[Vni, int] = {}
+        """How many rows of a VNI go to one VTEP of a segment because there was no room for a group (`group-limit`)."""
         self.own: dict[OwnKey, OwnMac | None] = {}
+        """What this leaf advertises: one route for the MAC alone, and one for each of its host addresses."""
         self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
+        """The MACs behind this leaf, with their host addresses, which may be none."""
         self.lost: list[RowKey] = []
+        """Stations that have just lost to a better route."""
         self.unverified: list[RowKey] = []
+        """Stations that lost earlier, and whose MAC no usable route offers now: the bridge must be read."""
         self.meaning_changed = False
         self._more_due = self._more_freed = False
         self._has_limited = bool(previous.limited)

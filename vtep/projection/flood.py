@@ -7,6 +7,9 @@ includes a route whose endpoint is one of our own addresses.
 Each row makes every broadcast of the VNI one packet more, so `limits.vteps_per_vni` bounds them. The VTEPs that have a row
 keep it; of those that come together, and of those that wait when a row goes, the lowest addresses come first.
 
+Example with a limit of 2, and rows for 10.0.0.5 and 10.0.0.9. The routes of 10.0.0.1 and 10.0.0.7 wait, with the reason
+`vtep-limit`, although 10.0.0.1 is the lowest address. When 10.0.0.9 withdraws its route, 10.0.0.1 gets the row.
+
 The topic is an endpoint. This module does not know any MAC.
 """
 
@@ -61,7 +64,9 @@ class _Draft:
         """The rows of each endpoint that was judged, as if there were no limit."""
         self.refused: dict[Ip, tuple[RefusedFlood, ...]] = {}
         self.counts: dict[Vni, int] = {}
+        """How many rows a VNI has now, where that differs."""
         self.waiting: dict[Vni, dict[Ip, bool | None]] = {}
+        """Endpoints that wait for room in a VNI (True), or no longer wait (None)."""
 
     def judge(self, endpoint: Ip) -> None:
         """Judge the routes to an endpoint; a row that is new waits until `give_room` knows whether there is room."""

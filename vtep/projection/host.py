@@ -4,6 +4,11 @@ A Type-2 route may name a host address beside its MAC. Addresses are judged apar
 an address that is advertised with another MAC has moved to that MAC, while both MACs keep their rows. The order is that of
 MACs, but a route whose ARP/ND community says immutable comes before all others, whatever its sequence (RFC 9047 3.1).
 
+    routes with 10.1.0.5   sequence   immutable
+    02:…:01                3          no
+    02:…:02                5          no          has the row, if only this route and the one above are there
+    02:…:03                0          yes         has the row, with the alert `immutable`: others claim the address
+
 Some addresses get no row, and the route is kept with its reason:
 
     bad-host      no host can have it, such as a multicast address: this leaf would send its own packets for that address to

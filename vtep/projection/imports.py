@@ -5,6 +5,17 @@ Everything that does not depend on the MAC is one `ImportVerdict`, which is work
 attributes, label and tag.
 
 A refusal is one of the codes of docs/reasons.md, in the order of that page: the first that applies is shown.
+
+Which VNIs does a route concern, if VNI 100 imports its Route Target?
+
+    label of the route   VNI 100 is            it concerns   because
+    100                  plain or downstream   100           the label names a VNI of ours
+    200, ours            plain                 200           the label decides, and 200 refuses it (`rt-mismatch`)
+    200, ours            downstream            100 and 200   a downstream VNI takes any label by Route Target
+    300, not ours        plain                 100           it is refused there (`vni-mismatch`), where an operator looks
+    300, not ours        downstream            100           frames are sent with VNI 300
+
+A route that no VNI imports, and whose label is not ours, has one result with its own label as the VNI (`unknown-vni`).
 """
 
 from msgspec import Struct
@@ -25,7 +36,9 @@ class ImportResult(Struct, frozen=True, gc=False):
     vni: Vni
     """Ours, or the route's own where none of ours matched."""
     refusal: str
+    """Why it may not win, as a code of docs/reasons.md; empty if it may."""
     notes: tuple[str, ...]
+    """What is unusual about it and does not keep it from winning, such as `encap-default`."""
 
 
 class ImportVerdict(Struct, frozen=True, gc=False):
@@ -35,6 +48,7 @@ class ImportVerdict(Struct, frozen=True, gc=False):
     refusal: str
     notes: tuple[str, ...]
     via: Direct
+    """Where frames go: the VTEP, with the VNI of the label if that is another one than ours."""
 
 
 def judge(route: Path, mac: Mac, policy: Policy) -> list[ImportResult]:

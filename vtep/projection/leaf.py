@@ -33,6 +33,7 @@ from vtep.projection.policy import SegmentState
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
 BAD_LINES_KEPT: Final = 100
+"""The last ones, for the operator. All of them are counted."""
 BAD_LINE_HEAD: Final = 1024
 """How many octets of a message that could not be read are kept."""
 TOPICS_AT_ONCE: Final = 256
@@ -43,9 +44,12 @@ class BadLine(Struct, frozen=True):
     """A message that could not be read."""
 
     time: float
+    """When it arrived, by this leaf's clock."""
     why: str
     head: bytes
+    """Its first BAD_LINE_HEAD octets."""
     octets: int
+    """The length of all of it."""
 
 
 class Leaf:
@@ -62,8 +66,11 @@ class Leaf:
         self._to_rejudge: Iterator[Changed] | None = None
         """What must be judged again by a new configuration, in parts."""
         self._cleared: list[RowKey] = []
+        """Duplicates that an operator cleared since the last judgement."""
         self._advertising: frozenset[Vni] = frozenset()
+        """VNIs in which stations count, as the daemon set them; the configuration may still exclude some."""
         self._unverified: dict[RowKey, None] = {}
+        """Stations that lost to a route which is gone, until the watcher of the bridges takes them."""
 
     def receive(self, messages: Iterable[Message], now: float) -> None:
         """Fold messages that arrived together, in order."""

@@ -40,6 +40,7 @@ from vtep.projection.segment import is_proxy, is_segment, learned_at, reach, way
 from vtep.projection.winner import Location, choose, here, route_order
 
 NO_RD: Final = RouteDistinguisher(8)
+"""Of a candidate that is our station, in a VNI that is configured without a Route Distinguisher."""
 
 
 Losers: TypeAlias = list[tuple[Location, str]]
@@ -58,12 +59,15 @@ class Before(Struct, frozen=True, gc=False):
     """What was known of a MAC in one VNI before."""
 
     row: RemoteMac | None = None
+    """None if the MAC was here, refused, or unknown."""
     moves: Moves | None = None
+    """The record of duplicate detection; None if it did not move within the window."""
     home: Ip | None = None
     """Our own VTEP address, if the MAC was behind this leaf."""
 
     @property
     def location(self) -> bytes | None:
+        """The VTEP or segment where it was, or our own VTEP; None if it was nowhere; `moves` may still know an earlier one."""
         return self.home if self.row is None else self.row.location
 
 
@@ -71,7 +75,9 @@ class Judgement(Struct, frozen=True, gc=False):
     """What became of one MAC in one VNI."""
 
     candidates: Verdicts
+    """Every route and our station, with won, lost or refused and the reason: what `vtep explain` shows."""
     row: RemoteMac | None = None
+    """None if the MAC is behind this leaf, or if no route can be used."""
     moves: Moves | None = None
     alerts: tuple[Alert, ...] = ()
     own: LocalClaim | None = None
@@ -86,7 +92,9 @@ class Standing(Struct, frozen=True, eq=False):
     """What is said of a MAC in one VNI, whichever MAC it is and wherever it was before."""
 
     locations: list[Location]
+    """Where usable routes say that it is, not yet compared with a station of ours."""
     refused: Verdicts
+    """The routes that cannot win whatever else there is."""
     notes: Notes
     others: Others
     alone: Judgement

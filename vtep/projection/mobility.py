@@ -12,6 +12,17 @@ that bounces withdraws it when the other one has it, and a freeze that ended at 
 
 This is the only part of the projection with a memory. The memory is a value that goes in and comes out, one for each MAC
 that moved within the window, and it is dropped afterwards.
+
+Example with `moves = 3`, `window_s = 180` and `action = "freeze"`; the record is `Moves`:
+
+    time   the winner is at   the record afterwards
+    0      A                  none: a MAC that never moved costs no memory
+    10     B                  location B, moved at 10
+    20     A                  location A, moved at 10 and 20
+    30     B                  location B, moved at 10, 20 and 30, a duplicate since 30, frozen at B; alert `dup-frozen`
+    40     A                  location A, moved at 20, 30 and 40, still frozen at B: the row stays there
+
+With `action = "warn"` the row follows to A at 40. The alert `dup-warn` stays until the MAC has not moved for 180 s.
 """
 
 from collections.abc import Collection
@@ -25,7 +36,11 @@ from vtep.intent import Alert, Direct, Moves, Via
 def follow(
     moves: Moves | None, before: bytes | None, location: bytes, via: Via, rule: DuplicateConfig, now: float
 ) -> Moves | None:
-    """Return the memory after a MAC, which was at the location `before` if it had one, was judged to be at `location`."""
+    """Return the memory after a MAC, which was at the location `before` if it had one, was judged to be at `location`.
+
+    None: it did not move within the window, and it is not frozen. Only the last `rule.moves` times are kept, because more of
+    them decide nothing. So a MAC that bounces all day costs no more memory than one that just became a duplicate.
+    """
     if moves is None:
         if before is None or before == location:
             return None

@@ -18,6 +18,7 @@ from vtep.intent import HostKey
 REMEMBERED_MAX: Final = 65536
 """Answers in one memory; one to a question with many Route Targets counts as several, because a peer chooses how many it has."""
 TARGETS_OF_ONE: Final = 8
+"""Route Targets that one answer may have before it counts as two. Nearly every route has fewer."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,6 +59,7 @@ class Policy:
         self.vrfs: dict[Vni, VrfConfig] = {vrf.vni: vrf for vrf in config.vrfs}
         """By L3VNI."""
         self.own_macs = own_macs
+        """MACs of this leaf's own devices. A route for one of them is refused (`self-mac`), whichever VNI it is for."""
         self.own_hosts = own_hosts
         """Addresses of the bridges of our VNIs, and of the devices on them."""
         self.ungrouped = ungrouped
@@ -69,6 +71,7 @@ class Policy:
         self.prefixes_per_vrf = config.limits.prefixes_per_vrf
         self.segment_groups = config.limits.segment_groups
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
+        """VNIs that import by Route Target alone: the label of a route is the VNI to send to, and may be any other."""
         self.segments: dict[Esi, SegmentConfig] = {segment.esi: segment for segment in config.segments}
         self.segment_states = {esi: state for esi, state in segment_states.items() if esi in self.segments}
         """Of the segments that are configured with a port."""
@@ -123,7 +126,10 @@ class Policy:
         return esi is None or self.segment_states[esi].state in ADVERTISED
 
     def imports(self, targets: tuple[RouteTarget, ...]) -> frozenset[Vni]:
-        """Return our VNIs that import any of these Route Targets."""
+        """Return our VNIs that import any of these Route Targets, exactly or by a wildcard (`*:N`).
+
+        The cost does not grow with the VNIs: each Route Target, and each number after the colon, is looked up once.
+        """
         found = self._imports.get(targets)
         if found is None:
             wanted = chain(targets, {target.assigned for target in targets})
@@ -132,7 +138,7 @@ class Policy:
         return found
 
     def vrf_imports(self, targets: tuple[RouteTarget, ...]) -> tuple[VrfConfig, ...]:
-        """Return our VRFs that import any of these Route Targets."""
+        """Return our VRFs that import any of these Route Targets. This asks each VRF, but once for each set of Route Targets."""
         found = self._vrf_imports.get(targets)
         if found is None:
             found = tuple(vrf for vrf in self.vrfs.values() if _matches(vrf.imports, targets))
@@ -160,6 +166,10 @@ class Policy:
         return "gateway-host" if (vni, ip) in self.own_hosts else ""
 
     def _judge_next_hop(self, next_hop: Ip) -> str:
+        """Judge in the order of docs/reasons.md: our own address, then one that no VTEP has, then one that is not listed.
+
+        Without `vtep_prefixes` in the configuration, every unicast address may be a VTEP.
+        """
         if next_hop in self._own_vteps:
             return "self-vtep"
         if not next_hop.is_unicast:
@@ -171,7 +181,10 @@ class Policy:
 
 
 class Memory(dict[K, V]):
-    """A dictionary of answers that forgets all of them when it is full."""
+    """A dictionary of answers that forgets all of them when it is full.
+
+    No order of use is kept, so a question costs one look-up. After the memory was full, each answer is worked out once more.
+    """
 
     _size = 0
 

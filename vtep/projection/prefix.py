@@ -120,7 +120,15 @@ def judge_prefix(
 
 
 def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, str]]:
-    """Return for each candidate whether it won or lost, and why."""
+    """Return for each candidate whether it won or lost, and why. All of them are usable routes to one prefix in one VRF.
+
+    routes                                                   outcome
+    Type-2 by 10.0.0.1, Type-5 by 10.0.0.2                   10.0.0.1 alone; the other lost by `host-route`
+    Type-5 by 10.0.0.1 and by 10.0.0.2, all else equal       both, `ecmp`
+    the same, with `max_paths` = 1                           10.0.0.1; the other lost by `max-paths`
+    two Type-5 routes by 10.0.0.1 with different RDs         10.0.0.1 once; the second lost by `total-order`
+    Type-5 with LOCAL_PREF 200 by .2, and with 100 by .1     10.0.0.2; the other lost by `local-pref`
+    """
     if len(candidates) == 1:
         return [("won", "only-path")]
     hosts = [place for place, path in enumerate(candidates) if path.mac is not None]
@@ -281,15 +289,22 @@ class _Draft:
         self.previous = previous
         self.inputs = inputs
         self.rows: dict[Prefix, tuple[PrefixRow, ...] | None] = {}
+        """The rows that differ, one for each VRF with a usable route; None if there is no row any more."""
         self.judged: dict[Prefix, tuple[PrefixPath, ...] | None] = {}
+        """Every route of the prefixes that were judged, with its verdict; None if there is no route."""
         self.nexthops: dict[int, Nexthop] = {}
+        """The nexthops that are new or have another number of users. Without users, one is removed at the end."""
         self.ids: dict[NexthopTarget, int] = {}
+        """The identifiers of the new ones, by what they lead to."""
         self.claims: dict[RouterKey, Counter[Mac]] = {}
         """How many more, or fewer, paths to a router name each MAC."""
         self.counts: Counter[Vni] = Counter()
+        """How many more, or fewer, rows a VRF has."""
         self.touched: list[PrefixKey] = []
         self.limited: dict[Vni, dict[Prefix, bool | None]] = {}
+        """Prefixes that wait for room in a full VRF (True), or no longer wait (None)."""
         self.gateways: dict[tuple[Ip, Vni], tuple[PrefixPath, ...]] = {}
+        """Where each gateway is that was asked for; thousands of prefixes may name the same one."""
 
     def judge(self, prefix: Prefix) -> None:
         """Judge the routes to a prefix. New rows are counted before old ones, so that what both use keeps its identifier."""
@@ -470,7 +485,10 @@ class _Draft:
         return projected, bool(self.touched or touched_nexthops or touched_routers)
 
     def _routers(self) -> Iterator[tuple[RouterKey, Router | None]]:
-        """Yield each router whose claims were counted again."""
+        """Yield each router whose claims were counted again; None for one to which no path leads any more.
+
+        Its MAC stays as long as any path names it. The neighbor row therefore does not change with each route that comes.
+        """
         for key, more in self.claims.items():
             vni, vtep = key
             before = self.previous.routers.get(key)

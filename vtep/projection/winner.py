@@ -14,6 +14,17 @@ Between the VTEPs of one segment of ours whose port does not forward, a VTEP tha
 
 LOCAL_PREF, the AS path and the rest of BGP's decision process never decide a MAC. There is no memory: a lower sequence wins
 as soon as the higher one is gone.
+
+Example: four locations offer one MAC in one VNI.
+
+    VTEP         sequence   sticky   verdict
+    10.0.0.4     0          yes      won, `sticky`
+    10.0.0.3     7                   lost, `sticky`
+    10.0.0.1     7                   lost, `sticky`
+    10.0.0.2     6                   lost, `sticky`
+
+Each loser has the rule by which it lost to the winner, and not the one that orders it among the losers. Without 10.0.0.4 the winner
+is 10.0.0.1: 10.0.0.3 then lost by `lower-vtep`, and 10.0.0.2 by `higher-seq`. The winner has the reason of its nearest rival.
 """
 
 from collections.abc import Sequence
@@ -34,9 +45,13 @@ class Order(NamedTuple):
 
     llgr_stale: bool
     movable: bool
+    """Neither sticky nor a default gateway. False sorts first, so what cannot move wins."""
     falling_seq: int
+    """The sequence number, negated, because the highest one wins."""
     vtep: tuple[int, bytes]
+    """The length of the address, then its octets: `Ip.order`."""
     segment: bytes = b""
+    """Empty for a single VTEP, which therefore wins against a segment with the same lowest VTEP."""
     encapsulation: int = 0
 
 
@@ -57,7 +72,9 @@ class Location:
         self.vtep = vtep
         """Where frames go: the VTEP itself, or the lowest one of the segment. A group is ranked by it."""
         self.segment = segment
+        """The Ethernet segment that the routes name; None if they name none, and for a station of ours."""
         self.encapsulation = encapsulation
+        """The VNI in the VXLAN header, if it is not the one in which the MAC is looked up (downstream VNI); otherwise None."""
         self.multihomed = multihomed
         """The segment has more than one VTEP."""
         self.group = group
