@@ -28,6 +28,7 @@ FloodKey: TypeAlias = tuple[Vni, Ip, Vni]
 """Our VNI, the VTEP, and the VNI in the frames, which is ours unless the VTEP asked for another."""
 HostKey: TypeAlias = tuple[Vni, Ip]
 OwnKey: TypeAlias = tuple[Vni, Mac, Ip | None]
+"""One entry has None for the address: the MAC alone, which is a Type-2 route without an IP address."""
 
 
 class Direct(Struct, frozen=True, gc=False):
@@ -57,16 +58,23 @@ class RemoteMac(Struct, frozen=True, gc=False):
 
     vni: Vni
     via: Via
+    """Where its frames go: to one VTEP, or to a group that all MACs of a segment in this VNI share."""
     reason: str
+    """The rule by which this location won, as a code of docs/reasons.md."""
     seq: int
+    """The highest sequence number among the routes to this location (RFC 7432 15); 0 if they have none."""
     sticky: bool
     """Sticky or a default gateway: a higher sequence elsewhere does not move it."""
     stale: bool
+    """All routes to this location are of sessions that have ended; one current route makes it false."""
     peer: Ip
+    """Who sent the first of these routes. With a route reflector it is the reflector."""
     rd: RouteDistinguisher
+    """Of the same route."""
     segment: Esi | None = None
     """The Ethernet segment that it is on; then it moves only when it leaves the segment."""
     notes: tuple[str, ...] = ()
+    """What works and should be looked at all the same, as codes of docs/reasons.md."""
     advertisers: tuple[Ip, ...] = ()
     """For a group: the VTEPs that advertise the MAC. The first one has the route that stands for the segment."""
 
@@ -96,6 +104,7 @@ class GroupUse(Struct, frozen=True, gc=False):
     """What uses a group, which decides whether there is one, and by which VTEPs it may go."""
 
     macs: int = 0
+    """How many rows name the group. At 0 the group is removed."""
     advertisers: tuple[tuple[Ip, int], ...] = ()
     """How many of these MACs each VTEP advertises."""
 
@@ -114,18 +123,26 @@ class SegmentGroup(Struct, frozen=True, gc=False):
     vni: Vni
     segment: Esi
     primary: Ip | None
+    """In single-active mode, the VTEP that advertises the MACs; None in all-active mode."""
     number: int
     """The identifier of the kernel's group, in a range that begins at `FDB_GROUPS`."""
     members: tuple[Ip, ...]
-    """By rising address. In single-active mode it is one VTEP."""
+    """Among these VTEPs the kernel spreads the flows, at most 16, by rising address. In single-active mode it is
+    one."""
     singles: tuple[int, ...]
     """The identifiers of the members' nexthops, in the same order, and after them that of the backup."""
     single_active: bool
+    """Only one of its VTEPs forwards at a time, as their Type-1 routes per segment say (RFC 7432 14.1.1)."""
     backup: Ip | None = None
     """In single-active mode the VTEP that takes over when the segment goes down at the primary VTEP."""
     macs: int = 0
+    """How many rows name the group."""
     outside: tuple[Outside, ...] = ()
+    """The VTEPs that name the segment and get no frames, each with the reason, so that a reader sees why; at most
+    16."""
     notes: tuple[str, ...] = ()
+    """`on-backup`: the backup has taken over. `no-member`: no VTEP is left, and the last ones stay until the rows have
+    gone."""
 
     @property
     def key(self) -> GroupKey:
@@ -136,6 +153,7 @@ class FdbNexthop(Struct, frozen=True, gc=False):
     """One VTEP as a member of groups, of whichever VNIs and segments."""
 
     number: int
+    """Its identifier in the kernel, in the range that begins at `FDB_SINGLES`."""
     vtep: Ip
     users: int = 0
     """How many groups have it as a member or as their backup."""
@@ -146,9 +164,11 @@ class Flood(Struct, frozen=True, gc=False):
 
     vni: Vni
     via: Direct
+    """The VTEP, and the VNI that it asks for in its PMSI attribute if that is not ours."""
     peer: Ip
     rd: RouteDistinguisher
     notes: tuple[str, ...] = ()
+    """What works and should be looked at all the same, as codes of docs/reasons.md."""
 
     @property
     def key(self) -> "FloodKey":
@@ -161,6 +181,7 @@ class RefusedFlood(Struct, frozen=True, gc=False):
     vni: Vni
     """The local VNI that it concerned, or 0."""
     vtep: Ip
+    """The endpoint that the route names."""
     reason: str
     peer: Ip
     rd: RouteDistinguisher
@@ -172,10 +193,13 @@ class Host(Struct, frozen=True, gc=False):
     vni: Vni
     ip: Ip
     mac: Mac
+    """Of several MACs with one address, the one whose route is first in the order that `projection.host` has."""
     router: bool
+    """The flags of the route name the host a router (RFC 9047)."""
     peer: Ip
     rd: RouteDistinguisher
     alerts: "tuple[Alert, ...]" = ()
+    """`immutable`: another MAC claims the address, which its owner marks as one that does not move."""
 
     @property
     def key(self) -> "HostKey":
@@ -189,6 +213,7 @@ class RefusedHost(Struct, frozen=True, gc=False):
     ip: Ip
     mac: Mac
     reason: str
+    """A code of docs/reasons.md, such as `local-host`: a station of this leaf has the address."""
     peer: Ip
     rd: RouteDistinguisher
 
@@ -200,8 +225,12 @@ class OwnMac(Struct, frozen=True, gc=False):
     mac: Mac
     ip: Ip | None = None
     seq: int = 0
+    """The sequence number with which it is advertised. 0 needs no MAC Mobility community, unless the MAC is sticky (RFC
+    7432 7.7)."""
     sticky: bool = False
+    """An operator made its FDB entry static, so it is advertised as sticky (RFC 7432 15.2)."""
     gateway: bool = False
+    """It is the bridge itself. Its route has the Default Gateway community (RFC 7432 10.1)."""
     segment: Esi = NO_SEGMENT
     """The Ethernet segment that it is on."""
 
@@ -225,21 +254,31 @@ class PrefixPath(Struct, frozen=True, gc=False):
     verdict: str
     """won, lost or refused."""
     reason: str
+    """The rule that decided it, as a code of docs/reasons.md."""
     vtep: Ip
+    """The next hop; for a route with a gateway the VTEP of that host."""
     router_mac: Mac | None
+    """Of that VTEP, as the route or that of its gateway names it. A path without it is refused (RFC 9136 4.4.1)."""
     peer: Ip
     rd: RouteDistinguisher
     label: int
+    """As the route has it; 0 if it has none. Unless the route has a gateway, a label that is not the L3VNI refuses
+    it."""
     mac: Mac | None = None
     """The host's own MAC, if it is a Type-2 route."""
     seq: int = 0
+    """Of a Type-2 route, where the highest one wins (RFC 7432 15)."""
     gateway: Ip | None = None
     """The overlay index of a Type-5 route: the VTEP is then the one that has this host."""
     esi: Esi = NO_SEGMENT
+    """Several VTEPs of one host are paths together only if the host's Ethernet segment joins them."""
     notes: tuple[str, ...] = ()
     local_pref: int = 100
+    """The highest wins among Type-5 routes. 100 stands for a route without LOCAL_PREF."""
     as_path_length: int = 0
+    """The shortest wins among Type-5 routes of equal LOCAL_PREF (RFC 4271 9.1)."""
     llgr_stale: bool = False
+    """The route has the LLGR_STALE community, so any other route of its type is better (RFC 9494)."""
 
 
 class PrefixRow(Struct, frozen=True, gc=False):
@@ -249,9 +288,11 @@ class PrefixRow(Struct, frozen=True, gc=False):
     """The L3VNI of the VRF."""
     prefix: Prefix
     paths: tuple[Path, ...]
+    """One for each VTEP that won, by rising address; more than one is ECMP."""
     nexthop: int
     """The identifier of the nexthop, or of the group of nexthops, in `Intent.nexthops`."""
     reason: str
+    """Why they won, as a code of docs/reasons.md."""
 
     @property
     def key(self) -> "PrefixKey":
@@ -262,7 +303,16 @@ FDB_SINGLES: Final = 0x4000_0000
 FDB_GROUPS: Final = 0x5000_0000
 SINGLES: Final = 0x6000_0000
 GROUPS: Final = 0x7000_0000
-"""The identifiers of nexthops and of groups of them begin here: of the FDB's, and of those that prefixes use."""
+"""The identifiers of nexthops and of groups of them begin here. An identifier is the start of a range and a hash:
+
+    0x4xxx_xxxx  FDB_SINGLES  one VTEP, for the groups of the FDB
+    0x5xxx_xxxx  FDB_GROUPS   the VTEPs of one Ethernet segment in one VNI
+    0x6xxx_xxxx  SINGLES      one VTEP, for prefixes of one VRF
+    0x7xxx_xxxx  GROUPS       several VTEPs, for prefixes of one VRF
+
+The hash is of what the object is for, so a daemon that starts again finds the objects of the one before it. The ranges are
+high, because the kernel counts up from 1 where a program does not choose an identifier.
+"""
 ID_MASK: Final = 0x0FFF_FFFF
 """The part of an identifier that is counted from there."""
 
@@ -271,8 +321,10 @@ class Nexthop(Struct, frozen=True, gc=False):
     """One VTEP, or several for ECMP, by which prefixes of a VRF are reached."""
 
     vni: Vni
+    """The L3VNI of the VRF. VRFs share no nexthop, because each leaves by the SVI of its own VRF."""
     id: int
     vteps: tuple[Ip, ...]
+    """By rising address; one for a nexthop, several for a group."""
     is_v6: bool
     """Prefixes of IPv6 use it, or the VTEPs themselves are IPv6."""
     members: tuple[int, ...] = ()
@@ -287,6 +339,8 @@ class Router(Struct, frozen=True, gc=False):
     vni: Vni
     vtep: Ip
     mac: Mac
+    """The one in use. It stays while any path names it, so that another route cannot cut off the other prefixes of the
+    VTEP."""
     claims: Table[Mac, int]
     """How many paths in use name which MAC. More than one MAC is a conflict: the one in use stays."""
     paths: int
@@ -301,6 +355,7 @@ class PortFilter(Struct, frozen=True, gc=False):
     segment: Esi
     vni: Vni
     port: str
+    """The port of the bridge: that of the segment, or a VLAN device on it."""
     state: str
     """joining (none in either direction), non-df (none from the tunnel) or df."""
     biased: tuple[Ip, ...] = ()
@@ -316,7 +371,9 @@ class OwnSegment(Struct, frozen=True, gc=False):
 
     segment: Esi
     port: str
+    """The port that is configured for it, such as a bond."""
     vnis: tuple[Vni, ...]
+    """VNIs that are on the port: for each one, this leaf advertises a Type-1 route per EVI."""
 
 
 PortFilterKey: TypeAlias = tuple[Vni, str]
@@ -345,7 +402,9 @@ class Forwarder(Struct, frozen=True, gc=False):
     ours: bool
     """The forwarder is this leaf."""
     reason: str
+    """The rule by which it won, as a code of docs/reasons.md."""
     rivals: tuple[Rival, ...] = ()
+    """Empty if this leaf is alone on the segment."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -364,14 +423,22 @@ class Candidate(Struct, frozen=True, gc=False):
     reason: str
     """Why it won, the rule by which it lost, or why it was refused."""
     seq: int
+    """The sequence number of the route or of the station (RFC 7432 15)."""
     sticky: bool
+    """Static or a default gateway."""
     stale: bool
+    """The route is of a session that has ended."""
     peer: Ip
+    """Who sent the route; for our station our tunnel address."""
     rd: RouteDistinguisher
     ip: Ip | None
+    """The host address in the route; None if it names a MAC alone. In `Intent.judged` it may be a position: see
+    `addresses`."""
     esi: Esi
     label: int
+    """The raw label, which with VXLAN is a VNI."""
     notes: tuple[str, ...] = ()
+    """Codes of docs/reasons.md that are about this route alone."""
     port: str = ""
     """The bridge port of our station; empty for a route."""
 
@@ -384,6 +451,7 @@ class Alert(Struct, frozen=True, order=True):
     """Something about a MAC that an operator should know."""
 
     kind: str
+    """A code of docs/reasons.md, such as `dup-frozen`. Alerts of one MAC are sorted by it."""
     vtep: Ip | None = None
     """The VTEP that causes it, if it is one VTEP."""
 
@@ -392,8 +460,11 @@ class Moves(Struct, frozen=True, gc=False):
     """Where a MAC was last, and when it moved within the window: the memory of duplicate detection (RFC 7432 15.1)."""
 
     location: bytes
+    """The VTEP or the segment where it was last, as octets. A move is a change of it."""
     times: tuple[float, ...] = ()
+    """On the daemon's clock, the oldest first; at most as many as make a duplicate."""
     duplicate_since: float | None = None
+    """When there were too many moves; None as long as there were not."""
     frozen: Via | None = None
     """Where the MAC stays until an operator clears it, its time is over, or no route has offered it there for a while."""
     left: float | None = None
@@ -409,28 +480,37 @@ class Intent(Struct, frozen=True):
     complete: bool = False
     """Every expected peer has sent all it has, or the time to wait is over: what has no row here may be deleted."""
     why: str = "no peer has sent its routes yet"
+    """Why the picture is complete or not, in words."""
     macs: Table[RowKey, RemoteMac] = Table()
+    """The remote MACs. A MAC of this leaf is in `own` instead."""
     judged: Table[Mac, Verdicts] = Table()
     """Every candidate of a MAC with its verdict, as MACs share them; `candidates_of` returns those of one MAC."""
     addresses: Table[Mac, tuple[Ip, ...]] = Table()
     """The host addresses of a MAC. In `judged`, a candidate of such a MAC has the position of its address in their place."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
+    """What an operator should know about a MAC: it moves too often, or is offered where it must not be."""
     moves: Table[RowKey, Moves] = Table()
+    """MACs that moved within the window, and frozen ones. It is empty in a fabric where nothing moves."""
     limited: Table[Vni, Table[Mac, bool]] = Table()
     """MACs that have no row only because their VNI is full."""
     rows_of_vni: Table[Vni, int] = Table()
+    """How many rows of `macs` each VNI has, which `limits.macs_per_vni` bounds."""
     floods: Table[Ip, tuple[Flood, ...]] = Table()
     """By endpoint; at most one for a VNI."""
     refused_floods: Table[Ip, tuple[RefusedFlood, ...]] = Table()
+    """Why an endpoint has no flood row in a VNI."""
     floods_of_vni: Table[Vni, int] = Table()
+    """How many flood rows each VNI has, which `limits.vteps_per_vni` bounds."""
     waiting_floods: Table[Vni, Table[Ip, bool]] = Table()
     """Endpoints that have no row only because their VNI is full."""
     hosts: Table[Ip, tuple[Host, ...]] = Table()
     """By host address; at most one for a VNI."""
     refused_hosts: Table[Ip, tuple[RefusedHost, ...]] = Table()
+    """Why a host address has no row in a VNI, although a route names it."""
     forwarders: Table[Esi, tuple[Forwarder, ...]] = Table()
     """By segment of ours; one for each VNI."""
     port_filters: Table[PortFilterKey, PortFilter] = Table()
+    """One for each port of ours on a segment and each VNI, also while the segment is not advertised."""
     segment_macs: Table[Mac, tuple[tuple[Vni, str], ...]] = Table()
     """The ports of ours behind which a MAC of one of our segments is, each with its VNI."""
     own_segments: Table[Esi, OwnSegment] = Table()
@@ -440,10 +520,15 @@ class Intent(Struct, frozen=True):
     ungrouped_of_vni: Table[Vni, int] = Table()
     """How many MACs on a segment go to one VTEP only because there are as many groups as allowed."""
     groups: Table[GroupKey, SegmentGroup] = Table()
+    """Each remote segment in each VNI where a row needs it."""
     groups_of: Table[Esi, tuple[GroupKey, ...]] = Table()
+    """The groups of a segment, one for each VNI, and in single-active mode for each primary VTEP."""
     group_numbers: Table[int, GroupKey] = Table()
+    """The group of each identifier, so that no two groups get the same one."""
     fdb_nexthops: Table[int, FdbNexthop] = Table()
+    """The members and backups of all groups, by their identifier. A VTEP has one, in however many groups it is."""
     fdb_nexthop_of: Table[Ip, int] = Table()
+    """The identifier of each VTEP in `fdb_nexthops`."""
     own: Table[OwnKey, OwnMac] = Table()
     """What this leaf advertises: one entry for a MAC, and one more for each of its host addresses. It has no order, because a
     key without an address cannot be compared with one that has an address."""
@@ -454,12 +539,17 @@ class Intent(Struct, frozen=True):
     touched: tuple[RowKey, ...] = ()
     """MACs whose row came, went or changed in any way since the intent before, or to which a station of ours has just lost."""
     touched_floods: tuple[FloodKey, ...] = ()
+    """Flood rows that came or went. One that changes its VNI in the frames does both."""
     touched_hosts: tuple[HostKey, ...] = ()
+    """Host addresses whose row came, went, or has another MAC or router flag."""
     touched_group_uses: tuple[GroupKey, ...] = ()
+    """Groups whose rows changed, so that it must be judged again who is a member."""
     touched_groups: tuple[int, ...] = ()
     """The identifiers of groups that differ from the intent before."""
     touched_fdb_nexthops: tuple[int, ...] = ()
+    """Identifiers of VTEPs that came into their first group, or left their last one."""
     own_touched: tuple[OwnKey, ...] = ()
+    """Entries of `own` that came, went or changed."""
     lost: tuple[RowKey, ...] = ()
     """Stations of ours that have just lost to a better route."""
     unverified: tuple[RowKey, ...] = ()
@@ -472,18 +562,25 @@ class Intent(Struct, frozen=True):
     nexthop_ids: Table[NexthopTarget, int] = Table()
     """The identifier of each nexthop, by what it leads to."""
     routers: Table[RouterKey, Router] = Table()
+    """The remote VTEPs to which a prefix leads, in each VRF."""
     router_macs: Table[RouterMacKey, tuple[Ip, ...]] = Table()
     """The VTEPs that use a router's MAC; frames to the MAC go to the first one."""
     prefixes_of_vrf: Table[Vni, int] = Table()
+    """How many prefixes each VRF has a row for, which `limits.prefixes_per_vrf` bounds."""
     limited_prefixes: Table[Vni, Table[Prefix, bool]] = Table()
     """Prefixes that have no row only because their VRF is full."""
     touched_prefixes: tuple[PrefixKey, ...] = ()
+    """Prefixes whose row came, went, or names another nexthop."""
     touched_nexthops: tuple[NexthopKey, ...] = ()
+    """Nexthops and groups that came or went. None changes where it leads, because its identifier follows from that."""
     touched_routers: tuple[RouterKey, ...] = ()
+    """Routers that came, went, or have another MAC or another neighbor row."""
     touched_router_macs: tuple[RouterMacKey, ...] = ()
+    """MACs of routers whose first VTEP is another one than before."""
     touched_port_filters: tuple[PortFilterKey, ...] = ()
     touched_segment_macs: tuple[RowKey, ...] = ()
     touched_segments: tuple[Esi, ...] = ()
+    """Segments of ours whose advertisement came, went or changed."""
     due: float | None = None
     """When time alone changes something next: a frozen MAC is freed, or a window ends."""
 

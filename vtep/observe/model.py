@@ -307,7 +307,7 @@ class MacStatus(Struct, frozen=True, gc=False):
     sticky: bool
     """It must not move, by its route: it is static (RFC 7432 15.2) or a default gateway."""
     stale: bool
-    """The session of the winning route has ended. The row stays as long as the route is kept."""
+    """All routes to this location are of sessions that have ended. The row stays as long as a route is kept."""
     peer: Ip
     """Who sent the winning route. With a route reflector that is the reflector, and not the leaf of the MAC."""
     rd: RouteDistinguisher
