@@ -39,7 +39,10 @@ Key: TypeAlias = tuple[int | None, Mac]
 
 
 class BridgeRow(Struct):
+    """One row: whose it is, by flags of which several can be set. Without any it was learned."""
+
     port: int
+    """The index of the port; the bridge's own for a MAC of the bridge itself."""
     local: bool = False
     static: bool = False
     external: bool = False
@@ -59,6 +62,7 @@ class BridgeTable:
         self._rows: dict[Key, BridgeRow] = {}
 
     def entries(self) -> Iterator[Entry]:
+        """Yield all rows. It reads a copy, because a thread may dump them while others write."""
         return (self._entry(key, row) for key, row in list(self._rows.items()))
 
     def get(self, mac: Mac, vlan: int | None = None) -> Entry | None:

@@ -48,7 +48,9 @@ _OF_BRIDGE: Final = {
     "vlan_default_pvid": "default_pvid",
     "mcast_snooping": "mcast_snooping",
 }
+"""The settings of a bridge, and the fields of `Bridge` in which the picture has them."""
 _OF_PORT: Final = {"port_learning": "learning", "neigh_suppress": "neigh_suppress", "vlan_tunnel": "vlan_tunnel"}
+"""The flags of a port, and the fields of `BridgePort` in which the picture has them."""
 
 
 class Crashed(Exception):  # noqa: N818 - what happened, not what went wrong
@@ -154,6 +156,7 @@ class MemoryKernel:
         return [self.get(*key) for key in keys]
 
     def unlike(self, expected: Alike) -> list[int]:
+        """Compare each row by itself: the same answers as the kernel's fast path, without its speed."""
         entry, half = expected.entry, Half.VXLAN if expected.entry.flags & NTF_SELF else Half.BRIDGE
         return [
             place
@@ -252,6 +255,7 @@ class MemoryKernel:
             self.join_vrf(vrf.svi, vrf.name)
 
     def add_bridge(self, name: str, mac: Mac | None = None, *, filters: bool = False) -> int:
+        """Add a bridge that is up, with its own MAC as a row. One that filters VLANs has no default VLAN."""
         index = self._add(Link(0, name, "bridge", mac=mac, bridge=Bridge(filters, 0 if filters else None)))
         own = self._links[index].mac
         assert own
@@ -318,6 +322,7 @@ class MemoryKernel:
         self._announce.addresses_changed = True
 
     def delete_address(self, name: str, ip: Ip) -> None:
+        """Remove an address. With the last IPv4 address of a device go its IPv4 neighbor rows."""
         device = self._named(name).index
         self._addresses = [address for address in self._addresses if (address.device, address.ip) != (device, ip)]
         if not ip.is_v6 and not any(a.device == device and not a.ip.is_v6 for a in self._addresses):
@@ -325,6 +330,7 @@ class MemoryKernel:
         self._announce.address_gone(device)
 
     def add_port(self, name: str, master: str | None = None, mac: Mac | None = None) -> int:
+        """Add an access port: one end of a veth, whose other end is of no interest here."""
         index = self._add(Link(0, name, "veth", mac=mac))
         self.set_master(name, master)
         return index
@@ -430,6 +436,7 @@ class MemoryKernel:
     # What the kernel does with a message
 
     def _count_down(self) -> None:
+        """Raise `Crashed` once as many messages were carried out as the caller of `crash_after` allowed."""
         if self.crash_after is None:
             return
         if self.crash_after == 0:
@@ -479,6 +486,7 @@ class MemoryKernel:
             raise
 
     def _write_vxlan_half(self, message: Neighbor, flags: int, link: Link) -> None:
+        """Write the VXLAN half. What has none, as a bridge port without a VXLAN device, is EOPNOTSUPP."""
         table = self._vxlans.get(link.index)
         if not flags & NTF_SELF or table is None or link.vxlan is None:
             raise Refused(errno.EOPNOTSUPP)
@@ -504,6 +512,7 @@ class MemoryKernel:
             self._put_member(name, message)
 
     def _make(self, message: DeviceMessage) -> None:
+        """Make a device as the kernel does: with what can be given at once, with our mark, and down."""
         name, fixed, settings = message.device, message.value, message.settings
         if message.what == "bridge":
             self.add_bridge(name, settings.get("mac"), filters=settings["vlan_filtering"])
@@ -541,6 +550,7 @@ class MemoryKernel:
             self.change(link.name, bridge_port=msgspec.structs.replace(link.bridge_port, **{_OF_PORT[what]: value}))
 
     def _put_member(self, name: str, message: DeviceMessage) -> None:
+        """Put or drop a VLAN, a VNI of a filter, or an address."""
         puts, value = message.act == "put", message.value
         if message.what == "vlan" and puts:
             self.set_vlan(name, value.vlan, pvid=value.pvid, untagged=value.untagged, vni=value.vni)

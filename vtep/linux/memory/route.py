@@ -61,6 +61,13 @@ class RoutingTables:
         return self._routes.get((table, prefix, metric_of(prefix)))
 
     def write_route(self, message: RouteMessage) -> None:
+        """Carry out a message about a route.
+
+        DELETE     ESRCH if there is no route with our metric and our protocol
+        any        EINVAL if the nexthop is not there, or is an IPv4 one for an IPv6 prefix
+        CREATE     EEXIST if any program has a route with this table, prefix and metric
+        REPLACE    takes such a route over, whatever program wrote it
+        """
         key = (message.table, message.prefix, metric_of(message.prefix))
         held = self._routes.get(key)
         if message.verb is Verb.DELETE:
@@ -82,6 +89,13 @@ class RoutingTables:
         self._routes[key] = row
 
     def write_nexthop(self, message: NexthopMessage) -> None:
+        """Carry out a message about a nexthop.
+
+        DELETE     ENOENT if there is none; routes and groups that name it go along
+        CREATE     EEXIST if any program has the number
+        any        EINVAL if it would turn a single one into a group or back, or if a member cannot be one
+        single     ENETDOWN if its device is down or has no carrier; one for the FDB has no device
+        """
         held = self._nexthops.get(message.id)
         if message.verb is Verb.DELETE:
             if held is None:

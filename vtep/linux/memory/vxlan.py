@@ -41,8 +41,11 @@ Key: TypeAlias = tuple[int | None, Mac]
 
 class VxlanRow(Struct):
     state: int
+    """`ndm_state` of the write that made the row; an external write later does not change it."""
     flags: int
+    """`ndm_flags` of the write that made the row, without those of a half that is done."""
     remotes: list[Remote]
+    """The VTEPs, in the order in which they were added: one for a unicast MAC. A lookup returns the first alone."""
     nh_id: int | None = None
     """The group of nexthops; then there are no remotes."""
 
@@ -71,7 +74,17 @@ class VxlanTable:
         return None if row is None else self._entries((src_vni or None, mac), row)[0]
 
     def write(self, message: Neighbor, flags: int, device: Vxlan) -> None:
-        """Carry out the VXLAN half of a message; the flags are what is left of the message's after the bridge half."""
+        """Carry out the VXLAN half of a message; the flags are what is left of the message's after the bridge half.
+
+            no row        CREATE, APPEND       a new row; ENOSPC if the device has as many MACs as it may
+                          REPLACE              the same for a unicast MAC; EOPNOTSUPP for the zero MAC and multicast
+            a row         CREATE               EEXIST
+                          REPLACE              the first VTEP is exchanged; EOPNOTSUPP for the zero MAC and multicast
+                          APPEND               one more VTEP for the zero MAC and multicast; nothing for a unicast MAC
+            a row and     a group              only a row that has a group takes another one; else EOPNOTSUPP
+
+        An IPv6 VTEP on a device with an IPv4 local address is EAFNOSUPPORT, and the other way round.
+        """
         key = (message.src_vni or None) if device.external else None, message.mac
         row = self._rows.get(key)
         remote = message.dst or Ip(4), None if message.vni == device.vni else message.vni
