@@ -24,6 +24,8 @@ from vtep.linux.wire.neighbor import Refusal
 from vtep.linux.wire.tlv import Answer
 
 EVENT_BUFFER: Final = 1 << 20
+"""Links change seldom, so an eighth of the buffer for rows is enough; an overrun is noticed and followed by a
+survey."""
 
 
 class DeviceKernel:
@@ -114,12 +116,14 @@ class DeviceKernel:
             raise KernelError(message.act, answer.errno, answer.text, message.device)
 
     def _index(self, name: str) -> int:
+        """Return the index of a device by its name, asked at this moment; ENODEV if it is gone."""
         link = self._link(name)
         if link is None:
             raise KernelError("devices", errno.ENODEV, f"there is no device {name}", name)
         return link.index
 
     def _link(self, device: str | int) -> Link | None:
+        """Read one device by its name or its index. None if it is not there, or if the answer was lost."""
         seq = self._requests.take_seqs(1)
         answers, _ = self._requests.exchange("device", request_link(device, seq), parse_links)
         return next((found for _, answered, found in answers if answered == seq and isinstance(found, Link)), None)

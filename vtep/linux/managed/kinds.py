@@ -7,6 +7,15 @@ A setting is never removed. When it is no longer wanted, its claim is released a
 was before. A VLAN or an address that we put and that is no longer wanted is removed; one of another program stays, as claims tell
 the two apart.
 
+    kind      key                               row
+    device    (name,)                           its type, and what cannot be changed: a VNI, a UDP port, a table
+    setting   (name, setting)                   a value: MTU, MAC, master
+    port      (name, setting)                   a flag of a bridge port, after the device has joined its bridge
+    vlan      (name, VLAN)                      pvid, untagged, the VNI to which it is mapped
+    vni       (name, VNI)                       in the filter of a VXLAN device for many
+    address   (name, address, prefix length)    there
+    state     (name, "up")                      up, after everything else
+    sysctl    (name, setting)                   forwarding of IPv4 and IPv6
 Pure: knows rows, settings and messages, and neither the configuration nor the kernel.
 """
 
@@ -30,6 +39,8 @@ ALL: Final = ""
 NOT_OURS: Final = "device-not-ours"
 """The holder of a device without our mark."""
 VERBS: Final = {"create": "make", "replace": "replace", "delete": "remove"}
+"""What a change of the engine is for a whole device; `replace` is always refused, with the command that an operator
+may run."""
 
 
 class Picture(Struct, frozen=True):
@@ -70,6 +81,7 @@ class _Kind:
         return ()
 
     def domain(self, key: Key) -> Hashable:
+        """Return the name of the device: rows of one device are written only if the device is ours or not there yet."""
         name: str = key[0]
         return name
 
@@ -80,6 +92,7 @@ class _Kind:
         return change.keys[0]
 
     def pack(self, keys: Sequence[Key], row: Any) -> bytes:
+        """Write the rows as JSON: there are few of them, and a human can read it. An address is text."""
         values = msgspec.structs.astuple(row)
         return msgspec.json.encode([[list(map(_plain, key)) for key in keys], list(map(_plain, values))])
 
@@ -135,6 +148,8 @@ class _Device(_Kind):
 
 
 _TYPES: Final = {"vrf": 0, "bridge": 1, "vxlan": 2, "vlan": 3}
+"""A VLAN device comes after the bridge on which it is made. A VRF and a VXLAN device need no other device to be
+made."""
 
 
 class _Setting(_Kind):
@@ -180,17 +195,23 @@ class _Setting(_Kind):
             yield "setting", (key[0], "master")
 
     def unpack(self, packed: bytes) -> tuple[list[Key], SettingRow]:
+        """Read what `pack` wrote; addresses and MACs are text there."""
         keys, (value,) = msgspec.json.decode(packed)
         found = [tuple(key) for key in keys]
         return found, SettingRow(_VALUES.get(found[0][1], lambda same: same)(value))
 
 
 _VALUES: Final[Mapping[str, Callable[[Any], Any]]] = {"local": Ip.parse, "mac": Mac.parse}
+"""Settings whose value is not what JSON has."""
 
 
 class _Vlan(_Kind):
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
-        """See each VLAN of the ports that are ours, those that another program added included."""
+        """See each VLAN of the ports that are ours, those that another program added included.
+
+        A wanted one is ours by itself (`tagged`). Any other is removed only if a claim says that we put it. A range is
+        one row for each of its VLANs, so a trunk of all VLANs is 4,094 rows.
+        """
         wanted = wish_of(attachments).rows.get(self.name, {})
         return {
             (link.name, vlan): Seen(
@@ -220,6 +241,8 @@ class _Vlan(_Kind):
 
 class _Vni(_Kind):
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See each VNI in the filters of devices that are ours. A wanted one is ours by itself, and any other only
+        if it is claimed."""
         wanted = wish_of(attachments).rows.get(self.name, {})
         return {
             (link.name, vni): Seen(MemberRow(), marked=True, tagged=(link.name, vni) in wanted)
@@ -239,6 +262,8 @@ class _Vni(_Kind):
 
 class _Address(_Kind):
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See each address of the devices that are ours. Only a claim makes one ours, so an operator's address
+        stays."""
         there = list(entries)
         seen: dict[Key, Seen] = {}
         names = {link.index: link.name for link, _ in self.ours(there, attachments)}

@@ -21,6 +21,7 @@ class Step(Struct, frozen=True):
     """One thing that is not as wanted."""
 
     device: str
+    """The name of the device, as it is or is to be."""
     act: str
     """make, set, put, adopt (it is there and is not ours), replace (it cannot be changed in place), or left (ours, and not wanted)."""
     text: str
@@ -30,7 +31,12 @@ class Step(Struct, frozen=True):
 
 
 def plan(wish: Wish, attachments: Attachments, picture: Picture) -> Iterator[Step]:
-    """Yield what differs, in the order of writing. What follows a hand-over is among it, as if the device were ours already."""
+    """Yield what differs, in the order of writing. What follows a hand-over is among it, as if the device were ours
+    already.
+
+    A device that is missing gets one step with all that can be given at once (`AT_BIRTH`), and then one step for each
+    other row. A device that cannot become as wanted gets `replace` alone: what it then lacks is known only when it was
+    made again."""
     links = picture.links
     alike = {name: link.index for (name,) in wish.rows["device"] if (link := _alike(name, wish, links)) is not None}
     handed_over = Attachments({**attachments.ready, **alike}, {})
@@ -106,6 +112,7 @@ def make_command(name: str, row: DeviceRow, settings: Mapping[str, Any]) -> str:
 
 
 def _words(row: DeviceRow) -> str:
+    """Say what a device is, in the words of `ip link`: its type and what cannot be changed."""
     fixed: dict[str, Any] = dict(row.fixed)
     if row.type == "vxlan":
         number = "external" if fixed.get("external") else f"id {fixed.get('id')}"
@@ -114,6 +121,7 @@ def _words(row: DeviceRow) -> str:
 
 
 def _flags(row: VlanRow) -> str:
+    """Say what a VLAN of a port is, in the words of `bridge vlan`; with a blank before each."""
     mapped = "" if row.vni is None else f" tunnel_info id {row.vni}"
     return f"{' pvid' * row.pvid}{' untagged' * row.untagged}{' self' * row.itself}{mapped}"
 

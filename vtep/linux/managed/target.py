@@ -58,9 +58,11 @@ class DeviceTarget:
         return claim is not None and not claim.confirmed and not link.alias and made in (claim.row, claim.before)
 
     def unreadable_entries(self, *_: object) -> list[Picture] | None:
+        """Return None: a change of the domains is followed by a survey of all devices."""
         return None
 
     def entries(self, attachments: Attachments) -> list[Picture]:  # noqa: ARG002
+        """Return one entry, the whole picture: devices are few, and a row may need two of them (`master`)."""
         return [Picture(*self.kernel.pictured())]
 
     def look(self, lookups: Sequence[Any]) -> list[Any]:
@@ -68,6 +70,7 @@ class DeviceTarget:
         return [None for _ in lookups]
 
     def unlike(self, check: Any) -> Sequence[int]:  # noqa: ARG002
+        """Return nothing: no kind of device row compares many at once."""
         return ()
 
     def send(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:

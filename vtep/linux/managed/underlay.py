@@ -16,6 +16,7 @@ from vtep.linux.wire.route import RTN_LOCAL, FoundPath, PathQuery
 USUAL: Final = 1500
 """Of an underlay of which the host knows nothing."""
 LOOPBACK: Final = 65_536
+"""The MTU of `lo`. A device with as much is taken for one, and says nothing about the way out."""
 
 
 def questions(config: Config) -> list[PathQuery]:

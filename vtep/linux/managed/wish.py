@@ -25,13 +25,16 @@ class DeviceRow(Struct, frozen=True):
     """A device is there, of this type, with what cannot be changed once it is made."""
 
     type: str
+    """The word of `ip link add type`: bridge, vxlan, vlan or vrf."""
     fixed: tuple[tuple[str, Any], ...] = ()
+    """Pairs of name and value, in the order of `fixed_of`, because rows are compared whole; empty for a bridge."""
 
 
 class SettingRow(Struct, frozen=True):
     """A setting of a device has this value."""
 
     value: Any
+    """A flag, a number, an address, or the name of a device (`master`; empty is none)."""
 
 
 class VlanRow(Struct, frozen=True):
@@ -40,7 +43,9 @@ class VlanRow(Struct, frozen=True):
     pvid: bool = False
     untagged: bool = False
     vni: int | None = None
+    """The VNI to which a VXLAN device for many maps the VLAN; None for any other port."""
     itself: bool = False
+    """The VLAN is one of the bridge itself, which an SVI needs in order to receive anything."""
 
 
 class MemberRow(Struct, frozen=True):
@@ -54,6 +59,7 @@ class Wish(Intent, frozen=True):
     """The rows that are wanted, by the name of their kind: what an intent is for routes."""
 
     rows: Mapping[str, Rows] = {}
+    """By the name of a kind, then by key."""
     left_alone: frozenset[str] = frozenset()
     """Devices that the configuration has and does not want managed: they stay as they are, even with our mark."""
 
@@ -69,7 +75,11 @@ def is_managed(config: Config) -> bool:
 
 
 def wish(config: Config, underlay_mtu: int, generation: int = 1) -> Wish:
-    """Return the rows that the configuration wants."""
+    """Return the rows that the configuration wants.
+
+    A VXLAN device is made for many VNIs if more than one VNI or VRF names it. A VNI without a bridge (not bound) wants
+    nothing. A VRF with a `table` of its own is an operator's device: its L3VNI is managed, and the VRF device is not.
+    """
     rows = _Rows()
     uses = Counter([vni.vxlan for vni in config.vnis] + [vrf.vxlan for vrf in config.vrfs])
     managed_vrfs = {vrf.name for vrf in config.vrfs if vrf.manage and not vrf.table}
@@ -119,7 +129,12 @@ class _Rows:
 
 
 def _add_tunnel(rows: _Rows, vni: VniConfig, underlay_mtu: int, *, is_shared: bool, suppresses: bool = True) -> None:
-    """Add the bridge and the VXLAN device of a VNI, and its VLAN."""
+    """Add the bridge and the VXLAN device of a VNI, and its VLAN.
+
+    Both get the MTU of the underlay less the octets that VXLAN adds (`OUTER_OCTETS`). So a frame of full size fits one
+    packet of the underlay, and a gateway on the bridge sends no larger ones. `suppresses` is off for an L3VNI, which
+    has no hosts.
+    """
     mtu = underlay_mtu - OUTER_OCTETS[vni.vtep.is_v6]
     has_vlan = vni.vlan is not None
     rows.device(vni.bridge, "bridge", vlan_filtering=has_vlan, vlan_default_pvid=0, mcast_snooping=False, mtu=mtu)
