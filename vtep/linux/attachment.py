@@ -71,6 +71,7 @@ class Ready(Struct, frozen=True):
 
     vni: int
     bridge: int
+    """The index of the bridge; 0 for a VXLAN device that is in none, which only `Survey.replaced` has."""
     port: int
     """The index of the VXLAN device."""
     notes: tuple[str, ...] = ()
@@ -231,6 +232,7 @@ def attached(attachments: Attachments) -> Attached:
 class NotReady(Struct, frozen=True):
     vni: int
     faults: tuple[Fault, ...]
+    """Every condition that is broken, never empty."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -247,6 +249,7 @@ def judge(vni: VniConfig, links: Links) -> Readiness:
 
 
 def _judge(it: Subject) -> Readiness:
+    """Pick the table by how the VNI is attached. The notes are read only if nothing is broken: a fault comes first."""
     wanted = PLAIN if it.vni.vlan is None else SHARED if it.is_shared else VLAN
     if broken := tuple(conditions.faults(wanted, it)):
         return NotReady(it.vni.vni, broken)
@@ -266,8 +269,11 @@ class Survey(Struct, frozen=True):
     """The answers for all VNIs, from one picture of the links."""
 
     ready: Attached
+    """VNIs whose devices are as they must be, and their `Hosts` where neighbor rows are of use."""
     not_ready: Mapping[Vni, NotReady]
+    """The other VNIs, each with every reason."""
     notes: Mapping[Vni, tuple[str, ...]]
+    """By VNI: what works but deserves a look. Absent for a VNI without any."""
     replaced: Attached
     """VNIs whose VXLAN device has the right name and is another device, with that device."""
     unserved: Mapping[Hashable, Fault]
@@ -277,7 +283,11 @@ class Survey(Struct, frozen=True):
 
 
 def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
-    """Judge every VNI, and its hosts."""
+    """Judge every VNI, and its hosts.
+
+    A VNI gets up to two domains, the VNI and `Hosts` of it. One that is not ready gets neither. The cost is that of a
+    few lookups for each VNI, because `Links` has the devices sorted by what is asked.
+    """
     ready: dict[Hashable, Ready] = {}
     not_ready: dict[Vni, NotReady] = {}
     notes: dict[Vni, tuple[str, ...]] = {}
@@ -345,6 +355,7 @@ class Access(Struct, frozen=True):
 
     vni: Vni
     bridge: int
+    """The index of the bridge."""
     ports: Mapping[int, str]
     """The names of the access ports."""
     others: frozenset[int]
@@ -399,8 +410,11 @@ class Gateway(Struct, frozen=True):
     """What this host has itself on the bridge of a VNI, by which it routes for the stations."""
 
     mac: Mac
+    """The MAC of the bridge or of the SVI, which the hosts of the VNI use as that of their gateway."""
     device: str
+    """The name of the device that has the MAC."""
     hosts: frozenset[Ip]
+    """The addresses of all devices with this MAC on the bridge or in the VLAN; never empty."""
 
 
 def gateway(at: Access, links: Links, addresses: Mapping[int, set[Ip]]) -> Gateway | None:

@@ -40,7 +40,9 @@ class Subject(Struct, frozen=True):
 
     vni: VniConfig
     links: Links
+    """All devices at the moment of the survey."""
     bridge: Link
+    """The device that the configuration names as the bridge, whatever it is; `bridge_data` says whether it is one."""
     bridge_data: Bridge
     device: Link
     """The VXLAN device."""
@@ -52,6 +54,7 @@ class Subject(Struct, frozen=True):
 
     @classmethod
     def of(cls, vni: VniConfig, links: Links) -> "Subject":
+        """Look the devices of a VNI up, each by its name: a few dictionary lookups, so thousands of VNIs are cheap."""
         bridge = links.by_name.get(vni.bridge, _NO_LINK)
         device = links.by_name.get(vni.vxlan, _NO_LINK)
         return cls(
@@ -158,8 +161,11 @@ class Condition(Struct, frozen=True):
     needs: Callable[[Subject], bool]
     """Whether the devices that the question is about are there."""
     broken: Callable[[Subject], bool]
+    """Asked only if `needs` holds. So a bridge that is missing is one fault, and not one for each of its settings."""
     says: Callable[[Subject], str]
+    """The sentence of the fault: what is there, and what must be."""
     mend: Callable[[Subject], str]
+    """The command of the fault. It names what is there, so an operator can paste it."""
 
 
 def _must_be_off(
@@ -256,6 +262,7 @@ _BRIDGE: Final = (
         lambda it: f"ip link set dev {it.bridge.name} up",
     ),
 )
+"""A bridge that is down forwards nothing, and the kernel removes its neighbor rows."""
 _DEVICE: Final = (
     Condition(
         "vxlan-missing",
@@ -303,6 +310,8 @@ _DEVICE_FOR_ONE: Final = (
         _make_vxlan_again,  # the kernel refuses to change it
     ),
 )
+"""An `external` device has a row for each MAC and source VNI, and our rows for one VNI name no source VNI. The
+kernel changes neither this nor the VNI of a device, so the command makes it again."""
 _PORT: Final = (
     Condition(
         "local-address-missing",
@@ -342,6 +351,11 @@ _PORT: Final = (
         lambda it: f"bridge link set dev {it.device.name} learning off",
     ),
 )
+"""The local address is the source of our packets, by which other VTEPs of a segment know our floods (local bias, RFC
+8365 8.3.1).
+
+Learning must be off twice. A VXLAN device that learns takes the VTEP of a MAC from each packet, against what BGP says.
+A bridge port that learns moves a station of this leaf to the tunnel, when a frame of it comes back that way."""
 _NO_VLANS: Final = (
     *_must_be_off(
         "vlan-aware",
@@ -352,6 +366,7 @@ _NO_VLANS: Final = (
         lambda it: f"ip link set dev {it.bridge.name} type bridge vlan_filtering 0",
     ),
 )
+"""A bridge that filters VLANs would write a row without a VLAN in every VLAN of the port."""
 _ALONE: Final = (
     Condition(
         "second-vxlan-port",
@@ -363,6 +378,8 @@ _ALONE: Final = (
         ),
     ),
 )
+"""Two VXLAN ports in one broadcast domain forward floods to each other. No split horizon stops them, and with a
+second leaf that is wired alike they go round in a loop."""
 _VLANS: Final = (
     Condition(
         "vlan-filtering-off",
@@ -381,6 +398,7 @@ _VLANS: Final = (
         lambda _: "use a kernel with CONFIG_BRIDGE_VLAN_FILTERING, or a bridge for each VNI",
     ),
 )
+"""A VNI with a VLAN needs a bridge that tells VLANs apart."""
 _VLAN_OF_ONE: Final = (
     Condition(
         "vlan-missing",
@@ -397,6 +415,8 @@ _VLAN_OF_ONE: Final = (
         lambda it: f"bridge vlan add dev {it.device.name} vid {it.vni.vlan} pvid untagged",
     ),
 )
+"""The frames in a tunnel have no VLAN tag (RFC 7348 6.1): `untagged` removes it on the way out, `pvid` adds it on
+the way in."""
 _ALONE_IN_VLAN: Final = Condition(
     "second-vxlan-port",
     _it_has_the_vlan,
@@ -411,6 +431,7 @@ _ALONE_IN_VLAN: Final = Condition(
         if port.index != it.device.index
     ),
 )
+"""The same as `_ALONE`, but only in the VLAN of the VNI: other VLANs of the bridge may have other VXLAN ports."""
 _DEVICE_FOR_MANY: Final = (
     Condition(
         "not-external",
@@ -420,6 +441,7 @@ _DEVICE_FOR_MANY: Final = (
         _make_vxlan_again,  # the kernel refuses to change it
     ),
 )
+"""Without `external` the device sends every frame with its own VNI, whatever VLAN the frame came from."""
 _VLAN_OF_MANY: Final = (
     Condition(
         "vlan-missing",
@@ -475,6 +497,9 @@ _VLAN_OF_MANY: Final = (
         lambda it: f"bridge vni add dev {it.device.name} vni {it.vni.vni}",
     ),
 )
+"""The port finds the VNI of a frame by the VLAN tag that the frame has when it leaves the bridge. So the VLAN must
+be tagged, `vlan_tunnel` on, and the VLAN mapped to the VNI. A VNI filter also decides which VNIs the device
+receives."""
 
 PLAIN: Final[tuple[Condition, ...]] = (*_BRIDGE, *_NO_VLANS, *_DEVICE, *_DEVICE_FOR_ONE, *_PORT, *_ALONE)
 """What must be so for a VNI with a bridge and a VXLAN device of its own."""
@@ -547,6 +572,8 @@ ROWS_WENT: Final = frozenset(("svi-missing", "svi-down"))
 
 
 def faults(conditions: Iterable[Condition], it: Subject) -> Iterator[Fault]:
+    """Yield every fault, in the order of the table. A condition whose devices are missing is left out: that is a
+    fault of its own."""
     for condition in conditions:
         if condition.needs(it) and condition.broken(it):
             yield Fault(condition.code, condition.says(it), condition.mend(it))
@@ -564,7 +591,11 @@ SILENT: Final = ("dstport", "ttl", "checksum")
 
 
 def takes_groups(it: Subject) -> bool:
-    """Tell whether rows of the VXLAN device may name a group of nexthops (CVE-2025-39850, CVE-2025-39851)."""
+    """Tell whether rows of the VXLAN device may name a group of nexthops.
+
+    With `proxy` or `learning` a kernel without the fix reads the VTEP of such a row, which has none, and crashes
+    (CVE-2025-39850, CVE-2025-39851). Whether a kernel has the fix cannot be told from its version, so the device decides.
+    """
     return not (it.vxlan.proxy or it.vxlan.learning)
 
 
@@ -609,6 +640,8 @@ def notes(it: Subject) -> Iterator[str]:
 
 
 def _notes_of_vlan(it: Subject) -> Iterator[str]:
+    """Yield the notes that only a VNI with a VLAN has: more VLANs on its port, or a VLAN that the bridge itself
+    lacks."""
     others = [] if it.is_shared else [found for found in it.device.vlans if found is not it.port_vlan]
     if others:
         named = ", ".join(

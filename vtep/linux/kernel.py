@@ -71,7 +71,9 @@ DUMPS_MAX: Final = 16
 """For each dump the kernel walks over all devices, or over all neighbors. For more devices than this, one dump reads all."""
 
 _SIOCGIFFLAGS: Final = 0x8913
+"""linux/sockios.h. The argument is a `struct ifreq`: name 16, flags 2, and padding up to 40 octets."""
 _IFF_RUNNING_UP: Final = 0x41
+"""IFF_UP and IFF_RUNNING of linux/if.h: the device is up, and its lower layer can carry frames."""
 
 K = TypeVar("K")
 Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage
@@ -109,6 +111,7 @@ class Kernel:
         self.close()
 
     def close(self) -> None:
+        """Close the sockets; rows stay in the kernel, and traffic with them."""
         for queue in (self._requests, self._dumps, self._others, self._events):
             queue.close()
         self._nft.close()
@@ -260,7 +263,11 @@ class Kernel:
         return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
 
     def _send_routing(self, messages: Sequence[Message]) -> list[Refusal]:
-        """Send messages about routes and nexthops, each with a sequence number; only the last of a datagram is acknowledged."""
+        """Send messages about routes and nexthops, each with a sequence number; only the last of a datagram is
+        acknowledged.
+
+        They need no runs as neighbor messages do, because an answer to one of them has a sequence number of its own. If
+        the last answer is missing, all without an answer count as refused with ENOBUFS."""
         refusals: list[Refusal] = []
         for first in range(0, len(messages), MESSAGES_PER_SEND):
             portion = messages[first : first + MESSAGES_PER_SEND]
@@ -288,7 +295,12 @@ class Kernel:
         return refusals
 
     def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:
-        """Return the refusals, and how many messages there were."""
+        """Return the refusals, and how many messages there were.
+
+        The last message of the portion is acknowledged, so its answer proves that the kernel went through all before
+        it. If that answer is missing, or if any was lost, every message that was not refused counts as refused with
+        ENOBUFS: whether it was carried out is not known, and the engine reads the row back.
+        """
         batch = pack(messages, self._requests.take_seqs(MESSAGES_PER_SEND))
         answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbors)
         refused: dict[int, Refusal] = {}
@@ -308,6 +320,12 @@ class Kernel:
     def _get_all(
         self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]
     ) -> list[Entry | None]:
+        """Read rows back in portions.
+
+        If the answers to a portion do not fit the receive buffer, the kernel drops the rest, and the next portion
+        begins at the first that was lost. If not even the first one came, the portion is halved. One request that gets
+        no answer by itself is an error.
+        """
         found: list[Entry | None] = []
         size = GETS_PER_SEND
         while len(found) < len(keys):
@@ -337,7 +355,11 @@ class Kernel:
 
 
 def picture(connection: Connection) -> Links:
-    """Return all devices. VLANs and VNIs are read only where a bridge or a VXLAN device filters them."""
+    """Return all devices. VLANs and VNIs are read only where a bridge or a VXLAN device filters them.
+
+    Two or three dumps are not one moment: a device that comes or goes between them is without its VLANs in this
+    picture, and its event makes another picture.
+    """
     found = Links.of(connection.dump("links", request_links, parse_links))
     has_vlans = any(link.bridge is not None and link.bridge.vlan_filtering for link in found)
     if not has_vlans:
@@ -351,6 +373,7 @@ def picture(connection: Connection) -> Links:
 
 @cache
 def _release() -> tuple[int, ...]:
+    """Return the two first numbers of the kernel's version; it does not change while a process lives."""
     return tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
 
 
@@ -359,6 +382,7 @@ _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
 
 
 def _refusal(asked: int, index: int, answer: Answer) -> Refusal:
+    """Return a refusal that says which halves were done: those that were asked for and came back cleared."""
     done = asked & ~answer.flags
     return Refusal(index, answer.errno, answer.text, bool(done & NTF_MASTER), bool(done & NTF_SELF))
 
@@ -377,6 +401,7 @@ def _routes_of(connection: Connection, table: int, protocol: int) -> list[RouteE
 
 
 def _parse_entries(datagram: bytes) -> Iterator[Parsed]:
+    """Yield rows without the addresses that network cards accept, which the kernel dumps among the FDB rows."""
     for kind, seq, row in parse_neighbors(datagram):
         if not (isinstance(row, Entry) and row.is_address_list):
             yield kind, seq, row

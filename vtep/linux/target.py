@@ -163,6 +163,17 @@ class KernelTarget:
         return found
 
     def attachments(self) -> Attachments:
+        """Take a picture of the devices, and say where rows can be written.
+
+            VNIs        `attachment.survey`: a VNI, and `Hosts` of it
+            VRFs        `vrf.survey`: `RoutedDomain`
+            filters     where a segment has a port, or where an earlier life left some
+            nexthops    one domain for all FDB groups, from 5.8 on
+
+        What is no longer configured is judged like the rest, so that its rows can still be removed, but its faults are
+        not reported. It costs a dump of all devices and one of all addresses, and at most GATEWAYS_MAX lookups. All
+        other answers of the target are as of this picture until it is called again.
+        """
         links = self.kernel.links()
         self._names = {link.index: link.name for link in links}
         self.own_macs = frozenset(link.mac for link in links if link.mac is not None and any(link.mac))
@@ -304,10 +315,19 @@ class KernelTarget:
         )
 
     def keys_of(self, events: Iterable[FdbEvent]) -> set[RowKey]:
-        """Return the rows of MACs that these events may concern."""
+        """Return the rows of MACs that these events may concern.
+
+        An event of a device that has no VNI of ours gives none, so a host with other bridges costs a few lookups for
+        each event.
+        """
         return self._attached.keys_of_events(events)
 
     def entries(self, attachments: Attachments) -> list[Entry]:
+        """Dump all tables in which rows of ours can be.
+
+        100,000 MACs are 200,000 entries, so a survey calls this in a thread. When the former devices of a domain that
+        moved were read, they are forgotten: what was left there is now among the entries, and gets its verdict.
+        """
         found = self._entries(attached(attachments), routed(attachments))
         for domain, devices in attachments.ready.items():
             if self._moved.get(domain) is devices:
@@ -341,14 +361,17 @@ class KernelTarget:
         )
 
     def look(self, lookups: Sequence[Any]) -> list[Any]:
+        """Read single rows back, or single nexthops; all lookups of a call are of one type."""
         if lookups and isinstance(lookups[0], NexthopLookup):
             return self.kernel.get_nexthops([lookup.id for lookup in lookups])
         return self.kernel.get_many(lookups)
 
     def unlike(self, check: Alike) -> list[int]:
+        """Return which of many rows are not as expected, by place: far cheaper than `look`, and for audits alone."""
         return self.kernel.unlike(check)
 
     def _is_unsafe(self, message: Any) -> bool:
+        """Tell whether a message has a row name a group on a VXLAN device where that may crash the kernel."""
         return isinstance(message, Neighbor) and message.nh_id is not None and message.port in self._unsafe_ports
 
     def _send_safe(self, messages: Sequence[Any]) -> list[Refusal]:
@@ -365,6 +388,8 @@ class KernelTarget:
         return refusals
 
     def send(self, messages: Sequence[Any]) -> list[Refusal]:
+        """Send messages, and measure the time for each. Nothing is tried again: a refusal is an answer, and the
+        engine decides."""
         if self._unsafe_ports and any(self._is_unsafe(message) for message in messages):
             return self._send_safe(messages)
         if self._clock is None:
