@@ -27,6 +27,7 @@ class Address(Struct, frozen=True):
     """One address as it is configured."""
 
     text: str
+    """`unix:/path` or `host:port`."""
     place: str
     """Its key in the configuration."""
 
@@ -43,6 +44,7 @@ class Listener(Struct, frozen=True):
     """An address at which the daemon listens."""
 
     address: Address
+    """Where it listens."""
     identity: tuple[int, int] | None
     """Of its socket file."""
 
@@ -105,6 +107,7 @@ def credentials(tls: TlsConfig) -> grpc.ServerCredentials:
 
 
 def addresses(texts: Sequence[str], place: str) -> list[Address]:
+    """Return the addresses with their keys in the configuration: `api.listen`, or `api.listen[1]` of several."""
     return [Address(text, f"{place}[{index}]" if len(texts) > 1 else place) for index, text in enumerate(texts)]
 
 
@@ -129,6 +132,7 @@ def _make_room(path: Path, address: Address) -> None:
 
 
 def _is_answered(path: Path) -> bool:
+    """Tell whether a program listens on a socket file. One that refuses was left by a daemon that ended."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.setblocking(False)
         try:
@@ -141,6 +145,7 @@ def _is_answered(path: Path) -> bool:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, by which it is known again; None if there is none."""
     try:
         status = path.lstat()
     except OSError:
@@ -149,6 +154,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _unreadable(path: str) -> str:
+    """Return why a file cannot be read; empty if it can."""
     try:
         Path(path).read_bytes()
     except OSError as error:

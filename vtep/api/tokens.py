@@ -32,6 +32,7 @@ class Cursor(Struct, frozen=True):
     """How far a stream was sent."""
 
     revision: int
+    """The revision of the table up to which the reader has every change."""
     entry: int
     """The number of the latest event that it had."""
 

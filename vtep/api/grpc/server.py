@@ -24,6 +24,7 @@ from vtep.observe.source import Controls, Source
 log = logging.getLogger(__name__)
 
 GRACE_S: Final = 1.0
+"""For calls that are under way when the daemon stops."""
 CALLS_MAX: Final = 500
 """At a time, at each address."""
 CONNECTIONS_MAX: Final = 200
@@ -95,6 +96,7 @@ class _Services:
         )
 
     def end(self) -> None:
+        """End every stream. It may be called once for each address."""
         if not self._ending.done():
             self._ending.set_result(None)
 

@@ -344,6 +344,7 @@ class HealthService:
             self._watchers -= 1
 
     async def _follow(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
+        """Write each new status until the reader or the daemon ends; the last one says that the daemon is stopping."""
         unknown = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
         said = None
         while True:
@@ -364,6 +365,11 @@ class HealthService:
         return self._seen
 
     def _statuses(self) -> dict[str, health_pb2.HealthCheckResponse]:
+        """Return the status of each service that a probe can name (gRPC health checking protocol).
+
+        The empty name and the API serve until the daemon stops. READY serves only while the daemon is ready, for a
+        balancer.
+        """
         serves = not self._ending.done()
         found = {"": serves, VTEP_SERVICE.full_name: serves, READY: serves and self._source.status().ready}
         return {name: _SERVING if is_good else _NOT_SERVING for name, is_good in found.items()}
@@ -415,6 +421,12 @@ class Untaken:
 def _method(
     method: MethodDescriptor, answer: Callable[..., Any], untaken: Untaken
 ) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Return the handler of one call.
+
+    Bad input is INVALID_ARGUMENT with a text that names the field. Long answers wait for their turn, and become
+    octets at once.
+    """
+
     async def polite(request: Any, context: Context) -> Any:
         if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"request: no {method.input_type.name}")
@@ -451,6 +463,7 @@ def _reader(method: MethodDescriptor) -> Callable[[bytes], Any]:
 
 
 def _audit(context: Context, what: str, **fields: Any) -> None:
+    """Log a call that changes something, with the client that made it."""
     logs.event(log, logging.INFO, "operator asked", peer=_who(context), command=what, **fields)
 
 

@@ -26,8 +26,12 @@ from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import vtep_pb2 as pb
 
 ROWS_A_RESPONSE: Final = 1000
+"""Rows in one response; a larger batch is several, of which only the last one has a token."""
 FIGURES_S: Final = 1.0
+"""The figures of the daemon are made and sent at most this often."""
 HEARTBEAT_S: Final = 10.0
+"""After so long without anything to send, a stream sends its token, so that a reader knows that the daemon is
+there."""
 BODIES_KEPT: Final = 16
 """Batches whose octets are kept, for readers that take them a little later than the first reader."""
 
@@ -81,6 +85,7 @@ class Watching:
         return await asyncio.shield(known[1])
 
     async def make_bodies(self, batch: Batch) -> list[bytes]:
+        """Return a batch as responses without token; none if nothing is in it."""
         rows = max(len(batch.macs), len(batch.gone), len(batch.entries))
         starts = range(0, rows, ROWS_A_RESPONSE)
         return [await self._body(batch, start, min(start + ROWS_A_RESPONSE, rows)) for start in starts]
@@ -112,6 +117,7 @@ class Watching:
                 return
 
     def _page(self, after: RowKey | None) -> tuple[RowKey | None, bytes]:
+        """Return the next rows of the table as octets, and the key after which to go on; None at its end."""
         page = self._source.macs(_EVERYTHING, after, ROWS_A_TURN)
         response = pb.WatchResponse(macs=[messages.mac(row, self._source.wall) for row in page.rows])
         return page.last, response.SerializeToString()
@@ -138,9 +144,11 @@ class _Reader:
         self._since = requests.time(request.events_since, "events_since") if request.HasField("events_since") else None
         resumed = tokens.resume_cursor(source.epoch, request.resume_token) if request.resume_token else None
         self._has_lagged = bool(request.resume_token) and resumed is None
+        """The token is from an earlier life of the daemon, so the reader may have missed changes."""
         self._goal: int | None = source.revision
         """SYNCED is sent at this revision; None after it was sent."""
         self._resumed = resumed is not None
+        """The reader goes on where it was, and needs no table."""
         self.cursor = resumed or Cursor(source.revision, source.status().events)
         self._figures = b""
         self._figures_due = 0.0
@@ -183,6 +191,7 @@ class _Reader:
         return [self._end()] if is_due or self._watching.figures() is not self._figures else []
 
     async def _everything(self, entries: Sequence[HistoryEntry]) -> AsyncIterator[bytes]:
+        """Yield the events that the reader lacks, the table if it wants one, and SYNCED."""
         for body in await self._watching.make_bodies(Batch(self.cursor.revision, entries=entries)):
             yield body
         if entries:
@@ -193,6 +202,7 @@ class _Reader:
         yield self._synced()
 
     async def _bodies(self, batch: Batch) -> list[bytes]:
+        """Return a batch without events that the reader has had; only then is it made for this reader alone."""
         if not batch.entries or batch.entries[0].number > self.cursor.entry:
             return await self._watching.bodies(batch)
         later = [entry for entry in batch.entries if entry.number > self.cursor.entry]

@@ -35,7 +35,9 @@ LINGERING_MAX: Final = 64
 DEADLINE_S: Final = 5.0
 """For the whole request to arrive, and again for the answer to be taken."""
 LINGER_S: Final = 1.0
+"""How long the rest of a request is read after its answer."""
 PARAMETERS_MAX: Final = 16
+"""Parameters of one request. The pages take a few; more are refused before they are unpacked."""
 
 _SAFE: Final = {
     "Cache-Control": "no-store",
@@ -47,6 +49,7 @@ _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+"""Fields of every answer: it is kept by no cache, framed by no page, and loads nothing."""
 _REQUEST_LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 _FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
@@ -58,7 +61,9 @@ class Request(Struct, frozen=True):
     """What a client asks for."""
 
     path: str
+    """As in the request line, without the query; not percent-decoded, because no path of ours needs that."""
     query: Mapping[str, str] = {}
+    """The parameters, decoded. Of a repeated one, the last counts."""
 
 
 class Response(Struct, frozen=True):
@@ -66,8 +71,10 @@ class Response(Struct, frozen=True):
 
     body: str | bytes = b""
     kind: str = "text/plain; charset=utf-8"
+    """The Content-Type."""
     status: int = HTTPStatus.OK
     fields: Mapping[str, str] = {}
+    """Further header fields, which replace those of the same name in `_SAFE`."""
 
 
 class _Pool:
@@ -145,6 +152,12 @@ class Server:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, and close the connection. There is no second request on it, so no state to keep between
+        two.
+
+        Each stage has its own pool and its own time. A client that does not take its answer, or that is the
+        oldest of a full pool, loses its connection; other clients are not affected.
+        """
         writer.transport.set_write_buffer_limits(0)  # drain() then waits until the last octet is out of our hands
         try:
             with self._awaited.inside():
@@ -188,6 +201,7 @@ class Server:
         return None
 
     async def _make(self, request: Request) -> Response:
+        """Return the answer. An error in a page is logged, and the client learns only that there was one."""
         try:
             return await self._answer(request)
         except Exception as error:  # noqa: BLE001 - a request must not end the daemon
@@ -195,6 +209,11 @@ class Server:
             return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "see the daemon's log")
 
     def _is_ours(self, host: str) -> bool:
+        """Tell whether a Host names this machine: by one of its names, or by any address.
+
+        A page in a browser can have its own name lead to our address (DNS rebinding), and then read what we answer.
+        It cannot do that with an address, because then its origin would be another one.
+        """
         if host.lower().removesuffix(".") in self._names:
             return True
         try:
@@ -208,8 +227,11 @@ class _Asked(Struct, frozen=True):
     """A request, and the answer where it is refused without asking anybody."""
 
     request: Request
+    """With an empty path if the request could not be read."""
     refusal: Response | None = None
+    """None: the request is to be answered."""
     head_only: bool = False
+    """The method was HEAD: the answer has the same fields and no body (RFC 9110 9.3.2)."""
 
 
 def _refused(status: HTTPStatus, text: str) -> _Asked:

@@ -35,9 +35,11 @@ FRESH_S: Final = 1.0
 STUCK_S: Final = 180.0
 """The actor audits every minute: if it has been silent for three, it will not come back by itself."""
 ENTRIES_MAX: Final = 200
+"""Events in one answer: the latest ones."""
 STATIONS_MAX: Final = 100
 """How many stations the page shows; `vtep macs --local` has all of them."""
 MACS_A_PAGE: Final = 50
+"""MACs in one answer; the token in it leads to the next ones."""
 VTEPS_MAX: Final = 200
 """How many remote VTEPs the page shows; `vtep vteps` has all of them."""
 PROBES: Final = ("/livez", "/readyz", "/metrics")
@@ -105,6 +107,8 @@ class Site:
         return answer
 
     def _kept_for_a_while(self, make: Callable[[], Response]) -> Callable[[Request], Response]:
+        """Return a page that is made once in FRESH_S for all clients. What they get may be that old."""
+
         def answer(request: Request) -> Response:
             now = self._clock()
             made, response = self._kept.get(request.path, (0.0, None))
@@ -116,6 +120,11 @@ class Site:
         return answer
 
     def _live(self) -> Response:
+        """Answer a liveness probe: whether a restart would help.
+
+        It says no only if the actor has been silent for too long. A daemon without a kernel has no actor, and is
+        alive.
+        """
         alive = self._source.figures().actor_alive
         if alive is not None and (quiet_s := self._clock() - alive) > STUCK_S:
             text = f"no sign of the actor for {quiet_s:.0f} s\n"
@@ -123,6 +132,11 @@ class Site:
         return Response("ok\n")
 
     def _ready(self) -> Response:
+        """Answer a readiness probe: whether this leaf may get traffic.
+
+        A degraded daemon may, with 200 and its problems in the text: what it has installed forwards, and other VNIs
+        are not affected.
+        """
         status = self._source.status()
         if status.state == "ready":
             return Response("ready\n")
@@ -225,6 +239,7 @@ async def start(address: str, site: Site) -> Server:
 
 
 def _number(request: Request, name: str, most: int) -> int:
+    """Return a parameter that is a number; 0 if it is not given. Only ASCII digits count, as `int` takes many more."""
     text = request.query.get(name, "") or "0"
     if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > most:
         raise ValueError(f"{name} is not a number between 0 and {most}: {text!r}")
@@ -247,6 +262,8 @@ def _page() -> Response:
 
 
 def _digest(tag: str, html: str) -> str:
+    """Return the hashes of the page's own scripts or styles, as a content security policy names them (CSP 3,
+    'sha256-')."""
     text = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in text]
     return " ".join(f"'sha256-{each}'" for each in hashes)
