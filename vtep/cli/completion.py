@@ -19,9 +19,13 @@ class Word:
     flags: tuple[str, ...]
     """Empty for an argument."""
     help: str
+    """Its help on one line, for the shells that show one."""
     takes_value: bool
+    """A value follows; True for every argument."""
     choices: tuple[str, ...]
+    """All the values that it takes; empty: it is not a closed list."""
     is_file: bool
+    """The shell completes file names."""
     live: str = ""
     """What to ask the daemon for."""
 
@@ -32,9 +36,12 @@ _LIVE: Final = {"vni": "vnis", "mac": "macs", "prefix": "macs", "vtep": "vteps",
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """A command, with all that may follow it."""
+
     name: str
     help: str
     words: tuple[Word, ...]
+    """Options and arguments, in the order of `--help`."""
 
 
 def completion(options: argparse.Namespace) -> int:

@@ -31,7 +31,9 @@ class Address:
     """Where a daemon listens: a path, or a host with a port."""
 
     path: str = ""
+    """The path of a Unix socket; empty: it is a host and a port."""
     host: str = ""
+    """A name, or an address without brackets."""
     port: int = 0
 
     @classmethod
@@ -86,11 +88,17 @@ class Tls:
     """The TLS files of a TCP connection; without any of them the connection is plain."""
 
     ca: str = ""
+    """The file of the CA that signed the daemon's certificate; empty: those that gRPC trusts by itself."""
     cert: str = ""
+    """The file of our certificate, which an address beyond loopback demands."""
     key: str = ""
+    """The file of its private key; given whenever `cert` is."""
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "Tls":
+        """Return the files that the options name, or else the environment (VTEP_TLS_CA, VTEP_TLS_CERT,
+        VTEP_TLS_KEY)."""
+
         def given(name: str) -> str:
             value: str | None = getattr(options, f"tls_{name}")
             return value if value is not None else os.environ.get(f"VTEP_TLS_{name.upper()}", "")

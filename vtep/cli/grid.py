@@ -21,6 +21,8 @@ FOLD: Final = "  ↳ "
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """One column of a table, and what may be done to it where the terminal is narrow."""
+
     name: str
     right: bool = False
     """Numbers are aligned to the right."""
@@ -37,7 +39,9 @@ class _Place:
     """Where a column stands in one of the lines of a row."""
 
     index: int
+    """Which column of the table."""
     width: int
+    """In characters; it may be less than its cells need."""
 
 
 def render(

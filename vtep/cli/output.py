@@ -39,7 +39,9 @@ class List(Generic[Row]):
     field: str
     """Of the answer, which has the rows."""
     columns: Sequence[Column]
+    """The columns of a table; JSON and YAML have the fields of the message and ignore them."""
     cells: Callable[[Row], Sequence[str]]
+    """Returns the texts of one row, one for each column."""
     empty: Callable[[Any], str]
     """What to say if no row is shown; takes the last answer."""
 

@@ -26,13 +26,17 @@ from vtep.errors import UsageError
 from vtep.v1 import vtep_pb2 as pb
 
 REDRAW_S: Final = 0.5
+"""How often the picture is drawn."""
 VNIS_EVERY_S: Final = 2.0
 """How often the VNIs are asked for."""
 RATE_OVER_S: Final = 10.0
 """The time over which a rate is measured."""
 EVENTS_MAX: Final = 100
+"""Events that are kept for a tall terminal."""
 WORST_MAX: Final = 5
+"""VNIs that are shown among those that are not as wanted."""
 BAR: Final = 30
+"""The width of the progress bar, in characters."""
 
 
 def top(options: argparse.Namespace) -> int:
@@ -83,10 +87,16 @@ def _whole_screen(stream: TextIO) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
+    """The counts at one time; a rate is the difference of two."""
+
     at: float
+    """Of the monotonic clock, in seconds."""
     installed: int
+    """MACs in the kernel."""
     changes: int
+    """Rows that changed or went since the command began."""
     lines: int
+    """Messages of the feed that the daemon has counted."""
 
 
 @dataclass
@@ -94,12 +104,17 @@ class Figures:
     """What has passed, and the picture of it."""
 
     status: pb.GetStatusResponse = field(default_factory=pb.GetStatusResponse)
+    """The latest counts of the daemon."""
     vnis: list[pb.Vni] = field(default_factory=list)
+    """The VNIs at the latest look, which is less often than the counts come."""
     events: deque[tuple[str, ...]] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
+    """The last events, each as the cells of a row."""
     changes: int = 0
     samples: deque[_Sample] = field(default_factory=deque)
+    """The counts of about the last RATE_OVER_S, from which the rates are measured."""
 
     def take(self, batch: pb.WatchResponse, now: float) -> None:
+        """Take a batch of the stream: count its changes, keep its events, and sample its counts if it has some."""
         self.changes += len(batch.macs) + len(batch.gone)
         self.events.extend(event_cells(event) for event in batch.events)
         if batch.HasField("status"):

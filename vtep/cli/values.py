@@ -34,9 +34,13 @@ class _Field:
     """What a descriptor says of a field, read once, because reading it for each of a million rows would be slow."""
 
     name: str
+    """Its name in the message, which is also its key in JSON and YAML."""
     enum: Any
+    """The descriptor of its enum; None: it is not an enum."""
     is_message: bool
+    """It is a message, which may be absent."""
     is_list: bool
+    """It is repeated."""
 
 
 @cache

@@ -126,10 +126,14 @@ def _life(daemon: Client, request: pb.WatchRequest, *, wait: bool) -> Iterator[p
 
 @dataclass(frozen=True, slots=True)
 class _End:
+    """Comes in the queue after the last batch."""
+
     error: grpc.RpcError | None
+    """Why the stream ended; None: the daemon ended it without an error."""
 
 
 def _pump(stream: Stream[pb.WatchResponse], queue: "Queue[pb.WatchResponse | _End]") -> None:
+    """Move batches from the stream, which blocks, to a queue with a time limit. """
     try:
         for batch in stream:
             queue.put(batch)
@@ -139,6 +143,7 @@ def _pump(stream: Stream[pb.WatchResponse], queue: "Queue[pb.WatchResponse | _En
 
 
 def _raise_if_final(daemon: Client, error: grpc.RpcError | None) -> None:
+    """Raise what another try would not change, such as a request that it refuses; a daemon that is away may come back."""
     passing = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
     if error is not None and said(error)[0] not in passing:
         raise refusal(daemon.address, error)
@@ -226,9 +231,14 @@ def _changes(batch: pb.WatchResponse) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
+    """A count at one time, from which the next rate is measured."""
+
     at: float
+    """Of the monotonic clock, in seconds."""
     installed: int
+    """MACs in the kernel at that time."""
     per_s: float = 0.0
+    """The rate up to that time."""
 
 
 class Pace:
@@ -277,6 +287,7 @@ class Screen:
         self._is_stale = False
 
     def take(self, batch: pb.WatchResponse) -> None:
+        """Take a batch, and draw at most once in REDRAW_S; `rest` draws what came since."""
         if batch.HasField("status"):
             self._status.CopyFrom(batch.status)
             self._progress = self._pace.line(batch.status, time.monotonic())
