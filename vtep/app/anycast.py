@@ -68,12 +68,14 @@ class AnycastTask:
                 self._woken.clear()
 
     async def _follow(self, service: _Service) -> None:
+        """Look at one service until it is no longer configured; the pause begins when a look has ended."""
         _, config = service
         while True:
             self._take(service, await is_ready(config))
             await asyncio.sleep(config.interval_s)
 
     def _take(self, service: _Service, ready: bool | None) -> None:
+        """Note whether a service is ready, and log a change; None: it is no longer configured."""
         before = self._ready.get(service)
         if ready is None:
             self._ready.pop(service, None)
@@ -103,6 +105,10 @@ def _is_running(device: str) -> bool:
 
 
 async def _succeeds(command: tuple[str, ...], most_s: float) -> bool:
+    """Tell whether a command ends with status 0 in time. One that cannot be started has failed.
+
+    It is a process group of its own, and a late one is killed as a whole.
+    """
     nothing = asyncio.subprocess.DEVNULL
     try:
         running = await asyncio.create_subprocess_exec(

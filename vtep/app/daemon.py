@@ -97,6 +97,14 @@ class Daemon:
             await self._serve()
 
     async def _serve(self) -> None:
+        """Open the parts in the order in which they need each other, run, and close them in the reverse order.
+
+            feed ─▶ devices ─▶ kernel ─▶ advertising ─▶ underlay ─▶ stations ─▶ API
+
+        So the API is the last to open and the first to close: no reader sees a daemon half made. At the end, our
+        routes are withdrawn first, then rows are removed, then the devices under them, each only if `node.on_stop`
+        says so.
+        """
         async with contextlib.AsyncExitStack() as parts:
             await parts.enter_async_context(
                 self._doors.kept_open([FeedDoor(self._feed, "feed.bmp" if self.config.feed.bmp else "feed.socket")])
@@ -123,6 +131,11 @@ class Daemon:
             await self._run_tasks()
 
     async def _run_tasks(self) -> None:
+        """Run all tasks until the daemon is asked to stop. A task that fails ends the others, and `run` raises its
+        error.
+
+        Parts that the configuration does not need have no task: a host of a route reflector runs without a kernel.
+        """
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(self._feed_task.run(), name="feed"),
@@ -205,6 +218,7 @@ class Daemon:
 
 
 def _feed_of(config: FeedConfig, clock: Callable[[], float]) -> Feed:
+    """Return the feed: routers that report by BMP if they are configured, otherwise ExaBGP."""
     if config.bmp:
         return BmpFeed(config.bmp, config.bmp_peers, config.bmp_table)
     return ExabgpFeed(

@@ -151,6 +151,7 @@ class FeedTask:
         await asyncio.sleep(0)
 
     def _take(self, messages: list[Message], now: float) -> None:
+        """Hand messages to the leaf, and log and record when a speaker came, went, or lost some."""
         self._leaf.receive(messages, now)
         for message in messages:
             match message:

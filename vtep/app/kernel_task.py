@@ -129,6 +129,7 @@ class KernelTask:
         return self.actor.engine.is_ready(vni)
 
     def reconfigure(self, config: Config) -> None:
+        """Take a changed configuration. The target gets it with an intent that was judged by it (`follow`)."""
         self._config = config
         self._applied = False
         self._filtered.clear()
@@ -302,6 +303,11 @@ class KernelTask:
             nudge()
 
     def _ask_for_moved(self) -> None:
+        """Have the kernel ask for hosts that came here, once their remote neighbor rows are gone.
+
+        Before that, the row of the other leaf would answer for them. A host that has left again meanwhile is not
+        asked for.
+        """
         gone = [key for key in self._moved_hosts if not self.actor.engine.has(NEIGHBOR.name, key)]
         for key in gone:
             del self._moved_hosts[key]

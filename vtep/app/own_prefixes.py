@@ -95,6 +95,11 @@ class OwnPrefixes:
         return told
 
     def _take(self, done: "asyncio.Future[dict[Vni, LocalRouter]]", vrfs: Routed, began: float) -> None:
+        """Take a reading that ended, and rest before the next one in proportion to how long it took.
+
+        A reading for VRFs that are no longer the latest is dropped; another one is due already. What was known
+        stays while a table cannot be read.
+        """
         self._reading = None
         if done.cancelled():
             return
@@ -124,6 +129,7 @@ def _read(kernel: Routes, asked: list[tuple[VrfDevices, VrfConfig]]) -> dict[Vni
 
 
 def _prefixes(kernel: Routes, vrf: VrfConfig, table: int) -> Iterator[Prefix]:
+    """Yield the default routes if the VRF originates them, and the unicast routes that it redistributes."""
     if vrf.default_originate:
         yield from DEFAULT_ROUTES
     for protocol in vrf.redistribute:

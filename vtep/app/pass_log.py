@@ -97,6 +97,8 @@ class PassLog:
 
 
 def _log_readiness(before: Report, report: Report, faults: Mapping[Vni, Sequence[Fault]]) -> None:
+    """Log the VNIs whose devices became ready, or whose reasons for not being so changed; the same again is no
+    line."""
     for vni, reasons in sorted(report.not_ready.items()):
         if before.not_ready.get(vni) != reasons:
             why = "; ".join(fault.text for fault in faults.get(vni, ()))

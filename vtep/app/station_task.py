@@ -71,6 +71,11 @@ class StationTask:
         self._watcher.ask_for(hosts)
 
     def _learn(self, news: News) -> None:
+        """Hand news of stations to the leaf.
+
+        In the first look after a start, a station at whose MAC we claim a remote row is kept back: it is not known
+        yet which of both is newer. It is looked at again when all routes are known.
+        """
         learned = news.learned
         if not self._started:
             self._overtaken += [station.key for station in learned if station.key in self._claims]

@@ -19,7 +19,10 @@ OUTER_OCTETS: Final = {False: 50, True: 70}
 
 @dataclass(frozen=True)
 class FirstVni:
+    """One VNI of the new leaf, with names for its devices."""
+
     number: int
+    """The VNI, after which its devices are named: `br100`, `vxlan100`."""
     ports: tuple[str, ...] = ()
     """The ports of this host at which its stations are."""
 
@@ -37,13 +40,20 @@ class FirstLeaf:
     """What a person said, and what the host said."""
 
     vtep: Ip
+    """The tunnel address, which is also our address in the BGP sessions."""
     asn: int
+    """The AS number of both sides: the sessions are iBGP."""
     peers: tuple[Ip, ...]
+    """The other sides of the sessions: leaves or route reflectors."""
     peer_kind: PeerKind
+    """What runs there. It decides which texts are written for the other side, and which side waits."""
     vnis: tuple[FirstVni, ...]
     router_id: Ip
+    """An IPv4 address: the tunnel address, unless that is IPv6."""
     underlay_mtu: int
+    """The MTU of the device that carries the tunnel address."""
     socket_group: str = ""
+    """The group of ExaBGP's user; empty: this host has no such group."""
 
     @property
     def mtu(self) -> int:

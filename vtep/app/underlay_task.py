@@ -98,6 +98,7 @@ class UnderlayTask:
         self._tell(found)
 
     async def _questions(self, picture: Picture) -> Mapping[PathQuery, Sequence[Sender]]:
+        """Return what to ask the kernel about the way to each remote VTEP; other tasks run after each VTEPS_A_TURN."""
         with self._measured():
             questions = Questions(picture)
             reached = self._reached()
