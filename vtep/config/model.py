@@ -101,7 +101,7 @@ class AnycastConfig(Struct, frozen=True):
     check: tuple[str, ...] = ()
     """The command that must succeed, as words."""
     interval_s: float = 2.0
-    """Seconds from one look to the next; a command that has not ended by then has failed."""
+    """Seconds between two looks, and the longest time that the command may take."""
 
 
 class VrfConfig(Struct, frozen=True):

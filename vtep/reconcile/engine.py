@@ -408,8 +408,8 @@ class Engine:
         """Look at everything, and write and remove part by part; small passes go on between the parts.
 
         Removals come last, kind by kind in the reverse order, so that no row loses what it needs. If another sweep
-        began meanwhile, this one leaves the rest to it. After a dump during
-        which no device changed, what is neither claimed nor foreign is known not to be there.
+        began meanwhile, this one leaves the rest to it. After a dump during which no device changed, what is neither
+        claimed nor foreign is known not to be there.
         """
         self._sweeps += 1
         number = self._sweeps
