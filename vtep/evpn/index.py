@@ -128,6 +128,7 @@ class Index:
         self.local_claims: dict[Mac, dict[Vni, LocalClaim]] = {}
         """The stations of this leaf."""
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
+        """The stations of this leaf, by host address; two VNIs may have one address."""
         self.said = Said()
         self._hosts: dict[Ip, Routes[MacIp]] = {}
         self._endpoints: dict[Ip, Routes[Imet]] = {}
@@ -144,6 +145,7 @@ class Index:
         self._forgotten: set[Esi] = set()
         """The segments of which some answers were forgotten, so that it is not known whether they are still the same."""
         self._concluded_by: object = None
+        """The policy by which they were concluded. Another policy forgets all of them."""
         self._conclusions_count = 0
         self.prefixes = RoutesByPrefix()
         self.ads_version = 0
@@ -160,6 +162,7 @@ class Index:
         self._sweeping: dict[Epoch, int] = {}
         """The epochs whose MACs are looked for, each with the number of shards in which to look."""
         self._shard = 0
+        """The part of the table of MACs at which the sweep is."""
         self._swept: list[Mac] = []
         """The MACs of the shard under way that are still to be looked at."""
         self._segments_changed: dict[Esi, list[Mac]] = {}

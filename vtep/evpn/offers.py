@@ -82,7 +82,13 @@ _IP_AT: Final = 21
 
 
 def split_key(key: RouteKey) -> tuple[PathName, bytes]:
-    """Return the name of the path, and the octets of the MAC, of a Type-2 route without a host address."""
+    """Return the name of the path, and the octets of the MAC, of a Type-2 route without a host address.
+
+     0      1    9     13   14    20     21
+    +------+----+-----+----+-----+------+-----------------+
+    | 0x02 | RD | tag | 48 | MAC | bits | path identifier |     the name is everything but the MAC
+    +------+----+-----+----+-----+------+-----------------+
+    """
     return key[:_MAC_AT] + key[_IP_LENGTH_AT:], key[_MAC_AT:_IP_LENGTH_AT]
 
 
@@ -97,7 +103,10 @@ def is_key_of_mac_alone(key: RouteKey) -> bool:
 
 
 class Path(Struct, frozen=True, eq=False, gc=False):
-    """A Type-2 route without its MAC. Two paths with the same values are two paths."""
+    """A Type-2 route without its MAC. Two paths with the same values are two paths.
+
+    A field means what it means in `MacIp`, except for these three.
+    """
 
     peer: Ip
     attributes: Attributes
@@ -105,10 +114,13 @@ class Path(Struct, frozen=True, eq=False, gc=False):
     tag: int
     label: int
     ip: Ip | None
+    """None in a route about a MAC alone. In a shared path, the position of the host address (`address_at`)."""
     esi: Esi
     label2: int | None
     name: PathName
+    """With the MAC and the host address it makes the key of the route, so it tells apart the paths that a peer has for them."""
     epoch: Epoch
+    """Read it by `epoch.now`, because it may have become a part of another one."""
 
     @property
     def stale(self) -> bool:
@@ -249,7 +261,7 @@ class OwnOffers(Offers):
 
 
 FEW: Final = 8
-"""Of so few paths, each is judged by itself."""
+"""Of so few paths, each is judged by itself, because to find kinds among them would cost more than it saves."""
 
 
 class Kinds:

@@ -197,6 +197,7 @@ class Reset(Struct, frozen=True):
     what: str
     """Which kind of message, and what was wrong with it."""
     times: int
+    """How often in a row. A whole table, or a session that ended for another reason, ends the count."""
     deadline: float
     """When the routes from before the first of these resets are removed, if the peer does not send its whole table."""
 
@@ -209,13 +210,16 @@ class Holds(Struct, frozen=True):
     """How long the routes of a peer are kept without a session that confirms them, and how many there may be."""
 
     initial_s: float = 120.0
+    """How long the picture may stay incomplete, after the start or after the loss of the feed, until `on_deadline` decides."""
     peer_down_s: float = 0.0
+    """How long the routes of any peer are kept after its session, in seconds; 0: only graceful restart or a reset keeps them."""
     restart_max_s: float = 600.0
     """The longest time for a peer that restarts or that our side reset; a peer may ask for up to 4,095 s (RFC 4724 3)."""
     on_deadline: str = "auto"
     expected: tuple[Ip, ...] = ()
     """The peers whose End-of-RIB completes the picture; if none is named, every peer that was seen."""
     routes_per_peer: int = 2_000_000
+    """How many routes of all types a peer may have. Further ones are counted and not kept, so its memory is bounded."""
     routes_per_mac: int = 16_384
     """How many routes of one MAC a peer may have. Judging a MAC takes time in proportion to its routes."""
 

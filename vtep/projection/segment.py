@@ -118,7 +118,15 @@ def per_segment(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> PerSegmen
 
 
 def sharing(found: SegmentRoutes, advertisers: Collection[Ip], primary: Ip | None) -> tuple[tuple[Ip, ...], Ip | None]:
-    """Return the members of a group by rising address, and the backup of its primary VTEP, if it has one."""
+    """Return the members of a group by rising address, and the backup of its primary VTEP, if it has one.
+
+    the segment is up at   with a MAC or the VNI on it   primary   members   backup
+    1, 2, 3                1, 2                          none      1, 2      none
+    1, 2                   1, 2                          1         1         2
+    2                      1, 2                          1         2         none: it is in use
+    1, 2, 3                1, 2, 3                       1         1         none: 2 and 3 are both possible
+    2, 3                   1, 2, 3                       1         none      none: the frames are flooded
+    """
     usable = sorted(found.up & found.aliases.union(advertisers), key=lambda vtep: vtep.order)
     if primary is None:
         return tuple(usable), None

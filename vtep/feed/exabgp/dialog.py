@@ -18,6 +18,12 @@ and the question has to be asked again.
 refuses such a line, it has carried out nothing of it, and each of its routes is sent again in a line of its own: so the routes
 that are right are advertised, and each of the others has its own reason.
 
+    line sent                        answer                      report
+    show evpn commands               evpn commands 1; done       CanAdvertise
+    announce evpn … macs [ A B ]     refused (why); error        none yet: A and B are sent again, each in a line of its own
+    announce evpn … mac A            done                        Done for A
+    announce evpn … mac B            refused (why); error        Refused for B, with the reason and the line
+
 **How much may wait.** At most LINES_MAX lines and ROUTES_MAX routes are unanswered, refreshes among them, because what waits in
 ExaBGP can no longer be changed. ExaBGP takes a tenth of a second for either.
 

@@ -12,6 +12,17 @@ docs/exabgp-commands.md is the grammar for people.
 
 Since version 2, `macs [ MAC MAC@IP … ]` in place of `mac MAC ip IP` makes one command for many MACs that share everything else.
 
+Examples, each one line:
+
+    announce evpn mac-advertisement rd 10.0.0.1:100 mac 02:00:00:00:00:01 ip 10.1.0.1 label 100 next-hop 10.0.0.1
+        extended-community [ target:65000:100 encap:vxlan mac-mobility:3 ]
+    announce evpn mac-advertisement rd 10.0.0.1:100 macs [ 02:00:00:00:00:01 02:00:00:00:00:02@10.1.0.2 ] label 100
+        next-hop 10.0.0.1 extended-community [ target:65000:100 encap:vxlan ]
+    withdraw evpn mac-advertisement rd 10.0.0.1:100 mac 02:00:00:00:00:01 ip 10.1.0.1
+
+The order of the words after the kind does not matter. A line with anything wrong in it is refused as a whole, and the refusal
+names everything that is wrong.
+
 This module knows words. What they mean as octets is in `evpn.advertise`. It does not know what carries a line or acts on it.
 """
 
