@@ -436,7 +436,7 @@ class MemoryKernel:
     # What the kernel does with a message
 
     def _count_down(self) -> None:
-        """Raise `Crashed` once as many messages were carried out as the caller of `crash_after` allowed."""
+        """Raise `Crashed` when as many messages were carried out as `crash_after` says."""
         if self.crash_after is None:
             return
         if self.crash_after == 0:
@@ -486,7 +486,7 @@ class MemoryKernel:
             raise
 
     def _write_vxlan_half(self, message: Neighbor, flags: int, link: Link) -> None:
-        """Write the VXLAN half. What has none, as a bridge port without a VXLAN device, is EOPNOTSUPP."""
+        """Write the VXLAN half. A device that is not a VXLAN device refuses it with EOPNOTSUPP."""
         table = self._vxlans.get(link.index)
         if not flags & NTF_SELF or table is None or link.vxlan is None:
             raise Refused(errno.EOPNOTSUPP)

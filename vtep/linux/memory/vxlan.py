@@ -81,7 +81,7 @@ class VxlanTable:
             a row         CREATE               EEXIST
                           REPLACE              the first VTEP is exchanged; EOPNOTSUPP for the zero MAC and multicast
                           APPEND               one more VTEP for the zero MAC and multicast; nothing for a unicast MAC
-            a row and     a group              only a row that has a group takes another one; else EOPNOTSUPP
+            a row         REPLACE by a group   another group, for a row that has one; EOPNOTSUPP for any other
 
         An IPv6 VTEP on a device with an IPv4 local address is EAFNOSUPPORT, and the other way round.
         """
