@@ -14,7 +14,7 @@ the two apart.
     vlan      (name, VLAN)                      pvid, untagged, the VNI to which it is mapped
     vni       (name, VNI)                       in the filter of a VXLAN device for many
     address   (name, address, prefix length)    there
-    state     (name, "up")                      up, after everything else
+    state     (name, "up")                      up, when all of the above is set
     sysctl    (name, setting)                   forwarding of IPv4 and IPv6
 Pure: knows rows, settings and messages, and neither the configuration nor the kernel.
 """
@@ -262,8 +262,7 @@ class _Vni(_Kind):
 
 class _Address(_Kind):
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
-        """See each address of the devices that are ours. Only a claim makes one ours, so an operator's address
-        stays."""
+        """See each address of the devices that are ours. Only a claim says that vtep put it."""
         there = list(entries)
         seen: dict[Key, Seen] = {}
         names = {link.index: link.name for link, _ in self.ours(there, attachments)}

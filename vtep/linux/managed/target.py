@@ -58,7 +58,7 @@ class DeviceTarget:
         return claim is not None and not claim.confirmed and not link.alias and made in (claim.row, claim.before)
 
     def unreadable_entries(self, *_: object) -> list[Picture] | None:
-        """Return None: a change of the domains is followed by a survey of all devices."""
+        """Return None: only a dump of all devices shows their rows."""
         return None
 
     def entries(self, attachments: Attachments) -> list[Picture]:  # noqa: ARG002
