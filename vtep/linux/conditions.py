@@ -594,7 +594,7 @@ def takes_groups(it: Subject) -> bool:
     """Tell whether rows of the VXLAN device may name a group of nexthops.
 
     With `proxy` or `learning` a kernel without the fix reads the VTEP of such a row, which has none, and crashes
-    (CVE-2025-39850, CVE-2025-39851). Whether a kernel has the fix cannot be told from its version, so the device decides.
+    (CVE-2025-39850, CVE-2025-39851). The version of a kernel does not tell whether it has the fix, so the device decides.
     """
     return not (it.vxlan.proxy or it.vxlan.learning)
 
