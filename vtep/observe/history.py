@@ -15,11 +15,12 @@ from msgspec import Struct, structs
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 
 ENTRIES_MAX: Final = 10_000
-"""Entries of each ring."""
+"""Entries of each ring. The oldest go first, and `entries` says how many of those that were asked for are gone."""
 
 POINT_EVERY_S: Final = 10.0
+"""Seconds between two points of the curve that a display draws."""
 POINTS_MAX: Final = 360
-"""An hour."""
+"""One hour, at a point every ten seconds."""
 
 _NUMBER: Final = attrgetter("number")
 
@@ -59,15 +60,24 @@ class HistoryEntry(Struct, frozen=True, gc=False):
     kind: str
     """One of `EVENT_KINDS`."""
     vni: Vni | None = None
+    """None for an event that is about no VNI, and likewise below."""
     mac: Mac | None = None
     vtep: Ip | None = None
+    """The VTEP that the event is about; for a move the new location, which is ours if the MAC came to a port here."""
     vtep_before: Ip | None = None
+    """For a move, where the MAC was before."""
     peer: Ip | None = None
+    """The peer that the event is about; for a move the one whose route won, None if the MAC came to a port here."""
     reason: str = ""
+    """A code of docs/reasons.md or, for `peer-down`, what ExaBGP gave."""
     text: str = ""
+    """A sentence for people, whose wording may change."""
     time: float = 0.0
+    """On the daemon's own clock, which never jumps."""
     generation: int = 0
+    """Of the intent when it was recorded."""
     number: int = 0
+    """Counted from 1 in one life of the daemon, without gaps. The rings of moves and of the rest share the numbers."""
 
 
 class Moved(Struct, frozen=True, gc=False):
@@ -95,6 +105,7 @@ class RowsPoint(Struct, frozen=True, gc=False):
     time: float
     wanted: int
     installed: int
+    """Those among them that are in the kernel as wanted, as far as is known."""
 
 
 class RowsHistory:
@@ -104,6 +115,7 @@ class RowsHistory:
         self._points: deque[RowsPoint] = deque(maxlen=POINTS_MAX)
 
     def is_due(self, now: float) -> bool:
+        """Return whether ten seconds have passed since the last point, or there is none."""
         return not self._points or now >= self._points[-1].time + POINT_EVERY_S
 
     def add(self, point: RowsPoint) -> None:

@@ -66,7 +66,9 @@ class Refusals(Struct, frozen=True):
     vni: int
     """Of this leaf, or 0: the routes of all other VNIs together."""
     reason: str
+    """A code of docs/reasons.md."""
     routes: int
+    """How many routes of this peer were refused for this reason in this VNI."""
 
 
 class Returned(Struct, frozen=True):
@@ -74,7 +76,9 @@ class Returned(Struct, frozen=True):
 
     peer: str
     rd: str
+    """Whose routes they are: each leaf has its own Route Distinguishers."""
     vtep: str
+    """The tunnel address of ours that they name."""
     routes: int
     ours: bool
     """They have a Route Distinguisher of this leaf."""

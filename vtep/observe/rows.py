@@ -86,6 +86,17 @@ class Rows:
         )
 
     def sync(self, kind: Kind, key: Key, intent: Intent, *, stale: bool = False) -> Sync:
+        """Return the state of a wanted row. The first line that applies decides:
+
+            no kernel to write to, or no bridge           SUPPRESSED  unbound
+            the engine reports a trouble for the row      its state; held and blocked rows are shown as PENDING
+            the devices lost all rows of the domain       SUPPRESSED  the code of the fault, with the command that helps
+            it is claimed and confirmed as it is wanted   INSTALLED, or STALE if its route is
+            the domain cannot have rows of this kind      SUPPRESSED  the code of the fault, or of the kind
+            none of these: a pass will write it           PENDING     kernel-unreadable, if the last pass could not read
+
+        A row of devices that are not ready has no time: whether the kernel still has it was not read.
+        """
         known = self.known(kind.name, key)
         if known is None or not self.is_bound(kind.descriptor.vni_of(key)):
             return Sync(SUPPRESSED, "unbound", "the VNI has no bridge")

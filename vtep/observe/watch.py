@@ -16,6 +16,7 @@ from vtep.reconcile.report import Troubles
 from vtep.store.ring import Ring
 
 WANTED_S: Final = 60.0
+"""Seconds. A client reads the revision, then the table, and then asks for what changed since: it has so long for that."""
 
 
 class Watch:
@@ -33,10 +34,14 @@ class Watch:
 
     @property
     def collecting(self) -> bool:
+        """Return whether there is a watcher, or a client that may become one."""
         return self._ring.readers > 0 or self._rows.clock() < self._wanted_until
 
     def take(self, touched: Collection[RowKey]) -> None:
-        """Note the rows that changed in the intent."""
+        """Note the rows that changed in the intent. Without a watcher this costs nothing, however many they are.
+
+        The ring skips a revision instead, so that a watcher which comes back learns that it missed something.
+        """
         if self.collecting:
             self._dirty.update(touched)
         elif touched:
@@ -53,7 +58,11 @@ class Watch:
         return self._ring.after(after)
 
     def cut(self) -> None:
-        """Put the changes into a batch, if there is a watcher."""
+        """Put the changes into a batch, if there is a watcher.
+
+        A row that changed in the intent and in the kernel is worded once, as it is now. One without a row in the intent
+        is gone for watchers, whatever the kernel still has.
+        """
         if not self.collecting:
             self._dirty.clear()
             self._sent = self._history.number

@@ -14,6 +14,10 @@ from typing import Final
 from vtep.errors import StateError
 
 _LOCKS: Final = Path("/proc/locks")
+"""The locks of the host, as proc_locks(5) has them. A lock that is held has eight words; one that is waited for has "->" as well:
+
+    1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF        pid 4711; device 08:01 in hexadecimal, inode 131
+"""
 
 
 class Directory:
@@ -27,7 +31,11 @@ class Directory:
         self._lock_error = ""
 
     def lock(self) -> None:
-        """Keep other processes away until this one ends; raise StateError with the pid of the one that has it."""
+        """Keep other processes away until this one ends; raise StateError with the pid of the one that has it.
+
+        Two daemons would write the same files, and each would lose what the other wrote. On a file system that has no locks,
+        the daemon starts all the same, and `dangers` reports it.
+        """
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,7 +48,7 @@ class Directory:
             self._lock_error = error.strerror or str(error)
 
     def _holder(self) -> int:
-        """Return the pid that holds the lock; 0 if it cannot be seen from here."""
+        """Return the pid that holds the lock; 0 if it cannot be seen from here, as from another PID namespace."""
         found = os.fstat(self._descriptor)
         device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
         try:

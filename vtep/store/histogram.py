@@ -15,10 +15,12 @@ class Distribution(Struct, frozen=True):
     """A histogram at one moment."""
 
     bounds: tuple[float, ...] = SECONDS
+    """Upper bounds that rise. A value that is equal to a bound counts for it, as the label `le` says."""
     counts: tuple[int, ...] = (0,) * (len(SECONDS) + 1)
     """One count for each bound: the values up to this bound and above the one before. The last counts those above all
     bounds."""
     sum: float = 0.0
+    """Of all values, in their own unit; divided by `count` it is the mean."""
 
     @property
     def count(self) -> int:

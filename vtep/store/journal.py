@@ -57,7 +57,7 @@ ENTRY_OCTETS: Final = 16
 MEASURED_MIN: Final = 1000
 """So many entries that the header and the sizes of single ones do not count."""
 RETRY_S: Final = 5.0
-"""After a compaction that failed."""
+"""How long to wait after a compaction that failed: on a full disk each try writes as much as fits before it fails."""
 
 Slice: TypeAlias = Sequence[bytes]
 """Records that say a part of the content: so few that the event loop is not blocked."""
@@ -77,7 +77,13 @@ class Frame(Protocol):
 
 
 class Octets:
-    """crc32 4 · length · its complement · record."""
+    """A record of octets, behind a head whose layout is an argument. With "<IHH", all numbers little-endian:
+
+        0           4         6             8
+        │ crc32     │ length  │ complement  │ record: as many octets as the length says
+
+    The checksum is that of the record. A record has at least one octet, so a head of zeros is damage.
+    """
 
     def __init__(self, head: str, length_max: int) -> None:
         self._head = struct.Struct(head)
@@ -100,13 +106,20 @@ class Octets:
         record = body[begin:end]
         if zlib.crc32(record) == checksum:
             return record, end
+        # The last record counts as torn even if its length is right: no record is behind it that would be dropped.
         if end == len(body):
             return None
         raise Damaged(f"the record at octet {offset} does not match its checksum")
 
 
 class Lines:
-    """crc32 in 8 hex digits · a space · a record without line breaks · a line break."""
+    """A record of text, which a person can read with `less`: a line with the checksum of the rest of it.
+
+        0                9
+        │ crc32 in hex ␠ │ record, without line breaks │ \\n
+
+    A line without its end is a torn tail. Any other line that does not match its checksum is damage.
+    """
 
     def pack(self, record: bytes) -> bytes:
         return b"%08x %s\n" % (zlib.crc32(record), record)
@@ -145,7 +158,9 @@ class JournalStatus(Struct, frozen=True):
 
     path: str = ""
     octets: int = 0
+    """The size of the file; 0 if there is none that records can be appended to."""
     records: int = 0
+    """How many records are in it, those that no longer count included."""
     trouble: str = ""
     """Why it cannot be written or compacted, with what to do about it."""
 
@@ -156,12 +171,17 @@ class _File:
     def __init__(self, descriptor: int, octets: int = 0, records: int = 0) -> None:
         self.descriptor = descriptor
         self.octets = octets
+        """Where the next record goes; what is behind is a torn tail."""
         self.records = records
         self.sound = True
         """It has no half of a record at its end, behind which nothing may be written."""
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Write all of it or nothing."""
+        """Write all of it or nothing: after an error the file is cut back to what it had.
+
+        If it cannot be cut either, it ends in half a record and is no longer sound. A shorter record in that place would
+        leave the rest of the half behind it, which the next daemon would take for damage.
+        """
         data = b"".join(chunks)
         written = 0
         try:
@@ -221,7 +241,16 @@ class Journal:
     # Reading
 
     def load(self) -> None:
-        """Replay what an earlier life wrote, if anything; raise LedgerError if that cannot be relied on."""
+        """Replay what an earlier life wrote, if anything; raise LedgerError if that cannot be relied on.
+
+            no file                                         nothing to replay
+            a symbolic link, of another user, or writable   LedgerError: its records decide what is removed
+            a torn tail                                     replayed up to there, and `torn` says how much was dropped
+            any other damage, or an unknown format          LedgerError
+            an older format                                 replayed; `open` writes it in the newest one
+
+        An OSError that says nothing about whose file it is, such as EMFILE, is raised as it is.
+        """
         found = self._read()
         if found is None:
             return
@@ -268,7 +297,10 @@ class Journal:
             return os.open(self._path.name, os.O_RDONLY | _SAFELY, dir_fd=self._directory)
 
     def _replay(self, descriptor: int, data: bytes) -> _File | None:
-        """Replay the records; return the file if records can be appended to it, or None."""
+        """Replay the records; return the file if records can be appended to it, or None.
+
+        A header that is cut off is a torn tail as well: the daemon died when it made the file, before any record.
+        """
         header, newline, body = data.partition(b"\n")
         if not newline and any(self._spell(form).startswith(header) for form in self._frames):
             self.torn = len(data)
@@ -326,7 +358,10 @@ class Journal:
             file.sound = False
 
     def append(self, records: Iterable[bytes]) -> None:
-        """Write all of these records or none; raise an OSError that says why."""
+        """Write all of these records or none; raise an OSError that says why.
+
+        A copy under way gets them as well. If only the copy cannot be written, the records are safe, and it is given up.
+        """
         chunks = [self._frame.pack(record) for record in records]
         if not chunks:
             return
@@ -362,7 +397,7 @@ class Journal:
     # Compaction
 
     def tend(self) -> None:
-        """Do a piece of a compaction that is due or under way."""
+        """Do a piece of a compaction that is due or under way. One that failed is tried again after `RETRY_S`."""
         if self._copy is None:
             if self._clock() < self._retry_at or not self._is_due:
                 return
@@ -389,6 +424,10 @@ class Journal:
 
     @property
     def _is_due(self) -> bool:
+        """Whether to write the file again: it cannot be appended to, it is behind, or it is much larger than its content.
+
+        The content is counted only after each 16 KiB, because that takes longer than to append a record.
+        """
         file = self._file
         if file is None or not file.sound or self.behind or self._append_error or self._compact_error:
             return True
@@ -398,6 +437,7 @@ class Journal:
         return file.octets > max(OCTETS_MIN, GROWTH_MAX * self._content.count() * self._entry_octets)
 
     def _begin(self) -> None:
+        """Make the new file, with its header. O_EXCL refuses a file or a link that another process put there."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._fresh, dir_fd=self._directory)  # of a life that ended within a compaction
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
@@ -407,6 +447,10 @@ class Journal:
         self._copy.records = 0
 
     def _go_on(self) -> None:
+        """Copy one piece of the content; when there is none left, put the new file in the place of the old one.
+
+        The rename is atomic, so a daemon that dies here leaves either file whole.
+        """
         assert self._copy is not None
         found = next(self._slices, None)
         if found is not None:

@@ -1,6 +1,10 @@
 """A cell with the latest value of something: readers take the value or wait for the next one.
 
-The writer does not wait for readers, and a reader may miss values in between. Knows nothing about the value.
+    writer   publish(1)      publish(2)  publish(3)
+    reader   next() ──▶ 1    busy with 1 ..........  value is 3; 2 was never read
+
+The writer does not wait for readers, and a reader may miss values in between. So a value must say everything
+by itself; what may not be missed belongs in a `Ring`. Knows nothing about the value.
 """
 
 import asyncio
@@ -30,7 +34,10 @@ class Latest(Generic[T]):
         changed.set()
 
     async def next(self) -> T:
-        """Return the next value that is published."""
+        """Return the value after the next time that one is published; the present value does not count.
+
+        If several are published before the reader runs, it gets the last of them.
+        """
         await self._changed.wait()
         return self._value
 

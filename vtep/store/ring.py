@@ -16,16 +16,16 @@ from collections.abc import AsyncIterator
 from typing import Final, Generic, Protocol, TypeVar
 
 ROWS_MAX: Final = 100_000
-"""Kept in all batches together."""
+"""Rows and events that are kept in all batches together. A reader that is further behind reads the table again."""
 
 
 class Numbered(Protocol):
     """What the ring must know about a batch."""
 
     @property
-    def revision(self) -> int: ...
+    def revision(self) -> int: ...  # one more than that of the batch before
     @property
-    def size(self) -> int: ...
+    def size(self) -> int: ...  # how many rows it has, for the bound on all of them
 
 
 B = TypeVar("B", bound=Numbered)

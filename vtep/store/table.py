@@ -42,6 +42,7 @@ _SHIFT: Final = 48
 """The shard is chosen by bits that a dictionary does not use: keys of one shard with equal low bits would collide in
 it."""
 _MASK: Final = 1023
+"""Ten bits of the hash are enough to tell the sizes of 64 shards apart."""
 _SHARD_OF: Final = bytes(int(_SHARDS * log2(1 + bits / (_MASK + 1))) for bits in range(_MASK + 1))
 """The shard for each value of the bits. The largest shard is twice as large as the smallest, with all sizes between
 them: shards of one size would all grow at the same time, and block the event loop for as long as one large dictionary
@@ -57,7 +58,10 @@ class Table(Mapping[K, V], Generic[K, V]):
     __slots__ = ("__weakref__", "_lost", "_older", "_shards", "_size")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
-        """Take these items; refuse a key that comes twice, because one of its values would be lost."""
+        """Take these items; refuse a key that comes twice, because one of its values would be lost.
+
+        A value must not be None, because None stands for no value.
+        """
         self._shards = _NO_SHARDS
         self._size = 0
         self._lost: dict[int, _Shard] = {}
@@ -74,7 +78,11 @@ class Table(Mapping[K, V], Generic[K, V]):
         self._shards, self._size = version._shards, version._size
 
     def changed(self, changes: Mapping[K, V | None]) -> "Table[K, V]":
-        """Return the version in which these keys have these values; None means no value."""
+        """Return the version in which these keys have these values; None means no value.
+
+        The cost is that of the changes, times the number of older versions that are still held. Without changes it is the same
+        version, so a reader may compare versions by identity to see whether anything changed.
+        """
         if not changes:
             return self
         if self._older is None:
