@@ -512,7 +512,7 @@ class MemoryKernel:
             self._put_member(name, message)
 
     def _make(self, message: DeviceMessage) -> None:
-        """Make a device as the kernel does: with what can be given at once, with our mark, and down."""
+        """Make a device as `managed.kernel` does: with what can be given at once, with our mark, and down."""
         name, fixed, settings = message.device, message.value, message.settings
         if message.what == "bridge":
             self.add_bridge(name, settings.get("mac"), filters=settings["vlan_filtering"])
