@@ -31,12 +31,14 @@ class Step(Struct, frozen=True):
 
 
 def plan(wish: Wish, attachments: Attachments, picture: Picture) -> Iterator[Step]:
-    """Yield what differs, in the order of writing. What follows a hand-over is among it, as if the device were ours
-    already.
+    """Yield what differs, in the order of writing.
+
+    What follows a hand-over is among it, as if the device were ours already.
 
     A device that is missing gets one step with all that can be given at once (`AT_BIRTH`), and then one step for each
     other row. A device that cannot become as wanted gets `replace` alone: what it then lacks is known only when it was
-    made again."""
+    made again.
+    """
     links = picture.links
     alike = {name: link.index for (name,) in wish.rows["device"] if (link := _alike(name, wish, links)) is not None}
     handed_over = Attachments({**attachments.ready, **alike}, {})
