@@ -165,7 +165,7 @@ class Condition(Struct, frozen=True):
     says: Callable[[Subject], str]
     """The sentence of the fault: what is there, and what must be."""
     mend: Callable[[Subject], str]
-    """The command of the fault. It names what is there, so an operator can paste it."""
+    """The command of the fault, ready to paste, or what to change in the configuration."""
 
 
 def _must_be_off(
@@ -594,7 +594,8 @@ def takes_groups(it: Subject) -> bool:
     """Tell whether rows of the VXLAN device may name a group of nexthops.
 
     With `proxy` or `learning` a kernel without the fix reads the VTEP of such a row, which has none, and crashes
-    (CVE-2025-39850, CVE-2025-39851). The version of a kernel does not tell whether it has the fix, so the device decides.
+    (CVE-2025-39850, CVE-2025-39851). The version of a kernel does not tell whether it has the fix, so the device
+    decides.
     """
     return not (it.vxlan.proxy or it.vxlan.learning)
 

@@ -263,11 +263,11 @@ class Kernel:
         return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
 
     def _send_routing(self, messages: Sequence[Message]) -> list[Refusal]:
-        """Send messages about routes and nexthops, each with a sequence number; only the last of a datagram is
-        acknowledged.
+        """Send messages about routes and nexthops; only the last of a datagram is acknowledged.
 
         They need no runs as neighbor messages do, because an answer to one of them has a sequence number of its own. If
-        the last answer is missing, all without an answer count as refused with ENOBUFS."""
+        the last answer is missing, all without an answer count as refused with ENOBUFS.
+        """
         refusals: list[Refusal] = []
         for first in range(0, len(messages), MESSAGES_PER_SEND):
             portion = messages[first : first + MESSAGES_PER_SEND]
