@@ -97,8 +97,7 @@ class PassLog:
 
 
 def _log_readiness(before: Report, report: Report, faults: Mapping[Vni, Sequence[Fault]]) -> None:
-    """Log the VNIs whose devices became ready, or whose reasons for not being so changed; the same again is no
-    line."""
+    """Log each VNI whose devices became ready, or are not ready for other reasons than before."""
     for vni, reasons in sorted(report.not_ready.items()):
         if before.not_ready.get(vni) != reasons:
             why = "; ".join(fault.text for fault in faults.get(vni, ()))

@@ -133,7 +133,7 @@ class _End:
 
 
 def _pump(stream: Stream[pb.WatchResponse], queue: "Queue[pb.WatchResponse | _End]") -> None:
-    """Move batches from the stream, which blocks, to a queue with a time limit. """
+    """Move batches from the stream, which blocks, to a queue with a time limit."""
     try:
         for batch in stream:
             queue.put(batch)
