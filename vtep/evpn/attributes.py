@@ -133,8 +133,7 @@ LLGR_STALE: Final = 0xFFFF0006
 #     encapsulation      reserved                                       tunnel type
 #     default gateway    reserved
 #     MAC mobility       0x01 sticky     reserved  sequence number, 4 octets
-#     ESI label          0x01 single-    reserved            label, 3 octets
-#                        active
+#     ESI label          0x01 sgl-act.   reserved            label, 3 octets  (the flag is single-active)
 #     ES-Import,         a MAC, 6 octets
 #     Router's MAC
 #     DF election        algorithm (5b)  capabilities        reserved   preference

@@ -18,7 +18,7 @@ from vtep.intent import HostKey
 REMEMBERED_MAX: Final = 65536
 """Answers in one memory; one to a question with many Route Targets counts as several, because a peer chooses how many it has."""
 TARGETS_OF_ONE: Final = 8
-"""Route Targets that one answer may have before it counts as two. Nearly every route has fewer."""
+"""An answer to a question with so many Route Targets counts as two, with twice as many as three, and so on."""
 
 K = TypeVar("K")
 V = TypeVar("V")

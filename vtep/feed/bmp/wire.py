@@ -13,7 +13,7 @@ cannot be found any more, and its connection must end.
 
      0      1       2               10        26   30       34        38        42        peer header (RFC 7854 4.2)
     +------+-------+---------------+---------+----+--------+---------+---------+
-    | type | flags | distinguisher | address | AS | BGP id | seconds | microseconds
+    | type | flags | distinguisher | address | AS | BGP id | seconds | microsec|
     +------+-------+---------------+---------+----+--------+---------+---------+
                                      IPv4 is in the last four octets (22 to 26)
 

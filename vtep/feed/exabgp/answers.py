@@ -18,7 +18,7 @@ class Answered(Struct, frozen=True):
 
     text: str
     ok: bool
-    """False only for `error`: ExaBGP did nothing. Any other answer, also a text, means that it took the command."""
+    """False for `error` alone, which ends the answer to a command that ExaBGP did not carry out."""
     more: str = ""
     """What it adds for people: which program it is, or why a command was refused."""
     versions: tuple[int, ...] = ()

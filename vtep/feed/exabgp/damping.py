@@ -19,7 +19,7 @@ from exabgp.reactor.peer import Peer
 FIRST_S: Final = 5.0
 LONGEST_S: Final = 60.0
 FORGOTTEN_S: Final = 600.0
-"""The pauses are 5, 10, 20, 40, 60, 60, … s. After 600 s without a bad message, the next pause is the first one again."""
+"""The pauses are 5, 10, 20, 40, 60, 60, … s. If the last one ended 600 s ago, the next is the first one again."""
 
 REJECTED: Final = (6, 5)
 """Cease, Connection Rejected (RFC 4486 3)."""

@@ -15,7 +15,7 @@ from vtep.feed.exabgp.relay import MARK, VERSION
 LINE_MAX: Final = 4 << 20
 """The longest line that is decoded. Of a longer one only the head is kept, and its peer must send its routes again."""
 HEAD_OCTETS: Final = 200
-"""Octets of an overlong line that are kept: enough for the peer's address, so that only this peer must send its routes again."""
+"""Octets of an overlong line that are kept: usually enough to find its peer, so that no other peer must send its routes again."""
 ITEM_WEIGHT: Final = 64 << 10
 """Of the lines of one item, which are decoded and judged without a pause: some 250 routes, whatever their form."""
 OCTETS_WEIGHT: Final = 5
