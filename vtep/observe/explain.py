@@ -63,6 +63,7 @@ class Candidates:
         self._counts: Counter[Vni | None] = Counter()
 
     def take(self, candidates: Sequence[Candidate]) -> None:
+        """Take some candidates. For each VNI at most twice as many as are shown are kept: a peer decides how many come."""
         for candidate in candidates:
             self.vnis.add(candidate.vni)
             group = candidate.vni if candidate.vni in self._configured else None
@@ -106,6 +107,10 @@ class Explainer:
         self._turns = Turns()
 
     async def explain(self, mac: Mac, vni: Vni | None, status: Status) -> Explanations:
+        """Explain a MAC by the intent of this moment, in slices; what the engine knows is read as each VNI is worded.
+
+        Without a VNI, every VNI in which a route, a station, a claim or a foreign row has the MAC is explained.
+        """
         intent, now = self._rows.intent, self._rows.clock()
         candidates = Candidates(frozenset(found.vni for found in self._rows.config.vnis))
         for part in _slices(candidates_of(intent, mac)):
@@ -246,6 +251,11 @@ class Explainer:
         return KernelRow("foreign", where if isinstance(where, Ip) else None, holder, now)
 
     def _kernel_row(self, known: Known | None) -> KernelRow:
+        """Return what the kernel had when it was last looked at; this asks nothing of the kernel.
+
+        A confirmed claim says that the row is ours, until an audit finds something else. A claim that is not confirmed
+        says nothing: its row may have been written or not.
+        """
         actor = self._rows.actor
         if known is None or actor is None:
             return KernelRow("unknown")

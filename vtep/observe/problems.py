@@ -99,7 +99,7 @@ def problems(status: "Status") -> tuple[Problem, ...]:
 
 
 def state(ready: bool, found: Iterable[Problem]) -> str:
-    """Return the word for a leaf that is ready or not, and has these problems."""
+    """Return the word for a leaf that is ready or not, and has these problems. A notice alone leaves it ready."""
     if not ready:
         return NOT_READY
     return DEGRADED if any(problem.weight == DEGRADED for problem in found) else READY
@@ -118,6 +118,10 @@ def named(names: Sequence[object]) -> str:
 
 
 def _of_feed(status: "Status") -> Iterator[Problem]:
+    """Yield what is wrong with the feed and its sessions.
+
+    A leaf without its feed is only degraded as long as it is ready: its routes are held, so it still forwards.
+    """
     feed = status.feed
     if not feed.attached:
         weight = DEGRADED if status.ready else NOT_READY
@@ -135,7 +139,11 @@ def _of_feed(status: "Status") -> Iterator[Problem]:
 
 
 def _of_sessions(status: "Status") -> Iterator[Problem]:
-    """Say which sessions are down: one line for those that are alike."""
+    """Say which sessions are down: one line for those that are alike.
+
+    Without any session the leaf is not ready. It is a problem of its own only if the picture is complete, because an
+    incomplete picture is a problem already and has the same cause. With one session left, the others make it degraded.
+    """
     peers = status.feed.peers
     down = [peer for peer in peers if not peer.up]
     if not has_session(status):
@@ -174,6 +182,10 @@ def _of_peer(peer: "PeerStatus") -> Iterator[Problem]:
 
 
 def _of_kernel(status: "Status") -> Iterator[Problem]:
+    """Yield what keeps rows from the kernel: it cannot be read or written, a state file fails, or devices are not fit.
+
+    A VNI that is not ready makes the whole leaf not ready only if rows wait for it. If none does, nothing is lost yet.
+    """
     dataplane = status.dataplane
     if dataplane.state == "unreadable":
         yield Problem(NOT_READY, "kernel-unreadable", f"the kernel cannot be read: {dataplane.why}", "the log of vtep")
@@ -200,6 +212,11 @@ def _of_kernel(status: "Status") -> Iterator[Problem]:
 
 
 def _of_rows(status: "Status") -> Iterator[Problem]:
+    """Yield the rows that are not as wanted, one problem for each state.
+
+    Only pending rows, and an intent that is being written, keep the leaf from being ready. A row that is refused or
+    that another program has may stay so for weeks, and all other rows forward meanwhile (decision 0014).
+    """
     dataplane = status.dataplane
     if dataplane.state == "observing":
         for (kind, reason), count in sorted(dataplane.differences.items()):

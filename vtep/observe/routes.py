@@ -130,7 +130,10 @@ class RouteLists:
                         yield RouteCursor(peer, part, key), *held
 
     async def _walk_few(self, query: RouteQuery, after: RouteCursor | None) -> AsyncIterator[_Found]:
-        """Yield the routes of one MAC or one host address."""
+        """Yield the routes of one MAC or one host address, which the RIB finds without a walk through the others.
+
+        A route may go between two slices; it is then left out.
+        """
         routes = (
             self._received.of_mac(query.mac) if query.mac is not None else self._received.of_host(query.ip or Ip(b""))
         )
@@ -201,6 +204,7 @@ class _Verdicts:
         self.looked = 0
 
     def of(self, route: Route) -> tuple[RouteVerdict, ...]:
+        """Return the verdicts of a route, one for each VNI that it concerns; none for types that have no verdict."""
         if isinstance(route, MacIp):
             return tuple(self._of_mac_ip(route))
         if isinstance(route, Imet):
@@ -208,6 +212,11 @@ class _Verdicts:
         return ()
 
     def _of_mac_ip(self, route: MacIp) -> Iterator[RouteVerdict]:
+        """Yield the verdicts of a Type-2 route, which has a candidate of its own peer, RD and host address.
+
+        Of a MAC with very many routes, a search for each of them would cost the square of their number. So the
+        verdicts of such a MAC are put into a dictionary once for a page.
+        """
         candidates = candidates_of(self._intent, route.mac)
         name = (route.peer, route.rd, route.ip)
         if len(candidates) > FEW:
@@ -229,6 +238,7 @@ class _Verdicts:
         return found
 
     def _of_imet(self, route: Imet) -> Iterator[RouteVerdict]:
+        """Yield the verdicts of a Type-3 route. Of several routes of an endpoint one gives the row, and the others lose."""
         at = endpoint(route)
         mine = self._at(at).get((route.peer, route.rd), ())
         rows = self._intent.floods.get(at, ())

@@ -116,6 +116,14 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
 
 
 def _summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
+    """Find the stage that the MAC reached. The first that applies is the answer, from the kernel back to the peers:
+
+    another daemon writes the rows, and its row differs     what differs
+    a route won                                             the row, and what keeps it from the kernel
+    a station of this leaf has the MAC                      the port, and whether it is advertised
+    routes came, and all were refused                       the reasons
+    no route came                                           that there is no such VNI here, or what may keep a route away
+    """
     desired = explanation.desired
     if (beside_us := difference(explanation, context)) is not None:
         return beside_us
@@ -225,7 +233,13 @@ def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
 
 
 def _about_obstacle(explanation: Explanation, row: MacStatus, context: ExplainContext) -> tuple[str, str]:
-    """Say what keeps a row from being in the kernel as wanted, and what to do."""
+    """Say what keeps a row from being in the kernel as wanted, and what to do.
+
+    contested   someone else has it: remove that, if it should not be there
+    failed      the kernel refused it for now: wait, or give it what it lacks
+    suppressed  it is not tried again by itself: repair the cause, then `vtep resync`
+    pending     the VNI is not ready, the picture is incomplete, or the next pass writes it
+    """
     sync = row.sync
     reason = sync.reason
     if sync.state == CONTESTED:

@@ -14,7 +14,7 @@ from typing import Final
 from vtep.errors import StateError
 
 _LOCKS: Final = Path("/proc/locks")
-"""The locks of the host, as proc_locks(5) has them. A lock that is held has eight words; one that is waited for has "->" as well:
+"""The locks of the host, as proc_locks(5) has them. A held lock has eight words; a request that waits has "->" as well:
 
     1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF        pid 4711; device 08:01 in hexadecimal, inode 131
 """
@@ -33,8 +33,8 @@ class Directory:
     def lock(self) -> None:
         """Keep other processes away until this one ends; raise StateError with the pid of the one that has it.
 
-        Two daemons would write the same files, and each would lose what the other wrote. On a file system that has no locks,
-        the daemon starts all the same, and `dangers` reports it.
+        Two daemons would write the same files, and each would lose what the other wrote. On a file system without
+        locks, the daemon starts all the same, and `dangers` reports it.
         """
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
