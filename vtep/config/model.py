@@ -198,7 +198,7 @@ class FeedConfig(Struct, frozen=True):
     socket: Path = Path("/run/vtep/feed.sock")
     """The Unix socket at which the relay in ExaBGP's process tree finds the daemon."""
     socket_mode: int = 0o660
-    """Its permission bits. The default lets ExaBGP's group in: whoever can connect there, can set our routes."""
+    """Its permission bits. The default lets ExaBGP's group in: a program that can connect there can set our routes."""
     socket_group: str = ""
     """The group of the socket, by name. Empty: the daemon's own group."""
     peers: tuple[Ip, ...] = ()
