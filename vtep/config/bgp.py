@@ -72,6 +72,7 @@ Asn = Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
 
 Port = Annotated[int, Meta(ge=1, le=0xFFFF)]
 BGP_PORT = 179
+"""What `listen = true` means: the TCP port of BGP (RFC 4271 8.2.1)."""
 
 
 class NeighborTable(Struct):

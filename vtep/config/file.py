@@ -99,6 +99,8 @@ def parse(text: str, source: str = "configuration") -> Config:
 
 
 class _NodeTable(Struct):
+    """The keys of `[node]`. `vtep` is one address or a list, because most leaves have one."""
+
     vtep: str | list[str] = []
     vtep_prefixes: list[str] = []
     state_dir: str = "/run/vtep"
@@ -108,6 +110,9 @@ class _NodeTable(Struct):
 
 
 class _FeedTable(Struct):
+    """The keys of `[feed]`. The mode of the socket is a text, because TOML has no octal number with a plain leading
+    0."""
+
     socket: str = "/run/vtep/feed.sock"
     socket_mode: str = "0660"
     socket_group: str = ""
@@ -123,6 +128,8 @@ class _FeedTable(Struct):
 
 
 class _ApiTable(Struct):
+    """The keys of `[api]`. An address is `unix:/path` or `host:port`."""
+
     listen: list[str] = msgspec.field(default_factory=lambda: ["unix:/run/vtep/vtep.sock"])
     admin: list[str] = msgspec.field(default_factory=lambda: ["unix:/run/vtep/admin.sock"])
     metrics: str = "127.0.0.1:9479"
@@ -130,6 +137,8 @@ class _ApiTable(Struct):
 
 
 class _VniTable(Struct):
+    """The keys of a `[[vni]]`. UNSET is a key that was not typed: its value is derived, or it must be given."""
+
     vni: Annotated[int, Meta(ge=1, le=VNI_MAX)] | UnsetType = UNSET
     bridge: str = ""
     vxlan: str = ""
@@ -152,6 +161,8 @@ class _VniTable(Struct):
 
 
 class _SegmentTable(Struct):
+    """The keys of a `[[segment]]`. `forwarding` stands in for the state of a port where none is named."""
+
     esi: str | UnsetType = UNSET
     port: str = ""
     vtep: str = ""
@@ -164,6 +175,8 @@ class _SegmentTable(Struct):
 
 
 class _AnycastTable(Struct):
+    """The keys of a `[[vrf.anycast]]`. The shortest interval keeps a command from being run without a pause."""
+
     prefix: str | UnsetType = UNSET
     interface: str = ""
     check: list[str] = []
@@ -171,6 +184,8 @@ class _AnycastTable(Struct):
 
 
 class _VrfTable(Struct):
+    """The keys of a `[[vrf]]`. Its device names may be those of VNIs only if VLANs keep them apart."""
+
     name: str | UnsetType = UNSET
     vni: Annotated[int, Meta(ge=1, le=VNI_MAX)] | UnsetType = UNSET
     vxlan: str | UnsetType = UNSET
@@ -191,6 +206,9 @@ class _VrfTable(Struct):
 
 
 class _File(Struct):
+    """The whole file. A section that is not there has the defaults of its table; `bgp` has none, as an AS number
+    cannot be guessed."""
+
     node: _NodeTable = msgspec.field(default_factory=_NodeTable)
     bgp: BgpTable | UnsetType = UNSET
     feed: _FeedTable = msgspec.field(default_factory=_FeedTable)

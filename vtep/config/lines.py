@@ -29,7 +29,9 @@ _TOKEN: Final = re.compile(
 
 class _Token(NamedTuple):
     text: str
+    """As it stands in the file, with its quotes."""
     line: int
+    """The line on which it begins, from 1."""
 
 
 def lines_of(text: str) -> dict[str, int]:
@@ -87,12 +89,15 @@ class _Reader:
         self._value(path)
 
     def _names(self) -> list[str]:
+        """Read `a.b.c`, with or without quotes."""
         names = [self._next()]
         while self._take("."):
             names.append(self._next())
         return [name.strip("\"'") for name in names]
 
     def _value(self, path: str) -> None:
+        """Read a value, and note the line of each item in it. A plain value ends where its line, list or table
+        does."""
         if self._take("["):
             index = 0
             while not self._closes("]"):

@@ -69,6 +69,7 @@ def numbered(path: str, texts: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def tunnel_address(text: str) -> Ip:
+    """Return an address that can be the source of VXLAN packets: unicast, of either family."""
     address = Ip.parse(text)
     if not address.is_unicast:
         raise ValueError(f"{text} cannot be a tunnel address")
@@ -76,6 +77,7 @@ def tunnel_address(text: str) -> Ip:
 
 
 def prefix(text: str) -> IPv4Network | IPv6Network:
+    """Return a prefix. One with bits of a host set is refused, as it is mostly a typing error."""
     try:
         return ip_network(text.strip())
     except ValueError as error:
@@ -83,6 +85,7 @@ def prefix(text: str) -> IPv4Network | IPv6Network:
 
 
 def router_id(text: str) -> Ip:
+    """Return a BGP identifier, which is written as an IPv4 address (RFC 4271 4.2)."""
     address = Ip.parse(text)
     if address.is_v6:
         raise ValueError(f"{text} is not a router ID (an IPv4 address)")
@@ -90,6 +93,7 @@ def router_id(text: str) -> Ip:
 
 
 def segment_identifier(text: str) -> Esi:
+    """Return an ESI; all zeros (no segment) and all ones (MAX-ET) name none (RFC 7432 5)."""
     esi = Esi.parse(text)
     if esi in (NO_SEGMENT, MAX_ESI):
         raise ValueError(f"{esi} is reserved and does not name an Ethernet segment (RFC 7432 5)")
@@ -167,6 +171,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine alone. A name other than `localhost` may lead anywhere, so it is not."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
