@@ -20,6 +20,7 @@ from vtep.errors import HostError, OccupiedError
 from vtep.store.backoff import Backoff
 
 WAITS: Final = Backoff(1.0, 30.0)
+"""In seconds. An operator who frees a port waits half a minute at most."""
 
 log = logging.getLogger("vtep")
 
@@ -75,6 +76,8 @@ class Doors:
                     await self._try(door)
 
     async def _try(self, door: Door, *, first: bool = False) -> None:
+        """Open one address, and note and log what is in the way. Only at the start does a second daemon end because
+        of it."""
         try:
             await door.open()
         except HostError as error:

@@ -17,6 +17,7 @@ from vtep.reconcile.report import Report
 from vtep.reconcile.steps import Steps
 
 DRAIN_S_MAX: Final = 5.0
+"""Well within TimeoutStopSec of the service (15 s). What is left stays claimed for the next start."""
 
 log = logging.getLogger("vtep")
 
@@ -49,4 +50,5 @@ def run_for(steps: Steps[Report], most_s: float, clock: Callable[[], float]) -> 
 
 
 def _claimed(engine: Engine, ledger: Ledger) -> int:
+    """Count the rows that are ours, of all kinds."""
     return sum(len(ledger.claims(kind.name)) for kind in engine.kinds)

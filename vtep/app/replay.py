@@ -63,6 +63,7 @@ class Replay:
         self._wait_until(self._now + seconds)
 
     def result(self) -> dict[str, Any]:
+        """Return the state and the counts at the end, for a person or a comparison."""
         leaf = self._started()
         rib = leaf.rib.counters
         return {
@@ -92,6 +93,8 @@ class Replay:
         return leaf
 
     def _happen(self, message: Received | Unreadable) -> None:
+        """Process one message at its time. Time never goes back: a line that is older than the one before it
+        happens now."""
         assert self._leaf is not None
         if isinstance(message, Received):
             self._wait_until(self._now if message.time is None else max(message.time, self._now))
@@ -110,6 +113,11 @@ class Replay:
         self._now = time
 
     def _pass(self) -> None:
+        """Judge, and make the kernel in memory equal to the intent; nothing is done for an intent that did not change.
+
+        When the picture becomes complete, or stops being so, everything is looked at: rows that were held can go
+        then.
+        """
         assert self._leaf is not None
         intent = self._leaf.judge(self._now)
         before, self._applied = self._applied, intent

@@ -18,7 +18,9 @@ from vtep.store.directory import Directory
 from vtep.store.journal import JournalStatus
 
 LOG_S: Final = 60.0
+"""A trouble that lasts is logged again so often."""
 TEND_S: Final = 0.1
+"""The pause between two pieces of a compaction."""
 
 log = logging.getLogger("vtep")
 
@@ -98,6 +100,7 @@ class StateDirectory:
         return tuple(_status(name, file.status()) for name, file in self._files.items())
 
     def _log_trouble(self, name: str, status: JournalStatus) -> None:
+        """Log a file that cannot be written: when that begins, now and then while it lasts, and when it ends."""
         now, logged = self._clock(), self._logged.get(name)
         if not status.trouble:
             if logged is not None:
