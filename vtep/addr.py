@@ -166,7 +166,7 @@ def _ip_text(octets: bytes) -> str:
 class Prefix(bytes):
     """An IPv4 or IPv6 prefix: its 4 or 16 octets, then its length. The bits beyond the length are zero.
 
-    The length comes last, so that prefixes sort by network first. An IPv4-mapped IPv6 prefix stays IPv6, other than an `Ip`.
+    The length comes last, so that prefixes sort by network first. An IPv4-mapped prefix stays IPv6, unlike an `Ip`.
     """
 
     __slots__ = ()
@@ -267,7 +267,7 @@ class RouteDistinguisher(bytes):
 class RouteTarget(bytes):
     """The eight octets of a Route Target extended community (RFC 4360 4, RFC 5668 for 4-octet AS numbers).
 
-    They are laid out as a Route Distinguisher. Only the first two octets differ: the type (0, 1 or 2), and the subtype 2.
+    They are laid out as a Route Distinguisher. Only the first two octets differ: the type (0, 1, 2), and the subtype 2.
     """
 
     __slots__ = ()
@@ -300,8 +300,8 @@ class RouteTarget(bytes):
 class Esi(bytes):
     """An Ethernet Segment Identifier: ten octets (RFC 7432 5).
 
-    The first octet is the type, 0 to 5, which says how the other nine were made: by the operator, from LACP, and so on. All VTEPs
-    of a segment have the same ten octets. Only ES-Import uses a part of them: octets 1 to 6 (RFC 7432 7.6).
+    The first octet is the type, 0 to 5, which says how the other nine were made: by the operator, from LACP, and so on.
+    All VTEPs of a segment have the same ten octets. Only ES-Import uses a part of them: octets 1 to 6 (RFC 7432 7.6).
     """
 
     __slots__ = ()

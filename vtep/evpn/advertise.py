@@ -370,7 +370,7 @@ class MacGroup:
     def nlris(self) -> Iterator[bytes]:
         """Yield the NLRI of each route.
 
-        The octets before the MAC and behind the IP are those of the first NLRI. Only the length differs with the address:
+        The octets before the MAC and behind the IP are those of the first NLRI. The length differs with the address:
 
             type | length | RD ESI tag | 48 MAC bits IP | labels
                             └─ head ─┘   └ each own ─┘
@@ -395,7 +395,7 @@ class MacGroup:
 def grouped(commands: Iterable[Command], most: int) -> Iterator[tuple[Command, ...]]:
     """Put commands for MACs that share everything else together, at most so many. They keep the place of the first.
 
-    So the stations of a VNI go to the BGP speaker in a few long commands. A command for any other route is alone in its tuple.
+    So the stations of a VNI go to the BGP speaker in a few long commands. Any other command is alone in its tuple.
     """
     groups: dict[object, list[Command]] = {}
     for number, command in enumerate(commands):

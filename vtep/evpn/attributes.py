@@ -87,7 +87,7 @@ class Attributes(Struct, frozen=True, gc=False):
     seq: int = 0
     """The MAC mobility sequence number; no community counts as 0 (RFC 7432 15). The first of several counts, as in FRR."""
     sticky: bool = False
-    """The MAC must not move (RFC 7432 7.7): a static entry at the VTEP, which wins whatever the sequence numbers are."""
+    """The MAC must not move (RFC 7432 7.7): a static entry at the VTEP, which wins whatever its sequence number."""
     gateway: bool = False
     """The default gateway community (RFC 7432 10.1)."""
     mobility_count: int = 0
@@ -95,13 +95,13 @@ class Attributes(Struct, frozen=True, gc=False):
     sites: tuple[bytes, ...] = ()
     """The Site-of-Origin communities (RFC 4360 5), all eight octets of each: as a Route Target, but of subtype 3."""
     router_mac: Mac | None = None
-    """The MAC to which packets of the L3VNI are sent (RFC 9135 8.1). A VRF needs it of each route, except one with a gateway."""
+    """The MAC to which packets of the L3VNI are sent (RFC 9135 8.1). A VRF needs it, except in routes with a gateway."""
     single_active: bool = False
     """The flag of the ESI label community (RFC 7432 7.5)."""
     esi_label: int | None = None
-    """The label for split horizon with MPLS, for display; with VXLAN it is unused (RFC 8365 8.3.1). None without the community."""
+    """The label for split horizon with MPLS, for display; unused with VXLAN (RFC 8365 8.3.1). None if it is not there."""
     es_import: Mac | None = None
-    """The Route Target of a segment, which has the form of a MAC (RFC 7432 7.6). For display: routes are found by their ESI."""
+    """The Route Target of a segment, which has the form of a MAC (RFC 7432 7.6). For display: the ESI decides."""
     host_flags: int = 0
     """The flags octet of the ARP/ND community as received (RFC 9047 2): 0x01 router, 0x02 override, 0x08 immutable.
 
@@ -220,7 +220,7 @@ def _as_path_length(value: bytes) -> int:
 
 
 def _unpack_pmsi(value: bytes) -> Pmsi | None:
-    """Decode flags, tunnel type, label and endpoint (RFC 6514 5). Return None if that is impossible: the routes count anyway.
+    """Decode the PMSI tunnel attribute (RFC 6514 5). Return None if that is impossible: the routes count anyway.
 
      0       1      2       5
     +-------+------+-------+-----------------------------+
@@ -247,7 +247,7 @@ _PMSI_TUNNEL: Final = 22
 _PMSI_HEAD: Final = 5
 _LLGR_STALE_OCTETS: Final = LLGR_STALE.to_bytes(4)
 _COMMUNITIES_KEPT_MAX: Final = 64
-"""Attributes with more communities than this are decoded each time. So the 16,384 cached ones have about a million at most."""
+"""Attributes with more communities are decoded each time. So the 16,384 cached ones have about a million at most."""
 
 
 @lru_cache(maxsize=16384)

@@ -12,8 +12,8 @@ The key is the RD, the ESI and the tag (RFC 7432 7.1). This module does not know
     4294967295    the segment is up at the originator (RFC 7432 8.2.1)       zero
     any other     the originator has this EVI on the segment (8.4)           the VNI
 
-A VTEP withdraws the first one when its port on the segment fails. By that one withdrawal, the other leaves stop sending it
-frames for all MACs of the segment (8.2).
+A VTEP withdraws the first one when its port on the segment fails. By that one withdrawal, the other leaves stop sending
+it frames for all MACs of the segment (8.2).
 """
 
 from typing import Final

@@ -85,7 +85,7 @@ class PeerOpened(Struct, frozen=True):
     """True if it listed l2vpn evpn among the families whose routes may be kept."""
     refresh: bool
     enhanced_refresh: bool
-    """It marks where a refresh begins and ends (RFC 7313). With `refresh` alone, only silence shows the end (RFC 2918)."""
+    """It marks where a refresh begins and ends (RFC 7313). With `refresh` alone, silence is the end (RFC 2918)."""
     preserved_forwarding: bool = False
     """The Forwarding State bit of l2vpn evpn: it kept forwarding while it restarted (RFC 4724 3)."""
     offer: Offer = Offer()

@@ -32,7 +32,7 @@ class Imet(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     tag: int
     originator: Ip
-    """The address by which the VTEP names itself. Floods go to the endpoint of the PMSI tunnel, which usually is the same one.
+    """The address by which the VTEP names itself. Floods go to the endpoint of the PMSI tunnel, often the same one.
 
     If the two differ, the flood row has the note `pmsi-mismatch`.
     """

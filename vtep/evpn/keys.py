@@ -9,7 +9,7 @@ of our own. Standard library only, because ExaBGP's process makes keys as well (
     type 4   04 | RD 8 | ESI 10 | bits | originator 4 or 16            24 or 36 octets
     type 5   05 | RD 8 | tag 4 | bits | prefix 4 or 16                 18 or 30 octets
 
-A received route with a path identifier (RFC 7911 3) has its four octets behind these, so each path is a route of its own.
+A received route with a path identifier (RFC 7911 3) has its four octets behind these, so each path is a route.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ def mac_ip_key(rd: bytes, tag: int, mac: bytes, ip: bytes) -> bytes:
 
 
 def mac_and_ip(mac: bytes, ip: bytes) -> bytes:
-    """Return both behind their lengths in bits, as they stand in the key and in the NLRI. An empty IP has the length 0."""
+    """Return both behind their lengths in bits, as they stand in the key and in the NLRI. No IP has the length 0."""
     return _MAC_BITS + mac + bytes((8 * len(ip),)) + ip
 
 

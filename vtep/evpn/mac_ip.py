@@ -9,8 +9,8 @@
 The key is the RD, the tag, both lengths, the MAC and the IP (RFC 7432 7.2). The ESI and the labels are not part of it, so a
 withdraw with labels of zero finds its route. A label is the raw 24 bits, which is a VNI with VXLAN (RFC 8365 5.1.3).
 
-Two routes of one MAC have different keys if one of them has a host address, so a peer may advertise both, and withdraw one.
-The second label is there only if the length of the NLRI has room for it: no flag announces it.
+Two routes of one MAC have different keys if one of them has a host address, so a peer may advertise both, and withdraw
+one. The second label is there only if the length of the NLRI has room for it: no flag announces it.
 """
 
 from functools import lru_cache
@@ -38,7 +38,7 @@ class MacIp(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     """It tells apart the routes of two VTEPs for one MAC. Without it, a reflector would pass on only one of them."""
     tag: int
-    """The Ethernet Tag ID: 0 in a VLAN-based service, else the broadcast domain within the EVI (RFC 7432 6.1 and 6.3)."""
+    """The Ethernet Tag ID: 0 in a VLAN-based service, else the broadcast domain in the EVI (RFC 7432 6.1, 6.3)."""
     mac: Mac
     label: int
     """The VNI of the bridge, as the raw 24 bits. Zero is read here and refused by the projection."""
@@ -61,15 +61,15 @@ class MacIp(Struct, frozen=True, gc=False):
 
 
 def key(raw: bytes) -> RouteKey:
-    """Return the type, RD and tag, and everything from the MAC's length to the IP: what is around the ESI and the labels."""
+    """Return the type, RD and tag, and everything from the MAC's length to the IP: all but the ESI and the labels."""
     end = _ip_end(raw)
     return b"\x02" + raw[2:10] + raw[20:end]
 
 
 def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, MacIp]:
-    """Decode an NLRI. The MAC itself is not judged here: a multicast MAC is a route, which the projection refuses (`bad-mac`).
+    """Decode an NLRI. The MAC itself is not judged here: the projection refuses a multicast one (`bad-mac`).
 
-    The key is cut out of the octets, and not made from the value, because an IPv4-mapped host address becomes an IPv4 one.
+    The key is cut out of the octets, and not made from the value, because an IPv4-mapped host address becomes IPv4.
     """
     end = _ip_end(raw)
     key_head, rd, esi, tag = _head(raw[2:24])

@@ -16,10 +16,10 @@ first octet. It does not know ExaBGP, and it does not decide whether a route is 
     4     segment   23 or 35                    that it takes part in the election of a designated forwarder
     5     prefix    34 or 58                    that it reaches an IP prefix
 
-The drawings in those modules count from the value. Their code has the whole NLRI in `raw`, so its offsets are two higher.
+The drawings in those modules count from the value. Their code has the whole NLRI in `raw`, so offsets are two higher.
 
-A length that does not fit raises RouteError, and the caller goes on with the next NLRI (RFC 7606 5.4). A route type without a
-module raises UnknownRouteType, which is not a fault: types 6 to 11 are about multicast (RFC 9251, RFC 9572).
+A length that does not fit raises RouteError, and the caller goes on with the next NLRI (RFC 7606 5.4). A route type
+without a module raises UnknownRouteType, which is not a fault: types 6 to 11 are about multicast (RFC 9251, RFC 9572).
 """
 
 from typing import Final, Protocol, TypeAlias

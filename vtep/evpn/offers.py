@@ -118,7 +118,7 @@ class Path(Struct, frozen=True, eq=False, gc=False):
     esi: Esi
     label2: int | None
     name: PathName
-    """With the MAC and the host address it makes the key of the route, so it tells apart the paths that a peer has for them."""
+    """With the MAC and the host address it makes the key of the route, so it tells apart a peer's paths for them."""
     epoch: Epoch
     """Read it by `epoch.now`, because it may have become a part of another one."""
 

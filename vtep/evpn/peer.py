@@ -210,9 +210,9 @@ class Holds(Struct, frozen=True):
     """How long the routes of a peer are kept without a session that confirms them, and how many there may be."""
 
     initial_s: float = 120.0
-    """How long the picture may stay incomplete, after the start or after the loss of the feed, until `on_deadline` decides."""
+    """How long the picture may be incomplete, after the start or the loss of the feed, until `on_deadline` decides."""
     peer_down_s: float = 0.0
-    """How long the routes of any peer are kept after its session, in seconds; 0: only graceful restart or a reset keeps them."""
+    """How long the routes of any peer are kept after its session, in seconds; 0: only a graceful restart or a reset does."""
     restart_max_s: float = 600.0
     """The longest time for a peer that restarts or that our side reset; a peer may ask for up to 4,095 s (RFC 4724 3)."""
     on_deadline: str = "auto"

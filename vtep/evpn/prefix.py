@@ -9,8 +9,8 @@
 The key is the RD, the tag, the prefix length and the prefix (RFC 9136 3.1). Only the total length says which address family
 it is. This module does not know any routing table.
 
-The gateway and the ESI are overlay indexes (RFC 9136 3.2): they say that the route goes by way of a host or a segment. A route
-without one goes to the next hop itself, with the Router's MAC of the attributes (RFC 9136 4.4.1).
+The gateway and the ESI are overlay indexes (RFC 9136 3.2): they say that the route goes by way of a host or a segment.
+A route without one goes to the next hop itself, with the Router's MAC of the attributes (RFC 9136 4.4.1).
 """
 
 from typing import Final

@@ -11,8 +11,8 @@
     B      behind 10.0.0.1                       Offers X, the same object
     C      behind 10.0.0.1    behind 10.0.0.1    Offers Y: two paths
 
-If peer 2 says the same of B, B takes Offers Y, which is there already. A million MACs that never moved, in one VNI and behind
-ten VTEPs, need ten such values.
+If peer 2 says the same of B, B takes Offers Y, which is there already. A million MACs that never moved, in one VNI and
+behind ten VTEPs, need ten such values.
 
 A path, and all that is said, are looked up by what they say, so that MACs share them. Peers choose how many there are, so only
 the latest are remembered, and none with long attributes, of which 8,192 would take 300 MB. One that is forgotten is made again:

@@ -31,7 +31,7 @@ class Segment(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     esi: Esi
     originator: Ip
-    """The candidate of the election, by whose address it is ranked (RFC 7432 8.5). The next hop does not count there."""
+    """The candidate of the election, by whose address it is ranked (RFC 7432 8.5). The next hop does not count."""
 
 
 def key(raw: bytes) -> RouteKey:

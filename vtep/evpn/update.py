@@ -39,7 +39,7 @@ _NEXT_HOP_AT: Final = 4
 """In MP_REACH_NLRI, after the AFI (2), the SAFI (1) and the length of the next hop (1)."""
 _IPV6: Final = 16
 _CACHED_OCTETS_MAX: Final = 512
-"""Longer attributes are decoded for each message. A peer chooses them, and could fill the cache with 4096 very long ones."""
+"""Longer attributes are decoded for each message. A peer chooses them, and could fill the cache with long ones."""
 _BAD_SHOWN: Final = 40
 """Octets of a bad NLRI that are shown to people."""
 

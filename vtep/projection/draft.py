@@ -82,7 +82,7 @@ class MacDraft:
         self.now = inputs.now
         # In each of these, only what differs from the previous intent is there, and None stands for what is gone.
         self.macs: dict[RowKey, RemoteMac | None] = {}
-        """The rows. The reconciler looks at these keys only. An equal row is here if it must now replace a station's entry."""
+        """The rows. The reconciler looks at these keys only. An equal row is here if it must replace a station's."""
         self.judged: dict[Mac, Verdicts | None] = {}
         """Every route of a MAC in all VNIs, with its verdict."""
         self.addresses: dict[Mac, tuple[Ip, ...] | None] = {}

@@ -19,8 +19,8 @@ Example: 10.0.0.1, 10.0.0.2 and 10.0.0.3 are on the segment, and all use the def
     VNI 100   100 mod 3 = 1     10.0.0.2
     VNI 101   101 mod 3 = 2     10.0.0.3
 
-If 10.0.0.3 leaves, 99 mod 2 = 1 gives VNI 99 to 10.0.0.2, although its forwarder is still there. The random weight moves only the
-VNIs of the VTEP that left.
+If 10.0.0.3 leaves, 99 mod 2 = 1 gives VNI 99 to 10.0.0.2, although its forwarder is still there. The random weight
+moves only the VNIs of the VTEP that left.
 
 The topic is a segment. This module does not know any MAC, and it does not wait: the part that applies the result must
 wait for the other VTEPs' routes before it forwards.

@@ -12,7 +12,7 @@ Which VNIs does a route concern, if VNI 100 imports its Route Target?
     100                  plain or downstream   100           the label names a VNI of ours
     200, ours            plain                 200           the label decides, and 200 refuses it (`rt-mismatch`)
     200, ours            downstream            100 and 200   a downstream VNI takes any label by Route Target
-    300, not ours        plain                 100           it is refused there (`vni-mismatch`), where an operator looks
+    300, not ours        plain                 100           that VNI refuses it, and shows why (`vni-mismatch`)
     300, not ours        downstream            100           frames are sent with VNI 300
 
 A route that no VNI imports, and whose label is not ours, has one result with its own label as the VNI (`unknown-vni`).

@@ -67,7 +67,7 @@ class Before(Struct, frozen=True, gc=False):
 
     @property
     def location(self) -> bytes | None:
-        """The VTEP or segment where it was, or our own VTEP; None if it was nowhere; `moves` may still know an earlier one."""
+        """The VTEP or segment where it was, or our own VTEP; None if it was nowhere, although `moves` may know one."""
         return self.home if self.row is None else self.row.location
 
 

@@ -38,8 +38,8 @@ def follow(
 ) -> Moves | None:
     """Return the memory after a MAC, which was at the location `before` if it had one, was judged to be at `location`.
 
-    None: it did not move within the window, and it is not frozen. Only the last `rule.moves` times are kept, because more of
-    them decide nothing. So a MAC that bounces all day costs no more memory than one that just became a duplicate.
+    None: it did not move within the window, and it is not frozen. Only the last `rule.moves` times are kept, because
+    more of them decide nothing. So a MAC that bounces all day costs no more memory than a new duplicate.
     """
     if moves is None:
         if before is None or before == location:

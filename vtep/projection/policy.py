@@ -138,7 +138,7 @@ class Policy:
         return found
 
     def vrf_imports(self, targets: tuple[RouteTarget, ...]) -> tuple[VrfConfig, ...]:
-        """Return our VRFs that import any of these Route Targets. This asks each VRF, but once for each set of Route Targets."""
+        """Return our VRFs that import any of these Route Targets. It asks each VRF, but once for each set of them."""
         found = self._vrf_imports.get(targets)
         if found is None:
             found = tuple(vrf for vrf in self.vrfs.values() if _matches(vrf.imports, targets))
@@ -166,7 +166,7 @@ class Policy:
         return "gateway-host" if (vni, ip) in self.own_hosts else ""
 
     def _judge_next_hop(self, next_hop: Ip) -> str:
-        """Judge in the order of docs/reasons.md: our own address, then one that no VTEP has, then one that is not listed.
+        """Judge in the order of docs/reasons.md: our own address, then one that no VTEP has, then one not listed.
 
         Without `vtep_prefixes` in the configuration, every unicast address may be a VTEP.
         """
@@ -183,7 +183,7 @@ class Policy:
 class Memory(dict[K, V]):
     """A dictionary of answers that forgets all of them when it is full.
 
-    No order of use is kept, so a question costs one look-up. After the memory was full, each answer is worked out once more.
+    No order of use is kept, so a question costs one look-up. When it was full, each answer is worked out again.
     """
 
     _size = 0

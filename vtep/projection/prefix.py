@@ -120,7 +120,7 @@ def judge_prefix(
 
 
 def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, str]]:
-    """Return for each candidate whether it won or lost, and why. All of them are usable routes to one prefix in one VRF.
+    """Return for each candidate whether it won or lost, and why. All are usable routes to one prefix in one VRF.
 
     routes                                                   outcome
     Type-2 by 10.0.0.1, Type-5 by 10.0.0.2                   10.0.0.1 alone; the other lost by `host-route`
@@ -487,7 +487,7 @@ class _Draft:
     def _routers(self) -> Iterator[tuple[RouterKey, Router | None]]:
         """Yield each router whose claims were counted again; None for one to which no path leads any more.
 
-        Its MAC stays as long as any path names it. The neighbor row therefore does not change with each route that comes.
+        Its MAC stays as long as any path names it. The neighbor row therefore stays with most routes that come.
         """
         for key, more in self.claims.items():
             vni, vtep = key

@@ -23,8 +23,9 @@ Example: four locations offer one MAC in one VNI.
     10.0.0.1     7                   lost, `sticky`
     10.0.0.2     6                   lost, `sticky`
 
-Each loser has the rule by which it lost to the winner, and not the one that orders it among the losers. Without 10.0.0.4 the winner
-is 10.0.0.1: 10.0.0.3 then lost by `lower-vtep`, and 10.0.0.2 by `higher-seq`. The winner has the reason of its nearest rival.
+Each loser has the rule by which it lost to the winner, and not the one that orders it among the losers. Without
+10.0.0.4 the winner is 10.0.0.1: 10.0.0.3 then lost by `lower-vtep`, and 10.0.0.2 by `higher-seq`. The winner has the
+reason of its nearest rival.
 """
 
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ class Location:
         self.segment = segment
         """The Ethernet segment that the routes name; None if they name none, and for a station of ours."""
         self.encapsulation = encapsulation
-        """The VNI in the VXLAN header, if it is not the one in which the MAC is looked up (downstream VNI); otherwise None."""
+        """The VNI in the VXLAN header, if it is not the one in which the MAC is looked up (downstream VNI), or None."""
         self.multihomed = multihomed
         """The segment has more than one VTEP."""
         self.group = group

@@ -61,7 +61,7 @@ class RouterStatus(Struct, frozen=True):
     peers: int
     """How many peers it reports, without those that another router has already."""
     ignored: dict[str, int]
-    """Messages without effect, by why: another table, a peer of another router, a peer with ADD-PATH, an unknown type."""
+    """Messages without effect, by why: another table, a peer of another router, a peer with ADD-PATH, an odd type."""
 
 
 class BmpFeed:

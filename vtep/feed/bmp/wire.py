@@ -21,7 +21,7 @@ cannot be found any more, and its connection must end.
     0 Route Monitoring    peer header, one UPDATE
     1 Statistics          peer header, how many counters (4), TLVs
     2 Peer Down           peer header, reason (1), and for reasons 1 and 3 a NOTIFICATION, for reason 2 an event (2)
-    3 Peer Up             peer header, local address (16), local port (2), remote port (2), OPEN sent, OPEN received, TLVs
+    3 Peer Up             peer header, local address (16), local port (2), remote port (2), OPEN sent, OPEN received, …
     4 Initiation          TLVs: 1 is the description of the system, 2 its name
     5 Termination         TLVs: 0 is a text, 1 a reason (2)
     6 Route Mirroring     passed over
@@ -60,7 +60,7 @@ _OPEN: Final = 1
 _NOTIFICATION: Final = 3
 _BGP_HEADER: Final = 19
 _OPEN_HEAD: Final = 29
-"""The octets of an OPEN before its optional parameters: the BGP header (19), version, AS, hold time, BGP identifier, length."""
+"""The octets of an OPEN before its optional parameters: BGP header (19), version, AS, hold time, BGP id, their length."""
 _CAPABILITIES: Final = 2
 _EXTENDED_OPTIONS: Final = 255  # RFC 9072
 _TEXT_MAX: Final = 200

@@ -20,7 +20,7 @@ that are right are advertised, and each of the others has its own reason.
 
     line sent                        answer                      report
     show evpn commands               evpn commands 1; done       CanAdvertise
-    announce evpn … macs [ A B ]     refused (why); error        none yet: A and B are sent again, each in a line of its own
+    announce evpn … macs [ A B ]     refused (why); error        none yet: each MAC is sent again in a line of its own
     announce evpn … mac A            done                        Done for A
     announce evpn … mac B            refused (why); error        Refused for B, with the reason and the line
 

@@ -20,8 +20,8 @@ Examples, each one line:
         next-hop 10.0.0.1 extended-community [ target:65000:100 encap:vxlan ]
     withdraw evpn mac-advertisement rd 10.0.0.1:100 mac 02:00:00:00:00:01 ip 10.1.0.1
 
-The order of the words after the kind does not matter. A line with anything wrong in it is refused as a whole, and the refusal
-names everything that is wrong.
+The order of the words after the kind does not matter. A line with anything wrong in it is refused as a whole, and the
+refusal names everything that is wrong.
 
 This module knows words. What they mean as octets is in `evpn.advertise`. It does not know what carries a line or acts on it.
 """

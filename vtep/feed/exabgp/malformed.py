@@ -21,8 +21,8 @@ A malformed EVPN NLRI within a whole NLRI field is another matter, because its o
     | withdrawn (2)  | (IPv4)           | attributes (2)|                 | routes (IPv4) |
     +----------------+------------------+---------------+-----------------+---------------+
 
-Example: an UPDATE announces 100 EVPN routes, and its ORIGIN has two octets. `revise` returns a body whose only attribute is
-MP_UNREACH_NLRI with the same 100 NLRIs, and the problem `ORIGIN has the malformed value 0x…`.
+Example: an UPDATE announces 100 EVPN routes, and its ORIGIN has two octets. `revise` returns a body whose only
+attribute is MP_UNREACH_NLRI with the same 100 NLRIs, and the problem `ORIGIN has the malformed value 0x…`.
 
 This module is pure and knows nothing of ExaBGP. It imports the standard library alone, since it runs inside ExaBGP's process.
 """

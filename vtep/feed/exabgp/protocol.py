@@ -15,7 +15,7 @@ from vtep.feed.exabgp.relay import MARK, VERSION
 LINE_MAX: Final = 4 << 20
 """The longest line that is decoded. Of a longer one only the head is kept, and its peer must send its routes again."""
 HEAD_OCTETS: Final = 200
-"""Octets of an overlong line that are kept: usually enough to find its peer, so that no other peer must send its routes again."""
+"""Octets kept of an overlong line: usually enough to find its peer, so that no other one must send its routes again."""
 ITEM_WEIGHT: Final = 64 << 10
 """Of the lines of one item, which are decoded and judged without a pause: some 250 routes, whatever their form."""
 OCTETS_WEIGHT: Final = 5
@@ -138,8 +138,9 @@ class Reader:
     def read(self, data: bytes) -> list[Item]:
         """Return the items that these octets complete, lines in batches.
 
-        A batch ends where its weight would exceed ITEM_WEIGHT, and before each line that is not a line of ExaBGP. So the order of
-        lines and notices is kept, and one item never takes long to decode. A line that is heavier than that is a batch alone.
+        A batch ends where its weight would exceed ITEM_WEIGHT, and before each line that is not a line of ExaBGP. So
+        the order of lines and notices is kept, and one item never takes long to decode. A line that is heavier than
+        that is a batch alone.
         """
         items: list[Item] = []
         batch: list[bytes] = []

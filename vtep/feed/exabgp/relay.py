@@ -60,14 +60,14 @@ MARK: Final = b'{"relay":'
 
 DEFAULT_SOCKET: Final = "/run/vtep/feed.sock"
 LINE_MAX: Final = 16 << 20
-"""Octets of a line of ExaBGP. A longer one is only counted, so every peer must send its routes again. The daemon's own bound is
-lower (`protocol.LINE_MAX`), because it can say which peer such a line is about, and asks that one alone."""
+"""Octets of a line of ExaBGP. A longer one is only counted, so every peer must send its routes again. The daemon's own
+bound is lower (`protocol.LINE_MAX`), because it can say which peer such a line is about, and asks that one alone."""
 COMMAND_MAX: Final = 512 << 10
 """ExaBGP 5.0 ends a process whose command has more than 1 MiB."""
 COMMANDS_MAX: Final = 1 << 20
 """With so much waiting for ExaBGP, no further command is read."""
 CHUNK: Final = 256 << 10
-"""Octets of one read or one send. Lines are joined to blocks of at most this size, so that few objects hold a long backlog."""
+"""Octets of one read or one send. Lines are joined to blocks of at most this size, so a long backlog is few objects."""
 PIPE_OCTETS: Final = 1 << 20
 """The most that an unprivileged process may give to a pipe (fs.pipe-max-size): what ExaBGP can write while we do not run."""
 SENDS_MAX: Final = 16
@@ -78,8 +78,8 @@ TRACES: Final = "/dev/shm"  # noqa: S108 - made with O_EXCL, and what another us
 """Where every user may leave a file until the next boot."""
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 1.0
-"""The time between two attempts to connect doubles from the first of these to the second. It starts again after a connection that
-lasted longer than RETRY_S_MAX. So a daemon that ends each connection at once is not called ten times a second."""
+"""The time between two attempts to connect doubles from the first of these to the second. It starts again after a
+connection that lasted longer than RETRY_S_MAX. So a daemon that ends each one at once is not called ten times a second."""
 FLUSH_S: Final = 1.0
 """How long the end may take. ExaBGP kills a process two seconds after its SIGTERM."""
 

@@ -30,7 +30,7 @@ _CACHED_OCTETS_MAX: Final = 512
 
 
 _ANY_NLRI: Final = b"\xff\0"
-"""The shortest NLRI that there is: a type that no one uses, and a value of no octets. It stands for the NLRIs of an UPDATE."""
+"""The shortest NLRI that there is: a type that no one uses, without a value. It stands for those of an UPDATE."""
 
 
 class Run(NamedTuple):
@@ -47,7 +47,7 @@ class Session(NamedTuple):
     size_max: int
     """Octets of a message: 4,096, or 65,535 with extended messages (RFC 8654)."""
     internal: bool
-    """The peer is of our own AS. From any other peer, LOCAL_PREF and the attributes of reflection are left out (RFC 7606 7)."""
+    """The peer is of our own AS. From any other peer, LOCAL_PREF and what reflectors add are left out (RFC 7606 7)."""
     four_octet_as: bool
     """Both sides offered AS numbers of four octets (RFC 6793), so those in AS_PATH have that size."""
 

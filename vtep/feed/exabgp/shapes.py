@@ -14,8 +14,8 @@ Two lines, without the fields that are not read:
     {"exabgp": "4.2.25", "time": 1700000000.2, "pid": 41, "counter": 8, "type": "state",
      "neighbor": {"address": {"peer": "10.0.0.2"}, "state": "down", "reason": "peer reset, message (…) error (…)"}}
 
-A field of type `Any` differs between releases, is for display only, or matters by its presence. A value of an unexpected kind
-must not cost the line.
+A field of type `Any` differs between releases, is for display only, or matters by its presence. A value of an
+unexpected kind must not cost the line.
 """
 
 from typing import Any, Generic, TypeVar
