@@ -95,11 +95,11 @@ class Attributes(Struct, frozen=True, gc=False):
     sites: tuple[bytes, ...] = ()
     """The Site-of-Origin communities (RFC 4360 5), all eight octets of each: as a Route Target, but of subtype 3."""
     router_mac: Mac | None = None
-    """The MAC to which packets of the L3VNI are sent (RFC 9135 8.1). A VRF needs it, except in routes with a gateway."""
+    """The MAC to which packets of the L3VNI go (RFC 9135 8.1). A VRF needs it, except in routes with a gateway."""
     single_active: bool = False
     """The flag of the ESI label community (RFC 7432 7.5)."""
     esi_label: int | None = None
-    """The label for split horizon with MPLS, for display; unused with VXLAN (RFC 8365 8.3.1). None if it is not there."""
+    """The label for split horizon with MPLS, for display; unused with VXLAN (RFC 8365 8.3.1). None if not there."""
     es_import: Mac | None = None
     """The Route Target of a segment, which has the form of a MAC (RFC 7432 7.6). For display: the ESI decides."""
     host_flags: int = 0

@@ -212,7 +212,8 @@ class Holds(Struct, frozen=True):
     initial_s: float = 120.0
     """How long the picture may be incomplete, after the start or the loss of the feed, until `on_deadline` decides."""
     peer_down_s: float = 0.0
-    """How long the routes of any peer are kept after its session, in seconds; 0: only a graceful restart or a reset does."""
+    """How long the routes of any peer outlive its session, in seconds. With 0, only a graceful restart or a reset keeps
+    them."""
     restart_max_s: float = 600.0
     """The longest time for a peer that restarts or that our side reset; a peer may ask for up to 4,095 s (RFC 4724 3)."""
     on_deadline: str = "auto"

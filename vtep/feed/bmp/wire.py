@@ -60,7 +60,7 @@ _OPEN: Final = 1
 _NOTIFICATION: Final = 3
 _BGP_HEADER: Final = 19
 _OPEN_HEAD: Final = 29
-"""The octets of an OPEN before its optional parameters: BGP header (19), version, AS, hold time, BGP id, their length."""
+"""The octets of an OPEN before its optional parameters: BGP header, version, AS, hold time, BGP id, their length."""
 _CAPABILITIES: Final = 2
 _EXTENDED_OPTIONS: Final = 255  # RFC 9072
 _TEXT_MAX: Final = 200

@@ -79,7 +79,7 @@ TRACES: Final = "/dev/shm"  # noqa: S108 - made with O_EXCL, and what another us
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 1.0
 """The time between two attempts to connect doubles from the first of these to the second. It starts again after a
-connection that lasted longer than RETRY_S_MAX. So a daemon that ends each one at once is not called ten times a second."""
+connection that lasted longer than RETRY_S_MAX. So a daemon that ends each one at once is not called all the time."""
 FLUSH_S: Final = 1.0
 """How long the end may take. ExaBGP kills a process two seconds after its SIGTERM."""
 
