@@ -40,6 +40,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         ("feed.socket", old.feed.socket, new.feed.socket),
         ("feed.socket_mode", old.feed.socket_mode, new.feed.socket_mode),
         ("feed.socket_group", old.feed.socket_group, new.feed.socket_group),
+        ("feed.octets", old.feed.octets, new.feed.octets),
         ("feed.bmp", old.feed.bmp, new.feed.bmp),
         ("feed.bmp_peers", old.feed.bmp_peers, new.feed.bmp_peers),
         ("feed.bmp_table", old.feed.bmp_table, new.feed.bmp_table),

@@ -246,7 +246,8 @@ def _setting(name: str, value: Any, index: Index) -> bytes:
         return attribute(IFLA_AF_SPEC, attribute(AF_INET6, mode))
     if name == "forwards":
         # The kernel reports an array, which begins at 0. It takes nested attributes, whose types begin at 1.
-        conf = attribute(IFLA_INET_CONF, attribute_u32(IPV4_DEVCONF_FORWARDING + 1, bool(value)))
+        # Linux 7.2 refuses the list without the mark, which older kernels take as well.
+        conf = attribute(IFLA_INET_CONF | NLA_F_NESTED, attribute_u32(IPV4_DEVCONF_FORWARDING + 1, bool(value)))
         return attribute(IFLA_AF_SPEC, attribute(AF_INET, conf))
     if name == "mac":
         return attribute(IFLA_ADDRESS, bytes(Mac(value)))
