@@ -12,7 +12,7 @@ LAB = "evpn-gobgp"
 
 ONE, OTHER = "10.0.0.1", "10.0.0.2"
 MAC, SECOND = "02:00:00:00:01:01", "02:00:00:00:01:02"
-FREEZE = ("[feed]", '[duplicates]\naction = "freeze"\nrecover_s = 4\n\n[feed]')
+FREEZE = ("[feed]", '[duplicates]\naction = "freeze"\nrecover_s = 10\n\n[feed]')
 
 pytestmark = pytest.mark.root_netns
 scenario = pytest.mark.scenario

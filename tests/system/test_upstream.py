@@ -61,6 +61,10 @@ def plain(command):
     return line
 
 
+def answers(recorder: Recorder) -> list[str]:
+    return [line for line in recorder.text() if line in ("done", "error")]
+
+
 def test_a_patched_exabgp_advertises_evpn_in_the_words_of_vtep(network, patched):
     recorder = Recorder(network.leaf)
     config = exabgp_config(address(LEAF), [address(1)], recorder.run)
@@ -84,7 +88,7 @@ def test_a_patched_exabgp_advertises_evpn_in_the_words_of_vtep(network, patched)
             assert (received.nlri, received.next_hop) == (route.nlri, route.next_hop)
             assert sorted(re.findall(rb"(?s).{8}", received.attributes[16])) == sorted(route.communities)
         assert heard[FLOODS.route.key].attributes[22] == FLOODS.pmsi.octets
-        answers = [line for line in recorder.text() if line in ("done", "error")]
-        assert answers == ["done"] * 4 + ["error"] + ["done"] * 3
+        wait_until(lambda: len(answers(recorder)) == 2 * len(ROUTES) + 2, 20, "an answer to each command")
+        assert answers(recorder) == ["done"] * 4 + ["error"] + ["done"] * 3
         assert session.established
         assert "statistics for receive-update" not in process.log()
