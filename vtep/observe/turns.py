@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 ROWS_A_TURN: Final = 25
 """About a quarter of a millisecond of making messages."""
@@ -35,3 +36,14 @@ class Turns:
     async def each(self, work: Callable[[Sequence[R]], T], rows: Sequence[R]) -> list[T]:
         """Work through the rows, a few a turn, and return what each turn made."""
         return [await self.take(work, rows[at : at + ROWS_A_TURN]) for at in range(0, len(rows), ROWS_A_TURN)]
+
+    async def pages(self, read: Callable[[K | None, int], K | None], after: K | None, size: int) -> K | None:
+        """Read `size` rows behind a key, a few a turn; return the last key that was read, or None if no row is left.
+
+        `read` takes the key behind which it reads and how many rows at most, and returns like this.
+        """
+        for start in range(0, size, ROWS_A_TURN):
+            after = await self.take(read, after, min(ROWS_A_TURN, size - start))
+            if after is None:
+                break
+        return after

@@ -9,22 +9,20 @@ from typing import Any
 from vtep.api import tokens
 from vtep.api.grpc import messages, requests
 from vtep.api.grpc.messages import Wall
-from vtep.intent import NexthopKey
+from vtep.intent import NexthopKey, PrefixKey
 from vtep.observe import model
 from vtep.observe.reasons import sentence
-from vtep.observe.source import Source
+from vtep.observe.source import Page, Source
+from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import vtep_pb2 as pb
-
-ROWS_A_TURN = 100
 
 
 class RoutedCalls:
     """The calls about VRFs."""
 
-    def __init__(self, source: Source, take: Callable[..., Awaitable[Any]]) -> None:
-        """`take` makes a call when it is its turn."""
+    def __init__(self, source: Source, turns: Turns) -> None:
         self._source = source
-        self._take = take
+        self._turns = turns
 
     @property
     def handlers(self) -> Mapping[str, Callable[[Any, Any], Awaitable[Any]]]:
@@ -36,18 +34,22 @@ class RoutedCalls:
         }
 
     async def _list_vrfs(self, _request: pb.ListVrfsRequest, _context: Any) -> pb.ListVrfsResponse:
-        vrfs = await self._take(self._source.vrfs)
+        vrfs = await self._turns.take(self._source.vrfs)
         return pb.ListVrfsResponse(vrfs=map(_vrf, vrfs))
 
     async def _list_prefixes(self, request: pb.ListPrefixesRequest, _context: Any) -> pb.ListPrefixesResponse:
         source, size = self._source, requests.page_size(request.page_size)
         after = tokens.prefixes_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListPrefixesResponse()
-        while size > 0:
-            page = await source.prefixes(request.vrf, after, min(size, ROWS_A_TURN))
+
+        def put(page: Page[model.PrefixStatus, PrefixKey]) -> PrefixKey | None:
             response.prefixes.extend([_prefix(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
-            after, size = page.last, size - ROWS_A_TURN
+            return page.last
+
+        while size > 0:
+            page = await source.prefixes(request.vrf, after, min(size, ROWS_A_TURN))
+            after, size = await self._turns.take(put, page), size - ROWS_A_TURN
             if after is None:
                 break
         response.next_page_token = tokens.prefixes_token(source.epoch, after) if after else ""
@@ -58,23 +60,19 @@ class RoutedCalls:
         after = tokens.nexthops_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListNexthopsResponse()
 
-        def put(most: int) -> NexthopKey | None:
+        def put(after: NexthopKey | None, most: int) -> NexthopKey | None:
             page = source.nexthops(request.vrf, after, most)
             response.nexthops.extend([_nexthop(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
 
-        while size > 0:
-            after = await self._take(put, min(size, ROWS_A_TURN))
-            size -= ROWS_A_TURN
-            if after is None:
-                break
+        after = await self._turns.pages(put, after, size)
         response.next_page_token = tokens.nexthops_token(source.epoch, after) if after else ""
         return response
 
     async def _explain_prefix(self, request: pb.ExplainPrefixRequest, _context: Any) -> pb.ExplainPrefixResponse:
         prefix = requests.prefix(request.prefix)
-        told, wall = await self._take(self._source.explain_prefix, prefix, request.vrf), self._source.wall
+        told, wall = await self._turns.take(self._source.explain_prefix, prefix, request.vrf), self._source.wall
         return pb.ExplainPrefixResponse(
             vrf=_vrf(told.vrf),
             prefix=str(told.prefix),

@@ -10,18 +10,16 @@ from vtep.intent import GroupKey
 from vtep.observe import model
 from vtep.observe.reasons import sentence
 from vtep.observe.source import Source
+from vtep.observe.turns import Turns
 from vtep.v1 import vtep_pb2 as pb
-
-ROWS_A_TURN = 100
 
 
 class SegmentCalls:
     """The calls about segments."""
 
-    def __init__(self, source: Source, take: Callable[..., Awaitable[Any]]) -> None:
-        """`take` makes a call when it is its turn."""
+    def __init__(self, source: Source, turns: Turns) -> None:
         self._source = source
-        self._take = take
+        self._turns = turns
 
     @property
     def handlers(self) -> Mapping[str, Callable[[Any, Any], Awaitable[Any]]]:
@@ -33,20 +31,16 @@ class SegmentCalls:
         after = tokens.segments_after(source.epoch, request.page_token) if request.page_token else None
         response = pb.ListSegmentsResponse()
         if not request.page_token:
-            own = await self._take(source.own_segments, vni, segment)
+            own = await self._turns.take(source.own_segments, vni, segment)
             response.own.extend([_own(row, source.wall) for row in own])
 
-        def put(most: int) -> GroupKey | None:
+        def put(after: GroupKey | None, most: int) -> GroupKey | None:
             page = source.segments(vni, segment, after, most)
             response.segments.extend([_group(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
 
-        while size > 0:
-            after = await self._take(put, min(size, ROWS_A_TURN))
-            size -= ROWS_A_TURN
-            if after is None:
-                break
+        after = await self._turns.pages(put, after, size)
         response.next_page_token = tokens.segments_token(source.epoch, after) if after else ""
         return response
 

@@ -27,7 +27,7 @@ from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CandidateStatus, Explanation, RouteStatus, StationStatus
 from vtep.observe.problems import summed
 from vtep.observe.source import Controls, MacQuery, Source
-from vtep.observe.turns import ROWS_A_TURN, Turns
+from vtep.observe.turns import Turns
 from vtep.v1 import admin_pb2, vtep_pb2
 from vtep.v1 import vtep_pb2 as pb
 
@@ -89,8 +89,8 @@ class VtepService:
                 "ListStations": self._list_stations,
                 "ExplainMac": self._explain_mac,
                 "ExplainIp": self._explain_ip,
-                **RoutedCalls(self._source, self._turns.take).handlers,
-                **SegmentCalls(self._source, self._turns.take).handlers,
+                **RoutedCalls(self._source, self._turns).handlers,
+                **SegmentCalls(self._source, self._turns).handlers,
                 "ListEvents": self._list_events,
                 "Diff": self._diff,
                 "Watch": self._watch,
@@ -117,17 +117,14 @@ class VtepService:
         after: RowKey | None = tokens.macs_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListMacsResponse()
 
-        def read(most: int) -> RowKey | None:
+        def read(after: RowKey | None, most: int) -> RowKey | None:
             page = source.macs(query, after, most)
             response.macs.extend([messages.mac(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
 
         await source.prepare()
-        for most in _slices(size):
-            after = await self._turns.take(read, most)
-            if after is None:
-                break
+        after = await self._turns.pages(read, after, size)
         response.next_page_token = tokens.macs_token(epoch, after) if after else ""
         return response
 
@@ -142,17 +139,14 @@ class VtepService:
         after: HostKey | None = tokens.neighbors_after(epoch, request.page_token) if request.page_token else None
         response = pb.ListNeighborsResponse()
 
-        def read(most: int) -> HostKey | None:
+        def read(after: HostKey | None, most: int) -> HostKey | None:
             page = source.neighbors(query, after, most)
             response.neighbors.extend([messages.neighbor(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
 
         await source.prepare()
-        for most in _slices(size):
-            after = await self._turns.take(read, most)
-            if after is None:
-                break
+        after = await self._turns.pages(read, after, size)
         response.next_page_token = tokens.neighbors_token(epoch, after) if after else ""
         return response
 
@@ -471,7 +465,3 @@ def _who(context: Context) -> str:
     """Name the client by its certificate, if it has one. The mode of a unix socket is all that is known of its clients."""
     names = context.auth_context().get("x509_common_name", ())
     return " ".join([context.peer(), *(name.decode(errors="replace") for name in names)])
-
-
-def _slices(size: int) -> list[int]:
-    return [min(ROWS_A_TURN, size - start) for start in range(0, size, ROWS_A_TURN)]

@@ -6,6 +6,7 @@ from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.api.grpc.routed import RoutedCalls
 from vtep.errors import UsageError
+from vtep.observe.turns import Turns
 from vtep.v1 import vtep_pb2 as pb
 
 VRFS = "".join(
@@ -41,10 +42,7 @@ def rig():
     ],
 )
 def test_what_is_wrong_is_refused_in_a_few_words(rig, call, request_, said):
-    async def take(make, *arguments):
-        return make(*arguments)
-
-    handlers = RoutedCalls(rig.observer, take).handlers
+    handlers = RoutedCalls(rig.observer, Turns()).handlers
     with pytest.raises(UsageError, match=said) as refused:
         rig.wait_for(handlers[call](request_, None))
 
@@ -54,9 +52,10 @@ def test_what_is_wrong_is_refused_in_a_few_words(rig, call, request_, said):
 def test_a_long_list_of_nexthops_is_made_in_several_turns():
     turns = []
 
-    async def take(make, *arguments):
-        turns.append(make)
-        return make(*arguments)
+    class Counted(Turns):
+        async def take(self, make, *arguments):
+            turns.append(make)
+            return await super().take(make, *arguments)
 
     with MemoryLeaf(CONFIG + VRFS) as leaf:
         leaf.step()
@@ -66,7 +65,7 @@ def test_a_long_list_of_nexthops_is_made_in_several_turns():
             for prefix in ("10.1.0.0/24", "fd00::/64"):
                 leaf.receive(leaf.lines.announce("10.0.0.1", instance.prefix(prefix)))
         answer = leaf.wait_for(
-            RoutedCalls(leaf.observer, take).handlers["ListNexthops"](pb.ListNexthopsRequest(), None)
+            RoutedCalls(leaf.observer, Counted()).handlers["ListNexthops"](pb.ListNexthopsRequest(), None)
         )
 
     assert len({(one.vni, one.id) for one in answer.nexthops}) == len(answer.nexthops) == 200
@@ -74,15 +73,12 @@ def test_a_long_list_of_nexthops_is_made_in_several_turns():
 
 
 def test_nexthops_come_in_pages_that_follow_each_other(rig):
-    async def take(make, *arguments):
-        return make(*arguments)
-
     rig.step()
     rig.come_up("10.0.0.1")
     for number in range(5):
         instance = Instance("10.0.0.1", vni=4000 + number, targets=(f"65000:{4000 + number}",))
         rig.receive(rig.lines.announce("10.0.0.1", instance.prefix("10.1.0.0/24")))
-    ask = RoutedCalls(rig.observer, take).handlers["ListNexthops"]
+    ask = RoutedCalls(rig.observer, Turns()).handlers["ListNexthops"]
     seen, token = [], ""
     while len(seen) < 6:
         page = rig.wait_for(ask(pb.ListNexthopsRequest(page_size=2, page_token=token), None))

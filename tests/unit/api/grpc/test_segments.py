@@ -7,6 +7,7 @@ from tests.lab.wire import Instance
 from vtep.addr import Esi
 from vtep.api.grpc.segments import SegmentCalls
 from vtep.errors import UsageError
+from vtep.observe.turns import Turns
 from vtep.v1 import vtep_pb2 as pb
 
 A, B = "10.0.0.1", "10.0.0.2"
@@ -27,9 +28,6 @@ def esi(number):
 
 @pytest.fixture
 def ask():
-    async def take(make, *arguments):
-        return make(*arguments)
-
     with MemoryLeaf(CONFIG) as leaf:
         leaf.step()
         for vtep in (A, B):
@@ -44,7 +42,7 @@ def ask():
                 leaf.receive(leaf.lines.announce(vtep, *(routes[: 1 if vtep == B and number else 2])))
         leaf.now += 10
         leaf.step()
-        call = SegmentCalls(leaf.observer, take).handlers["ListSegments"]
+        call = SegmentCalls(leaf.observer, Turns()).handlers["ListSegments"]
         yield lambda **fields: leaf.wait_for(call(pb.ListSegmentsRequest(**fields), None))
 
 
