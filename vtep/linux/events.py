@@ -13,8 +13,9 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -22,10 +23,12 @@ from msgspec import Struct
 from vtep.addr import Ip, Mac
 from vtep.linux.socket import (
     NETLINK_ADD_MEMBERSHIP,
+    RECEIVE_SIZE,
     SOL_NETLINK,
     Inbox,
     failure,
     open_netlink,
+    receive,
     size_receive_buffer,
 )
 from vtep.linux.wire import announced
@@ -207,6 +210,28 @@ class EventQueue:
             most -= len(sizes)
             seen.read_all(self._inbox, sizes)
         return seen.hints()
+
+
+class ForeignEvents:
+    """A socket for events of other tables than the FDB: what they say is read by those that derive from this."""
+
+    def __init__(self, subscription: Subscription, buffer: int, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._queue = EventQueue(subscription, buffer, protocol)
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+
+    def close(self) -> None:
+        self._queue.close()
+
+    def fileno(self) -> int:
+        """Readable when `drain` has something."""
+        return self._queue.fileno()
+
+    def datagrams(self, most: int) -> Iterator[bytes | None]:
+        """Yield what is queued, without waiting, and None where events were lost.
+
+        An endless stream is cut; the socket then stays readable.
+        """
+        return islice(receive("events", self._queue.socket, self._buffer), most)
 
 
 class _Seen:

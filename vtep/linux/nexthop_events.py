@@ -8,8 +8,7 @@ import socket
 
 from msgspec import Struct
 
-from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, RTNLGRP_NEXTHOP, EventQueue, Subscription
-from vtep.linux.socket import RECEIVE_SIZE, receive
+from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, RTNLGRP_NEXTHOP, ForeignEvents, Subscription
 from vtep.linux.wire.nexthop import RTM_DELNEXTHOP, RTM_NEWNEXTHOP, NexthopEntry, parse_nexthops
 
 _LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
@@ -37,26 +36,18 @@ def subscription(own_port: int) -> Subscription:
     return Subscription((RTNLGRP_NEXTHOP,), program)
 
 
-class NexthopEvents:
+class NexthopEvents(ForeignEvents):
     """One socket that receives them."""
 
     def __init__(self, own_port: int, buffer: int = EVENT_BUFFER) -> None:
-        self._queue = EventQueue(subscription(own_port), buffer)
-        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
-
-    def close(self) -> None:
-        self._queue.close()
-
-    def fileno(self) -> int:
-        """Readable when `drain` has something."""
-        return self._queue.fileno()
+        super().__init__(subscription(own_port), buffer)
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> NexthopHints:
-        """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
+        """Put together what is queued."""
         numbers: set[int] = set()
         gone: set[int] = set()
         overrun = False
-        for count, datagram in enumerate(receive("events", self._queue.socket, self._buffer), 1):
+        for datagram in self.datagrams(most):
             if datagram is None:
                 overrun = True
             else:
@@ -65,6 +56,4 @@ class NexthopEvents:
                         numbers.add(found.id)
                         if kind == RTM_DELNEXTHOP:
                             gone.add(found.id)
-            if count >= most:
-                break
         return NexthopHints(frozenset(numbers), frozenset(gone), overrun)

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Final
 
 from vtep.errors import KernelError
-from vtep.linux.events import EventQueue, Subscription
-from vtep.linux.socket import RECEIVE_SIZE, Connection, failure, receive
+from vtep.linux.events import ForeignEvents, Subscription
+from vtep.linux.socket import Connection, failure
 from vtep.linux.wire import nftables
 from vtep.linux.wire.nftables import Base, Element
 from vtep.linux.wire.tlv import Answer
@@ -123,7 +123,7 @@ _SEQS: Final = 1 << 16
 _FAMILIES: Final = (nftables.NFPROTO_INET, nftables.NFPROTO_BRIDGE)
 
 
-class FilterEvents:
+class FilterEvents(ForeignEvents):
     """One socket that receives what other programs do to tables; what we do ourselves is dropped in the kernel."""
 
     def __init__(self, own_port: int) -> None:
@@ -134,23 +134,13 @@ class FilterEvents:
             (0x06, 0, 0, 0xFFFFFFFF),
         )
         groups = (NFNLGRP_NFTABLES,)
-        self._queue = EventQueue(Subscription(groups, program), _EVENT_BUFFER, NETLINK_NETFILTER)
-        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
-
-    def close(self) -> None:
-        self._queue.close()
-
-    def fileno(self) -> int:
-        """Readable when `drain` has something."""
-        return self._queue.fileno()
+        super().__init__(Subscription(groups, program), _EVENT_BUFFER, NETLINK_NETFILTER)
 
     def drain(self, most: int = 1024) -> bool:
         """Read what is queued, without waiting; tell whether it concerns our tables, or may because something was lost."""
         concerned = False
-        for count, datagram in enumerate(receive("events", self._queue.socket, self._buffer), 1):
+        for datagram in self.datagrams(most):
             concerned |= datagram is None or nftables.concerns_us(datagram)
-            if count >= most:
-                break
         return concerned
 
 

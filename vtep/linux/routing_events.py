@@ -12,8 +12,14 @@ import socket
 from typing import Final
 
 from vtep.addr import Ip, Prefix
-from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, RTNLGRP_NEIGH, RTNLGRP_NEXTHOP, EventQueue, Subscription
-from vtep.linux.socket import RECEIVE_SIZE, receive
+from vtep.linux.events import (
+    EVENT_BUFFER,
+    EVENTS_PER_DRAIN,
+    RTNLGRP_NEIGH,
+    RTNLGRP_NEXTHOP,
+    ForeignEvents,
+    Subscription,
+)
 from vtep.linux.wire.neighbor import RTM_DELNEIGH, Entry, parse_neighbors
 from vtep.linux.wire.nexthop import RTM_DELNEXTHOP, NexthopEntry, parse_nexthops
 from vtep.linux.wire.route import RTM_DELROUTE, RTM_NEWROUTE, RouteEntry, RoutingHints, parse_routes
@@ -44,27 +50,19 @@ def subscription(own_port: int) -> Subscription:
     return Subscription(groups, program)
 
 
-class RoutingEvents:
+class RoutingEvents(ForeignEvents):
     """One socket that receives them."""
 
     def __init__(self, own_port: int, buffer: int = EVENT_BUFFER) -> None:
-        self._queue = EventQueue(subscription(own_port), buffer)
-        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
-
-    def close(self) -> None:
-        self._queue.close()
-
-    def fileno(self) -> int:
-        """Readable when `drain` has something."""
-        return self._queue.fileno()
+        super().__init__(subscription(own_port), buffer)
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> RoutingHints:
-        """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
+        """Put together what is queued."""
         nexthops: set[int] = set()
         neighbors: set[tuple[int, Ip]] = set()
         routes: set[tuple[int, Prefix, int]] = set()
         overrun = False
-        for count, datagram in enumerate(receive("events", self._queue.socket, self._buffer), 1):
+        for datagram in self.datagrams(most):
             if datagram is None:
                 overrun = True
             else:
@@ -75,6 +73,4 @@ class RoutingEvents:
                 for _, _, route in parse_routes(datagram):
                     if isinstance(route, RouteEntry):
                         routes.add((route.table, route.prefix, route.protocol))
-            if count >= most:
-                break
         return RoutingHints(frozenset(nexthops), frozenset(neighbors), frozenset(routes), overrun)
