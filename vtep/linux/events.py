@@ -99,6 +99,7 @@ _JUMP_IF_EQUAL: Final = 0x15
 _JUMP_IF_SET: Final = 0x45
 _RETURN: Final = 0x06
 _LOAD_TYPE: Final = (_LOAD_HALF, 0, 0, 4)
+_LOAD_PORT: Final = (0x20, 0, 0, 12)  # that of the socket that asked, in a word
 _LOAD_FAMILY: Final = (_LOAD_BYTE, 0, 0, 16)
 _LOAD_STATE: Final = (_LOAD_BYTE, 0, 0, 24 if sys.byteorder == "little" else 25)
 _LOAD_FLAGS: Final = (_LOAD_BYTE, 0, 0, 26)
@@ -210,6 +211,11 @@ class EventQueue:
             most -= len(sizes)
             seen.read_all(self._inbox, sizes)
         return seen.hints()
+
+
+def foreign(group: int, own_port: int) -> Subscription:
+    """Return a group without what the socket with this port asked for."""
+    return Subscription((group,), (_LOAD_PORT, (_JUMP_IF_EQUAL, 0, 1, socket.htonl(own_port)), _DROP, _PASS))
 
 
 class ForeignEvents:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from vtep.errors import KernelError
-from vtep.linux.events import ForeignEvents, Subscription
+from vtep.linux.events import ForeignEvents, foreign
 from vtep.linux.socket import Connection, failure
 from vtep.linux.wire import nftables
 from vtep.linux.wire.nftables import Base, Element
@@ -127,14 +127,7 @@ class FilterEvents(ForeignEvents):
     """One socket that receives what other programs do to tables; what we do ourselves is dropped in the kernel."""
 
     def __init__(self, own_port: int) -> None:
-        program = (
-            (0x20, 0, 0, 12),  # the port of who asked
-            (0x15, 0, 1, socket.htonl(own_port)),
-            (0x06, 0, 0, 0),
-            (0x06, 0, 0, 0xFFFFFFFF),
-        )
-        groups = (NFNLGRP_NFTABLES,)
-        super().__init__(Subscription(groups, program), _EVENT_BUFFER, NETLINK_NETFILTER)
+        super().__init__(foreign(NFNLGRP_NFTABLES, own_port), _EVENT_BUFFER, NETLINK_NETFILTER)
 
     def drain(self, most: int = 1024) -> bool:
         """Read what is queued, without waiting; tell whether it concerns our tables, or may because something was lost."""
