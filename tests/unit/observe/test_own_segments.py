@@ -12,6 +12,7 @@ from vtep.api.grpc.segments import SegmentCalls
 from vtep.cli.segments import own_cells, with_own
 from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
 from vtep.observe import segments
+from vtep.observe.turns import Turns
 from vtep.projection.policy import DOWN, FORWARDING, WAITING, SegmentState
 from vtep.v1 import vtep_pb2 as pb
 
@@ -56,10 +57,7 @@ class Rig(MemoryLeaf):
         )
 
     def ask(self, **fields):
-        async def take(make, *arguments):
-            return make(*arguments)
-
-        call = SegmentCalls(self.observer, take).handlers["ListSegments"]
+        call = SegmentCalls(self.observer, Turns()).handlers["ListSegments"]
         return self.wait_for(call(pb.ListSegmentsRequest(**fields), None))
 
 
