@@ -14,7 +14,19 @@ from vtep.cli import routed, values
 from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
 from vtep.cli.output import is_document, known_vni, print_value
-from vtep.cli.text import age, clock, has_colours, number_and_name, painted, plain, say, until, width, wrapped
+from vtep.cli.text import (
+    age,
+    clock,
+    has_colours,
+    number_and_name,
+    painted,
+    plain,
+    route_age,
+    say,
+    until,
+    width,
+    wrapped,
+)
 from vtep.errors import UsageError
 from vtep.v1 import vtep_pb2 as pb
 
@@ -114,9 +126,8 @@ class Page:
             verdicts = ", ".join(
                 f"{one.verdict} ({one.reason})" for one in route.verdicts if one.vni == explanation.vni
             )
-            yield self._labelled(
-                "route", f"{route.mac} of peer {route.peer}, RD {route.rd}, next hop {route.vtep}: {verdicts}"
-            )
+            origin = [f"{route.mac} of peer {route.peer}", f"RD {route.rd}", f"next hop {route.vtep}"]
+            yield self._labelled("route", f"{', '.join([*origin, *_received(route, self._now)])}: {verdicts}")
         for refused in explanation.refusals:
             yield self._labelled("refused", f"{refused.mac} of peer {refused.peer}: {refused.reason}")
 
@@ -127,7 +138,7 @@ class Page:
             yield self._labelled(candidate.verdict, _route(candidate))
             if candidate.text:
                 yield self._labelled("", candidate.text)
-            yield self._labelled("", _origin(candidate))
+            yield self._labelled("", _origin(candidate, self._now))
             if candidate.route_targets:
                 yield self._labelled("", "route targets " + " ".join(candidate.route_targets))
         if explanation.candidates_left_out:
@@ -226,11 +237,16 @@ def _route(candidate: pb.Candidate) -> str:
     return ", ".join(filter(None, [*parts, *candidate.notes]))
 
 
-def _origin(candidate: pb.Candidate) -> str:
+def _origin(candidate: pb.Candidate, now: float) -> str:
     parts = [f"of peer {candidate.peer}", f"RD {candidate.rd}", f"label {candidate.label}"]
     parts += [f"host {candidate.ip}"] if candidate.ip else []
     parts += [f"ESI {candidate.esi}"] if candidate.esi else []
-    return ", ".join(parts)
+    return ", ".join([*parts, *_received(candidate, now)])
+
+
+def _received(route: pb.Candidate | pb.Route, now: float) -> list[str]:
+    age = route_age(route, now).replace("> ", "more than ")
+    return [f"received {age} ago"] if age else []
 
 
 def _wanted(mac: pb.Mac) -> str:

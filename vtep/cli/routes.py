@@ -11,7 +11,7 @@ from typing import Final
 from vtep.cli.connection import Client, client
 from vtep.cli.grid import Column
 from vtep.cli.output import List, pages, show_list
-from vtep.cli.text import age, amount
+from vtep.cli.text import amount, route_age
 from vtep.errors import UsageError
 from vtep.v1 import vtep_pb2 as pb
 
@@ -77,7 +77,7 @@ def _received_cells(route: pb.Route) -> tuple[str, ...]:
     verdict = _main_verdict(route)
     return (
         TYPES.get(route.type, str(route.type)), route.peer, route.rd, _vni(route, verdict), _what(route), route.vtep,
-        _state(route, verdict), _targets(route), " ".join(route.attributes), _why(route, verdict),
+        _state(route, verdict), _age(route), _targets(route), " ".join(route.attributes), _why(route, verdict),
     )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def _state(route: pb.Route, verdict: pb.RouteVerdict | None) -> str:
 
 
 def _age(route: pb.Route) -> str:
-    return age(route.since, time.time()).removesuffix(" ago") if route.HasField("since") else "-"
+    return route_age(route, time.time()) or "-"
 
 
 def _targets(route: pb.Route) -> str:
@@ -140,7 +140,7 @@ _RECEIVED: Final = List[pb.Route](
     "routes",
     (
         Column("TYPE"), Column("PEER"), Column("RD"), Column("VNI", right=True), Column("ROUTE"), Column("VTEP"),
-        Column("VERDICT", state=True), *_WIDE, Column("WHY", least=12),
+        Column("VERDICT", state=True), Column("AGE", right=True), *_WIDE, Column("WHY", least=12),
     ),
     _received_cells,
     _no_match,

@@ -14,6 +14,8 @@ from typing import Final, TextIO
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from vtep.v1 import vtep_pb2 as pb
+
 WIDTH: Final = 80
 """The width without a terminal and without $COLUMNS."""
 WIDTH_MIN: Final = 40
@@ -117,6 +119,13 @@ def seconds_since(stamp: Timestamp, now: float) -> float:
 def age(stamp: Timestamp, now: float) -> str:
     """Say how long ago it was. Clocks of two hosts differ, so a time in the future counts as now."""
     return f"{duration(max(0.0, seconds_since(stamp, now)))} ago"
+
+
+def route_age(route: pb.Route | pb.Candidate, now: float) -> str:
+    """Say how long a route has been as it is: `5 min`, `> 5 min` if only that is known, nothing if not even that."""
+    if route.HasField("since"):
+        return age(route.since, now).removesuffix(" ago")
+    return f"> {age(route.received_before, now).removesuffix(' ago')}" if route.HasField("received_before") else ""
 
 
 def until(stamp: Timestamp, now: float) -> str:

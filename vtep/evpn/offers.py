@@ -137,11 +137,14 @@ class Path(Struct, frozen=True, eq=False, gc=False):
 
     def says(self, other: "Path") -> bool:
         """Return whether another path of the same name says the same; the epoch may be another one."""
+        return self.stale == other.stale and self.repeats(other)
+
+    def repeats(self, other: "Path") -> bool:
+        """Return whether another path of the same name has the same content, whatever became of its session."""
         return (
             self.label == other.label
             and self.esi == other.esi
             and self.label2 == other.label2
-            and self.stale == other.stale
             and self.attributes == other.attributes
         )
 

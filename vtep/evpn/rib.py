@@ -24,6 +24,7 @@ from math import inf
 from typing import Final, assert_never
 
 from vtep.addr import Ip, Mac, Vni
+from vtep.evpn.ages import Ages
 from vtep.evpn.crowd import MOST
 from vtep.evpn.event import (
     Announced,
@@ -123,6 +124,7 @@ class Rib:
         self._asks = asks
         self.peers: dict[Ip, AdjRibIn] = {}
         self.counters = Counters()
+        self.ages = Ages()
         self.complete = False
         self.why = "no peer has sent its routes yet"
         self.incomplete_since = now
@@ -371,7 +373,7 @@ class Rib:
         room = max(0, self.holds.routes_per_peer - len(peer))  # a reload may have made the limit lower
         gathered = routes if isinstance(routes, Gathered) else Gathered(peer.address, routes.items())
         for group in gathered.groups:
-            room = self._announce_group(peer, group, room)
+            room = self._announce_group(peer, group, room, now)
         for key, route in gathered.others.items():
             old = peer.find(key)
             if old is None:
@@ -382,9 +384,12 @@ class Rib:
                     continue
                 room -= 1
                 old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
+                self.ages.note(peer.address, key, now)
+            elif old[0] != route:
+                self.ages.note(peer.address, key, now)
             self.index.put(key, old, (route, peer.fresh))
 
-    def _announce_group(self, peer: AdjRibIn, group: Alike, room: int) -> int:
+    def _announce_group(self, peer: AdjRibIn, group: Alike, room: int, now: float) -> int:
         """Take what a peer says of several MACs; return how many more routes it may have afterwards."""
         index = self.index
         path = index.said.path(peer.fresh, peer.address, group.name, group)
@@ -393,7 +398,8 @@ class Rib:
             old = None if said is None else said.find(peer.address, group.name)
             if old is path:
                 continue
-            if old is None or old.epoch.now.leaving:
+            is_new = old is None or old.epoch.now.leaving
+            if is_new:
                 if index.said.many:
                     macs = [mac for mac in macs if not self._refuses(peer, mac, path)]
                 if len(macs) > room:
@@ -401,6 +407,8 @@ class Rib:
                     macs = macs[:room]
                 room -= len(macs)
             if macs:
+                if is_new or (old is not None and not old.repeats(path)):
+                    self.ages.note_macs(peer.address, group.name, macs, now)
                 index.replace(macs, said, old, path)
         return room
 

@@ -17,11 +17,13 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import Ip, Mac, RouteTarget, Vni
+from vtep.evpn.ages import UNKNOWN, Age
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB, MARKED
 from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, OwnSegmentStatus, Status
+from vtep.observe.received import Received
 from vtep.observe.rows import Rows, alert_kinds, destination
 from vtep.observe.sentences import ExplainContext, summarize, verdict_text
 from vtep.observe.stations import StationList
@@ -47,6 +49,7 @@ class Beside(Struct, frozen=True):
     """What is shown of candidates beside their verdicts."""
 
     targets: Mapping[_RouteName, tuple[RouteTarget, ...]]
+    ages: Mapping[_RouteName, Age]
     host_refusals: Mapping[tuple[Vni, _RouteName], str]
     """Why the host address of a candidate gives no row."""
 
@@ -101,6 +104,7 @@ class Explainer:
     ) -> None:
         """`own_segment_of` returns the segment of ours on which a MAC is, `events_of` what the history has of a MAC."""
         self._rows = rows
+        self._received = Received(rows.leaf)
         self._stations = stations
         self._own_segment_of = own_segment_of
         self._events_of = events_of
@@ -118,7 +122,7 @@ class Explainer:
         vnis = [vni] if vni is not None else await self._turns.take(self._vnis, mac, candidates.vnis)
         shown = {number: candidates.of(number) for number in vnis[:VNIS_MAX]}
         everyone = [one for found, _ in shown.values() for one in found]
-        beside = Beside(await self._targets(mac, everyone), await self._host_refusals(mac, everyone, intent))
+        beside = Beside(*await self._of_routes(mac, everyone), await self._host_refusals(mac, everyone, intent))
         explanations = []
         for number, (found, left_out) in shown.items():
             explanations.append(
@@ -134,20 +138,24 @@ class Explainer:
             return sorted(configured)[:1] or [Vni(0)]
         return [*sorted(known.intersection(configured)), *sorted(known.difference(configured))]
 
-    async def _targets(self, mac: Mac, candidates: Sequence[Candidate]) -> dict[_RouteName, tuple[RouteTarget, ...]]:
-        """Return the Route Targets of the routes of these candidates."""
+    async def _of_routes(
+        self, mac: Mac, candidates: Sequence[Candidate]
+    ) -> tuple[dict[_RouteName, tuple[RouteTarget, ...]], dict[_RouteName, Age]]:
+        """Return the Route Targets and the ages of the routes of these candidates."""
         wanted = set(map(_name, candidates))
-        found: dict[_RouteName, tuple[RouteTarget, ...]] = {}
+        targets: dict[_RouteName, tuple[RouteTarget, ...]] = {}
+        ages: dict[_RouteName, Age] = {}
 
         def look(routes: Sequence[MacIp]) -> None:
             for route in routes:
                 name = _name(route)
-                if name in wanted:
-                    found.setdefault(name, route.attributes.targets)
+                if name in wanted and name not in targets:
+                    targets[name] = route.attributes.targets
+                    ages[name] = self._received.age(route.peer, route.key)
 
-        for part in _slices(self._rows.leaf.rib.index.routes_of(mac)):
+        for part in _slices(self._received.of_mac(mac)):
             await self._turns.take(look, part)
-        return found
+        return targets, ages
 
     async def _host_refusals(
         self, mac: Mac, candidates: Sequence[Candidate], intent: Intent
@@ -285,6 +293,7 @@ def _worded(candidates: Sequence[Candidate], beside: Beside) -> tuple[CandidateS
 
 def _candidate(candidate: Candidate, winner: Ip | None, beside: Beside) -> CandidateStatus:
     refusal = beside.host_refusals.get((candidate.vni, _name(candidate)), "")
+    age = UNKNOWN if candidate.port else beside.ages.get(_name(candidate), UNKNOWN)
     return CandidateStatus(
         vni=candidate.vni,
         vtep=candidate.vtep,
@@ -302,6 +311,8 @@ def _candidate(candidate: Candidate, winner: Ip | None, beside: Beside) -> Candi
         targets=beside.targets.get(_name(candidate), ()),
         notes=(*candidate.notes, refusal) if refusal else candidate.notes,
         port=candidate.port,
+        since=age.since,
+        received_before=age.before,
     )
 
 

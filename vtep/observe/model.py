@@ -595,6 +595,10 @@ class CandidateStatus(Struct, frozen=True):
     """Codes of docs/reasons.md: what is odd about it, and why its host address gives no row if it gives none."""
     port: str = ""
     """The bridge port of our own station; empty for a route."""
+    since: float | None = None
+    """When the route was received as it is now; None for our own station, and if that is not known."""
+    received_before: float | None = None
+    """If `since` is not known of a route: it was received as it is now before this."""
 
 
 class RouteVerdict(Struct, frozen=True, gc=False):
@@ -649,7 +653,9 @@ class RouteStatus(Struct, frozen=True, kw_only=True):
     verdicts: tuple[RouteVerdict, ...] = ()
     """Of a received route of type 2 or 3, by VNI; none as long as it was not judged."""
     since: float | None = None
-    """When ExaBGP confirmed it; None for a received route, and if that was before the daemon started."""
+    """When it was received as it is now, or when ExaBGP confirmed it; None if that is not known."""
+    received_before: float | None = None
+    """If `since` is not known of a received route: it was received as it is now before this."""
     error: str = ""
     """Why ExaBGP refused to advertise it."""
 

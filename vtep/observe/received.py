@@ -1,13 +1,14 @@
 """The one door to the routes that peers have sent, for readers that list them.
 
-A reader needs five things of the RIB: which peers there are, the keys of a part of a peer's routes, one route with its state, the routes
-of a MAC and those of a host address. They are here, so that the RIB may change behind them. Copies keys only, and keeps nothing.
+A reader needs six things of the RIB: which peers there are, the keys of a part of a peer's routes, one route with its state, its age, the
+routes of a MAC and those of a host address. They are here, so that the RIB may change behind them. Copies keys only, and keeps nothing.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from vtep.addr import Ip, Mac
+from vtep.evpn.ages import UNKNOWN, Age
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
@@ -40,6 +41,10 @@ class Received:
         """Return a route, and whether it is of a session that has ended."""
         found = self._leaf.rib.find(peer, key)
         return None if found is None else (found[0], STALE if found[1] else CURRENT)
+
+    def age(self, peer: Ip, key: RouteKey) -> Age:
+        """Return since when a route is as it is; nothing is known of the age of one that the peer does not have."""
+        return UNKNOWN if self._leaf.rib.find(peer, key) is None else self._leaf.rib.ages.of(peer, key)
 
     def of_mac(self, mac: Mac) -> Sequence[MacIp]:
         return self._leaf.rib.index.routes_of(mac)

@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
+from msgspec import structs
+
 from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.advertise import (
     EadAdvertisement,
@@ -154,7 +156,8 @@ class RouteLists:
                 continue
             row = _received_row(cursor.peer, route, state, verdicts)
             if _matches(row, query):
-                rows.append(row)
+                age = self._received.age(cursor.peer, cursor.key)
+                rows.append(structs.replace(row, since=age.since, received_before=age.before))
         return rows
 
     # Advertised

@@ -770,7 +770,7 @@ class ListRoutesResponse(_message.Message):
     def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("advertised", "type", "peer", "rd", "tag", "mac", "ip", "prefix", "esi", "originator", "vtep", "label", "label2", "seq", "sticky", "route_targets", "attributes", "state", "verdicts", "since", "error")
+    __slots__ = ("advertised", "type", "peer", "rd", "tag", "mac", "ip", "prefix", "esi", "originator", "vtep", "label", "label2", "seq", "sticky", "route_targets", "attributes", "state", "verdicts", "since", "error", "received_before")
     ADVERTISED_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -792,6 +792,7 @@ class Route(_message.Message):
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     advertised: bool
     type: int
     peer: str
@@ -813,7 +814,8 @@ class Route(_message.Message):
     verdicts: _containers.RepeatedCompositeFieldContainer[RouteVerdict]
     since: _timestamp_pb2.Timestamp
     error: str
-    def __init__(self, advertised: bool = ..., type: _Optional[int] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., tag: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ..., prefix: _Optional[str] = ..., esi: _Optional[str] = ..., originator: _Optional[str] = ..., vtep: _Optional[str] = ..., label: _Optional[int] = ..., label2: _Optional[int] = ..., seq: _Optional[int] = ..., sticky: bool = ..., route_targets: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[RouteVerdict, _Mapping]]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
+    received_before: _timestamp_pb2.Timestamp
+    def __init__(self, advertised: bool = ..., type: _Optional[int] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., tag: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ..., prefix: _Optional[str] = ..., esi: _Optional[str] = ..., originator: _Optional[str] = ..., vtep: _Optional[str] = ..., label: _Optional[int] = ..., label2: _Optional[int] = ..., seq: _Optional[int] = ..., sticky: bool = ..., route_targets: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[RouteVerdict, _Mapping]]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[str] = ..., received_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RouteVerdict(_message.Message):
     __slots__ = ("vni", "verdict", "reason", "text")
@@ -934,7 +936,7 @@ class Explanation(_message.Message):
     def __init__(self, vni: _Optional[int] = ..., mac: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., desired: _Optional[_Union[Mac, _Mapping]] = ..., ownership: _Optional[_Union[Ownership, _Mapping]] = ..., kernel: _Optional[_Union[KernelRow, _Mapping]] = ..., alerts: _Optional[_Iterable[str]] = ..., moves: _Optional[int] = ..., duplicate_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., vni_state: _Optional[str] = ..., vni_reasons: _Optional[_Iterable[str]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., candidates_left_out: _Optional[int] = ..., station: _Optional[_Union[Station, _Mapping]] = ..., advertised_to: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("vtep", "verdict", "reason", "text", "seq", "sticky", "stale", "peer", "rd", "ip", "esi", "label", "route_targets", "notes", "vni")
+    __slots__ = ("vtep", "verdict", "reason", "text", "seq", "sticky", "stale", "peer", "rd", "ip", "esi", "label", "route_targets", "notes", "vni", "since", "received_before")
     VTEP_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -950,6 +952,8 @@ class Candidate(_message.Message):
     ROUTE_TARGETS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     vtep: str
     verdict: str
     reason: str
@@ -965,7 +969,9 @@ class Candidate(_message.Message):
     route_targets: _containers.RepeatedScalarFieldContainer[str]
     notes: _containers.RepeatedScalarFieldContainer[str]
     vni: int
-    def __init__(self, vtep: _Optional[str] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., ip: _Optional[str] = ..., esi: _Optional[str] = ..., label: _Optional[int] = ..., route_targets: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., vni: _Optional[int] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    received_before: _timestamp_pb2.Timestamp
+    def __init__(self, vtep: _Optional[str] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., seq: _Optional[int] = ..., sticky: bool = ..., stale: bool = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., ip: _Optional[str] = ..., esi: _Optional[str] = ..., label: _Optional[int] = ..., route_targets: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., vni: _Optional[int] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., received_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Ownership(_message.Message):
     __slots__ = ("state", "since")

@@ -123,3 +123,15 @@ def test_candidates_that_are_not_shown_are_counted():
     explanation = pb.Explanation(mac="02:00:00:00:00:01", vni=100, candidates=[pb.Candidate()], candidates_left_out=7)
 
     assert "            7 more candidates are not shown" in list(Page(80, 0.0).lines(explanation))
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"since": at(-60)}, "received 60 s ago"),
+        ({"received_before": at(-7200)}, "received more than 2 h ago"),
+    ],
+)
+def test_a_candidate_says_how_long_it_has_been_as_it_is(more, line):
+    explanation = pb.Explanation(candidates=[pb.Candidate(vtep="10.0.0.1", verdict="won", peer="10.0.0.9", **more)])
+    assert any(one.endswith(line) for one in shown(explanation))

@@ -8,6 +8,7 @@ from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.evpn.advertise import VXLAN, MacAdvertisement, MacRoute, Multicast, MulticastRoute, Pmsi, target
+from vtep.evpn.ages import Ages
 from vtep.local.advertiser import Advertised
 from vtep.observe import routes as lists
 from vtep.observe.source import RouteQuery
@@ -248,3 +249,26 @@ def test_what_this_leaf_advertises_has_its_state_and_can_be_filtered(rig):
     ] * 2
     assert [row.type for row in page(rig, advertised=True, refused=True).rows] == [2]
     assert [len(got.rows) for got in pages(rig, 1, advertised=True)][:2] == [1, 1]
+
+
+def test_a_received_route_has_its_age_and_so_has_its_candidate(rig):
+    rig.now = 2000.0
+    announce(rig, A, Instance(A).mac(ONE))
+    rig.now = 2100.0
+    announce(rig, B, Instance(B).mac(ONE, seq=1))
+    assert [(str(row.peer), row.since) for row in page(rig).rows] == [(A, 2000.0), (B, 2100.0)]
+    (explanation,) = rig.wait_for(rig.observer.explain(Mac.parse(ONE), None)).explanations
+    assert {str(one.peer): one.since for one in explanation.candidates} == {A: 2000.0, B: 2100.0}
+
+
+def test_of_a_route_that_is_too_old_it_is_known_before_when_it_came(rig):
+    rig.leaf.rib.ages = Ages(half_max=6)
+    rig.now = 2000.0
+    announce(rig, A, Instance(A).mac(ONE))
+    for number in range(6):
+        rig.now += 1
+        announce(rig, A, Instance(A).mac(mac(number + 10)))
+    (row,) = page(rig, mac=Mac.parse(ONE)).rows
+    assert (row.since, row.received_before) == (None, 2003.0)
+    (explanation,) = rig.wait_for(rig.observer.explain(Mac.parse(ONE), None)).explanations
+    assert [(one.since, one.received_before) for one in explanation.candidates] == [(None, 2003.0)]

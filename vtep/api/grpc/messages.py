@@ -229,6 +229,7 @@ def route(row: model.RouteStatus, wall: Wall) -> pb.Route:
             pb.RouteVerdict(vni=one.vni, verdict=one.verdict, reason=one.reason, text=one.text) for one in row.verdicts
         ],
         since=_time(row.since, wall),
+        received_before=_time(row.received_before, wall),
         error=row.error,
     )
 
@@ -295,7 +296,7 @@ def host_explanation(told: model.HostExplanation, wall: Wall) -> pb.HostExplanat
     )
 
 
-def candidate(candidate: model.CandidateStatus) -> pb.Candidate:
+def candidate(candidate: model.CandidateStatus, wall: Wall) -> pb.Candidate:
     return pb.Candidate(
         vtep=str(candidate.vtep),
         verdict=candidate.verdict,
@@ -312,6 +313,8 @@ def candidate(candidate: model.CandidateStatus) -> pb.Candidate:
         route_targets=map(str, candidate.targets),
         notes=candidate.notes,
         vni=candidate.vni,
+        since=_time(candidate.since, wall),
+        received_before=_time(candidate.received_before, wall),
     )
 
 

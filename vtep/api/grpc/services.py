@@ -203,7 +203,7 @@ class VtepService:
             response.explanations.append(messages.explanation(told, events, self._source.wall))
 
         def go_on(part: Sequence[CandidateStatus]) -> None:
-            response.explanations[-1].candidates.extend(map(messages.candidate, part))
+            response.explanations[-1].candidates.extend(messages.candidate(one, self._source.wall) for one in part)
 
         for told in answer.explanations:
             await self._turns.take(begin, told)
