@@ -233,8 +233,8 @@ def _let_rest(pids: tuple[int, ...]) -> None:
 
 
 def _judge(esi: Esi | None) -> float:
-    from tests.contract import grouped  # noqa: PLC0415 - only the process that judges needs it
-    from vtep.addr import NO_SEGMENT  # noqa: PLC0415
+    from tests.contract import grouped
+    from vtep.addr import NO_SEGMENT
 
     leaf = grouped.GroupedLeaf(grouped.MemoryHands(grouped.CONFIG))
     if esi is not None:
