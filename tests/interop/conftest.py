@@ -37,7 +37,13 @@ class Stage:
             self.strike()
             deploy = backend(self._config.getoption("lab"))
             frr = self._config.getoption("frr_rootfs")
-            self.scene = Scene(deploy(read(LABS / f"{name}.clab.yml"), self._scratch, {"vtep-frr": frr} if frr else {}))
+            self.scene = Scene(
+                deploy(
+                    read(LABS / f"{name}.clab.yml"),
+                    self._scratch,
+                    dict.fromkeys(("vtep-frr", "vtep-observe"), frr) if frr else {},
+                )
+            )
             self._name = name
         return self.scene
 

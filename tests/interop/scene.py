@@ -151,6 +151,11 @@ class Scene:
     def vtep(self, *words: str) -> Any:
         return json.loads(self.leaf.run("vtep", *words, "-o", "json"))
 
+    def differences(self) -> dict[str, str]:
+        """Return the reason of each row that `vtep diff` lists, which ends with 1 then."""
+        listed = json.loads(self.leaf.shell("vtep diff -o json || [ $? = 1 ]"))
+        return {row["key"]: row["reason"] for row in listed["differences"]}
+
     def watch(self) -> "Watch":
         return Watch(self.leaf)
 

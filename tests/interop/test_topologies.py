@@ -15,7 +15,7 @@ from vtep.feed.exabgp import config as exabgp_config
 
 LABS = Path(__file__).parents[2] / "interop" / "containerlab"
 FILES = sorted(LABS.glob("*.clab.yml"))
-LEAVES = sorted(path.parent for path in LABS.glob("*/*/vtep.toml"))
+LEAVES = sorted(path.parent for path in LABS.glob("evpn-*/*/vtep.toml"))
 SCHEMA = Path(__file__).with_name("clab.schema.json")
 
 MINIMAL = """
@@ -45,7 +45,8 @@ def load(text):
 
 def test_there_are_topologies():
     assert {path.name for path in FILES} == {
-        f"evpn-{name}.clab.yml" for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd")
+        *(f"evpn-{name}.clab.yml" for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd")),
+        *(f"observe-{name}.clab.yml" for name in ("frr", "gobgp")),
     }
 
 
@@ -66,7 +67,11 @@ def test_a_topology_names_only_files_that_are_there_and_only_rights_that_are_nee
     assert [bind.source for node in topology.nodes for bind in node.binds if not bind.source.is_file()] == []
     assert {bind.read_only for node in topology.nodes for bind in node.binds} == {True}
     rights = {node.name.rstrip("0123456789"): node.capabilities for node in topology.nodes}
-    assert {rights["leaf"], rights["host"]} == {frozenset({"NET_ADMIN"})}
+    has_zebra = any(
+        bind.target == "/etc/frr/frr.conf" for node in topology.nodes for bind in node.binds if node.name == "leaf"
+    )
+    assert rights["leaf"] == (rights["frr"] if has_zebra else {"NET_ADMIN"})
+    assert rights.get("host", {"NET_ADMIN"}) == {"NET_ADMIN"}
 
 
 @pytest.mark.parametrize("folder", LEAVES, ids=lambda folder: f"{folder.parent.name}-{folder.name}")

@@ -14,8 +14,8 @@ and one of these reasons:
     observed-half         the bridge has it, and the VXLAN device has not, or the other way round
     observed-unwanted     it is there, another EVPN daemon wrote it, and no route wants it
 
-A row without EXT_LEARNED that nothing wants is an operator's, and no difference. Differences that last for less than AGE_S are the
-other daemon at work, and do not count: `Troubles.since` has the time of each.
+A row without EXT_LEARNED that nothing wants is an operator's, and no difference, unless it was wanted before. Differences that last
+for less than AGE_S are the other daemon at work, and do not count: `Troubles.since` has the time of each.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,7 +4,8 @@
 set -e
 mkdir -p /run/lab
 case $1 in
-vtep) set -- vtep vtep run --config "${2:-/etc/vtep/vtep.toml}" ;;
+# shellcheck disable=SC2086 # $BEFORE_VTEP may be a command that takes rights away.
+vtep) set -- vtep ${BEFORE_VTEP:-} vtep run --config "${2:-/etc/vtep/vtep.toml}" ;;
 exabgp)
     # Without api_terminate an ExaBGP whose relay died would stay up and never dial again.
     export exabgp_daemon_user=root exabgp_api_terminate=true exabgp_api_cli=false

@@ -23,8 +23,11 @@ DOCKERS_CAPABILITIES: Final = (
     "setfcap", "setgid", "setpcap", "setuid", "sys_chroot",
 )  # fmt: skip
 
+_BESIDE: Final = "vtep-observe"
+"""The image that has vtep and a router: with a root file system, the router alone is run from that, below $FRR_ROOT."""
 _PROGRAMS: Final = {
     "vtep-frr": ("FRR is not installed (Debian package frr)", tuple(folder / "bgpd" for folder in FRR_FOLDERS)),
+    _BESIDE: ("FRR is not installed (Debian package frr)", tuple(folder / "bgpd" for folder in FRR_FOLDERS)),
     "vtep-gobgp": ("gobgpd is not installed (Debian package gobgpd)", (Path("/usr/bin/gobgpd"),)),
 }
 """What this machine needs in an image's place, and where that is."""
@@ -61,13 +64,16 @@ def _refuse_what_is_missing(image: str, rootfs: Mapping[str, Path]) -> None:
 
 
 def _machine(spec: NodeSpec, node: Node, tree: Path | None, scratch: Path) -> Machine:
-    node.run("sh", "-e", "-c", _furniture(spec, tree))
+    is_beside = spec.image.startswith(_BESIDE) and tree is not None
+    for root in (None, tree) if is_beside else (tree,):
+        node.run("sh", "-e", "-c", _furniture(spec, root))
     path = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
     inside = (
         *("nsenter", "-t", str(node.pid), "-n", "-m", "--wd=/", "--", "setpriv"),
         *(f"--bounding-set=-all,{_capabilities(spec)}", "--inh-caps=-all", "--"),
-        *(("chroot", _ROOT) if tree else ()),
-        *("env", f"PATH={path}", *(f"{name}={value}" for name, value in spec.env)),
+        *(("chroot", _ROOT) if tree and not is_beside else ()),
+        *("env", f"PATH={path}", *((f"FRR_ROOT={_ROOT}",) if is_beside else ())),
+        *(f"{name}={value}" for name, value in spec.env),
     )
     return Machine(spec.name, node.pid, inside, scratch)
 
