@@ -28,7 +28,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from vtep.errors import LedgerError
-from vtep.reconcile.claims import Claim, Claims, Moment, RowGroup, Unclaimed
+from vtep.reconcile.claims import Claim, Claims, Moment, Note, RowGroup, Unclaimed
 from vtep.reconcile.contract import Key, Kind, vnis_by
 from vtep.store.journal import Damaged, Journal, JournalStatus, Octets, Slice
 from vtep.store.sharded import ShardedDict
@@ -149,6 +149,9 @@ class LedgerFile:
             self._outlived[kind].update(key for group in groups for key in group.keys)
         for group in groups:
             self._claims.release(kind, group.keys)
+
+    def follow(self, kind: str, note: Note) -> None:
+        self._claims.follow(kind, note)
 
     def _records(self, kind: str, what: int, groups: Iterable[RowGroup]) -> Iterator[bytes]:
         number, packer = self._kinds[kind]

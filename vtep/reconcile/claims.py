@@ -7,7 +7,8 @@ unconfirmed. It covers only the two values that we may have left there: the new 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from functools import partial
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -70,6 +71,10 @@ class Unclaimed(Struct, frozen=True):
     """Which file, and why."""
 
 
+Note: TypeAlias = Callable[[Key, Claim | None, Claim | None, int], None]
+"""Takes one of the keys, the claim before, the claim now, and how many keys in one VNI had the one and have the other."""
+
+
 class Ledger(Protocol):
     """Which rows are ours, by kind."""
 
@@ -88,14 +93,26 @@ class Ledger(Protocol):
     def release(self, kind: str, keys: Collection[Key]) -> None:
         """Forget these claims: the rows are gone, or another program has them."""
 
+    def follow(self, kind: str, note: Note) -> None:
+        """Have each change of the claims of a kind noted from now on; nothing else follows them any longer."""
+
+
+_NONE: Final = Claim(None)
+"""Of no key."""
+SHARED_MAX: Final = 4096
+"""How many confirmed claims are remembered, so that rows share them that are written later."""
+
 
 class Claims:
-    """A ledger that ends with its process. Rows of one group share one claim."""
+    """A ledger that ends with its process. Rows of one VNI that are alike share one claim, which is of no other VNI."""
 
     def __init__(self, kinds: Iterable[Kind] = ()) -> None:
         self._vni_of = vnis_by(kinds)
         self._claims: defaultdict[str, ShardedDict[Key, Claim]] = defaultdict(ShardedDict)
         self._confirmed: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
+        self._notes: dict[str, Note] = {}
+        self._shared: dict[Hashable, Claim] = {}
+        """Confirmed claims, by what they say and the VNI that they are of. Only some are remembered."""
 
     def claims(self, kind: str) -> ShardedDict[Key, Claim]:
         return self._claims[kind]
@@ -104,26 +121,13 @@ class Claims:
         return self._confirmed[kind]
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
-        """Claim rows, each group at once.
+        """Claim rows. 100,000 rows that move together to another VTEP cost 100,000 assignments, and not as many objects."""
 
-        Neighboring keys whose old claim is one object share the new one as well. So 100,000 rows that move together
-        to another VTEP cost 100,000 assignments, and not as many objects.
-        """
-        claims, confirmed = self._of(kind)
-        vni_of = self._vni_of[kind]
+        def instead_of(_: Key, old: Claim | None, group: RowGroup) -> Claim:
+            return _instead_of(old, group)
+
         for group in rows:
-            last: Claim | None = None
-            fresh = Claim(group.row, group.rank, adopted=group.adopted)
-            was_confirmed, changed = False, 0
-            for key, part in zip(group.keys, claims.shards_of(group.keys), strict=True):
-                old = part.get(key)
-                if old is not last:
-                    last, fresh = old, _instead_of(old, group)
-                    was_confirmed = old is not None and old.confirmed
-                part[key] = fresh
-                changed += was_confirmed
-            if changed:
-                confirmed[vni_of(group.keys[0])] -= changed
+            self._replace(kind, group.keys, partial(instead_of, group=group))
 
     def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
         """Have these claims, or all, cover any row of ours at their keys."""
@@ -134,31 +138,60 @@ class Claims:
     def confirm(self, kind: str, keys: Collection[Key], at: Moment) -> None:
         """Confirm claims. A claim that has its time keeps it: a row that is written again with its old value gets
         no younger."""
-        claims, confirmed = self._of(kind)
-        last = now = Claim(None)
-        changed = []
-        for key, part in zip(keys, claims.shards_of(keys), strict=True):
-            claim = part[key]
-            if claim is not last:
-                since = claim.since or at
-                last = claim
-                now = Claim(claim.row, claim.rank, None, confirmed=True, since=since, adopted=claim.adopted)
-            part[key] = now
-            if not claim.confirmed:
-                changed.append(key)
-        confirmed.update(map(self._vni_of[kind], changed))
+
+        def confirmed(key: Key, claim: Claim | None) -> Claim:
+            assert claim is not None
+            return self._confirmed_claim(kind, key, claim, claim.since or at)
+
+        self._replace(kind, keys, confirmed)
 
     def release(self, kind: str, keys: Collection[Key]) -> None:
-        claims, confirmed = self._of(kind)
-        changed = []
-        for key, part in zip(keys, claims.shards_of(keys), strict=True):
-            old = part.pop(key, None)
-            if old is not None and old.confirmed:
-                changed.append(key)
-        confirmed.subtract(Counter(map(self._vni_of[kind], changed)))
+        self._replace(kind, keys, lambda _, __: None)
 
-    def _of(self, kind: str) -> tuple[ShardedDict[Key, Claim], Counter[Hashable]]:
-        return self._claims[kind], self._confirmed[kind]
+    def follow(self, kind: str, note: Note) -> None:
+        self._notes[kind] = note
+
+    def _replace(self, kind: str, keys: Collection[Key], next_one: Callable[[Key, Claim | None], Claim | None]) -> None:
+        """Replace claims by the next ones, which are made once for all keys that have the same claim."""
+        made: dict[int, tuple[Key, Claim | None, Claim | None]] = {}
+        last: Claim | None = _NONE
+        now: Claim | None = None
+        replaced: list[int] = []
+        for key, shard in zip(keys, self._claims[kind].shards_of(keys), strict=True):
+            before = shard.get(key)
+            if before is not last:
+                if id(before) not in made:
+                    made[id(before)] = key, before, next_one(key, before)
+                last, now = before, made[id(before)][2]
+            if now is not None:
+                shard[key] = now
+            elif before is not None:
+                del shard[key]
+            replaced.append(id(before))
+        for name, count in Counter(replaced).items():
+            self._note(kind, *made[name], count)
+
+    def _note(self, kind: str, key: Key, before: Claim | None, now: Claim | None, count: int) -> None:
+        """Count the keys whose claim was replaced by the same one."""
+        if more := (now is not None and now.confirmed) - (before is not None and before.confirmed):
+            self._confirmed[kind][self._vni_of[kind](key)] += more * count
+        if (note := self._notes.get(kind)) is not None:
+            note(key, before, now, count)
+
+    def _confirmed_claim(self, kind: str, key: Key, claim: Claim, since: Moment) -> Claim:
+        """Return the claim that is shared by the rows of a VNI that have one value, rank and time.
+
+        Rows are written in another order each time. If only those of one batch shared a claim, most rows would have one of their
+        own after a few moves, and each would be judged and claimed by itself.
+        """
+        name = (kind, self._vni_of[kind](key), claim.row, claim.rank, since, claim.adopted)
+        found = self._shared.get(name)
+        if found is None:
+            if len(self._shared) >= SHARED_MAX:
+                self._shared.clear()
+            found = Claim(claim.row, claim.rank, None, confirmed=True, since=since, adopted=claim.adopted)
+            self._shared[name] = found
+        return found
 
 
 def grouped(rows: Iterable[tuple[Key, Row, int]], vni_of: Callable[[Key], Hashable] = VNI_FIRST) -> list[RowGroup]:

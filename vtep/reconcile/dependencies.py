@@ -19,8 +19,8 @@ A claim needs what its row needs. While it is unconfirmed it also needs what the
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from vtep.reconcile.claims import Claim, Ledger, RowGroup
 from vtep.reconcile.contract import Key, Kind, Row, dependent
@@ -51,10 +51,7 @@ class Dependencies:
         for name in self._needy:
             for key, claim in ledger.claims(name).items():
                 self._users.update(self._needs(name, key, claim))
-
-    def concerns(self, kind: Kind) -> bool:
-        """Tell whether rows of this kind need others, or others need them."""
-        return kind.name in self._needy or kind.name in self._needed
+            ledger.follow(name, partial(self._follow, name))
 
     def is_needed(self, kind: Kind) -> bool:
         """Tell whether rows of other kinds may need rows of this kind."""
@@ -70,28 +67,12 @@ class Dependencies:
         needy = self._needy.get(kind.name)
         return needy is not None and row.wanted is not None and any(True for _ in needy.needs(row.key, row.wanted))
 
-    @contextmanager
-    def following(self, kind: Kind, keys: Iterable[Key]) -> Iterator[None]:
-        """Follow a change of the claims at these keys."""
-        if not self.concerns(kind):
-            yield
-            return
-        keys, before = set(keys), Counter[RowRef]()
-        if kind.name in self._needy:
-            before = self._needed_by(kind.name, keys)
-        yield
-        if kind.name in self._needy:
-            self._users.update(self._needed_by(kind.name, keys))
-            for ref, users in before.items():
-                self._users[ref] -= users
-                if not self._users[ref]:
-                    del self._users[ref]
-            for ref in [ref for ref in before if ref in self._kept and not self._users[ref]]:
-                self._removable[ref[0]].add(ref[1])
+    def note_there(self, kind: Kind, keys: Iterable[Key]) -> None:
+        """Have the rows written that wait for one of these, whose claims were confirmed."""
         if kind.name in self._needed and self._awaited:
-            for ref in [(kind.name, key) for key in keys if self._is_there((kind.name, key))]:
-                for waiting in self._awaited.get(ref, ()):
-                    self._writable[waiting[0]].add(waiting[1])
+            for key in keys:
+                for name, waiting in self._awaited.get((kind.name, key), ()):
+                    self._writable[name].add(waiting)
 
     def settle(self, ref: RowRef) -> None:
         """Forget that a row waits, because it is judged again."""
@@ -154,21 +135,17 @@ class Dependencies:
         claim = self._ledger.claims(ref[0]).get(ref[1])
         return claim is not None and claim.confirmed
 
-    def _needed_by(self, name: str, keys: Collection[Key]) -> Counter[RowRef]:
-        """Count how many of these claimed rows need each row. Rows of one value in one VNI need the same, and share a claim."""
-        claims, vni_of = self._ledger.claims(name), self._descriptors[name].vni_of
-        alike: dict[tuple[int, int], tuple[Key, Claim]] = {}
-        counts: Counter[tuple[int, int]] = Counter()
-        for key, claim in zip(keys, claims.of(keys), strict=True):
-            if claim is not None:
-                same = (vni_of(key), id(claim))
-                counts[same] += 1
-                alike.setdefault(same, (key, claim))
-        needed = Counter[RowRef]()
-        for group, (key, claim) in alike.items():
-            for ref in self._needs(name, key, claim):
-                needed[ref] += counts[group]
-        return needed
+    def _follow(self, name: str, key: Key, before: Claim | None, now: Claim | None, count: int) -> None:
+        """Count the rows that so many claimed rows need, after the change of their claims; rows of one claim need the same."""
+        needed_before, needed = self._needs(name, key, before), self._needs(name, key, now)
+        for ref in needed - needed_before:
+            self._users[ref] += count
+        for ref in needed_before - needed:
+            self._users[ref] -= count
+            if not self._users[ref]:
+                del self._users[ref]
+                if ref in self._kept:
+                    self._removable[ref[0]].add(ref[1])
 
     def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:
         """Return the rows that a claimed row needs. While it is unconfirmed, that is what either of its two values

@@ -74,20 +74,18 @@ class Knowledge:
 
     def claim(self, kind: Kind, groups: Sequence[RowGroup]) -> Unclaimed | None:
         """Claim rows that are about to be written; return those that could not be claimed."""
-        with self.dependencies.following(kind, (key for group in groups for key in group.keys)):
-            return self.ledger.claim(kind.name, groups)
+        return self.ledger.claim(kind.name, groups)
 
     def confirm(self, kind: Kind, keys: Sequence[Key], at: Moment) -> None:
         """Note that rows are there as they were claimed."""
-        with self.dependencies.following(kind, keys):
-            self.ledger.confirm(kind.name, keys, at)
+        self.ledger.confirm(kind.name, keys, at)
+        self.dependencies.note_there(kind, keys)
         if lost := self.lost[kind.name]:
             lost.difference_update(keys)
 
     def release(self, kind: Kind, keys: Sequence[Key]) -> None:
         """Note that rows are gone, or another program's."""
-        with self.dependencies.following(kind, keys):
-            self.ledger.release(kind.name, keys)
+        self.ledger.release(kind.name, keys)
         if lost := self.lost[kind.name]:
             lost.difference_update(keys)
 

@@ -98,3 +98,34 @@ def test_kinds_have_claims_of_their_own() -> None:
     ledger.release("flood", ["key"])
 
     assert (ledger.claims("fdb"), ledger.claims("flood")) == ({"key": Claim("A", 1)}, {})
+
+
+def test_a_change_of_claims_is_noted_once_for_the_keys_that_had_one_claim_and_have_one() -> None:
+    ledger, noted = Claims(), []
+    keys = [(1, name) for name in "wxyz"]
+    ledger.follow("fdb", lambda key, before, now, count: noted.append((key[0], _row(before), _row(now), count)))
+
+    ledger.claim("fdb", [RowGroup(keys, "A"), RowGroup([(2, "w")], "A")])
+    ledger.confirm("fdb", [*keys, (2, "w")], FIRST)
+    ledger.claim("fdb", [RowGroup(keys[:1], "B")])
+    ledger.release("fdb", [*keys, (3, "w")])
+
+    made = [(1, None, "A", 4), (2, None, "A", 1)]
+    confirmed = [(1, "A", "A", 4), (2, "A", "A", 1)]
+    released = [(1, "B", None, 1), (1, "A", None, 3), (3, None, None, 1)]
+    assert noted == [*made, *confirmed, (1, "A", "B", 1), *released]
+
+
+def test_rows_written_in_another_order_share_one_claim_again() -> None:
+    ledger, keys = Claims(), [(1, number) for number in range(60)]
+    for row, step in (("A", 7), ("B", 11), ("C", 13)):
+        mixed = [keys[number * step % 60] for number in range(60)]
+        for batch in (mixed[:30], mixed[30:]):
+            ledger.claim("fdb", [RowGroup(batch, row)])
+            ledger.confirm("fdb", batch, FIRST)
+
+    assert len({id(claim) for claim in ledger.claims("fdb").values()}) == 1
+
+
+def _row(claim: Claim | None) -> str | None:
+    return None if claim is None else claim.row
