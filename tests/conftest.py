@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help=f"a skip whose reason is not in {EXPECTED.name} is a failure"
     )
+    parser.addoption(
+        "--bed", type=Path, metavar="DIR", help="run only what depends on the kernel, of files that no other run with DIR took"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,6 +33,41 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_TIMEOUT", str(float(config.getini("timeout") or 0) * PATIENCE))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a bed, leave out what no kernel can change, whatever else selects."""
+    if config.getoption("bed") is None:
+        return
+    left_out = [item for item in items if not _depends_on_kernel(item)]
+    items[:] = [item for item in items if _depends_on_kernel(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _depends_on_kernel(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return "root_netns" in marks and ("slow" not in marks or "every_kernel" in marks)
+
+
+_TAKEN = pytest.StashKey[dict[str, bool]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Pass over a test whose file another run took first."""
+    shared = item.config.getoption("bed")
+    if shared is None:
+        return None
+    file = item.location[0]
+    taken = item.config.stash.setdefault(_TAKEN, {})
+    if file not in taken:
+        try:
+            # A directory, because making one is atomic on a file system of the host as well.
+            (shared / file.replace("/", "-")).mkdir()
+            taken[file] = True
+        except FileExistsError:
+            taken[file] = False
+    return None if taken[file] else True
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,7 +14,7 @@ It brings what a host's kernel may lack: VLAN filtering, VRF, dummy devices, net
 
 On this machine, a process of the guest has a mapping for each few pages that it uses (measured: 34,000 for 300 MB), and the kernel
 here allows 65,530 for each process (`vm.max_map_count`). A guest's process that needs more is killed, and what waits for it waits
-on. A whole run of the suite needs more: `sysctl -w vm.max_map_count=1048576`.
+on. So this tool raises the limit until the next boot, and says so; a plain user may not, and is told the command.
 
 A kernel is fetched once, by the name of its package, with the mirror and keys of this machine's own apt, and kept in
 $VTEP_CI_CACHE or ~/.cache/vtep. The exit status is the command's; 124 if it took longer than --seconds; 125 if there is no kernel
@@ -41,6 +41,8 @@ PACKAGES = ("user-mode-linux", "libc6")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MACHINE = "x86_64-linux-gnu"
 LOADER = "ld-linux-x86-64.so.2"
+MAPPINGS = Path("/proc/sys/vm/max_map_count")
+MAPPINGS_NEEDED = 1_048_576
 NO_KERNEL = 125
 TOO_LATE = 124
 
@@ -206,6 +208,8 @@ def _tool(*command: str, cwd: Path | None = None, env: dict[str, str] | None = N
 
 
 def run(tree: Path, options: argparse.Namespace) -> int:
+    if told := allow_mappings():
+        print(f"kernel: {told}", file=sys.stderr, flush=True)
     with _scratch(tree, options) as scratch:
         boot = [
             str(tree / "linux"), f"mem={options.memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
@@ -233,6 +237,21 @@ def run(tree: Path, options: argparse.Namespace) -> int:
             print(f"kernel: it did not boot:\n{(scratch / 'messages').read_text(errors='replace')}", file=sys.stderr)
             return NO_KERNEL
         return int(status.read_text())
+
+
+def allow_mappings(limit: Path = MAPPINGS) -> str:
+    """Raise this machine's limit of mappings to what a guest needs; return what the user must know about it."""
+    allowed = int(limit.read_text())
+    if allowed >= MAPPINGS_NEEDED:
+        return ""
+    try:
+        limit.write_text(str(MAPPINGS_NEEDED))
+    except OSError:
+        return (
+            f"this machine allows {allowed:,} mappings for each process, and a large process of the guest is killed when it "
+            f"needs more. Run as root: sysctl -w vm.max_map_count={MAPPINGS_NEEDED}"
+        )
+    return f"set vm.max_map_count of this machine from {allowed} to {MAPPINGS_NEEDED} until its next boot"
 
 
 def preloaded(kernel: str, tree: Path) -> dict[str, str]:

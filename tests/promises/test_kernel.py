@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.kernel import allow_mappings
+
 ROOT = Path(__file__).parents[2]
 KERNEL = str(ROOT / "tools" / "kernel.py")
 
@@ -67,3 +69,21 @@ def test_a_kernel_that_nobody_has_is_refused_with_the_list(tmp_path):
     assert done.returncode == 2
     assert "6.1" in done.stderr
     assert "newest" in done.stderr
+
+
+def test_the_limit_of_mappings_is_raised_and_that_is_said(tmp_path):
+    limit = tmp_path / "max_map_count"
+    limit.write_text("65530\n")
+
+    said = allow_mappings(limit)
+
+    assert said == "set vm.max_map_count of this machine from 65530 to 1048576 until its next boot"
+    assert allow_mappings(limit) == ""
+
+
+def test_who_may_not_raise_the_limit_of_mappings_is_told_the_command():
+    # The kernel lets nobody write this file, not even root.
+    said = allow_mappings(Path("/proc/sys/kernel/ngroups_max"))
+
+    assert said.startswith("this machine allows 65,536 mappings for each process")
+    assert said.endswith("Run as root: sysctl -w vm.max_map_count=1048576")

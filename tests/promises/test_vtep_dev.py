@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,56 @@ def test_a_skip_fails_a_run_without_skips_unless_its_reason_was_expected(tmp_pat
 
     assert status == result.returncode, result.stdout
     assert ("skipped although --no-skips" in result.stdout) == bool(status)
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        ((), "beds"),
+        (("-x", "-k", "mac"), "beds"),
+        (("tests/system",), "kernel"),
+        (("-x", "tests/system/test_it.py::test_it"), "kernel"),
+    ],
+)
+def test_a_kernel_without_a_path_runs_what_depends_on_it_and_with_a_path_what_that_selects(copy, words, program):
+    stand_in_venv(copy)
+    (copy / "tests" / "system").mkdir(parents=True)
+    (copy / "tests" / "system" / "test_it.py").touch()
+    (copy / "tools").mkdir()
+    for name in ("beds", "kernel"):
+        (copy / "tools" / f"{name}.py").write_text("import sys\nprint(*sys.argv[1:])\n")
+
+    result = run(copy, "test", "--kernel", "6.1", *words)
+
+    before = [str(copy / "vtep-dev"), "test"] if program == "kernel" else []
+    assert result.stdout.split() == ["6.1", *before, *words], result.stderr
+
+
+def test_beds_share_the_files_of_tests_that_depend_on_the_kernel(tmp_path):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    root_netns\n    slow\n    every_kernel\n")
+    text = """
+        from pytest import mark
+        def test_in_memory(): pass
+        @mark.root_netns
+        def test_in_a_namespace(): pass
+        @mark.root_netns
+        @mark.slow
+        def test_slow(): pass
+        @mark.root_netns
+        @mark.slow
+        @mark.every_kernel
+        def test_slow_in_every_kernel(): pass
+    """
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    shared = tmp_path / "shared"
+    (shared / "test_a.py").mkdir(parents=True)
+
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini")]
+    result = subprocess.run([*command, "-v", f"--bed={shared}", tmp_path], cwd=tmp_path, capture_output=True, text=True)
+
+    ran = re.findall(r"(\S+)::(\S+) PASSED", result.stdout)
+    assert ran == [("test_b.py", "test_in_a_namespace"), ("test_b.py", "test_slow_in_every_kernel")], result.stdout
+    assert sorted(path.name for path in shared.iterdir()) == ["test_a.py", "test_b.py"]
+    assert "2 passed, 4 deselected" in result.stdout

@@ -14,7 +14,7 @@ from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
 
-pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow, pytest.mark.every_kernel]
 
 NET, NET6, OUTSIDE, OUTSIDE6 = "203.0.113.0/24", "2001:db8:113::/64", "203.0.113.1", "2001:db8:113::1"
 ROUTER_MAC = "02:00:00:00:ff:02"

@@ -16,7 +16,7 @@ from vtep.feed.exabgp.config import render
 
 __all__ = ["lab"]
 
-pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow, pytest.mark.every_kernel]
 
 
 class Pair:

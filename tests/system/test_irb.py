@@ -11,7 +11,7 @@ from tests.lab.wait import PATIENCE, wait_until
 
 __all__ = ["lab"]
 
-pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow, pytest.mark.every_kernel]
 
 
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
