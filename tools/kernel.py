@@ -217,7 +217,8 @@ def run(tree: Path, options: argparse.Namespace) -> int:
         ]  # fmt: skip
         with (scratch / "messages").open("wb") as messages:
             kernel = subprocess.Popen(
-                ["timeout", "--kill-after=2", str(options.seconds), *boot],
+                # However we end, the kernel ends as well: timeout(1) passes the signal on.
+                ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=2", str(options.seconds), *boot],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=messages,
