@@ -22,7 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--no-skips", action="store_true", help=f"a skip whose reason is not in {EXPECTED.name} is a failure"
     )
     parser.addoption(
-        "--bed", type=Path, metavar="DIR", help="run only what depends on the kernel, of files that no other run with DIR took"
+        "--bed",
+        type=Path,
+        metavar="DIR",
+        help="run only what depends on the kernel, of files that no other run with DIR took",
     )
 
 

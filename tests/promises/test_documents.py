@@ -24,6 +24,7 @@ TELLING = [
     *sorted((ROOT / "vtep/reconcile").glob("*.py")),
     ROOT / "vtep/linux/attachment.py",
     ROOT / "vtep/linux/conditions.py",
+    ROOT / "vtep/linux/notes.py",
     ROOT / "vtep/linux/filtering.py",
     ROOT / "vtep/local/segment_ports.py",
     ROOT / "vtep/linux/underlay.py",

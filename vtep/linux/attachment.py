@@ -56,9 +56,9 @@ from msgspec import Struct
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
 from vtep.config.model import VniConfig
 from vtep.intent import HostKey, RowKey
-from vtep.linux import conditions
-from vtep.linux.conditions import HOSTS, PLAIN, SHARED, VLAN, VLAN_HOSTS, Fault, Subject
+from vtep.linux.conditions import HOSTS, PLAIN, SHARED, VLAN, VLAN_HOSTS, Fault, Subject, faults
 from vtep.linux.devices import Address, Links
+from vtep.linux.notes import notes_of, takes_groups
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Entry, FdbEvent, Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.tlv import AF_BRIDGE, AF_INET, AF_INET6
 from vtep.reconcile.contract import Attachments
@@ -251,13 +251,13 @@ def judge(vni: VniConfig, links: Links) -> Readiness:
 def _judge(it: Subject) -> Readiness:
     """Pick the table by how the VNI is attached. The notes are read only if nothing is broken: a fault comes first."""
     wanted = PLAIN if it.vni.vlan is None else SHARED if it.is_shared else VLAN
-    if broken := tuple(conditions.faults(wanted, it)):
+    if broken := tuple(faults(wanted, it)):
         return NotReady(it.vni.vni, broken)
     return Ready(
         it.vni.vni,
         it.bridge.index,
         it.device.index,
-        tuple(conditions.notes(it)),
+        tuple(notes_of(it)),
         it.vxlan.remote,
         vlan=it.vni.vlan,
         src_vni=it.vni.vni if it.is_shared else None,
@@ -297,7 +297,7 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
     for vni in vnis:
         it = Subject.of(vni, links)
         found = _judge(it)
-        if not conditions.takes_groups(it):
+        if not takes_groups(it):
             ungrouped.add(vni.vni)
         if isinstance(found, NotReady):
             not_ready[vni.vni] = found
@@ -306,7 +306,7 @@ def survey(vnis: Iterable[VniConfig], links: Links) -> Survey:
                 replaced[vni.vni] = Ready(vni.vni, it.device.master or 0, it.device.index, vlan=vni.vlan)
             continue
         ready[vni.vni] = found
-        broken = tuple(conditions.faults(HOSTS if vni.vlan is None else VLAN_HOSTS, it))
+        broken = tuple(faults(HOSTS if vni.vlan is None else VLAN_HOSTS, it))
         if not broken:
             ready[Hosts(vni.vni)] = found
         elif vni.neighbors:

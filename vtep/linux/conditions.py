@@ -3,7 +3,7 @@
 `attachment.py` asks these tables whether a VNI is ready. A row has a code, which is public and stays (docs/reasons.md), the
 devices that must be there for the question to make sense, the question, a sentence that names what is there and what is needed,
 and the command that mends it. `faults` reports every condition that is broken, in the order of the table, so that an operator
-mends them all at once. `notes` tells what works but deserves a look.
+mends them all at once. What works but deserves a look is in `notes.py`.
 
 A value that the kernel did not report counts as broken, because a row on a port that learns is not safe.
 
@@ -67,6 +67,11 @@ class Subject(Struct, frozen=True):
             device.bridge_port or _NO_PORT,
             _NO_LINK if vni.vlan is None else links.by_vlan.get((bridge.index, vni.vlan), _NO_LINK),
         )
+
+    @property
+    def has_svi(self) -> bool:
+        """Whether the VLAN of the VNI has a device of its own on the bridge."""
+        return self.svi is not _NO_LINK
 
     @property
     def is_port_of_bridge(self) -> bool:
@@ -198,7 +203,7 @@ def _make_vxlan_again(it: Subject) -> str:
     return f"ip link del {it.vni.vxlan}; {_make_vxlan(it)}"
 
 
-def _set_vxlan(it: Subject) -> str:
+def set_vxlan(it: Subject) -> str:
     """Return the beginning of a command that changes the VXLAN device; one for many VNIs has the VNI 0."""
     return f"ip link set dev {it.device.name} type vxlan id {0 if it.vxlan.external else it.vni.vni}"
 
@@ -318,14 +323,14 @@ _PORT: Final = (
         _it_is_a_vxlan,
         lambda it: it.vxlan.local is None,
         lambda it: f"{it.device.name} has no local address, and must have {it.vni.vtep}",
-        lambda it: f"{_set_vxlan(it)} local {it.vni.vtep}",
+        lambda it: f"{set_vxlan(it)} local {it.vni.vtep}",
     ),
     Condition(
         "wrong-local-address",
         _it_is_a_vxlan,
         lambda it: it.vxlan.local not in (None, it.vni.vtep),
         lambda it: f"{it.device.name} has the local address {it.vxlan.local}, and must have {it.vni.vtep}",
-        lambda it: f"{_set_vxlan(it)} local {it.vni.vtep}",
+        lambda it: f"{set_vxlan(it)} local {it.vni.vtep}",
     ),
     *_must_be_off(
         "learning-on-device",
@@ -333,7 +338,7 @@ _PORT: Final = (
         _it_is_a_vxlan,
         lambda it: it.vxlan.learning,
         lambda it: f"learning of the VXLAN device {it.device.name}",
-        lambda it: f"{_set_vxlan(it)} nolearning",
+        lambda it: f"{set_vxlan(it)} nolearning",
     ),
     Condition(
         "not-enslaved",
@@ -548,7 +553,7 @@ VLAN_HOSTS: Final[tuple[Condition, ...]] = (
     Condition(
         "svi-missing",
         _it_is_a_bridge,
-        lambda it: it.svi is _NO_LINK,
+        lambda it: not it.has_svi,
         lambda it: (
             f"VLAN {it.vni.vlan} of {it.bridge.name} has no device of its own: remote hosts get no neighbor rows"
         ),
@@ -558,7 +563,7 @@ VLAN_HOSTS: Final[tuple[Condition, ...]] = (
     ),
     Condition(
         "svi-down",
-        lambda it: it.svi is not _NO_LINK,
+        lambda it: it.has_svi,
         lambda it: not it.svi.up,
         lambda it: f"{it.svi.name} is down: remote hosts get no neighbor rows",
         lambda it: f"ip link set dev {it.svi.name} up",
@@ -577,86 +582,6 @@ def faults(conditions: Iterable[Condition], it: Subject) -> Iterator[Fault]:
     for condition in conditions:
         if condition.needs(it) and condition.broken(it):
             yield Fault(condition.code, condition.says(it), condition.mend(it))
-
-
-_UDP_PORT: Final = 4789
-"""Of VXLAN (RFC 7348 8). The default of iproute2 and of the kernel is 8472, from before there was one."""
-
-
-_TTL_MIN: Final = 16
-"""A fabric has a handful of hops; a detour around a failure has some more."""
-
-SILENT: Final = ("dstport", "ttl", "checksum")
-"""Notes about what loses packets while everything else looks right: the overview has them."""
-
-
-def takes_groups(it: Subject) -> bool:
-    """Tell whether rows of the VXLAN device may name a group of nexthops.
-
-    With `proxy` or `learning` a kernel without the fix reads the VTEP of such a row, which has none, and crashes
-    (CVE-2025-39850, CVE-2025-39851). The version of a kernel does not tell whether it has the fix, so the device
-    decides.
-    """
-    return not (it.vxlan.proxy or it.vxlan.learning)
-
-
-def notes(it: Subject) -> Iterator[str]:
-    """Yield what works but deserves a look."""
-    bridge, device = it.bridge, it.device
-    if bridge.mtu is not None and device.mtu is not None and device.mtu < bridge.mtu:
-        yield f"mtu: {device.name} carries {device.mtu}, {bridge.name} {bridge.mtu}"
-    if it.vxlan.udp_port not in (None, _UDP_PORT):
-        yield (
-            f"dstport: {device.name} sends to UDP port {it.vxlan.udp_port}, and the peers listen on {_UDP_PORT} unless all are set up "
-            "otherwise; the kernel refuses to change it, so make the device again"
-        )
-    if it.vxlan.ttl and it.vxlan.ttl < _TTL_MIN:
-        yield (
-            f"ttl: packets of {device.name} have TTL {it.vxlan.ttl}, so that {it.vxlan.ttl - 1} routers forward them, and the usual TTL is "
-            f"64 ({_set_vxlan(it)} ttl 64)"
-        )
-    if it.vni.vtep.is_v6 and it.vxlan.takes_no_checksum is False:
-        yield (
-            f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send; make it again with "
-            "udp6zerocsumrx if a peer sends such packets"
-        )
-    if not takes_groups(it):
-        yield (
-            f"nexthops-unsafe: {device.name} has `proxy` or `learning` on, with which some kernels crash on rows for several VTEPs; a MAC "
-            f"on an Ethernet segment goes to one VTEP; make the device again without proxy ({_set_vxlan(it)} nolearning)"
-        )
-    gateway = bridge if it.vni.vlan is None else it.svi
-    if it.vni.vrf and gateway.makes_link_local is False and gateway.v6_disabled is False:
-        yield (
-            f"no-link-local: {gateway.name} makes no IPv6 link-local address, and the kernel asks for no IPv6 host without one "
-            f"(ip link set dev {gateway.name} addrgenmode eui64, unless it was given one)"
-        )
-    if it.vni.vlan is not None:
-        yield from _notes_of_vlan(it)
-    elif it.bridge_data.default_pvid:
-        yield (
-            f"default-pvid: {bridge.name} gives its ports VLAN {it.bridge_data.default_pvid}, "
-            "which doubles every bridge row (set vlan_default_pvid 0)"
-        )
-
-
-def _notes_of_vlan(it: Subject) -> Iterator[str]:
-    """Yield the notes that only a VNI with a VLAN has: more VLANs on its port, or a VLAN that the bridge itself
-    lacks."""
-    others = [] if it.is_shared else [found for found in it.device.vlans if found is not it.port_vlan]
-    if others:
-        named = ", ".join(
-            str(found.first) if found.first == found.last else f"{found.first}-{found.last}" for found in others
-        )
-        yield (
-            f"other-vlans: {it.device.name} has also VLAN {named}, whose broadcasts leave with VNI {it.vni.vni} "
-            f"(bridge vlan del dev {it.device.name} vid {others[0].first})"
-        )
-    if it.svi is not _NO_LINK and it.vni.vlan is not None and it.bridge.vlan_at(it.vni.vlan) is None:
-        yield (
-            f"svi-vlan: {it.bridge.name} itself does not have VLAN {it.vni.vlan}, so {it.svi.name} receives nothing "
-            f"(bridge vlan add dev {it.bridge.name} vid {it.vni.vlan} self)"
-        )
 
 
 def _names(links: Iterable[Link]) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from vtep.addr import Mac, Vni
 from vtep.intent import Alert, HostKey, Intent, RowKey
-from vtep.linux.conditions import SILENT
+from vtep.linux.notes import SILENT
 from vtep.linux.tables.flood import FLOOD
 from vtep.observe.counts import RowCounts
 from vtep.observe.model import MacStatus, NeighborStatus, VniStatus, VtepStatus
