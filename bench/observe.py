@@ -59,7 +59,8 @@ def main() -> None:
                 return bool(found["mac"]["installed"] == count)
 
             wait_until(is_in_sync, 300, "all rows in sync")
-            print(f"{count} rows in sync {time.monotonic() - began:.1f} s after the last route")
+            took_s, (after, _) = time.monotonic() - began, used(process.pid)
+            print(f"{count} rows in sync {took_s:.1f} s after the last route, {after:.1f} s of CPU since the start")
             time.sleep(10)
             before, _ = used(process.pid)
             time.sleep(rest_s)

@@ -12,6 +12,7 @@ from tests.lab.topology import LEAF, VXLAN, address
 from tests.lab.vtep import Vtep, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
+from torture.observe import soak
 
 __all__ = ["lab", "network"]
 
@@ -85,6 +86,15 @@ def test_rows_of_zebra_are_in_sync_and_a_broken_one_is_found(network):
     assert "leads to 10.0.0.77" in told_of[MACS[4]]
     assert "Stale" in told_of[STRAY]
     assert not list(vtep.node.path("/run/vtep").glob("ledger*"))
+
+
+def test_rows_that_frr_changes_all_the_time_are_no_differences():
+    with skipped_if_missing():
+        found = soak(300, 4.0)
+
+    assert found.false == []
+    assert found.changes > 100
+    assert found.answers > 1
 
 
 def test_what_the_readme_says_about_a_leaf_beside_frr(network):

@@ -170,8 +170,11 @@ class Engine:
                 yield from self._leave_replaced(this)
             if changed:
                 yield from self._look_by_key(changed, before, scope, this)
-            survey = scope.survey or not self._known.surveyed
-            if survey or scope.audit:
+            awaits = self.observes and not self._intent.complete
+            survey = not awaits and (scope.survey or not self._known.surveyed)
+            if awaits:
+                self._known.surveyed = False  # so one dump compares everything, instead of a lookup for each route
+            elif survey or scope.audit:
                 yield from self._sweep(scope, this, by_dump=survey)
             else:
                 yield from self._pass(scope, this)
@@ -179,7 +182,7 @@ class Engine:
             self._known.surveyed = False
             raise
         self._was_complete = self._intent.complete
-        return self._report(number, this, audited=survey or scope.audit)
+        return self._report(number, this, audited=not awaits and (survey or scope.audit))
 
     @property
     def surveyed(self) -> bool:

@@ -6,6 +6,9 @@
 **Purpose.** A leaf whose rows another daemon writes (FRR's zebra) can be judged by the same engine: what is wanted, what is there,
 and since when the two differ. The claims are those of a ledger in memory. They mean "it was seen as wanted" and own nothing.
 
+**When it looks.** Once all routes are known, one dump compares everything. Before that nothing is compared, because a route that has
+not come yet would look like a row that nothing wants, and because each route would cost a lookup of its row.
+
 **What counts as in sync.** A row that says what is wanted, no matter who wrote it. What differs is a trouble with the state `contested`,
 and one of these reasons:
 

@@ -86,6 +86,21 @@ def test_an_observer_that_comes_late_finds_stale_rows(rig):
     )
 
 
+def test_nothing_is_compared_before_all_routes_are_known_and_everything_at_once_then(rig):
+    intent = rig.leaf.intent
+    rig.strike(ONE)
+    incomplete = structs.replace(intent, complete=False)
+
+    early = look(rig, 100.0, incomplete)
+    also_early = look(rig, 101.0, incomplete, Scope(touched={"fdb": list(intent.macs)}))
+    claims = rig.watcher.ledger.confirmed("fdb")[Vni(100)]
+    once_complete = look(rig, 102.0, intent, Scope())
+
+    assert (early, also_early, claims) == ({}, {}, 0)
+    assert once_complete[ONE][0] in (MISSING, HALF)
+    assert rig.watcher.ledger.confirmed("fdb")[Vni(100)] == 2
+
+
 def test_not_one_message_is_sent(rig):
     sent = rig.actor.engine.written
     rig.strike(ONE)
