@@ -153,7 +153,7 @@ def _ip_commands(leaf: FirstLeaf, vni: FirstVni) -> str:
     return f"""
 # VNI {vni.number}. Without vlan_default_pvid 0 the bridge has each row twice. Neither device learns from the tunnel: BGP says who is where.
 [ -e /sys/class/net/{bridge} ] || ip link add name {bridge} type bridge vlan_default_pvid 0
-[ -e /sys/class/net/{vxlan} ] || ip link add name {vxlan} type vxlan id {vni.number} local {leaf.vtep} dstport 4789 nolearning
+[ -e /sys/class/net/{vxlan} ] || ip link add name {vxlan} type vxlan id {vni.number} local {leaf.vtep} dstport 4789 nolearning{" udp6zerocsumrx" * leaf.vtep.is_v6}
 ip link set dev {vxlan} mtu {leaf.mtu}
 ip link set dev {bridge} mtu {leaf.mtu}
 ip link set dev {vxlan} master {bridge}
@@ -201,7 +201,7 @@ MTUBytes={leaf.mtu}
 VNI={vni.number}
 Local={leaf.vtep}
 DestinationPort=4789
-MacLearning=no
+{"UDP6ZeroChecksumRx=yes" + chr(10) if leaf.vtep.is_v6 else ""}MacLearning=no
 Independent=yes
 """,
             f"networkd/10-{vni.bridge}.network": f"""[Match]

@@ -196,10 +196,11 @@ def _must_be_off(
 
 def _make_vxlan(it: Subject) -> str:
     what = "external vnifilter" if it.is_shared else f"id {it.vni.vni}"
-    return f"ip link add {it.vni.vxlan} type vxlan {what} local {it.vni.vtep} dstport 4789 nolearning"
+    checksum = " udp6zerocsumrx" if it.vni.vtep.is_v6 else ""
+    return f"ip link add {it.vni.vxlan} type vxlan {what} local {it.vni.vtep} dstport 4789 nolearning{checksum}"
 
 
-def _make_vxlan_again(it: Subject) -> str:
+def make_vxlan_again(it: Subject) -> str:
     return f"ip link del {it.vni.vxlan}; {_make_vxlan(it)}"
 
 
@@ -298,7 +299,7 @@ _DEVICE_FOR_ONE: Final = (
         _it_is_a_vxlan,
         lambda it: it.vxlan.external,
         lambda it: f"external of {it.device.name}",
-        _make_vxlan_again,  # the kernel refuses to change it
+        make_vxlan_again,  # the kernel refuses to change it
     ),
     Condition(
         "vni-unreported",
@@ -312,7 +313,7 @@ _DEVICE_FOR_ONE: Final = (
         _it_is_a_vxlan,
         lambda it: it.vxlan.vni not in (None, it.vni.vni),
         lambda it: f"{it.device.name} has VNI {it.vxlan.vni}, and must have VNI {it.vni.vni}",
-        _make_vxlan_again,  # the kernel refuses to change it
+        make_vxlan_again,  # the kernel refuses to change it
     ),
 )
 """An `external` device has a row for each MAC and source VNI, and our rows for one VNI name no source VNI. The
@@ -443,7 +444,7 @@ _DEVICE_FOR_MANY: Final = (
         _it_is_a_vxlan,
         lambda it: not it.vxlan.external,
         lambda it: f"{it.device.name} is for one VNI, and must be external, because several VNIs have it",
-        _make_vxlan_again,  # the kernel refuses to change it
+        make_vxlan_again,  # the kernel refuses to change it
     ),
 )
 """Without `external` the device sends every frame with its own VNI, whatever VLAN the frame came from."""

@@ -10,7 +10,7 @@ This module reads one picture of the links (`Subject`). It makes no message, and
 from collections.abc import Iterator
 from typing import Final
 
-from vtep.linux.conditions import Subject, set_vxlan
+from vtep.linux.conditions import Subject, make_vxlan_again, set_vxlan
 
 _UDP_PORT: Final = 4789
 """Of VXLAN (RFC 7348 8). The default of iproute2 and of the kernel is 8472, from before there was one."""
@@ -39,7 +39,7 @@ def notes_of(it: Subject) -> Iterator[str]:
     if it.vxlan.udp_port not in (None, _UDP_PORT):
         yield (
             f"dstport: {device.name} sends to UDP port {it.vxlan.udp_port}, and the peers listen on {_UDP_PORT} unless all are set up "
-            "otherwise; the kernel refuses to change it, so make the device again"
+            f"otherwise; the kernel refuses to change it, so make the device again ({make_vxlan_again(it)})"
         )
     if it.vxlan.ttl and it.vxlan.ttl < _TTL_MIN:
         yield (
@@ -48,8 +48,8 @@ def notes_of(it: Subject) -> Iterator[str]:
         )
     if it.vni.vtep.is_v6 and it.vxlan.takes_no_checksum is False:
         yield (
-            f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send; make it again with "
-            "udp6zerocsumrx if a peer sends such packets"
+            f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send (RFC 6935); the kernel "
+            f"refuses to change it, so make the device again if a peer sends such packets ({make_vxlan_again(it)})"
         )
     if not takes_groups(it):
         yield (

@@ -110,6 +110,7 @@ def make_command(name: str, row: DeviceRow, settings: Mapping[str, Any]) -> str:
         words += ["vlan_filtering 1"] * bool(settings.get("vlan_filtering"))
     elif row.type == "vxlan":
         words += [f"local {settings['local']}", "nolearning"]
+        words += ["udp6zerocsumrx"] * settings["local"].is_v6
     return f"ip link add {name}{mtu} type {' '.join(words)}"
 
 

@@ -44,6 +44,7 @@ from vtep.linux.wire.link import (
     IFLA_VXLAN_LEARNING,
     IFLA_VXLAN_LOCAL,
     IFLA_VXLAN_LOCAL6,
+    IFLA_VXLAN_UDP_ZERO_CSUM6_RX,
     IFLA_VXLAN_PORT,
     IFLA_VXLAN_VNIFILTER,
     IN6_ADDR_GEN_MODE_NONE,
@@ -275,6 +276,9 @@ def _made(row: DeviceMessage, index: Index) -> bytes:
             data += _DATA[name][1](value)
         elif name in ("mtu", "mac"):
             body += _setting(name, value, index)
+    local = row.settings.get("local")
+    if row.what == "vxlan" and local is not None and local.is_v6:
+        data += _flag(IFLA_VXLAN_UDP_ZERO_CSUM6_RX, True)  # only at birth; many switches send no checksum (RFC 6935)
     return body + _info(row.what, data)
 
 
