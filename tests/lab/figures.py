@@ -309,7 +309,7 @@ class Figures:
     def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
         return self._history.entries_of(mac)
 
-    async def diff(self, vni: Vni | None) -> Comparison:
+    async def diff(self, vni: Vni | None, older_than_s: float = 0.0) -> Comparison:
         differences = tuple(found for found in self.comparison.differences if vni in {None, found.vni})
         return replace(self.comparison, differences=differences)
 

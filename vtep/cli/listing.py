@@ -381,21 +381,11 @@ def timestamp(moment: Any) -> Timestamp:
 def diff(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         known_vni(daemon, options.vni)
-        answer = daemon.ask(pb.DiffRequest(vni=options.vni), pb.DiffResponse)
-    if options.older_than:
-        _keep_older(answer, options.older_than)
+        answer = daemon.ask(pb.DiffRequest(vni=options.vni, older_than_s=options.older_than), pb.DiffResponse)
     show_list(options, _DIFFERENCES, [answer])
     if answer.left_out:
         say(f"and {amount(answer.left_out)} more")
     return 1 if answer.differences or answer.left_out else 0
-
-
-def _keep_older(answer: pb.DiffResponse, than_s: float) -> None:
-    """Leave out what has differed for less than so many seconds, or was seen for the first time now."""
-    before = time.time() - than_s
-    kept = [one for one in answer.differences if one.HasField("since") and one.since.ToNanoseconds() / 1e9 <= before]
-    del answer.differences[:]
-    answer.differences.extend(kept)
 
 
 def _difference_cells(row: pb.Difference) -> tuple[str, ...]:

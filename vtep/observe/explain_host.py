@@ -13,7 +13,7 @@ from typing import Final
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.intent import Intent
+from vtep.intent import Intent, vteps_of
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.observe.model import (
     CONTESTED,
@@ -28,6 +28,7 @@ from vtep.observe.model import (
 from vtep.observe.reasons import advice, sentence
 from vtep.observe.routes import RouteLists
 from vtep.observe.rows import Rows
+from vtep.observe.sentences import with_underlay
 from vtep.observe.source import RouteQuery
 from vtep.observe.stations import StationList
 
@@ -63,10 +64,20 @@ class HostExplainer:
 
     def _as_vtep(self, ip: Ip) -> str:
         """Say what the address is if it is that of a VTEP."""
-        if any(found.vtep == ip for found in self._rows.config.vnis):
-            return f"{ip} is a tunnel address of this leaf."
-        vnis = sorted({flood.vni for flood in self._rows.intent.floods.get(ip, ())})
-        return f"{ip} is the address of a remote VTEP, with floods in VNI {', '.join(map(str, vnis))}." if vnis else ""
+        underlay = self._rows.underlay
+        ours = [found.vni for found in self._rows.config.vnis if found.vtep == ip]
+        if ours:
+            text = f"{ip} is a tunnel address of this leaf."
+            faults = (underlay.fault_here(vni) for vni in ours)
+        else:
+            vnis = sorted({flood.vni for flood in self._rows.intent.floods.get(ip, ())})
+            if not vnis:
+                return ""
+            named = ", ".join(map(str, vnis[:VNIS_MAX])) + f" and {len(vnis) - VNIS_MAX} more" * (len(vnis) > VNIS_MAX)
+            text = f"{ip} is the address of a remote VTEP, with floods in VNI {named}."
+            faults = (underlay.fault_of(vni, ip) for vni in vnis)
+        fault = next(filter(None, faults), None)
+        return " ".join(with_underlay(text, "", fault.code, fault.text, fault.mend)) if fault is not None else text
 
     def _explained(self, ip: Ip, vni: Vni, routes: Sequence[RouteStatus]) -> HostExplanation:
         rows, intent = self._rows, self._rows.intent
@@ -93,6 +104,14 @@ class HostExplainer:
             vni_reasons=rows.reasons(vni),
         )
         summary, todo = _summarize(bare, next((found for found in rows.config.vnis if found.vni == vni), None))
+        fault = None
+        if there is not None:
+            faults = (rows.underlay.fault_of(vni, vtep) for vtep in vteps_of(intent, there))
+            fault = next(filter(None, faults), None)
+        elif home is not None:
+            fault = rows.underlay.fault_here(vni)
+        if fault is not None:
+            summary, todo = with_underlay(summary, todo, fault.code, fault.text, fault.mend)
         return HostExplanation(
             **{name: getattr(bare, name) for name in bare.__struct_fields__} | {"summary": summary, "advice": todo}
         )

@@ -450,8 +450,8 @@ class Observer:
     async def stations(self, vni: Vni | None, after: RowKey | None, most: int) -> Page[StationStatus, RowKey]:
         return await self._stations.page(vni, after, most)
 
-    async def diff(self, vni: Vni | None) -> Comparison:
-        return await self._comparer.diff(vni)
+    async def diff(self, vni: Vni | None, older_than_s: float = 0.0) -> Comparison:
+        return await self._comparer.diff(vni, older_than_s)
 
     async def explain(self, mac: Mac, vni: Vni | None) -> Explanations:
         return await self._explainer.explain(mac, vni, self.status())

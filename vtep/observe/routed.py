@@ -30,6 +30,7 @@ from vtep.observe.model import (
 from vtep.observe.problems import named
 from vtep.observe.rows import Rows
 from vtep.observe.source import Page
+from vtep.observe.turns import Turns
 from vtep.store.table import Table
 
 PATHS_MAX: Final = 200
@@ -45,6 +46,7 @@ class RoutedTables:
         self._rows = rows
         self._sorted: tuple[Table[Prefix, tuple[PrefixRow, ...]], Sequence[PrefixKey]] = (Table(), ())
         self._sorted_nexthops: tuple[Table[int, Nexthop], Sequence[Nexthop]] = (Table(), ())
+        self._turns = Turns()
         self._counted_tables: tuple[object, ...] = (None, None)
         self._counts_of_vrfs: tuple[Counter[Vni], Counter[Vni], Counter[Vni]] = (Counter(), Counter(), Counter())
 
@@ -97,11 +99,16 @@ class RoutedTables:
         only = None if not vrf else self.configured(vrf).vni
         if self._sorted[0] is not intent.prefixes:
             self._sorted = (intent.prefixes, await asyncio.to_thread(_in_order, intent.prefixes))
-        keys, rows = self._sorted[1], []
+        return await self._turns.take(self._prefixes, intent, only, after, most)
+
+    def _prefixes(
+        self, intent: Intent, only: Vni | None, after: PrefixKey | None, most: int
+    ) -> Page[PrefixStatus, PrefixKey]:
+        (table, keys), rows = self._sorted, []
         place = 0 if after is None else bisect_right(keys, _order(after), key=_order)
         for key in keys[place : place + most]:
             if only is None or key[0] == only:
-                rows += [self._prefix(row, intent) for row in self._sorted[0].get(key[1], ()) if row.key == key]
+                rows += [self._prefix(row, intent) for row in table.get(key[1], ()) if row.key == key]
         end = place + most
         return Page(rows, keys[end - 1] if end < len(keys) else None, len(keys), intent.generation)
 

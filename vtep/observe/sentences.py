@@ -111,7 +111,11 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
         summary += f" {_about_own_segment(context.own_segment)}"
     if context.underlay is None or (explanation.desired is None and explanation.station is None):
         return summary, todo
-    code, text, mend = context.underlay
+    return with_underlay(summary, todo, *context.underlay)
+
+
+def with_underlay(summary: str, todo: str, code: str, text: str, mend: str) -> tuple[str, str]:
+    """Return the summary and the advice with a fault of the underlay, which is to be mended first."""
     return f"{summary} The underlay is at fault ({code}): {text}.", f"Run: {mend}.{f' {todo}' if todo else ''}"
 
 

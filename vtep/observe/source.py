@@ -188,8 +188,8 @@ class Source(Protocol):
     def entries_of(self, mac: Mac) -> Sequence[HistoryEntry]:
         """Return recent events to a MAC."""
 
-    async def diff(self, vni: Vni | None) -> Comparison:
-        """Read the kernel and compare. Requests that arrive together share one look."""
+    async def diff(self, vni: Vni | None, older_than_s: float = 0.0) -> Comparison:
+        """Read the kernel and compare; leave out what has differed for less time. Requests that arrive together share one look."""
 
     def points(self) -> Sequence[RowsPoint]:
         """Return how many rows there were in the last hour, one point every ten seconds."""

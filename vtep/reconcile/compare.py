@@ -15,8 +15,6 @@ from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine
 from vtep.reconcile.steps import Steps
 from vtep.reconcile.verdict import Verdict, judge
 
-DIFFERENCES_MAX: Final = 10_000
-"""Differences in one answer. More are only counted, because a target that was emptied differs in every row."""
 _WORDS: Final = {
     Verdict.CREATE: "missing",
     Verdict.REPLACE: "different",
@@ -49,9 +47,7 @@ class Compared(Struct, frozen=True):
     """What was found."""
 
     differences: tuple[Differs, ...]
-    """At most DIFFERENCES_MAX, in the order of the kinds."""
-    left_out: int
-    """Differences beyond that number."""
+    """In the order of the kinds. A target that was emptied differs in every row, so there may be very many."""
     compared: int
     """Rows that were looked at, as wanted or not."""
     generation: int
@@ -69,7 +65,7 @@ def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable
         suspects = yield from _differing(engine, kind, keys, latest, attachments)
         again = yield from _differing(engine, kind, [suspect.key for suspect in suspects], latest, attachments)
         found += again
-    return Compared(tuple(found[:DIFFERENCES_MAX]), max(0, len(found) - DIFFERENCES_MAX), compared, latest().generation)
+    return Compared(tuple(found), compared, latest().generation)
 
 
 def orphans(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[list[Differs]]:

@@ -1096,10 +1096,12 @@ class Event(_message.Message):
     def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., kind: _Optional[str] = ..., vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_before: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class DiffRequest(_message.Message):
-    __slots__ = ("vni",)
+    __slots__ = ("vni", "older_than_s")
     VNI_FIELD_NUMBER: _ClassVar[int]
+    OLDER_THAN_S_FIELD_NUMBER: _ClassVar[int]
     vni: int
-    def __init__(self, vni: _Optional[int] = ...) -> None: ...
+    older_than_s: float
+    def __init__(self, vni: _Optional[int] = ..., older_than_s: _Optional[float] = ...) -> None: ...
 
 class DiffResponse(_message.Message):
     __slots__ = ("differences", "left_out", "compared", "generation")

@@ -7,6 +7,8 @@ from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.station import Station
+from vtep.linux.conditions import Fault
+from vtep.linux.underlay import Sender, Underlay
 
 A, B, ONE, TWO = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:01", "02:00:00:00:00:02"
 HOST = "172.16.0.1"
@@ -132,3 +134,49 @@ def test_an_answer_has_at_most_200_routes_and_counts_the_others(rig):
 
     told = explained(rig)
     assert (len(told.explanations[0].routes), told.routes_left_out) == (200, 50)
+
+
+NO_ROUTE = Fault("vtep-unreachable", f"there is no route to VTEP {A} from 10.0.0.99", f"ip route get {A}")
+GONE = Fault("tunnel-address-missing", "no device has 10.0.0.99", "ip addr add 10.0.0.99/32 dev lo")
+
+
+def break_underlay(rig, *, here=False):
+    sender = Sender(Ip.parse("10.0.0.99"))
+    faults = {"of_sender": {sender: GONE}} if here else {"of_vtep": {(sender, Ip.parse(A)): NO_ROUTE}}
+    rig.observer.note_underlay(Underlay(senders={Vni(100): sender}, **faults))
+
+
+def test_a_fault_of_the_underlay_to_the_vtep_of_the_host_is_named_with_the_command(rig):
+    announce(rig, A, ONE)
+    announce(rig, B, TWO, ip="172.16.0.2")
+    break_underlay(rig)
+
+    told = only(rig)
+    assert told.summary.endswith(f"The underlay is at fault (vtep-unreachable): {NO_ROUTE.text}.")
+    assert told.advice == f"Run: {NO_ROUTE.mend}."
+    assert "underlay" not in only(rig, "172.16.0.2").summary
+
+
+def test_a_fault_of_the_underlay_is_named_for_the_address_of_a_vtep(rig):
+    rig.receive(rig.lines.announce(A, Instance(A).flood()))
+    break_underlay(rig)
+    assert explained(rig, A).vtep.endswith(f"(vtep-unreachable): {NO_ROUTE.text}. Run: {NO_ROUTE.mend}.")
+
+    break_underlay(rig, here=True)
+    assert explained(rig, "10.0.0.99").vtep == (
+        f"10.0.0.99 is a tunnel address of this leaf. The underlay is at fault (tunnel-address-missing): {GONE.text}."
+        f" Run: {GONE.mend}."
+    )
+
+
+def test_a_host_at_a_port_here_is_told_of_a_tunnel_address_that_is_gone(rig):
+    station = Station(Vni(100), Mac.parse(ONE), "port99", hosts=frozenset({Ip.parse(HOST)}))
+    rig.leaf.set_advertising(frozenset({Vni(100)}))
+    rig.leaf.learn_stations([station])
+    rig.judge()
+    break_underlay(rig, here=True)
+
+    told = only(rig)
+    assert "is here" in told.summary
+    assert GONE.text in told.summary
+    assert told.advice.startswith(f"Run: {GONE.mend}.")

@@ -10,7 +10,7 @@ from vtep.addr import Esi, Mac, Vni
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.station import Station
 from vtep.linux.wire.neighbor import NTF_MASTER, NUD_NOARP, Half, Neighbor, Verb
-from vtep.observe import observer
+from vtep.observe import compare, observer
 from vtep.observe.source import MacQuery
 from vtep.reconcile.claims import grouped
 from vtep.reconcile.observing import AGE_S
@@ -373,6 +373,21 @@ def test_diff_compares_with_what_is_there(rig):
         ("missing", TWO, f"to {A}", "not-ready"),
     ]
     assert rig.wait_for(rig.observer.diff(Vni(7))).differences == ()
+
+
+def test_diff_counts_only_what_was_asked_for_among_those_it_leaves_out(rig, monkeypatch):
+    monkeypatch.setattr(compare, "DIFFERENCES_MAX", 1)
+    announce(rig, A, ONE, TWO)
+    rig.kernel.set_up("vxlan100", False)
+    rig.survey()
+    rig.step()
+    diff = lambda *asked: rig.wait_for(rig.observer.diff(*asked))
+
+    assert (len(diff(None).differences), diff(None).left_out) == (1, 1)
+    assert (diff(Vni(7)).differences, diff(Vni(7)).left_out) == ((), 0)
+    assert (diff(None, 60.0).differences, diff(None, 60.0).left_out) == ((), 0)
+    rig.now += 61
+    assert (len(diff(None, 60.0).differences), diff(None, 60.0).left_out) == (1, 1)
 
 
 # Those who watch

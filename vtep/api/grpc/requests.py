@@ -62,6 +62,12 @@ def mac_prefix(asked: str) -> str:
     return digits
 
 
+def seconds(asked: float, field: str) -> float:
+    if not 0 <= asked < math.inf:
+        raise UsageError(f"{field}: {asked} is not a length of time; give seconds, or 0")
+    return asked
+
+
 def ip(asked: str, field: str, example: str) -> Ip | None:
     if not asked:
         return None

@@ -236,7 +236,10 @@ class VtepService:
         return response
 
     async def _diff(self, request: pb.DiffRequest, _context: Context) -> pb.DiffResponse:
-        return messages.diff_response(await self._source.diff(requests.vni(request.vni)), self._source.wall)
+        found = await self._source.diff(
+            requests.vni(request.vni), requests.seconds(request.older_than_s, "older_than_s")
+        )
+        return messages.diff_response(found, self._source.wall)
 
     async def _watch(self, request: pb.WatchRequest, context: Context) -> None:
         if self._watchers >= WATCHERS_MAX:
