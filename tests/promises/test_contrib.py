@@ -79,7 +79,7 @@ def test_no_two_panels_have_one_number():
 def test_the_manual_explains_every_alert_and_no_other():
     section = MANUAL.read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
 
-    assert re.findall(r"^\| (Vtep\w+) \|", section, re.MULTILINE) == sorted(
+    assert re.findall(r"^\| <a id=\"vtep\w+\"></a>(Vtep\w+) \|", section, re.MULTILINE) == sorted(
         (rule["alert"] for rule in rules()), key=section.index
     )
 
@@ -96,6 +96,22 @@ def test_every_runbook_names_a_section_that_there_is():
         path, section = re.match(r'(docs/\w+\.md), "([^"]+)"', rule["annotations"]["runbook"]).groups()
         headings = re.findall(r"^##+ (.+)$", (ROOT / path).read_text(), re.MULTILINE)
         assert section in headings, rule["alert"]
+
+
+def anchors(page):
+    """Return where a link may lead in a page: its headings, as GitHub and others name them, and what has an id."""
+    text = page.read_text()
+    headings = re.findall(r"^##+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings} | set(
+        re.findall(r'<a id="([^"]+)">', text)
+    )
+
+
+def test_every_runbook_url_leads_to_a_place_that_there_is_below_a_base_that_can_be_set():
+    base = re.escape('{{ or $externalLabels.vtep_docs "file:///usr/share/doc/vtep" }}')
+    for rule in rules():
+        page, anchor = re.fullmatch(rf"{base}/(\w+\.md)#([\w-]+)", rule["annotations"]["runbook_url"]).groups()
+        assert anchor in anchors(ROOT / "docs" / page), rule["alert"]
 
 
 @pytest.mark.parametrize("words", [("check", "rules", "vtep.rules.yml"), ("test", "rules", "vtep.rules.test.yml")])
