@@ -97,6 +97,7 @@ def test_a_problem_links_to_what_the_page_has_of_it(browser):
     ("typed", "told"),
     [
         ("172.16.0.1", "the bridge answers: yes"),
+        ("10.0.0.2", "vtep macs --vtep 10.0.0.2"),
         ("200", "VNI 200 is not-ready: device-down"),
         ("999", "not configured"),
     ],
@@ -261,6 +262,8 @@ def test_remote_vteps_are_shown_once_for_all_vnis(browser):
         browser.go(f"http://127.0.0.1:{port}/")
         browser.click("#vteps-show")
         shown(browser, "#vteps", "10.0.0.2")
+        browser.click("#vteps tbody tr a")
+        shown(browser, "#explain", "vtep macs --vtep 10.0.0")
         rows = browser.run(
             "return [...document.querySelectorAll('#vteps tbody tr')].map((row) => row.cells[0].textContent)"
         )

@@ -48,8 +48,9 @@ class HostExplainer:
         page = await self._routes.page(RouteQuery(ip=ip), None, ROUTES_MAX)
         left_out = max(0, len(self._rows.leaf.rib.index.routes_of_host(ip)) - len(page.rows))
         vnis = [vni] if vni is not None else self._vnis(ip, page.rows)
-        explained = tuple(self._explained(ip, number, page.rows) for number in vnis[:VNIS_MAX])
-        return HostExplanations(explained, self._as_vtep(ip), len(vnis) - len(explained), left_out)
+        as_vtep = self._as_vtep(ip)
+        explained = tuple(self._explained(ip, number, page.rows, is_vtep=bool(as_vtep)) for number in vnis[:VNIS_MAX])
+        return HostExplanations(explained, as_vtep, len(vnis) - len(explained), left_out)
 
     def _vnis(self, ip: Ip, routes: Sequence[RouteStatus]) -> list[Vni]:
         """Return the VNIs in which something is known of the address, the configured ones first; or the first of all."""
@@ -79,7 +80,7 @@ class HostExplainer:
         fault = next(filter(None, faults), None)
         return " ".join(with_underlay(text, "", fault.code, fault.text, fault.mend)) if fault is not None else text
 
-    def _explained(self, ip: Ip, vni: Vni, routes: Sequence[RouteStatus]) -> HostExplanation:
+    def _explained(self, ip: Ip, vni: Vni, routes: Sequence[RouteStatus], *, is_vtep: bool) -> HostExplanation:
         rows, intent = self._rows, self._rows.intent
         row = next((host for host in intent.hosts.get(ip, ()) if host.vni == vni), None)
         neighbor = None if row is None else rows.neighbor(row)
@@ -103,7 +104,8 @@ class HostExplainer:
             vni_state=rows.vni_state(vni),
             vni_reasons=rows.reasons(vni),
         )
-        summary, todo = _summarize(bare, next((found for found in rows.config.vnis if found.vni == vni), None))
+        configured = next((found for found in rows.config.vnis if found.vni == vni), None)
+        summary, todo = _summarize(bare, configured, is_vtep=is_vtep)
         fault = None
         if there is not None:
             faults = (rows.underlay.fault_of(vni, vtep) for vtep in vteps_of(intent, there))
@@ -138,7 +140,7 @@ class HostExplainer:
         return f"no: {why}"
 
 
-def _summarize(explanation: HostExplanation, vni: VniConfig | None) -> tuple[str, str]:
+def _summarize(explanation: HostExplanation, vni: VniConfig | None, *, is_vtep: bool) -> tuple[str, str]:
     """Return what is to be said in a sentence, and what to do."""
     ip, neighbor, station = explanation.ip, explanation.neighbor, explanation.station
     if station is not None and neighbor is None:
@@ -156,6 +158,11 @@ def _summarize(explanation: HostExplanation, vni: VniConfig | None) -> tuple[str
         return _about_routes(explanation, vni)
     if vni is None and explanation.vni:
         return f"VNI {explanation.vni} is not configured here, and nothing is known of {ip} in it.", ""
+    if is_vtep:
+        return (
+            f"No host of VNI {explanation.vni} has {ip}: no peer advertises it with a MAC, and no station here has it.",
+            "",
+        )
     text = f"{ip} is not known: no peer advertises it, and no station of this leaf has it."
     return (
         text,

@@ -159,6 +159,7 @@ def test_a_fault_of_the_underlay_to_the_vtep_of_the_host_is_named_with_the_comma
 
 def test_a_fault_of_the_underlay_is_named_for_the_address_of_a_vtep(rig):
     rig.receive(rig.lines.announce(A, Instance(A).flood()))
+    assert only(rig, A).summary.startswith("No host of VNI 100 has 10.0.0.1")
     break_underlay(rig)
     assert explained(rig, A).vtep.endswith(f"(vtep-unreachable): {NO_ROUTE.text}. Run: {NO_ROUTE.mend}.")
 

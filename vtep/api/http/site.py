@@ -26,7 +26,7 @@ from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
 from vtep.errors import HostError, Problem, UsageError
 from vtep.logs import escaped
-from vtep.observe.model import Counts, Explanation
+from vtep.observe.model import Counts, Explanation, VtepStatus
 from vtep.observe.source import MacQuery, Source
 from vtep.observe.turns import Turns
 
@@ -42,6 +42,8 @@ MACS_A_PAGE: Final = 50
 """MACs in one answer; the token in it leads to the next ones."""
 VTEPS_MAX: Final = 200
 """How many remote VTEPs the page shows; `vtep vteps` has all of them."""
+VNIS_OF_A_VTEP_MAX: Final = 50
+"""How many VNIs of one VTEP the page shows."""
 PROBES: Final = ("/livez", "/readyz", "/metrics")
 """What supervisors and Prometheus ask: other readers may not take its place (see `vtep.api.http.server`)."""
 
@@ -60,6 +62,7 @@ class Site:
         self._fresh_s = fresh_s
         self._metrics = Metrics(source)
         self._kept: dict[str, tuple[float, Response]] = {}
+        self._kept_vteps: tuple[float, Mapping[Ip, Sequence[VtepStatus]] | None] = (0.0, None)
         self._page = _page()
         self._turns = Turns()
         self._pages: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
@@ -181,21 +184,43 @@ class Site:
 
     def _vteps(self) -> Response:
         """Return the remote VTEPs, each once for all VNIs: those with notes first."""
-        found: dict[Ip, dict[str, Any]] = {}
-        for one in self._source.vteps(None):
-            row = found.setdefault(one.vtep, {"vtep": str(one.vtep), "vnis": 0, "macs": 0, "floods": 0, "notes": []})
-            row["vnis"] += 1
-            row["macs"] += one.macs
-            row["floods"] += one.flood
-            row["notes"] += [note for note in one.notes if note not in row["notes"]]
-        ordered = sorted(found, key=lambda vtep: (not found[vtep]["notes"], vtep.order))
-        return _json({"vteps": [found[vtep] for vtep in ordered[:VTEPS_MAX]], "total": len(found)})
+        rows = [
+            {
+                "vtep": vtep,
+                "vnis": len(found),
+                "macs": sum(one.macs for one in found),
+                "floods": sum(one.flood for one in found),
+                "notes": list(dict.fromkeys(note for one in found for note in one.notes)),
+            }
+            for vtep, found in self._by_vtep().items()
+        ]
+        rows.sort(key=lambda row: (not row["notes"], row["vtep"].order))
+        return _json({"vteps": self._told(rows[:VTEPS_MAX]), "total": len(rows)})
+
+    def _by_vtep(self) -> Mapping[Ip, Sequence[VtepStatus]]:
+        """Return what the VNIs have of each remote VTEP, made once in FRESH_S for all clients."""
+        now = self._clock()
+        made, by_vtep = self._kept_vteps
+        if by_vtep is None or now - made >= self._fresh_s:
+            found: dict[Ip, list[VtepStatus]] = {}
+            for one in self._source.vteps(None):
+                found.setdefault(one.vtep, []).append(one)
+            by_vtep = found
+            self._kept_vteps = (now, by_vtep)
+        return by_vtep
+
+    def _as_vtep(self, ip: Ip) -> dict[str, Any]:
+        """Return what the VNIs have of a VTEP: the first VNIs, and how many there are."""
+        found = self._by_vtep().get(ip, ())
+        return {"vnis": self._told(found[:VNIS_OF_A_VTEP_MAX]), "total": len(found)}
 
     async def _explain(self, request: Request) -> Response:
         vni = _number(request, "vni", VNI_MAX)
         if ip := request.query.get("ip", ""):
-            told = await self._source.explain_host(Ip.parse(ip), Vni(vni) if vni else None)
-            return _json(await self._turns.take(self._told, told))
+            address = Ip.parse(ip)
+            host = await self._source.explain_host(address, Vni(vni) if vni else None)
+            told: dict[str, Any] = await self._turns.take(self._told, host)
+            return _json(told | {"as_vtep": await self._turns.take(self._as_vtep, address)})
         mac = Mac.parse(request.query.get("mac", ""))
         answer = await self._source.explain(mac, Vni(vni) if vni else None)
         explanations = [await self._explained(explanation) for explanation in answer.explanations]

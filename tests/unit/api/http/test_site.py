@@ -8,7 +8,7 @@ import socket
 import pytest
 from msgspec.structs import replace
 
-from tests.lab.figures import VNI_READY, row
+from tests.lab.figures import ONE, VNI_READY, row
 from tests.lab.served import leaf, served
 from vtep.api.http.server import Request
 from vtep.api.http.site import ENTRIES_MAX, STUCK_S, Site, start
@@ -101,6 +101,17 @@ def test_a_mac_is_explained_in_any_usual_notation(text):
     assert status == 200
     assert told["explanations"][0]["mac"] == "02:00:00:00:00:03"
     assert told["explanations"][0]["desired"]["sync"]["next_try"] == 1_790_003_604.0
+
+
+def test_the_address_of_a_vtep_is_answered_with_what_each_vni_has_of_it():
+    _, told = asked(leaf(), "/explain.json", ip=str(ONE))
+    _, vteps = asked(leaf(), "/vteps.json")
+    (listed,) = [one for one in vteps["vteps"] if one["vtep"] == str(ONE)]
+
+    assert {one["vtep"] for one in told["as_vtep"]["vnis"]} == {str(ONE)}
+    assert sum(one["macs"] for one in told["as_vtep"]["vnis"]) == listed["macs"]
+    assert told["as_vtep"]["total"] == listed["vnis"]
+    assert asked(leaf(), "/explain.json", ip="192.0.2.1")[1]["as_vtep"] == {"vnis": [], "total": 0}
 
 
 @pytest.mark.parametrize(
