@@ -192,9 +192,9 @@ class Site:
                 "floods": sum(one.flood for one in found),
                 "notes": list(dict.fromkeys(note for one in found for note in one.notes)),
             }
-            for vtep, found in self._by_vtep().items()
+            for vtep, found in sorted(self._by_vtep().items(), key=lambda one: one[0].order)
         ]
-        rows.sort(key=lambda row: (not row["notes"], row["vtep"].order))
+        rows.sort(key=lambda row: not row["notes"])
         return _json({"vteps": self._told(rows[:VTEPS_MAX]), "total": len(rows)})
 
     def _by_vtep(self) -> Mapping[Ip, Sequence[VtepStatus]]:
