@@ -205,6 +205,10 @@ class Frr:
     def vtysh(self, command: str) -> str:
         return self.node.run(*self._inside, "vtysh", "-c", command)
 
+    def vtysh_file(self, path: str) -> None:
+        """Have all programs take the lines of a file."""
+        self.node.run(*self._inside, "vtysh", "-f", path)
+
     def configure(self, *lines: str) -> None:
         """Have all programs take these lines of configuration."""
         commands = (word for line in ("configure terminal", *lines) for word in ("-c", line))

@@ -9,7 +9,7 @@ from tests.lab.fixtures import lab, network, skipped_if_missing
 from tests.lab.peers import Frr, bmp_targets, frr_config
 from tests.lab.speaker import Speaker
 from tests.lab.topology import LEAF, VXLAN, address
-from tests.lab.vtep import Vtep, leaf_config
+from tests.lab.vtep import VTEP, Vtep, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
 from torture.observe import soak
@@ -95,6 +95,25 @@ def test_rows_that_frr_changes_all_the_time_are_no_differences():
     assert found.false == []
     assert found.changes > 100
     assert found.answers > 1
+
+
+def test_init_writes_what_frr_and_vtep_need(network):
+    leaf = network.leaf
+    with skipped_if_missing():
+        frr = Frr(leaf, frr_config(address(LEAF), [address(1)]), bmp=True)
+    with Speaker(network.remote, address(1)) as speaker:
+        frr.start()
+        speaker.wait_established()
+        wait_until(lambda: frr.json("show bgp l2vpn evpn vni")["numL2Vnis"] == 1, 20, "the VNI in bgpd")
+        leaf.run(str(VTEP), "init", "--observe", "--directory", "/run/made")
+        frr.vtysh_file("/run/made/frr-bmp.conf")
+        speaker.announce(REMOTE.flood(), REMOTE.mac(MACS[0]))
+        vtep = Vtep(leaf, leaf.path("/run/made/vtep.toml").read_text())
+        vtep.start()
+        wait_until(lambda: vtep.told("status")["ready"] and differences(vtep) == {}, 40, "it is in sync")
+        wait_until(lambda: installed(vtep) == (1, 1), 20, "both rows")
+
+    assert 'import_rt = ["*:100"]' in leaf.path("/run/made/vtep.toml").read_text()
 
 
 def test_what_the_readme_says_about_a_leaf_beside_frr(network):

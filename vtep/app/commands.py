@@ -106,6 +106,10 @@ def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     init.add_argument(
         "--directory", metavar="PATH", type=file_path, default="/etc/vtep", help="where to write (default: /etc/vtep)"
     )
+    init.add_argument(
+        "--observe", action="store_true",
+        help="for a leaf of FRR: read its devices and what vtysh says, and write a configuration that only observes",
+    )  # fmt: skip
     init.add_argument("--force", action="store_true", help="replace files that are there")
     init.set_defaults(command=_init)
 
@@ -196,8 +200,8 @@ _CHECK = """Prints every problem with its line and path, and exits with 2 if the
 lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. With
 --host, the devices, tunnel addresses, sysctls and ExaBGP of this host are compared with it as well. Changes nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
 _INIT = """Writes vtep.toml, what makes the devices, and a directory for each peer with the files of the other side. What no
-option says is taken from the host, or asked for on a terminal. Makes no device and starts nothing; prints the files that it wrote,
-and what to do next."""
+option says is taken from the host, or asked for on a terminal. With --observe it writes vtep.toml of an observer and frr-bmp.conf,
+which FRR must be given. Makes no device and starts nothing; prints the files that it wrote, and what to do next."""
 _DEVICES = """Devices that the configuration has vtep make and keep (`manage = true`). Both commands look at this host and at the
 file, and need no daemon."""
 _PLAN = """Prints each device that is not as the configuration wants it, with a command that does the same by hand. Exits with 0 if

@@ -7,13 +7,16 @@ or none, and nothing else: it makes no device and starts no program.
 
 import argparse
 import grp
+import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
 from vtep.addr import Ip, Vni
+from vtep.app import observed
 from vtep.app.templates import FirstLeaf, FirstVni, configuration, devices, other_side
 from vtep.config.values import device_name, tunnel_address
 from vtep.config.values import router_id as parse_router_id
@@ -28,7 +31,12 @@ MTU: Final = 1500
 EXABGP_GROUP: Final = "exabgp"
 
 
+VTYSH_S_MAX: Final = 20.0
+
+
 def init(options: argparse.Namespace) -> int:
+    if options.observe:
+        return _init_observer(options)
     leaf = _leaf(options)
     texts: dict[str, str] = {"vtep.toml": configuration(leaf, options.devices), **devices(leaf, options.devices)}
     for peer in leaf.peers:
@@ -40,6 +48,45 @@ def init(options: argparse.Namespace) -> int:
     for line in _next_steps(leaf, options):
         print(f"vtep: {escaped(line)}", file=sys.stderr)
     return 0
+
+
+def _init_observer(options: argparse.Namespace) -> int:
+    """Write the files of an observer, from the devices of this host and what FRR says."""
+    ask = _Asking(sys.stdin.isatty() and sys.stderr.isatty())
+    with Kernel() as kernel:
+        vnis = observed.found(kernel.links())
+    if not vnis:
+        raise UsageError("this host has no VXLAN device in a bridge, so there is nothing to observe")
+    frr = observed.said(_vtysh(observed.VNIS), _vtysh(observed.SUMMARY))
+    vtep = options.vtep or observed.vtep_of(vnis) or ask("our tunnel address", "--vtep", tunnel_address, None)
+    asn = _parsed(_as_number, "--asn")(options.asn) if options.asn else frr.asn
+    asn = asn or ask("the AS number of FRR", "--asn", _as_number, None)
+    where = options.directory
+    texts = {"vtep.toml": observed.configuration(vtep, vnis, frr), "frr-bmp.conf": observed.frr_lines(asn)}
+    _write({where / name: text for name, text in texts.items()}, replace=options.force)
+    for name in texts:
+        print(escaped(str(where / name)))
+    for line in (
+        "have bgpd load BMP: add -M bmp to bgpd_options in /etc/frr/daemons, and restart FRR once",
+        f"have it report:     vtysh -f {where}/frr-bmp.conf",
+        f"compare with host:  vtep check --host {where}/vtep.toml",
+        f"observe:            vtep run --config {where}/vtep.toml",
+    ):
+        print(f"vtep: {escaped(line)}", file=sys.stderr)
+    return 0
+
+
+def _vtysh(command: str) -> str:
+    """Return what FRR says; nothing where there is none, or where it does not answer."""
+    if shutil.which("vtysh") is None:
+        return ""
+    try:
+        done = subprocess.run(
+            ["vtysh", "-c", command], capture_output=True, text=True, timeout=VTYSH_S_MAX, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _leaf(options: argparse.Namespace) -> FirstLeaf:
