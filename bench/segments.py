@@ -28,7 +28,7 @@ from tests.lab.lines import Lines
 from tests.lab.namespaces import Node
 from tests.lab.speaker import Speaker
 from tests.lab.topology import VXLAN, address
-from tests.lab.vtep import Vtep
+from tests.lab.vtep import FEED, Vtep
 from tests.lab.wait import NeverHappened, wait_until
 from vtep.addr import Esi
 
@@ -135,6 +135,7 @@ def _sizes(datagram: bytes) -> Iterator[int]:
 def _run_ours(macs: int) -> tuple[float, float]:
     with nodes() as (leaf, _), contextlib.closing(_Groups(leaf)) as groups:
         process = Vtep(leaf, CONFIG).start()
+        wait_until(leaf.path(FEED).exists, 30, "the feed socket")
         lines = Lines()
         with Feeder(leaf) as feeder:
             feeder.say(lines.up(SPEAKER), lines.announce(SPEAKER, *_types_1(A)), lines.announce(SPEAKER, *_types_1(B)))
