@@ -23,7 +23,7 @@ from typing import Final
 
 from tests.lab import overlay
 from tests.lab.leaves import REFLECTOR, FrrReflector, OurLeaf
-from tests.lab.namespaces import Lab, Node
+from tests.lab.namespaces import Lab, Missing, Node
 from tests.lab.peers import Frr, frr_config
 from tests.lab.topology import BRIDGE, VNI, VXLAN, address, join, switch
 from tests.lab.wait import wait_until
@@ -51,6 +51,7 @@ class DualHomed:
         underlay = switch(lab)
         self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
         remotes = [join(lab, underlay, f"remote{number}", number) for number in (3, 4)]
+        _need_filters(self.nodes[0])
         vteps = [*self.nodes, *remotes]
         for number, node in enumerate(vteps, 1):
             overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
@@ -178,6 +179,7 @@ class BesideFrr:
     def __init__(self, lab: Lab) -> None:
         underlay = switch(lab)
         self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
+        _need_filters(self.nodes[0])
         for number, node in enumerate(self.nodes, 1):
             overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
         self.ce = lab.node("ce")
@@ -224,6 +226,15 @@ def _listen(node: Node, interface: str) -> socket.socket:
     found.bind((interface, _ETH_P))
     found.setblocking(False)
     return found
+
+
+def _need_filters(node: Node) -> None:
+    """Say what is missing where the kernel has no filters for bridges, as Debian's user-mode Linux."""
+    chain = "add chain bridge trial forward { type filter hook forward priority 0; }"
+    tried = node.attempt("nft", f"add table bridge trial; {chain}")
+    if "not supported" in tried.stderr:
+        raise Missing("this kernel has no nftables for bridges")
+    node.run("nft", "delete table bridge trial")
 
 
 def _quiet(node: Node) -> None:
