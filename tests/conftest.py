@@ -56,7 +56,7 @@ _TAKEN = pytest.StashKey[dict[str, bool]]()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Pass over a test whose file another run took first."""
     shared = item.config.getoption("bed")
     if shared is None:
@@ -70,7 +70,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
             taken[file] = True
         except FileExistsError:
             taken[file] = False
-    return None if taken[file] else True
+    if taken[file]:
+        return None
+    # The test before kept the fixtures that this one would have shared; the next one may share fewer.
+    item.session._setupstate.teardown_exact(nextitem)
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)

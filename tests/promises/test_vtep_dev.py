@@ -284,15 +284,31 @@ def test_beds_share_the_files_of_tests_that_depend_on_the_kernel(tmp_path):
         @mark.every_kernel
         def test_slow_in_every_kernel(): pass
     """
-    for name in ("test_a.py", "test_b.py"):
+    names = ("one/test_a.py", "one/test_b.py", "two/test_c.py")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     shared = tmp_path / "shared"
-    (shared / "test_a.py").mkdir(parents=True)
+    # Between two that this run has: what it passes over must not keep what the next one cannot have.
+    (shared / "one-test_b.py").mkdir(parents=True)
 
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini")]
-    result = subprocess.run([*command, "-v", f"--bed={shared}", tmp_path], cwd=tmp_path, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(tmp_path / "pytest.ini"),
+        "-p",
+        "no:randomly",
+    ]
+    result = subprocess.run(
+        [*command, "-v", f"--bed={shared}", "one", "two"], cwd=tmp_path, capture_output=True, text=True
+    )
 
     ran = re.findall(r"(\S+)::(\S+) PASSED", result.stdout)
-    assert ran == [("test_b.py", "test_in_a_namespace"), ("test_b.py", "test_slow_in_every_kernel")], result.stdout
-    assert sorted(path.name for path in shared.iterdir()) == ["test_a.py", "test_b.py"]
-    assert "2 passed, 4 deselected" in result.stdout
+    both = ("test_in_a_namespace", "test_slow_in_every_kernel")
+    assert ran == [(file, name) for file in (names[0], names[2]) for name in both], result.stdout
+    assert sorted(path.name for path in shared.iterdir()) == [name.replace("/", "-") for name in names]
+    assert "4 passed, 6 deselected" in result.stdout
