@@ -2,7 +2,7 @@
 """Runs a command as root under a Debian kernel that is one process of this machine: `tools/kernel.py 6.1 COMMAND ...`.
 
 The kernel is user-mode Linux as Debian packages it: no virtual machine, no root, no disk image, a boot in about three seconds.
-It brings what a host's kernel may lack: VLAN filtering, VRF, dummy devices, netem, and nftables but for its bridge family.
+It brings what a host's kernel may lack: VLAN filtering, VRF, dummy devices, netem, and nftables but for its family inet.
 
     6.1      Debian 12 (bookworm)
     6.12     Debian 13 (trixie)

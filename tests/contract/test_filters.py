@@ -20,9 +20,9 @@ def table(any_world):
         try:
             answer = world.raw.filters.nft.transact([], [], make=True)
         except KernelError as error:
-            pytest.skip(f"this kernel has no nftables for bridges: {error}")
+            pytest.skip(f"this kernel has no nftables of family inet: {error}")
         if answer.errno == errno.EOPNOTSUPP:
-            pytest.skip("this kernel has no nftables for bridges")
+            pytest.skip("this kernel has no nftables of family inet")
     with any_world() as world:
         table = world.raw.filters
         assert not table.is_there()

@@ -22,7 +22,7 @@ from tests.lab.namespaces import Lab, Node
 from tests.lab.peers import EXABGP, ExaBgp, Frr, GoBgp, frr_config, gobgp_config
 from tests.lab.topology import BRIDGE, VNI, VXLAN, Station, address, join, switch
 from tests.lab.vtep import VNI_SECTION, Vtep
-from tests.lab.wait import wait_until
+from tests.lab.wait import PATIENCE, wait_until
 from vtep.config.file import parse
 from vtep.feed.exabgp.config import render
 
@@ -274,7 +274,7 @@ class Leaves:
 
         def reached(pair: tuple[int, int]) -> bool:
             here, there = (self.stations[number] for number in pair)
-            return probe.ping(here.node, there.ip, deadline_s) is not None
+            return probe.ping(here.node, there.ip, deadline_s * PATIENCE) is not None
 
         with ThreadPoolExecutor(len(pairs)) as threads:
             return [pair for pair, answered in zip(pairs, threads.map(reached, pairs), strict=True) if not answered]

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from tests.lab.namespaces import Node
+from tests.lab.wait import PATIENCE
 
 VXLAN_PORT: Final = 4789
 ETH_P_ALL: Final = 3
@@ -48,7 +49,7 @@ class NeighborQueries:
 
     def until(self, wanted: str, deadline_s: float = 5.0) -> bool:
         """Hear until this address is asked for, and tell whether it was."""
-        end = time.monotonic() + deadline_s
+        end = time.monotonic() + deadline_s * PATIENCE
         while (left_s := end - time.monotonic()) > 0:
             self._socket.settimeout(left_s)
             try:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
 from tests.lab.namespaces import Node
+from tests.lab.wait import PATIENCE
 
 ASK_S: Final = 0.1
 """How long one echo request waits before the next is sent."""
@@ -23,7 +24,7 @@ ETH_P_LOOPBACK: Final = 0x9000
 _IDENTIFIERS = itertools.count(os.getpid())
 
 
-def ping(node: Node, address: str, deadline_s: float = 2.0) -> float | None:
+def ping(node: Node, address: str, deadline_s: float = 2.0 * PATIENCE) -> float | None:
     """Return the seconds that the first answered echo took, or nothing when none was answered in time."""
     v6 = ":" in address
     family = socket.AF_INET6 if v6 else socket.AF_INET
