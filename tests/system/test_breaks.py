@@ -19,7 +19,7 @@ from tests.lab.vtep import leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance, Route
 
-pytestmark = [pytest.mark.root_netns, pytest.mark.slow, pytest.mark.every_kernel]
+pytestmark = [pytest.mark.root_netns, pytest.mark.slow]
 
 READ: Final = """
 import urllib.request, urllib.error
