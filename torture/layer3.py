@@ -109,9 +109,9 @@ class _Run:
     def _is_right(self) -> bool:
         intent = self.leaf.leaf.intent
         foreign = {f"10.9.{number}.0/24" for number in (1, 3)}  # with our metric: ours is contested there
-        rows = [row for _, found in intent.prefixes.unordered() for row in found if str(row.prefix) not in foreign]
-        wanted = sorted(f"{row.prefix} via {' '.join(sorted(str(path.vtep) for path in row.paths))}" for row in rows)
-        vteps = {path.vtep for row in rows for path in row.paths}
+        rows = [(at, row) for at, found in intent.prefixes.unordered() for row in found if str(at) not in foreign]
+        wanted = sorted(f"{at} via {' '.join(sorted(str(path.vtep) for path in row.paths))}" for at, row in rows)
+        vteps = {path.vtep for _, row in rows for path in row.paths}
         neighbors = [line for line in self.leaf.routers() if " is " in line]
         return self.leaf.routes() == wanted and len(neighbors) >= len(vteps)
 

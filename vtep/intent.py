@@ -282,21 +282,16 @@ class PrefixPath(Struct, frozen=True, gc=False):
 
 
 class PrefixRow(Struct, frozen=True, gc=False):
-    """Packets of this VRF to this prefix go by these paths."""
+    """Packets of this VRF go by these paths. It does not name the prefix, so that thousands of prefixes share it."""
 
     vni: Vni
     """The L3VNI of the VRF."""
-    prefix: Prefix
     paths: tuple[Path, ...]
     """One for each VTEP that won, by rising address; more than one is ECMP."""
     nexthop: int
     """The identifier of the nexthop, or of the group of nexthops, in `Intent.nexthops`."""
     reason: str
     """Why they won, as a code of docs/reasons.md."""
-
-    @property
-    def key(self) -> "PrefixKey":
-        return (self.vni, self.prefix)
 
 
 FDB_SINGLES: Final = 0x4000_0000

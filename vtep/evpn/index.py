@@ -46,8 +46,8 @@ from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Epoch, Offers, Path, host_path_name
-from vtep.evpn.prefix import IpPrefix
-from vtep.evpn.routed import PrefixRoute, RoutesByPrefix
+from vtep.evpn.prefix import IpPrefix, prefix_of_key
+from vtep.evpn.routed import RoutesByPrefix, host_prefix
 from vtep.evpn.said import Said
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim
@@ -373,6 +373,9 @@ class Index:
         after = None if new is None else new[0]
         either = after or before
         assert either is not None
+        if isinstance(either, IpPrefix):
+            self._put_prefix(key, old, new)
+            return
         if old is not None:
             self._count(type(either), old[1], -1)
             old[1].routes.pop(key)
@@ -383,9 +386,7 @@ class Index:
             mac_before, mac_after = cast("MacIp | None", before), cast("MacIp | None", after)
             self._put_host(key, either, mac_before, mac_after, None if new is None else new[1])
             if either.label2 or (before is not None and cast("MacIp", before).label2):
-                self._put_prefix(mac_before, mac_after)
-        elif isinstance(either, IpPrefix):
-            self._put_prefix(cast("IpPrefix | None", before), cast("IpPrefix | None", after))
+                self._put_routed_host(mac_before, mac_after)
         elif isinstance(either, Imet):
             self._put_imet(cast("Imet | None", before), cast("Imet | None", after))
         elif isinstance(either, EthernetAd):
@@ -623,10 +624,30 @@ class Index:
             self._segments_again.discard(segment)
         return count
 
-    def _put_prefix(self, old: PrefixRoute | None, new: PrefixRoute | None) -> None:
-        found = self.prefixes.put(old, new)
-        self._changed.prefixes.update(found)
-        self._work += WORK_OF_RIVALS * len(found)
+    def _put_prefix(self, key: RouteKey, old: Held | None, new: Held | None) -> None:
+        """Put a Type-5 route in the place of another one. What is kept is a value that prefixes share, without the prefix."""
+        prefix = prefix_of_key(key)
+        before = None if old is None else cast("IpPrefix", old[0])
+        after = None if new is None else self.prefixes.take(prefix, before, cast("IpPrefix", new[0]))
+        if old is not None:
+            self._count(IpPrefix, old[1], -1)
+            old[1].routes.pop(key)
+        if new is not None and after is not None:
+            self._count(IpPrefix, new[1], 1)
+            new[1].routes[key] = after
+        if after is not before:
+            self._mark_routed(self.prefixes.put(prefix, before, after))
+        if before is not None:
+            self.prefixes.release(before)
+
+    def _put_routed_host(self, old: MacIp | None, new: MacIp | None) -> None:
+        """Put a Type-2 route with an L3VNI in the place of another one; either may lead to no prefix."""
+        before, after = host_prefix(old), host_prefix(new)
+        self._mark_routed(self.prefixes.put(before or after, old if before else None, new if after else None))
+
+    def _mark_routed(self, prefixes: Collection[Prefix]) -> None:
+        self._changed.prefixes.update(prefixes)
+        self._work += WORK_OF_RIVALS * len(prefixes)
 
     def _put_member(self, either: Segment, old: Segment | None, new: Segment | None) -> None:
         _replace(self._members, either.esi, old, new)

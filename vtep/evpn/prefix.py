@@ -11,13 +11,16 @@ it is. This module does not know any routing table.
 
 The gateway and the ESI are overlay indexes (RFC 9136 3.2): they say that the route goes by way of a host or a segment.
 A route without one goes to the next hop itself, with the Router's MAC of the attributes (RFC 9136 4.4.1).
+
+A leaf has a hundred thousand prefixes of which a few dozen values are said. So the RIB keeps each value once, without the prefix, which
+the key of a route has (`shared`, `prefix_of_key`, `whole`).
 """
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, RouteDistinguisher
+from vtep.addr import NO_SEGMENT, Esi, Ip, Prefix, RouteDistinguisher
 from vtep.errors import RouteError
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import RouteKey
@@ -36,7 +39,8 @@ class IpPrefix(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     tag: int
     network: bytes
-    """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits."""
+    """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits. None in a
+    value that many prefixes share."""
     length: int
     label: int
     """The L3VNI of the VRF, as the raw 24 bits. It does not matter in a route with a gateway."""
@@ -65,6 +69,31 @@ def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, IpPr
         Esi(raw[10:20]),
     )
     return b"\x05" + raw[2:10] + raw[20:network_end], route
+
+
+_LENGTH_AT: Final = 13
+_NETWORK_AT: Final = 14
+_V6_KEY: Final = 30
+"""The octets of the key of an IPv6 prefix, or more with a path identifier. A key of IPv4 has 18, or 22 with one."""
+
+
+def _network(key: RouteKey) -> bytes:
+    return key[_NETWORK_AT:_V6_KEY] if len(key) >= _V6_KEY else key[_NETWORK_AT:18]
+
+
+def prefix_of_key(key: RouteKey) -> Prefix:
+    """Return the prefix of the route with this key."""
+    return Prefix.of(_network(key), key[_LENGTH_AT])
+
+
+def shared(route: IpPrefix) -> IpPrefix:
+    """Return the route without its prefix, as a value that many prefixes may share."""
+    return structs.replace(route, network=b"", length=0)
+
+
+def whole(key: RouteKey, route: IpPrefix) -> IpPrefix:
+    """Return a route with its prefix, which its key has."""
+    return structs.replace(route, network=_network(key), length=key[_LENGTH_AT])
 
 
 def _ip_octets(raw: bytes) -> int:

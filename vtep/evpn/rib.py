@@ -47,6 +47,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
+from vtep.evpn.prefix import IpPrefix, whole
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 
 EVERYONE: Final = None
@@ -165,7 +166,10 @@ class Rib:
             return None
         if not is_key_of_mac_alone(key):
             found = held.find(key)
-            return None if found is None else (found[0], found[1].stale)
+            if found is None:
+                return None
+            route = whole(key, found[0]) if isinstance(found[0], IpPrefix) else found[0]
+            return route, found[1].stale
         name, octets = split_key(key)
         mac = Mac(octets)
         said = self.index.said.macs.get(mac)

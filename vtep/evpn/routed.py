@@ -6,29 +6,54 @@
 A Type-5 route may name a gateway instead of a router (its overlay index, RFC 9136 3.2). Then it depends on the Type-2 routes of that
 host, so a change of these concerns its prefix as well.
 
+What is said of a prefix in a Type-5 route is a value that thousands of prefixes share, without the prefix (`vtep.evpn.prefix.shared`). Each
+value is kept once, however many UPDATEs it came in, and so is each set of values of one prefix. So whoever judges prefixes sees by
+identity of which of them the same is said.
+
 The index hands on each route that comes or goes, and gets back the prefixes that must be judged again. This module does not know
 any VRF, and it does not decide which route is usable.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from vtep.addr import Ip, Mac, Prefix
 from vtep.evpn.crowd import Routes, all_of, replaced
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.prefix import IpPrefix, shared
+from vtep.store.sharded import ShardedDict
 
 PrefixRoute: TypeAlias = IpPrefix | MacIp
+
+SETS_MAX: Final = 16384
+"""How many sets of several values are kept once; then it begins again, and sets that are equal may be two."""
+
+
+class _Value:
+    """What is said of prefixes, and of how many."""
+
+    __slots__ = ("alone", "key", "users")
+
+    def __init__(self, route: IpPrefix, key: tuple[object, ...]) -> None:
+        self.alone = (route,)
+        """The routes of a prefix of which nothing else is said."""
+        self.key = key
+        self.users = 0
 
 
 class RoutesByPrefix:
     """Every route that leads to a prefix."""
 
     def __init__(self) -> None:
-        self._routes: dict[Prefix, Routes[PrefixRoute]] = {}
+        self._routes: ShardedDict[Prefix, Routes[PrefixRoute]] = ShardedDict()
+        self._values: dict[tuple[object, ...], _Value] = {}
+        """Every value that prefixes share, by its fields."""
+        self._by_id: dict[int, _Value] = {}
+        self._sets: dict[tuple[int, ...], tuple[PrefixRoute, ...]] = {}
+        """Sets of several values, by their identities."""
         self._router_macs: Counter[Mac] = Counter()
-        """How many routes name each Router's MAC."""
+        """How many values and routes name each Router's MAC."""
         self._by_gateway: dict[Prefix, Counter[Prefix]] = {}
         """The prefixes that are reached by each gateway, with the number of routes that say so."""
 
@@ -56,25 +81,74 @@ class RoutesByPrefix:
         found = {prefix for prefix in self if any(route.attributes.router_mac in macs for route in self.of(prefix))}
         return found.union(*map(self.concerned_by, found))
 
-    def put(self, old: PrefixRoute | None, new: PrefixRoute | None) -> Collection[Prefix]:
-        """Replace a route by another of the same key; return the prefixes that must be judged again."""
-        before, after = prefix_of(old), prefix_of(new)
-        prefix = before or after
+    def put(self, prefix: Prefix | None, old: PrefixRoute | None, new: PrefixRoute | None) -> Collection[Prefix]:
+        """Replace a route to a prefix by another of the same key; return the prefixes that must be judged again.
+
+        Of Type-5 routes these are values as `take` and `release` have them.
+        """
         if prefix is None:
             return ()
-        for route, count in ((old if before else None, -1), (new if after else None, 1)):
-            if route is not None and (mac := route.attributes.router_mac) is not None:
-                self._router_macs[mac] += count
-                if not self._router_macs[mac]:
-                    del self._router_macs[mac]
-            if isinstance(route, IpPrefix) and route.gateway is not None:
+        for route, count in ((old, -1), (new, 1)):
+            if isinstance(route, MacIp):
+                self._count_router_mac(route, count)
+            elif route is not None and route.gateway is not None:
                 self._count_gateway(route.gateway, prefix, count)
-        routes = replaced(self._routes.get(prefix, ()), old if before else None, new if after else None)
+        part = self._routes.shard(prefix)
+        routes = replaced(part.get(prefix, ()), old, new)
         if routes:
-            self._routes[prefix] = routes
+            part[prefix] = self._kept_once(routes)
         else:
-            self._routes.pop(prefix, None)
+            part.pop(prefix, None)
         return (prefix,) if isinstance(old or new, IpPrefix) else {prefix, *self.concerned_by(prefix)}
+
+    def take(self, prefix: Prefix, old: IpPrefix | None, route: IpPrefix) -> IpPrefix:
+        """Return the value of a route to a prefix that comes in the place of another, and count one user more.
+
+        Two routes to one prefix are two values, even if they say the same: their keys differ in bits beyond the prefix's length, or
+        in the path identifier.
+        """
+        fields = (route.attributes, route.rd, route.label, route.gateway, route.esi, route.tag, route.peer)
+        value = self._values.get(fields)
+        if value is None:
+            value = self._values[fields] = _Value(shared(route), fields)
+            self._by_id[id(value.alone[0])] = value
+            self._count_router_mac(route, 1)
+        elif old is not value.alone[0] and any(one is value.alone[0] for one in self.of(prefix)):
+            self._count_router_mac(route, 1)
+            return shared(route)
+        value.users += 1
+        return value.alone[0]
+
+    def release(self, route: IpPrefix) -> None:
+        """Count one user less of the value of a route that goes."""
+        value = self._by_id.get(id(route))
+        if value is None:
+            self._count_router_mac(route, -1)
+            return
+        value.users -= 1
+        if not value.users:
+            del self._by_id[id(route)], self._values[value.key]
+            self._count_router_mac(route, -1)
+
+    def _kept_once(self, routes: Routes[PrefixRoute]) -> Routes[PrefixRoute]:
+        """Return the one tuple of these values, if they are few."""
+        if not isinstance(routes, tuple):
+            return routes
+        if len(routes) == 1:
+            value = self._by_id.get(id(routes[0]))
+            return routes if value is None else value.alone
+        if any(isinstance(route, MacIp) for route in routes):
+            return routes
+        if len(self._sets) >= SETS_MAX:
+            self._sets = {}
+        return self._sets.setdefault(tuple(map(id, routes)), routes)
+
+    def _count_router_mac(self, route: PrefixRoute, more: int) -> None:
+        mac = route.attributes.router_mac
+        if mac is not None:
+            self._router_macs[mac] += more
+            if not self._router_macs[mac]:
+                del self._router_macs[mac]
 
     def _count_gateway(self, gateway: Ip, prefix: Prefix, more: int) -> None:
         host = Prefix.of(gateway, 8 * len(gateway))
@@ -86,10 +160,8 @@ class RoutesByPrefix:
             del self._by_gateway[host]
 
 
-def prefix_of(route: PrefixRoute | None) -> Prefix | None:
-    """Return the prefix that a route leads to: a Type-2 route leads to one only if it has an address and a second label."""
-    if isinstance(route, IpPrefix):
-        return Prefix.of(route.network, route.length)
+def host_prefix(route: MacIp | None) -> Prefix | None:
+    """Return the prefix that a Type-2 route leads to: it leads to one only if it has an address and a second label."""
     if route is None or route.ip is None or not route.label2:
         return None
     return Prefix.of(route.ip, 8 * len(route.ip))

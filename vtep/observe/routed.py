@@ -108,19 +108,20 @@ class RoutedTables:
         place = 0 if after is None else bisect_right(keys, _order(after), key=_order)
         for key in keys[place : place + most]:
             if only is None or key[0] == only:
-                rows += [self._prefix(row, intent) for row in table.get(key[1], ()) if row.key == key]
+                found = table.get(key[1], ())
+                rows += [self._prefix(key[1], row, intent) for row in found if row.vni == key[0]]
         end = place + most
         return Page(rows, keys[end - 1] if end < len(keys) else None, len(keys), intent.generation)
 
-    def _prefix(self, row: PrefixRow, intent: Intent) -> PrefixStatus:
+    def _prefix(self, prefix: Prefix, row: PrefixRow, intent: Intent) -> PrefixStatus:
         return PrefixStatus(
             vrf=self._name(row.vni),
             vni=row.vni,
-            prefix=row.prefix,
+            prefix=prefix,
             vteps=tuple(path.vtep for path in row.paths),
             nexthop=row.nexthop,
             reason=row.reason,
-            sync=self._rows.sync(ROUTE, row.key, intent),
+            sync=self._rows.sync(ROUTE, (row.vni, prefix), intent),
         )
 
     def nexthops(self, vrf: str, after: NexthopKey | None, most: int) -> Page[NexthopStatus, NexthopKey]:
@@ -162,19 +163,19 @@ class RoutedTables:
             vrf=status,
             asked=prefix,
             prefix=found,
-            row=None if row is None else self._prefix(row, intent),
+            row=None if row is None else self._prefix(found, row, intent),
             nexthop=None if row is None else self._nexthop(intent.nexthops[row.nexthop], intent),
-            routers=() if row is None else tuple(self._routers(row, intent)),
+            routers=() if row is None else tuple(self._routers(found, row, intent)),
             paths=tuple(_path(path) for path in judged[:PATHS_MAX]),
             left_out=max(0, len(judged) - PATHS_MAX),
         )
 
-    def _routers(self, row: PrefixRow, intent: Intent) -> Iterator[RouterStatus]:
+    def _routers(self, prefix: Prefix, row: PrefixRow, intent: Intent) -> Iterator[RouterStatus]:
         for path in row.paths:
             router = intent.routers.get((row.vni, path.vtep))
             if router is None:
                 continue
-            is_v6 = row.prefix.is_v6 or path.vtep.is_v6
+            is_v6 = prefix.is_v6 or path.vtep.is_v6
             rows = (
                 self._rows.sync(ROUTER_MAC, (row.vni, router.mac), intent),
                 self._rows.sync(ROUTER_NEIGHBOR, (row.vni, path.vtep, is_v6), intent),
@@ -204,7 +205,8 @@ def _nexthop_key(nexthop: Nexthop) -> NexthopKey:
 
 
 def _in_order(prefixes: Table[Prefix, tuple[PrefixRow, ...]]) -> Sequence[PrefixKey]:
-    return sorted((row.key for _, rows in prefixes.unordered() for row in rows), key=_order)
+    found = ((row.vni, prefix) for prefix, rows in prefixes.unordered() for row in rows)
+    return sorted(found, key=_order)
 
 
 def _order(key: PrefixKey) -> tuple[object, ...]:

@@ -24,6 +24,10 @@ because RFC 9136 4.4.1 requires it, and a made-up MAC would cut off every other 
 again finds the objects of the one before it. Identifiers begin at `SINGLES` and `GROUPS`, far from those of other programs. Peers
 choose the VTEPs, so two nexthops may be made to have the same hash; each next attempt is then another hash.
 
+**Values that prefixes share.** What is said of most prefixes is said of thousands (`vtep.evpn.routed`). Within a step such a set of
+routes is judged once for all of them (`_Judged`), so they share their verdicts and their rows, which do not name the prefix. What is
+counted of a row is counted once, with the number of its prefixes.
+
 **The limit.** A VRF has at most `limits.prefixes_per_vrf` prefixes. Those that have a row keep it, and others wait until there is
 room.
 """
@@ -31,9 +35,9 @@ room.
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Ip, Mac, Prefix, Vni
 from vtep.config.model import VrfConfig
@@ -303,29 +307,63 @@ class _Draft:
         self.touched: list[PrefixKey] = []
         self.limited: dict[Vni, dict[Prefix, bool | None]] = {}
         """Prefixes that wait for room in a full VRF (True), or no longer wait (None)."""
+        self.sets: dict[tuple[int, bool, str], _Judged] = {}
+        """What was judged for all prefixes with the same routes: by their identity, the family and why the prefix is refused."""
+        self.rows_once: dict[tuple[PrefixRow, ...], tuple[PrefixRow, ...]] = {}
+        """Each set of rows that was made, once."""
+        self.uses: dict[int, list[Any]] = {}
+        """Sets of rows, by identity, each with how many more, or fewer, prefixes have it."""
         self.gateways: dict[tuple[Ip, Vni], tuple[PrefixPath, ...]] = {}
         """Where each gateway is that was asked for; thousands of prefixes may name the same one."""
 
     def judge(self, prefix: Prefix) -> None:
-        """Judge the routes to a prefix. New rows are counted before old ones, so that what both use keeps its identifier."""
-        policy, local = self.inputs.policy, frozenset(self._local_vrfs(prefix))
+        """Judge the routes to a prefix."""
         routes = self.inputs.rib.index.prefixes.of(prefix)
-        candidates, vrfs = judge_prefix(prefix, routes, policy, local, self._resolve)
+        judged = self._judged(prefix, routes)
         before = self._rows_of(prefix)
-        vrfs = self._within_limit(prefix, vrfs, candidates, {row.vni for row in before})
-        after = tuple(self._row(prefix, vrf, candidates) for vrf in vrfs)
-        for row in after:
-            self._count(row, 1)
-        for row in before:
-            self._count(row, -1)
+        vrfs = self._within_limit(prefix, judged, before)
+        if vrfs is None:
+            paths, after = judged.paths, judged.rows
+        else:
+            candidates = list(judged.candidates)
+            self._refuse_full(judged.vrfs, vrfs, candidates)
+            after = self._rows_for(prefix, vrfs, candidates)
+            paths = tuple(candidates)
+        self.judged[prefix] = paths or None
+        if after is before or after == before:
+            return
+        self.rows[prefix] = after or None
+        self._use_rows(after, 1)
+        self._use_rows(before, -1)
         changed = {row.vni: row for row in before}
         for row in after:
             if (old := changed.pop(row.vni, None)) is None or old.nexthop != row.nexthop:
                 changed[row.vni] = row
         self.touched += [(vni, prefix) for vni in changed]
-        if after != before:
-            self.rows[prefix] = after or None
-        self.judged[prefix] = tuple(candidates) or None
+
+    def _judged(self, prefix: Prefix, routes: tuple[PrefixRoute, ...]) -> "_Judged":
+        """Judge the routes to a prefix as if there was no limit; once for all prefixes with the same ones.
+
+        A host's own routes are its own, so they are judged alone.
+        """
+        shares = bool(routes) and not any(isinstance(route, MacIp) for route in routes)
+        key = (id(routes), prefix.is_v6, refused_prefix(prefix))
+        if shares and (known := self.sets.get(key)) is not None:
+            return known
+        local = frozenset[str]() if shares else frozenset(self._local_vrfs(prefix))
+        candidates, vrfs = judge_prefix(prefix, routes, self.inputs.policy, local, self._resolve)
+        paths = list(candidates)
+        rows = self._rows_for(prefix, vrfs, paths)
+        judged = _Judged(routes, tuple(candidates), vrfs, tuple(paths), rows)
+        if shares:
+            self.sets[key] = judged
+        return judged
+
+    def _rows_for(
+        self, prefix: Prefix, vrfs: Sequence[VrfConfig], candidates: list[PrefixPath]
+    ) -> tuple[PrefixRow, ...]:
+        rows = tuple(self._row(prefix, vrf, candidates) for vrf in vrfs)
+        return self.rows_once.setdefault(rows, rows)
 
     def _rows_of(self, prefix: Prefix) -> tuple[PrefixRow, ...]:
         if prefix in self.rows:
@@ -347,23 +385,24 @@ class _Draft:
             self.gateways[gateway, vrf.vni] = found
         return found
 
-    def _within_limit(
-        self, prefix: Prefix, vrfs: list[VrfConfig], candidates: list[PrefixPath], before: Container[Vni]
-    ) -> list[VrfConfig]:
-        """Return the VRFs that have room for the prefix; in the others its routes are refused. A prefix with a row keeps it."""
-        limit = self.inputs.policy.prefixes_per_vrf
-        full = {vrf.vni for vrf in vrfs if vrf.vni not in before and self._rows(vrf.vni) >= limit}
-        if not (full or self.limited or self.previous.limited_prefixes):
-            return vrfs
-        waited = {vni for vni, found in self.previous.limited_prefixes.unordered() if prefix in found}
-        for vni in full | waited | {vni for vni, found in self.limited.items() if found.get(prefix)}:
-            self.limited.setdefault(vni, {})[prefix] = vni in full or None
-        if not full:
-            return vrfs
+    def _within_limit(self, prefix: Prefix, judged: "_Judged", before: Sequence[PrefixRow]) -> list[VrfConfig] | None:
+        """Return the VRFs that have room for the prefix, or None if all have. A prefix with a row keeps it."""
+        limit, vrfs = self.inputs.policy.prefixes_per_vrf, judged.vrfs
+        full = {vrf.vni for vrf in vrfs if self._rows(vrf.vni) >= limit}
+        full -= {row.vni for row in before}
+        if full or self.limited or self.previous.limited_prefixes:
+            waited = {vni for vni, found in self.previous.limited_prefixes.unordered() if prefix in found}
+            for vni in full | waited | {vni for vni, found in self.limited.items() if found.get(prefix)}:
+                self.limited.setdefault(vni, {})[prefix] = vni in full or None
+        return [vrf for vrf in vrfs if vrf.vni not in full] if full else None
+
+    @staticmethod
+    def _refuse_full(vrfs: Sequence[VrfConfig], left: Sequence[VrfConfig], candidates: list[PrefixPath]) -> None:
+        """Refuse the routes of the VRFs that have no room left."""
+        full = {vrf.vni for vrf in vrfs} - {vrf.vni for vrf in left}
         for place, path in enumerate(candidates):
             if path.vni in full and path.verdict != "refused":
                 candidates[place] = structs.replace(path, verdict="refused", reason="vrf-limit")
-        return [vrf for vrf in vrfs if vrf.vni not in full]
 
     def _rows(self, vni: Vni) -> int:
         return int(self.previous.prefixes_of_vrf.get(vni, 0)) + self.counts[vni]
@@ -401,7 +440,7 @@ class _Draft:
                 reason = path.reason
         paths.sort(key=lambda path: path.vtep.order)
         vteps = tuple(path.vtep for path in paths)
-        return PrefixRow(vrf.vni, prefix, tuple(paths), self._nexthop(vrf.vni, vteps, prefix.is_v6), reason)
+        return PrefixRow(vrf.vni, tuple(paths), self._nexthop(vrf.vni, vteps, prefix.is_v6), reason)
 
     def _nexthop(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
         """Return the identifier of a nexthop to these VTEPs, and make it if it is new; many prefixes share it."""
@@ -421,12 +460,23 @@ class _Draft:
         found = self.nexthops.get(number)
         return self.previous.nexthops.get(number) if found is None else found
 
-    def _count(self, row: PrefixRow, change: int) -> None:
-        """Count what a row uses, or used."""
-        self._use(row.nexthop, change)
-        self.counts[row.vni] += change
-        for path in row.paths:
-            self.claims.setdefault((row.vni, path.vtep), Counter())[path.router_mac] += change
+    def _use_rows(self, rows: tuple[PrefixRow, ...], change: int) -> None:
+        """Note that one prefix more, or fewer, has these rows. What follows is counted at the end (`_count`)."""
+        for row in rows:
+            self.counts[row.vni] += change
+        found = self.uses.get(id(rows))
+        if found is None:
+            self.uses[id(rows)] = [rows, change]
+        else:
+            found[1] += change
+
+    def _count(self) -> None:
+        """Count what the rows use, or used. What is used more comes first, so that what both use keeps its identifier."""
+        for rows, change in sorted(self.uses.values(), key=lambda found: -found[1]):
+            for row in rows if change else ():
+                self._use(row.nexthop, change)
+                for path in row.paths:
+                    self.claims.setdefault((row.vni, path.vtep), Counter())[path.router_mac] += change
 
     def _use(self, number: int, change: int) -> None:
         found = self._at(number)
@@ -434,10 +484,11 @@ class _Draft:
         after = self.nexthops[number] = structs.replace(found, users=found.users + change)
         if bool(after.users) != bool(found.users):
             for member in after.members:
-                self._use(member, change)
+                self._use(member, 1 if after.users else -1)
 
     def apply(self) -> tuple[Intent, bool]:
         """Return the previous intent with all changes, and whether they changed its meaning."""
+        self._count()
         previous = self.previous
         nexthops = {number: found if found.users > 0 else None for number, found in self.nexthops.items()}
         touched_nexthops = [
@@ -530,6 +581,19 @@ class _Draft:
             if (vteps or (None,))[0] != (self.previous.router_macs.get(key) or (None,))[0]
         )
         return macs, touched
+
+
+class _Judged(Struct, frozen=True):
+    """What is said of a prefix, as it was judged: for thousands of prefixes, if it is said of them."""
+
+    routes: tuple[PrefixRoute, ...]
+    """Held, so that no other routes get their identity."""
+    candidates: tuple[PrefixPath, ...]
+    """Every route as each VRF judges it, before they are compared."""
+    vrfs: list[VrfConfig]
+    paths: tuple[PrefixPath, ...]
+    """The same, with the winners."""
+    rows: tuple[PrefixRow, ...]
 
 
 _NO_CLAIMS: Final[Table[Mac, int]] = Table()

@@ -13,7 +13,7 @@ from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Epoch
-from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.prefix import IpPrefix, prefix_of_key, shared
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim, Station
 
@@ -49,6 +49,9 @@ class Filled(Index):
 def put(index: Filled, key: bytes, old: Route | None, new: Route | None, epoch: Epoch | None = None) -> None:
     """Replace a route as the RIB does. Of a Type-2 route, the key here is a path identifier behind its own."""
     either = new or old
+    if isinstance(either, IpPrefix):
+        key = b"\x05" + either.rd + bytes(4) + bytes((either.length,)) + either.network + key
+        old = old and index.epoch.routes[key]
     if not isinstance(either, MacIp):
         index.put(key, old and (old, index.epoch), new and (new, index.epoch if epoch is None else epoch))
     elif isinstance(old, MacIp) and new is not None and old.key != new.key:
@@ -280,12 +283,49 @@ def test_a_type_4_route_is_found_under_its_segment_until_it_goes(index: Filled) 
 def test_a_type_5_route_is_found_under_its_prefix_until_it_goes(index: Filled) -> None:
     route, default = IpPrefix(PEER, Attributes(A), RD, 0, bytes(4), 0, 100), Prefix.parse("0.0.0.0/0")
     put(index, KEY, None, route)
-    assert index.prefixes.of(default) == (route,)
+    assert index.prefixes.of(default) == (shared(route),)
     assert index.everything().prefixes == index.take_changed().prefixes == {default}
 
     put(index, KEY, route, None)
     assert (index.prefixes.of(default), index.take_changed().prefixes) == ((), {default})
     assert index.everything().prefixes == set()
+
+
+def type_5(text: str, label: int = 100) -> IpPrefix:
+    found = Prefix.parse(text)
+    return IpPrefix(PEER, Attributes(A), RD, 0, found.network, found.length, label)
+
+
+def test_prefixes_of_which_the_same_is_said_share_one_value_until_the_last_is_gone(index: Filled) -> None:
+    nets = [f"10.0.{number}.0/24" for number in range(3)]
+    for net in nets:
+        put(index, b"", None, type_5(net))
+    first, second, third = (index.prefixes.of(Prefix.parse(net)) for net in nets)
+    assert first is second is third
+    assert {*map(prefix_of_key, index.epoch.routes)} == {*map(Prefix.parse, nets)}
+    index.take_changed()
+
+    put(index, b"", type_5(nets[0]), type_5(nets[0]))  # the same again: nothing to judge, and nothing is counted twice
+    assert not index.take_changed()
+    put(index, b"", type_5(nets[1]), type_5(nets[1], label=200))
+    assert index.take_changed().prefixes == {Prefix.parse(nets[1])}
+    for net, label in zip(nets, (100, 200, 100), strict=True):
+        put(index, b"", type_5(net, label), None)
+    assert (index.prefixes._values, index.prefixes._by_id, list(index.prefixes)) == ({}, {}, [])
+
+
+def test_two_routes_to_one_prefix_are_two_even_if_they_say_the_same(index: Filled) -> None:
+    """Their keys differ in bits beyond the length, or in the path identifier."""
+    prefix, found = Prefix.parse("10.0.0.0/24"), type_5("10.0.0.0/24")
+    beyond = replace(found, network=bytes((10, 0, 0, 9)))
+    for key, route in ((b"", found), (b"", beyond), (b"\0\0\0\1", found)):
+        put(index, key, None, route)
+    assert index.prefixes.of(prefix) == (shared(found),) * 3
+
+    for left, (key, route) in enumerate(((b"", found), (b"\0\0\0\1", found), (b"", beyond))):
+        assert len(index.prefixes.of(prefix)) == 3 - left
+        put(index, key, route, None)
+    assert (index.prefixes.of(prefix), index.prefixes._values) == ((), {})
 
 
 def test_a_host_with_two_labels_is_a_prefix_as_long_as_it_has_them(index: Filled) -> None:

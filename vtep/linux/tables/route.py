@@ -46,7 +46,7 @@ class _Route:
         return (("nexthop-group" if row.nexthop >= GROUPS else "nexthop", (key[0], row.nexthop)),)
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[PrefixKey]:
-        return (row.key for _, rows in walk(lambda: latest().prefixes) for row in rows)
+        return ((row.vni, prefix) for prefix, rows in walk(lambda: latest().prefixes) for row in rows)
 
     def wanted_at(self, intent: Intent, key: PrefixKey) -> RouteRow | None:
         return next((_row(row.nexthop) for row in intent.prefixes.get(key[1], ()) if row.vni == key[0]), None)
