@@ -21,6 +21,7 @@ from vtep.app.templates import FirstLeaf, FirstVni, configuration, devices, othe
 from vtep.config.values import device_name, tunnel_address
 from vtep.config.values import router_id as parse_router_id
 from vtep.errors import KernelError, UsageError
+from vtep.linux import inventory
 from vtep.linux.kernel import Kernel
 from vtep.logs import escaped
 
@@ -54,7 +55,7 @@ def _init_observer(options: argparse.Namespace) -> int:
     """Write the files of an observer, from the devices of this host and what FRR says."""
     ask = _Asking(sys.stdin.isatty() and sys.stderr.isatty())
     with Kernel() as kernel:
-        vnis = observed.found(kernel.links())
+        vnis = inventory.found(kernel.links())
     if not vnis:
         raise UsageError("this host has no VXLAN device in a bridge, so there is nothing to observe")
     frr = observed.said(_vtysh(observed.VNIS), _vtysh(observed.SUMMARY))

@@ -1,40 +1,28 @@
 """The first files of an observer, for `vtep init --observe`: what this host has and FRR says, as vtep.toml and as lines for FRR.
 
-    devices ──▶ found ──▶ one `Attached` for each VNI ──┐
-                                                        ├──▶ configuration, frr_lines
-    vtysh ──▶ said ──▶ AS, peers, Route Targets, L3VNIs ┘
+    devices ──▶ linux.inventory ──▶ one `Attached` for each VNI ──┐
+                                                                  ├──▶ configuration, frr_lines
+    vtysh ──▶ said ──▶ AS, peers, Route Targets, L3VNIs ──────────┘
 
 FRR derives the Route Target of a VNI from its AS number and the VNI, and imports such a target whatever the AS number is (`*:VNI`).
 A target that an operator configured is imported as it is. The VNIs of VRFs are named in a comment.
 
-This module is pure: it takes a picture of the devices and the texts that vtysh printed, and does not know how they were had.
+This module is pure: it takes the texts that vtysh printed, and does not know how they were had.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from vtep.addr import Ip, RouteTarget, Vni
-from vtep.linux.devices import Link, Links
+from vtep.linux.inventory import Attached
 
 BMP_PORT: Final = 11019
 VNIS: Final = "show bgp l2vpn evpn vni json"
 SUMMARY: Final = "show bgp l2vpn evpn summary json"
-
-
-class Attached(Struct, frozen=True):
-    """A VNI as this host has it."""
-
-    vni: int
-    bridge: str
-    vxlan: str
-    vtep: Ip | None
-    vlan: int | None = None
-    in_vrf: bool = False
-    """Its bridge has a device in a VRF and no port besides: it looks like the VNI of that VRF."""
 
 
 class Said(Struct, frozen=True):
@@ -46,41 +34,6 @@ class Said(Struct, frozen=True):
     """What each VNI imports, as it is written here."""
     of_vrfs: frozenset[int] = frozenset()
     """The VNIs that are those of VRFs."""
-
-
-def found(links: Links) -> list[Attached]:
-    """Return the VNIs of this host whose VXLAN device is in a bridge, in order."""
-    vnis = [one for link in links if link.vxlan is not None for one in _of_device(link, links)]
-    return sorted({one.vni: one for one in reversed(vnis)}.values(), key=lambda one: one.vni)
-
-
-def _of_device(link: Link, links: Links) -> Iterator[Attached]:
-    bridge = None if link.master is None else links.by_index.get(link.master)
-    if link.vxlan is None or bridge is None or bridge.bridge is None:
-        return
-    filters = bool(bridge.bridge.vlan_filtering)
-    if link.vxlan.external:
-        for vlans in link.vlans:
-            for vlan in range(vlans.first, vlans.last + 1):
-                if (vni := vlans.vni_of(vlan)) is not None:
-                    yield Attached(vni, bridge.name, link.name, link.vxlan.local, vlan)
-        return
-    if link.vxlan.vni is None:
-        return
-    pvid = next((one.first for one in link.vlans if one.pvid), None) if filters else None
-    if filters and pvid is None:
-        return
-    gateway = bridge if pvid is None else links.by_vlan.get((bridge.index, pvid))
-    routes = gateway is not None and _is_in_vrf(gateway, links)
-    yield Attached(
-        link.vxlan.vni, bridge.name, link.name, link.vxlan.local, pvid,
-        in_vrf=routes and not filters and len(links.ports_of(bridge.index)) == 1,
-    )  # fmt: skip
-
-
-def _is_in_vrf(link: Link, links: Links) -> bool:
-    master = None if link.master is None else links.by_index.get(link.master)
-    return master is not None and master.table is not None
 
 
 def said(vnis: str, summary: str) -> Said:

@@ -3,9 +3,10 @@
 import json
 
 from vtep.addr import Ip
-from vtep.app.observed import Attached, Said, configuration, found, frr_lines, said, vtep_of
+from vtep.app.observed import Said, configuration, frr_lines, said, vtep_of
 from vtep.config.file import parse
 from vtep.linux.devices import Bridge, Link, Links, PortVlan, Vxlan
+from vtep.linux.inventory import Attached, found
 
 OURS, OTHER = Ip.parse("10.0.0.1"), Ip.parse("10.0.0.2")
 PLAIN = (
