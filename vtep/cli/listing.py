@@ -71,8 +71,9 @@ def _problem(problem: pb.Problem, columns: int, *, hints: bool) -> list[str]:
 
 
 def figures(status: pb.GetStatusResponse, columns: int | None) -> list[str]:
-    """Return the table of rows by kind and state."""
-    return grid.render(_KIND_COLUMNS, [_kind_cells(kind) for kind in status.kinds], columns)
+    """Return the table of rows by kind and state: the first kinds, and the others that this leaf has."""
+    shown = [kind for at, kind in enumerate(status.kinds) if at < KINDS_ALWAYS_SHOWN or any(_counts(kind))]
+    return grid.render(_KIND_COLUMNS, [_kind_cells(kind) for kind in shown], columns)
 
 
 def _generation(status: pb.GetStatusResponse) -> str:
@@ -116,6 +117,8 @@ def _dataplane(dataplane: pb.Dataplane, now: float) -> str:
     return ", ".join(parts)
 
 
+KINDS_ALWAYS_SHOWN: Final = 3
+"""MACs, floods and neighbors. Layer 3 and multihoming have nine more, and most leaves have rows of few of them."""
 _KIND_COLUMNS: Final = (
     Column("ROWS"),
     *(Column(name, right=True) for name in ("WANTED", "INSTALLED", "PENDING", "FAILED", "CONTESTED", "SUPPRESSED")),
@@ -123,8 +126,11 @@ _KIND_COLUMNS: Final = (
 
 
 def _kind_cells(kind: pb.KindCounts) -> tuple[str, ...]:
-    figures = (kind.wanted, kind.installed, kind.pending, kind.failed, kind.contested, kind.suppressed)
-    return (kind.kind, *map(amount, figures))
+    return (kind.kind, *map(amount, _counts(kind)))
+
+
+def _counts(kind: pb.KindCounts) -> tuple[int, ...]:
+    return kind.wanted, kind.installed, kind.pending, kind.failed, kind.contested, kind.suppressed
 
 
 def vnis(options: argparse.Namespace) -> int:

@@ -107,7 +107,7 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     events.add_argument("--since", metavar="WHEN", type=_since, help=_SINCE)
     _add_prefix(events, "--mac")
     _add_vni(events)
-    _add_peer(events)
+    _add_peer(events, "only events of this peer, and moves by its routes")
     events.add_argument(
         "--kind", metavar="KIND", action="append", default=[],
         help="only events of this kind, such as move or peer-down (docs/json.md); may be given more than once",
@@ -223,7 +223,7 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report = _command(
         commands, "report", "report:report", "an archive for a supporter",
         "Status, what is not as wanted with its explanation, recent events, the kernel's tables, versions, configurations and logs. "
-        "Passwords and keys are left out; MACs, addresses and peers are in it. A part that cannot be had says why.",
+        "Passwords and keys are left out; MACs, addresses and peers are in it. In place of a part that cannot be read is the reason.",
         "vtep report /tmp/leaf7.tar.gz", has_output=False, deadline_s=DIFF_DEADLINE_S,
         exits="exit codes: 0 the archive is written (also where the daemon does not answer), 2 usage, or the file cannot be written",
     )  # fmt: skip
@@ -448,8 +448,8 @@ def _add_prefix(parser: argparse.ArgumentParser, name: str = "prefix") -> None:
     )
 
 
-def _add_peer(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--peer", metavar="IP", type=_ip, help="only what this peer has sent")
+def _add_peer(parser: argparse.ArgumentParser, meaning: str = "only what this peer has sent") -> None:
+    parser.add_argument("--peer", metavar="IP", type=_ip, help=meaning)
 
 
 def _add_limit(parser: argparse.ArgumentParser, text: str) -> None:

@@ -163,7 +163,7 @@ def natural(text: str) -> tuple[Any, ...]:
     """Return what sorts 9 before 10, 10.0.0.9 before 10.0.0.10, and 90 s before 2 min; what is absent comes first."""
     if text in ("", "-"):
         return (0,)
-    if age := re.fullmatch(r"([\d.]+) (s|min|h|d)", text):
+    if age := re.fullmatch(r"(?:> )?([\d.]+) (s|min|h|d)", text):
         return (1, float(age[1]) * _UNIT_S[age[2]])
     if re.fullmatch(r"[\d,]+", text):
         return (1, int(text.replace(",", "")))

@@ -1,6 +1,6 @@
 """`vtep report`: one archive for a supporter, with what the daemon, the kernel and the log say. No secret is in it.
 
-Knows which questions a supporter asks first. A part that cannot be had is a text that says why, so that a report is made of a
+Knows which questions a supporter asks first. A part that cannot be read is a text that says why, so that a report is made of a
 host on which little works. Bounded: each part in size and time, so that a leaf with a million MACs gives a small file.
 """
 
@@ -75,7 +75,7 @@ def report(options: argparse.Namespace) -> int:
             _add(archive, f"{path.name.removesuffix('.gz').removesuffix('.tar')}/{name}", text)
     print(path)
     if failed:
-        say(f"not to be had, and why is in the file: {', '.join(failed)}")
+        say(f"could not be read (the archive says why): {', '.join(failed)}")
     return 0
 
 
@@ -87,7 +87,7 @@ def _made(make: Callable[[], str]) -> tuple[str, bool]:
     try:
         text, problem = make(), False
     except (VtepError, OSError, subprocess.SubprocessError, UnicodeError) as error:
-        text, problem = f"not to be had: {error}\n", True
+        text, problem = f"could not be read: {error}\n", True
     text = redacted(text)
     if len(text) > PART_MAX:
         text = f"{text[:PART_MAX]}\n… cut; it has more than {PART_MAX} characters\n"

@@ -8,7 +8,7 @@ One explanation for each VNI in which something is known of the address, of at m
 client may ask and a peer decides how many routes an address has. Decides nothing, and keeps nothing from one question to the next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from vtep.addr import Ip, Mac, Vni
@@ -39,8 +39,12 @@ VNIS_MAX: Final = 20
 class HostExplainer:
     """Explains one address, wherever something is known of it."""
 
-    def __init__(self, rows: Rows, routes: RouteLists, stations: StationList) -> None:
+    def __init__(
+        self, rows: Rows, routes: RouteLists, stations: StationList, macs_behind: Callable[[Vni, Ip], int]
+    ) -> None:
+        """`macs_behind` returns how many MACs of a VNI are behind a VTEP."""
         self._rows = rows
+        self._macs_behind = macs_behind
         self._routes = routes
         self._stations = stations
 
@@ -71,12 +75,14 @@ class HostExplainer:
             text = f"{ip} is a tunnel address of this leaf."
             faults = (underlay.fault_here(vni) for vni in ours)
         else:
-            vnis = sorted({flood.vni for flood in self._rows.intent.floods.get(ip, ())})
-            if not vnis:
+            macs = {one.vni: found for one in self._rows.config.vnis if (found := self._macs_behind(one.vni, ip))}
+            floods = {flood.vni for flood in self._rows.intent.floods.get(ip, ())}
+            if not macs and not floods:
                 return ""
-            named = ", ".join(map(str, vnis[:VNIS_MAX])) + f" and {len(vnis) - VNIS_MAX} more" * (len(vnis) > VNIS_MAX)
-            text = f"{ip} is the address of a remote VTEP, with floods in VNI {named}."
-            faults = (underlay.fault_of(vni, ip) for vni in vnis)
+            where = f"with floods in {_named(floods)}" if floods else "without floods"
+            behind = f" MACs behind it: {sum(macs.values())}." if macs else ""
+            text = f"{ip} is the address of a remote VTEP, {where}.{behind}"
+            faults = (underlay.fault_of(vni, ip) for vni in sorted(floods | macs.keys()))
         fault = next(filter(None, faults), None)
         return " ".join(with_underlay(text, "", fault.code, fault.text, fault.mend)) if fault is not None else text
 
@@ -138,6 +144,12 @@ class HostExplainer:
         notes = () if report is None else report.notes.get(vni, ())
         why = next((note for note in notes if note.startswith("neigh-suppress")), NEIGHBOR.descriptor.unserved)
         return f"no: {why}"
+
+
+def _named(vnis: Collection[Vni]) -> str:
+    """Name VNIs, the first of very many."""
+    more = f" and {len(vnis) - VNIS_MAX} more" if len(vnis) > VNIS_MAX else ""
+    return f"VNI{'s' * (len(vnis) > 1)} {', '.join(map(str, sorted(vnis)[:VNIS_MAX]))}{more}"
 
 
 def _summarize(explanation: HostExplanation, vni: VniConfig | None, *, is_vtep: bool) -> tuple[str, str]:

@@ -135,7 +135,7 @@ class Observer:
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
         self._explainer = Explainer(self._rows, self._stations, self._segments.own_of, self._history.entries_of)
-        self._host_explainer = HostExplainer(self._rows, self._routes, self._stations)
+        self._host_explainer = HostExplainer(self._rows, self._routes, self._stations, self._macs_behind)
         self._message_s = Histogram()
         self._differing: Mapping[tuple[str, str], int] = {}
         self._count_again = -inf
@@ -253,6 +253,9 @@ class Observer:
     def reached(self) -> Iterator[tuple[Vni, Ip]]:
         """Yield each VTEP to which a VNI sends; some come twice."""
         return self._counts.reached(lambda: self._leaf.intent)
+
+    def _macs_behind(self, vni: Vni, vtep: Ip) -> int:
+        return self._counts.macs[vni, vtep]
 
     def _holder_of(self, item: News) -> str:
         return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""

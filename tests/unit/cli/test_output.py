@@ -8,7 +8,11 @@ from vtep.cli import output
 
 
 def test_numbers_addresses_and_ages_sort_by_their_value():
-    for wanted in (["-", "9", "10", "1,000"], ["10.0.0.9", "10.0.0.10", "2001:db8::1"], ["-", "90 s", "2 min", "3 h"]):
+    for wanted in (
+        ["-", "9", "10", "1,000"],
+        ["10.0.0.9", "10.0.0.10", "2001:db8::1"],
+        ["-", "90 s", "2 min", "> 2 h", "3 h"],
+    ):
         assert sorted([*wanted[1:], wanted[0]], key=output.natural) == wanted
 
 

@@ -181,3 +181,11 @@ def test_a_host_at_a_port_here_is_told_of_a_tunnel_address_that_is_gone(rig):
     assert "is here" in told.summary
     assert GONE.text in told.summary
     assert told.advice.startswith(f"Run: {GONE.mend}.")
+
+
+def test_a_vtep_without_floods_is_known_by_the_macs_behind_it(rig):
+    announce(rig, A, ONE)
+    announce(rig, A, TWO, ip="172.16.0.2")
+    told = explained(rig, A)
+    assert told.vtep == f"{A} is the address of a remote VTEP, without floods. MACs behind it: 2."
+    assert only(rig, A).summary.startswith("No host of VNI 100 has 10.0.0.1")
