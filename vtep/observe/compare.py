@@ -34,10 +34,16 @@ class Comparer:
         """Compare, and return what concerns a VNI, or any, and has differed for so long, at most DIFFERENCES_MAX of it."""
         if self._rows.actor is None:
             return Comparison((), 0, 0, self._rows.intent.generation)
-        if self._comparing is None or self._comparing.done():
-            self._comparing = asyncio.create_task(self._rows.actor.compare(lambda _: True))
-        found = await asyncio.shield(self._comparing)
         before = self._rows.clock() - older_than_s if older_than_s else None
+        since = self._rows.actor.engine.troubles.since
+        if before is not None and len(since) <= DIFFERENCES_MAX:
+            # A row that differs for so long is known to, and to look at all the others takes seconds in a large table.
+            old = frozenset(key for (_, key), began in since.items() if began <= before)
+            found = await self._rows.actor.compare(lambda _: True, old)
+        else:
+            if self._comparing is None or self._comparing.done():
+                self._comparing = asyncio.create_task(self._rows.actor.compare(lambda _: True))
+            found = await asyncio.shield(self._comparing)
 
         def asked_for(part: Sequence[Differs]) -> list[Differs]:
             return [one for one in part if self._is_asked_for(one, vni, before)]

@@ -34,7 +34,7 @@ good report stays published, with the error beside it; `stalled_s` grows, by whi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -184,9 +184,9 @@ class Actor:
         self.engine.backlog.rearm()
         self.survey()
 
-    async def compare(self, concerns: Callable[[Key], bool]) -> Compared:
-        """Return what differs from what is wanted; passes go on meanwhile."""
-        return await self._in_pieces(differences(self.engine, lambda: self._intent, concerns))
+    async def compare(self, concerns: Callable[[Key], bool], only: Container[Key] | None = None) -> Compared:
+        """Return what differs from what is wanted, of these keys `only` if they are given; passes go on meanwhile."""
+        return await self._in_pieces(differences(self.engine, lambda: self._intent, concerns, only))
 
     async def orphans(self, concerns: Callable[[Key], bool]) -> list[Differs]:
         """Return the rows that bear our mark and are not claimed."""

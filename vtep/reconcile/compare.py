@@ -4,7 +4,7 @@ It goes in pieces, like a pass, so that passes go on meanwhile. What seems to di
 because a row may be on its way. Knows no kind and no target.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -54,14 +54,20 @@ class Compared(Struct, frozen=True):
     """The latest intent when the comparison ended."""
 
 
-def differences(engine: Engine, latest: Callable[[], Intent], concerns: Callable[[Key], bool]) -> Steps[Compared]:
-    """Compare the rows that concern the caller."""
+def differences(
+    engine: Engine,
+    latest: Callable[[], Intent],
+    concerns: Callable[[Key], bool],
+    only: Container[Key] | None = None,
+) -> Steps[Compared]:
+    """Compare the rows that concern the caller. With `only`, rows with other keys are taken as passes last saw them: as wanted."""
     attachments = engine.target.attachments()
     found: list[Differs] = []
     compared = 0
     for kind in engine.kinds:
         keys = [key for key in _known(engine, kind, latest()) if concerns(key)]
         compared += len(keys)
+        keys = keys if only is None else [key for key in keys if key in only]
         suspects = yield from _differing(engine, kind, keys, latest, attachments)
         again = yield from _differing(engine, kind, [suspect.key for suspect in suspects], latest, attachments)
         found += again

@@ -47,6 +47,17 @@ def test_a_row_that_is_gone_is_missing_and_is_not_written_by_the_comparison(rig)
     assert rig.actor.engine.written == before
 
 
+def test_only_the_rows_that_a_caller_names_are_looked_at_and_all_are_counted(rig):
+    rig.strike(ONE)
+    rig.strike(TWO)
+    intent = rig.leaf.intent
+    key = (Vni(100), Mac.parse(ONE))
+
+    found = run_to_end(differences(rig.actor.engine, lambda: intent, lambda _: True, {key}))
+
+    assert (told(found), found.compared) == ([("fdb", ONE, "different")], 3)
+
+
 def test_rows_that_are_no_longer_wanted_are_unwanted(rig):
     assert told(compared(rig, lambda: NOTHING)) == [
         ("fdb", ONE, "unwanted"),
