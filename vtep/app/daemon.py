@@ -152,6 +152,7 @@ class Daemon:
             if self._devices is not None:
                 running.append(tasks.create_task(self._devices.actor.run(), name="devices"))
                 running.append(tasks.create_task(self._devices.report(), name="devices report"))
+                running.append(tasks.create_task(self._devices.look(), name="devices look"))
                 running.append(tasks.create_task(self._devices.follow_routes(), name="devices routes"))
             if self._underlay is not None:
                 running.append(tasks.create_task(self._underlay.run(), name="underlay"))

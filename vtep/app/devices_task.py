@@ -6,12 +6,15 @@
                        outcomes  ▼ └────── events ─────┘
                                 log
 
-Every event of a device is followed by a look at all of them, after a pause that grows with what a look costs. Exists only where a
-device is managed. Devices stay when the daemon ends, unless `on_stop` is "drain".
+Every event of a device is followed by a look at all of them, after a pause that grows with what a look costs. A look begins with a dump
+in a thread, because a host may have thousands of devices; the pass that follows uses the same dump. What is wanted is worked out
+again only when the configuration or the MTU changed. Exists only where a device is managed. Devices stay when the daemon ends, unless
+`on_stop` is "drain".
 """
 
 import asyncio
 import contextlib
+import errno
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +27,7 @@ from vtep.config.model import Config
 from vtep.errors import KernelError
 from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.managed.kernel import DeviceKernel
-from vtep.linux.managed.kinds import MANAGED
+from vtep.linux.managed.kinds import MANAGED, Picture
 from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.underlay import questions, underlay_mtu
 from vtep.linux.managed.wish import Wish, is_managed, tunnel_addresses, wish
@@ -58,48 +61,60 @@ class DevicesTask:
         self._paths = Paths()
         self._routes: tuple[FoundPath, ...] = ()
         """The routes to the peers as they were last usable: one that goes for a moment changes no MTU."""
-        self._wish = self._wanted()
+        self._wished_for: int | None = None
+        """The MTU of the underlay for which the wish was worked out; None if it must be worked out again."""
+        self._ask_for_routes()
+        vteps = tunnel_addresses(config)
+        self._wish = self._wanted(underlay_mtu(kernel.links(), kernel.addresses(), vteps, self._routes))
         self.target = DeviceTarget(kernel, self._wish, ledger.claims("device"))
         self.actor = Actor(Engine(MANAGED, self.target, ledger, random.random), clock)
         self.actor.offer(self._wish)
-        self._look: asyncio.TimerHandle | None = None
+        self._due = asyncio.Event()
+        """A look at all devices is due."""
         self._refused = LineLimit(ROWS_LOGGED, ROWS_S)
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
-        self._look_again()
+        self._wished_for = None
+        self._due.set()
 
     def take_events(self) -> None:
         """Read the kernel's events, and look again soon."""
         self._kernel.drain()
-        if self._look is None:
-            pause_s = max(PAUSE_S, PAUSE_TIMES * self._last_s)
-            self._look = asyncio.get_running_loop().call_later(pause_s, self._look_again)
+        self.target.picture = None
+        self._due.set()
 
-    _last_s = 0.0
+    async def look(self) -> None:
+        """Look at all devices when that is due, until cancelled."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            began = self._clock()
+            try:
+                await self._look_at_all()
+            except KernelError as error:
+                if error.errno == errno.EINTR:
+                    # So many devices change now that no dump is of one moment; what we make is among them.
+                    self._due.set()
+                else:
+                    logs.event(log, logging.WARNING, "devices unreadable", why=error)
+            await asyncio.sleep(max(PAUSE_S, PAUSE_TIMES * (self._clock() - began)))
 
-    def _look_again(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        began = self._clock()
-        try:
-            wanted = self._wanted()
-        except KernelError as error:
-            logs.event(log, logging.WARNING, "devices unreadable", why=error)
-            return
-        self._last_s = self._clock() - began
-        if wanted.rows != self._wish.rows:
+    async def _look_at_all(self) -> None:
+        """Read the devices, take what is wanted now, and have a pass look at all."""
+        picture = await asyncio.to_thread(lambda: Picture(*self._kernel.pictured()))
+        self._ask_for_routes()
+        mtu = underlay_mtu(picture.links, picture.addresses, tunnel_addresses(self._config), self._routes)
+        if self._wished_for != mtu:
             self._generation += 1
-            self._wish = self.target.wish = wanted
-            self.actor.offer(wanted)
+            self._wish = self.target.wish = self._wanted(mtu)
+            self.actor.offer(self._wish)
+        if not self._due.is_set():
+            self.target.picture = picture
         self.actor.survey()
 
-    def _wanted(self) -> Wish:
-        """Return what the configuration and the underlay want now."""
-        self._ask_for_routes()
-        vteps = tunnel_addresses(self._config)
-        mtu = underlay_mtu(self._kernel.links(), self._kernel.addresses(), vteps, self._routes)
+    def _wanted(self, mtu: int) -> Wish:
+        self._wished_for = mtu
         return wish(self._config, mtu, self._generation + 1)
 
     def _ask_for_routes(self) -> bool:
@@ -114,7 +129,7 @@ class DevicesTask:
             await asyncio.sleep(ROUTES_S)
             with contextlib.suppress(KernelError):
                 if self._ask_for_routes():
-                    self._look_again()
+                    self._due.set()
 
     async def report(self) -> None:
         """Log what each pass found, until cancelled."""
@@ -159,8 +174,6 @@ class DevicesTask:
         drain(self.actor.engine, self._ledger, self._wish, self._clock)
 
     def close(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
         self._paths.close()
 
 

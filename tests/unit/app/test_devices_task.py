@@ -1,11 +1,16 @@
 """The task that keeps devices says which are not as wanted."""
 
+import asyncio
+import contextlib
+import threading
+import time
+
 import pytest
 
 from vtep.app.devices_task import DevicesTask
 from vtep.config.file import parse
 from vtep.linux.ledger import LedgerFile
-from vtep.linux.managed.kinds import MANAGED
+from vtep.linux.managed.kinds import MANAGED, Picture
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.reconcile.steps import run_to_end
 
@@ -39,3 +44,49 @@ def test_a_device_of_another_program_is_amiss_until_it_is_handed_over(task):
     task._kernel.adopt("br100")
     run_to_end(task.actor.engine.run(task._wish, 1.0))
     assert task.amiss() == {}
+
+
+class Counted(MemoryKernel):
+    """Notes who dumps the devices: the event loop, or a thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.dumps = []
+
+    def links(self):
+        self.dumps.append("loop" if threading.current_thread() is threading.main_thread() else "thread")
+        return super().links()
+
+
+async def looked(task, change):
+    """Run the task, change something, and return when a pass looked at everything after that."""
+    running = [asyncio.create_task(work()) for work in (task.actor.run, task.look)]
+    while not (task.actor.outcomes.value.report and task.actor.outcomes.value.report.converged):
+        await task.actor.outcomes.next()
+    task._kernel.dumps.clear()
+    change()
+    task.take_events()
+    await task.actor.outcomes.next()
+    for one in running:
+        one.cancel()
+
+
+def test_a_look_at_all_devices_is_one_dump_in_a_thread(tmp_path):
+    ledger = LedgerFile(tmp_path / "devices", MANAGED, {"boot": "this"})
+    task = DevicesTask(Counted(), ledger, parse(LEAF), time.monotonic)
+
+    with contextlib.closing(task), contextlib.closing(ledger):
+        asyncio.run(looked(task, lambda: task._kernel.add_bridge("another")))
+
+    assert task._kernel.dumps == ["thread"]
+
+
+def test_a_dump_is_not_used_when_a_device_changed_after_it(task):
+    task.target.picture = Picture(task._kernel.links())
+
+    task._kernel.add_bridge("br100")
+    task.take_events()
+
+    assert task.target.picture is None
+    run_to_end(task.actor.engine.run(task._wish, 0.0))
+    assert task.amiss() == {"br100": "device-not-ours"}

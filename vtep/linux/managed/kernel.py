@@ -7,6 +7,7 @@ the survey. What the kernel cannot change in place is refused with the command; 
 
 import contextlib
 import errno
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -37,6 +38,7 @@ class DeviceKernel:
             self._requests = opened.enter_context(contextlib.closing(Connection(REQUEST_BUFFER)))
             self._dumps = opened.enter_context(contextlib.closing(Connection(REQUEST_BUFFER)))
             opened.pop_all()
+        self._dumping = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +57,9 @@ class DeviceKernel:
         return self._requests.dump("addresses", request_addresses, parse_addresses)
 
     def pictured(self) -> tuple[Links, list[Address]]:
-        """Return devices and addresses by a socket of its own: it may be called in a thread."""
-        return picture(self._dumps), self._dumps.dump("addresses", request_addresses, parse_addresses)
+        """Return devices and addresses by a socket of its own: it may be called in threads, which wait for each other."""
+        with self._dumping:
+            return picture(self._dumps), self._dumps.dump("addresses", request_addresses, parse_addresses)
 
     def events_fileno(self) -> int:
         return self._events.fileno()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from vtep.linux.devices import Address, Link, Links
 from vtep.linux.managed.kinds import ALL, NOT_OURS, Picture
-from vtep.linux.managed.wish import DeviceRow, Wish, names
+from vtep.linux.managed.wish import DeviceRow, Wish
 from vtep.linux.settings import fixed_of, is_ours
 from vtep.linux.wire.device import DeviceMessage
 from vtep.linux.wire.neighbor import Refusal
@@ -34,13 +34,15 @@ class DeviceTarget:
         self.wish = wish
         self._claims = claims
         """Of devices, by their key."""
+        self.picture: Picture | None = None
+        """Read ahead of a pass by the owner, who takes it back if a device changes; a write of ours takes it back as well."""
 
     def attachments(self) -> Attachments:
         """Say for each device whether rows may be written to it: it is ours, was never finished, or is not there yet."""
-        links = self.kernel.links()
+        links = self.kernel.links() if self.picture is None else self.picture.links
         ready: dict[Hashable, Any] = {ALL: self.wish}
         not_ready: dict[Hashable, tuple[str, ...]] = {}
-        for name in names(key for rows in self.wish.rows.values() for key in rows):
+        for name in self.wish.devices:
             link = links.by_name.get(name)
             if link is None or is_ours(link) or self._is_unfinished(link, links):
                 ready[name] = 0 if link is None else link.index
@@ -63,7 +65,8 @@ class DeviceTarget:
 
     def entries(self, attachments: Attachments) -> list[Picture]:  # noqa: ARG002
         """Return one entry, the whole picture: devices are few, and a row may need two of them (`master`)."""
-        return [Picture(*self.kernel.pictured())]
+        ahead, self.picture = self.picture, None
+        return [ahead or Picture(*self.kernel.pictured())]
 
     def look(self, lookups: Sequence[Any]) -> list[Any]:
         """Return nothing: rows of devices are seen in a survey alone."""
@@ -74,4 +77,5 @@ class DeviceTarget:
         return ()
 
     def send(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:
+        self.picture = None
         return self.kernel.send_devices(messages)

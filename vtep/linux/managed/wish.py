@@ -60,6 +60,8 @@ class Wish(Intent, frozen=True):
 
     rows: Mapping[str, Rows] = {}
     """By the name of a kind, then by key."""
+    devices: frozenset[str] = frozenset()
+    """The devices that rows are about, also one that is not made by us."""
     left_alone: frozenset[str] = frozenset()
     """Devices that the configuration has and does not want managed: they stay as they are, even with our mark."""
 
@@ -91,7 +93,8 @@ def wish(config: Config, underlay_mtu: int, generation: int = 1) -> Wish:
             _add_tunnel(rows, vni, underlay_mtu, is_shared=vni.vlan is not None and uses[vni.vxlan] > 1)
             _add_gateway(rows, vni, vni.vrf if vni.vrf in managed_vrfs else "")
     left_alone = frozenset(_unmanaged(config)) - names(rows.found["device"])
-    return Wish(generation=generation, complete=True, why="", rows=rows.found, left_alone=left_alone)
+    devices = frozenset(names(key for found in rows.found.values() for key in found))
+    return Wish(generation=generation, complete=True, why="", rows=rows.found, devices=devices, left_alone=left_alone)
 
 
 def _unmanaged(config: Config) -> Iterator[str]:
