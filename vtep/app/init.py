@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from vtep.addr import Ip, Vni
 from vtep.app import observed
-from vtep.app.templates import FirstLeaf, FirstVni, configuration, devices, other_side
+from vtep.app.templates import UNMANAGED, FirstLeaf, FirstVni, configuration, devices, other_side
 from vtep.config.values import device_name, tunnel_address
 from vtep.config.values import router_id as parse_router_id
 from vtep.errors import KernelError, UsageError
@@ -221,9 +221,15 @@ def _next_steps(leaf: FirstLeaf, options: argparse.Namespace) -> list[str]:
         + (f"; then sh {where}/ports.sh" if any(vni.ports for vni in leaf.vnis) else ""),
         "ifupdown2": f"cp {where}/ifupdown2 /etc/network/interfaces.d/vtep && ifreload -a",
     }[options.devices]
+    alone = [
+        f"leave them alone:  {where}/{file} is for {program}, if that runs here"
+        for file, program in zip(UNMANAGED, ("/etc/systemd/network", "/etc/NetworkManager/conf.d"), strict=True)
+        if options.devices == "vtep"
+    ]
     others = ", ".join(f"{where}/peer-{peer}" for peer in leaf.peers)
     return [
         f"make the devices:  {make}",
+        *alone,
         f"compare with host: vtep check --host {where}/vtep.toml",
         f"configure ExaBGP:  vtep exabgp-config --config {where}/vtep.toml --output {where}/exabgp.conf",
         f"the other side:    {others} has its files",

@@ -135,7 +135,7 @@ import_rt = ["{leaf.asn & 0xFFFF}:{vni.number}"]         # the routes that are f
 
 def devices(leaf: FirstLeaf, kind: DeviceKind) -> Mapping[str, str]:
     """Return the files that make the devices, by their names."""
-    return {"ip": _ip_script, "networkd": _networkd, "ifupdown2": _ifupdown2, "vtep": _ports_script}[kind](leaf)
+    return {"ip": _ip_script, "networkd": _networkd, "ifupdown2": _ifupdown2, "vtep": _managed}[kind](leaf)
 
 
 def _ip_script(leaf: FirstLeaf) -> Mapping[str, str]:
@@ -163,7 +163,28 @@ ip link set dev {vxlan} up
 """
 
 
-def _ports_script(leaf: FirstLeaf) -> Mapping[str, str]:
+def _managed(leaf: FirstLeaf) -> Mapping[str, str]:
+    """Return what devices of vtep need from others: their ports, and that other programs leave them alone."""
+    names = [name for vni in leaf.vnis for name in (vni.bridge, vni.vxlan)]
+    networkd = f"""# /etc/systemd/network: written by `vtep init`. These devices are vtep's, also where another file matches all names.
+[Match]
+Name={" ".join(names)}
+
+[Link]
+Unmanaged=yes
+"""
+    network_manager = f"""# /etc/NetworkManager/conf.d: written by `vtep init`. These devices are vtep's.
+[keyfile]
+unmanaged-devices={";".join(f"interface-name:{name}" for name in names)}
+"""
+    return _ports_script(leaf) | {UNMANAGED[0]: networkd, UNMANAGED[1]: network_manager}
+
+
+UNMANAGED: Final = ("unmanaged/05-vtep.network", "unmanaged/vtep.conf")
+"""By which systemd-networkd and NetworkManager leave managed devices alone."""
+
+
+def _ports_script(leaf: FirstLeaf) -> dict[str, str]:
     """Return a script that puts the access ports into the bridges, which are vtep's; nothing if no port was named."""
     lines = [
         f"ip link set dev {port} master {vni.bridge}\nip link set dev {port} up\n"

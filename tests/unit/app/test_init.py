@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,11 @@ def test_devices_that_vtep_makes_are_managed_on_both_sides_and_only_the_ports_ar
         assert [vni.manage for vni in read(tmp_path / file).vnis] == [True]
     assert "link set dev swp1 master br100" in (tmp_path / "ports.sh").read_text()
     assert not (tmp_path / "devices.sh").exists()
+    guide = (Path(__file__).parents[3] / "docs/devices.md").read_text()
+    for name in ("05-vtep.network", "vtep.conf"):
+        text = (tmp_path / "unmanaged" / name).read_text().split("\n", 1)[1]
+        assert text in guide
+        assert f"{tmp_path}/unmanaged/{name} is for /etc/" in said.err
     assert f"vtep devices plan --config {tmp_path}/vtep.toml" in said.err
 
 
