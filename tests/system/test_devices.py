@@ -6,10 +6,10 @@ import pytest
 
 from tests.lab import overlay, probe
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.namespaces import CommandFailed
+from tests.lab.namespaces import CommandFailed, link
 from tests.lab.peers import ExaBgp
 from tests.lab.topology import BRIDGE, MTU_UNDERLAY, VXLAN, Station, address, join, switch
-from tests.lab.vtep import Vtep
+from tests.lab.vtep import VTEP, Vtep
 from tests.lab.wait import wait_until
 from vtep.config.file import parse
 from vtep.feed.exabgp.config import render
@@ -146,3 +146,54 @@ def test_two_leaves_make_their_devices_and_keep_them_whatever_others_do(lab):
     wait_until(lambda: leaf.ask("health").returncode == 0, 20, "the last life is ready")
     assert leaf.process.stop() == 0
     assert shown(node, VXLAN) == shown(node, BRIDGE) == {}
+
+
+FRR_SCRIPT = """
+ip link add br100 type bridge
+ip link set dev br100 addrgenmode none
+ip link add vxlan100 type vxlan local 10.0.0.1 dstport 4789 id 100 nolearning
+ip link set dev vxlan100 master br100 addrgenmode none
+ip link set dev vxlan100 type bridge_slave neigh_suppress on learning off
+ip link set dev vxlan100 up
+ip link set dev br100 up
+"""
+"""As FRR's manual has it, in its section on EVPN and Linux."""
+OLD_SCRIPT = FRR_SCRIPT.replace("dstport 4789", "dstport 8472").replace(" nolearning", "")
+HANDED_OVER = {("br100", "adopt", "another"), ("vxlan100", "adopt", "another")}
+VLANS_OF_THE_KERNEL = {("br100", "set", "vlan_default_pvid")}
+"""Where a kernel has VLAN filtering, a bridge has a default VLAN even if it does not filter."""
+
+
+@pytest.mark.parametrize(
+    ("maker", "changes"),
+    [
+        ("init", HANDED_OVER | {("br100", "set", "mcast_snooping"), ("vxlan100", "set", "link_local")}),
+        ("frr", HANDED_OVER | {("br100", "set", "mcast_snooping"), ("vxlan100", "set", "mtu"), ("br100", "set", "mtu")}),
+        ("old", {("br100", "adopt", "another"), ("br100", "set", "mcast_snooping"), ("br100", "set", "mtu"), ("vxlan100", "replace", "it")}),
+        ("plan", HANDED_OVER),
+    ],
+)  # fmt: skip
+def test_the_plan_for_devices_of_others_has_what_differs_and_nothing_else(maker, changes, lab):
+    """What `vtep init` writes is what the README runs. `plan` is by hand what the plan says; systemd-networkd is in test_init.py."""
+    with skipped_if_missing():
+        leaf, host = lab.node("leaf"), lab.node("host")
+        link(leaf, "uplink", host, "uplink")
+    leaf.ip("address add 10.0.0.1/24 dev uplink")
+    words = ("--vtep", "10.0.0.1", "--peer", "10.0.0.2", "--asn", "65000", "--vni", "100", "--directory", "/run/made")
+    leaf.run(str(VTEP), "init", *words)
+    file = leaf.path("/run/made/vtep.toml")
+    file.write_text(file.read_text().replace("[node]", "[node]\nmanage = true"))
+    script = {"init": "sh /run/made/devices.sh", "frr": FRR_SCRIPT, "old": OLD_SCRIPT, "plan": ""}[maker]
+    leaf.run("sh", "-ec", script)
+    if maker == "plan":
+        for step in plan(leaf):
+            leaf.run("sh", "-ec", step["command"])
+
+    found = {(step["device"], step["act"], step["text"].split()[0]) for step in plan(leaf)}
+
+    assert found - VLANS_OF_THE_KERNEL == changes
+
+
+def plan(leaf):
+    done = leaf.attempt(str(VTEP), "devices", "plan", "--config", "/run/made/vtep.toml", "-o", "json")
+    return json.loads(done.stdout)["steps"]
