@@ -30,7 +30,7 @@ from vtep.linux.routing_events import RoutingEvents
 from vtep.linux.socket import REQUEST_BUFFER, Connection, Inbox
 from vtep.linux.wire import alike
 from vtep.linux.wire.address import parse_addresses, request_addresses
-from vtep.linux.wire.batch import pack, portions
+from vtep.linux.wire.batch import Batch, pack, portions
 from vtep.linux.wire.link import parse_links, request_links
 from vtep.linux.wire.neighbor import (
     NTF_MASTER,
@@ -59,7 +59,7 @@ from vtep.linux.wire.nexthop import (
 from vtep.linux.wire.nexthop import encode as encode_nexthop
 from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
 from vtep.linux.wire.route import encode as encode_route
-from vtep.linux.wire.tlv import AF_INET, AF_INET6, Answer
+from vtep.linux.wire.tlv import AF_INET, AF_INET6, Answer, is_success
 from vtep.linux.wire.vlan import parse_vlans, parse_vnis, request_vlans, request_vnis
 
 MESSAGES_PER_SEND: Final = 128
@@ -302,20 +302,33 @@ class Kernel:
         ENOBUFS: whether it was carried out is not known, and the engine reads the row back.
         """
         batch = pack(messages, self._requests.take_seqs(MESSAGES_PER_SEND))
-        answers, lost = self._requests.exchange("send", batch.datagram, parse_neighbors)
         refused: dict[int, Refusal] = {}
+        acknowledged = lost = False
+        for datagram in self._requests.answers("send", batch.datagram):
+            if datagram is None:
+                lost = True
+            elif is_success(datagram, batch.barrier):
+                acknowledged = True
+            else:
+                acknowledged |= self._take_refusals(datagram, batch, first, refused)
+            if acknowledged:
+                break
+        if lost or not acknowledged:
+            for index in range(batch.count):
+                refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
+        return [refused[index] for index in sorted(refused)], batch.count
+
+    def _take_refusals(self, datagram: bytes, batch: Batch, first: int, refused: dict[int, Refusal]) -> bool:
+        """Read answers to messages of a batch, and return whether the last message is among those answered."""
         acknowledged = False
-        for _, seq, answer in answers:
+        for _, seq, answer in parse_neighbors(datagram):
             if not isinstance(answer, Answer) or not batch.seq <= seq <= batch.barrier:
                 continue
             acknowledged |= seq == batch.barrier
             if answer.errno and answer.mac is not None:
                 index, flags = batch.find(seq, answer.mac)
                 refused[index] = _refusal(flags, first + index, answer)
-        if lost or not acknowledged:
-            for index in range(batch.count):
-                refused.setdefault(index, Refusal(first + index, errno.ENOBUFS, "the kernel's answer was lost"))
-        return [refused[index] for index in sorted(refused)], batch.count
+        return acknowledged
 
     def _get_all(
         self, keys: Sequence[K], request: Callable[[K, int], bytes], name: Callable[[K], str]

@@ -94,6 +94,17 @@ class Connection:
             raise failure(operation, error) from error
         return len(inbox.receive(operation, self.socket) or ())
 
+    def answers(self, operation: str, request: bytes) -> Iterator[bytes | None]:
+        """Write requests and yield what comes back, and None where answers were lost.
+
+        A caller that knows which answer is the last may stop there. If any was lost, that is said before the ones that are left.
+        """
+        try:
+            self.socket.send(request)
+        except OSError as error:
+            raise failure(operation, error) from error
+        yield from receive(operation, self.socket, self._buffer)
+
     def take_seqs(self, count: int) -> int:
         """Reserve so many sequence numbers and return the first. They start again at 1 before they reach 32 bits."""
         first = self._seq if self._seq + count < 1 << 32 else 1
@@ -104,13 +115,9 @@ class Connection:
         self, operation: str, request: bytes, parse: "Parse[T]"
     ) -> "tuple[list[tuple[int, int, T | Answer]], bool]":
         """Write a request and return what came back, and whether some of it was lost."""
-        try:
-            self.socket.send(request)
-        except OSError as error:
-            raise failure(operation, error) from error
         answers: list[tuple[int, int, T | Answer]] = []
         lost = False
-        for datagram in receive(operation, self.socket, self._buffer):
+        for datagram in self.answers(operation, request):
             if datagram is None:
                 lost = True
             else:

@@ -86,6 +86,10 @@ def singly(messages: Iterable[Neighbor]) -> Iterator[Neighbor]:
 
 def portions(messages: Iterable[Neighbor], most: int) -> Iterator[list[Neighbor]]:
     """Cut into lists of at most so many messages; each of many alike counts as one."""
+    messages = list(messages)
+    if sum([1 + len(message.also) for message in messages]) <= most:
+        yield from filter(None, (messages,))
+        return
     portion: list[Neighbor] = []
     room = most
     for message in messages:
@@ -122,8 +126,11 @@ def _runs(messages: Sequence[Neighbor]) -> Iterator[tuple[tuple[Any, ...], tuple
 
 
 def _macs(messages: Iterable[Neighbor]) -> tuple[Mac, ...]:
-    macs: list[Mac] = []
-    for message in messages:
+    first, *others = messages
+    if not others:
+        return first.macs
+    macs = list(first.macs)
+    for message in others:
         macs.append(message.mac)
         macs += message.also
     return tuple(macs)

@@ -162,11 +162,20 @@ def parse_answer(datagram: bytes, kind: int, flags: int, start: int, end: int) -
     return Answer(-code, text(said.get(NLMSGERR_ATTR_MSG)), echoed_flags, mac)
 
 
+def is_success(datagram: bytes, seq: int) -> bool:
+    """Tell whether a datagram says that this request was carried out, and nothing else."""
+    if len(datagram) != _SUCCESS.size:
+        return False
+    length, kind, answered, code = _SUCCESS.unpack(datagram)
+    return bool(length == _SUCCESS.size and kind == NLMSG_ERROR and answered == seq and code == 0)
+
+
 ECHOED_FLAGS: Final = 26
 ECHOED_MAC: Final = 32
 """Where a neighbor message has its flags and its MAC: other messages are alone in their sequence number."""
 
 _HEADER: Final = struct.Struct("=IHHII")
+_SUCCESS: Final = struct.Struct("=IH2xI4xi16x")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _U32: Final = struct.Struct("=I")
 _I32: Final = struct.Struct("=i")

@@ -44,3 +44,12 @@ def test_an_attribute_that_lies_about_its_length_ends_the_list() -> None:
     octets = tlv.attribute(1, b"good") + struct.pack("=HH", 200, 2) + b"bad!"
 
     assert tlv.attributes(octets, 0, len(octets)) == {1: b"good"}
+
+
+@given(st.integers(0, 2), st.integers(7, 9), st.sampled_from((0, -17)), st.binary(max_size=8))
+def test_a_success_is_told_from_any_other_answer(kind: int, seq: int, code: int, rest: bytes) -> None:
+    request = tlv.message(28, 5, seq, b"")
+    answer = tlv.message(kind, 0, seq, struct.pack("=i", code) + request + rest)
+
+    assert tlv.is_success(answer, 8) == ((kind, seq, code, rest) == (tlv.NLMSG_ERROR, 8, 0, b""))
+    assert not tlv.is_success(answer[:-1], 8)
