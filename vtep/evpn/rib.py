@@ -424,7 +424,9 @@ class Rib:
         for key in keys:
             if is_key_of_mac_alone(key):
                 name, octets = split_key(key)
-                groups.setdefault(name, {})[Mac(octets)] = None
+                if (group := groups.get(name)) is None:
+                    group = groups[name] = {}
+                group[Mac(octets)] = None
             elif (held := peer.find(key)) is None:
                 self._withdraw_unknown(peer, 1)
             else:

@@ -164,8 +164,8 @@ class Said:
             for mac in macs:
                 self._say(mac, [*self.paths_of(mac, said or _NOTHING), *paths[-1:]])
         elif not paths:
-            for mac in macs:
-                self._macs.pop(mac)
+            for shard, mac in zip(self._macs.shards_of(macs), macs, strict=True):
+                shard.pop(mac, None)
         else:
             after = self._shared(paths)
             if len(macs) == 1:

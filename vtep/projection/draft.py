@@ -23,7 +23,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from msgspec import structs
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, ZERO_MAC, Esi, Ip, Mac, Vni
 from vtep.evpn.offers import Offers
 from vtep.evpn.station import LocalClaim
 from vtep.intent import (
@@ -36,6 +36,7 @@ from vtep.intent import (
     OwnKey,
     OwnMac,
     RemoteMac,
+    RowChange,
     RowKey,
     Verdicts,
     is_lost_here,
@@ -81,6 +82,8 @@ class MacDraft:
         self.policy = inputs.policy
         self.now = inputs.now
         # In each of these, only what differs from the previous intent is there, and None stands for what is gone.
+        self.row_changes: list[RowChange] | None = []
+        """What becomes of the rows, with the rows together that share their values; None if that is not known for each row."""
         self.macs: dict[RowKey, RemoteMac | None] = {}
         """The rows. The reconciler looks at these keys only. An equal row is here if it must replace a station's."""
         self.judged: dict[Mac, Verdicts | None] = {}
@@ -145,16 +148,16 @@ class MacDraft:
         fullest = max((rows for _, rows in self.previous.rows_of_vni.unordered()), default=0)
         together = not self._has_limited and fullest + len(todo) <= self.policy.macs_per_vni and self.inputs.alike
         offers, addresses = self.rib.offers_of(todo)
-        for mac, ips, known in zip(todo, addresses, self.previous.addresses.of(todo), strict=True):
-            if ips != known:
-                self.addresses[mac] = ips
+        if self.previous.addresses or any(addresses):
+            for mac, ips, known in zip(todo, addresses, self.previous.addresses.of(todo), strict=True):
+                if ips != known:
+                    self.addresses[mac] = ips
         groups: dict[tuple[int, int, frozenset[Vni]], list[Mac]] = {}
         values: dict[tuple[int, int, frozenset[Vni]], tuple[Verdicts | None, Offers | None]] = {}
         alone: list[tuple[Mac, Offers | None]] = []
-        own, claims = self.policy.own_macs, self.rib.index.local_claims
-        apart = {*self.judged, *chain.from_iterable(peer.refused for peer in self.rib.peers.values())}
+        apart = self._apart(todo)
         for (mac, vnis), before, said in zip(todo.items(), self.previous.judged.of(todo), offers, strict=True):
-            if not together or mac in own or mac in claims or mac in apart or not mac.is_usable:
+            if not together or mac[0] & 1 or mac in apart:
                 alone.append((mac, said))
                 continue
             alike = (id(before), id(said), vnis)
@@ -182,6 +185,12 @@ class MacDraft:
                 alone_there = judge_mac(mac, said, self.rib, self.policy, over, past, self.now, may_group=False)
                 found_here |= {vni: alone_there[vni] for vni in over}
             self._take(mac, found_here)
+
+    def _apart(self, todo: Mapping[Mac, frozenset[Vni]]) -> set[Mac]:
+        """Return the MACs among these that are judged one by one: those of this leaf, and those with refused routes."""
+        refused = [peer.refused.keys() for peer in self.rib.peers.values() if peer.refused]
+        others = (self.policy.own_macs, self.rib.index.local_claims.keys(), self.judged.keys(), *refused, {ZERO_MAC})
+        return {mac for macs in others if macs for mac in todo.keys() & macs}
 
     def _take_groups(self, groups: list[_Group]) -> Iterator[tuple[Mac, Offers | None]]:
         """Note what becomes of groups of MACs; yield the MACs that must be judged one by one, with what is said of them."""
@@ -255,6 +264,7 @@ class MacDraft:
                 self._note_rows([key], old, row)
             if judgement.lost and row is not None and not is_lost_here(self.previous, key):
                 self.macs[key] = row  # touched even if it is equal: it must now replace a station's entry
+                self.row_changes = None
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
             _put(self.moves, self.previous.moves, key, judgement.moves)
             self._put_own(key, judgement.own)
@@ -343,6 +353,7 @@ class MacDraft:
             ),
             touched_group_uses=tuple(self.uses),
             touched=tuple(self.macs),
+            row_changes=None if self.row_changes is None else tuple(self.row_changes),
             own_touched=tuple(self.own),
             lost=tuple(self.lost),
             unverified=tuple(self.unverified),
@@ -351,6 +362,8 @@ class MacDraft:
 
     def _note_rows(self, keys: list[RowKey], old: RemoteMac | None, row: RemoteMac | None) -> None:
         """Note one row for keys of one VNI that had the same row before."""
+        if self.row_changes is not None:
+            self.row_changes.append(RowChange(old, row, keys))
         self.macs.update(dict.fromkeys(keys, row))
         vni = keys[0][0]
         for one, count in ((old, -len(keys)), (row, len(keys))):

@@ -36,6 +36,9 @@ class Waiting(Generic[K]):
             taken = self._arrivals.pop()
         while self._arrivals and len(taken) < most:
             oldest = self._arrivals[0]
+            if len(taken) + len(oldest) <= most:
+                taken |= self._arrivals.popleft()
+                continue
             taken.update(oldest.pop() for _ in range(min(len(oldest), most - len(taken))))
             if not oldest:
                 self._arrivals.popleft()
