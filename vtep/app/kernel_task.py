@@ -150,10 +150,13 @@ class KernelTask:
             self._unread = any(any(True for _ in kind.touched(intent)) for kind in KINDS if kind.name in UNREADABLE)
         if judged_all and not self._applied:
             self._applied = True
-            self.target.reconfigure(self._config.vnis, self._config.vrfs, self._config.segments)
+            if self.target.reconfigure(self._config.vnis, self._config.vrfs, self._config.segments):
+                self.actor.survey()
+            else:
+                # Rows can be only where they were, and a look at everything takes seconds on a device that many VNIs share.
+                self.actor.look_around()
             self.follow_routing()
             self.follow_filters()
-            self.actor.survey()
             self.look_at_underlay()
 
     def underlay(self, observer: Observer) -> UnderlayTask:

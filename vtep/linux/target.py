@@ -116,12 +116,14 @@ class KernelTarget:
         vnis: Sequence[VniConfig],
         vrfs: Sequence[VrfConfig] = (),
         segments: Sequence[SegmentConfig] = (),
-    ) -> None:
+    ) -> bool:
         """Take other VNIs and VRFs. One that left, or lost its bridge, stays attached, so that its rows can be removed.
 
         VRFs that left come first: where one of them and a new one have the same table or SVI, an entry belongs to the new one,
-        because `Routed` keeps the later of two.
+        because `Routed` keeps the later of two. Return whether rows may be where none were before, because a VNI or VRF
+        came, left or moved, or segments changed.
         """
+        known = _places(self._vnis, self._vrfs), self._segments
         self._note_moves((*vnis, *vrfs))
         self._segments = tuple(segments)
         routing = {vrf.vni for vrf in vrfs}
@@ -132,11 +134,11 @@ class KernelTarget:
         left = tuple(vni for vni in self._vnis if vni.vni not in staying)
         self._vnis = bound + left
         self._given_up = frozenset(vni.vni for vni in left)
+        return bool(gone or left) or known != (_places(bound, vrfs), self._segments)
 
     def _note_moves(self, configured: Sequence[VniConfig | VrfConfig]) -> None:
         """Remember where rows were of what has other devices, another VLAN or another table now."""
-        known: list[VniConfig | VrfConfig] = [*self._vnis, *self._vrfs]
-        before = {one.vni: _place(one) for one in known}
+        before = _places(self._vnis, self._vrfs)
         for one in configured:
             if before.get(one.vni, _place(one)) != _place(one):
                 for domain in (*domains(one.vni), RoutedDomain(one.vni)):
@@ -420,6 +422,11 @@ def _place(one: VniConfig | VrfConfig) -> tuple[Any, ...]:
     """Return what says where rows are: devices, VLAN, and the table of a VRF."""
     routing = (one.name, one.svi, one.table) if isinstance(one, VrfConfig) else ()
     return (one.bridge, one.vxlan, one.vlan, *routing)
+
+
+def _places(vnis: Sequence[VniConfig], vrfs: Sequence[VrfConfig]) -> dict[Vni, tuple[Any, ...]]:
+    known: list[VniConfig | VrfConfig] = [*vnis, *vrfs]
+    return {one.vni: _place(one) for one in known}
 
 
 def _where(devices: Ready | VrfDevices) -> tuple[int | None, ...]:

@@ -1,8 +1,12 @@
 """What the kernel's events lead to, on a kernel in memory."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from msgspec import structs
 
 from tests.contract.leaf import A, Leaf
@@ -12,12 +16,29 @@ from vtep.app.kernel_task import KernelTask
 from vtep.config import file as configuration
 from vtep.intent import Host, HostKey, Intent, PortFilter, RefusedHost
 from vtep.linux.ledger import LedgerFile
+from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.local.segment_ports import PortSeen
 from vtep.reconcile.actor import Outcome
 from vtep.reconcile.engine import Scope
 from vtep.reconcile.steps import run_to_end
 from vtep.store.table import Table
+
+
+class CountingDumps:
+    """A kernel in memory that counts how often its FDB is dumped."""
+
+    def __init__(self, kernel: MemoryKernel) -> None:
+        self._kernel = kernel
+        self.dumps = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Any]:
+        self.dumps += 1
+        return self._kernel.rows(bridges, ports)
+
 
 CONFIG = """
 [node]
@@ -105,4 +126,30 @@ def test_the_filters_of_a_segment_are_looked_up_once_after_each_pass(tmp_path: P
     task.actor.outcomes.publish(Outcome(generation=2))
     assert task.port_of(segment) == PortSeen(True, (key,), True)
     assert len(looked) == 2
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "dumps"),
+    [
+        pytest.param(('import_rt = ["65000:100"]', 'import_rt = ["65000:7"]'), 0, id="another Route Target"),
+        pytest.param(('vxlan = "vx0"', 'vxlan = "vx0"\nflood = false'), 0, id="no floods"),
+        pytest.param(('vxlan = "vx0"', 'vxlan = "vx9"'), 1, id="another device"),
+        pytest.param(("[[vni]]", '[[vni]]\nvni = 300\nimport_rt = ["65000:3"]\nbridge = "br3"\nvxlan = "vx3"\n[[vni]]'), 1, id="a VNI more"),
+        pytest.param(("[[vni]]", '[[vni]]\nimport_rt = ["65000:100"]\nvni = 300\n[[vni]]'), 0, id="a VNI without devices"),
+    ],
+)  # fmt: skip
+def test_a_reload_dumps_the_tables_only_if_rows_may_be_elsewhere(tmp_path: Path, change, dumps: int) -> None:
+    kernel = CountingDumps(MemoryWorld().kernel)
+    ledger = LedgerFile(tmp_path / "ledger", KINDS, {})
+    task = KernelTask(kernel, ledger, configuration.parse(CONFIG), lambda: 0.0)
+    task.actor.offer(Intent(1, complete=True), None)
+    asyncio.run(task.actor.step())
+    before = kernel.dumps
+
+    task.reconfigure(configuration.parse(CONFIG.replace(*change)))
+    task.follow(Intent(2, complete=True), None, judged_all=True)
+    asyncio.run(task.actor.step())
+
+    assert (before, kernel.dumps - before) == (1, dumps)
     ledger.close()
