@@ -25,15 +25,12 @@ from vtep.addr import Ip
 from vtep.errors import RouteError, StreamError
 from vtep.evpn import attributes
 from vtep.evpn.attributes import Attributes
+from vtep.evpn.bgp import EVPN, HEADER, SMALLEST_UPDATE, UPDATE
 from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
 from vtep.evpn.gathered import Gathered
 from vtep.evpn.nlri import UnknownRouteType, nlri_key
 
-_HEADER: Final = 19  # marker, length, type
-_SMALLEST: Final = _HEADER + 4  # two lengths of zero
-_UPDATE: Final = 2
 _EXTENDED_LENGTH: Final = 0x10
-_EVPN: Final = b"\x00\x19\x46"  # AFI 25, SAFI 70 (RFC 7432 7)
 _REACH, _UNREACH = 14, 15
 _NEXT_HOP_AT: Final = 4
 """In MP_REACH_NLRI, after the AFI (2), the SAFI (1) and the length of the next hop (1)."""
@@ -52,10 +49,10 @@ def read_updates(octets: bytes, peer: Ip) -> tuple[tuple[Event, ...], tuple[str,
     events = _Events(peer)
     at, size = 0, len(octets)
     while at < size:
-        end = at + int.from_bytes(octets[at + 16 : at + 18]) if size - at >= _SMALLEST else size + 1
-        if end > size or end - at < _SMALLEST or octets[at + 18] != _UPDATE:
+        end = at + int.from_bytes(octets[at + 16 : at + 18]) if size - at >= SMALLEST_UPDATE else size + 1
+        if end > size or end - at < SMALLEST_UPDATE or octets[at + 18] != UPDATE:
             raise StreamError(f"no whole UPDATE message begins at octet {at} of {size}")
-        _read_message(octets, at + _HEADER, end, events)
+        _read_message(octets, at + HEADER, end, events)
         at = end
     events.flush()
     return tuple(events.done), tuple(events.bad)
@@ -132,7 +129,7 @@ def _read_message(octets: bytes, at: int, end: int, events: _Events) -> None:
 
 def _read_unreach(octets: bytes, at: int, end: int, events: _Events, *, alone: bool) -> None:
     """Read MP_UNREACH_NLRI (RFC 4760 4). If it is empty and the only attribute, it is the End-of-RIB."""
-    if octets[at : at + 3] != _EVPN:
+    if octets[at : at + 3] != EVPN:
         return
     at += 3
     if at == end and alone:
@@ -152,7 +149,7 @@ def _read_unreach(octets: bytes, at: int, end: int, events: _Events, *, alone: b
 
 def _read_reach(octets: bytes, at: int, end: int, others: bytes, events: _Events) -> None:
     """Read MP_REACH_NLRI (RFC 4760 3). One NLRI that cannot be read is refused, and the others are taken."""
-    if octets[at : at + 3] != _EVPN:
+    if octets[at : at + 3] != EVPN:
         return
     first = at + _NEXT_HOP_AT
     hop_end = first + octets[at + 3] if first <= end else end

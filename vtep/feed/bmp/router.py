@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from vtep.addr import Ip
+from vtep.evpn import bgp
 from vtep.evpn.event import EndOfRib, Event, SessionClosed, SessionOpened
 from vtep.evpn.peer import QUIET_S
 from vtep.feed.bmp import wire
@@ -31,7 +32,6 @@ PIECE: Final = 8 << 10
 """Octets of UPDATEs in one item: what the daemon decodes and judges without a pause."""
 PEERS_MAX: Final = 1024
 """Of one router. What it says of further ones is counted."""
-_BGP_HEADER: Final = 19
 _AT: Final = wire.PEER_HEADER - 8
 """The octets of a peer's header before the time, which alone differs between two messages about one peer and table."""
 
@@ -172,7 +172,7 @@ class Router:
             self.counts[self._why_not] += 1
             return
         body = start + wire.PEER_HEADER
-        if int.from_bytes(octets[body + 16 : body + 18]) != end - body or end - body <= _BGP_HEADER:
+        if int.from_bytes(octets[body + 16 : body + 18]) != end - body or end - body <= bgp.HEADER:
             self._flush(items)
             items.append(
                 Updates(self._taken, octets[body:end], 1)

@@ -37,7 +37,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.errors import StreamError
-from vtep.evpn import notification
+from vtep.evpn import bgp, notification
 from vtep.evpn.event import Offer, PeerOpened, SessionClosed
 
 VERSION: Final = 3
@@ -54,11 +54,6 @@ LOCAL_INSTANCE: Final = 2
 V6, POST_POLICY, SHORT_AS_PATH, ADJ_RIB_OUT = 0x80, 0x40, 0x20, 0x10
 """Flags of a peer of another type than LOC_RIB (RFC 7854 4.2, RFC 8671 4)."""
 
-_EVPN: Final = b"\x00\x19\x46"
-"""AFI 25 and SAFI 70 (RFC 7432 7)."""
-_OPEN: Final = 1
-_NOTIFICATION: Final = 3
-_BGP_HEADER: Final = 19
 _OPEN_HEAD: Final = 29
 """The octets of an OPEN before its optional parameters: BGP header, version, AS, hold time, BGP id, their length."""
 _CAPABILITIES: Final = 2
@@ -184,7 +179,7 @@ def _open_at(octets: bytes, at: int) -> tuple[_OpenMessage, int]:
     An AS number that does not fit in two octets is 23456 there, and the capability 65 has the real one (RFC 6793 3).
     """
     end = at + int.from_bytes(octets[at + 16 : at + 18])
-    if end > len(octets) or end - at < _OPEN_HEAD or octets[at + 18] != _OPEN:
+    if end > len(octets) or end - at < _OPEN_HEAD or octets[at + 18] != bgp.OPEN:
         raise StreamError("a Peer Up message has no whole OPEN")
     found = _OpenMessage(
         asn=int.from_bytes(octets[at + 20 : at + 22]),
@@ -205,12 +200,12 @@ def _take_capability(found: _OpenMessage, code: int, value: bytes) -> None:
         case 64 if len(value) >= 2:  # RFC 4724 3
             found.restart_s = int.from_bytes(value[:2]) & 0xFFF
             families = [value[at : at + 3] for at in range(2, len(value) - 3, 4)]
-            found.keeps_forwarding = _EVPN in families
+            found.keeps_forwarding = bgp.EVPN in families
         case 65 if len(value) == 4:  # RFC 6793 3
             found.asn = int.from_bytes(value)
         case 69:  # RFC 7911 4
             for at in range(0, len(value) - 3, 4):
-                if value[at : at + 3] == _EVPN:
+                if value[at : at + 3] == bgp.EVPN:
                     found.path_ids = value[at + 3]
 
 
@@ -275,7 +270,7 @@ def unpack_peer_down(octets: bytes, peer: Ip) -> SessionClosed:
 
 
 def _notification(octets: bytes) -> tuple[int, int] | None:
-    if len(octets) < _BGP_HEADER + 2 or octets[18] != _NOTIFICATION:
+    if len(octets) < bgp.HEADER + 2 or octets[18] != bgp.NOTIFICATION:
         return None
     return octets[19], octets[20]
 

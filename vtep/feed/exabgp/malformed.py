@@ -24,11 +24,13 @@ A malformed EVPN NLRI within a whole NLRI field is another matter, because its o
 Example: an UPDATE announces 100 EVPN routes, and its ORIGIN has two octets. `revise` returns a body whose only
 attribute is MP_UNREACH_NLRI with the same 100 NLRIs, and the problem `ORIGIN has the malformed value 0x…`.
 
-This module is pure and knows nothing of ExaBGP. It imports the standard library alone, since it runs inside ExaBGP's process.
+This module is pure and knows nothing of ExaBGP. Besides the standard library it imports numbers alone, since it runs inside ExaBGP's process.
 """
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from vtep.evpn.bgp import EVPN
 
 ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF = 1, 2, 3, 5
 ORIGINATOR_ID, CLUSTER_LIST = 9, 10
@@ -40,8 +42,6 @@ TRANSITIVE: Final = 0x40
 EXTENDED_LENGTH: Final = 0x10
 INGRESS_REPLICATION: Final = 6  # RFC 6514 5
 
-EVPN: Final = b"\x00\x19\x46"
-"""AFI 25 and SAFI 70 (RFC 7432 section 7)."""
 NEXT_HOP_LENGTHS: Final = (4, 16, 32)
 """Of EVPN: an IPv4 or an IPv6 address, or a global one with a link-local one (RFC 2545 section 3)."""
 

@@ -15,15 +15,12 @@ or of sockets.
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from vtep.evpn.bgp import EVPN, HEADER, MARKER, SMALLEST_UPDATE, UPDATE
 from vtep.feed.exabgp import malformed
 
 PIECE: Final = 8 << 10
 """Octets of UPDATEs in one line: what the daemon decodes and judges without a pause."""
 
-_MARKER: Final = b"\xff" * 16
-_HEADER: Final = 19
-_SMALLEST: Final = _HEADER + 4
-_UPDATE: Final = 2
 _OPTIONAL: Final = 0x80
 _EXTENDED_LENGTH: Final = 0x10
 _CACHED_OCTETS_MAX: Final = 512
@@ -66,7 +63,7 @@ class _Like(NamedTuple):
 
     def fits(self, octets: bytes, start: int, end: int) -> bool:
         """Tell whether an UPDATE differs from this one in whole NLRIs alone."""
-        at = start + _SMALLEST
+        at = start + SMALLEST_UPDATE
         if octets[at - 4 : at - 2] != b"\0\0" or at + (octets[at - 2] << 8) + octets[at - 1] != end:
             return False
         if not octets.startswith(self.before, at):
@@ -94,11 +91,11 @@ def find_run(octets: bytes, session: Session) -> Run:
     ends = []
     like = _UNLIKE
     at = start = messages = 0
-    while len(octets) - at >= _SMALLEST:
+    while len(octets) - at >= SMALLEST_UPDATE:
         end = at + (octets[at + 16] << 8) + octets[at + 17]
-        if end > len(octets) or not _SMALLEST <= end - at <= session.size_max:
+        if end > len(octets) or not SMALLEST_UPDATE <= end - at <= session.size_max:
             break
-        if octets[at + 18] != _UPDATE or not octets.startswith(_MARKER, at):
+        if octets[at + 18] != UPDATE or not octets.startswith(MARKER, at):
             break
         if not like.fits(octets, at, end):
             sound = _examine(octets, at, end, session)
@@ -117,8 +114,8 @@ def find_run(octets: bytes, session: Session) -> Run:
 
 def _examine(octets: bytes, start: int, end: int, session: Session) -> _Like | None:
     """Return what is like an UPDATE that is about EVPN alone, with everything in its place; None: it is not sound."""
-    at = start + _SMALLEST
-    if octets[start + _HEADER : start + _HEADER + 2] != b"\0\0" or at + int.from_bytes(octets[at - 2 : at]) != end:
+    at = start + SMALLEST_UPDATE
+    if octets[start + HEADER : start + HEADER + 2] != b"\0\0" or at + int.from_bytes(octets[at - 2 : at]) != end:
         return None
     like = _UNLIKE
     first = at
@@ -150,7 +147,7 @@ def _examine(octets: bytes, start: int, end: int, session: Session) -> _Like | N
 
 
 def _is_family(octets: bytes, at: int, end: int) -> bool:
-    return end - at >= len(malformed.EVPN) and octets[at : at + 3] == malformed.EVPN
+    return end - at >= len(EVPN) and octets[at : at + 3] == EVPN
 
 
 def _nlris_at(octets: bytes, at: int, end: int) -> int:
@@ -175,7 +172,7 @@ def _are_right(others: bytes, announces: bool, session: Session) -> bool:
 @lru_cache(maxsize=4096)
 def _judged(others: bytes, announces: bool, internal: bool, four_octet_as: bool) -> bool:
     routes = malformed.MP_REACH if announces else malformed.MP_UNREACH
-    value = malformed.EVPN + (b"\x04\0\0\0\0\0" if announces else b"") + _ANY_NLRI
+    value = EVPN + (b"\x04\0\0\0\0\0" if announces else b"") + _ANY_NLRI
     block = bytes((_OPTIONAL, routes, len(value))) + value + others
     body = b"\0\0" + len(block).to_bytes(2) + block
     return malformed.revise(body, internal=internal, four_octet_as=four_octet_as).body == body
