@@ -280,6 +280,8 @@ class PrefixPath(Struct, frozen=True, gc=False):
     """The shortest wins among Type-5 routes of equal LOCAL_PREF (RFC 4271 9.1)."""
     llgr_stale: bool = False
     """The route has the LLGR_STALE community, so any other route of its type is better (RFC 9494)."""
+    via: Vni = Vni(0)
+    """The L3VNI into which packets go, if it is not that of the VRF: the route's label, or that of its gateway."""
 
 
 class PrefixRow(Struct, frozen=True, gc=False):
@@ -293,6 +295,13 @@ class PrefixRow(Struct, frozen=True, gc=False):
     """The identifier of the nexthop, or of the group of nexthops, in `Intent.nexthops`."""
     reason: str
     """Why they won, as a code of docs/reasons.md."""
+    via: Vni = Vni(0)
+    """The L3VNI into which packets go, if it is not that of the VRF (downstream VNI)."""
+
+    @property
+    def l3vni(self) -> Vni:
+        """The L3VNI to which the nexthop and its routers belong."""
+        return self.via or self.vni
 
 
 FDB_SINGLES: Final = 0x4000_0000

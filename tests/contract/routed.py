@@ -158,6 +158,43 @@ class NamespaceHands:
         return sorted(found)
 
 
+RED = """
+[[vrf]]
+name = "red"
+vni = 4002
+vxlan = "vx4002"
+svi = "br4002"
+import_rt = ["65000:4002"]
+"""
+
+
+class TwoInMemory(MemoryHands):
+    """The VRF `blue`, which imports the routes of the VRF `red` as well."""
+
+    config = CONFIG + RED
+
+    def __init__(self, _way: str) -> None:
+        super().__init__()
+        self.kernel.add_devices_of_vrf(parse(self.config).vrfs[1])
+
+
+class TwoInNamespace(NamespaceHands):
+    """The same in the kernel of this thread's namespace."""
+
+    def __init__(self, _way: str) -> None:
+        super().__init__()
+        self.config += RED if self.has_vrf else f"{RED}table = 4002\n"
+        ip(
+            *(("link add red type vrf table 4002", "link set red up") if self.has_vrf else ()),
+            "link add br4002 address 02:00:00:00:fe:01 type bridge",
+            "link add vx4002 type vxlan id 4002 local 10.0.0.1 dstport 4789 nolearning",
+            *("link set vx4002 master br4002", "link set vx4002 type bridge_slave learning off"),
+            *("link set br4002 addrgenmode none", "link set vx4002 addrgenmode none"),
+            *(("link set br4002 master red",) if self.has_vrf else ()),
+            *("link set vx4002 up", "link set br4002 up"),
+        )
+
+
 class VlanInMemory(MemoryHands):
     """The L3VNI is a VLAN of a bridge that filters VLANs."""
 
@@ -261,12 +298,13 @@ class RoutedLeaf:
 
 @contextmanager
 def routed_leaf(world: str, way: str = "plain") -> Iterator[RoutedLeaf]:
-    """In another way than `plain` the L3VNI is a VLAN of a bridge, with a VXLAN device alone or shared with other VNIs."""
+    """In the way `two` there is another VRF. In others than `plain` the L3VNI is a VLAN of a bridge, with a VXLAN device alone or shared."""
     if world == "memory":
-        yield RoutedLeaf(MemoryHands() if way == "plain" else VlanInMemory(way))
+        yield RoutedLeaf(MemoryHands() if way == "plain" else (TwoInMemory if way == "two" else VlanInMemory)(way))
         return
     with own_namespace():
-        hands = NamespaceHands() if way == "plain" else VlanInNamespace(way)
+        others = TwoInNamespace if way == "two" else VlanInNamespace
+        hands = NamespaceHands() if way == "plain" else others(way)
         with hands.kernel:
             yield RoutedLeaf(hands)
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from tests.contract.routed import CONFIG, PEER, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
 from tests.contract.worlds import ip, own_namespace, wait_until, why_no_vlans
-from vtep.addr import Ip, Mac, Vni
+from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.config.file import parse
 from vtep.evpn.event import EndOfRib, SessionOpened
 from vtep.evpn.station import Station
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.route import ROUTE, RouteRow
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
@@ -35,7 +36,7 @@ def leaf(request, namespace_refused):
         yield leaf
 
 
-NET4, NET6 = "192.168.1.0/24", "2001:db8:1::/64"
+NET4, NET6, OWN = "192.168.1.0/24", "2001:db8:1::/64", "192.168.3.0/24"
 ONE_VTEP = ["10.0.0.2 is 02:00:00:00:ff:02", "02:00:00:00:ff:02 at 10.0.0.2"]
 
 
@@ -507,3 +508,52 @@ def test_any_history_ends_as_if_only_its_end_had_been(history):
     users = {number: found.users for number, found in bulk.leaf.intent.nexthops.unordered()}
     assert users == {number: found.users for number, found in afresh.leaf.intent.nexthops.unordered()}
     assert dict(bulk.leaf.intent.prefixes_of_vrf.unordered()) == dict(afresh.leaf.intent.prefixes_of_vrf.unordered())
+
+
+@pytest.mark.parametrize("world", ["memory", pytest.param("namespace", marks=pytest.mark.root_netns)])
+def test_a_vrf_imports_routes_of_another_one_by_the_l3vni_of_that(world, namespace_refused):
+    """Packets go into the VNI of the route's label, as its leaf expects: by the SVI of the other VRF (RFC 9136 4.4.1)."""
+    if world == "namespace" and namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf(world, "two") as leaf:
+        leaf.pass_(survey=True)
+        shared, shared6 = (type5(net, A, "02:00:00:00:fe:02", label=4002) for net in (NET4, NET6))
+        leaf.advertise(shared, shared6, type5(OWN, A))
+        leaf.pass_()
+        assert leaf.routes() == sorted(f"{net} via {A}" for net in (NET4, NET6, OWN))
+        links = leaf.hands.kernel.links().by_name
+        devices = {found.id: found.device for found in leaf.hands.kernel.nexthops()}
+        by = {str(route.prefix): devices[route.nexthop] for route in leaf.hands.kernel.routes([TABLE])}
+        red, blue = links["br4002"].index, links["br4001"].index
+        assert by == {NET4: red, NET6: red, OWN: blue}
+        assert Mac.parse("02:00:00:00:fe:02") in {
+            row.mac for row in leaf.hands.kernel.neighbors([red]) if row.protocol == 229
+        }
+
+        report = leaf.pass_(survey=True)  # what is read back is what is wanted
+        assert (report.created, report.replaced, report.deleted, report.repaired) == (0, 0, 0, 0)
+        leaf.hands.set_up("br4002", up=False)
+        leaf.pass_()
+        assert leaf.routes() == [f"{OWN} via {A}"]
+        leaf.hands.set_up("br4002", up=True)
+        leaf.pass_()
+        leaf.pass_()
+        assert leaf.routes() == sorted(f"{net} via {A}" for net in (NET4, NET6, OWN))
+
+        leaf.advertise(type5(NET4, B))  # an equal route of the VRF's own L3VNI is better
+        leaf.pass_()
+        assert f"{NET4} via {B}" in leaf.routes()
+        paths = leaf.leaf.intent.judged_prefixes[Prefix.parse(NET4)]
+        assert {(str(path.vtep), path.verdict, path.reason) for path in paths} == {
+            (A, "lost", "other-l3vni"),
+            (B, "won", "other-l3vni"),
+        }
+        leaf.withdraw(shared, shared6, type5(NET4, B), type5(OWN, A))
+        leaf.pass_()
+        assert (leaf.routes(), leaf.hands.kernel.nexthops()) == ([], [])
+
+
+def test_a_claim_of_a_route_by_another_l3vni_is_read_back():
+    keys = [(Vni(4001), Prefix.parse(net)) for net in (NET4, NET6)]
+    for row in (RouteRow(0x6000_0001), RouteRow(0x7FFF_FFFF, Vni(4002))):
+        assert ROUTE.unpack(ROUTE.pack(keys, row)) == (keys, row)

@@ -117,6 +117,16 @@ class Routed(dict[RoutedDomain, VrfDevices]):
             if isinstance(entry, NexthopEntry):
                 yield entry
 
+    def vnis_of_nexthops(self, entries: Iterable[Any]) -> Mapping[int, Vni]:
+        """Return the L3VNI of each nexthop, by the device that it leaves by; of a group by that of its first member there."""
+        found = list(self.nexthops(entries))
+        vnis = {one.id: vni for one in found if (vni := self.vni_of_device(one.device)) is not None}
+        for one in found:
+            first = next((vnis[member] for member in one.members if member in vnis), None)
+            if first is not None:
+                vnis[one.id] = first
+        return vnis
+
     def vni_of_table(self, table: int) -> Vni | None:
         """Return the L3VNI of the VRF with this routing table."""
         return self._vni_of_table.get(table)

@@ -186,6 +186,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Its AS path is shorter (RFC 4271 9.1.2.2).",
         "Nothing, unless the other path should carry traffic as well: then make both as long.",
     ),
+    "other-l3vni": (
+        "Its label is the VRF's own L3VNI, or a lower one: all paths of a prefix leave by one L3VNI.",
+        "Nothing, unless the other path should carry traffic as well: then advertise both with one L3VNI.",
+    ),
     "overlay-index": (
         "The route names an Ethernet segment as its overlay index, which is not resolved here.",
         "Have the peer advertise the prefix with its Router's MAC or a gateway address.",

@@ -172,13 +172,13 @@ class RoutedTables:
 
     def _routers(self, prefix: Prefix, row: PrefixRow, intent: Intent) -> Iterator[RouterStatus]:
         for path in row.paths:
-            router = intent.routers.get((row.vni, path.vtep))
+            router = intent.routers.get((row.l3vni, path.vtep))
             if router is None:
                 continue
             is_v6 = prefix.is_v6 or path.vtep.is_v6
             rows = (
-                self._rows.sync(ROUTER_MAC, (row.vni, router.mac), intent),
-                self._rows.sync(ROUTER_NEIGHBOR, (row.vni, path.vtep, is_v6), intent),
+                self._rows.sync(ROUTER_MAC, (row.l3vni, router.mac), intent),
+                self._rows.sync(ROUTER_NEIGHBOR, (row.l3vni, path.vtep, is_v6), intent),
             )
             worst = next((sync for sync in rows if sync.state != INSTALLED), rows[0])
             conflict = path.router_mac if path.router_mac != router.mac else None

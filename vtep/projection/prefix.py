@@ -24,6 +24,11 @@ because RFC 9136 4.4.1 requires it, and a made-up MAC would cut off every other 
 again finds the objects of the one before it. Identifiers begin at `SINGLES` and `GROUPS`, far from those of other programs. Peers
 choose the VTEPs, so two nexthops may be made to have the same hash; each next attempt is then another hash.
 
+**Another VRF's L3VNI.** A VRF may import routes of another one, which have that one's label. Packets go into the VNI of the label, as
+the leaf that advertises it expects (RFC 9136 4.4.1, RFC 8365 5.1.2: a VNI of downstream). So the nexthop is one of the other VRF, which
+must be on this leaf as well; otherwise the route is refused (`vni-mismatch`). All paths of a row leave by one L3VNI. Of equal routes
+that of the VRF's own L3VNI is better, and then that of the lowest.
+
 **Values that prefixes share.** What is said of most prefixes is said of thousands (`vtep.evpn.routed`). Within a step such a set of
 routes is judged once for all of them (`_Judged`), so they share their verdicts and their rows, which do not name the prefix. What is
 counted of a row is counted once, with the number of its prefixes.
@@ -172,26 +177,29 @@ def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, 
 
 def _is_same_host(path: PrefixPath, first: PrefixPath) -> bool:
     """Return whether a path leads to the same machine over the same Ethernet segment as the first one, or is that one."""
-    return path is first or (path.esi not in (NO_SEGMENT, MAX_ESI) and (path.esi, path.mac) == (first.esi, first.mac))
+    if path is first:
+        return True
+    same = (path.esi, path.mac, path.via) == (first.esi, first.mac, first.via)
+    return same and path.esi not in (NO_SEGMENT, MAX_ESI)
 
 
 def _why_alone(outcomes: Sequence[tuple[str, str]]) -> str:
     """Return why the only path won: the rule by which its nearest rival lost."""
     reasons = {reason for verdict, reason in outcomes if verdict == "lost"}
     order = (
-        *("lower-vtep", "higher-seq", "as-path", "local-pref", "llgr-stale"),
+        *("lower-vtep", "higher-seq", "other-l3vni", "as-path", "local-pref", "llgr-stale"),
         *("host-route", "max-paths", "total-order"),
     )
     return next((reason for reason in order if reason in reasons), "only-path")
 
 
-def _preference(path: PrefixPath) -> tuple[bool, int, int]:
-    return (path.llgr_stale, -path.local_pref, path.as_path_length)
+def _preference(path: PrefixPath) -> tuple[bool, int, int, int]:
+    return (path.llgr_stale, -path.local_pref, path.as_path_length, path.via)
 
 
-def _why_worse(path: tuple[bool, int, int], best: tuple[bool, int, int]) -> str:
+def _why_worse(path: tuple[bool, int, int, int], best: tuple[bool, int, int, int]) -> str:
     """Return the first rule by which a path is worse than the best one; nothing if it is as good."""
-    rules = zip(("llgr-stale", "local-pref", "as-path"), path, best, strict=True)
+    rules = zip(("llgr-stale", "local-pref", "as-path", "other-l3vni"), path, best, strict=True)
     return next((rule for rule, mine, other in rules if mine != other), "")
 
 
@@ -208,12 +216,14 @@ def _by_gateway(path: PrefixPath, there: Sequence[PrefixPath]) -> Iterator[Prefi
     if not there:
         yield structs.replace(path, verdict="refused", reason="gateway-unresolved")
     for host in there:
-        yield structs.replace(path, vtep=host.vtep, router_mac=host.router_mac)
+        yield structs.replace(path, vtep=host.vtep, router_mac=host.router_mac, via=host.via)
 
 
 def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath:
     attributes, is_host = route.attributes, isinstance(route, MacIp)
     notes = () if attributes.encapsulations else ("encap-default",)
+    label = (route.label2 or 0) if isinstance(route, MacIp) else route.label
+    gateway = None if isinstance(route, MacIp) else route.gateway
     return PrefixPath(
         vni=vni,
         verdict=verdict,
@@ -222,10 +232,11 @@ def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath
         router_mac=attributes.router_mac,
         peer=route.peer,
         rd=route.rd,
-        label=(route.label2 or 0) if isinstance(route, MacIp) else route.label,
+        label=label,
+        via=Vni(label) if label and vni and label != vni and gateway is None else Vni(0),
         mac=route.mac if isinstance(route, MacIp) else None,
         seq=attributes.seq if is_host else 0,
-        gateway=None if isinstance(route, MacIp) else route.gateway,
+        gateway=gateway,
         esi=route.esi,
         notes=notes,
         local_pref=attributes.local_pref,
@@ -247,9 +258,9 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
         return reason
     if attributes.encapsulations and ENCAP_VXLAN not in attributes.encapsulations:
         return "encap"
-    if label and label != vrf.vni:
+    if label and label not in policy.vrfs:
         return "vni-mismatch"
-    if not vrf.reaches(attributes.next_hop):
+    if not policy.vrfs.get(Vni(label or 0), vrf).reaches(attributes.next_hop):
         return "family-mismatch"
     if not isinstance(route, MacIp) and route.esi != NO_SEGMENT:
         return "overlay-index"
@@ -430,17 +441,17 @@ class _Draft:
                 yield configured.vrf
 
     def _row(self, prefix: Prefix, vrf: VrfConfig, candidates: list[PrefixPath]) -> PrefixRow:
-        reason = ""
+        reason, via = "", Vni(0)
         places = [place for place, path in enumerate(candidates) if path.vni == vrf.vni and path.verdict != "refused"]
         paths = []
         for place, outcome in zip(places, choose([candidates[place] for place in places], vrf.max_paths), strict=True):
             path = candidates[place] = structs.replace(candidates[place], verdict=outcome[0], reason=outcome[1])
             if path.verdict == "won" and path.router_mac is not None:
                 paths.append(Path(path.vtep, path.router_mac))
-                reason = path.reason
+                reason, via = path.reason, path.via
         paths.sort(key=lambda path: path.vtep.order)
         vteps = tuple(path.vtep for path in paths)
-        return PrefixRow(vrf.vni, tuple(paths), self._nexthop(vrf.vni, vteps, prefix.is_v6), reason)
+        return PrefixRow(vrf.vni, tuple(paths), self._nexthop(via or vrf.vni, vteps, prefix.is_v6), reason, via)
 
     def _nexthop(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
         """Return the identifier of a nexthop to these VTEPs, and make it if it is new; many prefixes share it."""
@@ -476,7 +487,7 @@ class _Draft:
             for row in rows if change else ():
                 self._use(row.nexthop, change)
                 for path in row.paths:
-                    self.claims.setdefault((row.vni, path.vtep), Counter())[path.router_mac] += change
+                    self.claims.setdefault((row.l3vni, path.vtep), Counter())[path.router_mac] += change
 
     def _use(self, number: int, change: int) -> None:
         found = self._at(number)

@@ -28,6 +28,8 @@ class RouteRow(Struct, frozen=True, gc=False):
 
     nexthop: int
     """The number of a nexthop object: from GROUPS on a group, for ECMP, and a single one below."""
+    via: Vni = Vni(0)
+    """The L3VNI of the nexthop, if it is not that of the VRF."""
 
 
 class _Route:
@@ -43,13 +45,13 @@ class _Route:
 
     def needs(self, key: PrefixKey, row: RouteRow) -> Iterable[tuple[str, Key]]:
         """A route needs its nexthop; the kernel refuses one that names an object that is not there (EINVAL)."""
-        return (("nexthop-group" if row.nexthop >= GROUPS else "nexthop", (key[0], row.nexthop)),)
+        return (("nexthop-group" if row.nexthop >= GROUPS else "nexthop", (row.via or key[0], row.nexthop)),)
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[PrefixKey]:
         return ((row.vni, prefix) for prefix, rows in walk(lambda: latest().prefixes) for row in rows)
 
     def wanted_at(self, intent: Intent, key: PrefixKey) -> RouteRow | None:
-        return next((_row(row.nexthop) for row in intent.prefixes.get(key[1], ()) if row.vni == key[0]), None)
+        return next((_row(row.nexthop, row.via) for row in intent.prefixes.get(key[1], ()) if row.vni == key[0]), None)
 
     def touched(self, intent: Intent) -> Iterable[PrefixKey]:
         return intent.touched_prefixes
@@ -59,9 +61,11 @@ class _Route:
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[PrefixKey, Seen]:
         """Read routes of our protocol with our metric. Both must match, or a later deletion would not hit the row."""
+        ready = routed(attachments)
+        of_nexthop = ready.vnis_of_nexthops(entries)
         return {
-            (vni, entry.prefix): Seen(_row(entry.nexthop or 0), marked=True, tagged=True)
-            for vni, entry in routed(attachments).routes(entries)
+            (vni, entry.prefix): Seen(_seen(entry.nexthop or 0, vni, of_nexthop), marked=True, tagged=True)
+            for vni, entry in ready.routes(entries)
             if entry.protocol == RTPROT_VTEP and entry.metric == metric_of(entry.prefix)
         }
 
@@ -77,20 +81,34 @@ class _Route:
     def pack(self, keys: Sequence[PrefixKey], row: RouteRow) -> bytes:
         """Write the rows of one value.
 
-        octet  0   L3VNI 3 · nexthop 4
+        octet  0   L3VNI 3 · nexthop 4, with its highest bit set if the next field is there · L3VNI of the nexthop 3
                7   for each prefix: 5 or 17 as its size 1 · network 4 or 16 · prefix length 1
         """
-        return keys[0][0].to_bytes(3) + row.nexthop.to_bytes(4) + b"".join(bytes((len(p),)) + p for _, p in keys)
+        nexthop = (row.nexthop | _HAS_VIA if row.via else row.nexthop).to_bytes(4)
+        via = row.via.to_bytes(3) if row.via else b""
+        return keys[0][0].to_bytes(3) + nexthop + via + b"".join(bytes((len(p),)) + p for _, p in keys)
 
     def unpack(self, packed: bytes) -> tuple[list[PrefixKey], RouteRow]:
         vni, keys, at = Vni(int.from_bytes(packed[:3])), [], 7
+        nexthop, via = int.from_bytes(packed[3:7]), Vni(0)
+        if nexthop & _HAS_VIA:
+            nexthop, via, at = nexthop & ~_HAS_VIA, Vni(int.from_bytes(packed[7:10])), 10
         while at < len(packed):
             end = at + 1 + packed[at]
             keys.append((vni, Prefix(packed[at + 1 : end])))
             at = end
-        return keys, _row(int.from_bytes(packed[3:7]))
+        return keys, _row(nexthop, via)
 
 
 ROUTE: Final = _Route()
 
+_HAS_VIA: Final = 1 << 31
+"""Identifiers of nexthops of ours are below this."""
+
 _row = lru_cache(maxsize=16384)(RouteRow)
+
+
+def _seen(nexthop: int, vni: Vni, of_nexthop: Mapping[int, Vni]) -> RouteRow:
+    """Return the row of a route that is in the kernel, in the table of this VRF."""
+    via = of_nexthop.get(nexthop, vni)
+    return _row(nexthop, Vni(0) if via == vni else via)
