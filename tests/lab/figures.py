@@ -37,6 +37,7 @@ from vtep.observe.model import (
     MacStatus,
     NeighborStatus,
     PeerStatus,
+    Reporter,
     RouteStatus,
     RouteVerdict,
     StateFile,
@@ -166,6 +167,8 @@ class Figures:
             why="every peer has sent all its routes",
             macs=len(self._rows),
             feed=FeedStatus(
+                reporters=(Reporter("r1", "10.0.0.1", "", 2, {}),),
+                ignored={"pre-policy": 3},
                 attached=True,
                 lines=1234,
                 bad_lines=1,

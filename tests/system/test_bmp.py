@@ -49,6 +49,12 @@ def test_rows_are_what_a_router_reports_by_bmp(network, router):
         speaker.wait_established()
         speaker.announce(*(REMOTE.mac(mac) for mac in MACS))
         wait_until(lambda: tunnels() == set(MACS), 20, "all rows")
+        feed = vtep.told("status")["feed"]
+        (reporter,) = feed["reporters"]
+        assert (reporter["address"].partition(":")[0], reporter["peers"]) == ("127.0.0.1", 1)
+        ignored = {one["why"]: one["messages"] for one in feed["ignored"]}
+        assert (ignored.get("pre-policy", 0) > 0) == (router is frr), "FRR reports both tables here"
+        assert "router " in vtep.ask("status").stdout
         speaker.withdraw(*(REMOTE.mac(mac) for mac in MACS[:20]))
         wait_until(lambda: tunnels() == set(MACS[20:]), 20, "the end of the withdrawn ones")
     wait_until(lambda: not vtep.told("peers")["peers"][0]["up"], 20, "the end of the session")

@@ -38,6 +38,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from msgspec import structs
+
 from vtep import logs
 from vtep.app import devices_task, kernel_task, readers, reload, station_task
 from vtep.app.advertising import Advertising
@@ -54,6 +56,7 @@ from vtep.config.model import Config, FeedConfig
 from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
+from vtep.observe.model import Reporter
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
 
@@ -83,6 +86,9 @@ class Daemon:
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
         self.observer.form = feed.form
+        if isinstance(feed, BmpFeed):
+            self.observer.reporters = lambda: [Reporter(**structs.asdict(one)) for one in feed.routers]
+            self.observer.ignored = feed.ignored_by_all
         self.observer.announcing = self._advertising.status
         self.observer.attach_advertised(self._advertising, self._advertising)
         self._state = StateDirectory(config.node.state_dir, clock)

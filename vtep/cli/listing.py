@@ -40,6 +40,7 @@ def screen(status: pb.GetStatusResponse, columns: int, now: float, *, colours: b
         ("picture", f"{picture}: {status.complete_reason}" if status.complete_reason else picture),
         ("generation", _generation(status)),
         ("feed", _feed(feed, now)),
+        *(("", text) for text in _reporters(feed)),
         ("peers", f"{feed.peers}, {feed.peers_up} up, {feed.peers_ended} with End-of-RIB"),
         ("kernel", f"{dataplane.state}: {dataplane.reason}" if dataplane.reason else dataplane.state),
         ("", _dataplane(dataplane, now)),
@@ -95,6 +96,18 @@ def _feed(feed: pb.Feed, now: float) -> str:
     return ", ".join(parts)
 
 
+def _reporters(feed: pb.Feed) -> Iterator[str]:
+    """Say which routers report by BMP, and what of it had no effect."""
+    for router in feed.reporters[:REPORTERS_SHOWN]:
+        name = plain(router.name or router.address)
+        yield f"router {name} at {router.address}, {amount(router.peers)} peers"
+    if (more := len(feed.reporters) - REPORTERS_SHOWN) > 0:
+        yield f"and {more} more routers"
+    if feed.ignored:
+        counts = ", ".join(f"{plain(one.why)} {amount(one.messages)}" for one in feed.ignored)
+        yield f"messages without effect: {counts}"
+
+
 def _announcing(announcing: pb.Announcing, now: float) -> str:
     """Say how many routes are advertised; for `idle` and `unable` the reason is enough."""
     if announcing.state in ("idle", "unable"):
@@ -117,6 +130,7 @@ def _dataplane(dataplane: pb.Dataplane, now: float) -> str:
     return ", ".join(parts)
 
 
+REPORTERS_SHOWN: Final = 5
 KINDS_ALWAYS_SHOWN: Final = 3
 """MACs, floods and neighbors. Layer 3 and multihoming have nine more, and most leaves have rows of few of them."""
 _KIND_COLUMNS: Final = (

@@ -68,6 +68,18 @@ class PeerStatus(Struct, frozen=True):
     """How its UPDATEs came: "octets", "parsed", or none came yet."""
 
 
+class Reporter(Struct, frozen=True):
+    """One router that reports by BMP."""
+
+    name: str
+    address: str
+    description: str
+    peers: int
+    """How many peers it reports, without those that another router has already."""
+    ignored: Mapping[str, int] = {}
+    """Messages without effect, by why: another table, a peer of another router, a peer with ADD-PATH, an odd type."""
+
+
 class FeedStatus(Struct, frozen=True):
     """What is received from ExaBGP."""
 
@@ -94,6 +106,10 @@ class FeedStatus(Struct, frozen=True):
     """Every peer that was seen or that `feed.peers` names, by rising address."""
     awaited: int = 0
     """Peers whose End-of-RIB makes the picture complete."""
+    reporters: tuple[Reporter, ...] = ()
+    """The routers that are connected, if BMP is the feed."""
+    ignored: Mapping[str, int] = {}
+    """How many messages of routers had no effect, by why, since the start of the daemon."""
 
 
 class AdvertisingStatus(Struct, frozen=True):

@@ -56,6 +56,7 @@ from vtep.observe.model import (
     PeerStatus,
     PrefixExplanation,
     PrefixStatus,
+    Reporter,
     RouteStatus,
     SegmentStatus,
     StateFile,
@@ -105,6 +106,9 @@ class Observer:
         """ExaBGP is connected."""
         self.form: Callable[[Ip | None], str] = lambda _: ""
         """How UPDATEs are handed on, of a peer or at all."""
+        self.reporters: Callable[[], Sequence[Reporter]] = tuple
+        self.ignored: Callable[[], Mapping[str, int]] = dict
+        """Messages of routers that had no effect, by why."""
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
@@ -519,6 +523,8 @@ class Observer:
             last_line=self.last_line,
             peers=tuple(self._peer(address) for address in sorted(known, key=lambda address: address.order)),
             awaited=len(expected or rib.peers),
+            reporters=tuple(sorted(self.reporters(), key=lambda router: (router.name, router.address))),
+            ignored=self.ignored(),
         )
 
     def _peer(self, address: Ip) -> PeerStatus:

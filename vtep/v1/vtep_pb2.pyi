@@ -142,7 +142,7 @@ class Announcing(_message.Message):
     def __init__(self, state: _Optional[str] = ..., reason: _Optional[str] = ..., wanted: _Optional[int] = ..., told: _Optional[int] = ..., waiting: _Optional[int] = ..., refused: _Optional[int] = ..., error: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Feed(_message.Message):
-    __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended", "form")
+    __slots__ = ("attached", "lines", "bad_lines", "gaps", "backlog", "last_line", "peers", "peers_up", "peers_ended", "form", "reporters", "ignored")
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     BAD_LINES_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +153,8 @@ class Feed(_message.Message):
     PEERS_UP_FIELD_NUMBER: _ClassVar[int]
     PEERS_ENDED_FIELD_NUMBER: _ClassVar[int]
     FORM_FIELD_NUMBER: _ClassVar[int]
+    REPORTERS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
     attached: bool
     lines: int
     bad_lines: int
@@ -163,7 +165,31 @@ class Feed(_message.Message):
     peers_up: int
     peers_ended: int
     form: str
-    def __init__(self, attached: bool = ..., lines: _Optional[int] = ..., bad_lines: _Optional[int] = ..., gaps: _Optional[int] = ..., backlog: _Optional[int] = ..., last_line: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peers: _Optional[int] = ..., peers_up: _Optional[int] = ..., peers_ended: _Optional[int] = ..., form: _Optional[str] = ...) -> None: ...
+    reporters: _containers.RepeatedCompositeFieldContainer[Reporter]
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredMessages]
+    def __init__(self, attached: bool = ..., lines: _Optional[int] = ..., bad_lines: _Optional[int] = ..., gaps: _Optional[int] = ..., backlog: _Optional[int] = ..., last_line: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peers: _Optional[int] = ..., peers_up: _Optional[int] = ..., peers_ended: _Optional[int] = ..., form: _Optional[str] = ..., reporters: _Optional[_Iterable[_Union[Reporter, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredMessages, _Mapping]]] = ...) -> None: ...
+
+class Reporter(_message.Message):
+    __slots__ = ("name", "address", "description", "peers", "ignored")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    description: str
+    peers: int
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredMessages]
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., description: _Optional[str] = ..., peers: _Optional[int] = ..., ignored: _Optional[_Iterable[_Union[IgnoredMessages, _Mapping]]] = ...) -> None: ...
+
+class IgnoredMessages(_message.Message):
+    __slots__ = ("why", "messages")
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    why: str
+    messages: int
+    def __init__(self, why: _Optional[str] = ..., messages: _Optional[int] = ...) -> None: ...
 
 class Dataplane(_message.Message):
     __slots__ = ("state", "reason", "passes", "audited", "overruns", "repaired", "held", "orphans")

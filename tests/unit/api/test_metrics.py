@@ -54,6 +54,8 @@ LABELS = {
     "vtep_duplicate_macs": {"vni"},
     "vtep_netlink_overruns_total": set(),
     "vtep_observe_differences": {"kind", "reason"},
+    "vtep_bmp_routers": set(),
+    "vtep_bmp_ignored_messages_total": {"why"},
     "vtep_input_backlog": set(),
     "vtep_feed_attached": set(),
     "vtep_announce_able": set(),

@@ -3,7 +3,7 @@
 Knows the model and the messages, and nothing else. `wall` turns times of the daemon's clock into times of day.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -85,7 +85,22 @@ def _feed(feed: model.FeedStatus, wall: Wall) -> pb.Feed:
         peers_up=sum(peer.up for peer in feed.peers),
         peers_ended=sum(peer.ended for peer in feed.peers),
         form=feed.form,
+        reporters=[
+            pb.Reporter(
+                name=one.name,
+                address=one.address,
+                description=one.description,
+                peers=one.peers,
+                ignored=_ignored(one.ignored),
+            )
+            for one in feed.reporters
+        ],
+        ignored=_ignored(feed.ignored),
     )
+
+
+def _ignored(counts: Mapping[str, int]) -> list[pb.IgnoredMessages]:
+    return [pb.IgnoredMessages(why=why, messages=count) for why, count in sorted(counts.items())]
 
 
 def _dataplane(dataplane: model.DataplaneStatus, wall: Wall) -> pb.Dataplane:

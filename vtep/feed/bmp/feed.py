@@ -155,6 +155,10 @@ class BmpFeed:
             if connection.router.has_begun
         ]  # fmt: skip
 
+    def ignored_by_all(self) -> Counter[str]:
+        """Return how many messages had no effect, by why, those of routers that have left included."""
+        return sum((connection.router.counts for connection in self._connections), self.ignored.copy())
+
     # Commands, of which BMP has none
 
     def ask(self) -> None:
