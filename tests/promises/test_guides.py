@@ -1,6 +1,7 @@
 """The guides are followed as they are written: every command of theirs runs on a leaf with a daemon."""
 
 import json
+import re
 
 import pytest
 
@@ -9,8 +10,9 @@ from tests.lab.namespaces import Lab, link
 from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
 from tests.promises.test_readme import ROOT, blocks
+from vtep.app.commands import parser
 
-PAGES = ("troubleshooting", "lifecycle", "devices")
+PAGES = ("troubleshooting", "lifecycle", "devices", "sizing")
 LEAF = """
 [node]
 vtep = "10.0.0.1"
@@ -54,3 +56,27 @@ def test_every_command_of_the_guides_runs_on_a_leaf():
 
 def shell(node, text):
     return node.attempt("sh", "-c", f"PATH={VTEP.parent}:$PATH\n{text}", deadline_s=30)
+
+
+def test_the_words_of_the_glossary_are_in_order_and_their_commands_exist():
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+)` \|$", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    pages = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md") if path.name != "glossary.md")
+
+    words = [word for word, _ in rows]
+    assert len(rows) > 20
+    assert words == sorted(words, key=str.lower)
+    assert [word for word in words if word.lower() not in pages.lower()] == []
+    ours = {command.split()[1] for _, command in rows if command.startswith("vtep ")}
+    assert ours <= parser()._subparsers._group_actions[0].choices.keys()
+
+
+def test_the_figures_of_the_sizing_guide_are_those_of_the_benchmarks():
+    """A row of the first table has the medians of one row there, in the same order."""
+    figures = (ROOT / "docs/benchmarks.md").read_text()
+    table = (ROOT / "docs/sizing.md").read_text().split("## What a device costs")[0]
+    rows = [line.split(" | ")[1:] for line in table.splitlines() if re.match(r"\| [a-zC].*\d", line)]
+
+    assert len(rows) == 5
+    for cells in rows:
+        medians = r" \| ".join(rf"{re.escape(cell.strip(' |'))}(?: \([^)]*\))?" for cell in cells)
+        assert re.search(rf"\| {medians} \|", figures), cells

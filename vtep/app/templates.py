@@ -164,16 +164,19 @@ ip link set dev {vxlan} up
 
 
 def _managed(leaf: FirstLeaf) -> Mapping[str, str]:
-    """Return what devices of vtep need from others: their ports, and that other programs leave them alone."""
-    names = [name for vni in leaf.vnis for name in (vni.bridge, vni.vxlan)]
-    networkd = f"""# /etc/systemd/network: written by `vtep init`. These devices are vtep's, also where another file matches all names.
+    """Return what devices of vtep need from others: their ports, and that other programs leave them alone.
+
+    So must the ports be: NetworkManager takes a port that is up out of its bridge, to ask for an address.
+    """
+    names = [name for vni in leaf.vnis for name in (vni.bridge, vni.vxlan, *vni.ports)]
+    networkd = f"""# /etc/systemd/network: written by `vtep init`. vtep's devices and their ports are left alone, also where another file matches all names.
 [Match]
 Name={" ".join(names)}
 
 [Link]
 Unmanaged=yes
 """
-    network_manager = f"""# /etc/NetworkManager/conf.d: written by `vtep init`. These devices are vtep's.
+    network_manager = f"""# /etc/NetworkManager/conf.d: written by `vtep init`. vtep's devices and their ports are left alone.
 [keyfile]
 unmanaged-devices={";".join(f"interface-name:{name}" for name in names)}
 """
