@@ -51,7 +51,9 @@ class Group(Struct, frozen=True, gc=False):
 Via: TypeAlias = Direct | Group
 
 GroupKey: TypeAlias = tuple[Vni, Esi, bytes]
-"""The VNI, the segment, and the primary VTEP, which is empty in all-active mode."""
+"""The VNI, the segment, and the primary VTEP, which is empty in all-active mode; or `BACKUP` in its place."""
+BACKUP: Final = b"\0"
+"""In a GroupKey: the other VTEPs of a segment of ours, which take over when our port fails."""
 
 
 class RemoteMac(Struct, frozen=True, gc=False):
@@ -126,7 +128,7 @@ class SegmentGroup(Struct, frozen=True, gc=False):
     primary: Ip | None
     """In single-active mode, the VTEP that advertises the MACs; None in all-active mode."""
     number: int
-    """The identifier of the kernel's group, in a range that begins at `FDB_GROUPS`."""
+    """The identifier of the kernel's group, in a range that begins at `FDB_GROUPS`, or for a backup at `FDB_BACKUPS`."""
     members: tuple[Ip, ...]
     """Among these VTEPs the kernel spreads the flows, at most 16, by rising address. In single-active mode it is
     one."""
@@ -304,12 +306,14 @@ class PrefixRow(Struct, frozen=True, gc=False):
         return self.via or self.vni
 
 
+FDB_BACKUPS: Final = 0x3000_0000
 FDB_SINGLES: Final = 0x4000_0000
 FDB_GROUPS: Final = 0x5000_0000
 SINGLES: Final = 0x6000_0000
 GROUPS: Final = 0x7000_0000
 """The identifiers of nexthops and of groups of them begin here. An identifier is the start of a range and a hash:
 
+    0x3xxx_xxxx  FDB_BACKUPS  the other VTEPs of a segment of ours in one VNI
     0x4xxx_xxxx  FDB_SINGLES  one VTEP, for the groups of the FDB
     0x5xxx_xxxx  FDB_GROUPS   the VTEPs of one Ethernet segment in one VNI
     0x6xxx_xxxx  SINGLES      one VTEP, for prefixes of one VRF
@@ -365,6 +369,8 @@ class PortFilter(Struct, frozen=True, gc=False):
     """joining (none in either direction), non-df (none from the tunnel) or df."""
     biased: tuple[Ip, ...] = ()
     """The other VTEPs that are on the segment: they deliver what they flood to it by themselves (RFC 8365 8.3.1)."""
+    is_shared: bool = False
+    """Other VNIs have the same port, as on a bridge that filters VLANs."""
 
     @property
     def key(self) -> "PortFilterKey":
@@ -518,6 +524,14 @@ class Intent(Struct, frozen=True):
     """One for each port of ours on a segment and each VNI, also while the segment is not advertised."""
     segment_macs: Table[Mac, tuple[tuple[Vni, str], ...]] = Table()
     """The ports of ours behind which a MAC of one of our segments is, each with its VNI."""
+    held_macs: Table[RowKey, float] = Table()
+    """Those of them that no route and no station names any more, with the time until which they stay."""
+    held_due: float | None = None
+    """When the first of them may leave."""
+    backups: Table[RowKey, GroupKey] = Table()
+    """MACs behind our ports on segments, each with the group that gets its frames while the port has no carrier."""
+    backups_of_vni: Table[Vni, int] = Table()
+    """How many of these each VNI has."""
     own_segments: Table[Esi, OwnSegment] = Table()
     """The segments that this leaf advertises."""
     group_uses: Table[GroupKey, GroupUse] = Table()
@@ -586,6 +600,8 @@ class Intent(Struct, frozen=True):
     """MACs of routers whose first VTEP is another one than before."""
     touched_port_filters: tuple[PortFilterKey, ...] = ()
     touched_segment_macs: tuple[RowKey, ...] = ()
+    touched_backups: tuple[RowKey, ...] = ()
+    """Keys of `backups` that came or went, or whose group came or went."""
     touched_segments: tuple[Esi, ...] = ()
     """Segments of ours whose advertisement came, went or changed."""
     due: float | None = None

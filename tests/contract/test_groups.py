@@ -401,3 +401,22 @@ def test_the_backup_of_a_single_active_segment_has_all_frames_when_it_takes_over
             after = underlay.count(50)
 
     assert (before, after) == (Counter({B: 50}), Counter({A: 50}))
+
+
+def test_a_route_per_evi_without_a_label_counts_by_its_route_target():
+    """FRR 8.4 reflects routes per EVI with the label 0."""
+    with grouped_leaf("memory") as leaf:
+        leaf.advertise(*up(A), per_segment(B), type2(A))
+        leaf.end()
+        leaf.pass_()
+        assert leaf.where() == ["group", A]
+
+        leaf.advertise(per_evi(B, vni=0))
+        leaf.pass_()
+        assert leaf.where() == ["group", A, B]
+        assert leaf.intent.touched == ()
+
+        leaf.withdraw(per_evi(B, vni=0))
+        leaf.advertise(per_evi(B, vni=0, target=FOREIGN))
+        leaf.pass_()
+        assert leaf.where() == ["group", A]

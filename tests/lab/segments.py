@@ -17,14 +17,17 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tests.lab import overlay
 from tests.lab.leaves import REFLECTOR, FrrReflector, OurLeaf
 from tests.lab.namespaces import Lab, Missing, Node
 from tests.lab.peers import Frr, frr_config
+from tests.lab.probe import loopback_frame
 from tests.lab.topology import BRIDGE, VNI, VXLAN, address, join, switch
 from tests.lab.wait import wait_until
 
@@ -129,7 +132,20 @@ class DualHomed:
         }
         wait_until(lambda: {number: self.filters(number) for number in leaves} == wanted, 30, f"filters {wanted}")
 
+    def backup(self, number: int) -> str:
+        """Return the backup of the segment's port at a leaf, if the machine's MAC has its row below as well."""
+        node = self.nodes[number - 1]
+        found = re.search(r"backup_port (\S+)", node.run("ip", "-d", "link", "show", "dev", "es0"))
+        row = re.search(rf"{CE_MAC} .*nhid", node.run("bridge", "fdb", "show", "dev", VXLAN))
+        return found[1] if found and row else ""
+
     # Frames
+
+    def speak(self, source: str) -> None:
+        """Have the machine speak at one of its ports."""
+        with self.ends[source][0].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((self.ends[source][1], 0))
+            raw.send(loopback_frame(CE_MAC))
 
     def send(self, source: str, to: str) -> Counter[str]:
         """Send one frame and return how many copies arrived, and where."""
@@ -153,6 +169,28 @@ class DualHomed:
                         found[names[one]] += 1
         return found
 
+    def stream(self, source: str, to: str, act: Callable[[], None], *, seconds: float = 1.5) -> "Stream":
+        """Send a frame each millisecond, act after a third of the time, and return where the copies arrived."""
+        sent = Stream()
+        names = {one: name for name, one in self._sockets.items()}
+        mac = CE_MAC if source.startswith("c") else f"02:11:00:00:00:{int(source[1:]):02}"
+        acting = threading.Timer(seconds / 3, act)
+        acting.start()
+        with self.ends[source][0].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((self.ends[source][1], 0))
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > -0.1:
+                if left > 0:
+                    number = next(_NUMBERS)
+                    sent.copies[number] = Counter()
+                    raw.send(_octets(to) + _octets(mac) + struct.pack("!HQ", _ETH_P, number) + bytes(46))
+                for one in select.select(list(names), (), (), 0.001)[0]:
+                    for number in _numbers(one):
+                        if number in sent.copies:
+                            sent.copies[number][names[one]] += 1
+        acting.join()
+        return sent
+
     def verdict(self, source: str, to: str, hosts: tuple[str, ...] = ("h1", "h2", "h3", "h4")) -> str:
         """Say what is wrong with how a flooded frame arrived: each host and the machine must have one copy, its sender none."""
         found = self.send(source, to)
@@ -167,6 +205,22 @@ class DualHomed:
         kinds = {"broadcast": BROADCAST, "multicast": MULTICAST, "unknown unicast": UNKNOWN}
         found = {(source, kind): self.verdict(source, to) for source in sources for kind, to in kinds.items()}
         return {case: wrong for case, wrong in found.items() if wrong}
+
+
+class Stream:
+    """Frames that were sent one after the other, with where copies of each arrived."""
+
+    def __init__(self) -> None:
+        self.copies: dict[int, Counter[str]] = {}
+
+    def wrong(self) -> dict[str, int]:
+        """Return how many frames did not reach the machine, and how many reached it more than once."""
+        at_machine = [sum(count for name, count in found.items() if name[0] == "c") for found in self.copies.values()]
+        return {
+            "sent": len(at_machine),
+            "lost": sum(count == 0 for count in at_machine),
+            "more than once": sum(count > 1 for count in at_machine),
+        }
 
 
 class BesideFrr:
@@ -233,6 +287,15 @@ def _need_filters(node: Node) -> None:
     if "not supported" in node.attempt("nft", "add table inet trial").stderr:
         raise Missing("this kernel has no nftables of family inet")
     node.run("nft", "delete table inet trial")
+
+
+def _numbers(one: socket.socket) -> Iterator[int]:
+    """Yield the numbers of the frames that have arrived at a socket."""
+    with contextlib.suppress(OSError):  # nothing more, or the link went down
+        while True:
+            frame, sender = one.recvfrom(2048)
+            if sender[2] != socket.PACKET_OUTGOING:
+                yield struct.unpack_from("!Q", frame, 14)[0]
 
 
 def _quiet(node: Node) -> None:

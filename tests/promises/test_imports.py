@@ -98,6 +98,7 @@ KNOWS_DEVICES = (
     "linux/attachment.py",
     "linux/conditions.py",
     "linux/notes.py",
+    "linux/ports.py",
     "linux/underlay.py",
     "linux/vrf.py",
     "linux/devices.py",

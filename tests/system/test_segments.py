@@ -1,12 +1,11 @@
 """A machine on two of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
 
-import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.probe import loopback_frame
 from tests.lab.segments import CE_MAC, ESI, BesideFrr, DualHomed
 from tests.lab.wait import wait_until
 
@@ -38,9 +37,7 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     assert network.matrix(("c2", "h2", "h3")) == {}
 
     # The machine speaks at one leaf, and both deliver frames to it: it is in the set of MACs of both.
-    with network.ce.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-        raw.bind(("c1", 0))
-        raw.send(loopback_frame(CE_MAC))
+    network.speak("c1")
     wait_until(
         lambda: CE_MAC in network.macs(1) and CE_MAC in network.macs(2), 10, "the machine's MAC behind both ports"
     )
@@ -62,6 +59,17 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     network.ce.ip("link set dev c1 up")
     network.wait_forwarding(df=1)
     assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}
+
+
+def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(network: DualHomed) -> None:
+    network.wait_forwarding(df=1)
+    network.speak("c1")
+    wait_until(lambda: network.backup(1) and CE_MAC in network.macs(2), 10, "the machine's MAC has a backup")
+
+    for port in ("down", "up", "down", "up"):
+        stream = network.stream("h1", CE_MAC, partial(network.ce.ip, f"link set dev c1 {port}"))
+        assert stream.wrong() == {"sent": len(stream.copies), "lost": 0, "more than once": 0}
+    network.wait_forwarding(df=1)
 
 
 def test_frr_on_the_same_segment_agrees_on_the_forwarder(lab) -> None:

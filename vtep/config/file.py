@@ -172,6 +172,8 @@ class _SegmentTable(Struct):
     dont_preempt: bool = False
     df_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0
     startup_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    mac_hold_s: Annotated[float, Meta(ge=0, le=86400)] = 10.0
+    backup: bool = True
 
 
 class _AnycastTable(Struct):
@@ -543,6 +545,8 @@ def _segments(
                 forwarding=row.forwarding,
                 df_wait_s=row.df_wait_s,
                 startup_delay_s=row.startup_delay_s,
+                mac_hold_s=row.mac_hold_s,
+                backup=row.backup,
                 algorithm=row.algorithm,
                 preference=row.preference,
                 dont_preempt=row.dont_preempt,

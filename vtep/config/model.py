@@ -175,6 +175,10 @@ class SegmentConfig(Struct, frozen=True):
     """How long the others get to know of this leaf before its port forwards flooded frames (RFC 8584 2.1)."""
     startup_delay_s: float = 0.0
     """How long the port must be up before the segment is advertised."""
+    mac_hold_s: float = 10.0
+    """How long a MAC counts as behind the port after the last route or station that said so is gone."""
+    backup: bool = True
+    """While the port has no carrier, this leaf sends the frames of its own hosts to the other VTEPs of the segment."""
 
 
 class NodeConfig(Struct, frozen=True):

@@ -201,8 +201,15 @@ class Index:
         return all_of(self._endpoints.get(endpoint, ()))
 
     def ads_at(self, segment: Esi, tag: int, label: int) -> Collection[EthernetAd]:
-        """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter."""
-        return self._ads.get(segment, {}).get((tag, 0 if tag == PER_ES_TAG else label), {}).values()
+        """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter.
+
+        A route per EVI without a label is returned for every label: FRR 8.4 sets the label of what it reflects to zero, so
+        only the Route Targets say for which VNI it is.
+        """
+        groups = self._ads.get(segment, {})
+        if tag == PER_ES_TAG or label == 0 or (tag, 0) not in groups:
+            return groups.get((tag, 0 if tag == PER_ES_TAG else label), {}).values()
+        return [*groups.get((tag, label), {}).values(), *groups[tag, 0].values()]
 
     def conclude(
         self, policy: object, segment: Esi, group: _AdGroup, question: Hashable, work_out: Callable[[], T]
@@ -566,6 +573,8 @@ class Index:
             self._changed.segments.add(either.esi)
         else:
             self._changed.evis.update((ad.esi, ad.tag, ad.label) for ad in (old, new) if ad is not None)
+            if 0 in (None if ad is None else ad.label for ad in (old, new)):
+                self._changed.segments.add(either.esi)  # without a label it may be for any VNI
         if old is not None:
             groups, group = self._ads[old.esi], _ad_group(old)
             del groups[group][old.peer, key]
@@ -608,7 +617,7 @@ class Index:
         known = self._conclusions.get(segment)
         if not known or segment in self._forgotten:
             return None
-        all_changed = (PER_ES_TAG, 0) in groups
+        all_changed = any(label == 0 for _, label in groups)  # a route per segment, or one without a label
         return [found for (group, _), found in known.items() if all_changed or group in groups]
 
     def _mark_segment(self, most: float) -> int:

@@ -58,6 +58,8 @@ class BridgePort(Struct, frozen=True):
     """Each VLAN of the port says by itself whether the port answers for hosts. Kernels before 6.4 do not report it."""
     state: int | None = None
     """The state of the spanning tree: 3 is forwarding."""
+    backup: int | None = None
+    """The port by which its frames leave while it has no carrier."""
 
 
 class PortVlan(Struct, frozen=True, gc=False):

@@ -57,6 +57,8 @@ from vtep.linux.wire.nexthop import (
     request_nexthops,
 )
 from vtep.linux.wire.nexthop import encode as encode_nexthop
+from vtep.linux.wire.port import PortMessage
+from vtep.linux.wire.port import encode as encode_port
 from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
 from vtep.linux.wire.route import encode as encode_route
 from vtep.linux.wire.tlv import AF_INET, AF_INET6, Answer, is_success
@@ -76,7 +78,7 @@ _IFF_RUNNING_UP: Final = 0x41
 """IFF_UP and IFF_RUNNING of linux/if.h: the device is up, and its lower layer can carry frames."""
 
 K = TypeVar("K")
-Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage
+Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage | PortMessage
 
 
 class Kernel:
@@ -123,6 +125,8 @@ class Kernel:
         """
         if messages and isinstance(messages[0], FilterMessage):
             return self.filters.send(cast("Sequence[FilterMessage]", messages))
+        if messages and isinstance(messages[0], PortMessage):
+            return self._send_ports(cast("Sequence[PortMessage]", messages))
         if messages and not isinstance(messages[0], Neighbor):
             return self._send_routing(messages)
         refusals: list[Refusal] = []
@@ -292,6 +296,19 @@ class Kernel:
                 for place, answer in sorted(found.items())
                 if answer.errno
             )
+        return refusals
+
+    def _send_ports(self, messages: Sequence[PortMessage]) -> list[Refusal]:
+        """Send messages about bridge ports one by one: there are few."""
+        refusals: list[Refusal] = []
+        for place, message in enumerate(messages):
+            seq = self._requests.take_seqs(1)
+            answers, _ = self._requests.exchange("send", encode_port(message, seq), parse_links)
+            answer = next((one for _, answered, one in answers if answered == seq and isinstance(one, Answer)), None)
+            if answer is None:
+                refusals.append(Refusal(place, errno.ENOBUFS, "the kernel's answer was lost"))
+            elif answer.errno:
+                refusals.append(Refusal(place, answer.errno, answer.text))
         return refusals
 
     def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:

@@ -32,11 +32,13 @@ from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
 from vtep.linux.filtering import survey as survey_filters
 from vtep.linux.filters import FilterTable
+from vtep.linux.ports import PortDomain, port_backups, port_places
 from vtep.linux.underlay import Picture as UnderlayPicture
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
 from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopLookup
+from vtep.linux.wire.port import PortLookup
 from vtep.linux.wire.route import RouteEntry, RoutingHints
 from vtep.reconcile.contract import Attachments
 from vtep.store.histogram import Histogram
@@ -170,6 +172,7 @@ class KernelTarget:
             VNIs        `attachment.survey`: a VNI, and `Hosts` of it
             VRFs        `vrf.survey`: `RoutedDomain`
             filters     where a segment has a port, or where an earlier life left some
+            ports       `PortDomain`: where a segment has a port, or a port has a backup
             nexthops    one domain for all FDB groups, from 5.8 on
 
         What is no longer configured is judged like the rest, so that its rows can still be removed, but its faults are
@@ -212,6 +215,8 @@ class KernelTarget:
         self.segment_ports = {
             one.esi: ports_of_segment(one.port, self._vnis, links) for one in self._segments if one.port
         }
+        places: dict[Any, Any] = found.ready
+        places.update(port_places(found.ready, self.segment_ports.values(), links))
         self.faults = faults
         moved = self._left_behind(found.ready, links)
         if self._filters == "used":
@@ -342,7 +347,8 @@ class KernelTarget:
         rows = self.kernel.rows(bridges, ready.alone)
         rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
         nexthops = self.kernel.nexthops() if vrfs or NEXTHOPS in ready else []
-        return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters)
+        ports = port_backups(self.kernel.links()) if any(isinstance(one, PortDomain) for one in ready) else []
+        return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters, ports)
 
     def unreadable_entries(
         self, domains: Collection[Hashable], before: Attachments, attachments: Attachments
@@ -352,6 +358,7 @@ class KernelTarget:
         A lookup of the zero MAC returns one VTEP of many, so it only proves that a VNI has no flood row. Neighbor rows have
         tables of their own, whose dump is cheap.
         """
+        domains = [domain for domain in domains if not isinstance(domain, PortDomain)]  # all of them can be looked up
         vnis, ready = {_vni_of(domain) for domain in domains}, attached(attachments)
         if None in vnis or not all(_is_shared(there, vnis) for there in (attached(before), ready)):
             return None
@@ -366,6 +373,9 @@ class KernelTarget:
         """Read single rows back, or single nexthops; all lookups of a call are of one type."""
         if lookups and isinstance(lookups[0], NexthopLookup):
             return self.kernel.get_nexthops([lookup.id for lookup in lookups])
+        if lookups and isinstance(lookups[0], PortLookup):
+            there = {one.name: one for one in port_backups(self.kernel.links())}
+            return [there.get(lookup.name) for lookup in lookups]
         return self.kernel.get_many(lookups)
 
     def unlike(self, check: Alike) -> list[int]:

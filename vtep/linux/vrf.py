@@ -137,7 +137,7 @@ class Routed(dict[RoutedDomain, VrfDevices]):
 
 
 class Picture(list[Entry]):
-    """What a dump returns: entries of the FDB and of the neighbor table, and beside them routes, nexthops and filters."""
+    """What a dump returns: entries of the FDB and of the neighbor table, and beside them routes, nexthops, filters and ports."""
 
     def __init__(
         self,
@@ -145,11 +145,13 @@ class Picture(list[Entry]):
         routes: Iterable[RouteEntry] = (),
         nexthops: Iterable[NexthopEntry] = (),
         filters: Iterable[Any] = (),
+        ports: Iterable[Any] = (),
     ) -> None:
         super().__init__(entries)
         self.routes = routes
         self.nexthops = nexthops
         self.filters = filters
+        self.ports = ports
 
 
 def routed(attachments: Attachments) -> Routed:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vtep.addr import Esi, Ip, Mac, Vni
-from vtep.intent import GroupKey, Intent, PortFilter, PortFilterKey, SegmentGroup
+from vtep.intent import BACKUP, GroupKey, Intent, PortFilter, PortFilterKey, SegmentGroup
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP
 from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.local.segment_ports import WHY, PortStatus
@@ -39,7 +39,7 @@ class SegmentTables:
         """Return a page of the groups of one VNI or of all, in the order of VNI and segment."""
         intent = self._rows.intent
         if self._sorted[0] is not intent.groups:
-            self._sorted = (intent.groups, sorted(key for key, _ in intent.groups.unordered()))
+            self._sorted = (intent.groups, sorted(key for key, _ in intent.groups.unordered() if key[2] != BACKUP))
         ordered = self._sorted[1]
         place = 0 if after is None else bisect_right(ordered, after)
         keys = ordered[place : place + most]

@@ -21,6 +21,9 @@ group for each primary; `Group` names it. When the segment goes down at the prim
 **A group without members.** The MACs are judged again, and their rows leave, which takes a while for very many. Until then the group
 keeps its last members, because the kernel would remove its rows without the knowledge of the reconciler.
 
+**A segment of ours** has a group of its other VTEPs as well, the backup of our port (`BACKUP` in its key). It is there as long as there is
+another VTEP: its rows are judged with it (`own_segment.py`), and not before.
+
 **Identifiers** follow from what they are for (`identifier.py`). Each group has its own. A VTEP has one nexthop, and all groups share it.
 
 The topics are a segment, a VNI of a segment, and what the rows need. This module does not know any MAC, and not what the kernel does with a group.
@@ -33,9 +36,19 @@ from typing import Final
 
 from msgspec import structs
 
-from vtep.addr import Esi, Ip
+from vtep.addr import Esi, Ip, Vni
 from vtep.evpn.ead import EthernetAd
-from vtep.intent import FDB_GROUPS, FDB_SINGLES, FdbNexthop, GroupKey, Intent, Outside, SegmentGroup
+from vtep.intent import (
+    BACKUP,
+    FDB_BACKUPS,
+    FDB_GROUPS,
+    FDB_SINGLES,
+    FdbNexthop,
+    GroupKey,
+    Intent,
+    Outside,
+    SegmentGroup,
+)
 from vtep.projection.identifier import identifiers
 from vtep.projection.projector import Inputs
 from vtep.projection.segment import per_segment, refused, segment_routes, sharing
@@ -51,16 +64,26 @@ def project_groups(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     todo = dict.fromkeys(intent.touched_group_uses)
     for segment in inputs.changed.segments:
         todo.update(dict.fromkeys(intent.groups_of.get(segment, ())))
+        state = inputs.policy.segment_states.get(segment)
+        for vni, _ in () if state is None else state.ports:
+            todo.update(_backup_of(intent, vni, segment))
     for segment, tag, label in inputs.changed.evis:
         configured = inputs.policy.vnis.get(label)
         if configured is not None and configured.tag == tag:
             todo.update(dict.fromkeys(_of_vni(intent.groups_of.get(segment, ()), configured.vni)))
+            todo.update(_backup_of(intent, configured.vni, segment))
     if not todo:
         return _untouched(intent), False
     draft = _Draft(intent, inputs)
     for key in todo:
         draft.judge(key)
     return draft.apply()
+
+
+def _backup_of(intent: Intent, vni: Vni, segment: Esi) -> dict[GroupKey, None]:
+    """Return the group of the others on a segment of ours, if MACs need it; it may not be there yet."""
+    key = (vni, segment, BACKUP)
+    return {key: None} if key in intent.group_uses else {}
 
 
 def _of_vni(keys: tuple[GroupKey, ...], vni: int) -> tuple[GroupKey, ...]:
@@ -102,18 +125,18 @@ class _Draft:
             self.numbers[old.number] = None
 
     def _group(self, key: GroupKey, old: SegmentGroup | None) -> SegmentGroup | None:
-        vni, segment, _ = key
+        vni, segment, last = key
         policy, rib = self.inputs.policy, self.inputs.rib
         use, configured = self.previous.group_uses.get(key), policy.vnis.get(vni)
         if use is None or configured is None:
             return None
-        primary = Ip(key[2]) if key[2] else None
+        primary = Ip(last) if last not in (b"", BACKUP) else None
         found = segment_routes(rib, policy, configured, segment)
         members, backup = sharing(found, [vtep for vtep, _ in use.advertisers], primary)
         members, cut = members[:MEMBERS_MAX], members[MEMBERS_MAX:]
         outside = tuple(self._outside(key, {*members, backup}, cut))
         if not members:
-            if old is None:
+            if old is None or last == BACKUP:
                 return None
             return structs.replace(old, macs=use.macs, outside=outside, notes=("no-member",))
         singles = tuple(self._single(vtep) for vtep in (*members, *(() if backup is None else (backup,))))
@@ -147,7 +170,8 @@ class _Draft:
         """Return the identifier of a group: a hash, or the next number that no other group has."""
         vni, segment, primary = key
         octets = vni.to_bytes(3) + segment + primary
-        number = next(one for one in identifiers(FDB_GROUPS, octets) if self._key_at(one) is None)
+        base = FDB_BACKUPS if primary == BACKUP else FDB_GROUPS
+        number = next(one for one in identifiers(base, octets) if self._key_at(one) is None)
         self.numbers[number] = key
         return number
 
@@ -186,6 +210,14 @@ class _Draft:
             either = group or old
             assert either is not None
             touched.append(either.number)
+        came_or_went = {
+            key
+            for key, group in self.groups.items()
+            if key[2] == BACKUP and (group is None) != (key not in previous.groups)
+        }
+        backups = dict.fromkeys(previous.touched_backups)
+        if came_or_went:
+            backups |= {key: None for key, group_key in previous.backups.unordered() if group_key in came_or_went}
         changed_nexthops = [
             number for number, found in nexthops.items() if (found is None) != (number not in previous.fdb_nexthops)
         ]
@@ -200,6 +232,7 @@ class _Draft:
             ),
             touched_groups=tuple(touched),
             touched_fdb_nexthops=tuple(changed_nexthops),
+            touched_backups=tuple(backups),
         )
         return intent, meaning_changed
 

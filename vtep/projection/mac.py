@@ -302,7 +302,7 @@ def _locations(
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
         advertisers = frozenset(route.attributes.next_hop for route in routes)
-        if may_group and encapsulation is None and vni not in policy.ungrouped and where not in policy.segments:
+        if may_group and encapsulation is None and vni not in policy.ungrouped and policy.may_group(where):
             if (location := _on_segment(vni, where, routes, advertisers, rib, policy)) is None:
                 nowhere |= dict.fromkeys(map(id, routes), "pending-ead")
             else:

@@ -11,12 +11,18 @@ A port of ours on a segment is in one of these states, which the caller works ou
 Type-1 route per segment) deliver what they flood to it by themselves, so a copy from them must not leave by our port (RFC 8365
 8.3.1). A Type-4 route alone does not count: the port of its VTEP may be down.
 
-`Intent.segment_macs` has the MACs behind each port, our own stations and those that other VTEPs of the segment advertise.
+`Intent.segment_macs` has the MACs behind each port, our own stations and those that other VTEPs of the segment advertise. When the last of
+these is gone and nothing says that the MAC is elsewhere, it stays for `mac_hold_s`: a port that loses its carrier loses all its
+stations at once, and until the others have elected again, their frames must still pass.
+
+`Intent.backups` has the same MACs with the group of the other VTEPs (`alias.py`), which gets their frames while our port has no carrier.
 
 The topics are a segment and a MAC. This module knows neither carriers nor time, and not which filters the kernel has.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct, structs
@@ -24,36 +30,50 @@ from msgspec import Struct, structs
 from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.rib import Rib
-from vtep.intent import Intent, OwnSegment, PortFilter, PortFilterKey
+from vtep.intent import (
+    BACKUP,
+    GroupKey,
+    GroupUse,
+    Intent,
+    OwnSegment,
+    PortFilter,
+    PortFilterKey,
+    RowKey,
+)
 from vtep.projection.policy import ADVERTISED, FORWARDING, Policy
 from vtep.projection.projector import Inputs
+from vtep.store.table import Table
 
 BIASED_MAX: Final = 64
 """VTEPs on one segment that are told apart, the lowest addresses. Each of them is an element in the kernel for each VNI."""
+HELD_AT_ONCE: Final = 1024
+"""How many MACs that were held long enough one projection judges."""
+
+
+def project_segment_macs(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
+    """Return the intent with the MACs behind our ports brought up to date, and whether that changed its meaning."""
+    if not (
+        inputs.policy.segment_states or intent.segment_macs or intent.touched_segment_macs or intent.touched_backups
+    ):
+        return intent, False
+    draft = _MacDraft(intent, inputs)
+    draft.judge()
+    return draft.apply(), draft.changes_meaning
 
 
 def project_own_segments(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with our segments brought up to date, and whether that changed its meaning."""
-    policy = inputs.policy
-    rows = len(intent.port_filters) + len(intent.segment_macs)
-    touched = len(intent.touched_port_filters) + len(intent.touched_segment_macs)
-    if not policy.segment_states and not rows and not touched:
+    if not (inputs.policy.segment_states or intent.port_filters or intent.touched_port_filters):
         return intent, False
     filters, segments = _judge_segments(intent, inputs)
-    macs = _judge_macs(intent, inputs)
-    touched_macs = tuple(
-        (vni, mac) for mac, ports in macs.items() for vni in _differing(intent.segment_macs.get(mac, ()), ports)
-    )
-    if not (filters or segments or macs):
-        return structs.replace(intent, touched_port_filters=(), touched_segments=(), touched_segment_macs=()), False
+    if not (filters or segments):
+        return structs.replace(intent, touched_port_filters=(), touched_segments=()), False
     return structs.replace(
         intent,
         port_filters=intent.port_filters.changed(filters),
         own_segments=intent.own_segments.changed(segments),
-        segment_macs=intent.segment_macs.changed(macs),
         touched_port_filters=tuple(filters),
         touched_segments=tuple(segments),
-        touched_segment_macs=touched_macs,
     ), True
 
 
@@ -102,22 +122,126 @@ def _rows(esi: Esi, intent: Intent, inputs: Inputs) -> _Rows:
     biased = members(esi, inputs.rib, inputs.policy)
     ours = {row.vni for row in intent.forwarders.get(esi, ()) if row.ours}
     forwards = found.state == FORWARDING
+    vnis_of = Counter(port for _, port in found.ports)
     rows = (
-        PortFilter(esi, vni, port, ("df" if vni in ours else "non-df") if forwards else "joining", biased)
+        PortFilter(
+            esi, vni, port, ("df" if vni in ours else "non-df") if forwards else "joining", biased, vnis_of[port] > 1
+        )
         for vni, port in found.ports
     )
     segment = OwnSegment(esi, found.port, tuple(vni for vni, _ in found.ports)) if found.state in ADVERTISED else None
     return _Rows({row.key: row for row in rows}, segment)
 
 
-def _judge_macs(intent: Intent, inputs: Inputs) -> dict[Mac, tuple[tuple[Vni, str], ...] | None]:
-    """Return the MACs behind ports of ours that differ from those before."""
-    before = intent.segment_macs
-    found = {
-        mac: tuple(sorted(dict(_ports_of(mac, intent, inputs.rib, inputs.policy)).items()))
-        for mac in inputs.changed.macs
-    }
-    return {mac: ports or None for mac, ports in found.items() if before.get(mac, ()) != ports}
+class _MacDraft:
+    """What is different of the MACs behind our ports, while it is being worked out."""
+
+    def __init__(self, previous: Intent, inputs: Inputs) -> None:
+        self.previous = previous
+        self.inputs = inputs
+        self.macs: dict[Mac, tuple[tuple[Vni, str], ...] | None] = {}
+        self.held: dict[RowKey, float | None] = {}
+        self.backups: dict[RowKey, GroupKey | None] = {}
+
+    @property
+    def changes_meaning(self) -> bool:
+        return bool(self.macs or self.backups)
+
+    def judge(self) -> None:
+        """Judge the MACs that changed, those whose row changed, and those that were held long enough."""
+        previous, inputs = self.previous, self.inputs
+        todo = dict.fromkeys(inputs.changed.macs)
+        if previous.segment_macs:
+            todo |= {mac: None for _, mac in previous.touched if mac in previous.segment_macs}
+        if previous.held_due is not None and inputs.now >= previous.held_due:
+            due = (mac for (_, mac), until in previous.held_macs.unordered() if inputs.now >= until)
+            todo |= dict.fromkeys(islice(due, HELD_AT_ONCE))
+        for mac in todo:
+            self._judge(mac)
+
+    def _judge(self, mac: Mac) -> None:
+        previous, inputs = self.previous, self.inputs
+        before = previous.segment_macs.get(mac, ())
+        found = dict(_ports_of(mac, previous, inputs.rib, inputs.policy))
+        if not (before or found):
+            return
+        for vni, port in before:
+            if vni not in found and self._is_held((vni, mac), port):
+                found[vni] = port
+            elif (vni, mac) in previous.held_macs:
+                self.held[vni, mac] = None
+        ports = tuple(sorted(found.items()))
+        if ports != before:
+            self.macs[mac] = ports or None
+        for vni in {**dict(before), **found}:
+            backup = self._backup((vni, mac), found.get(vni))
+            if backup != previous.backups.get((vni, mac)):
+                self.backups[vni, mac] = backup
+
+    def _is_held(self, key: RowKey, port: str) -> bool:
+        """Tell whether a MAC stays behind a port for a while, although nothing says so any more and nothing else either."""
+        policy, now = self.inputs.policy, self.inputs.now
+        esi = policy.segment_of_port.get((key[0], port))
+        row = self.previous.macs.get(key)
+        if esi is None or (row is not None and row.segment != esi):
+            return False
+        until: float | None = self.previous.held_macs.get(key)
+        if until is None:
+            until = self.held[key] = now + policy.segments[esi].mac_hold_s
+        return now < until
+
+    def _backup(self, key: RowKey, port: str | None) -> GroupKey | None:
+        """Return the group that has the frames of a MAC of ours while its port has no carrier."""
+        policy = self.inputs.policy
+        esi = None if port is None else policy.segment_of_port.get((key[0], port))
+        if esi is None or not policy.segments[esi].backup or key[0] in policy.ungrouped or key in self.previous.macs:
+            return None
+        return (key[0], esi, BACKUP)
+
+    def apply(self) -> Intent:
+        """Return the previous intent with all changes."""
+        previous = self.previous
+        touched = tuple(
+            (vni, mac)
+            for mac, ports in self.macs.items()
+            for vni in _differing(previous.segment_macs.get(mac, ()), ports)
+        )
+        held = previous.held_macs.changed(self.held) if self.held else previous.held_macs
+        uses, of_vni = Counter[GroupKey](), Counter[Vni]()
+        for key, group in self.backups.items():
+            for one, count in ((previous.backups.get(key), -1), (group, 1)):
+                if one is not None:
+                    uses[one] += count
+                    of_vni[key[0]] += count
+        group_uses = {group: _used(previous.group_uses.get(group), count) for group, count in uses.items()}
+        counts = {vni: (previous.backups_of_vni.get(vni, 0) + count) or None for vni, count in of_vni.items()}
+        held_due = self._held_due(held)
+        return structs.replace(
+            previous,
+            segment_macs=previous.segment_macs.changed(self.macs),
+            held_macs=held,
+            held_due=held_due,
+            backups=previous.backups.changed(self.backups),
+            backups_of_vni=previous.backups_of_vni.changed(counts),
+            group_uses=previous.group_uses.changed(group_uses),
+            touched_group_uses=(*previous.touched_group_uses, *group_uses),
+            touched_segment_macs=touched,
+            touched_backups=tuple(self.backups),
+            due=min((due for due in (previous.due, held_due) if due is not None), default=None),
+        )
+
+    def _held_due(self, held: Table[RowKey, float]) -> float | None:
+        """Return when a held MAC may leave. This looks through all of them only if one was due."""
+        known = self.previous.held_due
+        new = [until for until in self.held.values() if until is not None]
+        if known is not None and self.inputs.now < known:
+            return min((known, *new))
+        return min((until for _, until in held.unordered()), default=None)
+
+
+def _used(before: GroupUse | None, change: int) -> GroupUse | None:
+    macs = (0 if before is None else before.macs) + change
+    return GroupUse(macs) if macs else None
 
 
 def _differing(before: Iterable[tuple[Vni, str]], after: Iterable[tuple[Vni, str]] | None) -> set[Vni]:

@@ -120,6 +120,11 @@ class Policy:
         configured, found = self.segments[esi], self.segment_states.get(esi)
         return configured.forwarding and (found.state in ADVERTISED if found is not None else not configured.port)
 
+    def may_group(self, segment: Esi) -> bool:
+        """Return whether MACs of this segment may go by a group: not while our own port is on it, or may be for all we know."""
+        configured = self.segments.get(segment)
+        return configured is None or bool(configured.port and segment not in self.contested)
+
     def counts(self, vni: Vni, port: str) -> bool:
         """Return whether the stations at a port of ours count: not while it is on a segment that is not advertised."""
         esi = self.segment_of_port.get((vni, port))

@@ -43,7 +43,7 @@ from vtep.projection.forwarder import project_forwarders
 from vtep.projection.host import project_hosts
 from vtep.projection.mac import highest_rival
 from vtep.projection.mobility import frozen_at
-from vtep.projection.own_segment import project_own_segments
+from vtep.projection.own_segment import project_own_segments, project_segment_macs
 from vtep.projection.policy import Policy
 from vtep.projection.prefix import project_prefixes
 from vtep.projection.projector import Inputs, Projector
@@ -52,6 +52,7 @@ __all__ = ["PROJECTORS", "Policy", "frozen_at", "highest_rival", "project"]
 
 PROJECTORS: Final[tuple[Projector, ...]] = (
     project_macs,
+    project_segment_macs,
     project_groups,
     project_floods,
     project_hosts,
@@ -59,7 +60,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     project_own_segments,
     project_prefixes,
 )
-"""In this order, because groups depend on which rows need them, and hosts on which of our own stations have won."""
+"""In this order, because groups depend on which rows and which MACs of ours need them, and hosts on which of our own stations have won."""
 
 
 def project(

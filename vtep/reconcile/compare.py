@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.intent import Intent
-from vtep.reconcile.contract import Attachments, Key, Kind, Row, Seen, readable
+from vtep.reconcile.contract import Attachments, Key, Kind, Row, Seen, as_part, readable
 from vtep.reconcile.engine import DUMP_ROWS_MAX, LOOKUPS_MAX, Engine
 from vtep.reconcile.steps import Steps
 from vtep.reconcile.verdict import Verdict, judge
@@ -163,7 +163,8 @@ def _judged(
             if wanted is not None and kind.domain(key) in attachments.not_ready:
                 found.append(Differs(kind.name, key, "missing", wanted, None, reason or "not-ready", since=since))
             continue
-        word = _WORDS.get(judge(wanted, seen.get(key), claims.get(key)))
+        there = as_part(kind, wanted, seen.get(key))
+        word = _WORDS.get(judge(wanted, there, claims.get(key)))
         if word is not None:
-            found.append(Differs(kind.name, key, word, wanted, seen.get(key), reason, text, since))
+            found.append(Differs(kind.name, key, word, wanted, there, reason, text, since))
     return found

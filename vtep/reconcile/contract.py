@@ -19,13 +19,14 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
 (`tagged`), or it cannot be ours (`holder`). Only the ledger makes a marked row ours, because other programs use the same marks.
 
 **Optional protocols.** A kind has more members if more is true of its rows; the engine asks `readable`, `alike`, `contest`, `dependent`,
-`is_conversion`.
+`is_conversion`, `as_part`.
 
     Readable    one row can be looked up. Other kinds are seen in surveys alone, and their writes must do no harm when repeated
     Alike       many rows of one value can be compared at once with what they should be, which makes audits cheap
     Contest     a station of this leaf can take the key of a row: rows have a rank, and the stronger one wins
     Dependent   a row needs rows of other kinds: it is created after them and removed before them
     Convertible some changes of a row cannot be made in place: they are spelled as a removal and a creation, side by side
+    Partial     some rows are only a part of what is at their key
 
 **How the engine calls a kind**, for a row that changes from A to B:
 
@@ -80,6 +81,8 @@ class Seen(Struct, frozen=True, gc=False):
     """Which program writes such a row, as far as it can be told."""
     where: int | Ip | None = None
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
+    is_below_taken: bool = False
+    """Another program has the part of it that a row for that part alone needs (`Partial`)."""
 
 
 class Attachments(Struct, frozen=True):
@@ -109,6 +112,8 @@ class Change(Struct, frozen=True):
     keys: Sequence[Key]
     row: Row
     """The row that is wanted; for a deletion the row that goes, if it can be read."""
+    there: Row | None = None
+    """To convert: the row that is there."""
 
 
 LOCAL_LEARNED = "local-learned"
@@ -159,7 +164,8 @@ class Kind(Protocol):
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Message]]:
         """Return the messages that make the change, in turns: the first one for each key, then the second one for each.
 
-        A message may stand for many that are alike; a target counts each of them. To convert a row takes two messages in one turn.
+        A message may stand for many that are alike; a target counts each of them. To convert a row takes several messages in one
+        turn.
         """
 
     def order(self, change: Change) -> Any:
@@ -221,6 +227,18 @@ class Convertible(Protocol):
 
     def converts(self, before: Row, row: Row) -> bool:
         """Tell whether the target needs a removal and a creation to get from one row to the other."""
+
+
+class Partial(Protocol):
+    """A kind of which some rows are only a part of what is at their key; the rest may be another program's."""
+
+    def as_part(self, row: Row | None, seen: Seen) -> Seen | None:
+        """Return what is there as it counts for a row that is wanted."""
+
+
+def as_part(kind: Kind, row: Row | None, seen: Seen | None) -> Seen | None:
+    """Return what is there as it counts for a row that is wanted."""
+    return cast("Partial", kind).as_part(row, seen) if seen is not None and hasattr(kind, "as_part") else seen
 
 
 def is_conversion(kind: Kind, before: Row, row: Row) -> bool:

@@ -57,7 +57,19 @@ from vtep.errors import KernelError
 from vtep.intent import Intent
 from vtep.reconcile.bulk import Bulk, unlike
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, as_handed_over
-from vtep.reconcile.contract import LOCAL_LEARNED, Attachments, Key, Kind, Row, Seen, Target, asked, contest, readable
+from vtep.reconcile.contract import (
+    LOCAL_LEARNED,
+    Attachments,
+    Key,
+    Kind,
+    Row,
+    Seen,
+    Target,
+    as_part,
+    asked,
+    contest,
+    readable,
+)
 from vtep.reconcile.dependencies import in_order_of_need
 from vtep.reconcile.judged import (
     Judged,
@@ -546,7 +558,7 @@ class Engine:
         if domain in this.attachments.unconfigured:
             wanted = None
         claim = self.ledger.claims(kind.name).get(key)
-        seen = as_handed_over(seen, claim)
+        seen = as_part(kind, wanted, as_handed_over(seen, claim))
         if domain not in this.attachments.ready:
             return Judged(key, wanted, seen, claim, None)
         verdict = judge(wanted, seen, claim)

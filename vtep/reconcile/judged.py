@@ -76,7 +76,9 @@ def change_of(kind: Kind, row: Judged) -> Change:
         return Change("delete", (row.key,), row.seen.row if row.seen is not None else None)
     there = None if row.seen is None else row.seen.row
     converts = row.verdict is Verdict.REPLACE and there is not None and is_conversion(kind, there, row.wanted)
-    return Change("convert" if converts else row.verdict.value, (row.key,), row.wanted)
+    if converts:
+        return Change("convert", (row.key,), row.wanted, there)
+    return Change(row.verdict.value, (row.key,), row.wanted)
 
 
 def operation(row: Judged) -> Hashable:

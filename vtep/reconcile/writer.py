@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from vtep.reconcile.claims import RowGroup, Unclaimed, grouped, is_ours
-from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, readable
+from vtep.reconcile.contract import Attachments, Change, Key, Kind, Message, Seen, Target, as_part, readable
 from vtep.reconcile.judged import Judged, Pass, change_of, is_unwanted, operation
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.report import News, Trouble
@@ -122,8 +122,8 @@ class Writer:
             return
         seen = self.look(kind, [change.keys[0] for change in converted.values()], this.attachments)
         for index, change in converted.items():
-            there = seen.get(change.keys[0])
-            if there is not None and there.row == change.row:
+            there = as_part(kind, change.row, seen.get(change.keys[0]))
+            if there is not None and there.row == change.row and there.whole and not there.holder:
                 answers.pop(index, None)
             else:
                 answers.setdefault(index, (errno.EAGAIN, "the kernel acknowledged the change, and the row is not so"))
@@ -283,7 +283,7 @@ def spelled_in_turns(
             end = first + len(change.keys)
             if turn < len(turns):
                 messages += turns[turn]
-                each = 2 if change.verb == "convert" else 1
+                each = len(turns[turn]) if change.verb == "convert" else 1  # of one row
                 owner += (row for row in range(first, end) for _ in range(each))
             first = end
     return messages, owner

@@ -30,6 +30,7 @@ def test_no_two_kinds_share_a_public_name():
         "segment-mac",
         "fdb-nexthop",
         "fdb-group",
+        "port-backup",
     ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
@@ -156,7 +156,7 @@ def test_a_mac_that_another_vtep_of_the_segment_advertises_is_behind_our_port(ri
     assert (VNI, MAC) not in rig.judged().macs
 
     rig.withdraw(mac())
-    intent = rig.judged()
+    intent = rig.leaf.judge(rig.judged().held_due)
     assert MAC not in intent.segment_macs
     assert intent.touched_segment_macs == ((VNI, MAC),)
 
@@ -173,3 +173,92 @@ def test_the_sequence_of_another_place_is_raised(rig):
     rig.announce(mac(seq=5, vtep=OTHER, esi=Esi(bytes(10))))
 
     assert rig.learn().seq == 6
+
+
+# What takes over when the port fails
+
+
+def per_evi(vtep=PEER):
+    return EthernetAd(REFLECTOR, attributes(vtep), RD, ESI, 0, int(VNI))
+
+
+def backup(rig):
+    """Return the VTEPs that the frames of the MAC go to while our port has no carrier."""
+    intent = rig.judged()
+    key = intent.backups.get((VNI, MAC))
+    group = None if key is None else intent.groups.get(key)
+    return () if group is None else group.members
+
+
+def test_a_mac_of_ours_has_the_other_vteps_as_its_backup(rig):
+    rig.be(FORWARDING)
+    rig.learn()
+    assert backup(rig) == ()
+
+    rig.announce(whole(), per_evi())
+    assert backup(rig) == (PEER,)
+    assert rig.leaf.intent.touched_backups == ((VNI, MAC),)
+
+    rig.announce(whole(OTHER), per_evi(OTHER))
+    assert backup(rig) == (PEER, OTHER)
+    assert rig.leaf.intent.touched_backups == ()
+
+    rig.withdraw(whole(), whole(OTHER))
+    assert backup(rig) == ()
+    assert rig.leaf.intent.touched_backups == ((VNI, MAC),)
+    assert len(rig.leaf.intent.groups) == 0
+
+
+def test_a_mac_of_a_segment_whose_port_is_down_goes_by_a_group(rig):
+    rig.announce(whole(), per_evi(), whole(OTHER), per_evi(OTHER), mac())
+    rig.be(FORWARDING)
+    assert backup(rig) == (PEER, OTHER)
+    assert (VNI, MAC) not in rig.leaf.intent.macs
+
+    intent = rig.be(DOWN)
+    row = intent.macs[VNI, MAC]
+    assert intent.groups[row.group].members == (PEER, OTHER)
+    assert backup(rig) == ()
+
+    rig.be(FORWARDING)
+    assert backup(rig) == (PEER, OTHER)
+    assert (VNI, MAC) not in rig.leaf.intent.macs
+
+
+def test_a_mac_that_nothing_names_any_more_is_held_behind_its_port(rig):
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    rig.be(DOWN)
+
+    assert dict(rig.judged().segment_macs) == {MAC: ((VNI, PORT),)}
+    assert (backup(rig), rig.leaf.intent.due) == ((PEER,), 10.0)
+    rig.leaf.judge(9.9)
+    assert backup(rig) == (PEER,)
+    intent = rig.leaf.judge(10.0)
+    assert (dict(intent.segment_macs), dict(intent.backups), dict(intent.held_macs)) == ({}, {}, {})
+    assert (len(intent.groups), intent.due) == (0, None)
+
+
+def test_a_mac_that_is_elsewhere_is_not_held(rig):
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.announce(mac(seq=5, vtep=OTHER, esi=NO_SEGMENT))
+
+    assert rig.judged().macs[VNI, MAC].vtep == OTHER
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert (dict(rig.judged().segment_macs), backup(rig)) == ({}, ())
+
+
+def test_a_mac_that_is_said_again_is_no_longer_held(rig):
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    rig.judged()
+    rig.learn()
+
+    intent = rig.leaf.judge(20.0)
+    assert (dict(intent.held_macs), dict(intent.segment_macs)) == ({}, {MAC: ((VNI, PORT),)})

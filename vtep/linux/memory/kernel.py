@@ -40,6 +40,7 @@ from vtep.linux.wire.batch import singly
 from vtep.linux.wire.device import DeviceMessage
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Alike, Entry, Half, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
+from vtep.linux.wire.port import PortMessage
 from vtep.linux.wire.route import RouteEntry, RouteMessage
 from vtep.linux.wire.tlv import AF_BRIDGE
 
@@ -462,6 +463,9 @@ class MemoryKernel:
         if isinstance(message, NexthopMessage):
             self.routing.write_nexthop(message)
             return
+        if isinstance(message, PortMessage):
+            self._set_backup(message)
+            return
         link = self._links.get(message.port)
         if link is None:
             raise Refused(errno.ENODEV)
@@ -469,6 +473,21 @@ class MemoryKernel:
             self._write_halves(message, link)
         else:
             self._neighbors.write(message)
+
+    def _set_backup(self, message: PortMessage) -> None:
+        """Give a port a backup, which must be another port of the same bridge (br_switchdev, nbp_backup_change)."""
+        link = self.links().by_name.get(message.port)
+        if link is None:
+            raise Refused(errno.ENODEV)
+        if link.bridge_port is None:
+            raise Refused(errno.EOPNOTSUPP)
+        backup = self._links.get(message.backup)
+        if message.backup and (backup is None or backup.master is None):
+            raise Refused(errno.ENOENT)
+        if backup is not None and backup.master != link.master:
+            raise Refused(errno.EINVAL)
+        port = msgspec.structs.replace(link.bridge_port, backup=message.backup or None)
+        self.change(message.port, bridge_port=port)
 
     def _write_halves(self, message: Neighbor, link: Link) -> None:
         """Write the bridge's half, then the VXLAN device's. If the second is refused, the first stays, as in a kernel."""

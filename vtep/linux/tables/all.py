@@ -10,6 +10,7 @@ from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.flood import FLOOD
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
+from vtep.linux.tables.port_backup import PORT_BACKUP
 from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
@@ -28,6 +29,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     SEGMENT_MAC,
     FDB_NEXTHOP,
     FDB_GROUP,
+    PORT_BACKUP,
 )
 """The ledger has the places of this list, so a kind is added at its end. Rows are written down the list and deleted up, but for
 those that need rows of a kind further down, which come after it."""

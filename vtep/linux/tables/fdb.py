@@ -4,6 +4,10 @@
     VXLAN row    port = vxlan100, SELF|EXT_LEARNED, 0xC0, dst      the VXLAN device forwards by it
                  or nh_id in place of dst                          to the VTEPs of a group (`fdb_nexthop.py`)
 
+A MAC behind a port of ours on an Ethernet segment has a VXLAN row alone, its *backup*: the bridge row is the station's. While the port has
+no carrier, the bridge hands its frames to the VXLAN device (`port_backup.py`), and the row sends them to the other VTEPs of the segment. The
+number of its group says what it is.
+
 A VXLAN row with an address never becomes one with a group in place, nor the other way: the kernel refuses the one and acknowledges
 the other without doing it (6.18). So the row is deleted and created again (`convert`); the bridge row stays.
 
@@ -15,14 +19,16 @@ program writes. The signature says that a row can be ours. Only the ledger says 
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import FDB_GROUPS, ID_MASK, Intent, RemoteMac, RowKey, is_lost_here
+from vtep.intent import FDB_BACKUPS, FDB_GROUPS, ID_MASK, GroupKey, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.linux.attachment import Ready, attached
 from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
@@ -69,6 +75,21 @@ class FdbRow(Struct, frozen=True, gc=False):
     group: int = 0
     """The group of nexthops that has the VTEPs; then there is nothing else."""
 
+    @property
+    def is_backup(self) -> bool:
+        """Whether the row is the VXLAN half alone, below a station of ours."""
+        return self.group & ~ID_MASK == FDB_BACKUPS
+
+
+def _wanted_by_vni(intent: Intent) -> Mapping[Vni, int]:
+    """Count the rows that are wanted in each VNI."""
+    if not intent.backups:
+        return intent.rows_of_vni
+    counts = Counter(dict(intent.rows_of_vni.unordered()))
+    for vni, per_segment in intent.backups_of_vni.unordered():
+        counts[vni] += per_segment
+    return counts
+
 
 class _Fdb:
     """The kind of row of a remote MAC. Its key is the VNI and the MAC."""
@@ -80,7 +101,7 @@ class _Fdb:
         in_words=lambda row: f"by group {row.group}" if row.group else f"to {row.vtep}",
         mac_of=lambda key: key[1],
         vtep_of=lambda intent, key: None if (mac := intent.macs.get(key)) is None else mac.vtep,
-        wanted_by_vni=lambda intent: intent.rows_of_vni,
+        wanted_by_vni=_wanted_by_vni,
     )
 
     depends_on = ("fdb-group",)
@@ -89,25 +110,31 @@ class _Fdb:
         return (("fdb-group", row.group),) if row.group else ()
 
     def wanted(self, latest: Callable[[], Intent]) -> Iterator[RowKey]:
-        return (key for key, _ in walk(lambda: latest().macs))
+        yield from (key for key, _ in walk(lambda: latest().macs))
+        yield from (key for key, _ in walk(lambda: latest().backups))
 
     def wanted_at(self, intent: Intent, key: RowKey) -> FdbRow | None:
         mac = intent.macs.get(key)
-        return None if mac is None else _row(intent, mac)
+        return _backup(intent, key) if mac is None else _row(intent, mac)
 
     def asked(self, intent: Intent, keys: Iterable[RowKey]) -> list[tuple[FdbRow | None, int]]:
         """Return rows and ranks.
 
         A MAC of the batch costs one lookup; its row and its rank are computed once for all MACs that share a value.
         """
+        keys = list(keys)
         macs = intent.macs.of(keys)
         # MACs that were judged together share one RemoteMac, and so they share one answer.
         alike = {id(mac): mac for mac in macs}
         answers = {name: (None, 0) if mac is None else (_row(intent, mac), _rank(mac)) for name, mac in alike.items()}
-        return [answers[id(mac)] for mac in macs]
+        if not intent.backups:
+            return [answers[id(mac)] for mac in macs]
+        return [
+            (_backup(intent, key), 0) if mac is None else answers[id(mac)] for key, mac in zip(keys, macs, strict=True)
+        ]
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
-        return intent.touched
+        return (*intent.touched, *intent.touched_backups) if intent.touched_backups else intent.touched
 
     def domain(self, key: RowKey) -> Vni:
         return key[0]
@@ -140,7 +167,7 @@ class _Fdb:
             return ()
         macs = [mac for _, mac in keys]
         entries = attached(attachments)[keys[0][0]].fdb_entries(_BRIDGE_HALF, _VXLAN_HALF, row.vtep, row.group or None)
-        return [Alike(entry, macs) for entry in entries]
+        return [Alike(entry, macs) for entry in (entries[1:] if row.is_backup else entries)]
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[Neighbor]]:
         devices = attached(attachments)[change.keys[0][0]]
@@ -152,17 +179,27 @@ class _Fdb:
         row, group = change.row, change.row.group or None
         if change.verb == "convert":
             # Adjacent for each MAC: between the two, its frames are flooded. The kernel cannot do it by REPLACE (6.18).
+            was_backup = change.there is not None and change.there.is_backup
             messages = []
             for _, mac in change.keys:
+                if row.is_backup:
+                    messages.append(devices.fdb_message(Verb.DELETE, mac, NTF_MASTER, 0))
                 messages.append(devices.fdb_message(Verb.DELETE, mac, NTF_SELF, 0))
-                messages.append(devices.fdb_message(Verb.CREATE, mac, _VXLAN, _STATE, row.vtep, row.vni, group=group))
+                verb, half = (Verb.REPLACE, _BOTH) if was_backup and not row.is_backup else (Verb.CREATE, _VXLAN)
+                messages.append(devices.fdb_message(verb, mac, half, _STATE, row.vtep, row.vni, group=group))
             return (messages,)
-        verb = _VERBS[change.verb]
-        return ([devices.fdb_message(verb, first, _BOTH, _STATE, row.vtep, row.vni, also, group)],)
+        verb, half = _VERBS[change.verb], _VXLAN if row.is_backup else _BOTH
+        return ([devices.fdb_message(verb, first, half, _STATE, row.vtep, row.vni, also, group)],)
 
     def converts(self, before: FdbRow, row: FdbRow) -> bool:
-        """Tell whether a row changes between a VTEP and a group, which the kernel cannot do in place."""
-        return bool(before.group) != bool(row.group)
+        """Tell whether a row changes between a VTEP and a group, which the kernel cannot do in place, or has more halves or fewer."""
+        return bool(before.group) != bool(row.group) or before.is_backup or row.is_backup
+
+    def as_part(self, row: FdbRow | None, seen: Seen) -> Seen | None:
+        """For a backup, read the VXLAN half alone: who has the bridge half does not matter."""
+        if row is None or not row.is_backup or seen.is_below_taken:
+            return seen
+        return None if seen.row is None else replace(seen, marked=True, holder="")
 
     def order(self, change: Change) -> Any:
         """Sort by VNI, verb and destination, so that rows that differ only in the MAC become one run."""
@@ -228,6 +265,13 @@ def _row(intent: Intent, mac: RemoteMac) -> FdbRow | None:
     return None if group is None else _row_by(group.number)
 
 
+def _backup(intent: Intent, key: RowKey) -> FdbRow | None:
+    """Return the VXLAN half of a MAC of ours. None without one, or if no other VTEP is on its segment."""
+    group_key: GroupKey | None = intent.backups.get(key)
+    group = None if group_key is None else intent.groups.get(group_key)
+    return None if group is None else _row_by(group.number)
+
+
 def _rank(mac: RemoteMac) -> int:
     """Return the MAC Mobility sequence number (RFC 7432 7.7), above all others for a sticky MAC."""
     return mac.seq + (_STICKY_RANK if mac.sticky else 0)
@@ -255,6 +299,7 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
         into the tunnel, marked    as a daemon writes it   foreign, and an operator may hand it over (`adoptable`)
         on an access port          marked or missing       `local-learned`, `local-static`, or `foreign` by EXT_LEARNED
         any                        another program's       foreign
+        not into the tunnel        marked, by a backup     the backup of a MAC of ours: whole
 
     `there` says by which VTEP the kernel forwards now, if it does so by a row that is not ours.
     """
@@ -262,13 +307,15 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
     row = None if foreign_below else _read(vxlan_row)
     has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
     bridge_holder = _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
+    is_backup = row is not None and row.is_backup
     is_daemons = has_bridge_half and not bridge_holder and bool(foreign_below) and _is_as_daemons_write(vxlan_row)
     return Seen(
         row=row,
         marked=not (foreign_below or bridge_holder),
-        whole=(row is not None or is_daemons) and has_bridge_half,
+        whole=not has_bridge_half if is_backup else (row is not None or is_daemons) and has_bridge_half,
         holder=foreign_below or bridge_holder,
         adoptable=_read(vxlan_row) if is_daemons else None,
+        is_below_taken=bool(foreign_below),
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
         writer=_writer(vxlan_row) if foreign_below and not bridge_holder else "",
         there=_read(vxlan_row) if has_bridge_half and (foreign_below or bridge_holder) else None,
@@ -308,7 +355,7 @@ def _vxlan_holder(row: Entry | None) -> str:
 
     A row that names a group is ours only if the number of the group is in our range.
     """
-    is_of_our_range = row is None or row.nh_id is None or row.nh_id & ~ID_MASK == FDB_GROUPS
+    is_of_our_range = row is None or row.nh_id is None or row.nh_id & ~ID_MASK in (FDB_GROUPS, FDB_BACKUPS)
     if row is None or (row.flags & NTF_EXT_LEARNED and row.state == _STATE and is_of_our_range):
         return ""
     return "foreign"

@@ -20,7 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vtep.addr import Ip
-from vtep.intent import FDB_GROUPS, FDB_SINGLES, ID_MASK, Intent, SegmentGroup
+from vtep.intent import FDB_BACKUPS, FDB_GROUPS, FDB_SINGLES, ID_MASK, Intent, SegmentGroup
 from vtep.linux.attachment import NEXTHOPS
 from vtep.linux.vrf import Picture
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
@@ -47,7 +47,7 @@ class FdbGroupRow(Struct, frozen=True, gc=False):
 class _Kind:
     """What both kinds have in common: keys that are numbers of one range."""
 
-    base: int
+    bases: tuple[int, ...]
     """The upper bits of its numbers (`ID_MASK` masks the others), by which its objects are found among all nexthops."""
 
     def domain(self, key: int) -> Hashable:  # noqa: ARG002
@@ -61,7 +61,7 @@ class _Kind:
         if NEXTHOPS in attachments.ready:
             found = entries.nexthops if isinstance(entries, Picture) else entries
             for entry in found:
-                if isinstance(entry, NexthopEntry) and entry.id & ~ID_MASK == self.base:
+                if isinstance(entry, NexthopEntry) and entry.id & ~ID_MASK in self.bases:
                     yield entry
 
     def order(self, change: Change) -> Any:
@@ -70,7 +70,7 @@ class _Kind:
 
 class _Single(_Kind):
     name = "fdb-nexthop"
-    base = FDB_SINGLES
+    bases = (FDB_SINGLES,)
     descriptor = Descriptor(
         public="fdb-nexthop",
         key_name="nexthop",
@@ -117,7 +117,7 @@ class _Single(_Kind):
 
 class _Group(_Kind):
     name = "fdb-group"
-    base = FDB_GROUPS
+    bases = (FDB_GROUPS, FDB_BACKUPS)
     descriptor = Descriptor(
         public="fdb-group",
         key_name="group",

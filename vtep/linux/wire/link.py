@@ -84,6 +84,7 @@ IFLA_BRPORT_LEARNING: Final = 8
 IFLA_BRPORT_VLAN_TUNNEL: Final = 29
 IFLA_BRPORT_NEIGH_SUPPRESS: Final = 32
 IFLA_BRPORT_ISOLATED: Final = 33
+IFLA_BRPORT_BACKUP_PORT: Final = 34
 IFLA_BRPORT_NEIGH_VLAN_SUPPRESS: Final = 43
 RTEXT_FILTER_SKIP_STATS: Final = 1 << 3
 
@@ -212,4 +213,5 @@ def _bridge_port(data: Mapping[int, bytes]) -> BridgePort:
         vlan_tunnel=flag(data.get(IFLA_BRPORT_VLAN_TUNNEL)),
         neigh_vlan_suppress=flag(data.get(IFLA_BRPORT_NEIGH_VLAN_SUPPRESS)),
         state=number(data.get(IFLA_BRPORT_STATE)),
+        backup=number(data.get(IFLA_BRPORT_BACKUP_PORT)) or None,
     )

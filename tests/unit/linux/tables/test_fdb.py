@@ -101,7 +101,7 @@ CASES = (
 def test_read_in_any_order(case: Case) -> None:
     for entries in permutations(case.entries):
         seen = {
-            key: structs.replace(row, where=None, there=None, writer="")
+            key: structs.replace(row, where=None, there=None, writer="", is_below_taken=False)
             for key, row in FDB.recognise(entries, GROUND).items()
         }
 
