@@ -45,6 +45,7 @@ def test_a_row_is_read_as_it_was_written_and_goes(table, state):
 
     assert write(table, port, mac) == []  # once more does no harm
     assert write(table, port, mac, verb=Verb.DELETE) == []
+    assert not table.is_there()
     assert write(table, port, mac, verb=Verb.DELETE) == []
     assert rows(table) == []
 

@@ -12,7 +12,8 @@ treated as flooded, because no rule of nftables can see what the bridge knows.
 
 `FilterTable` keeps the elements as they were when last read or written. A change of rows becomes the difference of two sets of
 elements, in one transaction: all of it takes effect at once, or nothing. If the tables are not whole (another program removed a
-rule, or everything), the same transaction makes them again, with every element that was known.
+rule, or everything), the same transaction makes them again, with every element that was known. So after a foreign flush the first
+write makes everything, and not its own rows alone. With the last row the tables go.
 
 **Marks.** The bridge knows a VTEP by a mark on its frames. The number is chosen here, the lowest that is free, and is read back
 from the map, so no other part knows it. The upper half is fixed, because other programs use small marks.
@@ -97,6 +98,8 @@ class Nftables(Protocol):
         """Return how many frames were dropped since the tables were made, by the set that named them."""
 
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer: ...
+    def drop(self) -> Answer:
+        """Remove the tables."""
 
 
 _FREE: Final = nullcontext()
@@ -149,7 +152,9 @@ class FilterTable:
 
     def _read(self) -> None:
         base = self.nft.base()
-        self._whole = base == WHOLE
+        was_known, self._known, self._whole = bool(self._ports or self._macs), True, base == WHOLE
+        if was_known and not self._whole:
+            return  # what is missing is made again by the next write, out of what was known
         elements = self.nft.elements() if base.tables else set()
         self._macs = {one.key[:_PORT_AT]: one for one in elements if one.set == MACS}
         self._others = {one for one in elements if one.set != MACS}
@@ -159,7 +164,6 @@ class FilterTable:
             if one.set in (PEERS4, PEERS6)
         }
         self._ports = _ports_of(self._others, {number: ip for ip, number in self._marks.items()})
-        self._known = True
 
     def _try(self, messages: Sequence[FilterMessage]) -> Answer:
         # What a VNI left that is configured no longer would block the port of the segment in all other VNIs, if it was joining.
@@ -177,6 +181,8 @@ class FilterTable:
         marks = _numbered({ip for entry in ports.values() for ip in entry.biased}, self._marks)
         others = set(_elements_of(ports.values(), marks))
         before = {name: self._macs.get(name) for name in macs}
+        if not ports and not any({**self._macs, **macs}.values()):
+            return self._drop()
         make = not self._whole
         if make:
             add = others | {one for one in (self._macs | macs).values() if one is not None}
@@ -194,6 +200,13 @@ class FilterTable:
                 else:
                     self._macs[name] = one
             self._ports, self._others, self._marks, self._whole = ports, others, marks, True
+        return answer
+
+    def _drop(self) -> Answer:
+        """Remove the tables, because no row is left."""
+        answer = self.nft.drop()
+        if not answer.errno:
+            self._macs, self._others, self._ports, self._marks, self._whole = {}, set(), {}, {}, False
         return answer
 
 

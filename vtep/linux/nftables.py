@@ -90,8 +90,13 @@ class KernelNftables:
         return nftables.dropped([rule for rule in rules if isinstance(rule, nftables.Rule)])
 
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer:
+        return self._carry_out(*nftables.encode_transaction(self._opened().take_seqs(_SEQS), add, remove, make=make))
+
+    def drop(self) -> Answer:
+        return self._carry_out(*nftables.encode_drop(self._opened().take_seqs(_SEQS)))
+
+    def _carry_out(self, datagram: bytes, last: int) -> Answer:
         connection = self._opened()
-        datagram, last = nftables.encode_transaction(connection.take_seqs(_SEQS), add, remove, make=make)
         answers, lost = connection.exchange("filters", datagram, nftables.parse)
         found = [(seq, answer) for _, seq, answer in answers if isinstance(answer, Answer)]
         refused = next((answer for _, answer in found if answer.errno), None)

@@ -149,4 +149,32 @@ def test_what_another_program_removed_does_not_stop_a_change(rig):
 
     rig.nft.flush_ruleset()
     assert rig.write(PortEntry("vx100", "es0", "non-df", (A,)), verb=Verb.REPLACE) == []
-    assert rig.again() == [PortEntry("vx100", "es0", "non-df", (A,))]
+    assert rig.again() == [MacEntry("vx100", MAC, "es0"), PortEntry("vx100", "es0", "non-df", (A,))]
+
+
+def test_after_a_foreign_flush_the_first_write_makes_everything(rig):
+    rig.write(PortEntry("vx100", "es0", "non-df", (A,)), MacEntry("vx100", MAC, "es0"))
+    rig.nft.flush_ruleset()
+    rig.write(PortEntry("vx200", "es0", "df"))
+    known = [
+        MacEntry("vx100", MAC, "es0"),
+        PortEntry("vx100", "es0", "non-df", (A,)),
+        PortEntry("vx200", "es0", "df"),
+    ]
+    assert rig.again() == known
+
+    rig.nft.flush_ruleset()
+    assert rig.table.entries() == []  # a survey sees that all is gone
+    rig.write(PortEntry("vx200", "es0", "df"))
+    assert rig.again() == known
+
+
+def test_the_tables_go_with_the_last_row(rig):
+    rig.write(PortEntry("vx100", "es0", "df"), MacEntry("vx100", MAC, "es0"))
+    rig.write(PortEntry("vx100", "es0", "df"), verb=Verb.DELETE)
+    assert rig.table.is_there()
+
+    rig.write(MacEntry("vx100", MAC, "es0"), verb=Verb.DELETE)
+    assert not rig.table.is_there()
+    assert rig.write(MacEntry("vx100", MAC, "es0")) == []
+    assert rig.again() == [MacEntry("vx100", MAC, "es0")]

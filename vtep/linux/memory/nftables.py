@@ -54,6 +54,13 @@ class MemoryNftables:
             self._base = WHOLE
         return Answer(0)
 
+    def drop(self) -> Answer:
+        if self.refuse:
+            return Answer(self.refuse)
+        self._counts.deletes += len(self._elements)
+        self.flush_ruleset()
+        return Answer(0)
+
     # The hands of others
 
     def flush_ruleset(self) -> None:

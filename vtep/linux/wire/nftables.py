@@ -30,7 +30,7 @@ element means.
 
 import struct
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -120,6 +120,15 @@ def encode_transaction(
         bodies += _base()
     bodies += _elements(_DELSETELEM, 0, remove)
     bodies += _elements(_NEWSETELEM, NLM_F_CREATE, add)
+    return _transaction(seq, bodies)
+
+
+def encode_drop(seq: int) -> tuple[bytes, int]:
+    """Return the transaction that removes both tables, whether they are there or not, as `encode_transaction` does."""
+    return _transaction(seq, list(_no_tables()))
+
+
+def _transaction(seq: int, bodies: Sequence[tuple[int, int, bytes]]) -> tuple[bytes, int]:
     last = len(bodies) - 1
     batch = struct.pack(">BBH", 0, 0, _SUBSYSTEM)
     parts = [message(_BATCH_BEGIN, NLM_F_REQUEST, seq, batch)]
@@ -344,6 +353,14 @@ def _element(element: Element) -> Iterator[bytes]:
 # The tables
 
 
+def _no_tables() -> Iterator[tuple[int, int, bytes]]:
+    """Yield the messages after which none of the tables is there."""
+    for family in _FAMILIES:
+        body = _head(family) + _string(_TABLE_NAME, TABLE)
+        yield _NEWTABLE, NLM_F_CREATE, body  # so that the deletion finds one
+        yield _DELTABLE, 0, body
+
+
 def _base() -> Iterator[tuple[int, int, bytes]]:
     """Yield the messages that make both tables again, with sets, chains and rules, and without elements.
 
@@ -351,11 +368,9 @@ def _base() -> Iterator[tuple[int, int, bytes]]:
     changed in it, and no frame meets a table that is half made. The elements must be added in the same transaction:
     without them the bridge would forward floods that a non-DF must not.
     """
+    yield from _no_tables()
     for family in _FAMILIES:
-        body = _head(family) + _string(_TABLE_NAME, TABLE)
-        yield _NEWTABLE, NLM_F_CREATE, body  # so that the deletion finds one
-        yield _DELTABLE, 0, body
-        yield _NEWTABLE, NLM_F_CREATE, body
+        yield _NEWTABLE, NLM_F_CREATE, _head(family) + _string(_TABLE_NAME, TABLE)
     for place, (family, name, types, size, data) in enumerate(_SETS):
         kind = 0
         for one in types:
