@@ -369,6 +369,8 @@ class PortFilter(Struct, frozen=True, gc=False):
     """joining (none in either direction), non-df (none from the tunnel) or df."""
     biased: tuple[Ip, ...] = ()
     """The other VTEPs that are on the segment: they deliver what they flood to it by themselves (RFC 8365 8.3.1)."""
+    is_written: bool = True
+    """The kernel gets it; otherwise another program filters the port."""
     is_shared: bool = False
     """Other VNIs have the same port, as on a bridge that filters VLANs."""
 

@@ -218,7 +218,9 @@ class KernelTask:
         """Return how the port of a segment is, and whether its filters are in the kernel."""
         ports = self.target.segment_ports.get(segment.esi, ())
         up = bool(ports) and self._kernel.is_running(segment.port)
-        return PortSeen(up, ports, self._are_filtered(segment.esi, ports))
+        confirmed = segment.filter == "none" or self._are_filtered(segment.esi, ports)
+        reaches_fabric = not segment.uplinks or any(map(self._kernel.is_running, segment.uplinks))
+        return PortSeen(up, ports, confirmed, reaches_fabric)
 
     def _are_filtered(self, segment: Esi, ports: tuple[PortFilterKey, ...]) -> bool:
         """Tell whether the kernel has these filters. Only a pass changes that, and a port may be in thousands of VNIs."""

@@ -173,6 +173,9 @@ class _SegmentTable(Struct):
     df_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0
     startup_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     mac_hold_s: Annotated[float, Meta(ge=0, le=86400)] = 10.0
+    uplinks: list[str] = []
+    filter: Literal["nftables", "none"] = "nftables"
+    ac_df: bool = False
     backup: bool = True
 
 
@@ -529,6 +532,7 @@ def _segments(
         vtep = _own_vtep(row.vtep, path, node, problems)
         esis.append(UNSET if esi is None else esi)
         port = problems.parsed(row.port, f"{path}.port", device_name) if row.port else ""
+        uplinks = problems.each(row.uplinks, f"{path}.uplinks", device_name)
         if esi is None or vtep is None or port is None:
             continue
         router = None
@@ -546,6 +550,9 @@ def _segments(
                 df_wait_s=row.df_wait_s,
                 startup_delay_s=row.startup_delay_s,
                 mac_hold_s=row.mac_hold_s,
+                uplinks=tuple(uplinks),
+                filter=row.filter,
+                ac_df=row.ac_df,
                 backup=row.backup,
                 algorithm=row.algorithm,
                 preference=row.preference,

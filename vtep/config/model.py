@@ -177,6 +177,12 @@ class SegmentConfig(Struct, frozen=True):
     """How long the port must be up before the segment is advertised."""
     mac_hold_s: float = 10.0
     """How long a MAC counts as behind the port after the last route or station that said so is gone."""
+    uplinks: tuple[str, ...] = ()
+    """Devices towards the fabric: while all of them are down, the segment is not advertised, as if the port had no carrier."""
+    filter: Literal["nftables", "none"] = "nftables"
+    """What keeps floods from coming back to the machine and from arriving twice; `none`: another program does."""
+    ac_df: bool = False
+    """Only VTEPs that have a VNI on the segment stand for election in it (AC-DF, RFC 8584 4)."""
     backup: bool = True
     """While the port has no carrier, this leaf sends the frames of its own hosts to the other VTEPs of the segment."""
 

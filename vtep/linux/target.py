@@ -243,7 +243,7 @@ class KernelTarget:
 
     def _uses_filters(self) -> bool:
         """Tell whether there are filters: where a segment has a port, and where an earlier life has left some."""
-        wanted = any(segment.port for segment in self._segments)
+        wanted = any(segment.port and segment.filter == "nftables" for segment in self._segments)
         if self._filters == "used" or (self._filters == "" and not wanted):
             return self._filters == "used"
         try:

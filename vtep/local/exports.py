@@ -57,6 +57,7 @@ TARGETS_AT_ONCE: Final = 128
 ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
 DONT_PREEMPT: Final = 0x8000
+AC_DF: Final = 0x4000
 """The Don't Preempt bit among the capabilities of a candidate, the first bit of the two octets (RFC 9785 3)."""
 _HINT_OFF: Final = "or set announce = false"
 
@@ -296,8 +297,8 @@ def _segment_rd(config: SegmentConfig, place: int) -> RouteDistinguisher:
 def _about_segment(config: SegmentConfig) -> Iterator[Community]:
     """Yield the communities of a Type-4 route. The default election has none, as GoBGP takes the community for an error."""
     yield es_import(config.esi)
-    if config.algorithm != "modulo" or config.dont_preempt:
-        capabilities = DONT_PREEMPT if config.dont_preempt else 0
+    if config.algorithm != "modulo" or config.dont_preempt or config.ac_df:
+        capabilities = (DONT_PREEMPT if config.dont_preempt else 0) | (AC_DF if config.ac_df else 0)
         preference = config.preference if config.algorithm.endswith("preference") else 0
         yield election(ALGORITHMS[config.algorithm], capabilities, preference)
 

@@ -27,10 +27,12 @@ from vtep.config.model import SegmentConfig
 from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
 
 PORT_DOWN: Final = "segment-down"
+UPLINKS_DOWN: Final = "uplinks-down"
 FILTER_MISSING: Final = "filter-missing"
 """Why a segment is not advertised, as codes of docs/reasons.md."""
 WHY: Final = {
     PORT_DOWN: "the port has no carrier or is in no bridge",
+    UPLINKS_DOWN: "none of its uplinks has a carrier, so this leaf cannot reach the fabric",
     FILTER_MISSING: "the filters of the port are not in the kernel",
 }
 """The same in words."""
@@ -44,7 +46,9 @@ class PortSeen(Struct, frozen=True):
     ports: tuple[tuple[Vni, str], ...] = ()
     """The bridge port in each VNI: the port itself, or a VLAN device on it."""
     confirmed: bool = False
-    """The kernel has the filters of all of them."""
+    """The kernel has the filters of all of them, or none are wanted."""
+    reaches_fabric: bool = True
+    """One of the uplinks is up and has a carrier, or none is configured."""
 
 
 class PortStatus(Struct, frozen=True):
@@ -69,7 +73,7 @@ class _Life(Struct):
     """The bridge ports when they were last seen. They are kept while the port is down, because its stations still
     have rows."""
     why: str = ""
-    """Empty, `PORT_DOWN` or `FILTER_MISSING`."""
+    """Empty, `PORT_DOWN`, `UPLINKS_DOWN` or `FILTER_MISSING`."""
     due: float | None = None
     """When time alone changes the state."""
 
@@ -98,14 +102,14 @@ class SegmentPorts:
     def _step(self, config: SegmentConfig, life: _Life, seen: PortSeen, now: float, may_advertise: bool) -> None:
         """Take what is true now of one port, and go on as far as that allows.
 
-        A lost carrier leads to `down` from every state. Without confirmed filters, or without a speaker, the port
+        A lost carrier leads to `down` from every state, and so does the loss of all uplinks. Without confirmed filters, or without a speaker, the port
         goes back to `starting`, where the segment is not advertised, and both delays begin again when they return.
         `due` is set only where time alone is missing.
         """
         if seen.ports:
             life.ports = seen.ports
-        life.why, life.due = "" if seen.up else PORT_DOWN, None
-        if not seen.up:
+        life.why, life.due = PORT_DOWN if not seen.up else "" if seen.reaches_fabric else UPLINKS_DOWN, None
+        if life.why:
             life.state = DOWN
             return
         if life.state == DOWN:

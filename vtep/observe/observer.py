@@ -34,7 +34,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.underlay import Underlay
-from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, WHY, PortStatus
+from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, UPLINKS_DOWN, WHY, PortStatus
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
@@ -608,6 +608,7 @@ def _segment_problems(ports: Iterable[PortStatus]) -> Iterator[Problem]:
     """Yield one problem for each reason why segments of ours are not advertised."""
     for why, hint in (
         (PORT_DOWN, "look at the link to the machine"),
+        (UPLINKS_DOWN, "look at the links to the fabric"),
         (FILTER_MISSING, "vtep diff; docs/multihoming.md"),
     ):
         if found := [f"{one.segment} ({one.port})" for one in ports if one.why == why]:

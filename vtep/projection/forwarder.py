@@ -11,7 +11,8 @@ There is one election for each VNI, and every VTEP of the segment computes the s
       2      Don't Preempt beats its absence; the VTEPs need not agree on that (4.3)
       3      the lower address wins, IPv4 before IPv6
 
-The candidates are the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards.
+The candidates are the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards. If all ask for
+AC-DF, those without a Type-1 route for the VNI do not stand for election in it (RFC 8584 4.1).
 
 Example: 10.0.0.1, 10.0.0.2 and 10.0.0.3 are on the segment, and all use the default. Their numbers are 0, 1 and 2.
 
@@ -33,18 +34,21 @@ from zlib import crc32
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Vni
-from vtep.config.model import SegmentConfig
+from vtep.config.model import SegmentConfig, VniConfig
 from vtep.evpn.attributes import Election
 from vtep.evpn.rib import Rib
 from vtep.evpn.segment import Segment
 from vtep.intent import Forwarder, Intent, Rival
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
+from vtep.projection.segment import refused
 
 ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
 _MODULO, _WEIGHT, _HIGHEST, _LOWEST = ALGORITHMS.values()
 _DONT_PREEMPT: Final = 0x8000
+AC_DF: Final = 0x4000
+"""The capabilities of RFC 8584 2.2 and RFC 9785 3, as bits of 16."""
 _DEFAULT: Final = Election()
 
 
@@ -67,7 +71,8 @@ class Member(Struct, frozen=True, gc=False):
 def project_forwarders(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the forwarders of what changed, and whether that changed its meaning."""
     rib, policy = inputs.rib, inputs.policy
-    todo = {esi for esi in inputs.changed.segments if esi in policy.contested or esi in intent.forwarders}
+    concerned = {*inputs.changed.segments, *(esi for esi, _, _ in inputs.changed.evis if _asks_for_ac_df(esi, policy))}
+    todo = {esi for esi in concerned if esi in policy.contested or esi in intent.forwarders}
     if len(intent.forwarders) < len(policy.contested):
         todo |= policy.contested  # at the start: a segment without other VTEPs has no route that changes
     rows: dict[Esi, tuple[Forwarder, ...] | None] = {}
@@ -79,12 +84,33 @@ def project_forwarders(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     return structs.replace(intent, forwarders=intent.forwarders.changed(rows)) if rows else intent, moved
 
 
+def _asks_for_ac_df(esi: Esi, policy: Policy) -> bool:
+    return esi in policy.segments and policy.segments[esi].ac_df
+
+
 def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[Forwarder, ...]:
     """Return the forwarder of each VNI on a segment where this leaf is a candidate."""
-    capabilities = _DONT_PREEMPT if segment.dont_preempt else 0
+    capabilities = (_DONT_PREEMPT if segment.dont_preempt else 0) | (AC_DF if segment.ac_df else 0)
     us = Member(segment.vtep, Election(ALGORITHMS[segment.algorithm], capabilities, segment.preference))
     members = [us, *_others(rib.index.members_of(segment.esi), policy)]
-    return tuple(_forwarder(segment, Vni(vni), members) for vni in sorted(policy.vnis))
+    vnis = sorted(policy.vnis)
+    if not _all_ask_for_ac_df(members):
+        return tuple(_forwarder(segment, Vni(vni), members) for vni in vnis)
+    with_vni = {vni: _with_vni(segment.esi, policy.vnis[vni], rib, policy) for vni in vnis}
+    return tuple(
+        _forwarder(segment, Vni(vni), [us, *(one for one in members[1:] if one.vtep in with_vni[vni])]) for vni in vnis
+    )
+
+
+def _all_ask_for_ac_df(members: Iterable[Member]) -> bool:
+    return all(member.election.capabilities & AC_DF for member in members)
+
+
+def _with_vni(segment: Esi, vni: VniConfig, rib: Rib, policy: Policy) -> set[Ip]:
+    """Return the VTEPs that have a VNI on the segment, by their Type-1 routes per EVI (RFC 8584 4.1)."""
+    return {
+        ad.attributes.next_hop for ad in rib.index.ads_at(segment, vni.tag, vni.vni) if not refused(ad, policy, vni)
+    }
 
 
 def weight(vni: int, segment: Esi, vtep: Ip) -> int:
@@ -113,7 +139,10 @@ def elect(
 def _agreed(members: list[Member]) -> int:
     """Return the algorithm that all ask for; the default if they disagree, or if this leaf does not know it."""
     terms = {member.terms for member in members}
-    return next((algorithm for algorithm in (_WEIGHT, _HIGHEST, _LOWEST) if terms == {(algorithm, 0)}), _MODULO)
+    return next(
+        (algorithm for algorithm in (_WEIGHT, _HIGHEST, _LOWEST) if terms in ({(algorithm, 0)}, {(algorithm, AC_DF)})),
+        _MODULO,
+    )
 
 
 def _rule(algorithm: int, winner: Member, loser: Member) -> str:

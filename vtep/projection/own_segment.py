@@ -100,6 +100,7 @@ def _judge_segments(
     """Return the filters and segments that differ from those before."""
     states = inputs.policy.segment_states
     todo = {esi for esi in inputs.changed.segments if esi in states}
+    todo |= {esi for esi, _, _ in inputs.changed.evis if esi in states and inputs.policy.segments[esi].ac_df}
     if not todo and len(intent.port_filters) == sum(len(state.ports) for state in states.values()):
         return {}, {}  # of no segment that has left is any row there
     before = dict(intent.port_filters.unordered())
@@ -123,12 +124,9 @@ def _rows(esi: Esi, intent: Intent, inputs: Inputs) -> _Rows:
     ours = {row.vni for row in intent.forwarders.get(esi, ()) if row.ours}
     forwards = found.state == FORWARDING
     vnis_of = Counter(port for _, port in found.ports)
-    rows = (
-        PortFilter(
-            esi, vni, port, ("df" if vni in ours else "non-df") if forwards else "joining", biased, vnis_of[port] > 1
-        )
-        for vni, port in found.ports
-    )
+    states = {vni: ("df" if vni in ours else "non-df") if forwards else "joining" for vni, _ in found.ports}
+    is_written = inputs.policy.segments[esi].filter == "nftables"
+    rows = (PortFilter(esi, vni, port, states[vni], biased, is_written, vnis_of[port] > 1) for vni, port in found.ports)
     segment = OwnSegment(esi, found.port, tuple(vni for vni, _ in found.ports)) if found.state in ADVERTISED else None
     return _Rows({row.key: row for row in rows}, segment)
 

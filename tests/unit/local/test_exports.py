@@ -247,6 +247,12 @@ def test_another_election_is_asked_for():
     assert [*made.values()][-1].communities == (es_import(ESI), election(2, 0x8000, 7))
 
 
+def test_ac_df_is_requested_in_the_election():
+    made = Exports(on_segment("ac_df = true")).segment(ON)
+
+    assert [*made.values()][-1].communities == (es_import(ESI), election(0, 0x4000, 0))
+
+
 def test_a_lost_segment_is_withdrawn_before_its_macs():
     """The first withdrawal alone takes this leaf out of the way to all MACs of the segment (RFC 7432 8.2)."""
     exports, own = Exports(on_segment()), OwnMac(VNI, MAC, segment=ESI)

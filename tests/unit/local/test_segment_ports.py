@@ -65,6 +65,16 @@ def test_a_port_without_a_carrier_is_down_and_keeps_its_vnis():
     assert rig.see(5.0) == "waiting"
 
 
+def test_a_leaf_without_uplinks_leaves_the_segment():
+    rig = Rig()
+    rig.see(0.0)
+    rig.see(3.0)
+
+    assert rig.see(4.0, structs.replace(READY, reaches_fabric=False)) == "down"
+    assert [one.why for one in rig.ports.status()] == ["uplinks-down"]
+    assert [rig.see(5.0), rig.see(8.0)] == ["waiting", "forwarding"]
+
+
 def test_what_an_operator_should_mend_is_said():
     rig = Rig()
     rig.see(0.0, PortSeen(up=False))

@@ -21,7 +21,7 @@ from vtep.projection.leaf import Leaf
 
 A, B, C, SELF = "10.0.0.1", "10.0.0.2", "10.0.0.10", "10.0.0.99"
 MODULO, HRW, HIGHEST, LOWEST = 0, 1, 2, 3
-DONT_PREEMPT, AC_INFLUENCED = 0x8000, 0x4000
+DONT_PREEMPT, AC_INFLUENCED, UNKNOWN = 0x8000, 0x4000, 0x2000
 
 
 def asks(vtep: str, algorithm: int = MODULO, preference: int = 0, capabilities: int = 0) -> Member:
@@ -107,7 +107,7 @@ CASES = (
     ),
     Case(
         "a capability that we do not know, too",
-        (asks(A, HIGHEST, 1, AC_INFLUENCED), asks(B, HIGHEST, 9, AC_INFLUENCED)),
+        (asks(A, HIGHEST, 1, UNKNOWN), asks(B, HIGHEST, 9, UNKNOWN)),
         A, "modulo", {B: "modulo"},
     ),
 )  # fmt: skip
@@ -211,7 +211,7 @@ def test_our_lowest_preference_counts_as_configured() -> None:
         ((wire.df_election(HIGHEST, 1, DONT_PREEMPT),), []),
         ((), ["election-default"]),
         ((wire.df_election(LOWEST, 1),), ["election-default"]),
-        ((wire.df_election(HIGHEST, 1, AC_INFLUENCED),), ["election-default"]),
+        ((wire.df_election(HIGHEST, 1, UNKNOWN),), ["election-default"]),
         ((wire.df_election(HIGHEST, 1), wire.df_election(HIGHEST, 2)), ["election-default"]),
     ],
     ids=["agreed", "Don't Preempt", "none", "another", "another capability", "two communities"],
@@ -285,3 +285,17 @@ def test_a_reload_repeats_the_election() -> None:
         seen.append([(row.segment, str(row.vtep)) for found in intent.forwarders.values() for row in found])
 
     assert seen == [[], [(E1, A)], [(E2, SELF)], [], [(E1, A)]]
+
+
+def test_with_ac_df_only_vteps_with_the_vni_stand_for_election() -> None:
+    """RFC 8584 4: a candidate needs the VNI's route per EVI, and all must request it."""
+    stands = tells(A, wire.df_election(MODULO, 0, UNKNOWN))
+    ac_df = OURS + "ac_df = true\n"
+    lines = Lines()
+    before = [lines.announce(A, stands)]
+    assert elected(before, ac_df) == [(str(E1), 100, SELF, True)]
+
+    joined = [*before, lines.announce(A, wire.Instance(A).ethernet_ad(E1, tag=0, label=100))]
+    assert elected(joined, ac_df) == [(str(E1), 100, A, False)]
+
+    assert elected([Lines().announce(A, tells(A))], ac_df) == [(str(E1), 100, A, False)]  # one does not ask for it

@@ -12,6 +12,7 @@ from vtep.evpn.keys import mac_ip_key
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
+from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.projection.leaf import Leaf
 from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
 
@@ -51,8 +52,8 @@ def mac(seq=0, vtep=PEER, esi=ESI):
 
 
 class Rig:
-    def __init__(self):
-        self.leaf = Leaf(config.parse(CONFIG), 0.0)
+    def __init__(self, text=CONFIG):
+        self.leaf = Leaf(config.parse(text), 0.0)
         self.leaf.set_advertising(frozenset({VNI}))
         self._numbers = {}
         self.take(PeerOpened(REFLECTOR, None, False, True, True), SessionOpened(REFLECTOR))
@@ -173,6 +174,17 @@ def test_the_sequence_of_another_place_is_raised(rig):
     rig.announce(mac(seq=5, vtep=OTHER, esi=Esi(bytes(10))))
 
     assert rig.learn().seq == 6
+
+
+def test_a_port_that_another_program_filters_has_no_filter_of_ours():
+    rig = Rig(CONFIG + 'filter = "none"\n')
+    rig.be(FORWARDING)
+    rig.learn()
+    intent = rig.judged()
+
+    assert [(row.state, row.is_written) for _, row in intent.port_filters.unordered()] == [("df", False)]
+    assert PORT_FILTER.wanted_at(intent, (VNI, PORT)) is None
+    assert SEGMENT_MAC.wanted_at(intent, (VNI, MAC)) is None
 
 
 # What takes over when the port fails

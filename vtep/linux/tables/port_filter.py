@@ -60,7 +60,7 @@ class _PortFilter:
 
     def wanted_at(self, intent: Intent, key: PortFilterKey) -> PortFilterRow | None:
         found = intent.port_filters.get(key)
-        return None if found is None else _port_row(found.state, found.biased)
+        return None if found is None or not found.is_written else _port_row(found.state, found.biased)
 
     def touched(self, intent: Intent) -> Iterable[PortFilterKey]:
         return intent.touched_port_filters
@@ -122,7 +122,8 @@ class _SegmentMac:
 
     def wanted_at(self, intent: Intent, key: RowKey) -> SegmentMacRow | None:
         port = dict(intent.segment_macs.get(key[1], ())).get(key[0])
-        return None if port is None else _mac_row(port)
+        filtered_by = None if port is None else intent.port_filters.get((key[0], port))
+        return None if port is None or (filtered_by and not filtered_by.is_written) else _mac_row(port)
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched_segment_macs
