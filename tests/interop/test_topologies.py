@@ -45,7 +45,10 @@ def load(text):
 
 def test_there_are_topologies():
     assert {path.name for path in FILES} == {
-        *(f"evpn-{name}.clab.yml" for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd")),
+        *(
+            f"evpn-{name}.clab.yml"
+            for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd", "multihoming")
+        ),
         *(f"observe-{name}.clab.yml" for name in ("frr", "gobgp")),
     }
 
