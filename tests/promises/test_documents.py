@@ -38,7 +38,7 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
-    *("port-filter", "segment-mac", "port", "port-backup"),  # the kinds of an Ethernet segment
+    *("port-filter", "segment-mac", "port", "port-backup", "nftables"),  # the kinds of an Ethernet segment
     *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
     "zebra",  # who writes rows
     "candidate",  # a route that is not refused, before it is compared

@@ -211,7 +211,7 @@ def test_our_lowest_preference_counts_as_configured() -> None:
         ((wire.df_election(HIGHEST, 1, DONT_PREEMPT),), []),
         ((), ["election-default"]),
         ((wire.df_election(LOWEST, 1),), ["election-default"]),
-        ((wire.df_election(HIGHEST, 1, UNKNOWN),), ["election-default"]),
+        ((wire.df_election(HIGHEST, 1, AC_INFLUENCED),), ["election-default"]),
         ((wire.df_election(HIGHEST, 1), wire.df_election(HIGHEST, 2)), ["election-default"]),
     ],
     ids=["agreed", "Don't Preempt", "none", "another", "another capability", "two communities"],
@@ -289,7 +289,7 @@ def test_a_reload_repeats_the_election() -> None:
 
 def test_with_ac_df_only_vteps_with_the_vni_stand_for_election() -> None:
     """RFC 8584 4: a candidate needs the VNI's route per EVI, and all must request it."""
-    stands = tells(A, wire.df_election(MODULO, 0, UNKNOWN))
+    stands = tells(A, wire.df_election(MODULO, 0, AC_INFLUENCED))
     ac_df = OURS + "ac_df = true\n"
     lines = Lines()
     before = [lines.announce(A, stands)]
