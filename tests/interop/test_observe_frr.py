@@ -49,10 +49,19 @@ def test_rows_of_zebra_are_in_sync_without_the_right_to_write(scene, learned):
 def test_what_another_program_breaks_is_named_and_mended_by_the_command_of_explain(scene, learned):
     scene.leaf.run("bridge", "fdb", "del", MAC, "dev", "vxlan100", "self")
     scene.leaf.run("bridge", "fdb", "replace", OTHER, "dev", "vxlan100", "dst", NOBODY, "self", "extern_learn")
-    broken = {MAC: "observed-half", OTHER: "observed-different"}
-    wait_until(lambda: scene.differences() == broken, 10, "what is broken")
+    found: dict[str, str] = {}
 
-    for mac in broken:
+    def are_named() -> bool:
+        found.clear()
+        found.update(scene.differences())
+        # On 6.12, FRR 8.4 writes the half of the VXLAN device again by itself, before anybody can look; on 6.18 it does not.
+        half = {} if scene.halves(MAC) == (True, True) else {MAC: "observed-half"}
+        assert found == {OTHER: "observed-different"} | half, found
+        return True
+
+    wait_until(are_named, 10, "what is broken")
+
+    for mac in found:
         scene.leaf.shell(explained(scene, mac).split("run `")[1].split("`")[0])
     wait_until(lambda: scene.differences() == {}, 10, "what was mended")
 
