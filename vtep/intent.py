@@ -509,7 +509,7 @@ class Intent(Struct, frozen=True):
     rows_of_vni: Table[Vni, int] = Table()
     """How many rows of `macs` each VNI has, which `limits.macs_per_vni` bounds."""
     floods: Table[Ip, tuple[Flood, ...]] = Table()
-    """By endpoint; at most one for a VNI."""
+    """By endpoint; at most one for a VNI, by rising VNI."""
     refused_floods: Table[Ip, tuple[RefusedFlood, ...]] = Table()
     """Why an endpoint has no flood row in a VNI."""
     floods_of_vni: Table[Vni, int] = Table()
@@ -546,6 +546,8 @@ class Intent(Struct, frozen=True):
     """The groups of a segment, one for each VNI, and in single-active mode for each primary VTEP."""
     group_numbers: Table[int, GroupKey] = Table()
     """The group of each identifier, so that no two groups get the same one."""
+    waiting_groups: tuple[GroupKey, ...] = ()
+    """Groups whose members are still to be judged, because the routes of very many changed at once. Until then they stay as they are."""
     fdb_nexthops: Table[int, FdbNexthop] = Table()
     """The members and backups of all groups, by their identifier. A VTEP has one, in however many groups it is."""
     fdb_nexthop_of: Table[Ip, int] = Table()

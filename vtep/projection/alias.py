@@ -30,14 +30,12 @@ The topics are a segment, a VNI of a segment, and what the rows need. This modul
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from msgspec import structs
 
 from vtep.addr import Esi, Ip, Vni
-from vtep.evpn.ead import EthernetAd
 from vtep.intent import (
     BACKUP,
     FDB_BACKUPS,
@@ -51,7 +49,7 @@ from vtep.intent import (
 )
 from vtep.projection.identifier import identifiers
 from vtep.projection.projector import Inputs
-from vtep.projection.segment import per_segment, refused, segment_routes, sharing
+from vtep.projection.segment import per_evi, per_segment, routes_of, sharing
 
 MEMBERS_MAX: Final = 16
 """VTEPs in a group, the lowest addresses: the kernel warns of dumps with very large groups (CVE-2026-31531), and FRR takes 10."""
@@ -61,23 +59,53 @@ OUTSIDE_MAX: Final = 16
 
 def project_groups(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the groups that changed, and whether that changed its meaning."""
-    todo = dict.fromkeys(intent.touched_group_uses)
-    for segment in inputs.changed.segments:
-        todo.update(dict.fromkeys(intent.groups_of.get(segment, ())))
-        state = inputs.policy.segment_states.get(segment)
-        for vni, _ in () if state is None else state.ports:
-            todo.update(_backup_of(intent, vni, segment))
-    for segment, tag, label in inputs.changed.evis:
-        configured = inputs.policy.vnis.get(label)
-        if configured is not None and configured.tag == tag:
-            todo.update(dict.fromkeys(_of_vni(intent.groups_of.get(segment, ()), configured.vni)))
-            todo.update(_backup_of(intent, configured.vni, segment))
+    now = (*intent.touched_group_uses, *_backups(intent, inputs))
+    todo, waiting = _share_of(inputs, now, (*intent.waiting_groups, *_of_routes(intent, inputs)))
     if not todo:
         return _untouched(intent), False
     draft = _Draft(intent, inputs)
     for key in todo:
         draft.judge(key)
-    return draft.apply()
+    return draft.apply(waiting)
+
+
+def _of_routes(intent: Intent, inputs: Inputs) -> Iterator[GroupKey]:
+    """Yield the groups whose Type-1 routes changed."""
+    for segment in inputs.changed.segments:
+        yield from intent.groups_of.get(segment, ())
+    for segment, tag, label in inputs.changed.evis:
+        configured = inputs.policy.vnis.get(label)
+        if configured is not None and configured.tag == tag:
+            yield from _of_vni(intent.groups_of.get(segment, ()), configured.vni)
+
+
+def _share_of(
+    inputs: Inputs, used: Collection[GroupKey], routed: Collection[GroupKey]
+) -> tuple[Collection[GroupKey], tuple[GroupKey, ...]]:
+    """Return the groups to judge now, and those that wait.
+
+    A group whose rows changed cannot wait, because a row that names a new group needs it. The MACs of a projection bound these,
+    and the ports of this leaf bound its backups.
+    """
+    todo = dict.fromkeys(used)
+    if not routed:
+        return todo, ()
+    waiting = [key for key in dict.fromkeys(routed) if key not in todo]
+    room = len(waiting) if inputs.groups_max is None else max(inputs.groups_max - len(todo), inputs.groups_max // 4)
+    todo.update(dict.fromkeys(waiting[:room]))
+    return todo, tuple(waiting[room:])
+
+
+def _backups(intent: Intent, inputs: Inputs) -> Iterator[GroupKey]:
+    """Yield the groups of the others on segments of ours whose routes or ports changed."""
+    for segment in inputs.changed.segments:
+        state = inputs.policy.segment_states.get(segment)
+        for vni, _ in () if state is None else state.ports:
+            yield from _backup_of(intent, vni, segment)
+    for segment, tag, label in inputs.changed.evis:
+        configured = inputs.policy.vnis.get(label)
+        if configured is not None and configured.tag == tag:
+            yield from _backup_of(intent, configured.vni, segment)
 
 
 def _backup_of(intent: Intent, vni: Vni, segment: Esi) -> dict[GroupKey, None]:
@@ -89,6 +117,28 @@ def _backup_of(intent: Intent, vni: Vni, segment: Esi) -> dict[GroupKey, None]:
 def _of_vni(keys: tuple[GroupKey, ...], vni: int) -> tuple[GroupKey, ...]:
     """Return the groups of one VNI among those of a segment, which are in order."""
     return keys[bisect_left(keys, (vni,)) : bisect_left(keys, (vni + 1,))]
+
+
+def _outside(
+    named: Iterable[tuple[Ip, str]],
+    used: Collection[Ip | None],
+    cut: Collection[Ip],
+    up: Collection[Ip],
+    missing: str,
+) -> tuple[Outside, ...]:
+    """Return the VTEPs that name the segment in a Type-1 route and are not used, each with the first reason.
+
+    `missing` is the reason if the segment is up there and nothing is wrong with the routes.
+    """
+    reasons: dict[Ip, str] = {}
+    for vtep, why in named:
+        if vtep in used or (vtep not in reasons and len(reasons) == OUTSIDE_MAX):
+            continue
+        if reason := "member-limit" if vtep in cut else why:
+            reasons[vtep] = reason
+        else:
+            reasons.setdefault(vtep, missing if vtep in up else "pending-ead")
+    return tuple(Outside(vtep, reason) for vtep, reason in sorted(reasons.items(), key=lambda one: one[0].order))
 
 
 def _untouched(intent: Intent) -> Intent:
@@ -131,10 +181,11 @@ class _Draft:
         if use is None or configured is None:
             return None
         primary = Ip(last) if last not in (b"", BACKUP) else None
-        found = segment_routes(rib, policy, configured, segment)
-        members, backup = sharing(found, [vtep for vtep, _ in use.advertisers], primary)
+        there, evis = per_segment(rib, policy, configured, segment), per_evi(rib, policy, configured, segment)
+        members, backup = sharing(routes_of(there, evis), [vtep for vtep, _ in use.advertisers], primary)
         members, cut = members[:MEMBERS_MAX], members[MEMBERS_MAX:]
-        outside = tuple(self._outside(key, {*members, backup}, cut))
+        missing = "not-primary" if last else "pending-evi"
+        outside = _outside((*there.named, *evis), {*members, backup}, cut, there.up, missing)
         if not members:
             if old is None or last == BACKUP:
                 return None
@@ -146,25 +197,6 @@ class _Draft:
         return SegmentGroup(
             vni, segment, primary, number, members, singles, primary is not None, backup, use.macs, outside, notes
         )
-
-    def _outside(self, key: GroupKey, used: set[Ip | None], cut: Collection[Ip]) -> Iterator[Outside]:
-        """Yield the VTEPs that name the segment in a Type-1 route and are not used, each with the first reason."""
-        vni, segment, primary = key
-        policy, rib = self.inputs.policy, self.inputs.rib
-        configured = policy.vnis[vni]
-        there = per_segment(rib, policy, configured, segment)
-        per_evi = ((ad.attributes.next_hop, ad) for ad in rib.index.ads_at(segment, configured.tag, vni))
-        reasons: dict[Ip, str] = {}
-        for vtep, said in chain[tuple[Ip, str | EthernetAd]](there.named, per_evi):
-            if vtep in used or (vtep not in reasons and len(reasons) == OUTSIDE_MAX):
-                continue
-            why = said if isinstance(said, str) else refused(said, policy, configured)
-            if reason := "member-limit" if vtep in cut else why:
-                reasons[vtep] = reason
-            else:
-                missing = "pending-ead" if vtep not in there.up else "pending-evi" if not primary else "not-primary"
-                reasons.setdefault(vtep, missing)
-        return (Outside(vtep, reason) for vtep, reason in sorted(reasons.items(), key=lambda one: one[0].order))
 
     def _number(self, key: GroupKey) -> int:
         """Return the identifier of a group: a hash, or the next number that no other group has."""
@@ -197,7 +229,7 @@ class _Draft:
             assert found is not None
             self.nexthops[number] = structs.replace(found, users=found.users + change)
 
-    def apply(self) -> tuple[Intent, bool]:
+    def apply(self, waiting: tuple[GroupKey, ...]) -> tuple[Intent, bool]:
         """Return the previous intent with all changes, and whether they changed its meaning."""
         previous = self.previous
         nexthops = {number: found if found.users > 0 else None for number, found in self.nexthops.items()}
@@ -226,6 +258,7 @@ class _Draft:
             groups=previous.groups.changed(self.groups),
             groups_of=previous.groups_of.changed(dict(self._by_segment())),
             group_numbers=previous.group_numbers.changed(self.numbers),
+            waiting_groups=waiting,
             fdb_nexthops=previous.fdb_nexthops.changed(nexthops),
             fdb_nexthop_of=previous.fdb_nexthop_of.changed(
                 {one.vtep: None if nexthops[number] is None else number for number, one in self.nexthops.items()}

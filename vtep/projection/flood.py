@@ -108,7 +108,7 @@ class _Draft:
         touched: set[FloodKey] = set()
         for endpoint, found in self.found.items():
             waits = {vni for vni in found if self._waits(vni, endpoint)}
-            kept = tuple(row for vni, row in found.items() if vni not in waits)
+            kept = tuple(found[vni] for vni in sorted(found) if vni not in waits)
             over = tuple(RefusedFlood(vni, endpoint, "vtep-limit", found[vni].peer, found[vni].rd) for vni in waits)
             touched |= {row.key for row in previous.floods.get(endpoint, ())} ^ {row.key for row in kept}
             rows[endpoint], refused[endpoint] = kept or None, (*self.refused[endpoint], *over) or None

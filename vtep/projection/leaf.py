@@ -36,6 +36,8 @@ BAD_LINES_KEPT: Final = 100
 """The last ones, for the operator. All of them are counted."""
 BAD_LINE_HEAD: Final = 1024
 """How many octets of a message that could not be read are kept."""
+GROUPS_AT_ONCE: Final = 256
+"""Groups that one judgement looks at because of Type-1 routes: a route of a segment may concern thousands of VNIs."""
 TOPICS_AT_ONCE: Final = 256
 """How many MACs or hosts one part has, of all that must be judged again after a reload."""
 
@@ -159,9 +161,17 @@ class Leaf:
             changed.add(part)
         if not self._is_news(changed, now):
             return self.intent
-        whole = not self.unjudged and not (must_finish and self._has_new_crowd())
+        whole = not self._unjudged_routes and not (must_finish and self._has_new_crowd())
         self.intent = project(
-            self.rib, self._policy, now, self.intent, changed, self._cleared, whole=whole, alike=alike
+            self.rib,
+            self._policy,
+            now,
+            self.intent,
+            changed,
+            self._cleared,
+            whole=whole,
+            groups_max=None if work_max == inf else GROUPS_AT_ONCE,
+            alike=alike,
         )
         self._cleared = []
         for key in self.intent.lost:
@@ -236,6 +246,10 @@ class Leaf:
     @property
     def unjudged(self) -> int:
         """The estimated work that waits for the next judgement, in MACs with one route."""
+        return self._unjudged_routes + WORK_OF_RIVALS * len(self.intent.waiting_groups)
+
+    @property
+    def _unjudged_routes(self) -> int:
         return self.rib.index.work + (0 if self._to_rejudge is None else WORK_OF_RIVALS)
 
     def _has_new_crowd(self) -> bool:
@@ -276,6 +290,7 @@ class Leaf:
         return bool(
             changed
             or self._cleared
+            or self.intent.waiting_groups
             or self.rib.announcing != self.intent.announcing
             or self.rib.complete != self.intent.complete
             or self.rib.why != self.intent.why

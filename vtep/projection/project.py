@@ -72,24 +72,27 @@ def project(
     cleared: Iterable[RowKey] = (),
     *,
     whole: bool = True,
+    groups_max: int | None = None,
     alike: bool = True,
 ) -> Intent:
     """Judge what changed, or everything if that is not given, and return the next intent.
 
     `cleared` names duplicate MACs that an operator has cleared. `whole` says that nothing else waits to be judged; until
-    then the picture does not become complete. `alike` is explained in `projector.Inputs`.
+    then the picture does not become complete. `groups_max` and `alike` are explained in `projector.Inputs`.
     """
     if changed is None:
         changed = _everything(rib, policy, previous)
-    inputs = Inputs(rib, policy, changed, now, tuple(cleared), alike)
-    must_wait = rib.complete and not previous.complete and not whole
-    complete, why = (False, previous.why) if must_wait else (rib.complete, rib.why)
-    meaning_changed = (complete, rib.announcing) != (previous.complete, previous.announcing)
-    intent = structs.replace(previous, complete=complete, why=why, announcing=rib.announcing)
+    inputs = Inputs(rib, policy, changed, now, tuple(cleared), groups_max, alike)
+    intent = previous
+    meaning_changed = False
     for projector in PROJECTORS:
         intent, table_changed = projector(intent, inputs)
         meaning_changed |= table_changed
-    return structs.replace(intent, generation=previous.generation + meaning_changed)
+    must_wait = rib.complete and not previous.complete and not (whole and not intent.waiting_groups)
+    complete, why = (False, previous.why) if must_wait else (rib.complete, rib.why)
+    meaning_changed |= (complete, rib.announcing) != (previous.complete, previous.announcing)
+    generation = previous.generation + meaning_changed
+    return structs.replace(intent, complete=complete, why=why, announcing=rib.announcing, generation=generation)
 
 
 def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:

@@ -36,6 +36,8 @@ class Inputs(Struct, frozen=True):
     """For duplicate detection, the only part that time alone can change."""
     cleared: tuple[RowKey, ...] = ()
     """Duplicate MACs whose record of moves an operator cleared."""
+    groups_max: int | None = None
+    """How many groups may be judged for their routes; the others wait. Without it, all are judged."""
     alike: bool = True
     """Whether MACs of which the same is said are judged together. Without it the result is the same, and takes longer."""
 

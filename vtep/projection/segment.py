@@ -76,10 +76,18 @@ class SegmentRoutes(NamedTuple):
 
 def segment_routes(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> SegmentRoutes:
     """Read the Type-1 routes of a segment that a VNI imports."""
-    found = per_segment(rib, policy, vni, esi)
-    per_evi = rib.index.ads_at(esi, vni.tag, vni.vni)
-    aliases = frozenset(ad.attributes.next_hop for ad in per_evi if not refused(ad, policy, vni))
-    return SegmentRoutes(found.single_active, found.up, aliases)
+    return routes_of(per_segment(rib, policy, vni, esi), per_evi(rib, policy, vni, esi))
+
+
+def routes_of(there: "PerSegment", evis: Sequence[tuple[Ip, str]]) -> SegmentRoutes:
+    """Put together what the routes per segment and those per EVI say."""
+    return SegmentRoutes(there.single_active, there.up, frozenset(vtep for vtep, reason in evis if not reason))
+
+
+def per_evi(rib: Rib, policy: Policy, vni: VniConfig, esi: Esi) -> list[tuple[Ip, str]]:
+    """Return the VTEP of each route per EVI of a VNI, with the reason why the route counts for nothing, if that is so."""
+    ads = (ad.attributes for ad in rib.index.ads_at(esi, vni.tag, vni.vni))
+    return [(said.next_hop, refused_at(said.targets, said.next_hop, policy, vni)) for said in ads]
 
 
 class PerSegment(NamedTuple):

@@ -6,9 +6,11 @@ import pytest
 
 from tests.contract.grouped import CONFIG as ONE_VNI
 from tests.contract.grouped import E1, E2, A, B, C, GroupedLeaf, M, MemoryHands, macs, per_evi, per_segment, type2
-from vtep.addr import Esi, Ip, Vni
+from vtep.addr import Esi, Ip, Mac, Vni
+from vtep.evpn import index
 from vtep.intent import Intent
 from vtep.projection import alias, identifier
+from vtep.projection import leaf as leaf_module
 from vtep.projection import segment as segments
 
 TWO_VNIS = ONE_VNI + ONE_VNI[ONE_VNI.index("[[vni]]") :].replace("100", "200").replace("65000:200", "65000:100")
@@ -291,3 +293,65 @@ def test_the_only_route_of_a_segment_that_changes_is_read_again():
     leaf.withdraw(per_segment(A))
     leaf.judge()
     assert leaf.vteps() == []
+
+
+MANY_VNIS = ONE_VNI + "".join(TWO_VNIS[len(ONE_VNI) :].replace("200", str(vni)) for vni in range(200, 700, 100))
+
+
+def test_the_groups_of_a_segment_in_very_many_vnis_are_judged_in_parts(monkeypatch):
+    monkeypatch.setattr(leaf_module, "GROUPS_AT_ONCE", 4)
+    leaf = Pure(MANY_VNIS)
+    vnis = range(100, 700, 100)
+    leaf.advertise(*(per_evi(vtep, vni=vni) for vtep in (A, B) for vni in vnis), per_segment(A))
+    leaf.advertise(*(type2(A, mac=mac, vni=vni) for mac, vni in zip(macs(6), vnis, strict=True)))
+    leaf.judge()
+
+    leaf.advertise(per_segment(B))
+    leaf.end()
+    parts = []
+    while leaf.leaf.unjudged or not parts:
+        intent = leaf.leaf.judge(leaf.now, 2048)
+        parts.append((len(intent.touched_groups), intent.complete))
+
+    assert parts == [(4, False), (2, True)]
+    assert [len(group.members) for _, group in leaf.intent.groups.unordered()] == [2] * 6
+
+    # What waits is dropped with its group.
+    leaf.withdraw(per_segment(B))
+    leaf.leaf.judge(leaf.now, 2048)
+    leaf.withdraw(per_segment(A))
+    while leaf.leaf.unjudged:
+        leaf.leaf.judge(leaf.now, 2048)
+    assert (dict(leaf.intent.groups.unordered()), leaf.intent.waiting_groups) == ({}, ())
+
+
+def test_segments_of_which_answers_are_compared_later_are_followed_as_well(monkeypatch):
+    monkeypatch.setattr(index, "COMPARED_AT_ONCE", 1)
+    leaf = Pure()
+    segments_of = {mac: Esi(b"\x03" + bytes(6) + number.to_bytes(3)) for number, mac in enumerate(macs(4))}
+    for mac, esi in segments_of.items():
+        leaf.advertise(per_segment(A, esi), per_segment(B, esi), per_evi(A, esi), per_evi(B, esi), type2(B, esi, mac))
+    leaf.judge()
+
+    more = {mac[:-1] + b"\xff" if not number else mac: esi for number, (mac, esi) in enumerate(segments_of.items())}
+    leaf.withdraw(*(per_segment(B, esi) for esi in segments_of.values()))
+    leaf.leaf.judge(leaf.now, 2048)
+    assert leaf.leaf.unjudged
+    # A MAC that comes while its segment was not compared yet follows later routes of the segment.
+    leaf.advertise(*(type2(A, esi, Mac(mac)) for mac, esi in more.items()))
+    leaf.leaf.judge(leaf.now, 2048)
+    leaf.withdraw(*(per_segment(A, esi) for esi in segments_of.values()))
+    while leaf.leaf.unjudged:
+        leaf.leaf.judge(leaf.now, 2048)
+
+    assert (dict(leaf.intent.macs.unordered()), dict(leaf.intent.groups.unordered())) == ({}, {})
+
+
+def test_a_mac_that_is_alone_on_its_segment_counts_as_the_work_that_it_is():
+    leaf = Pure()
+    leaf.advertise(type2(A, mac=macs(1)[0]))
+    alone = leaf.leaf.unjudged
+    leaf.judge()
+    leaf.advertise(type2(A, mac=macs(2)[1]))
+
+    assert (alone, leaf.leaf.unjudged) == (1 + index.WORK_OF_SEGMENT, 1)

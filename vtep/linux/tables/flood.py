@@ -9,6 +9,7 @@ All VTEPs of a VNI share the zero MAC, which has three consequences:
 - A lookup returns only the first VTEP. So these rows have no lookups, and are seen in surveys alone.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -47,7 +48,8 @@ class _Flood:
 
     def wanted_at(self, intent: Intent, key: FloodKey) -> FloodRow | None:
         floods = intent.floods.get(key[1], ())
-        return FloodRow() if any(flood.vni == key[0] and flood.key == key for flood in floods) else None
+        place = bisect_left(floods, key[0], key=lambda flood: flood.vni)
+        return FloodRow() if place < len(floods) and floods[place].key == key else None
 
     def touched(self, intent: Intent) -> Iterable[FloodKey]:
         return intent.touched_floods

@@ -7,6 +7,7 @@ The tables of nftables are ours as a whole, by their name, so a row says itself 
 becomes elements of sets. A foreign flush takes rows without naming them: they are seen in surveys alone.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -121,9 +122,14 @@ class _SegmentMac:
         return ((vni, mac) for mac, ports in walk(lambda: latest().segment_macs) for vni, _ in ports)
 
     def wanted_at(self, intent: Intent, key: RowKey) -> SegmentMacRow | None:
-        port = dict(intent.segment_macs.get(key[1], ())).get(key[0])
-        filtered_by = None if port is None else intent.port_filters.get((key[0], port))
-        return None if port is None or (filtered_by and not filtered_by.is_written) else _mac_row(port)
+        vni, mac = key
+        ports = intent.segment_macs.get(mac, ())  # by rising VNI
+        place = bisect_left(ports, (vni,))
+        if place == len(ports) or ports[place][0] != vni:
+            return None
+        port = ports[place][1]
+        filtered_by = intent.port_filters.get((vni, port))
+        return None if filtered_by and not filtered_by.is_written else _mac_row(port)
 
     def touched(self, intent: Intent) -> Iterable[RowKey]:
         return intent.touched_segment_macs
