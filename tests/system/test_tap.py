@@ -5,6 +5,7 @@ not. The routes that the lines make must be the same in the end, and so must the
 """
 
 import random
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -163,3 +164,24 @@ def test_a_neighbor_that_is_more_than_a_feed_is_decoded_by_exabgp(
         speaker.send(*wire.updates([MARKER]))
         wait_until(lambda: MARKER.key in one.routes(), 20, "the marker")
         assert not one.tapped()
+
+
+@BOTH
+def test_a_reload_of_exabgp_leaves_one_count_of_lines(network: Topology, executable: Path) -> None:
+    """A reload gives the peer a new neighbor, with a count of its own, while the session lasts."""
+    begins, ends = wire.route_refresh(wire.REFRESH_BEGINS), wire.route_refresh(wire.REFRESH_ENDS)
+    with Speaker(network.remote, PEER, sends_end_of_rib=False) as speaker:
+        listener = Listener(network, executable, speaker, octets=True)
+        process = listener.exabgp.process
+        assert process is not None
+        speaker.send(begins, *wire.updates([MARKER]), ends)
+        wait_until(lambda: MARKER.key in listener.routes(), 20, "the first route")
+        process.signal(signal.SIGUSR1)
+        wait_until(lambda: process.log().count("loaded new configuration") == 2, 20, "the reload")
+        other = wire.Instance(PEER).mac("02:ff:00:00:00:02")
+        speaker.send(begins, *wire.updates([MARKER, other], 1), ends, *wire.updates([other]))
+        wait_until(lambda: other.key in listener.routes(), 20, "the second route")
+
+        assert listener.session.established
+        assert listener.tapped() > 1
+        assert listener.rib().counters.gaps == 0

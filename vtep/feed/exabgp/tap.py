@@ -94,7 +94,8 @@ def _peek(protocol: Any) -> tuple[bytes, Run]:
 
 def _write(protocol: Any, process: str, octets: bytes, run: Run) -> None:
     """Write each piece of the run as a line of its own, with ExaBGP's own head and counter."""
-    neighbor, processes = protocol.peer.neighbor, protocol.peer.reactor.processes
+    # The one of the session, as in the lines that ExaBGP itself writes: after a reload (5.0) the peer has another, with a count of its own.
+    neighbor, processes = protocol.neighbor, protocol.peer.reactor.processes
     encoder = processes._encoder[process]
     for start, end in zip((0, *run.ends), run.ends, strict=False):
         body = b2a_base64(octets[start:end], newline=False).decode()
