@@ -187,7 +187,7 @@ def _judge(found: Soak, old: list[str], churn: _Churn, vtep: Vtep) -> None:
 
 
 def _is_right(mac: str, churn: _Churn, vtep: Vtep) -> bool:
-    """Tell whether the kernel has a row as the speaker said more than 5 s ago; a row of which nothing was said is never right."""
+    """Tell whether the kernel has a row as the speaker said more than 5 s ago. A key of which nothing was said should not be listed."""
     if mac not in churn.truth:
         return True
     said = churn.truth[mac]

@@ -1,10 +1,10 @@
-"""A leaf goes from FRR to vtep and back, under traffic: the rows stay in the kernel, and an operator hands them over."""
+"""A leaf is observed, goes from FRR to vtep and back, and is observed again, under traffic: the rows stay, and are handed over."""
 
 import pytest
 
 from tests.lab import overlay, probe
 from tests.lab.fixtures import lab, network, skipped_if_missing
-from tests.lab.peers import Frr
+from tests.lab.peers import Frr, bmp_targets
 from tests.lab.speaker import Speaker
 from tests.lab.topology import LEAF, VXLAN, address, introduce
 from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
@@ -21,6 +21,7 @@ router bgp 65000
  bgp router-id {address(LEAF)}
  no bgp default ipv4-unicast
  neighbor {address(1)} remote-as 65000
+ {bmp_targets("post-policy")}
  address-family l2vpn evpn
   neighbor {address(1)} activate
   advertise-all-vni
@@ -38,14 +39,20 @@ def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
         return overlay.tunnels(network.leaf, VXLAN)
 
     with skipped_if_missing():
-        frr = Frr(network.leaf, BGPD)
+        frr = Frr(network.leaf, BGPD, bmp=True)
     with Speaker(network.remote, address(1)) as speaker:
         frr.start()
         speaker.wait_established()
         speaker.announce(REMOTE.mac(there.mac), REMOTE.mac(stale))
         wait_until(lambda: {mac for mac, _ in tunnels()} == {there.mac, stale}, 20, "FRR's rows")
 
+        observing = leaf_config(peers=[address(1)], node='mode = "observe"', more='bmp = "127.0.0.1:11019"')
         with probe.Pings(here.node, there.ip) as pings:
+            observer = Vtep(network.leaf, observing)
+            observer.start()
+            wait_until(lambda: _is_in_sync(observer, 2), 30, "the observer has both rows in sync")
+            assert observer.process.stop() == 0
+
             # zebra first: when it loses bgpd, it removes all rows of EVPN.
             frr.zebra.kill()
             frr.bgpd.kill()
@@ -65,10 +72,20 @@ def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
             assert vtep.process.stop() == 0
             frr.start()
             wait_until(lambda: any(mac == there.mac for mac, _ in frr.macs()), 20, "FRR has the route again")
+            observer = Vtep(network.leaf, observing)
+            observer.start()
+            wait_until(lambda: _is_in_sync(observer, 1), 30, "the observer has FRR's row in sync again")
 
         assert (there.mac in listed, stale in listed, adopted.returncode) == (True, False, 0)
         assert before == {(there.mac, address(1)), (stale, address(1))}
         assert (pings.sent > 100, pings.lost) == (True, 0)
+
+
+def _is_in_sync(vtep: Vtep, macs: int) -> bool:
+    """Tell whether an observer has so many MACs, and none of them differs."""
+    status = vtep.told("status")
+    installed = {row["kind"]: row["installed"] for row in status["kinds"]}
+    return bool(status["ready"]) and installed["mac"] == macs and vtep.told("diff")["differences"] == []
 
 
 def _reason(vtep: Vtep, mac: str) -> str | None:

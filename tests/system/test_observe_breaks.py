@@ -22,6 +22,8 @@ ELSEWHERE: Final = Instance(address(2))
 MAC: Final = "02:00:00:00:00:0a"
 NEW: Final = "02:00:00:00:00:0b"
 FROM_ME: Final = Instance(address(LEAF), rd=f"{address(1)}:100")
+UNREACHED: Final = "02:00:00:00:00:0c"
+FAR: Final = Instance("192.0.2.1")
 OTHER_TARGET: Final = Instance(address(1), vni=200, targets=("65000:200",))
 
 
@@ -92,11 +94,14 @@ BREAKS: Final = (
     Break("a route of another VNI", ("Refused (unknown-vni)", "Route Targets 65000:200"), mac=NEW,
           tell=lambda speaker: speaker.announce(OTHER_TARGET.mac(NEW)),
           take_back=lambda speaker: speaker.withdraw(OTHER_TARGET.mac(NEW))),
-    Break("a route that leads back here", ("Not received: no peer's post-policy table has it",), mac=NEW,
+    Break("a route that leads back here", ("not accepted: its table after policy withdraws",), mac=NEW,
           tell=lambda speaker: speaker.announce(FROM_ME.mac(NEW)),
           take_back=lambda speaker: speaker.withdraw(FROM_ME.mac(NEW))),
+    Break("a next hop that is not reachable", ("not accepted: its table after policy withdraws", "show ip nht"), mac=UNREACHED,
+          tell=lambda speaker: speaker.announce(FAR.mac(UNREACHED)),
+          take_back=lambda speaker: speaker.withdraw(FAR.mac(UNREACHED))),
     Break("a MAC that no peer advertises", ("Not received: no peer's post-policy table has it", "a policy (`route-map"),
-          mac=NEW),
+          mac="02:00:00:00:00:0d"),
     Break("a bgpd that no longer reports", ("no router reports by BMP, and peer 10.0.0.1 advertised it before",), "",
           "vtysh -c 'configure terminal' -c 'router bgp 65000' -c 'bmp targets vtep' "
           "-c 'no bmp connect 127.0.0.1 port 11019 min-retry 100 max-retry 1000'",

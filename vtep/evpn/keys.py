@@ -14,7 +14,14 @@ A received route with a path identifier (RFC 7911 3) has its four octets behind 
 
 from typing import Final
 
+MAC_IP: Final = 2
+"""The type of a route of a MAC, which its key begins with."""
 _MAC_BITS: Final = b"\x30"
+
+
+def mac_of(key: bytes) -> bytes:
+    """Return the MAC in the key of a Type-2 route."""
+    return key[14:20]
 
 
 def mac_ip_key(rd: bytes, tag: int, mac: bytes, ip: bytes) -> bytes:

@@ -43,6 +43,7 @@ from vtep.evpn.event import (
 )
 from vtep.evpn.gathered import Gathered
 from vtep.evpn.index import Held, Index
+from vtep.evpn.keys import MAC_IP, mac_of
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
@@ -60,6 +61,8 @@ refused, room for those is enough. Without this hysteresis, a peer near its limi
 REFUSED_MACS_MAX: Final = 1_000
 """Of how many MACs a peer's refused routes are remembered, one route of each, for people."""
 
+UNACCEPTED_MAX: Final = 4096
+"""MACs for each peer, about 0.5 MiB."""
 SEQS_MAX: Final = 1_000_000
 """How many sequence numbers are remembered; only stations that have moved have one."""
 
@@ -67,7 +70,7 @@ SEQS_MAX: Final = 1_000_000
 class AdjRibIn(Peer):
     """A peer with its routes. Any module may read it; only `Rib` changes it."""
 
-    __slots__ = ("fresh", "limited", "refused", "refused_count", "stale", "suspect")
+    __slots__ = ("fresh", "limited", "refused", "refused_count", "stale", "suspect", "unaccepted")
 
     def __init__(self, address: Ip) -> None:
         super().__init__(address)
@@ -84,6 +87,9 @@ class AdjRibIn(Peer):
         """The MACs of which this peer has as many routes as it may have, each with a route that was refused for that."""
         self.refused_count = 0
         """How many routes were refused for that since the last refresh or session began."""
+        self.unaccepted: dict[Mac, None] = {}
+        """MACs of which a route was withdrawn that was never announced, the latest UNACCEPTED_MAX: a router that reports its table
+        after policy withdraws so what it received and does not accept."""
 
     def __len__(self) -> int:
         return len(self.fresh) + len(self.suspect) + len(self.stale)
@@ -93,6 +99,14 @@ class AdjRibIn(Peer):
         self.limited = 0
         self.refused = {}
         self.refused_count = 0
+        self.unaccepted = {}
+
+    def note_unaccepted(self, macs: Iterable[Mac]) -> None:
+        """Remember MACs of which a route was withdrawn that was never announced."""
+        for mac in macs:
+            self.unaccepted[mac] = None
+            if len(self.unaccepted) > UNACCEPTED_MAX:
+                del self.unaccepted[next(iter(self.unaccepted))]
 
     def find(self, key: RouteKey) -> Held | None:
         """Return the route of this key, with its epoch. One that says something of a MAC alone is in the index only."""
@@ -429,6 +443,8 @@ class Rib:
                 group[Mac(octets)] = None
             elif (held := peer.find(key)) is None:
                 self._withdraw_unknown(peer, 1)
+                if key[0] == MAC_IP:
+                    peer.note_unaccepted((Mac(mac_of(key)),))
             else:
                 self.index.put(key, held, None)
                 if isinstance(held[0], MacIp):
@@ -443,6 +459,7 @@ class Rib:
             old = None if said is None else said.find(peer.address, name)
             if old is None or old.epoch.now.leaving:
                 self._withdraw_unknown(peer, len(found))
+                peer.note_unaccepted(found)
             else:
                 self.index.replace(found, said, old, None)
                 self._make_room(peer, found)

@@ -65,6 +65,13 @@ def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[s
     if not status.complete or any(not peer.up or peer.limited for peer in status.feed.peers):
         return None
     mac, table = explanation.mac, status.feed.table
+    if table == "post-policy" and context.unaccepted:
+        by = ", ".join(map(str, context.unaccepted))
+        what = f"Received by the router from {by}, and not accepted: its table after policy withdraws a route of {mac} that it never had."
+        ask = f"`vtysh -c 'show bgp l2vpn evpn route type macip'` shows {mac} without `*` if its next hop is not reachable"
+        other = "not at all if a policy (`route-map ... in`) took it out, it leads to this leaf, or the far end no longer advertises it"
+        late = "with `*` if the next hop came later, which bgpd 8.4 does not report: restart vtep"
+        return what, f"{ask} (`vtysh -c 'show ip nht'` says why), {other}, and {late}."
     what = f"Not received: no peer's {table} table has it, as the router reports it."
     if table != "post-policy":
         return what, "Check that the far end has learned it and advertises it."

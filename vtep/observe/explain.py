@@ -239,6 +239,7 @@ class Explainer:
             trouble="" if known is None or known.trouble is None else known.trouble.reason,
             lasting=self._lasting(key, now),
             own_segment=self._own_segment_of(*key),
+            unaccepted=self._received.unaccepted(key[1]),
         )
 
     def _lasting(self, key: RowKey, now: float) -> str:

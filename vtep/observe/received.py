@@ -46,6 +46,10 @@ class Received:
         """Return since when a route is as it is; nothing is known of the age of one that the peer does not have."""
         return UNKNOWN if self._leaf.rib.find(peer, key) is None else self._leaf.rib.ages.of(peer, key)
 
+    def unaccepted(self, mac: Mac) -> tuple[Ip, ...]:
+        """Return the peers of which a router withdrew a route of this MAC that it had never announced."""
+        return tuple(peer for peer in self.peers() if mac in self._leaf.rib.peers[peer].unaccepted)
+
     def of_mac(self, mac: Mac) -> Sequence[MacIp]:
         return self._leaf.rib.index.routes_of(mac)
 

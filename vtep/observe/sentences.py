@@ -102,6 +102,8 @@ class ExplainContext(Struct, frozen=True):
     """For how long that has been so, as a part of a sentence."""
     own_segment: OwnSegmentStatus | None = None
     """The Ethernet segment of ours on which the MAC is."""
+    unaccepted: tuple[Ip, ...] = ()
+    """The peers of which a route of the MAC was withdrawn that was never announced."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:

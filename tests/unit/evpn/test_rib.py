@@ -11,6 +11,7 @@ import pytest
 from tests.lab import wire
 from tests.lab.lines import Lines
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher, Vni
+from vtep.evpn import rib as rib_module
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import Received
 from vtep.evpn.index import Index
@@ -140,6 +141,20 @@ def test_a_withdraw_of_a_route_that_was_never_advertised_is_counted() -> None:
     feed.receive(feed.lines.withdraw(A, route(A, ONE).nlri))
 
     assert (feed.rib.counters.unknown_withdraws, feed.rib.index.take_changed().macs) == (1, set())
+
+
+def test_the_macs_of_withdrawals_that_hit_nothing_are_remembered_up_to_a_bound(monkeypatch) -> None:
+    monkeypatch.setattr(rib_module, "UNACCEPTED_MAX", 2)
+    feed = Feed()
+
+    feed.receive(
+        *(
+            feed.lines.withdraw(A, route(A, mac, ip=ip).nlri)
+            for mac, ip in ((ONE, ""), (TWO, "172.16.0.2"), (THREE, ""))
+        )
+    )
+
+    assert [str(mac) for mac in feed.peer(A).unaccepted] == [TWO, THREE]
 
 
 def test_two_peers_that_advertise_the_same_route_each_have_it() -> None:

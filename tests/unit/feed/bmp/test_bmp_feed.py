@@ -6,11 +6,11 @@ import contextlib
 import pytest
 
 from tests.lab import bmp
-from tests.lab.wire import Instance, end_of_rib, updates
+from tests.lab.wire import Instance, end_of_rib, updates, withdrawals
 from vtep.addr import Ip
 from vtep.config.file import parse
 from vtep.errors import ConfigError, HostError
-from vtep.evpn.event import Announced, Attached, Detached, EndOfRib, Received, SessionClosed, SessionOpened
+from vtep.evpn.event import Announced, Attached, Detached, EndOfRib, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.feed.bmp import feed as module
 from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import CannotAdvertise, Feed
@@ -57,6 +57,22 @@ async def until(feed, kind):
         for message in await feed.events():
             found += message.events if isinstance(message, Received) else [message]
     return found
+
+
+@with_feed
+async def withdraws_what_is_unknown(feed):
+    gone = list(withdrawals([Instance("10.0.0.1").mac("02:00:00:00:00:77").nlri]))
+    head = bmp.initiation() + bmp.peer_up("10.0.0.1")
+    _, writer = await connect(feed, head, bmp.monitoring("10.0.0.1", *gone, *gone))
+    before = await until(feed, Withdrawn)
+    writer.write(bmp.monitoring("10.0.0.1", *UPDATES, end_of_rib()))
+    after = await until(feed, EndOfRib)
+    assert [type(one) for one in (*before[-1:], *after)] == [Withdrawn, Announced, EndOfRib]
+    assert [one.peers for one in feed.routers] == [1]
+
+
+def test_a_router_that_withdraws_what_it_never_announced_stays_connected():
+    withdraws_what_is_unknown()
 
 
 @with_feed
