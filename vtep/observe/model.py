@@ -166,6 +166,8 @@ class DataplaneStatus(Struct, frozen=True):
     not_ready: Mapping[int, tuple[str, ...]] = {}
     """By VNI, why its devices are not fit for rows, in the codes of docs/reasons.md. The other VNIs are written all the
     same."""
+    mends: Mapping[int, str] = {}
+    """What is wrong with the devices of such a VNI in a sentence, with the command that mends the first of it."""
     generation: int = 0
     """Of the intent that was applied last."""
     passes: int = 0

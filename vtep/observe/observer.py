@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from math import inf
 from typing import Any, Final
 
@@ -92,6 +92,8 @@ _ROUTE_TYPES: Final = {EthernetAd: "ead", MacIp: "mac-ip", Imet: "imet", Segment
 COUNTED_A_SECOND: Final = 20_000
 """How many differing rows of an observer are counted in each second: about 25 ms of work."""
 
+MENDS_MAX: Final = 20
+"""For how many VNIs that are not ready the status says what is wrong. Very many usually have one cause."""
 ALERTS_AT_ONCE: Final = 10
 """How many alerts about one MAC are recorded at a time."""
 OVER_LIMIT: Final = "It advertises more routes than `routes_per_peer` allows; the others are refused."
@@ -507,6 +509,17 @@ class Observer:
     def _announcing_now(self) -> AdvertisingStatus:
         return self.announcing()
 
+    def _mends(self) -> dict[int, str]:
+        """Return what mends the first VNIs that are not ready; managed devices are mended by the daemon."""
+        faults = {} if self._rows.target is None else self._rows.target.faults
+        config = self._rows.config
+        managed = {one.vni for one in config.vnis if one.manage} | {one.vni for one in config.vrfs if one.manage}
+        return {
+            vni: f"{found[0].text}; run: {'vtep devices plan' if vni in managed else found[0].mend}"
+            for vni, found in islice(faults.items(), MENDS_MAX)
+            if found
+        }
+
     def _feed(self) -> FeedStatus:
         rib = self._leaf.rib
         expected = self._rows.config.feed.peers
@@ -576,6 +589,7 @@ class Observer:
             state=state,
             why=why,
             not_ready={} if report is None else report.not_ready,
+            mends=self._mends() if report is not None and report.not_ready else {},
             generation=outcome.generation,
             passes=0 if report is None else report.number,
             troubles=actor.engine.troubles.counts(),

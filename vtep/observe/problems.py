@@ -205,7 +205,9 @@ def _of_kernel(status: "Status") -> Iterator[Problem]:
     for reasons, vnis in alike.items():
         why = ", ".join(reasons)
         text = f"VNI {vnis[0]} is not ready: {why}"
-        if len(vnis) > 1:
+        if len(vnis) == 1 and (mended_by := dataplane.mends.get(vnis[0])):
+            text += f" ({mended_by})"
+        elif len(vnis) > 1:
             text = f"{len(vnis)} VNIs are not ready: {why}: VNI {named(vnis)}"
         hint = 'vtep vnis, and docs/operate.md: "Why a VNI is not ready"'
         yield Problem(weight, "vni-not-ready", text, hint, len(vnis))

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from msgspec.structs import replace
 
 from tests.lab.memory import CONFIG, MemoryLeaf
 from tests.lab.wire import Instance
@@ -225,3 +226,15 @@ def test_managed_devices_that_are_not_as_wanted_are_one_problem_with_their_names
     assert (new.weight, new.count, new.hint) == ("degraded", 2, "vtep devices plan")
     assert new.text == "2 managed devices are not as wanted: br100 (device-not-ours), vxlan100 (permanent-error)"
     assert ("degraded", "devices") not in before
+
+
+def test_a_vni_that_is_not_ready_is_told_with_what_is_wrong_and_the_command_that_mends_it(rig):
+    port = rig.kernel.links().by_name["vxlan100"].bridge_port
+    rig.kernel.change("vxlan100", bridge_port=replace(port, learning=True))
+    rig.survey()
+
+    [problem] = [found for found in rig.observer.status().all_problems if found.code == "vni-not-ready"]
+    assert problem.text == (
+        "VNI 100 is not ready: learning-on-port (learning of the bridge port vxlan100 is on, and must be off; "
+        "run: bridge link set dev vxlan100 learning off)"
+    )
