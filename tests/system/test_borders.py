@@ -153,6 +153,32 @@ def test_a_prefix_behind_a_gateway(net: Irb) -> None:
     print("the prefix went and came; the gateway's Type-2 route went and came")
 
 
+def test_a_prefix_by_two_paths_loses_one_and_gets_it_back(net: Irb) -> None:
+    """As FRR's bgp_evpn_rt5: prefixes of hosts in the VRF of two leaves, traffic to them, and a path that goes and comes."""
+    _, left, right = net.leaves
+    host, both, alone = net.hosts[0], {address(2), address(3)}, {address(3)}
+    addresses = ("192.0.2.21/32", "2001:db8:21::21/128")
+    for border in (left, right):
+        border.node.ip(*(f"addr add {one} dev ext" for one in addresses))
+
+    def are_by(expected: set[str]) -> None:
+        for one in addresses:
+            wait_until(lambda: vteps(net, one) == expected, 40, f"{one} by {expected}")  # noqa: B023
+            wait_until(lambda: host.reaches(one.partition("/")[0]), 10, "traffic")  # noqa: B023
+
+    are_by(both)
+    left.node.ip(*(f"addr del {one} dev ext" for one in addresses))
+    are_by(alone)
+    left.node.ip(*(f"addr add {one} dev ext" for one in addresses))
+    are_by(both)
+    advertised = ("router bgp 65000 vrf blue", "address-family l2vpn evpn")
+    left.frr.configure(*advertised, "no advertise ipv4 unicast", "no advertise ipv6 unicast")
+    are_by(alone)
+    left.frr.configure(*advertised, "advertise ipv4 unicast", "advertise ipv6 unicast")
+    are_by(both)
+    print(f"{', '.join(addresses)}: by two paths, by one, and by two again, twice")
+
+
 def test_the_l3vni_of_a_vrf_changes_and_changes_back(net: Irb) -> None:
     """As FRR's bgp_evpn_l3vni_modify: nothing of the old L3VNI is left, here and at the peer."""
     ours, left, _ = net.leaves
