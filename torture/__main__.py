@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import machine
-from torture import clients, crash, devices, halts, hostile, kernel, layer3, ledger, stream, vlans
+from torture import clients, crash, devices, halts, hostile, kernel, layer3, ledger, segments, stream, vlans
 from torture.tally import Outcome, Tally, text, to_json
 
 
@@ -42,19 +42,20 @@ class Extent(Struct, frozen=True):
     hands: int
     strokes_of_vrf: int
     vlan_faults: int
+    segment_faults: int
 
 
 FULL = Extent(
     kills=1000, records=120, lives=20, strokes=200, devices=20, events=10_000_000, drops=60, moves=100,
     rounds=3, stopped_s=60, stops=2, malformed=1000, vteps=8_000, routes_of_one=20_000, hands=25,
-    strokes_of_vrf=400, vlan_faults=3
+    strokes_of_vrf=400, vlan_faults=3, segment_faults=5
 )  # fmt: skip
 QUICK = Extent(
     kills=12, records=20, lives=1, strokes=8, devices=1, events=350_000, drops=4, moves=30,
     rounds=1, stopped_s=1, stops=1, malformed=6, vteps=2_000, routes_of_one=2_000, hands=1,
-    strokes_of_vrf=30, vlan_faults=1
+    strokes_of_vrf=30, vlan_faults=1, segment_faults=1
 )  # fmt: skip
-PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time", "hostile", "devices", "layer3", "vlans")
+PIECES = ("crash", "ledger", "kernel", "stream", "clients", "time", "hostile", "devices", "layer3", "vlans", "segments")
 
 
 def main() -> int:
@@ -98,6 +99,8 @@ def _piece(piece: str, extent: Extent, seed: int) -> Iterator[Tally]:
                 yield from layer3.torture(extent.strokes_of_vrf, seed, Path(scratch))
         case "vlans":
             yield from vlans.torture(extent.vlan_faults, seed)
+        case "segments":
+            yield from segments.torture(extent.segment_faults, seed)
 
 
 def _parser() -> argparse.ArgumentParser:
