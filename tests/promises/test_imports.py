@@ -97,6 +97,7 @@ def test_the_tree_keeps_every_contract():
 KNOWS_DEVICES = (
     "linux/attachment.py",
     "linux/conditions.py",
+    "linux/inventory.py",
     "linux/notes.py",
     "linux/ports.py",
     "linux/underlay.py",
