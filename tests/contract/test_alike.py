@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.grouped import grouped_leaf, per_evi, per_segment, type2
 from tests.contract.leaf import A, B, Leaf, vni
 from tests.contract.test_rows import (
     EXT,
@@ -101,3 +102,20 @@ def test_an_audit_looks_again_at_what_differs_and_at_nothing_else(any_world) -> 
         assert [(len(MANY), 0), (len(MANY) - 1, 1)] == [(report.kept, report.repaired) for report in reports]
         assert 2 * len(MANY) <= looked[0] == looked[1] - 2
         assert set() == differing(world, MANY)
+
+
+def test_rows_by_a_group_pass_in_an_audit_and_differ_when_it_is_gone():
+    """Otherwise the rows of a large segment are read one by one in each audit."""
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*(route for vtep in ("10.0.0.2", "10.0.0.3") for route in (per_segment(vtep), per_evi(vtep))))
+        leaf.advertise(*(type2("10.0.0.2", mac=mac) for mac in MANY))
+        leaf.end()
+        leaf.pass_()
+        [number] = leaf.ledger.claims("fdb-group")
+        checks = FDB.checks([(100, mac) for mac in MANY], FdbRow(None, group=number), leaf.target.attachments())
+        before = [leaf.target.unlike(check) for check in checks]
+        leaf.hands.delete_nexthop(number)
+        after = [leaf.target.unlike(check) for check in checks]
+
+    assert before == [[], []]
+    assert after == [[], list(range(len(MANY)))]

@@ -19,6 +19,7 @@ from vtep.linux.wire.neighbor import (
     NDA_FLAGS_EXT,
     NDA_LLADDR,
     NDA_MASTER,
+    NDA_NH_ID,
     NDA_SRC_VNI,
     NTF_SELF,
     RTM_NEWNEIGH,
@@ -50,9 +51,11 @@ def matching(row: Entry, octets: bytearray, stride: int, count: int, seq: int, p
 
 def _layouts(row: Entry) -> list[tuple[int, int, bytes]]:
     """Return the size, the type (ndm_type) and what is after the MAC, of each layout in which a kernel answers with this row."""
-    if row.dst is not None and not any((row.master, row.vni, row.udp_port, row.via, row.nh_id, row.vlan)):
+    to = row.nh_id if row.nh_id is not None else row.dst
+    if to is not None and not any((row.master, row.vni, row.udp_port, row.via, row.vlan)):
         src_vni = b"" if row.src_vni is None else _ATTRIBUTE.pack(8, NDA_SRC_VNI) + _U32.pack(row.src_vni)
-        after = _ATTRIBUTE.pack(4 + len(row.dst), NDA_DST) + row.dst + src_vni + _CACHEINFO
+        by = _U32.pack(to) if isinstance(to, int) else bytes(to)
+        after = _ATTRIBUTE.pack(4 + len(by), NDA_NH_ID if isinstance(to, int) else NDA_DST) + by + src_vni + _CACHEINFO
         return [(56 + len(after), _UNICAST, after)]
     if row.dst is None and row.master is not None:
         master = _ATTRIBUTE.pack(8, NDA_MASTER) + _U32.pack(row.master)
