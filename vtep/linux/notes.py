@@ -52,9 +52,15 @@ def notes_of(it: Subject) -> Iterator[str]:
             f"refuses to change it, so make the device again if a peer sends such packets ({make_vxlan_again(it)})"
         )
     if not takes_groups(it):
+        what = "proxy" if it.vxlan.proxy else "learning"
+        mend = (
+            f"the kernel refuses to change it, so make the device again ({make_vxlan_again(it)})"
+            if it.vxlan.proxy
+            else f"turn it off ({set_vxlan(it)} nolearning)"
+        )
         yield (
-            f"nexthops-unsafe: {device.name} has `proxy` or `learning` on, with which some kernels crash on rows for several VTEPs; a MAC "
-            f"on an Ethernet segment goes to one VTEP; make the device again without proxy ({set_vxlan(it)} nolearning)"
+            f"nexthops-unsafe: {device.name} has {what} on, with which some kernels crash on rows for several VTEPs; a MAC on an "
+            f"Ethernet segment goes to one VTEP; {mend}"
         )
     gateway = bridge if it.vni.vlan is None else it.svi
     if it.vni.vrf and gateway.makes_link_local is False and gateway.v6_disabled is False:

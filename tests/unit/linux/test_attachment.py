@@ -176,6 +176,15 @@ def test_a_gateway_without_a_link_local_address_is_noted(vrf: str, makes: bool, 
     assert any(note.startswith("no-link-local: br100 ") for note in verdict.notes) is noted
 
 
+def test_a_device_with_proxy_is_noted_with_the_command_that_makes_it_again() -> None:
+    verdict = judge(CONFIG, Links.of([BRIDGE, replace(VXLAN, vxlan=replace(VXLAN.vxlan, proxy=True))]))
+
+    assert isinstance(verdict, Ready)
+    [note] = [note for note in verdict.notes if note.startswith("nexthops-unsafe: ")]
+    assert "has proxy on" in note
+    assert f"(ip link del {CONFIG.vxlan}; ip link add {CONFIG.vxlan} type vxlan id {CONFIG.vni} " in note
+
+
 # A VLAN of a bridge that filters VLANs, with a VXLAN device of its own and with a shared one
 
 IN_VLAN = replace(CONFIG, vlan=10)
