@@ -45,6 +45,7 @@ from vtep.observe.model import (
     Status,
     Sync,
     VniStatus,
+    VrfStatus,
     VtepStatus,
 )
 from vtep.observe.problems import Refusals
@@ -248,6 +249,11 @@ class Figures:
         rows = [row for row in map(self._rows.__getitem__, keys) if _is_asked_for(row, query)]
         last = keys[-1] if start + most < len(self._order) else None
         return Page(rows, last, len(self._order), 7)
+
+    routed: tuple[VrfStatus, ...] = ()
+
+    def vrfs(self) -> Sequence[VrfStatus]:
+        return self.routed
 
     def vteps(self, vni: Vni | None) -> Sequence[VtepStatus]:
         found = Counter((row.vni, row.vtep) for row in self._rows.values())

@@ -11,8 +11,9 @@ from tests.lab.figures import ONE, PEERS, TWO, VNI_READY, row
 from tests.lab.fixtures import skipped_if_missing
 from tests.lab.served import leaf, served
 from tests.lab.wait import wait_until
+from vtep.addr import Vni
 from vtep.observe.history import HistoryEntry
-from vtep.observe.model import Sync
+from vtep.observe.model import Sync, VrfStatus
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -255,6 +256,40 @@ def test_remote_macs_are_shown_in_pages_when_they_are_asked_for(browser):
 
         assert browser.text("#macs tbody tr:first-child") == first
         assert browser.complaints() == []
+
+
+def test_a_leaf_that_routes_shows_its_vrfs_and_what_one_lacks(browser):
+    source = leaf()
+    with served(source) as port:
+        browser.go(f"http://127.0.0.1:{port}/")
+        shown(browser, "#state", "Not ready")
+        assert browser.run("return document.querySelector('#vrfs').hidden")
+
+        lacks = "the SVI br4001 is down; run: ip link set dev br4001 up"
+        source.routed = (
+            VrfStatus(
+                "blue",
+                Vni(4001),
+                ONE,
+                "vx4001",
+                "br4001",
+                "not-ready",
+                ("svi-down",),
+                (lacks,),
+                1001,
+                None,
+                12,
+                3,
+                2,
+                0,
+            ),
+        )
+        browser.go(f"http://127.0.0.1:{port}/#")
+        shown(browser, "#vrfs", "svi-down")
+        shown(browser, "#vrfs", "ip link set dev br4001 up")
+        complaints = browser.complaints()
+
+    assert complaints == []
 
 
 def test_remote_vteps_are_shown_once_for_all_vnis(browser):

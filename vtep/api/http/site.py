@@ -79,6 +79,9 @@ class Site:
             "/stations.json": self._stations,
             "/macs.json": self._macs,
             "/vteps.json": self._in_turn(self._kept_for_a_while(self._vteps)),
+            "/vrfs.json": self._in_turn(
+                self._kept_for_a_while(lambda: _json(self._told({"vrfs": self._source.vrfs()})))
+            ),
             "/explain.json": self._explain,
         }
 
