@@ -49,7 +49,9 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
         case _ if context.port and context.port != vni.vxlan:
             text = f"Elsewhere in the kernel{context.lasting}: {by}, and the bridge has it at {context.port}"
             away = f"run `bridge fdb del {mac} dev {shlex.quote(context.port)} master`"
-            return f"{text}.", f"If the station is not there, {away}, and then `{_repair(mac, str(row.vtep), vni)}`."
+            late = "If it is, wait for its route to end: FRR removes a static entry when the route moves once more (FRR #21472)"
+            there = f"If the station is not there, {away}, and then `{_repair(mac, str(row.vtep), vni)}`"
+            return f"{text}.", f"{there}. {late}; then write it again."
         case _:
             text = f"Elsewhere in the kernel{context.lasting}: {by}, and the row leads{_where(kernel)}"
             why = "FRR also keeps a row when the sequence number of its MAC falls (FRR #10468)"
