@@ -1,5 +1,6 @@
 """MACs behind Ethernet segments, on the kernel in memory and on the real one: groups of nexthops, and rows that name them."""
 
+import errno
 import socket
 from collections import Counter
 from contextlib import closing
@@ -11,6 +12,7 @@ from tests.contract.worlds import PACKET_QDISC_BYPASS, SOL_PACKET, ip
 from tests.lab.wait import wait_until
 from vtep.addr import NO_SEGMENT, RouteTarget
 from vtep.linux.tables.fdb import names_group
+from vtep.linux.wire.nexthop import NexthopMessage
 from vtep.reconcile.engine import Scope
 from vtep.reconcile.steps import run_to_end
 
@@ -420,3 +422,52 @@ def test_a_route_per_evi_without_a_label_counts_by_its_route_target():
         leaf.advertise(per_evi(B, vni=0, target=FOREIGN))
         leaf.pass_()
         assert leaf.where() == ["group", A]
+
+
+@pytest.mark.parametrize("flushed", [True, False], ids=["all nexthops", "the group"])
+def test_flows_are_where_they_were_after_another_program_took_the_group_away(flushed):
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*up(A, B), type2(A))
+        leaf.end()
+        leaf.pass_()
+        numbers = {one.id for one in leaf.kernel.nexthops()}
+        with closing(Underlay()) as underlay:
+            before = underlay.count(100)
+            if flushed:
+                leaf.hands.flush_nexthops()
+            else:
+                leaf.hands.delete_nexthop(leaf.group().number)
+            without = underlay.count(5)
+            leaf.engine.lose("fdb", leaf.ledger.claims("fdb"))
+            hinted = {"fdb-nexthop": numbers, "fdb-group": numbers}
+            run_to_end(
+                leaf.engine.run(leaf.intent, leaf.now, Scope(touched={"fdb": leaf.ledger.claims("fdb")}, hinted=hinted))
+            )
+            after = underlay.count(100)
+
+    assert without.total() == 0, "the kernel removes the rows with the group"
+    assert (before.total(), after) == (100, before)
+
+
+@pytest.mark.parametrize("what", ["a nexthop", "a group"])
+def test_a_nexthop_or_group_that_the_kernel_refuses_keeps_its_rows_waiting_and_other_rows_go_on(what):
+    with grouped_leaf("memory") as leaf:
+
+        def is_it(message):
+            return isinstance(message, NexthopMessage) and bool(
+                message.members if what == "a group" else message.gateway
+            )
+
+        leaf.kernel.refuse(errno.ENOMEM, is_it)
+        leaf.advertise(*up(A, B), type2(A), type2(C, NO_SEGMENT, macs(1)[0]))
+        leaf.end()
+        leaf.pass_()
+        blocked = [(kind, state.split()[0]) for kind, state in leaf.troubles()]
+        assert (leaf.where(), leaf.where(macs(1)[0])) == ([], [C])
+        assert ("fdb", "blocked") in blocked
+        assert ("fdb-group", "failed" if what == "a group" else "blocked") in blocked
+
+        leaf.kernel.refuse(0)
+        leaf.now += 120
+        leaf.pass_(hinted={kind: [key for one, key in leaf.engine.troubles if one == kind] for kind, _ in blocked})
+        assert (leaf.where(), leaf.troubles()) == (["group", A, B], [])
