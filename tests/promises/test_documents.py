@@ -47,6 +47,7 @@ OTHER_WORDS = {
     *("all-active", "single-active", "way"),  # how VTEPs share a segment, and a question about it
     *("beats", "checks", "converts", "lookups", "needs", "as-part"),  # members of the optional protocols of a kind
     *("dstport", "ttl", "checksum"),  # notes, which the page lists in a sentence as well
+    *("proxy", "learning"),  # options of a VXLAN device, which a note names
     "ok",  # what came of a change that was made
     *(
         "highest-preference",
