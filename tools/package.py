@@ -115,7 +115,7 @@ Description: EVPN VTEP dataplane that sits next to ExaBGP on a Linux leaf
  the stations of this leaf. ExaBGP, which speaks BGP, is in the package.
 """
     _write(tree / "DEBIAN/control", control)
-    for script_ in ("postinst", "prerm"):
+    for script_ in ("postinst", "prerm", "postrm"):
         _write(tree / "DEBIAN" / script_, (ROOT / "packaging/debian" / script_).read_text(), 0o755)
     _write(tree / "DEBIAN/conffiles", "/etc/vtep/vtep.toml.example\n/etc/vtep/exabgp.conf.example\n")
 

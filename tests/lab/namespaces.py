@@ -220,7 +220,7 @@ def link(one: Node, one_name: str, other: Node, other_name: str) -> None:
 def logs(lab: Lab) -> Iterator[tuple[str, str]]:
     """What every program of the lab has said, by `node/file`: worth printing when a test fails."""
     for node in lab.nodes:
-        for path in sorted(node.path("/run/log").glob("*")):
+        for path in sorted(filter(Path.is_file, node.path("/run/log").glob("*"))):
             yield f"{node.name}/{path.name}", path.read_text(errors="replace")
 
 
