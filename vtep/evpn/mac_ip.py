@@ -50,11 +50,6 @@ class MacIp(Struct, frozen=True, gc=False):
     """The L3VNI of symmetric IRB (RFC 9135), as the raw 24 bits; None if the route has one label only."""
 
     @property
-    def stale(self) -> bool:
-        """False: a route that is stale is read as a `Path` that says so (`Rib.offers_of`)."""
-        return False
-
-    @property
     def key(self) -> RouteKey:
         """The key, computed again. An IPv4-mapped host and a path identifier (RFC 7911) are only in the received key."""
         return mac_ip_key(self.rd, self.tag, self.mac, self.ip or b"")
