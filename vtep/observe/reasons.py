@@ -235,8 +235,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Nothing.",
     ),
     "no-filters": (
-        "The kernel has no nftables for bridges, or does not let vtep use it: a port on an Ethernet segment cannot be filtered, so the segment is not advertised.",
-        "Use a kernel with CONFIG_NF_TABLES_BRIDGE, and give vtep CAP_NET_ADMIN.",
+        "The kernel has no nftables for bridges or of family inet, or does not let vtep use it: a port on an Ethernet segment cannot be filtered, so the segment is not advertised.",
+        "Use a kernel with CONFIG_NF_TABLES_BRIDGE and CONFIG_NF_TABLES_INET, and give vtep CAP_NET_ADMIN.",
     ),
     "shared-vxlan": (
         "The VXLAN device is for many VNIs, so a port on an Ethernet segment cannot be filtered by VNI, and the segment is not advertised.",

@@ -18,7 +18,18 @@ def documented():
     return rows
 
 
-PORT_STATES = {"down", "starting", "waiting", "forwarding", "segment-down", "filter-missing", "joining", "non-df", "df"}
+PORT_STATES = {
+    "down",
+    "starting",
+    "waiting",
+    "forwarding",
+    "segment-down",
+    "uplinks-down",
+    "filter-missing",
+    "joining",
+    "non-df",
+    "df",
+}
 """How a port on an Ethernet segment is: the page has them, and no row or route has them as its reason."""
 
 
