@@ -94,7 +94,7 @@ class Pings:
                 self._raw.sendto(_echo_request(8, self._identifier, self.sent), (self._address, 0))
             self.sent += 1
             self._hear_until(start + self.sent * self.every_s)
-        self._hear_until(time.monotonic() + self.STRAGGLERS_S)
+        self._hear_until(time.monotonic() + self.STRAGGLERS_S * PATIENCE)
 
     def _hear_until(self, end: float) -> None:
         while (left_s := end - time.monotonic()) > 0:

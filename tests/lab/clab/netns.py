@@ -17,6 +17,7 @@ from tests.lab.clab.lab import ClabLab
 from tests.lab.clab.machine import Machine, wire
 from tests.lab.namespaces import Lab, Missing, Node
 from tests.lab.peers import FRR_FOLDERS
+from tests.lab.wait import PATIENCE
 
 DOCKERS_CAPABILITIES: Final = (
     "audit_write", "chown", "dac_override", "fowner", "fsetid", "kill", "mknod", "net_bind_service", "net_raw",
@@ -100,7 +101,13 @@ def _furniture(spec: NodeSpec, tree: Path | None) -> str:
     ]
     for bind in spec.binds:
         target = f"{root}{bind.target}"
-        lines += [f"mkdir -p $(dirname {target})", f"touch {target}", f"mount --bind {bind.source} {target}"]
+        lines += [f"mkdir -p $(dirname {target})", f"touch {target}"]
+        if PATIENCE != 1 and bind.target.endswith("/vtep.toml"):
+            # In a slow kernel, ExaBGP and its peers take longer to meet again as well.
+            longer = f"s/^initial_hold_s = \\(.*\\)/echo initial_hold_s = $((\\1 * {round(PATIENCE)}))/e"
+            lines.append(f"sed '{longer}' {bind.source} >{target}")
+            continue
+        lines.append(f"mount --bind {bind.source} {target}")
         lines += [f"mount -o remount,bind,ro {target}"] if bind.read_only else []
     lines += [f"echo {value} >/proc/sys/{name.replace('.', '/')}" for name, value in spec.sysctls]
     return "\n".join(lines)
