@@ -71,6 +71,10 @@ WORK_OF_SEGMENT: Final = 16
 """The work of a MAC that is the first or the last one on its segment, in the same unit: a group comes or goes with it (measured:
 100 to 160 us)."""
 
+WORK_OF_NEW: Final = 6
+"""The work that comes with what is said for the first time, in the same unit: it is judged once for all MACs of which it is said.
+Measured: 30 to 45 us for a MAC of which nothing is said that is said of another one."""
+
 WALKED_AT_ONCE: Final = 20
 """How many MACs a sweep passes in the time in which one is judged."""
 
@@ -134,6 +138,8 @@ class Index:
         self._homes: dict[Ip, set[tuple[Vni, Mac]]] = {}
         """The stations of this leaf, by host address; two VNIs may have one address."""
         self.said = Said()
+        self._made = 0
+        """How many different things had been said of MACs when MACs were last marked."""
         self._hosts: dict[Ip, Routes[MacIp]] = {}
         self._endpoints: dict[Ip, Routes[Imet]] = {}
         self._segments: dict[Esi, dict[Mac, int]] = {}
@@ -517,8 +523,10 @@ class Index:
         return count
 
     def _mark(self, macs: Collection[Mac], work: int = WORK_OF_RIVALS) -> None:
+        """Have these MACs judged, each at this work; a few of which something is said for the first time take more."""
         self._changed.macs.update(macs)
-        self._work += work * len(macs)
+        new, self._made = self.said.made - self._made, self.said.made
+        self._work += max(work * len(macs), (work + WORK_OF_NEW) * new)
 
     def _count(self, type_: type[Route], epoch: Epoch, more: int) -> None:
         epoch.counts[type_] += more

@@ -55,6 +55,8 @@ class Said:
         self._offers: dict[tuple[Path, ...], Offers] = {}
         self._judged: deque[Offers] = deque()
         """The offers beside which something is kept that was concluded from them, the oldest first."""
+        self.made = 0
+        """How many different things were said of MACs so far; each is judged once."""
         self.many: set[Mac] = set()
         """The MACs that have at least `many_from` routes, so that those of a peer must be counted before it gets another."""
         self.many_from = MOST
@@ -210,6 +212,7 @@ class Said:
         found = self._offers.get(paths)
         if found is None:
             found = Offers(paths)
+            self.made += 1
             if not _are_long(paths):
                 _forget_oldest(self._offers)
                 self._offers[paths] = found

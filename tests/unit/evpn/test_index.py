@@ -9,7 +9,7 @@ from vtep.evpn.crowd import MOST
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.gathered import Gathered
 from vtep.evpn.imet import Imet
-from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, Index
+from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, WORK_OF_NEW, WORK_OF_RIVALS, Index
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Epoch
@@ -374,10 +374,13 @@ def test_what_is_stale_is_judged_again(index: Filled) -> None:
 
 
 def test_work_grows_with_what_changed_most_where_routes_compete_and_ends_when_taken(index: Filled) -> None:
+    one = mac()
+    other = replace(one, rd=RouteDistinguisher.parse("65000:2"))
+    said_of_another(index, {KEY: one, OTHER_KEY: other})
     before = index.work
-    put(index, KEY, None, mac())
+    put(index, KEY, None, one)
     alone = index.work
-    put(index, OTHER_KEY, None, replace(mac(), rd=RouteDistinguisher.parse("65000:2")))
+    put(index, OTHER_KEY, None, other)
     competing = index.work - alone
     index.take_changed()
 
@@ -385,8 +388,32 @@ def test_work_grows_with_what_changed_most_where_routes_compete_and_ends_when_ta
     assert competing > alone
 
 
+def said_of_another(index: Filled, routes: dict[bytes, MacIp]) -> None:
+    """Have the same said of another MAC, so that it is not judged for the first time."""
+    for key, route in routes.items():
+        put(index, key, None, replace(route, mac=Mac(bytes((2, 0, 0, 0, 9, 9)))))
+    index.take_changed()
+
+
+def test_macs_unlike_others_are_more_work_so_that_fewer_are_taken_at_a_time(index: Filled) -> None:
+    macs, route = [Mac(bytes((2, 0, 0, 0, 1, number))) for number in range(100)], mac()
+    for one in macs:
+        put(index, KEY, None, replace(route, mac=one))
+    alike = index.work
+    index.take_changed()
+
+    for number, one in enumerate(macs):
+        put(index, KEY, index.routes_of(one)[0], replace(route, mac=one, label=number))
+    all_work, part = index.work, index.take_changed(100)
+
+    assert (alike, all_work) == (len(macs) + WORK_OF_NEW, len(macs) * (WORK_OF_RIVALS + WORK_OF_NEW))
+    assert len(part.macs) == len(macs) * 100 // all_work
+
+
 def test_a_host_address_is_work_as_well(index: Filled) -> None:
-    put(index, KEY, None, mac())
+    one = mac()
+    said_of_another(index, {KEY: one})
+    put(index, KEY, None, one)
     alone = index.work
     put(index, OTHER_KEY, None, replace(mac(IP1), mac=Mac(bytes((2, 0, 0, 0, 0, 9)))))
 
