@@ -22,6 +22,7 @@ __all__ = ["lab"]
 pytestmark = [
     pytest.mark.root_netns,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         "VTEP_DEB" not in os.environ, reason="no package is named by VTEP_DEB; ./vtep-dev package makes one"
     ),
