@@ -347,7 +347,8 @@ class KernelTarget:
         rows = self.kernel.rows(bridges, ready.alone)
         rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
         nexthops = self.kernel.nexthops() if vrfs or NEXTHOPS in ready else []
-        ports = port_backups(self.kernel.links()) if any(isinstance(one, PortDomain) for one in ready) else []
+        # The devices are not read again: their socket is in use on the loop meanwhile, and a domain of ports has what they have.
+        ports = port_backups(self._links)
         return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters, ports)
 
     def unreadable_entries(

@@ -1,6 +1,7 @@
 """Where rows can be written, as configured names and the present devices say it together."""
 
 from itertools import count
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
 from vtep.linux.filters import FilterMessage, PortEntry
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.port_backup import PORT_BACKUP
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor, Verb
+from vtep.linux.wire.port import PortMessage
 from vtep.reconcile.contract import readable
 
 LOCAL = Ip.parse("10.0.0.1")
@@ -180,6 +183,19 @@ def test_the_entries_are_those_of_the_ready_bridges_each_once(kernel: MemoryKern
         (index(kernel, "vx100"), index(kernel, "br100"))
     ]
     assert len(entries) == 2
+
+
+def test_a_dump_of_the_rows_reads_no_devices_because_they_come_by_a_socket_of_another_thread(
+    kernel: MemoryKernel,
+) -> None:
+    target = KernelTarget(kernel, [vni(100)], segments=[SegmentConfig(Esi(9 * b"\0" + b"\1"), LOCAL, port="h100")])
+    target.send([PortMessage("h100", index(kernel, "vx100"))])
+    attachments = target.attachments()
+    target.kernel = Mock(wraps=kernel, links=Mock(side_effect=AssertionError("the devices are read")))
+
+    found = PORT_BACKUP.recognise(target.entries(attachments), attachments)
+
+    assert {key: seen.marked for key, seen in found.items()} == {(100, "h100"): True}
 
 
 def test_looking_and_sending_are_the_kernels_own(kernel: MemoryKernel) -> None:
