@@ -184,7 +184,7 @@ class _Draft:
         there, evis = per_segment(rib, policy, configured, segment), per_evi(rib, policy, configured, segment)
         members, backup = sharing(routes_of(there, evis), [vtep for vtep, _ in use.advertisers], primary)
         members, cut = members[:MEMBERS_MAX], members[MEMBERS_MAX:]
-        missing = "not-primary" if last else "pending-evi"
+        missing = "pending-evi" if primary is None else "not-primary"
         outside = _outside((*there.named, *evis), {*members, backup}, cut, there.up, missing)
         if not members:
             if old is None or last == BACKUP:

@@ -185,7 +185,9 @@ class _MacDraft:
             return False
         until: float | None = self.previous.held_macs.get(key)
         if until is None:
-            until = self.held[key] = now + policy.segments[esi].mac_hold_s
+            until = now + policy.segments[esi].mac_hold_s
+            if now < until:
+                self.held[key] = until
         return now < until
 
     def _backup(self, key: RowKey, port: str | None) -> GroupKey | None:

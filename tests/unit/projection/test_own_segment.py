@@ -253,6 +253,28 @@ def test_a_mac_that_nothing_names_any_more_is_held_behind_its_port(rig):
     assert (len(intent.groups), intent.due) == (0, None)
 
 
+def test_without_a_time_to_hold_it_a_mac_leaves_at_once_and_nothing_is_due():
+    rig = Rig(CONFIG + "mac_hold_s = 0\n")
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+
+    intent = rig.judged()
+    assert (dict(intent.segment_macs), dict(intent.backups)) == ({}, {})
+    assert (dict(intent.held_macs), intent.due) == ({}, None)
+
+
+def test_a_vtep_without_the_vni_is_named_beside_the_backup(rig):
+    rig.announce(whole(), per_evi(), whole(OTHER))
+    rig.be(FORWARDING)
+    rig.learn()
+
+    assert backup(rig) == (PEER,)
+    [(_, group)] = rig.leaf.intent.groups.unordered()
+    assert [(one.vtep, one.reason) for one in group.outside] == [(OTHER, "pending-evi")]
+
+
 def test_a_mac_that_is_elsewhere_is_not_held(rig):
     rig.announce(whole(), per_evi())
     rig.be(FORWARDING)
