@@ -37,6 +37,9 @@ class Crowd(Generic[R]):
             self._all = tuple(self._routes.values())
         return self._all
 
+    def has(self, route: R) -> bool:
+        return self._routes.get(id(route)) is route
+
     def replace(self, old: R | None, new: R | None) -> None:
         """Replace a route by another; None stands for no route."""
         self._all = None
@@ -58,6 +61,11 @@ def replaced(routes: Routes[R], old: R | None, new: R | None) -> Routes[R]:
     if new is not None:
         after += (new,)
     return Crowd(after) if len(after) > MOST else after
+
+
+def is_among(route: R, routes: Routes[R]) -> bool:
+    """Return whether the routes have this very object, without going through a crowd."""
+    return routes.has(route) if isinstance(routes, Crowd) else any(one is route for one in routes)
 
 
 def all_of(routes: Routes[R]) -> tuple[R, ...]:

@@ -39,8 +39,8 @@ class IpPrefix(Struct, frozen=True, gc=False):
     rd: RouteDistinguisher
     tag: int
     network: bytes
-    """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits. None in a
-    value that many prefixes share."""
+    """The 4 or 16 octets as received: an IPv4-mapped IPv6 prefix stays IPv6, because its length counts IPv6 bits. Empty
+    in a value that many prefixes share."""
     length: int
     label: int
     """The L3VNI of the VRF, as the raw 24 bits. It does not matter in a route with a gateway."""

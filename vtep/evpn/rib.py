@@ -48,7 +48,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
-from vtep.evpn.prefix import IpPrefix, whole
+from vtep.evpn.prefix import IpPrefix, shared, whole
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 
 EVERYONE: Final = None
@@ -403,7 +403,7 @@ class Rib:
                 room -= 1
                 old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
                 self.ages.note(peer.address, key, now)
-            elif old[0] != route:
+            elif old[0] != (shared(route) if isinstance(route, IpPrefix) else route):
                 self.ages.note(peer.address, key, now)
             self.index.put(key, old, (route, peer.fresh))
 

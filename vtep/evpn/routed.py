@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator
 from typing import Final, TypeAlias
 
 from vtep.addr import Ip, Mac, Prefix
-from vtep.evpn.crowd import Routes, all_of, replaced
+from vtep.evpn.crowd import Routes, all_of, is_among, replaced
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix, shared
 from vtep.store.sharded import ShardedDict
@@ -113,7 +113,7 @@ class RoutesByPrefix:
             value = self._values[fields] = _Value(shared(route), fields)
             self._by_id[id(value.alone[0])] = value
             self._count_router_mac(route, 1)
-        elif old is not value.alone[0] and any(one is value.alone[0] for one in self.of(prefix)):
+        elif old is not value.alone[0] and is_among(value.alone[0], self._routes.get(prefix, ())):
             self._count_router_mac(route, 1)
             return shared(route)
         value.users += 1
@@ -131,13 +131,13 @@ class RoutesByPrefix:
             self._count_router_mac(route, -1)
 
     def _kept_once(self, routes: Routes[PrefixRoute]) -> Routes[PrefixRoute]:
-        """Return the one tuple of these values, if they are few."""
+        """Return the one tuple of these values, if they are few. A set outlives its prefixes, so none with long attributes is kept."""
         if not isinstance(routes, tuple):
             return routes
         if len(routes) == 1:
             value = self._by_id.get(id(routes[0]))
             return routes if value is None else value.alone
-        if any(isinstance(route, MacIp) for route in routes):
+        if any(isinstance(route, MacIp) or route.attributes.is_long for route in routes):
             return routes
         if len(self._sets) >= SETS_MAX:
             self._sets = {}

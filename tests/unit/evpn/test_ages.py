@@ -73,6 +73,14 @@ def test_a_refresh_that_brings_the_same_route_leaves_its_time(rig, more):
     assert list(ages(rig).values()) == [Age(2000.0)]
 
 
+def test_a_prefix_has_a_time_of_its_own_although_many_share_what_is_said(rig):
+    one, two = (Instance(A, vni=4001).prefix(text) for text in ("192.168.1.0/24", "192.168.2.0/24"))
+    announce(rig, 2000.0, A, one)
+    announce(rig, 2010.0, A, one, two)
+    received = Received(rig.leaf)
+    assert [received.age(Ip.parse(A), route.key) for route in (one, two)] == [Age(2000.0), Age(2010.0)]
+
+
 def test_nothing_is_known_of_a_route_that_a_peer_does_not_have(rig):
     announce(rig, 2000.0, A, Instance(A).mac(ONE))
     (route,) = Received(rig.leaf).of_mac(Mac.parse(ONE))

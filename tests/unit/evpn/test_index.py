@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
 from vtep.evpn.attributes import PMSI_INGRESS_REPLICATION, Attributes, Pmsi
-from vtep.evpn.crowd import MOST
+from vtep.evpn.crowd import MOST, Crowd
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.gathered import Gathered
 from vtep.evpn.imet import Imet
@@ -326,6 +326,24 @@ def test_two_routes_to_one_prefix_are_two_even_if_they_say_the_same(index: Fille
         assert len(index.prefixes.of(prefix)) == 3 - left
         put(index, key, route, None)
     assert (index.prefixes.of(prefix), index.prefixes._values) == ((), {})
+
+
+def test_very_many_routes_to_a_prefix_are_not_gone_through_at_each_change(index: Filled, monkeypatch) -> None:
+    monkeypatch.setattr(Crowd, "all", None)
+    for net in ("10.0.0.0/24", "10.0.1.0/24"):
+        for number in range(2 * MOST):
+            put(index, number.to_bytes(4), None, replace(type_5(net), rd=RouteDistinguisher.parse(f"65000:{number}")))
+    put(index, bytes(5), None, replace(type_5("10.0.1.0/24"), rd=RouteDistinguisher.parse("65000:7")))
+    monkeypatch.undo()
+
+    assert len({*map(id, index.prefixes.of(Prefix.parse("10.0.1.0/24")))}) == 2 * MOST + 1
+
+
+def test_no_set_is_kept_of_values_with_long_attributes(index: Filled) -> None:
+    targets = tuple(RouteTarget.parse(f"65000:{number}") for number in range(1000))
+    for number, one in enumerate((type_5("10.0.0.0/24"), replace(type_5("10.0.0.0/24"), attributes=Attributes(A, targets)))):
+        put(index, number.to_bytes(4), None, one)
+    assert index.prefixes._sets == {}
 
 
 def test_a_host_with_two_labels_is_a_prefix_as_long_as_it_has_them(index: Filled) -> None:
