@@ -29,7 +29,7 @@ A MAC or host with very many routes takes long to judge, and a peer may change i
 the others never wait for more than one of them.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain, islice
 from itertools import count as counted
@@ -147,8 +147,9 @@ class Index:
         self._members: dict[Esi, Routes[Segment]] = {}
         self._ads: dict[Esi, dict[_AdGroup, dict[tuple[Ip, RouteKey], EthernetAd]]] = {}
         """Grouped, because a segment has as many routes per EVI as VNIs, and each VNI asks for its own only."""
-        self._ads_changed: dict[Esi, set[_AdGroup]] = {}
-        """The groups whose routes changed, and for which it is not known yet whether that concerns the MACs of the segment."""
+        self._ads_changed: OrderedDict[Esi, set[_AdGroup]] = OrderedDict()
+        """The groups whose routes changed, and for which it is not known yet whether that concerns the MACs of the segment. In
+        this table and in `_segments_changed` the oldest of very many goes first, which takes a dictionary longer the more have gone."""
         self._conclusions: dict[Esi, dict[tuple[_AdGroup, Hashable], tuple[Callable[[], Any], Any]]] = {}
         """What was concluded from the Type-1 routes of each segment, and how to conclude it again."""
         self._segment_versions: dict[Esi, int] = {}
@@ -175,7 +176,7 @@ class Index:
         """The part of the table of MACs at which the sweep is."""
         self._swept: list[Mac] = []
         """The MACs of the shard under way that are still to be looked at."""
-        self._segments_changed: dict[Esi, list[Mac]] = {}
+        self._segments_changed: OrderedDict[Esi, list[Mac]] = OrderedDict()
         """The MACs of each segment whose routes changed, as far as they are not yet in `_changed`."""
         self._segments_again: set[Esi] = set()
         """Those among them whose routes changed once more meanwhile, so that all their MACs come again."""
@@ -620,11 +621,13 @@ class Index:
                 continue
             answers = self._answers_in_doubt(segment, groups)
             most_ads = max(map(len, self._ads.get(segment, {}).values()), default=0)
-            steps = len(answers or ()) * (STEPS_PER_ANSWER + 2 * most_ads)
+            steps = max(1, len(answers or ())) * (STEPS_PER_ANSWER + 2 * most_ads)
             if answers is not None and steps <= room:
                 room -= steps
                 if all(work_out() == answer for work_out, answer in answers):
                     continue
+            else:
+                room -= STEPS_PER_ANSWER
             self._forget_conclusions(segment)
             if segment in self._segments_changed:
                 self._segments_again.add(segment)

@@ -9,7 +9,15 @@ from vtep.evpn.crowd import MOST, Crowd
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.gathered import Gathered
 from vtep.evpn.imet import Imet
-from vtep.evpn.index import REST_S_PER_KIND, REST_S_PER_ROUTE, WORK_OF_NEW, WORK_OF_RIVALS, Index
+from vtep.evpn.index import (
+    COMPARED_AT_ONCE,
+    REST_S_PER_KIND,
+    REST_S_PER_ROUTE,
+    STEPS_PER_ANSWER,
+    WORK_OF_NEW,
+    WORK_OF_RIVALS,
+    Index,
+)
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Epoch
@@ -657,6 +665,22 @@ def test_very_many_answers_about_a_segment_are_not_compared_all_at_once(index, q
 
     assert index.take_changed(1024).macs == (set() if are_compared else macs)
     assert len(worked_out) == (questions if are_compared else 0)
+
+
+def test_very_many_segments_of_which_no_answer_is_known_are_looked_at_in_parts(index):
+    """A session that closes changes the routes of all segments at once."""
+    count = COMPARED_AT_ONCE // STEPS_PER_ANSWER + 100
+    for number in range(count):
+        esi = Esi(bytes((3, *([0] * 5))) + number.to_bytes(4))
+        route = replace(mac(esi=esi), mac=Mac(b"\2\0" + number.to_bytes(4)))
+        put(index, route.key, None, route)
+    index.take_changed()
+    for number in range(count):
+        put(index, number.to_bytes(4), None, replace(ad(), esi=Esi(bytes((3, *([0] * 5))) + number.to_bytes(4))))
+
+    index.take_changed(1024)
+
+    assert len(index._ads_changed) == 100
 
 
 def test_nothing_is_remembered_of_segments_that_left(index, monkeypatch):
