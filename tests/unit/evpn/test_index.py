@@ -349,7 +349,9 @@ def test_very_many_routes_to_a_prefix_are_not_gone_through_at_each_change(index:
 
 def test_no_set_is_kept_of_values_with_long_attributes(index: Filled) -> None:
     targets = tuple(RouteTarget.parse(f"65000:{number}") for number in range(1000))
-    for number, one in enumerate((type_5("10.0.0.0/24"), replace(type_5("10.0.0.0/24"), attributes=Attributes(A, targets)))):
+    for number, one in enumerate(
+        (type_5("10.0.0.0/24"), replace(type_5("10.0.0.0/24"), attributes=Attributes(A, targets)))
+    ):
         put(index, number.to_bytes(4), None, one)
     assert index.prefixes._sets == {}
 
