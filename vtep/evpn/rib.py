@@ -101,12 +101,19 @@ class AdjRibIn(Peer):
         self.refused_count = 0
         self.unaccepted = {}
 
-    def note_unaccepted(self, macs: Iterable[Mac]) -> None:
+    def note_unaccepted(self, macs: Collection[Mac]) -> None:
         """Remember MACs of which a route was withdrawn that was never announced."""
+        self.note_accepted(macs)  # those that are there already become the latest
         for mac in macs:
             self.unaccepted[mac] = None
             if len(self.unaccepted) > UNACCEPTED_MAX:
                 del self.unaccepted[next(iter(self.unaccepted))]
+
+    def note_accepted(self, macs: Iterable[Mac]) -> None:
+        """Forget MACs of which a route was announced."""
+        if self.unaccepted:
+            for mac in macs:
+                self.unaccepted.pop(mac, None)
 
     def find(self, key: RouteKey) -> Held | None:
         """Return the route of this key, with its epoch. One that says something of a MAC alone is in the index only."""
@@ -403,6 +410,8 @@ class Rib:
                 room -= 1
                 old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
                 self.ages.note(peer.address, key, now)
+                if isinstance(route, MacIp):
+                    peer.note_accepted((route.mac,))
             elif old[0] != (shared(route) if isinstance(route, IpPrefix) else route):
                 self.ages.note(peer.address, key, now)
             self.index.put(key, old, (route, peer.fresh))
@@ -425,6 +434,8 @@ class Rib:
                     macs = macs[:room]
                 room -= len(macs)
             if macs:
+                if is_new:
+                    peer.note_accepted(macs)
                 if is_new or (old is not None and not old.repeats(path)):
                     self.ages.note_macs(peer.address, group.name, macs, now)
                 index.replace(macs, said, old, path)

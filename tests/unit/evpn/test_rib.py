@@ -150,11 +150,20 @@ def test_the_macs_of_withdrawals_that_hit_nothing_are_remembered_up_to_a_bound(m
     feed.receive(
         *(
             feed.lines.withdraw(A, route(A, mac, ip=ip).nlri)
-            for mac, ip in ((ONE, ""), (TWO, "172.16.0.2"), (THREE, ""))
+            for mac, ip in ((TWO, ""), (ONE, ""), (TWO, "172.16.0.2"), (THREE, ""))
         )
     )
 
     assert [str(mac) for mac in feed.peer(A).unaccepted] == [TWO, THREE]
+
+
+@pytest.mark.parametrize("ip", ["", "172.16.0.1"])
+def test_a_mac_that_is_announced_later_counts_as_accepted(ip: str) -> None:
+    feed, one = Feed(), route(A, ONE, ip=ip)
+    feed.receive(feed.lines.withdraw(A, one.nlri), feed.lines.withdraw(A, route(A, TWO).nlri))
+    feed.receive(feed.lines.announce(A, one), feed.lines.withdraw(A, one.nlri))
+
+    assert [str(mac) for mac in feed.peer(A).unaccepted] == [TWO]
 
 
 def test_two_peers_that_advertise_the_same_route_each_have_it() -> None:
