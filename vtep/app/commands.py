@@ -201,7 +201,7 @@ lets more people reach the daemon than is usually wanted; a note says what a VNI
 --host, the devices, tunnel addresses, sysctls and ExaBGP of this host are compared with it as well. Changes nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
 _INIT = """Writes vtep.toml, what makes the devices, and a directory for each peer with the files of the other side. What no
 option says is taken from the host, or asked for on a terminal. With --observe it writes vtep.toml of an observer and frr-bmp.conf,
-which FRR must be given. Makes no device and starts nothing; prints the files that it wrote, and what to do next."""
+which FRR must be given; --peer, --vtep and --asn then come before what FRR and the devices say. Makes no device and starts nothing; prints the files that it wrote, and what to do next."""
 _DEVICES = """Devices that the configuration has vtep make and keep (`manage = true`). Both commands look at this host and at the
 file, and need no daemon."""
 _PLAN = """Prints each device that is not as the configuration wants it, with a command that does the same by hand. Exits with 0 if

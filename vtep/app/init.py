@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec import structs
+
 from vtep.addr import Ip, Vni
 from vtep.app import observed
 from vtep.app.templates import UNMANAGED, FirstLeaf, FirstVni, configuration, devices, other_side
@@ -30,8 +32,6 @@ T = TypeVar("T")
 MTU: Final = 1500
 """Of an underlay that the host does not know."""
 EXABGP_GROUP: Final = "exabgp"
-
-
 VTYSH_S_MAX: Final = 20.0
 
 
@@ -53,12 +53,17 @@ def init(options: argparse.Namespace) -> int:
 
 def _init_observer(options: argparse.Namespace) -> int:
     """Write the files of an observer, from the devices of this host and what FRR says."""
+    for option, default in (("--vni", []), ("--router-id", None), ("--devices", "ip"), ("--peer-kind", "vtep")):
+        if getattr(options, option[2:].replace("-", "_")) != default:
+            raise UsageError(f"{option} does not go with --observe, which takes from the host what is observed")
     ask = _Asking(sys.stdin.isatty() and sys.stderr.isatty())
+    peers = tuple(map(_parsed(Ip.parse, "--peer"), options.peer))
     with Kernel() as kernel:
         vnis = inventory.found(kernel.links())
     if not vnis:
         raise UsageError("this host has no VXLAN device in a bridge, so there is nothing to observe")
     frr = observed.said(_vtysh(observed.VNIS), _vtysh(observed.SUMMARY))
+    frr = structs.replace(frr, peers=peers or frr.peers)
     vtep = options.vtep or observed.vtep_of(vnis) or ask("our tunnel address", "--vtep", tunnel_address, None)
     asn = _parsed(_as_number, "--asn")(options.asn) if options.asn else frr.asn
     asn = asn or ask("the AS number of FRR", "--asn", _as_number, None)

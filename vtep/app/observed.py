@@ -39,10 +39,10 @@ class Said(Struct, frozen=True):
 def said(vnis: str, summary: str) -> Said:
     """Read what vtysh printed for VNIS and SUMMARY. What cannot be read counts as not said."""
     told, sessions = _json(vnis), _json(summary)
-    asn = sessions.get("as", 0)
-    asn = asn if isinstance(asn, int) and 0 < asn <= 0xFFFF_FFFF else 0
+    asn, listed = sessions.get("as"), sessions.get("peers")
+    asn = asn if type(asn) is int and 0 < asn <= 0xFFFF_FFFF else 0
     rows = [row for row in told.values() if isinstance(row, dict) and isinstance(row.get("vni"), int)]
-    peers = [ip for name in sessions.get("peers", {}) if (ip := _ip(name)) is not None]
+    peers = [ip for name in listed if (ip := _ip(name)) is not None] if isinstance(listed, dict) else []
     return Said(
         asn,
         tuple(peers),

@@ -12,6 +12,7 @@ from vtep.addr import Ip
 from vtep.app import init
 from vtep.app.templates import FirstLeaf, FirstVni, configuration, devices, other_side
 from vtep.config.file import parse, read
+from vtep.linux.inventory import Attached
 
 WORDS = ("init", "--vtep", "10.0.0.1", "--peer", "10.0.0.2", "--asn", "65000", "--vni", "100=swp1")
 
@@ -125,3 +126,22 @@ def test_a_peer_that_is_frr_or_gobgp_waits_by_itself():
     for kind, file in (("frr", "frr.conf"), ("gobgp", "gobgpd.toml")):
         assert not parse(configuration(leaf(kind))).bgp.neighbors[0].listen
         assert "10.0.0.1" in other_side(leaf(kind), Ip.parse("10.0.0.2"))[file]
+
+
+VNI_100 = Attached(100, "br100", "vxlan100", Ip.parse("10.0.0.1"))
+
+
+@pytest.mark.parametrize("word", ["--vni=100", "--router-id=10.0.0.1", "--devices=vtep", "--peer-kind=frr"])
+def test_an_observer_refuses_what_it_takes_from_the_host(word, tmp_path, capsys):
+    assert main(["init", "--observe", word, "--asn", "65000", "--directory", str(tmp_path)]) == 2
+    assert f"{word.partition('=')[0]} does not go with --observe" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("words", "peers"), [((), ["10.0.0.2"]), (("--peer", "10.0.0.3"), ["10.0.0.3"])])
+def test_an_observer_waits_for_the_peers_that_are_named_or_else_those_of_frr(words, peers, tmp_path, monkeypatch):
+    monkeypatch.setattr(init.inventory, "found", lambda links: [VNI_100])
+    monkeypatch.setattr(init, "_vtysh", lambda command: '{"as": 65000, "peers": {"10.0.0.2": {}}}')
+
+    assert main(["init", "--observe", *words, "--directory", str(tmp_path)]) == 0
+    assert [*map(str, read(tmp_path / "vtep.toml").feed.peers)] == peers

@@ -57,6 +57,7 @@ def test_an_automatic_target_of_frr_is_imported_from_any_as_and_a_configured_one
 
 def test_what_vtysh_does_not_say_is_nothing():
     assert said("", "") == said("[1]", '{"as": "x"}') == said("% Unknown", "") == Said()
+    assert said("", '{"as": true, "peers": null}') == said("", '{"peers": 7}') == Said()
 
 
 def test_the_configuration_is_one_that_the_check_accepts():
