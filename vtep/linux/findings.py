@@ -35,7 +35,9 @@ def of_devices(found: Config, links: Links) -> Iterator[Finding]:
     for notes in (*judged.notes.values(), *routed.notes.values()):
         for note in notes:
             code, _, text = note.partition(": ")
-            yield Finding(code, text, "")
+            # One without a code is what keeps neighbor rows away: `unserved` has it.
+            if " " not in code:
+                yield Finding(code, text, "")
 
 
 def of_others(found: Config, links: Links) -> Iterator[Finding]:

@@ -61,6 +61,15 @@ def test_a_leaf_in_order_has_no_finding_of_its_devices_and_a_vxlan_device_beside
     )
 
 
+def test_what_keeps_neighbor_rows_away_is_one_finding_with_its_code():
+    kernel, found = MemoryKernel(), parse(LEAF)
+    kernel.add_devices_of(found.vnis[0])
+    port = kernel.links().by_name["vxlan100"].bridge_port
+    kernel.change("vxlan100", bridge_port=type(port)(learning=False, neigh_suppress=False, isolated=False, state=3))
+
+    assert codes(of_devices(found, kernel.links())) == ["neigh-suppress-off"]
+
+
 @pytest.mark.parametrize(
     ("running", "text", "found"),
     [
