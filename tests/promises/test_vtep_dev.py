@@ -268,6 +268,18 @@ def test_a_kernel_without_a_path_runs_what_depends_on_it_and_with_a_path_what_th
     assert result.stdout.split() == ["6.1", *before, *words], result.stderr
 
 
+@pytest.mark.parametrize("words", [("--json", "out/figures.json"), ("--json=out/figures.json",)])
+def test_the_figures_of_torture_under_a_kernel_are_kept(copy, words):
+    stand_in_venv(copy)
+    (copy / "tools").mkdir()
+    (copy / "tools" / "kernel.py").write_text("import sys\nprint(*sys.argv[1:])\n")
+
+    result = run(copy, "torture", "--kernel", "6.12", "--quick", *words)
+
+    expected = ["--writable=out", "6.12", str(copy / "vtep-dev"), "torture", "--quick", *words]
+    assert result.stdout.split() == expected, result.stderr
+
+
 def test_beds_share_the_files_of_tests_that_depend_on_the_kernel(tmp_path):
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    root_netns\n    slow\n    every_kernel\n")
