@@ -132,7 +132,7 @@ def _dataplane(dataplane: pb.Dataplane, now: float) -> str:
 
 REPORTERS_SHOWN: Final = 5
 KINDS_ALWAYS_SHOWN: Final = 3
-"""MACs, floods and neighbors. Layer 3 and multihoming have nine more, and most leaves have rows of few of them."""
+"""MACs, floods and neighbors. The others are of layer 3 and multihoming, and most leaves have rows of few of them."""
 _KIND_COLUMNS: Final = (
     Column("ROWS"),
     *(Column(name, right=True) for name in ("WANTED", "INSTALLED", "PENDING", "FAILED", "CONTESTED", "SUPPRESSED")),
