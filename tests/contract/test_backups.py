@@ -5,13 +5,13 @@ import subprocess
 import pytest
 from msgspec.structs import replace
 
-from tests.contract.grouped import CONFIG, E1, A, B, C, M, grouped_leaf, per_evi, per_segment, type2
+from tests.contract.grouped import CONFIG, E1, A, B, C, M, grouped_leaf, macs, per_evi, per_segment, type2
 from tests.contract.worlds import ip
 from vtep.addr import NO_SEGMENT, Vni
 from vtep.evpn.station import Station
 from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
-from vtep.linux.wire.neighbor import NTF_SELF
+from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_REACHABLE, Neighbor, Verb
 from vtep.projection.policy import DOWN, FORWARDING, SegmentState
 from vtep.reconcile.engine import Engine
 
@@ -55,8 +55,22 @@ class BackedUp:
             self._bridge(f"fdb del {M} dev es0 master")
         self.leaf.leaf.learn_stations((), [(Vni(100), M)])
 
-    def _bridge(self, command: str) -> None:
+    def program_learns(self) -> None:
+        """Another program has the MAC at the port, as a switch chip that learns has it."""
+        self._write("es0", NTF_EXT_LEARNED, NUD_REACHABLE, "extern_learn")
 
+    def operator_writes(self) -> None:
+        """An operator has the bridge send the MAC into the tunnel."""
+        self._write("vx100", 0, NUD_NOARP, "static")
+
+    def _write(self, name: str, flags: int, state: int, word: str) -> None:
+        if self.world == "memory":
+            port = self.leaf.kernel.links().by_name[name].index
+            assert not self.leaf.kernel.send([Neighbor(Verb.REPLACE, port, M, flags | NTF_MASTER, state)])
+        else:
+            self._bridge(f"fdb replace {M} dev {name} master {word}")
+
+    def _bridge(self, command: str) -> None:
         subprocess.run(["bridge", *command.split()], check=True)
 
     def halves(self) -> tuple[str, list[str]]:
@@ -182,3 +196,32 @@ def test_the_next_daemon_removes_what_this_one_left(rig):
     rig.leaf.engine = Engine(kinds, rig.leaf.target, rig.leaf.ledger)
     rig.leaf.pass_(survey=True)
     assert (rig.halves(), rig.backup()) == (("es0", []), "")
+
+
+def test_the_row_below_an_entry_of_another_program_leaves_as_well(rig):
+    ready(rig, A)
+    rig.leaf.advertise(type2(A, mac=macs(1)[0]))  # so that the group stays
+    rig.leaf.pass_()
+    rig.program_learns()
+    rig.leaf.leaf.learn_stations((), [(Vni(100), M)])
+    rig.leaf.pass_(survey=True)
+    assert (rig.halves(), rig.backup(), rig.leaf.troubles()) == (("es0", []), "vx100", [])
+
+
+def test_a_bridge_row_of_an_operator_stays_above_the_row_of_a_backup(rig):
+    ready(rig, A)
+    rig.operator_writes()
+    for _ in range(2):
+        report = rig.leaf.pass_(survey=True)
+    assert (rig.halves(), rig.leaf.troubles()) == (("vx100", [A]), [])
+    assert (report.replaced, report.repaired) == (0, 0)
+
+
+def test_a_bridge_row_of_an_operator_stays_when_the_mac_comes_to_our_port(rig):
+    ready(rig, A)
+    rig.leaf.advertise(type2(C, NO_SEGMENT, seq=7))
+    rig.leaf.pass_()
+    rig.operator_writes()
+    rig.leaf.withdraw(type2(C, NO_SEGMENT, seq=7))
+    rig.leaf.pass_(survey=True)
+    assert rig.halves()[0] == "vx100"

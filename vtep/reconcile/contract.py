@@ -82,7 +82,9 @@ class Seen(Struct, frozen=True, gc=False):
     where: int | Ip | None = None
     """Where a row that cannot be ours points: a device's index, or a VTEP."""
     is_below_taken: bool = False
-    """Another program has the part of it that a row for that part alone needs (`Partial`)."""
+    """Another program has the part of it that a row for that part alone needs, or would lose its own (`Partial`)."""
+    is_part: bool = False
+    """The row is a part alone, so it can be removed whoever has the rest (`Partial`)."""
 
 
 class Attachments(Struct, frozen=True):

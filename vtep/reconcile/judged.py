@@ -92,9 +92,14 @@ def is_as_claimed(row: Row | None, claim: Claim | None) -> bool:
 
 
 def is_left_over(row: Judged) -> bool:
-    """Tell whether half of our row is left: a station came to a local port, and the kernel moved only the bridge row there."""
+    """Tell whether half of our row is left: a station came to a local port, and the kernel moved only the bridge row there.
+
+    Of a row that is such a half alone it does not matter who has the other one.
+    """
     claim, seen = row.claim, row.seen
-    return claim is not None and seen is not None and seen.holder.startswith("local-") and _is_claimed(seen.row, claim)
+    if claim is None or seen is None or not (seen.is_part or seen.holder.startswith("local-")):
+        return False
+    return _is_claimed(seen.row, claim)
 
 
 def is_as_left(row: Judged) -> bool:

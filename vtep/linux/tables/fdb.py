@@ -299,7 +299,7 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
         into the tunnel, marked    as a daemon writes it   foreign, and an operator may hand it over (`adoptable`)
         on an access port          marked or missing       `local-learned`, `local-static`, or `foreign` by EXT_LEARNED
         any                        another program's       foreign
-        not into the tunnel        marked, by a backup     the backup of a MAC of ours: whole
+        not ours to have           marked, by a backup     the backup of a MAC of ours: whole
 
     `there` says by which VTEP the kernel forwards now, if it does so by a row that is not ours.
     """
@@ -308,14 +308,17 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
     has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
     bridge_holder = _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
     is_backup = row is not None and row.is_backup
+    is_taken_above = has_bridge_half and bool(bridge_holder)
+    has_no_half_of_ours = not has_bridge_half or is_taken_above
     is_daemons = has_bridge_half and not bridge_holder and bool(foreign_below) and _is_as_daemons_write(vxlan_row)
     return Seen(
         row=row,
         marked=not (foreign_below or bridge_holder),
-        whole=not has_bridge_half if is_backup else (row is not None or is_daemons) and has_bridge_half,
+        whole=has_no_half_of_ours if is_backup else (row is not None or is_daemons) and has_bridge_half,
         holder=foreign_below or bridge_holder,
         adoptable=_read(vxlan_row) if is_daemons else None,
-        is_below_taken=bool(foreign_below),
+        is_below_taken=bool(foreign_below) or (row is not None and is_taken_above and not is_backup),
+        is_part=is_backup,
         residue=has_bridge_half and not bridge_holder and not _is_another_daemons(vxlan_row),
         writer=_writer(vxlan_row) if foreign_below and not bridge_holder else "",
         there=_read(vxlan_row) if has_bridge_half and (foreign_below or bridge_holder) else None,
