@@ -43,6 +43,8 @@ CE_MAC: Final = "02:ce:00:00:00:01"
 ARRIVAL_S: Final = 0.03
 """How long copies of one frame are waited for. They pass through a few queues of one machine."""
 _ETH_P: Final = 0x88B5
+_NO_SUCH_PROGRAM: Final = 127
+"""The status of nsenter then."""
 _NUMBERS = itertools.count(1)
 
 
@@ -283,8 +285,11 @@ def _listen(node: Node, interface: str) -> socket.socket:
 
 
 def _need_filters(node: Node) -> None:
-    """Say what is missing where the kernel cannot have the filters, as Debian's user-mode Linux."""
-    if "not supported" in node.attempt("nft", "add table inet trial").stderr:
+    """Say what is missing where the filters cannot be had or shown, as on Debian's user-mode Linux."""
+    tried = node.attempt("nft", "add table inet trial")
+    if tried.returncode == _NO_SUCH_PROGRAM:
+        raise Missing("nft is not installed (Debian package nftables)")
+    if "not supported" in tried.stderr:
         raise Missing("this kernel has no nftables of family inet")
     node.run("nft", "delete table inet trial")
 
