@@ -85,18 +85,20 @@ class DevicesTask:
         self._due.set()
 
     async def look(self) -> None:
-        """Look at all devices when that is due, until cancelled."""
+        """Look at all devices when that is due, and again after a look that failed, until cancelled."""
+        failed = False
         while True:
             await self._due.wait()
             self._due.clear()
             began = self._clock()
             try:
                 await self._look_at_all()
+                failed = False
             except KernelError as error:
-                if error.errno == errno.EINTR:
-                    # So many devices change now that no dump is of one moment; what we make is among them.
-                    self._due.set()
-                else:
+                self._due.set()
+                # EINTR: so many devices change now that no dump is of one moment; what we make is among them.
+                if error.errno != errno.EINTR and not failed:
+                    failed = True
                     logs.event(log, logging.WARNING, "devices unreadable", why=error)
             await asyncio.sleep(max(PAUSE_S, PAUSE_TIMES * (self._clock() - began)))
 

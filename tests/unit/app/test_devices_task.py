@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from vtep.app.devices_task import DevicesTask
 from vtep.config.file import parse
+from vtep.errors import KernelError
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.managed.kinds import MANAGED, Picture
 from vtep.linux.memory.kernel import MemoryKernel
@@ -90,3 +92,34 @@ def test_a_dump_is_not_used_when_a_device_changed_after_it(task):
     assert task.target.picture is None
     run_to_end(task.actor.engine.run(task._wish, 0.0))
     assert task.amiss() == {"br100": "device-not-ours"}
+
+
+class Unreadable(MemoryKernel):
+    """Refuses some dumps in a thread; the event loop has its own."""
+
+    refused = 0
+
+    def pictured(self):
+        if self.refused and threading.current_thread() is not threading.main_thread():
+            self.refused -= 1
+            raise KernelError("dump", errno.ENOBUFS)
+        return super().pictured()
+
+
+def test_a_changed_configuration_is_taken_although_the_first_looks_fail_and_one_line_says_so(tmp_path, caplog):
+    ledger = LedgerFile(tmp_path / "devices", MANAGED, {"boot": "this"})
+    task = DevicesTask(Unreadable(), ledger, parse(LEAF), time.monotonic)
+
+    async def reloaded():
+        running = [asyncio.create_task(work()) for work in (task.actor.run, task.look)]
+        task._kernel.refused = 2
+        task.reconfigure(parse(LEAF.replace("br100", "br7")))
+        async with asyncio.timeout(20):
+            while "br7" not in task._kernel.links().by_name:
+                await task.actor.outcomes.next()
+        for one in running:
+            one.cancel()
+
+    with contextlib.closing(task), contextlib.closing(ledger):
+        asyncio.run(reloaded())
+    assert caplog.text.count("devices unreadable") == 1
