@@ -77,7 +77,9 @@ def test_a_leaf_by_hand_and_one_by_ansible_forward_through_upgrades_until_they_a
         assert play(by_ansible, vtep_extra="unheard_of = true")["failed"] == 1
         assert "unheard_of" not in by_ansible.sh("cat /etc/vtep/vtep.toml")
         # The file, a reload and a restart; the last one alone makes another process.
-        more = {"vtep_extra": "[limits]\nroutes_per_peer = 1000", "vtep_restart": True}
+        # As texts, which is how `--extra-vars vtep_restart=true` and the variables of an inventory in INI come.
+        texts = {"vtep_restart": "true", "vtep_wait_s": "120", "vtep_asn": "65000"}
+        more = {"vtep_extra": "[limits]\nroutes_per_peer = 1000", **texts}
         assert play(by_ansible, **more)["changed"] == 3, by_ansible.said
         assert pid(by_ansible, "vtep") not in (daemon, "0")
         assert '"reloaded"' in journal(by_ansible)
