@@ -10,7 +10,7 @@ in neither half, only this is known: it was received before the older half began
 same content keeps its time, whether it came by a refresh or in the next session.
 
 Knows no session and no route's content: `Rib` notes only what changed. An entry of a route that is gone does no harm, because
-nobody asks for it, and the same key is noted again when it comes back.
+it is not asked for, and the same key is noted again when it comes back.
 """
 
 from collections.abc import Iterable

@@ -7,7 +7,7 @@ A Type-5 route may name a gateway instead of a router (its overlay index, RFC 91
 host, so a change of these concerns its prefix as well.
 
 What is said of a prefix in a Type-5 route is a value that thousands of prefixes share, without the prefix (`vtep.evpn.prefix.shared`). Each
-value is kept once, however many UPDATEs it came in, and so is each set of values of one prefix. So whoever judges prefixes sees by
+value is kept once, however many UPDATEs it came in, and so is each set of values of one prefix. So who judges prefixes sees by
 identity of which of them the same is said.
 
 The index hands on each route that comes or goes, and gets back the prefixes that must be judged again. This module does not know

@@ -1,6 +1,6 @@
 """Where the backups of bridge ports can be written: the domain of a VNI, and what its ports have.
 
-This module knows no row, and not why a port should have a backup.
+There is no such domain on a bridge that filters VLANs. This module knows no row, and not why a port should have a backup.
 """
 
 from collections.abc import Iterable

@@ -102,9 +102,9 @@ class SegmentPorts:
     def _step(self, config: SegmentConfig, life: _Life, seen: PortSeen, now: float, may_advertise: bool) -> None:
         """Take what is true now of one port, and go on as far as that allows.
 
-        A lost carrier leads to `down` from every state, and so does the loss of all uplinks. Without confirmed filters, or without a speaker, the port
-        goes back to `starting`, where the segment is not advertised, and both delays begin again when they return.
-        `due` is set only where time alone is missing.
+        A lost carrier leads to `down` from every state, and so does the loss of all uplinks. Without confirmed filters, or without a
+        speaker, the port goes back to `starting`, where the segment is not advertised, and both delays begin again when they
+        return. `due` is set only where time alone is missing.
         """
         if seen.ports:
             life.ports = seen.ports

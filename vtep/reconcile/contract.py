@@ -84,7 +84,7 @@ class Seen(Struct, frozen=True, gc=False):
     is_below_taken: bool = False
     """Another program has the part of it that a row for that part alone needs, or would lose its own (`Partial`)."""
     is_part: bool = False
-    """The row is a part alone, so it can be removed whoever has the rest (`Partial`)."""
+    """The row is a part alone, so it can be removed, no matter who has the rest (`Partial`)."""
 
 
 class Attachments(Struct, frozen=True):

@@ -3,8 +3,8 @@
 The bridge asks for the carrier with each frame, so not one frame is lost (6.1 to 6.18). By which VTEPs they go on is up to the VXLAN
 rows of the MACs behind the port (`fdb.py`). The row has no value of its own: the backup is the VXLAN device of the VNI, or it is not ours.
 
-A port has one backup. So a port that several VNIs share, on a bridge that filters VLANs, has none. A port that leaves its bridge
-forgets its backup.
+A port has one backup, and on a bridge that filters VLANs several VNIs may share it. So a port there has none (`ports.py`). A port that
+leaves its bridge forgets its backup.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
