@@ -168,6 +168,8 @@ class DataplaneStatus(Struct, frozen=True):
     same."""
     mends: Mapping[int, str] = {}
     """What is wrong with the devices of such a VNI in a sentence, with the command that mends the first of it."""
+    of_vrfs: frozenset[int] = frozenset()
+    """Those of these VNIs that are the L3VNIs of VRFs."""
     generation: int = 0
     """Of the intent that was applied last."""
     passes: int = 0

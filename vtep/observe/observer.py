@@ -578,6 +578,7 @@ class Observer:
         if actor is None:
             return DataplaneStatus()
         report = outcome.report
+        not_ready = {} if report is None else report.not_ready
         state, why = "on", ""
         if not self.may_write:
             state, why = "off", "CAP_NET_ADMIN is missing"
@@ -588,8 +589,9 @@ class Observer:
         return DataplaneStatus(
             state=state,
             why=why,
-            not_ready={} if report is None else report.not_ready,
-            mends=self._mends() if report is not None and report.not_ready else {},
+            not_ready=not_ready,
+            mends=self._mends() if not_ready else {},
+            of_vrfs=frozenset(one.vni for one in self._rows.config.vrfs if one.vni in not_ready),
             generation=outcome.generation,
             passes=0 if report is None else report.number,
             troubles=actor.engine.troubles.counts(),

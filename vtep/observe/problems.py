@@ -198,18 +198,21 @@ def _of_kernel(status: "Status") -> Iterator[Problem]:
             mend = "make room on the disk of `state_dir`, or make it writable"
             text = f"{file.trouble}; nothing new is written without its entry there: {mend}"
             yield Problem(DEGRADED, "state-file", text, "df")
-    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    alike: dict[tuple[bool, tuple[str, ...]], list[int]] = defaultdict(list)
     for vni, reasons in sorted(dataplane.not_ready.items()):
-        alike[tuple(reasons)].append(vni)
+        alike[vni in dataplane.of_vrfs, tuple(reasons)].append(vni)
     weight = NOT_READY if dataplane.troubles.get("pending") else DEGRADED
-    for reasons, vnis in alike.items():
+    for (is_of_vrf, reasons), vnis in alike.items():
         why = ", ".join(reasons)
         text = f"VNI {vnis[0]} is not ready: {why}"
         if len(vnis) == 1 and (mended_by := dataplane.mends.get(vnis[0])):
             text += f" ({mended_by})"
         elif len(vnis) > 1:
             text = f"{len(vnis)} VNIs are not ready: {why}: VNI {named(vnis)}"
-        hint = 'vtep vnis, and docs/operate.md: "Why a VNI is not ready"'
+        if is_of_vrf:
+            hint = 'vtep vrfs, and docs/reasons.md: "Why a VRF is not ready"'
+        else:
+            hint = 'vtep vnis, and docs/operate.md: "Why a VNI is not ready"'
         yield Problem(weight, "vni-not-ready", text, hint, len(vnis))
 
 

@@ -238,3 +238,14 @@ def test_a_vni_that_is_not_ready_is_told_with_what_is_wrong_and_the_command_that
         "VNI 100 is not ready: learning-on-port (learning of the bridge port vxlan100 is on, and must be off; "
         "run: bridge link set dev vxlan100 learning off)"
     )
+
+
+def test_the_vni_of_a_vrf_that_is_not_ready_is_told_with_the_command_that_shows_it():
+    vrf = '[[vrf]]\nname = "red"\nvni = 4001\nvxlan = "vxlan4001"\nsvi = "br4001"\nimport_rt = ["65000:4001"]\n'
+    with MemoryLeaf(CONFIG + vrf) as rig:
+        rig.target.reconfigure(rig.config.vnis, rig.config.vrfs)
+        rig.survey()
+
+        [problem] = [found for found in rig.observer.status().all_problems if found.code == "vni-not-ready"]
+    assert problem.text.startswith("VNI 4001 is not ready: vrf-missing")
+    assert problem.hint == 'vtep vrfs, and docs/reasons.md: "Why a VRF is not ready"'
