@@ -532,8 +532,6 @@ class Intent(Struct, frozen=True):
     """When the first of them may leave."""
     backups: Table[RowKey, GroupKey] = Table()
     """MACs behind our ports on segments, each with the group that gets its frames while the port has no carrier."""
-    backups_of_vni: Table[Vni, int] = Table()
-    """How many of these each VNI has."""
     own_segments: Table[Esi, OwnSegment] = Table()
     """The segments that this leaf advertises."""
     group_uses: Table[GroupKey, GroupUse] = Table()

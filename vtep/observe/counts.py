@@ -5,12 +5,12 @@ row.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vtep.addr import Ip, Vni
 from vtep.intent import HostKey, Intent, RemoteMac
-from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.fdb import FDB, wanted_by_vni
 from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
@@ -83,8 +83,10 @@ class RowCounts:
         unserved = sum(wanted.get(vni, 0) for vni in bound if not self._rows.serves(kind, vni))
         return self._counts(kind, sum(wanted.get(vni, 0) for vni in bound), bound, left_out=unserved)
 
-    def macs_at(self, vni: Vni, intent: Intent) -> Counts:
-        return self._counts(FDB, intent.rows_of_vni.get(vni, 0), (vni,))
+    def macs_of(self, vnis: Iterable[Vni], intent: Intent) -> Mapping[Vni, Counts]:
+        """Count the rows of MACs in each of these VNIs."""
+        wanted = wanted_by_vni(intent)
+        return {vni: self._counts(FDB, wanted.get(vni, 0), (vni,)) for vni in vnis}
 
     def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
         """Count the rows of these VNIs. Rows of a VNI without a bridge are suppressed, and so are those that are left out.

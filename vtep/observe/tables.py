@@ -75,6 +75,7 @@ class Tables:
         """Return every configured VNI; the argument says how many routes of each may not win."""
         intent = self._rows.intent
         duplicates = self.duplicates()
+        macs = self._counts.macs_of((vni.vni for vni in self._rows.config.vnis), intent)
         return [
             VniStatus(
                 vni=vni.vni,
@@ -86,7 +87,7 @@ class Tables:
                 notes=self._notes(vni.vni, intent),
                 import_rt=vni.imports.texts,
                 export_rt=tuple(map(str, vni.exports)),
-                macs=self._counts.macs_at(vni.vni, intent),
+                macs=macs[vni.vni],
                 macs_stale=self._counts.stale[vni.vni],
                 vteps=len({vtep for number, vtep in self._counts.vteps(intent) if number == vni.vni}),
                 neighbors=self._counts.hosts_of(vni.vni),

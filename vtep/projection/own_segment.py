@@ -207,14 +207,12 @@ class _MacDraft:
             for vni in _differing(previous.segment_macs.get(mac, ()), ports)
         )
         held = previous.held_macs.changed(self.held) if self.held else previous.held_macs
-        uses, of_vni = Counter[GroupKey](), Counter[Vni]()
+        uses = Counter[GroupKey]()
         for key, group in self.backups.items():
             for one, count in ((previous.backups.get(key), -1), (group, 1)):
                 if one is not None:
                     uses[one] += count
-                    of_vni[key[0]] += count
         group_uses = {group: _used(previous.group_uses.get(group), count) for group, count in uses.items()}
-        counts = {vni: (previous.backups_of_vni.get(vni, 0) + count) or None for vni, count in of_vni.items()}
         held_due = self._held_due(held)
         return structs.replace(
             previous,
@@ -222,7 +220,6 @@ class _MacDraft:
             held_macs=held,
             held_due=held_due,
             backups=previous.backups.changed(self.backups),
-            backups_of_vni=previous.backups_of_vni.changed(counts),
             group_uses=previous.group_uses.changed(group_uses),
             touched_group_uses=(*previous.touched_group_uses, *group_uses),
             touched_segment_macs=touched,

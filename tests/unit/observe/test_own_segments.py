@@ -7,9 +7,10 @@ import pytest
 
 from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
-from vtep.addr import Esi, Vni
+from vtep.addr import Esi, Mac, Vni
 from vtep.api.grpc.segments import SegmentCalls
 from vtep.cli.segments import own_cells, with_own
+from vtep.evpn.station import Station
 from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
 from vtep.observe import segments
 from vtep.observe.turns import Turns
@@ -199,3 +200,20 @@ def test_the_counters_of_the_filters_are_there_when_the_tables_are(rig):
 
     rig.kernel.nft.flush_ruleset()
     assert rig.observer.filter_drops() == {}
+
+
+def test_the_row_below_a_mac_of_ours_counts_while_another_vtep_is_on_its_segment(rig):
+    rig.kernel.add_port("es0.100", "br100")
+    rig.leaf.learn_stations([Station(Vni(100), Mac.parse(MAC), "es0.100")])
+    rig.be(FORWARDING)
+
+    def counted():
+        overall = rig.observer.status().kinds["mac"]
+        [of_vni] = (vni.macs for vni in rig.observer.vnis() if vni.vni == 100)
+        return (overall.wanted, overall.pending), (of_vni.wanted, of_vni.pending)
+
+    assert counted() == ((0, 0), (0, 0))
+    rig.announce_member()
+    rig.receive(rig.lines.announce(PEER, Instance("10.0.0.2").ethernet_ad(ESI, tag=0, label=100)))
+    rig.step()
+    assert counted() == ((1, 0), (1, 0))

@@ -28,7 +28,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vtep.addr import ZERO_MAC, Ip, Mac, Vni
-from vtep.intent import FDB_BACKUPS, FDB_GROUPS, ID_MASK, GroupKey, Intent, RemoteMac, RowKey, is_lost_here
+from vtep.intent import BACKUP, FDB_BACKUPS, FDB_GROUPS, ID_MASK, GroupKey, Intent, RemoteMac, RowKey, is_lost_here
 from vtep.linux.attachment import Ready, attached
 from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
@@ -81,13 +81,14 @@ class FdbRow(Struct, frozen=True, gc=False):
         return self.group & ~ID_MASK == FDB_BACKUPS
 
 
-def _wanted_by_vni(intent: Intent) -> Mapping[Vni, int]:
-    """Count the rows that are wanted in each VNI."""
+def wanted_by_vni(intent: Intent) -> Mapping[Vni, int]:
+    """Count the rows that are wanted in each VNI. A MAC of ours has one if another VTEP is on its segment: then its group is there."""
     if not intent.backups:
         return intent.rows_of_vni
     counts = Counter(dict(intent.rows_of_vni.unordered()))
-    for vni, per_segment in intent.backups_of_vni.unordered():
-        counts[vni] += per_segment
+    for key, group in intent.groups.unordered():
+        if key[2] == BACKUP:
+            counts[group.vni] += group.macs
     return counts
 
 
@@ -101,7 +102,7 @@ class _Fdb:
         in_words=lambda row: f"by group {row.group}" if row.group else f"to {row.vtep}",
         mac_of=lambda key: key[1],
         vtep_of=lambda intent, key: None if (mac := intent.macs.get(key)) is None else mac.vtep,
-        wanted_by_vni=_wanted_by_vni,
+        wanted_by_vni=wanted_by_vni,
     )
 
     depends_on = ("fdb-group",)
