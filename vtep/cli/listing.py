@@ -100,9 +100,9 @@ def _reporters(feed: pb.Feed) -> Iterator[str]:
     """Say which routers report by BMP, and what of it had no effect."""
     for router in feed.reporters[:REPORTERS_SHOWN]:
         name = plain(router.name or router.address)
-        yield f"router {name} at {router.address}, {amount(router.peers)} peers"
+        yield f"router {name} at {router.address}, {amount(router.peers)} peer{'s' * (router.peers != 1)}"
     if (more := len(feed.reporters) - REPORTERS_SHOWN) > 0:
-        yield f"and {more} more routers"
+        yield f"and {more} more router{'s' * (more > 1)}"
     if feed.ignored:
         counts = ", ".join(f"{plain(one.why)} {amount(one.messages)}" for one in feed.ignored)
         yield f"messages without effect: {counts}"
