@@ -7,9 +7,11 @@ here: other programs that may write or remove the same rows, and what a bridge d
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 import msgspec
@@ -110,7 +112,8 @@ def networkd_setting(root: Path, key: str) -> str:
 def _is_named(directory: Path, name: str) -> bool:
     """Tell whether a file of NetworkManager names a device, or all devices of its sort, as unmanaged."""
     lines = (line for path in directory.rglob("*.conf") for line in _lines(path))
-    return any("unmanaged-devices" in line and (name in line or "type:bridge" in line) for line in lines)
+    specs = (spec.strip() for line in lines if "unmanaged-devices" in line for spec in re.split("[=;,]", line))
+    return any(spec == "type:bridge" or fnmatch(name, spec.removeprefix("interface-name:")) for spec in specs)
 
 
 def _lines(path: Path) -> Sequence[str]:

@@ -98,6 +98,24 @@ def test_networkd_and_networkmanager_that_leave_us_alone_are_no_finding(tmp_path
     assert codes(doctor.of_programs(both, parse(ROUTED), tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("devices", "found"),
+    [
+        ("interface-name:br1001;interface-name:vxbr100", ["networkmanager"]),
+        ("*,except:interface-name:eth0", []),
+        ("interface-name:br*", []),
+        ("interface-name:=br100", []),
+        ("type:bridge", []),
+    ],
+)
+def test_a_file_of_networkmanager_is_about_the_bridges_that_it_names(devices, found, tmp_path):
+    file = tmp_path / "etc/NetworkManager/conf.d/a.conf"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"[keyfile]\nunmanaged-devices={devices}\n")
+
+    assert codes(doctor.of_programs(frozenset({"NetworkManager"}), parse(LEAF), tmp_path)) == found
+
+
 def test_a_gateway_whose_mac_its_bridge_does_not_know_is_flooded_to():
     found = parse(LEAF.replace('vxlan = "vxlan100"', 'vxlan = "vxlan100"\nvlan = 10'))
     kernel = MemoryKernel()
