@@ -372,7 +372,7 @@ class PortFilter(Struct, frozen=True, gc=False):
     is_written: bool = True
     """The kernel gets it; otherwise another program filters the port."""
     is_shared: bool = False
-    """Other VNIs have the same port, as on a bridge that filters VLANs."""
+    """Other VNIs have the same port, or may have it, because its bridge filters VLANs."""
 
     @property
     def key(self) -> "PortFilterKey":

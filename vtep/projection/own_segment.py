@@ -21,7 +21,7 @@ The topics are a segment and a MAC. This module knows neither carriers nor time,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -73,8 +73,19 @@ def project_own_segments(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
         port_filters=intent.port_filters.changed(filters),
         own_segments=intent.own_segments.changed(segments),
         touched_port_filters=tuple(filters),
+        touched_segment_macs=(*intent.touched_segment_macs, *_filtered_by_another(intent, filters)),
         touched_segments=tuple(segments),
     ), True
+
+
+def _filtered_by_another(intent: Intent, filters: Mapping[PortFilterKey, PortFilter | None]) -> Iterator[RowKey]:
+    """Yield the MACs behind ports that are filtered by us no longer, or again: their rows go or come, although no MAC changed."""
+    before = intent.port_filters
+    ports = {
+        key for key, row in filters.items() if row and (old := before.get(key)) and old.is_written != row.is_written
+    }
+    for mac, found in intent.segment_macs.unordered() if ports else ():
+        yield from ((vni, mac) for vni, port in found if (vni, port) in ports)
 
 
 def members(esi: Esi, rib: Rib, policy: Policy) -> tuple[Ip, ...]:
@@ -126,7 +137,12 @@ def _rows(esi: Esi, intent: Intent, inputs: Inputs) -> _Rows:
     vnis_of = Counter(port for _, port in found.ports)
     states = {vni: ("df" if vni in ours else "non-df") if forwards else "joining" for vni, _ in found.ports}
     is_written = inputs.policy.segments[esi].filter == "nftables"
-    rows = (PortFilter(esi, vni, port, states[vni], biased, is_written, vnis_of[port] > 1) for vni, port in found.ports)
+    vnis = inputs.policy.vnis
+    on_vlans = {vni for vni, _ in found.ports if vni in vnis and vnis[vni].vlan is not None}
+    rows = (
+        PortFilter(esi, vni, port, states[vni], biased, is_written, vnis_of[port] > 1 or vni in on_vlans)
+        for vni, port in found.ports
+    )
     segment = OwnSegment(esi, found.port, tuple(vni for vni, _ in found.ports)) if found.state in ADVERTISED else None
     return _Rows({row.key: row for row in rows}, segment)
 

@@ -12,6 +12,7 @@ from vtep.evpn.keys import mac_ip_key
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
+from vtep.linux.tables.port_backup import PORT_BACKUP
 from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.projection.leaf import Leaf
 from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
@@ -187,6 +188,18 @@ def test_a_port_that_another_program_filters_has_no_filter_of_ours():
     assert SEGMENT_MAC.wanted_at(intent, (VNI, MAC)) is None
 
 
+def test_the_rows_of_macs_come_and_go_when_another_program_is_to_filter_the_port(rig):
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.judged()
+    for text in (CONFIG + 'filter = "none"\n', CONFIG):
+        before = rig.leaf.intent
+        rig.leaf.reconfigure(config.parse(text), 0.0)
+        intent = rig.judged()
+        was, now = (SEGMENT_MAC.wanted_at(one, (VNI, MAC)) is not None for one in (before, intent))
+        assert (was != now, intent.touched_segment_macs) == (True, ((VNI, MAC),))
+
+
 # What takes over when the port fails
 
 
@@ -296,3 +309,14 @@ def test_a_mac_that_is_said_again_is_no_longer_held(rig):
 
     intent = rig.leaf.judge(20.0)
     assert (dict(intent.held_macs), dict(intent.segment_macs)) == ({}, {MAC: ((VNI, PORT),)})
+
+
+@pytest.mark.parametrize(("vlan", "wanted"), [("", True), ("vlan = 10", False)])
+def test_a_port_on_a_bridge_that_filters_vlans_wants_no_backup(vlan, wanted):
+    devices = f'import_rt = ["65000:100"]\nbridge = "br0"\nvxlan = "vx0"\n{vlan}'
+    rig = Rig(CONFIG.replace('import_rt = ["65000:100"]', devices))
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    assert backup(rig) == (PEER,)
+    assert (PORT_BACKUP.wanted_at(rig.judged(), (VNI, PORT)) is not None) is wanted
