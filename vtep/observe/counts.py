@@ -36,11 +36,18 @@ class RowCounts:
     def take(self, old: RemoteMac | None, row: RemoteMac | None, count: int) -> None:
         """Count so many rows that replace others of the same value."""
         if old is not None:
-            self.macs[old.vni, old.vtep] -= count
+            self._count_behind((old.vni, old.vtep), -count)
             self.stale[old.vni] -= count * old.stale
         if row is not None:
-            self.macs[row.vni, row.vtep] += count
+            self._count_behind((row.vni, row.vtep), count)
             self.stale[row.vni] += count * row.stale
+
+    def _count_behind(self, vtep: tuple[Vni, Ip], change: int) -> None:
+        """Count MACs behind a VTEP. One without any leaves no entry: each route of a peer may name another VTEP."""
+        if count := self.macs[vtep] + change:
+            self.macs[vtep] = count
+        else:
+            self.macs.pop(vtep, None)
 
     def take_kinds(self, before: Intent, intent: Intent) -> None:
         """Count the rows that came and went, for each kind that is counted by its changes."""

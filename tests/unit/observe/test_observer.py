@@ -60,6 +60,14 @@ def test_a_row_that_is_there_has_its_vtep_its_time_and_its_generation(rig):
     assert (row.sync.since, row.sync.generation) == (1000.0, rig.leaf.intent.generation)
 
 
+def test_vteps_that_a_mac_has_left_leave_nothing_behind(rig):
+    """A peer may name another VTEP in each route, for as long as it likes."""
+    for number in range(1, 6):
+        rig.receive(rig.lines.announce(A, Instance(f"10.0.1.{number}", rd="10.0.0.1:100").mac(ONE)))
+
+    assert [(str(vtep), count) for (_, vtep), count in rig.observer._counts.macs.items()] == [("10.0.1.5", 1)]
+
+
 def test_pages_go_on_after_the_last_key_and_know_the_total(rig):
     announce(rig, A, ONE, TWO, THREE)
 
