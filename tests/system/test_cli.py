@@ -79,9 +79,9 @@ def test_routes_have_verdicts_and_can_be_counted(daemon):
         assert (ran.returncode, ran.stderr) == (0, "")
         return [" ".join(line.split()) for line in ran.stdout.splitlines()]
 
-    assert lines()[1] == "2 mac-ip 10.0.0.1 10.0.0.1:100 100 02:00:00:00:00:01 10.0.0.1 won only-path"
+    assert lines()[1] == "2 mac-ip 10.0.0.1 10.0.0.1:100 100 02:00:00:00:00:01 10.0.0.1 won - only-path"
     assert lines("--refused")[1:] == [
-        "2 mac-ip 10.0.0.2 10.0.0.1:100 100 02:00:00:00:00:99 10.0.0.2 refused, stale rt-mismatch, has 65000:999"
+        "2 mac-ip 10.0.0.2 10.0.0.1:100 100 02:00:00:00:00:99 10.0.0.2 refused, stale - rt-mismatch, has 65000:999"
     ]
     assert lines("--refused", "--summary")[1:] == ["10.0.0.1 others unknown-vni 4", "10.0.0.2 100 rt-mismatch 2"]
     assert lines("--advertised", "--refused")[1:] == [

@@ -120,6 +120,7 @@ class Server:
         self._answer = answer
         self._names = frozenset(name.lower() for name in names)
         self._server: asyncio.Server | None = None
+        self._stopping = False
         self._serving: set[asyncio.Task[None]] = set()
         self._awaited = _Pool(AWAITED_MAX)
         self._answered = _Pool(ANSWERED_MAX)
@@ -134,6 +135,12 @@ class Server:
         """Stop listening, and end every connection."""
         if self._server is None:
             return
+        self._stopping = True
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets:
+            loop.remove_reader(listening)
+        # A connection that was accepted just now gets its transport first: asyncio forgets its socket otherwise (Python 3.11).
+        await asyncio.sleep(0)
         self._server.close()
         serving = tuple(self._serving)
         for task in serving:
@@ -147,9 +154,14 @@ class Server:
         return tuple(each.getsockname()[1] for each in self._server.sockets) if self._server is not None else ()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:  # it was accepted before the server was closed
+            writer.transport.abort()
+            return
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        # Here and not in the task, which does nothing at all if it is cancelled before its first step.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, and close the connection. There is no second request on it, so no state to keep between
@@ -173,8 +185,6 @@ class Server:
                 await asyncio.wait_for(reader.read(HEAD_OCTETS_MAX), LINGER_S)
         except (TimeoutError, OSError):
             pass  # a client that is slow or gone has no use for an answer
-        finally:
-            writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader) -> "_Asked | None":
         """Read a request; None for a connection over which nothing came."""

@@ -296,6 +296,24 @@ def test_stopping_does_not_wait_for_clients_that_are_connected():
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_stopping_ends_a_connection_that_came_just_before(turns):
+    """However far the loop has got with it: accepted, handed on, or about to be served."""
+
+    async def run():
+        server = Server(echo, ())
+        await server.start("127.0.0.1", 0)
+        with socket.create_connection(("127.0.0.1", server.ports[0])) as client:
+            client.setblocking(False)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 2) == b""
+
+    asyncio.run(run())
+
+
 def test_the_names_of_this_machine_are_those_of_its_own_hosts_file(tmp_path, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "leaf1")
     hosts = tmp_path / "hosts"
