@@ -55,8 +55,9 @@ DF: Final = "df"
 MARKS: Final = 0x7674_0000
 """Marks are above this number."""
 MARKS_MAX: Final = 0xFFFF
+_MAC_AT: Final = 16
 _PORT_AT: Final = 24
-"""Where the port is in the key of a MAC, after the VXLAN device and the MAC."""
+"""Where the MAC and the port are in the key of a MAC, after the VXLAN device."""
 
 
 class PortEntry(Struct, frozen=True):
@@ -118,6 +119,8 @@ class FilterTable:
         self._whole = False
         self._macs: dict[bytes, Element] = {}
         """By VXLAN device and MAC, which is behind one port."""
+        self._found: frozenset[bytes] = frozenset()
+        """Those that were there before this table wrote any."""
         self._others: set[Element] = set()
         """The elements of all other sets, which are few."""
         self._ports: dict[tuple[str, str], PortEntry] = {}
@@ -156,6 +159,8 @@ class FilterTable:
         if was_known and not self._whole:
             return  # what is missing is made again by the next write, out of what was known
         elements = self.nft.elements() if base.tables else set()
+        if not was_known:
+            self._found = frozenset(one.key[:_PORT_AT] for one in elements if one.set == MACS)
         self._macs = {one.key[:_PORT_AT]: one for one in elements if one.set == MACS}
         self._others = {one for one in elements if one.set != MACS}
         self._marks = {
@@ -168,7 +173,10 @@ class FilterTable:
     def _try(self, messages: Sequence[FilterMessage]) -> Answer:
         # What a VNI left that is configured no longer would block the port of the segment in all other VNIs, if it was joining.
         ports = {pair: entry for pair, entry in self._ports.items() if self.vxlans is None or pair[0] in self.vxlans}
-        macs: dict[bytes, Element | None] = {}
+        allowed = self.vxlans
+        macs: dict[bytes, Element | None] = dict.fromkeys(
+            name for name in self._found if allowed is not None and read_interface(name[:_MAC_AT]) not in allowed
+        )
         for message in messages:
             entry, gone = message.entry, message.verb is Verb.DELETE
             if isinstance(entry, MacEntry):
@@ -199,6 +207,7 @@ class FilterTable:
                     self._macs.pop(name, None)
                 else:
                     self._macs[name] = one
+            self._found = frozenset()
             self._ports, self._others, self._marks, self._whole = ports, others, marks, True
         return answer
 

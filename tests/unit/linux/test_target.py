@@ -10,10 +10,11 @@ from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.config import values
 from vtep.config.model import SegmentConfig, Targets, VniConfig, VrfConfig
 from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
-from vtep.linux.filters import FilterMessage, PortEntry
+from vtep.linux.filters import FilterMessage, FilterTable, MacEntry, PortEntry
 from vtep.linux.memory.kernel import MemoryKernel
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.port_backup import PORT_BACKUP
+from vtep.linux.tables.port_filter import SEGMENT_MAC
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor, Verb
@@ -260,6 +261,21 @@ def test_a_port_of_a_segment_does_not_stay_blocked_for_a_vni_that_left_while_no_
     target.send([FilterMessage(Verb.REPLACE, PortEntry("vx100", "h100", "df"))])
 
     assert kernel.filters.entries() == [PortEntry("vx100", "h100", "df")]
+
+
+def test_the_filters_of_a_vni_that_left_while_no_daemon_ran_do_not_keep_the_tables(kernel: MemoryKernel) -> None:
+    left = [PortEntry("vx200", "h200", "df"), MacEntry("vx200", M, "h200")]
+    kernel.filters.send([FilterMessage(Verb.CREATE, entry) for entry in left])
+    kernel.filters.send([FilterMessage(Verb.CREATE, entry) for entry in (MacEntry("vx100", M, "h100"),)])
+    target = KernelTarget(kernel, [vni(100)])
+    attachments = target.attachments()
+    kernel.filters = FilterTable(kernel.filters.nft)
+    target.attachments()
+
+    assert list(SEGMENT_MAC.recognise(target.entries(attachments), attachments)) == [(100, M)]
+    target.send([FilterMessage(Verb.DELETE, MacEntry("vx100", M, "h100"))])
+
+    assert (kernel.filters.entries(), kernel.filters.is_there()) == ([], False)
 
 
 def test_a_look_by_key_knows_every_kind_that_has_no_lookups_in_the_domains_of_a_vni() -> None:
