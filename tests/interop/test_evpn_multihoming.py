@@ -1,6 +1,5 @@
 """A machine on two leaves of ours: what it loses when a link or a session fails, by pings every 10 ms from here and from a third leaf."""
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -53,7 +52,7 @@ def losses(scene, act: Callable[[], object]) -> dict[str, tuple[int, float]]:
     """Return how many pings were lost, and the longest time without an answer in seconds, for each host."""
     with ExitStack() as stack:
         pings = {host: stack.enter_context(Pings(scene.machines[host], MACHINE)) for host in HOSTS}
-        time.sleep(0.5)
+        wait_until(lambda: all(one.back(0) for one in pings.values()), 30, "answers")
         since = {host: one.sent for host, one in pings.items()}
         act()
         wait_until(lambda: all(one.back(since[host], 100) for host, one in pings.items()), 30, "answers again")
@@ -66,7 +65,7 @@ def silence(scene):
             scene.machines[host].run("ip", "link", "set", "dev", "eth1", way)
 
 
-@scenario("S14")
+@scenario("S18")
 def test_what_a_machine_with_two_links_loses(scene, filters):
     wait_until(lambda: forwarding(scene), 30, "both leaves forward, one as the designated forwarder")
     for host in HOSTS:
