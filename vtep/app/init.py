@@ -72,7 +72,9 @@ def _init_observer(options: argparse.Namespace) -> int:
     _write({where / name: text for name, text in texts.items()}, replace=options.force)
     for name in texts:
         print(escaped(str(where / name)))
+    unnamed = f"name the peers:     vtysh says none; with more than one, feed.peers in {where}/vtep.toml must have them"
     for line in (
+        *([] if frr.peers else [unnamed]),
         "have bgpd load BMP: add -M bmp to bgpd_options in /etc/frr/daemons, and restart FRR once",
         f"have it report:     vtysh -f {where}/frr-bmp.conf",
         f"compare with host:  vtep check --host {where}/vtep.toml",

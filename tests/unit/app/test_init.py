@@ -145,3 +145,12 @@ def test_an_observer_waits_for_the_peers_that_are_named_or_else_those_of_frr(wor
 
     assert main(["init", "--observe", *words, "--directory", str(tmp_path)]) == 0
     assert [*map(str, read(tmp_path / "vtep.toml").feed.peers)] == peers
+
+
+def test_an_observer_without_a_peer_is_told_where_to_name_them(tmp_path, monkeypatch, capsys):
+    """vtysh is not there, or may not be asked."""
+    monkeypatch.setattr(init.inventory, "found", lambda links: [VNI_100])
+    monkeypatch.setattr(init, "_vtysh", lambda command: "")
+
+    assert main(["init", "--observe", "--asn", "65000", "--directory", str(tmp_path)]) == 0
+    assert f"feed.peers in {tmp_path}/vtep.toml" in capsys.readouterr().err
