@@ -84,8 +84,8 @@ Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage | 
 class Kernel:
     """The tables of the network namespace in which this was made.
 
-    For one thread at a time, with three exceptions: `drain` may run in another thread, one call of `rows`, `neighbors`, `routes`
-    or `nexthops` may, and one call of `routes_of` may.
+    For one thread at a time, with exceptions: `drain` may run in another thread, one call of `rows`, `neighbors`, `routes` or
+    `nexthops` may, and one call of `routes_of` may. `get_many` may as well, and then waits for what the first thread asks.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ import ctypes
 import errno
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias, TypeVar
 
@@ -37,10 +38,11 @@ Parse: TypeAlias = Callable[[bytes], Iterable[tuple[int, int, T | Answer]]]
 
 
 class Connection:
-    """One socket for requests, one of them at a time."""
+    """One socket for requests, one of them at a time: a thread waits until the one of another has its answers."""
 
     def __init__(self, buffer: int = REQUEST_BUFFER, protocol: int = socket.NETLINK_ROUTE) -> None:
         self.socket = open_netlink(protocol)
+        self._turn = threading.RLock()
         self._seq = 1
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         try:
@@ -88,27 +90,30 @@ class Connection:
 
     def ask(self, operation: str, request: bytes, inbox: "Inbox") -> int:
         """Write requests, for which there is one answer each, and return how many answers are in the inbox."""
-        try:
-            self.socket.send(request)
-        except OSError as error:
-            raise failure(operation, error) from error
-        return len(inbox.receive(operation, self.socket) or ())
+        with self._turn:
+            self._send(operation, request)
+            return len(inbox.receive(operation, self.socket) or ())
 
     def answers(self, operation: str, request: bytes) -> Iterator[bytes | None]:
         """Write requests and yield what comes back, and None where answers were lost.
 
         A caller that knows which answer is the last may stop there. If any was lost, that is said before the ones that are left.
         """
+        with self._turn:
+            self._send(operation, request)
+            yield from receive(operation, self.socket, self._buffer)
+
+    def _send(self, operation: str, request: bytes) -> None:
         try:
             self.socket.send(request)
         except OSError as error:
             raise failure(operation, error) from error
-        yield from receive(operation, self.socket, self._buffer)
 
     def take_seqs(self, count: int) -> int:
         """Reserve so many sequence numbers and return the first. They start again at 1 before they reach 32 bits."""
-        first = self._seq if self._seq + count < 1 << 32 else 1
-        self._seq = first + count
+        with self._turn:
+            first = self._seq if self._seq + count < 1 << 32 else 1
+            self._seq = first + count
         return first
 
     def exchange(

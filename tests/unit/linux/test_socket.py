@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -275,3 +276,16 @@ def test_rows_are_written_and_read_while_another_thread_reads_a_dump() -> None:
 def test_routes_of_other_programs_are_read_by_a_socket_that_no_other_thread_uses(scripted):
     kernel = scripted(lambda *_: pytest.fail("this socket is in use in another thread"))
     assert isinstance(kernel.routes_of(254, 2), list)
+
+
+def test_a_request_of_another_thread_waits_until_the_answers_are_read(scripted):
+    """The answers to an explanation on the loop must not go to the look of a pass in its thread, nor the other way."""
+    connection = scripted(lambda *_: [bytes(16)])._requests
+    other = threading.Thread(target=connection.exchange, args=("get", bytes(16), lambda _: ()))
+
+    for _ in connection.answers("get", bytes(16)):
+        other.start()
+        other.join(0.1)
+        assert (other.is_alive(), connection.socket.asked) == (True, 1)
+    other.join(10)
+    assert (other.is_alive(), connection.socket.asked) == (False, 2)
