@@ -13,6 +13,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import NTF_EXT_LEARNED, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_REACHABLE, Neighbor, Verb
 from vtep.projection.policy import DOWN, FORWARDING, SegmentState
+from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
 
 SEGMENT = f'[[segment]]\nesi = "{E1}"\nport = "es0"\nmac_hold_s = 0\n'
@@ -225,3 +226,11 @@ def test_a_bridge_row_of_an_operator_stays_when_the_mac_comes_to_our_port(rig):
     rig.leaf.withdraw(type2(C, NO_SEGMENT, seq=7))
     rig.leaf.pass_(survey=True)
     assert rig.halves()[0] == "vx100"
+
+
+def test_an_observer_says_nothing_of_a_backup_that_an_operator_has_set(rig):
+    rig.set_backup("vx100")
+    rig.leaf.engine = Engine(rig.leaf.engine.kinds, rig.leaf.target, Claims(KINDS), observes=True)
+    rig.leaf.end()
+    rig.leaf.pass_(survey=True)
+    assert (rig.leaf.engine.surveyed, rig.leaf.troubles()) == (True, [])

@@ -28,6 +28,9 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
     Convertible some changes of a row cannot be made in place: they are spelled as a removal and a creation, side by side
     Partial     some rows are only a part of what is at their key
 
+A kind whose rows say nothing of who wrote them, because every program writes them alike, has `bears_no_mark = True`: an observer
+leaves them alone.
+
 **How the engine calls a kind**, for a row that changes from A to B:
 
     touched(intent)                    the keys that differ from the intent before: [(100, m)]

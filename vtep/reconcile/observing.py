@@ -60,6 +60,9 @@ class ObservedKind:
         return found
 
     def recognise(self, entries: Iterable[Entry], attachments: Attachments) -> Mapping[Key, Seen]:
+        """Read the rows, unless their kind has no mark: they may be an operator's, which are no difference."""
+        if getattr(self._kind, "bears_no_mark", False):
+            return {}
         return {key: as_anybodys(seen) for key, seen in self._kind.recognise(entries, attachments).items()}
 
 

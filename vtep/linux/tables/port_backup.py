@@ -2,6 +2,7 @@
 
 The bridge asks for the carrier with each frame, so not one frame is lost (6.1 to 6.18). By which VTEPs they go on is up to the VXLAN
 rows of the MACs behind the port (`fdb.py`). The row has no value of its own: the backup is the VXLAN device of the VNI, or it is not ours.
+It bears no mark either: who wrote it cannot be seen.
 
 A port has one backup, and on a bridge that filters VLANs several VNIs may share it. So a port there has none (`ports.py`). A port that
 leaves its bridge forgets its backup.
@@ -35,6 +36,7 @@ _OURS: Final = PortBackupRow()
 
 class _PortBackup:
     name = "port-backup"
+    bears_no_mark = True
     descriptor = Descriptor(
         public="port-backup",
         key_name="port",
