@@ -117,7 +117,7 @@ class AdvertiserStatus(Struct, frozen=True):
     error: str
     """What the speaker said about the first of these; empty if there are none."""
     since: float | None
-    """When this state began; an operator sees how long a speaker has been away."""
+    """When this state began; an operator sees how long a speaker has been away. None before the first speaker."""
 
 
 class Advertised(Struct, frozen=True):
@@ -150,7 +150,7 @@ class Advertiser:
         self._speaker = speaker
         self._without_waiting = False
         """Commands are sent whether the speaker has room for them or not."""
-        self._since = 0.0
+        self._since: float | None = None
         self._name = ""
         """The speaker that is connected, or was last."""
         self._needed = False

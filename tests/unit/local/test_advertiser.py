@@ -721,6 +721,11 @@ def test_the_table_is_drawn_as_it_is():
     assert drawn() == {(state, event): TRANSITIONS[state].get(event, "-") for state in STATES for event in Event}
 
 
+def test_no_time_is_told_before_the_first_exabgp():
+    """The clock began when the machine did, so zero is no time of the daemon."""
+    assert Joined(AdvertisedLedger()).advertiser.status().since is None
+
+
 @pytest.mark.parametrize("event", Event, ids=lambda event: event.value)
 @pytest.mark.parametrize("state", STATES)
 def test_each_event_leads_from_each_state_where_the_table_says(state, event):
