@@ -84,7 +84,7 @@ def _state(status: Status) -> Iterator[Metric]:
 
 def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> Iterator[Metric]:
     feed = status.feed
-    yield _gauge("vtep_feed_attached", "1 if ExaBGP's relay is connected", feed.attached)
+    yield _gauge("vtep_feed_attached", "1 if ExaBGP's relay is connected, or a router by BMP", feed.attached)
     yield _counter("vtep_lines", "Lines that ExaBGP printed", {(): feed.lines})
     yield _counter("vtep_bad_lines", "Lines among them that could not be read", {(): feed.bad_lines})
     yield _gauge("vtep_bmp_routers", "Routers that report by BMP", len(feed.reporters))
