@@ -553,6 +553,21 @@ def test_a_vrf_imports_routes_of_another_one_by_the_l3vni_of_that(world, namespa
         assert (leaf.routes(), leaf.hands.kernel.nexthops()) == ([], [])
 
 
+@pytest.mark.parametrize("world", ["memory", pytest.param("namespace", marks=pytest.mark.root_netns)])
+def test_a_route_by_the_l3vni_of_a_vrf_that_is_not_ready_is_not_repaired_again_and_again(world, namespace_refused):
+    if world == "namespace" and namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf(world, "two") as leaf:
+        leaf.pass_(survey=True)
+        leaf.advertise(type5(NET4, A, "02:00:00:00:fe:02", label=4002))
+        leaf.pass_()
+        leaf.hands.set_up("vx4002", up=False)
+        report = leaf.pass_(survey=True)
+
+        assert leaf.routes() == [f"{NET4} via {A}"]
+        assert (report.replaced, report.repaired) == (0, 0)
+
+
 def test_a_claim_of_a_route_by_another_l3vni_is_read_back():
     keys = [(Vni(4001), Prefix.parse(net)) for net in (NET4, NET6)]
     for row in (RouteRow(0x6000_0001), RouteRow(0x7FFF_FFFF, Vni(4002))):

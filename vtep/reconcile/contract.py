@@ -26,7 +26,7 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
     Contest     a station of this leaf can take the key of a row: rows have a rank, and the stronger one wins
     Dependent   a row needs rows of other kinds: it is created after them and removed before them
     Convertible some changes of a row cannot be made in place: they are spelled as a removal and a creation, side by side
-    Partial     some rows are only a part of what is at their key
+    Partial     some rows are only a part of what is at their key, or show only a part of what they say
 
 A kind whose rows say nothing of who wrote them, because every program writes them alike, has `bears_no_mark = True`: an observer
 leaves them alone.

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vtep.addr import Prefix, Vni
 from vtep.intent import GROUPS, Intent, PrefixKey
@@ -68,6 +69,12 @@ class _Route:
             for vni, entry in ready.routes(entries)
             if entry.protocol == RTPROT_VTEP and entry.metric == metric_of(entry.prefix)
         }
+
+    def as_part(self, row: RouteRow | None, seen: Seen) -> Seen:
+        """Read a route by the number of its nexthop alone: of a VRF that is not ready it is not known which devices it has."""
+        if row is None or seen.row is None or seen.row == row or seen.row.nexthop != row.nexthop:
+            return seen
+        return replace(seen, row=row)
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[RouteMessage]]:
         table = routed(attachments)[RoutedDomain(change.keys[0][0])].table
