@@ -140,6 +140,17 @@ def test_what_a_page_names_is_there(page):
     assert missing == []
 
 
+def test_sections_of_pages_that_the_code_names_are_there():
+    named = [
+        (page, section)
+        for module in CODE_READ
+        for page, section in re.findall(r'docs/(\w+\.md): "([^"]+)"', module.read_text())
+    ]
+
+    assert len(named) > 2
+    assert [(page, section) for page, section in named if f"# {section}\n" not in (DOCS / page).read_text()] == []
+
+
 def test_decisions_that_the_code_refers_to_are_there():
     referred = set()
     for module in (ROOT / "vtep").rglob("*.py"):

@@ -125,7 +125,7 @@ def _of_feed(status: "Status") -> Iterator[Problem]:
     feed = status.feed
     if not feed.attached:
         weight = DEGRADED if status.ready else NOT_READY
-        hint = 'start ExaBGP with `vtep exabgp`, or see docs/operate.md: "ExaBGP is not connected"'
+        hint = 'start ExaBGP with `vtep exabgp`, or see docs/operate.md: "Alerts", VtepFeedDetached'
         if feed.bmp:
             text = f"no router reports by BMP at {feed.bmp}"
             yield Problem(weight, "router-away", text, "vtysh -c 'show bmp'; docs/observe.md")
@@ -318,7 +318,7 @@ def _of_advertising(status: "Status") -> Iterator[Problem]:
     advertising = status.announcing
     if advertising.state == "unable" and advertising.wanted:
         text = f"nothing of this leaf is advertised: {advertising.why}"
-        yield Problem(DEGRADED, "not-advertising", text, 'docs/advertise.md: "Why is it not advertised"')
+        yield Problem(DEGRADED, "not-advertising", text, 'docs/advertise.md: "When something is not announced"')
     if advertising.refused:
         routes = "1 route" if advertising.refused == 1 else f"{advertising.refused} routes"
         text = f"ExaBGP refused to advertise {routes}: {advertising.error}"
