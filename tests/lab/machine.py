@@ -43,7 +43,10 @@ echo $$ >"$place/cgroup/$name/cgroup.procs" || exit
 unshare --mount --pid --fork --kill-child --net --cgroup --uts --ipc sh -ec "$4" boot "$place/new" "$name" </dev/null >"$place/boot" 2>&1 &
 outer=$!
 echo $$ >"$place/cgroup/cgroup.procs"
-until first=$(cat /proc/$outer/task/$outer/children 2>/dev/null) && [ -n "$first" ]; do sleep 0.01; done
+until first=$(cat /proc/$outer/task/$outer/children 2>/dev/null) && [ -n "$first" ]; do
+  case $(cat /proc/$outer/stat 2>/dev/null) in "" | *") Z "*) exec cat "$place/boot" ;; esac
+  sleep 0.01
+done
 echo "booting $first"
 read -r _
 kill -9 $outer

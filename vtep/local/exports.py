@@ -57,8 +57,9 @@ TARGETS_AT_ONCE: Final = 128
 ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
 DONT_PREEMPT: Final = 0x8000
-AC_DF: Final = 0x4000
 """The Don't Preempt bit among the capabilities of a candidate, the first bit of the two octets (RFC 9785 3)."""
+AC_DF: Final = 0x4000
+"""The AC-DF bit, the second one (RFC 8584 2.2)."""
 _HINT_OFF: Final = "or set announce = false"
 
 
