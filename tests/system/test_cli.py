@@ -574,6 +574,8 @@ def test_a_report_has_what_is_wrong_and_no_secret(daemon, tmp_path):
     assert json.loads(texts["daemon/status.json"])["ready"] is False
     troubled = [json.loads(line)["sync"]["state"] for line in texts["daemon/troubled-macs.jsonl"].splitlines()]
     assert {"FAILED", "CONTESTED", "SUPPRESSED"} <= set(troubled)
+    assert json.loads(texts["daemon/vrfs.json"]).keys() == {"vrfs"}
+    assert "daemon/segments.json" in texts
     assert len(texts["daemon/explained.jsonl"].splitlines()) == len(troubled)
     assert texts["config/vtep.toml"].endswith('password_file = "/etc/vtep/p"\n')
     assert texts["config/exabgp.conf"] == "neighbor 10.0.0.1 {\n    md5-password (left out);\n    peer-as 65000;\n}\n"

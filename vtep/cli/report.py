@@ -147,6 +147,8 @@ _QUESTIONS: Final[tuple[tuple[str, Message, Any], ...]] = (
     ("status", pb.GetStatusRequest(), pb.GetStatusResponse),
     ("vnis", pb.ListVnisRequest(), pb.ListVnisResponse),
     ("vteps", pb.ListVtepsRequest(), pb.ListVtepsResponse),
+    ("vrfs", pb.ListVrfsRequest(), pb.ListVrfsResponse),
+    ("segments", pb.ListSegmentsRequest(), pb.ListSegmentsResponse),
     ("peers", pb.ListPeersRequest(), pb.ListPeersResponse),
     ("events", pb.ListEventsRequest(), pb.ListEventsResponse),
     ("diff", pb.DiffRequest(), pb.DiffResponse),
