@@ -51,16 +51,10 @@ def notes_of(it: Subject) -> Iterator[str]:
             f"checksum: {device.name} drops packets over IPv6 without a UDP checksum, which many switches send (RFC 6935); the kernel "
             f"refuses to change it, so make the device again if a peer sends such packets ({make_vxlan_again(it)})"
         )
-    if not takes_groups(it):
-        what = "proxy" if it.vxlan.proxy else "learning"
-        mend = (
-            f"the kernel refuses to change it, so make the device again ({make_vxlan_again(it)})"
-            if it.vxlan.proxy
-            else f"turn it off ({set_vxlan(it)} nolearning)"
-        )
+    if it.vxlan.proxy:  # `learning` is a fault, and a fault comes before the notes
         yield (
-            f"nexthops-unsafe: {device.name} has {what} on, with which some kernels crash on rows for several VTEPs; a MAC on an "
-            f"Ethernet segment goes to one VTEP; {mend}"
+            f"nexthops-unsafe: {device.name} has proxy on, with which some kernels crash on rows for several VTEPs; a MAC on an Ethernet "
+            f"segment goes to one VTEP; the kernel refuses to change it, so make the device again ({make_vxlan_again(it)})"
         )
     gateway = bridge if it.vni.vlan is None else it.svi
     if it.vni.vrf and gateway.makes_link_local is False and gateway.v6_disabled is False:
