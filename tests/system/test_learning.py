@@ -195,10 +195,12 @@ def test_who_announces_nothing_hears_nothing_more_than_before(leaf, announce, so
     """
     leaf.vtep.configure(leaf_config(more=BGP, vnis=f"{VNI_SECTION}announce = {announce}\n"))
     process = leaf.vtep.start()
-    wait_until(lambda: '"started"' in process.log(), 15, "the start")
+    wait_until(lambda: '"rows written"' in process.log(), 15, "the first rows")
 
-    descriptors = leaf.node.run("sh", "-c", f"readlink /proc/{process.pid}/fd/*")
-    opened = set(re.findall(r"socket:\[(\d+)\]", descriptors))
-    netlink = {line.split()[9] for line in leaf.node.run("cat", f"/proc/{process.pid}/net/netlink").splitlines()[1:]}
+    def opened() -> int:
+        descriptors = leaf.node.run("sh", "-c", f"readlink /proc/{process.pid}/fd/*")
+        sockets = set(re.findall(r"socket:\[(\d+)\]", descriptors))
+        netlink = leaf.node.run("cat", f"/proc/{process.pid}/net/netlink").splitlines()[1:]
+        return len(sockets & {line.split()[9] for line in netlink})
 
-    assert len(opened & netlink) == sockets
+    wait_until(lambda: opened() == sockets, 15, f"{sockets} netlink sockets")
