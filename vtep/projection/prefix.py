@@ -204,7 +204,8 @@ def _why_worse(path: tuple[bool, int, int, int], best: tuple[bool, int, int, int
 
 
 def _order(path: PrefixPath) -> tuple[object, ...]:
-    return (path.vtep.order, path.rd, path.peer.order)
+    """Return the order of equals. Only the Router's MAC tells apart two routes whose keys differ in bits beyond the length."""
+    return (path.vtep.order, path.rd, path.peer.order, path.router_mac or b"")
 
 
 def _host_order(path: PrefixPath) -> tuple[object, ...]:

@@ -356,3 +356,26 @@ def test_a_mac_that_is_alone_on_its_segment_counts_as_the_work_that_it_is():
 
     each = 1 + index.WORK_OF_NEW  # of both, something is said for the first time
     assert (alone, leaf.leaf.unjudged) == (each + index.WORK_OF_SEGMENT, each)
+
+
+def test_a_mac_that_is_judged_before_its_segment_is_compared_is_not_forgotten(monkeypatch):
+    """Its answer is not remembered. That those of other MACs stay says nothing of it."""
+    monkeypatch.setattr(index, "COMPARED_AT_ONCE", 1)
+    leaf = Pure()
+    others = [Esi(b"\x03" + bytes(8) + bytes((number,))) for number in range(2)]
+    known, *elsewhere, late = macs(4)
+    leaf.advertise(*(per_segment(vtep, esi) for vtep in (B, C) for esi in (*others, E1)), type2(B, E1, known))
+    leaf.advertise(*(type2(B, esi, mac) for esi, mac in zip(others, elsewhere, strict=True)))
+    leaf.judge()
+
+    leaf.advertise(*(per_evi(A, esi) for esi in (*others, E1)))
+    leaf.leaf.judge(leaf.now, 2048)
+    leaf.advertise(type2(C, E1, late))
+    leaf.leaf.judge(leaf.now, 2048)
+    assert (leaf.leaf.unjudged > 0, leaf.intent.macs.get((Vni(100), late)) is not None) == (True, True)
+    leaf.withdraw(per_segment(C, E1))
+    while leaf.leaf.unjudged:
+        leaf.leaf.judge(leaf.now, 2048)
+
+    assert (Vni(100), late) not in leaf.intent.macs
+    assert (Vni(100), known) in leaf.intent.macs
