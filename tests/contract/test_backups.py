@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from tests.contract.grouped import CONFIG, E1, A, B, C, M, grouped_leaf, macs, per_evi, per_segment, type2
 from tests.contract.worlds import ip
+from tests.lab.wait import wait_until
 from vtep.addr import NO_SEGMENT, Vni
 from vtep.evpn.station import Station
 from vtep.linux.tables.all import KINDS
@@ -18,6 +19,8 @@ from vtep.reconcile.engine import Engine
 
 SEGMENT = f'[[segment]]\nesi = "{E1}"\nport = "es0"\nmac_hold_s = 0\n'
 PORTS = ((Vni(100), "es0"),)
+FORWARDS = 3
+"""The state of a bridge port (BR_STATE_FORWARDING)."""
 
 
 class BackedUp:
@@ -32,6 +35,10 @@ class BackedUp:
         else:
             ip("link add es0 type veth peer name ce0", "link set es0 master br100 up", "link set ce0 up")
             ip("link add h0 type veth peer name ce1", "link set h0 master br100 up")
+            # The bridge hears of the carrier a moment later, and takes no row on a port that is disabled.
+            wait_until(
+                lambda: leaf.kernel.links().by_name["es0"].bridge_port.state == FORWARDS, 5, "a port that forwards"
+            )
         leaf.target = KernelTarget(leaf.kernel, leaf.config.vnis, segments=leaf.config.segments)
         kinds = tuple(kind for kind in KINDS if kind.name not in ("port-filter", "segment-mac"))
         leaf.engine = Engine(kinds, leaf.target, leaf.ledger)
