@@ -7,7 +7,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher
 from vtep.evpn import crowd, said
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
@@ -25,6 +25,7 @@ from vtep.evpn.event import (
 )
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Holds, Refresh
+from vtep.evpn.prefix import IpPrefix, shared
 from vtep.evpn.rib import AdjRibIn, Rib
 from vtep.store.sharded import SHARDS
 
@@ -46,13 +47,20 @@ ads = st.builds(
     label=st.just(100),
 )  # fmt: skip
 
+prefixes = st.builds(
+    IpPrefix, peer=peers, attributes=attributes, rd=st.just(RD), tag=st.just(0), network=often([bytes(4), bytes((10, 0, 0, 0))]),
+    length=st.just(8), label=st.just(4001),
+)  # fmt: skip
+
 
 def key_of(route):
+    if isinstance(route, IpPrefix):
+        return b"\x05" + route.rd + bytes(4) + bytes((route.length,)) + route.network
     return route.key if isinstance(route, MacIp) else b"\x01" + route.rd + route.esi + route.tag.to_bytes(4)
 
 
-announced = (mac_routes | ads).map(lambda route: Announced(route.peer, {key_of(route): route}))
-withdrawn = (mac_routes | ads).map(lambda route: Withdrawn(route.peer, (key_of(route),)))
+announced = (mac_routes | ads | prefixes).map(lambda route: Announced(route.peer, {key_of(route): route}))
+withdrawn = (mac_routes | ads | prefixes).map(lambda route: Withdrawn(route.peer, (key_of(route),)))
 opened = st.builds(
     PeerOpened, peers, often([None, 30, 120]), st.booleans(), refresh=st.booleans(), enhanced_refresh=st.booleans()
 )
@@ -117,13 +125,17 @@ def check_index(rib: Rib) -> None:
     routes = tables(rib)
     by_mac: dict[Mac, set[MacIp]] = {}
     by_segment: dict[Esi, set[EthernetAd]] = {}
+    by_prefix: dict[Prefix, Counter[IpPrefix]] = {}
     for route in routes.values():
         if isinstance(route, MacIp):
             by_mac.setdefault(route.mac, set()).add(route)
+        elif isinstance(route, IpPrefix):
+            by_prefix.setdefault(Prefix.of(route.network, route.length), Counter())[shared(route)] += 1
         else:
             by_segment.setdefault(route.esi, set()).add(route)
     assert {mac: set(rib.index.routes_of(mac)) for mac in rib.index.everything().macs} == by_mac
     assert sum(len(rib.index.routes_of(mac)) for mac in rib.index.everything().macs) == sum(map(len, by_mac.values()))
+    assert {prefix: Counter(rib.index.prefixes.of(prefix)) for prefix in rib.index.prefixes} == by_prefix
     assert {
         esi: found for esi in ESIS if (found := {*rib.index.ads_at(esi, 0, 100), *rib.index.ads_at(esi, PER_ES_TAG, 0)})
     } == by_segment
@@ -201,6 +213,22 @@ def test_every_change_is_marked(hold, history):
         after = seen(rib)
 
         assert {mac for mac in MACS if before[mac] != after[mac]} <= rib.index.take_changed().macs
+
+
+@given(holds, steps)
+@settings(deadline=None, max_examples=80)
+def test_the_age_of_a_route_is_that_of_its_content(hold, history):
+    rib, now = Rib(hold, 0.0), 0.0
+    since: dict[tuple[Ip, bytes], float] = {}
+    for seconds, step, replayed in history:
+        now += seconds
+        rib.tick(now)
+        before = tables(rib)
+        play(rib, step, now, replayed)
+        after = tables(rib)
+        since = {key: since[key] if before.get(key) == route else now for key, route in after.items()}
+
+        assert {(peer, key): rib.ages.of(peer, key).since for peer, key in after} == since
 
 
 @given(holds, steps)
