@@ -11,8 +11,8 @@ There is one election for each VNI, and every VTEP of the segment computes the s
       2      Don't Preempt beats its absence; the VTEPs need not agree on that (4.3)
       3      the lower address wins, IPv4 before IPv6
 
-The candidates are the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards. If all ask for
-AC-DF, those without a Type-1 route for the VNI do not stand for election in it (RFC 8584 4.1).
+The candidates are the originators of the segment's Type-4 routes (RFC 7432 8.5), and this leaf while its port forwards. If all agree,
+and ask for AC-DF, those without a Type-1 route for the VNI do not stand for election in it (RFC 8584 4.1). The default has no AC-DF.
 
 Example: 10.0.0.1, 10.0.0.2 and 10.0.0.3 are on the segment, and all use the default. Their numbers are 0, 1 and 2.
 
@@ -94,7 +94,7 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
     us = Member(segment.vtep, Election(ALGORITHMS[segment.algorithm], capabilities, segment.preference))
     members = [us, *_others(rib.index.members_of(segment.esi), policy)]
     vnis = sorted(policy.vnis)
-    if not _all_ask_for_ac_df(members):
+    if not _use_ac_df(members):
         return tuple(_forwarder(segment, Vni(vni), members) for vni in vnis)
     with_vni = {vni: _with_vni(segment.esi, policy.vnis[vni], rib, policy) for vni in vnis}
     return tuple(
@@ -102,8 +102,10 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
     )
 
 
-def _all_ask_for_ac_df(members: Iterable[Member]) -> bool:
-    return all(member.election.capabilities & AC_DF for member in members)
+def _use_ac_df(members: Iterable[Member]) -> bool:
+    """Whether all agree on one algorithm and its capabilities, with AC-DF; otherwise the default decides among all (RFC 8584 2.2)."""
+    terms = {member.terms for member in members}
+    return len(terms) == 1 and all(capabilities & AC_DF for _, capabilities in terms)
 
 
 def _with_vni(segment: Esi, vni: VniConfig, rib: Rib, policy: Policy) -> set[Ip]:

@@ -299,3 +299,6 @@ def test_with_ac_df_only_vteps_with_the_vni_stand_for_election() -> None:
     assert elected(joined, ac_df) == [(str(E1), 100, A, False)]
 
     assert elected([Lines().announce(A, tells(A))], ac_df) == [(str(E1), 100, A, False)]  # one does not ask for it
+
+    other = tells(A, wire.df_election(HRW, 0, AC_INFLUENCED))  # they disagree, and the default has no AC-DF
+    assert elected([Lines().announce(A, other)], ac_df) == [(str(E1), 100, A, False)]
