@@ -31,7 +31,7 @@ LABEL org.opencontainers.image.title="vtep" \
       org.opencontainers.image.revision="${REVISION}"
 # For people who look into the container, and for labs that wire it: the product itself speaks netlink.
 RUN apt-get update --quiet=2 \
- && apt-get install --quiet=2 --yes --no-install-recommends iproute2 \
+ && apt-get install --quiet=2 --yes --no-install-recommends iproute2 nftables \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /opt/vtep /opt/vtep
 # The user of ExaBGP's container (`--user exabgp`), whose group may use the feed socket. There is no USER here, because the daemon
