@@ -43,7 +43,7 @@ def pair():
             node.ip(f"addr add {own}/64 dev wire nodad", "link set dev wire up")
         switch.ip(
             f"link add vxlan type vxlan id {VNI} local {THERE} remote {HERE} dstport 4789 udp6zerocsumtx",
-            "link set dev vxlan up",
+            "link set dev vxlan addrgenmode none up",  # so that it sends nothing of its own
         )
         leaf.ip(f"link add {BRIDGE} type bridge", f"link set dev {BRIDGE} up")
         yield leaf, switch
