@@ -341,7 +341,7 @@ def test_diff_has_the_row_while_it_differs(shared: Leaf) -> None:
         table, told = shared.ask("diff"), shared.vtep.told("diff")["differences"]
     finally:
         shared.node.run("bridge", "fdb", "del", mac, "dev", PORT, "master")
-    wait_until(lambda: shared.ask("diff").returncode == 0, what="no difference")
+    wait_until(lambda: shared.ask("diff").returncode == 0, 20, "no difference")
 
     assert (before.returncode, before.stdout) == (0, "")
     assert mac in table.stdout
