@@ -304,6 +304,11 @@ class Speaker:
         return await self._loop.create_server(lambda: Session(self), sock=listening)
 
     async def _leave(self) -> None:
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening)
+        # A connection that was accepted just now becomes a session first: asyncio forgets its socket otherwise (Python 3.11).
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         self._server.close()
         self._end_all("we left")
         await asyncio.gather(*(session.gone for session in self._sessions))
