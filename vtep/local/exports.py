@@ -51,15 +51,10 @@ from vtep.evpn.advertise import (
 )
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.intent import Intent, OwnKey, OwnMac, OwnSegment
+from vtep.projection.forwarder import requested
 
 TARGETS_AT_ONCE: Final = 128
 """Route Targets in one Type-1 route for a segment. More VNIs are in further routes, each with an RD of its own (RFC 7432 8.2.1)."""
-ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
-"""The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
-DONT_PREEMPT: Final = 0x8000
-"""The Don't Preempt bit among the capabilities of a candidate, the first bit of the two octets (RFC 9785 3)."""
-AC_DF: Final = 0x4000
-"""The AC-DF bit, the second one (RFC 8584 2.2)."""
 _HINT_OFF: Final = "or set announce = false"
 
 
@@ -298,10 +293,10 @@ def _segment_rd(config: SegmentConfig, place: int) -> RouteDistinguisher:
 def _about_segment(config: SegmentConfig) -> Iterator[Community]:
     """Yield the communities of a Type-4 route. The default election has none, as GoBGP takes the community for an error."""
     yield es_import(config.esi)
-    if config.algorithm != "modulo" or config.dont_preempt or config.ac_df:
-        capabilities = (DONT_PREEMPT if config.dont_preempt else 0) | (AC_DF if config.ac_df else 0)
-        preference = config.preference if config.algorithm.endswith("preference") else 0
-        yield election(ALGORITHMS[config.algorithm], capabilities, preference)
+    asked = requested(config)
+    if asked.algorithm or asked.capabilities:
+        preference = asked.preference if config.algorithm.endswith("preference") else 0
+        yield election(asked.algorithm, asked.capabilities, preference)
 
 
 def _communities(vni: VniConfig) -> tuple[Community, ...]:

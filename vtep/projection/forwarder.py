@@ -43,11 +43,11 @@ from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 from vtep.projection.segment import refused
 
-ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
+_ALGORITHMS: Final = {"modulo": 0, "highest-random-weight": 1, "highest-preference": 2, "lowest-preference": 3}
 """The configuration's names for the numbers of RFC 8584 3 and RFC 9785 3."""
-_MODULO, _WEIGHT, _HIGHEST, _LOWEST = ALGORITHMS.values()
+_MODULO, _WEIGHT, _HIGHEST, _LOWEST = _ALGORITHMS.values()
 _DONT_PREEMPT: Final = 0x8000
-AC_DF: Final = 0x4000
+_AC_DF: Final = 0x4000
 """The capabilities of RFC 8584 2.2 and RFC 9785 3, as bits of 16."""
 _DEFAULT: Final = Election()
 
@@ -90,11 +90,11 @@ def _asks_for_ac_df(esi: Esi, policy: Policy) -> bool:
 
 def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[Forwarder, ...]:
     """Return the forwarder of each VNI on a segment where this leaf is a candidate."""
-    capabilities = (_DONT_PREEMPT if segment.dont_preempt else 0) | (AC_DF if segment.ac_df else 0)
-    us = Member(segment.vtep, Election(ALGORITHMS[segment.algorithm], capabilities, segment.preference))
+    us = Member(segment.vtep, requested(segment))
     members = [us, *_others(rib.index.members_of(segment.esi), policy)]
     vnis = sorted(policy.vnis)
-    if not _use_ac_df(members):
+    _, capabilities = _agreed(members)
+    if not capabilities & _AC_DF:
         return tuple(_forwarder(segment, Vni(vni), members) for vni in vnis)
     with_vni = {vni: _with_vni(segment.esi, policy.vnis[vni], rib, policy) for vni in vnis}
     return tuple(
@@ -102,10 +102,10 @@ def judge_segment(segment: SegmentConfig, rib: Rib, policy: Policy) -> tuple[For
     )
 
 
-def _use_ac_df(members: Iterable[Member]) -> bool:
-    """Whether all agree on one algorithm and its capabilities, with AC-DF; otherwise the default decides among all (RFC 8584 2.2)."""
-    terms = {member.terms for member in members}
-    return len(terms) == 1 and all(capabilities & AC_DF for _, capabilities in terms)
+def requested(segment: SegmentConfig) -> Election:
+    """Return what this leaf asks for, in its own election and in its Type-4 route."""
+    capabilities = (_DONT_PREEMPT if segment.dont_preempt else 0) | (_AC_DF if segment.ac_df else 0)
+    return Election(_ALGORITHMS[segment.algorithm], capabilities, segment.preference)
 
 
 def _with_vni(segment: Esi, vni: VniConfig, rib: Rib, policy: Policy) -> set[Ip]:
@@ -126,7 +126,7 @@ def elect(
 ) -> tuple[Member, str, list[tuple[Member, str]]]:
     """Return the forwarder, why it was elected, and each other one with the rule by which it lost."""
     result = sorted(members, key=lambda member: member.vtep.order)
-    algorithm = _agreed(result)
+    algorithm, _ = _agreed(result)
     if algorithm == _MODULO:
         winner = result[vni % len(result)]
     elif algorithm == _WEIGHT:
@@ -138,13 +138,13 @@ def elect(
     return winner, _decisive([reason for _, reason in losers]), losers
 
 
-def _agreed(members: list[Member]) -> int:
-    """Return the algorithm that all ask for; the default if they disagree, or if this leaf does not know it."""
+def _agreed(members: Iterable[Member]) -> tuple[int, int]:
+    """Return the algorithm and the capabilities that all ask for; the default, which has none, if they disagree or ask for others."""
     terms = {member.terms for member in members}
-    return next(
-        (algorithm for algorithm in (_WEIGHT, _HIGHEST, _LOWEST) if terms in ({(algorithm, 0)}, {(algorithm, AC_DF)})),
-        _MODULO,
-    )
+    algorithm, capabilities = terms.pop()
+    if terms or algorithm not in _ALGORITHMS.values() or capabilities not in (0, _AC_DF):
+        return _MODULO, 0
+    return algorithm, capabilities
 
 
 def _rule(algorithm: int, winner: Member, loser: Member) -> str:
