@@ -78,7 +78,8 @@ _IFF_RUNNING_UP: Final = 0x41
 """IFF_UP and IFF_RUNNING of linux/if.h: the device is up, and its lower layer can carry frames."""
 
 K = TypeVar("K")
-Message: TypeAlias = Neighbor | RouteMessage | NexthopMessage | FilterMessage | PortMessage
+_Few: TypeAlias = RouteMessage | NexthopMessage | PortMessage
+Message: TypeAlias = Neighbor | _Few | FilterMessage
 
 
 class Kernel:
@@ -125,10 +126,8 @@ class Kernel:
         """
         if messages and isinstance(messages[0], FilterMessage):
             return self.filters.send(cast("Sequence[FilterMessage]", messages))
-        if messages and isinstance(messages[0], PortMessage):
-            return self._send_ports(cast("Sequence[PortMessage]", messages))
         if messages and not isinstance(messages[0], Neighbor):
-            return self._send_routing(messages)
+            return self._send_few(cast("Sequence[_Few]", messages))
         refusals: list[Refusal] = []
         first = 0
         for portion in portions(cast("Sequence[Neighbor]", messages), MESSAGES_PER_SEND):
@@ -266,8 +265,8 @@ class Kernel:
         """Dump the nexthops of all programs."""
         return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
 
-    def _send_routing(self, messages: Sequence[Message]) -> list[Refusal]:
-        """Send messages about routes and nexthops; only the last of a datagram is acknowledged.
+    def _send_few(self, messages: Sequence[_Few]) -> list[Refusal]:
+        """Send messages about routes, nexthops or bridge ports; only the last of a datagram is acknowledged.
 
         They need no runs as neighbor messages do, because an answer to one of them has a sequence number of its own. If
         the last answer is missing, all without an answer count as refused with ENOBUFS.
@@ -277,10 +276,7 @@ class Kernel:
             portion = messages[first : first + MESSAGES_PER_SEND]
             seq, last = self._requests.take_seqs(len(portion)), len(portion) - 1
             datagram = b"".join(
-                encode_route(message, seq + place, acknowledged=place == last)
-                if isinstance(message, RouteMessage)
-                else encode_nexthop(cast("NexthopMessage", message), seq + place, acknowledged=place == last)
-                for place, message in enumerate(portion)
+                _encoded(message, seq + place, acknowledged=place == last) for place, message in enumerate(portion)
             )
             answers, lost = self._requests.exchange("send", datagram, parse_routes)
             found = {
@@ -296,19 +292,6 @@ class Kernel:
                 for place, answer in sorted(found.items())
                 if answer.errno
             )
-        return refusals
-
-    def _send_ports(self, messages: Sequence[PortMessage]) -> list[Refusal]:
-        """Send messages about bridge ports one by one: there are few."""
-        refusals: list[Refusal] = []
-        for place, message in enumerate(messages):
-            seq = self._requests.take_seqs(1)
-            answers, _ = self._requests.exchange("send", encode_port(message, seq), parse_links)
-            answer = next((one for _, answered, one in answers if answered == seq and isinstance(one, Answer)), None)
-            if answer is None:
-                refusals.append(Refusal(place, errno.ENOBUFS, "the kernel's answer was lost"))
-            elif answer.errno:
-                refusals.append(Refusal(place, answer.errno, answer.text))
         return refusals
 
     def _send_portion(self, messages: Sequence[Neighbor], first: int) -> tuple[list[Refusal], int]:
@@ -409,6 +392,14 @@ def _release() -> tuple[int, ...]:
 
 # A device that is gone has no rows.
 _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
+
+
+def _encoded(message: _Few, seq: int, *, acknowledged: bool) -> bytes:
+    if isinstance(message, RouteMessage):
+        return encode_route(message, seq, acknowledged=acknowledged)
+    if isinstance(message, NexthopMessage):
+        return encode_nexthop(message, seq, acknowledged=acknowledged)
+    return encode_port(message, seq, acknowledged=acknowledged)
 
 
 def _refusal(asked: int, index: int, answer: Answer) -> Refusal:

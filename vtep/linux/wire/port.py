@@ -45,12 +45,12 @@ class PortLookup(Struct, frozen=True, gc=False):
     name: str
 
 
-def encode(change: PortMessage, seq: int) -> bytes:
+def encode(change: PortMessage, seq: int, *, acknowledged: bool) -> bytes:
     """Return the message. It names an existing device, because without NLM_F_CREATE none is made."""
     data = attribute(IFLA_INFO_SLAVE_KIND, b"bridge\0")
     data += attribute(IFLA_INFO_SLAVE_DATA, attribute_u32(IFLA_BRPORT_BACKUP_PORT, change.backup))
     body = bytes(_IFINFO.size) + attribute(IFLA_IFNAME, change.port.encode() + b"\0") + attribute(IFLA_LINKINFO, data)
-    return message(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, seq, body)
+    return message(RTM_NEWLINK, NLM_F_REQUEST | (NLM_F_ACK if acknowledged else 0), seq, body)
 
 
 _IFINFO: Final = struct.Struct("=BxHiII")
