@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.resources import files
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +29,8 @@ from vtep.logs import escaped
 from vtep.observe.model import Counts, Explanation, VtepStatus
 from vtep.observe.source import MacQuery, Source
 from vtep.observe.turns import Turns
+
+T = TypeVar("T")
 
 FRESH_S: Final = 1.0
 """A long answer is made once in this time, however many clients ask for it."""
@@ -61,8 +63,8 @@ class Site:
         self._clock = clock
         self._fresh_s = fresh_s
         self._metrics = Metrics(source)
-        self._kept: dict[str, tuple[float, Response]] = {}
-        self._kept_vteps: tuple[float, Mapping[Ip, Sequence[VtepStatus]] | None] = (0.0, None)
+        self._kept: dict[str, tuple[float, Any]] = {}
+        """What was made last, by its name, with the time: pages by their paths, and what several pages show."""
         self._page = _page()
         self._turns = Turns()
         self._pages: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
@@ -116,14 +118,18 @@ class Site:
         """Return a page that is made once in FRESH_S for all clients. What they get may be that old."""
 
         def answer(request: Request) -> Response:
-            now = self._clock()
-            made, response = self._kept.get(request.path, (0.0, None))
-            if response is None or now - made >= self._fresh_s:
-                response = make()
-                self._kept[request.path] = (now, response)
-            return response
+            return self._fresh(request.path, make)
 
         return answer
+
+    def _fresh(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was made under this name, and make it again if it is older than FRESH_S."""
+        now = self._clock()
+        made, found = self._kept.get(name, (0.0, None))
+        if found is None or now - made >= self._fresh_s:
+            found = make()
+            self._kept[name] = (now, found)
+        return cast("T", found)
 
     def _live(self) -> Response:
         """Answer a liveness probe: whether a restart would help.
@@ -202,15 +208,14 @@ class Site:
 
     def _by_vtep(self) -> Mapping[Ip, Sequence[VtepStatus]]:
         """Return what the VNIs have of each remote VTEP, made once in FRESH_S for all clients."""
-        now = self._clock()
-        made, by_vtep = self._kept_vteps
-        if by_vtep is None or now - made >= self._fresh_s:
+
+        def make() -> Mapping[Ip, Sequence[VtepStatus]]:
             found: dict[Ip, list[VtepStatus]] = {}
             for one in self._source.vteps(None):
                 found.setdefault(one.vtep, []).append(one)
-            by_vtep = found
-            self._kept_vteps = (now, by_vtep)
-        return by_vtep
+            return found
+
+        return self._fresh("by VTEP", make)
 
     def _as_vtep(self, ip: Ip) -> dict[str, Any]:
         """Return what the VNIs have of a VTEP: the first VNIs, and how many there are."""
