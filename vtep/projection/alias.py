@@ -73,10 +73,16 @@ def _of_routes(intent: Intent, inputs: Inputs) -> Iterator[GroupKey]:
     """Yield the groups whose Type-1 routes changed."""
     for segment in inputs.changed.segments:
         yield from intent.groups_of.get(segment, ())
+    for segment, vni in _evis(inputs):
+        yield from _of_vni(intent.groups_of.get(segment, ()), vni)
+
+
+def _evis(inputs: Inputs) -> Iterator[tuple[Esi, Vni]]:
+    """Yield the segments and VNIs of this leaf whose Type-1 routes per EVI changed."""
     for segment, tag, label in inputs.changed.evis:
         configured = inputs.policy.vnis.get(label)
         if configured is not None and configured.tag == tag:
-            yield from _of_vni(intent.groups_of.get(segment, ()), configured.vni)
+            yield segment, configured.vni
 
 
 def _share_of(
@@ -102,10 +108,8 @@ def _backups(intent: Intent, inputs: Inputs) -> Iterator[GroupKey]:
         state = inputs.policy.segment_states.get(segment)
         for vni, _ in () if state is None else state.ports:
             yield from _backup_of(intent, vni, segment)
-    for segment, tag, label in inputs.changed.evis:
-        configured = inputs.policy.vnis.get(label)
-        if configured is not None and configured.tag == tag:
-            yield from _backup_of(intent, configured.vni, segment)
+    for segment, vni in _evis(inputs):
+        yield from _backup_of(intent, vni, segment)
 
 
 def _backup_of(intent: Intent, vni: Vni, segment: Esi) -> dict[GroupKey, None]:

@@ -88,7 +88,7 @@ def project(
     for projector in PROJECTORS:
         intent, table_changed = projector(intent, inputs)
         meaning_changed |= table_changed
-    must_wait = rib.complete and not previous.complete and not (whole and not intent.waiting_groups)
+    must_wait = rib.complete and not previous.complete and (not whole or bool(intent.waiting_groups))
     complete, why = (False, previous.why) if must_wait else (rib.complete, rib.why)
     meaning_changed |= (complete, rib.announcing) != (previous.complete, previous.announcing)
     generation = previous.generation + meaning_changed

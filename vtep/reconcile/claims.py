@@ -122,12 +122,8 @@ class Claims:
 
     def claim(self, kind: str, rows: Collection[RowGroup]) -> None:
         """Claim rows. 100,000 rows that move together to another VTEP cost 100,000 assignments, and not as many objects."""
-
-        def instead_of(_: Key, old: Claim | None, group: RowGroup) -> Claim:
-            return _instead_of(old, group)
-
         for group in rows:
-            self._replace(kind, group.keys, partial(instead_of, group=group))
+            self._replace(kind, group.keys, partial(_instead_of, group))
 
     def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
         """Have these claims, or all, cover any row of ours at their keys."""
@@ -202,7 +198,7 @@ def grouped(rows: Iterable[tuple[Key, Row, int]], vni_of: Callable[[Key], Hashab
     return [RowGroup(keys, row, rank) for (_, row, rank), keys in found.items()]
 
 
-def _instead_of(old: Claim | None, group: RowGroup) -> Claim:
+def _instead_of(group: RowGroup, _key: Key, old: Claim | None) -> Claim:
     """Return the claim of a row that is about to be written, after the claim that was there.
 
     Until the write is confirmed, a crash can leave either value. So a claim with another value keeps the old value
