@@ -192,6 +192,10 @@ class TwoInNamespace(NamespaceHands):
             *("link set br4002 addrgenmode none", "link set vx4002 addrgenmode none"),
             *(("link set br4002 master red",) if self.has_vrf else ()),
             *("link set vx4002 up", "link set br4002 up"),
+            # A second port: a bridge without carrier loses its nexthops a moment later, whoever looks meanwhile.
+            *("link add port4002 type veth peer name peer4002", "link set port4002 master br4002"),
+            *("link set port4002 addrgenmode none", "link set peer4002 addrgenmode none"),
+            *("link set port4002 up", "link set peer4002 up"),
         )
 
 
