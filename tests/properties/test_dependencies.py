@@ -126,8 +126,8 @@ class Life:
         earlier, self.ledger = self.ledger, Claims()
         for kind in self.kinds:
             for key, claim in earlier.claims(kind.name).items():
-                if claim.before is not None:
-                    self.ledger.claim(kind.name, [RowGroup([key], claim.before)])
+                for row in claim.before:
+                    self.ledger.claim(kind.name, [RowGroup([key], row)])
                 self.ledger.claim(kind.name, [RowGroup([key], claim.row)])
         self.engine = Engine(self.kinds, self.target, self.ledger)
 
@@ -209,6 +209,20 @@ histories = st.lists(wishes | looks | looks | refusals | others, max_size=20)
         ("wish", {HOUSES[0]: ROADS[1]}, [], True),
         ("look", {}),
         ("later",),
+        ("look", {}),
+    ]
+)
+@example(  # a house that cannot go, nor move, keeps the road where it stands, whatever is wanted meanwhile
+    [
+        ("refuse", ("house", "delete")),
+        ("wish", {HOUSES[2]: ROADS[1]}, [], True),
+        ("look", {}),
+        ("wish", {}, [], True),
+        ("look", {}),
+        ("refuse", ("house", "create")),
+        ("wish", {HOUSES[0]: ROADS[0], HOUSES[2]: ROADS[0]}, [], True),
+        ("look", {}),
+        ("wish", {HOUSES[2]: ROADS[2]}, [], True),
         ("look", {}),
     ]
 )

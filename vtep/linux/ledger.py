@@ -211,8 +211,8 @@ class LedgerFile:
         for key, claim in claims.items():
             together[vni_of(key), claim].append(key)
         for (_, claim), keys in together.items():
-            if claim.before is not None:
-                yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.before, claim.rank)])
+            for row in claim.before:
+                yield from self._records(kind, _CLAIMED, [RowGroup(keys, row, claim.rank)])
             if claim.adopted and claim.any_row:
                 yield from self._records(kind, _CLAIMED, [RowGroup(keys, claim.row, claim.rank, claim.adopted)])
             what = _CLAIMED_ANY if claim.any_row else _CLAIMED

@@ -1,7 +1,7 @@
 """What a claim is, and when it makes a row ours. Pure: how claims outlive the process is the business of the ledger file.
 
 A claim is written before its row. After a crash it is not known whether the row followed, so a claim that was read back is
-unconfirmed. It covers only the two values that we may have left there: the new one and the one before.
+unconfirmed. It covers only the values that we may have left there: the new one and those before it.
 """
 
 from collections import Counter, defaultdict
@@ -34,8 +34,8 @@ class Claim(Struct, frozen=True, gc=False):
     """The value that was written, or is about to be."""
     rank: int = 0
     """The rank of the row, for a start at which not every peer has sent its routes yet."""
-    before: Row | None = None
-    """What we had there before, while the new value is unconfirmed."""
+    before: tuple[Row, ...] = ()
+    """What we may have there still, while the new value is unconfirmed: first what was known to be there, then what was tried."""
     confirmed: bool = False
     """The target has the row as claimed: it took the write without an error, or a look showed the row."""
     since: Moment | None = None
@@ -44,6 +44,11 @@ class Claim(Struct, frozen=True, gc=False):
     """An operator handed the row over: it is ours although it bears the marks of the daemon that wrote it."""
     any_row: bool = False
     """Until it is confirmed it covers any row of ours at its key, since the ledger could not note every change."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The values of which one may be there."""
+        return (self.row,) if self.confirmed else (self.row, *self.before)
 
 
 class RowGroup(Struct, frozen=True):
@@ -101,6 +106,8 @@ _NONE: Final = Claim(None)
 """Of no key."""
 SHARED_MAX: Final = 4096
 """How many confirmed claims are remembered, so that rows share them that are written later."""
+BEFORE_MAX: Final = 4
+"""How many earlier values an unconfirmed claim keeps. A row that is refused with ever new values would keep them all."""
 
 
 class Claims:
@@ -185,7 +192,7 @@ class Claims:
         if found is None:
             if len(self._shared) >= SHARED_MAX:
                 self._shared.clear()
-            found = Claim(claim.row, claim.rank, None, confirmed=True, since=since, adopted=claim.adopted)
+            found = Claim(claim.row, claim.rank, confirmed=True, since=since, adopted=claim.adopted)
             self._shared[name] = found
         return found
 
@@ -202,15 +209,20 @@ def _instead_of(group: RowGroup, _key: Key, old: Claim | None) -> Claim:
     """Return the claim of a row that is about to be written, after the claim that was there.
 
     Until the write is confirmed, a crash can leave either value. So a claim with another value keeps the old value
-    in `before`, and a later daemon recognizes both as ours. The same value keeps its time, unless the row was found
-    gone (`afresh`).
+    in `before`, and a later daemon recognizes both as ours. If that one was unconfirmed too, the values before it may
+    be there as well: its write was refused, or its answer was lost. The same value keeps its time, unless the row was
+    found gone (`afresh`).
     """
     if old is None:
         return Claim(group.row, group.rank, adopted=group.adopted)
-    same = old.row == group.row
-    before, since = (old.before, None if group.afresh else old.since) if same else (old.row, None)
     adopted = old.adopted or group.adopted
-    return Claim(group.row, group.rank, before, since=since, adopted=adopted, any_row=old.any_row)
+    if old.row == group.row:
+        since = None if group.afresh else old.since
+        return Claim(group.row, group.rank, old.before, since=since, adopted=adopted, any_row=old.any_row)
+    before = tuple(row for row in (*old.before, old.row) if row != group.row)
+    if is_much := len(before) > BEFORE_MAX:
+        before = (before[0], *before[1 - BEFORE_MAX :])
+    return Claim(group.row, group.rank, before, adopted=adopted, any_row=old.any_row or is_much)
 
 
 def as_handed_over(seen: Seen | None, claim: Claim | None) -> Seen | None:
@@ -231,4 +243,4 @@ def is_ours(claim: Claim | None, seen: Seen) -> bool:
 
 def covers(claim: Claim, row: Row) -> bool:
     """Tell whether a row of ours at this key, which is marked, is one that the claim is about."""
-    return claim.confirmed or claim.any_row or row in (claim.row, claim.before)
+    return claim.confirmed or claim.any_row or row in claim.rows

@@ -15,7 +15,7 @@ before, in the same pass, or it is missing:
     later      a confirmed claim frees the rows that wait for it; the last released claim frees the row that was kept for it.
                The engine asks for both (`take_writable`, `take_removable`) in each pass and looks at them again
 
-A claim needs what its row needs. While it is unconfirmed it also needs what the row before needs, because either may be there.
+A claim needs what its row needs. While it is unconfirmed it also needs what the rows before need, because any of them may be there.
 """
 
 from collections import Counter, defaultdict
@@ -148,12 +148,11 @@ class Dependencies:
                     self._removable[ref[0]].add(ref[1])
 
     def _needs(self, name: str, key: Key, claim: Claim | None) -> set[RowRef]:
-        """Return the rows that a claimed row needs. While it is unconfirmed, that is what either of its two values
+        """Return the rows that a claimed row needs. While it is unconfirmed, that is what any of its values
         needs."""
         if claim is None:
             return set()
-        rows = (claim.row,) if claim.confirmed or claim.before is None else (claim.row, claim.before)
-        return {ref for row in rows for ref in self._needy[name].needs(key, row)}
+        return {ref for row in claim.rows for ref in self._needy[name].needs(key, row)}
 
 
 def in_order_of_need(kinds: Sequence[Kind]) -> tuple[Kind, ...]:

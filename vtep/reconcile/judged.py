@@ -88,7 +88,7 @@ def operation(row: Judged) -> Hashable:
 
 def is_as_claimed(row: Row | None, claim: Claim | None) -> bool:
     """Tell whether a row on a device that is not ours to write to is exactly one that we claimed for that device's place."""
-    return claim is not None and row is not None and row in (claim.row, claim.before)
+    return claim is not None and row is not None and row in claim.rows
 
 
 def is_left_over(row: Judged) -> bool:

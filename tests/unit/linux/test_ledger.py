@@ -88,7 +88,7 @@ def test_a_change_remembers_what_was_before_it_also_after_another_opening(path: 
     write(path, ("claim", [RowGroup([key()], A, 1)]), ("confirm", [key()], NOW), ("claim", [RowGroup([key()], B, 2)]))
 
     for _ in range(3):
-        assert claims(path) == {key(): Claim(B, 2, before=A)}
+        assert claims(path) == {key(): Claim(B, 2, before=(A,))}
 
 
 def test_a_claim_that_was_released_and_made_again_has_nothing_before_it(path: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_changes_for_many_keys_at_once_is_known_of_each(path: Path) -> None
     )
 
     for _ in range(3):
-        assert claims(path) == {key(1): Claim(C, 1, before=A), key(4): Claim(B), key(5): Claim(C, 1)}
+        assert claims(path) == {key(1): Claim(C, 1, before=(A,)), key(4): Claim(B), key(5): Claim(C, 1)}
 
 
 def test_keys_of_one_row_are_released_wherever_they_are(path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_torn_tail_is_gone_after_the_next_opening(path: Path) -> None:
     torn.close()
 
     assert torn.torn > 0
-    assert claims(path) == {key(1): Claim(B, 3, before=A), key(6): Claim(D, 2), key(9): Claim(A)}
+    assert claims(path) == {key(1): Claim(B, 3, before=(A,)), key(6): Claim(D, 2), key(9): Claim(A)}
 
 
 def test_of_a_batch_torn_within_a_record_of_many_keys_the_records_before_it_count(path: Path) -> None:
@@ -346,7 +346,7 @@ def test_claims_of_an_earlier_version_are_kept(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(FORMAT_1)
     wanted = {
-        "fdb": {key(1): Claim(B, 3, before=A), key(3): Claim(D, 1 << 33)},
+        "fdb": {key(1): Claim(B, 3, before=(A,)), key(3): Claim(D, 1 << 33)},
         "flood": {(Vni(100), Ip.parse(ip), Vni(200)): Claim(FloodRow()) for ip in ("10.0.0.2", "fd00::2")},
         "neighbor": {
             (Vni(100), Ip.parse("172.16.0.1")): Claim(NeighborRow(key(1)[1])),
@@ -446,7 +446,7 @@ def test_on_a_full_disk_moves_and_removals_go_on_and_nothing_new_is_claimed(path
 
         assert unclaimed is not None
         assert (unclaimed.keys, unclaimed.errno) == ({key(3)}, errno.EFBIG)
-        assert dict(ledger.claims("fdb")) == {key(1): Claim(B, before=A)}
+        assert dict(ledger.claims("fdb")) == {key(1): Claim(B, before=(A,))}
         assert ledger.status().trouble == f"{path} cannot be written: File too large"
 
         again = ledger.claim("fdb", [RowGroup(keys(2), C)])
@@ -486,7 +486,7 @@ def test_after_a_crash_on_a_full_disk_a_claim_covers_any_row_of_ours_until_it_is
         ledger.close()
     ledger = LedgerFile(path, KINDS, PLACE)
     ledger.claim("fdb", [RowGroup(keys(1), C)])
-    assert ledger.claims("fdb")[key(1)] == Claim(C, before=A, any_row=True)
+    assert ledger.claims("fdb")[key(1)] == Claim(C, before=(A,), any_row=True)
     ledger.confirm("fdb", keys(1, 2), NOW)
     assert not is_ours(replace(ledger.claims("fdb")[key(1)], confirmed=False), Seen(B, marked=True))
     ledger.close()
@@ -502,7 +502,7 @@ def test_when_there_is_room_again_the_file_says_all_by_itself(path: Path) -> Non
 
     assert ledger.status().trouble == ""
     ledger.close()
-    assert claims(path) == {key(1): Claim(B, before=A), key(3): Claim(A)}
+    assert claims(path) == {key(1): Claim(B, before=(A,)), key(3): Claim(A)}
 
 
 def test_a_start_that_cannot_compact_goes_on_with_the_file_as_it_is(path: Path) -> None:

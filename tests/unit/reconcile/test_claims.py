@@ -23,14 +23,20 @@ def test_a_claim_is_unconfirmed_until_its_row_was_written() -> None:
 
 
 def test_a_claim_of_another_value_remembers_the_one_before_until_it_is_confirmed() -> None:
-    assert claims(("claim", "A", 1), ("confirm", FIRST), ("claim", "B", 2)) == Claim("B", 2, "A")
-    assert claims(("claim", "A", 1), ("claim", "B", 2), ("confirm", FIRST)) == Claim(
-        "B", 2, None, confirmed=True, since=FIRST
-    )
+    assert claims(("claim", "A", 1), ("confirm", FIRST), ("claim", "B", 2)) == Claim("B", 2, ("A",))
+    assert claims(("claim", "A", 1), ("claim", "B", 2), ("confirm", FIRST)) == Claim("B", 2, confirmed=True, since=FIRST)
 
 
 def test_a_claim_of_the_same_value_keeps_the_one_before() -> None:
-    assert claims(("claim", "A", 1), ("claim", "B", 2), ("claim", "B", 3)) == Claim("B", 3, "A")
+    assert claims(("claim", "A", 1), ("claim", "B", 2), ("claim", "B", 3)) == Claim("B", 3, ("A",))
+
+
+def test_a_claim_whose_writes_were_refused_covers_each_value_that_may_be_there() -> None:
+    tried = [("claim", name, 1) for name in "ABCDEFG"]
+
+    assert claims(*tried[:3], tried[1]) == Claim("B", 1, ("A", "C"))
+    assert claims(*tried) == Claim("G", 1, ("A", "D", "E", "F"), any_row=True)
+    assert claims(*tried, ("confirm", FIRST)) == Claim("G", 1, confirmed=True, since=FIRST)
 
 
 def test_a_row_is_there_since_its_value_was_first_confirmed() -> None:
@@ -73,7 +79,7 @@ def test_of_rows_claimed_together_each_remembers_what_was_before_it() -> None:
     ledger.claim("fdb", [RowGroup(keys, "C")])
 
     before = [ledger.claims("fdb")[key].before for key in keys]
-    assert before == ["A", "A", "B", None]
+    assert before == [("A",), ("A",), ("B",), ()]
 
 
 def test_rows_are_grouped_by_vni_value_and_rank() -> None:

@@ -31,7 +31,7 @@ CLAIMS = {
     "unsure same": Claim("W"),
     "unsure there": Claim("X"),
     "unsure else": Claim("Y"),
-    "unsure before": Claim("Y", before="X"),
+    "unsure before": Claim("Y", before=("X",)),
 }
 
 TABLE = """

@@ -57,7 +57,7 @@ class DeviceTarget:
         """Tell whether a crash of ours came between the making of a device and its mark: it is claimed, and has no alias at all."""
         claim = self._claims.get((link.name,))
         made = DeviceRow(link.kind, fixed_of(link, links))
-        return claim is not None and not claim.confirmed and not link.alias and made in (claim.row, claim.before)
+        return claim is not None and not claim.confirmed and not link.alias and made in claim.rows
 
     def unreadable_entries(self, *_: object) -> list[Picture] | None:
         """Return None: only a dump of all devices shows their rows."""
