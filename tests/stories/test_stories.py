@@ -90,8 +90,8 @@ def test_time_starts_with_the_first_line_that_has_one(untimed):
 
     run.feed([untimed, *_lines_of("5.0.15/10-type2-mac-only-vni100-announce"), untimed])
 
-    assert run.replay._leaf.due == run.replay._now + 120
-    assert run.replay.lines == 3
+    assert run.replay.playback.started().due == run.replay.playback.now + 120
+    assert run.replay.playback.lines == 3
 
 
 def test_every_golden_has_its_capture():
@@ -156,7 +156,7 @@ class _Run:
         """What `vtep replay` prints, and beside it what it leaves out: losers, troubles, peers, and the words for the kernel."""
         told, self.told = self.told, []
         result = self.replay.result()
-        leaf = self.replay._leaf
+        leaf = self.replay.playback.started()
         intent = leaf.intent
         candidates = [(mac, candidate) for mac in intent.judged for candidate in candidates_of(intent, mac)]
         return {

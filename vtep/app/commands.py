@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("captures", metavar="CAPTURE", nargs="+", help="a file of ExaBGP's lines; - is standard input")
     replay.set_defaults(command=_replay)
 
+    _add_apply(commands)
+
     check = commands.add_parser("check", help="validate a configuration file", description=_CHECK)
     check.add_argument("file", metavar="FILE", type=file_path)
     check.add_argument(
@@ -81,6 +83,27 @@ def parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_completion(commands, parser)
     return parser
+
+
+def _add_apply(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    apply = commands.add_parser(
+        "apply", help="recorded routes onto this host's kernel in one pass, without a daemon", description=_APPLY,
+        epilog="Exit codes: 0 every row is as wanted; 1 a row failed or is pending, a VNI is not ready, or this host is in the way "
+        "(a daemon runs); 2 usage or configuration.",
+    )  # fmt: skip
+    apply.add_argument(
+        "--once", action="store_true", required=True, help="one pass; to follow the routes, use vtep run"
+    )
+    apply.add_argument("--config", metavar="FILE", type=file_path, default="/etc/vtep/vtep.toml", help=_CONFIG_HELP)
+    apply.add_argument("--report", choices=["text", "json"], default="text", help="text (default) or json")
+    apply.add_argument(
+        "--until", metavar="SECONDS", type=_seconds, default=0.0, help="let time pass after the last line"
+    )
+    apply.add_argument(
+        "captures", metavar="CAPTURE", nargs="*", default=["-"],
+        help="a file of ExaBGP's lines (default: -, standard input)",
+    )  # fmt: skip
+    apply.set_defaults(command=_apply)
 
 
 def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -196,6 +219,10 @@ configuration is wrong, and with 1 if something on this host is in the way."""
 _REPLAY = """The time in each line is the clock, and a pass follows every line, so that holds and windows are exact.
 Prints one JSON object: the rows, what was refused and why, alerts, and how many messages a kernel would have received.
 With --decode, no kernel is needed: prints each route and each session event of the recording as one line of text."""
+_APPLY = """Makes the kernel of this host equal to what the configuration and recorded routes say, in one pass, and prints what was
+applied, what failed and what is pending. The rules are those of the daemon: rows of other programs stay, what is written is
+claimed in state_dir, and nothing is removed unless the recording has the End-of-RIB of every peer. So a second run applies nothing,
+and a daemon that starts later takes the rows over. While a daemon runs, it refuses: see vtep diff. It needs CAP_NET_ADMIN."""
 _CHECK = """Prints every problem with its line and path, and exits with 2 if there is any. A warning names a setting that
 lets more people reach the daemon than is usually wanted; a note says what a VNI needs to advertise what is local. With
 --host, the devices, tunnel addresses, sysctls and ExaBGP of this host are compared with it as well. Changes nothing. A file whose name ends in .conf is read as a configuration of ExaBGP, and compared with what vtep needs there."""
@@ -235,6 +262,12 @@ def _replay(options: argparse.Namespace) -> int:
     result = replay(config.read(options.config), _lines(options.captures), options.until)
     _print_json(result)
     return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from vtep.app.apply import apply
+
+    return apply(options.config, _lines(options.captures), until_s=options.until, as_json=options.report == "json")
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ The time in each line is the clock, and a pass follows every line. So holds and 
 which messages a kernel would have received. Opens no socket and uses no real kernel.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from vtep.addr import Ip, Mac
@@ -25,23 +25,22 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-class Replay:
-    """One run of recorded lines."""
+class Playback:
+    """Recorded lines given to a leaf, each at its own time. What follows an intent is up to the caller."""
 
-    def __init__(self, config: Config) -> None:
-        self.kernel = MemoryKernel()
-        for vni in config.vnis:
-            if vni.is_bound:
-                self.kernel.add_devices_of(vni)
-        for vrf in config.vrfs:
-            self.kernel.add_devices_of_vrf(vrf)
+    def __init__(
+        self,
+        config: Config,
+        *,
+        prepare: Callable[[Leaf], None] = lambda _: None,
+        follow: Callable[[Intent, float], None] = lambda *_: None,
+    ) -> None:
+        """`prepare` gets the leaf before its first line, and `follow` each intent that is new, with its time."""
         self._config = config
+        self._prepare = prepare
+        self._follow = follow
         self._leaf: Leaf | None = None
-        self.engine = Engine(
-            KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs, segments=config.segments), Claims(KINDS)
-        )
-        self._applied: Intent | None = None
-        self._now = 0.0
+        self.now = 0.0
         self._reader = LineReader()
         self._early: list[Received | Unreadable] = []
         self.lines = 0
@@ -59,34 +58,26 @@ class Replay:
 
     def wait(self, seconds: float) -> None:
         """Let time pass after the last line."""
-        self._started()
-        self._wait_until(self._now + seconds)
+        self.started()
+        self._wait_until(self.now + seconds)
 
-    def result(self) -> dict[str, Any]:
-        """Return the state and the counts at the end, for a person or a comparison."""
-        leaf = self._started()
-        rib = leaf.rib.counters
-        return {
-            **summary(leaf.intent),
-            "counters": {
-                "lines": self.lines,
-                "bad_lines": leaf.bad_lines,
-                "bad_nlris": rib.bad_nlris,
-                "gaps": rib.gaps,
-                "writes": self.kernel.writes,
-                "replaces": self.kernel.replaces,
-                "deletes": self.kernel.deletes,
-                "unknown_withdraws": rib.unknown_withdraws,
-            },
-        }
-
-    def _started(self) -> Leaf:
+    def started(self) -> Leaf:
         """Return the leaf; start it at time 0 if no line had a time."""
         return self._leaf or self._start(0.0)
 
+    def judge(self) -> Intent:
+        """Judge what changed, and hand on an intent that is new."""
+        leaf = self.started()
+        before = leaf.intent
+        intent = leaf.judge(self.now)
+        if intent is not before:
+            self._follow(intent, self.now)
+        return intent
+
     def _start(self, now: float) -> Leaf:
-        self._now = now
+        self.now = now
         self._leaf = leaf = Leaf(self._config, now, asks=False)
+        self._prepare(leaf)
         for message in self._early:
             self._happen(message)
         self._early.clear()
@@ -97,36 +88,69 @@ class Replay:
         happens now."""
         assert self._leaf is not None
         if isinstance(message, Received):
-            self._wait_until(self._now if message.time is None else max(message.time, self._now))
-        self._leaf.receive((message,), self._now)
-        self._pass()
+            self._wait_until(self.now if message.time is None else max(message.time, self.now))
+        self._leaf.receive((message,), self.now)
+        self.judge()
 
     def _wait_until(self, time: float) -> None:
         """Move the clock, and stop at each time at which time alone changes something."""
         while self._leaf is not None and (due := self._leaf.due) is not None and due <= time:
-            self._now = max(due, self._now)
-            self._leaf.tick(self._now)
+            self.now = max(due, self.now)
+            self._leaf.tick(self.now)
             moves = self._leaf.intent.moves
-            self._pass()
+            self.judge()
             if self._leaf.due == due and self._leaf.intent.moves is moves:
                 break  # this changed nothing, and would change nothing again
-        self._now = time
+        self.now = time
 
-    def _pass(self) -> None:
-        """Judge, and make the kernel in memory equal to the intent; nothing is done for an intent that did not change.
+
+class Replay:
+    """One run of recorded lines onto a kernel in memory."""
+
+    def __init__(self, config: Config) -> None:
+        self.kernel = MemoryKernel()
+        for vni in config.vnis:
+            if vni.is_bound:
+                self.kernel.add_devices_of(vni)
+        for vrf in config.vrfs:
+            self.kernel.add_devices_of_vrf(vrf)
+        self.engine = Engine(
+            KINDS, KernelTarget(self.kernel, config.vnis, vrfs=config.vrfs, segments=config.segments), Claims(KINDS)
+        )
+        self._applied: Intent | None = None
+        self.playback = Playback(config, follow=self._pass)
+        self.feed = self.playback.feed
+        self.wait = self.playback.wait
+
+    def result(self) -> dict[str, Any]:
+        """Return the state and the counts at the end, for a person or a comparison."""
+        leaf = self.playback.started()
+        rib = leaf.rib.counters
+        return {
+            **summary(leaf.intent),
+            "counters": {
+                "lines": self.playback.lines,
+                "bad_lines": leaf.bad_lines,
+                "bad_nlris": rib.bad_nlris,
+                "gaps": rib.gaps,
+                "writes": self.kernel.writes,
+                "replaces": self.kernel.replaces,
+                "deletes": self.kernel.deletes,
+                "unknown_withdraws": rib.unknown_withdraws,
+            },
+        }
+
+    def _pass(self, intent: Intent, now: float) -> None:
+        """Make the kernel in memory equal to the intent.
 
         When the picture becomes complete, or stops being so, everything is looked at: rows that were held can go
         then.
         """
-        assert self._leaf is not None
-        intent = self._leaf.judge(self._now)
         before, self._applied = self._applied, intent
-        if intent is before:
-            return
         scope = Scope(survey=True)
         if before is not None and before.complete == intent.complete:
             scope = Scope(touched={kind.name: kind.touched(intent) for kind in self.engine.kinds})
-        run_to_end(self.engine.run(intent, self._now, scope))
+        run_to_end(self.engine.run(intent, now, scope))
 
 
 def replay(config: Config, lines: Iterable[bytes], until_s: float = 0.0) -> dict[str, Any]:

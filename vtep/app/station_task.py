@@ -53,6 +53,10 @@ class StationTask:
     async def run(self) -> None:
         await self._watcher.run()
 
+    async def settle(self) -> None:
+        """Report what waits, for a caller that does not run the task."""
+        await self._watcher.settle(LEARN_S_MAX)
+
     def close(self) -> None:
         self._watcher.close()
 
