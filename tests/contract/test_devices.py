@@ -20,6 +20,7 @@ from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.wish import wish
 from vtep.linux.memory.kernel import Crashed, MemoryKernel
 from vtep.linux.vrf import survey as survey_vrfs
+from vtep.linux.wire.device import DeviceMessage, MacValue
 from vtep.reconcile.engine import Engine
 from vtep.reconcile.steps import run_to_end
 
@@ -66,17 +67,14 @@ class Host:
         return self.kernel.links().by_name.get(name)
 
     def plan(self):
-        links, addresses = self.kernel.pictured()
+        picture = Picture(*self.kernel.pictured())
         target = DeviceTarget(self.kernel, self.wish, {})
-        return [
-            (step.device, step.act, step.command)
-            for step in plan(self.wish, target.attachments(), Picture(links, addresses))
-        ]
+        return [(step.device, step.act, step.command) for step in plan(self.wish, target.attachments(), picture)]
 
     def steps(self):
-        links, addresses = self.kernel.pictured()
+        picture = Picture(*self.kernel.pictured())
         target = DeviceTarget(self.kernel, self.wish, {})
-        steps = plan(self.wish, target.attachments(), Picture(links, addresses))
+        steps = plan(self.wish, target.attachments(), picture)
         return [(step.device, step.act, step.text) for step in steps]
 
     def reasons(self):
@@ -465,6 +463,38 @@ def test_a_vrf_with_its_l3vni_and_its_gateways_is_made_from_nothing(vlan_host):
         assert (svi.forwards, svi.makes_link_local) == (True, False)
         wait_until(lambda: not survey_vrfs(config.vrfs, vlan_host.kernel.links()).not_ready, "the VRF is ready")
     assert not survey(config.vnis, vlan_host.kernel.links()).not_ready
+
+
+def test_a_bridge_takes_the_frames_to_a_gateway_itself_and_a_row_of_another_hand_stays(vlan_host):
+    text = ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', "")
+    vlan_host.want_file(parse(text))
+    vlan_host.keep()
+    assert own_macs(vlan_host) >= {(10, "02:00:00:00:ff:fe")}
+
+    if isinstance(vlan_host, MemoryHost):
+        for act, mac in (("drop", "02:00:00:00:ff:fe"), ("put", "02:00:00:00:ff:77")):
+            message = DeviceMessage(act, "br0", "mac", MacValue(10, Mac.parse(mac)))
+            assert vlan_host.kernel.send_devices([message]) == []
+    else:
+        for command in ("add 02:00:00:00:ff:77", "del 02:00:00:00:ff:fe"):
+            subprocess.run(f"bridge fdb {command} dev br0 vlan 10 self local".split(), check=True)
+    assert ("br0", "put", "bridge fdb replace 02:00:00:00:ff:fe dev br0 vlan 10 self local") in vlan_host.plan()
+
+    repaired, again = vlan_host.keep(1.0), vlan_host.keep(2.0)
+    assert (repaired.repaired, again.applied, vlan_host.plan()) == (1, 0, [])
+    assert own_macs(vlan_host) >= {(10, "02:00:00:00:ff:fe"), (10, "02:00:00:00:ff:77")}
+
+    vlan_host.want_file(parse(text.replace("02:00:00:00:ff:fe", "02:00:00:00:ff:fd")))
+    vlan_host.keep(3.0)
+    assert own_macs(vlan_host) >= {(10, "02:00:00:00:ff:fd"), (10, "02:00:00:00:ff:77")}
+    assert (10, "02:00:00:00:ff:fe") not in own_macs(vlan_host)
+
+
+def own_macs(host):
+    """Return the MACs whose frames the bridge takes itself, by VLAN."""
+    *_, entries = host.kernel.pictured()
+    assert all(entry.port == host.link("br0").index for entry in entries)
+    return {(entry.vlan, str(entry.mac)) for entry in entries}
 
 
 def test_the_mtu_of_a_gateway_rises_with_that_of_its_bridge(vlan_host):

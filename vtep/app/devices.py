@@ -71,12 +71,12 @@ def _steps(path: Path) -> list[Step]:
     if not is_managed(found):
         raise UsageError(f"{path}: no device is managed; set `manage = true` in [node] or in a [[vni]]")
     with _opened() as kernel:
-        links, addresses = kernel.pictured()
+        picture = Picture(*kernel.pictured())
         with contextlib.closing(Paths()) as paths:
             answers = paths.ask(questions(found)).values()
-        wanted = wish(found, underlay_mtu(links, addresses, tunnel_addresses(found), answers))
+        wanted = wish(found, underlay_mtu(picture.links, picture.addresses, tunnel_addresses(found), answers))
         attachments = DeviceTarget(kernel, wanted, {}).attachments()
-        return list(planned(wanted, attachments, Picture(links, addresses)))
+        return list(planned(wanted, attachments, picture))
 
 
 def _opened() -> DeviceKernel:

@@ -24,7 +24,9 @@ def test_a_claim_is_unconfirmed_until_its_row_was_written() -> None:
 
 def test_a_claim_of_another_value_remembers_the_one_before_until_it_is_confirmed() -> None:
     assert claims(("claim", "A", 1), ("confirm", FIRST), ("claim", "B", 2)) == Claim("B", 2, ("A",))
-    assert claims(("claim", "A", 1), ("claim", "B", 2), ("confirm", FIRST)) == Claim("B", 2, confirmed=True, since=FIRST)
+    assert claims(("claim", "A", 1), ("claim", "B", 2), ("confirm", FIRST)) == Claim(
+        "B", 2, confirmed=True, since=FIRST
+    )
 
 
 def test_a_claim_of_the_same_value_keeps_the_one_before() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,12 +17,12 @@ from vtep.errors import KernelError
 from vtep.linux.devices import Address, Link, Links
 from vtep.linux.events import EVENTS_PER_DRAIN, LINKS, EventQueue, Hints
 from vtep.linux.kernel import picture
-from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, refuse_unfit
+from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, is_ours, refuse_unfit
 from vtep.linux.socket import REQUEST_BUFFER, Connection
 from vtep.linux.wire.address import parse_addresses, request_addresses
 from vtep.linux.wire.device import DeviceMessage, encode, request_link
 from vtep.linux.wire.link import parse_links
-from vtep.linux.wire.neighbor import Refusal
+from vtep.linux.wire.neighbor import Entry, Refusal, parse_neighbors, request_rows
 from vtep.linux.wire.tlv import Answer
 
 EVENT_BUFFER: Final = 1 << 20
@@ -56,10 +57,20 @@ class DeviceKernel:
     def addresses(self) -> list[Address]:
         return self._requests.dump("addresses", request_addresses, parse_addresses)
 
-    def pictured(self) -> tuple[Links, list[Address]]:
-        """Return devices and addresses by a socket of its own: it may be called in threads, which wait for each other."""
+    def pictured(self) -> tuple[Links, list[Address], list[Entry]]:
+        """Return devices, addresses, and the MACs that our bridges take as their own in their VLANs.
+
+        It has a socket of its own: it may be called in threads, which wait for each other.
+        """
         with self._dumping:
-            return picture(self._dumps), self._dumps.dump("addresses", request_addresses, parse_addresses)
+            links = picture(self._dumps)
+            addresses = self._dumps.dump("addresses", request_addresses, parse_addresses)
+            own_macs: list[Entry] = []
+            for link in links:
+                if link.bridge is not None and link.bridge.vlan_filtering and is_ours(link):
+                    # Asked for a bridge as a port, the kernel returns the rows that have no port (6.1 to 7.2).
+                    own_macs += self._dumps.dump("rows", partial(request_rows, port=link.index), parse_neighbors)
+            return links, addresses, own_macs
 
     def events_fileno(self) -> int:
         return self._events.fileno()

@@ -1,10 +1,10 @@
-"""The kinds of rows that devices are made of: devices, settings, VLANs, VNIs of filters, addresses, and what is up.
+"""The kinds of rows that devices are made of: devices, settings, VLANs, VNIs of filters, addresses, gateways, and what is up.
 
 A key begins with the name of its device. Every row needs its device: it is written after the device is there and ours, and it is
 released before the device goes. A row of a device that bears our mark is ours if it is wanted; another value is drift.
 
 A setting is never removed. When it is no longer wanted, its claim is released and the value stays, because nothing says what it
-was before. A VLAN or an address that we put and that is no longer wanted is removed; one of another program stays, as claims tell
+was before. A VLAN, an address or a MAC that we put and that is no longer wanted is removed; one of another program stays, as claims tell
 the two apart.
 
     kind      key                               row
@@ -16,6 +16,8 @@ the two apart.
     address   (name, address, prefix length)    there
     state     (name, "up")                      up, when all of the above is set
     sysctl    (name, setting)                   forwarding of IPv4 and IPv6
+    gateway   (name, VLAN, MAC)                 of a VLAN device, whose frames the bridge takes itself
+
 Pure: knows rows, settings and messages, and neither the configuration nor the kernel.
 """
 
@@ -30,7 +32,8 @@ from vtep.intent import Intent
 from vtep.linux.devices import Address, Link, Links
 from vtep.linux.managed.wish import DeviceRow, MemberRow, Rows, SettingRow, VlanRow, Wish
 from vtep.linux.settings import ABSENT, ORDER, SETTINGS, fixed_of
-from vtep.linux.wire.device import AddressValue, DeviceMessage, VlanValue
+from vtep.linux.wire.device import AddressValue, DeviceMessage, MacValue, VlanValue
+from vtep.linux.wire.neighbor import Entry
 from vtep.reconcile.contract import Attachments, Change, Key, Kind, Seen
 from vtep.reconcile.descriptor import Descriptor
 
@@ -48,6 +51,8 @@ class Picture(Struct, frozen=True):
 
     links: Links
     addresses: Sequence[Address] = ()
+    own_macs: Sequence[Entry] = ()
+    """The MACs whose frames a bridge of ours takes itself, by VLAN."""
 
 
 def rows_of(intent: Intent, kind: str) -> Rows:
@@ -283,6 +288,36 @@ class _Address(_Kind):
         return [(device, Ip.parse(ip), prefix) for device, ip, prefix in keys], MemberRow()
 
 
+class _Gateway(_Kind):
+    depends_on = ("device", "vlan")
+
+    def needs(self, key: Key, row: Any) -> Iterable[tuple[str, Key]]:  # noqa: ARG002
+        """A bridge takes such a row only in a VLAN of its own."""
+        return (("device", (key[0],)), ("vlan", key[:2]))
+
+    def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
+        """See the MACs of bridges that are ours. A wanted one is ours by itself, and any other only if it is claimed: each
+        bridge has its own MAC as well."""
+        wanted = wish_of(attachments).rows.get(self.name, {})
+        there = list(entries)
+        names = {link.index: link.name for link, _ in self.ours(there, attachments)}
+        keys = (
+            (names[entry.port], entry.vlan, entry.mac)
+            for picture in there
+            for entry in picture.own_macs
+            if entry.port in names
+        )
+        return {key: Seen(MemberRow(), marked=True, tagged=key in wanted) for key in keys}
+
+    def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[DeviceMessage]]:  # noqa: ARG002
+        act: Any = "drop" if change.verb == "delete" else "put"
+        return ([DeviceMessage(act, device, "mac", MacValue(vlan, mac)) for device, vlan, mac in change.keys],)
+
+    def unpack(self, packed: bytes) -> tuple[list[Key], MemberRow]:
+        keys, _ = msgspec.json.decode(packed)
+        return [(device, vlan, Mac.parse(mac)) for device, vlan, mac in keys], MemberRow()
+
+
 def _plain(part: Any) -> Any:
     """Return what JSON can have; addresses become text."""
     return str(part) if isinstance(part, Ip | Mac) else part
@@ -308,10 +343,13 @@ PORT: Final = _Setting("port", _described("port", _pair, _value_in_words))
 VLAN: Final = _Vlan("vlan", _described("vlan", _pair, lambda row: "" if row.vni is None else f"VNI {row.vni}"))
 VNI: Final = _Vni("vni", _described("vni", _pair, lambda _: "taken"))
 ADDRESS: Final = _Address("address", _described("address", lambda key: f"{key[0]} {key[1]}/{key[2]}", lambda _: "put"))
+GATEWAY: Final = _Gateway(
+    "gateway", _described("gateway", lambda key: f"{key[0]} {key[2]} VLAN {key[1]}", lambda _: "taken")
+)
 STATE: Final = _Setting("state", _described("state", _pair, _value_in_words))
 
 SYSCTL: Final = _Setting("sysctl", _described("sysctl", _pair, _value_in_words))
 
-MANAGED: Final[tuple[Kind, ...]] = (DEVICE, SETTING, PORT, VLAN, VNI, ADDRESS, STATE, SYSCTL)
+MANAGED: Final[tuple[Kind, ...]] = (DEVICE, SETTING, PORT, VLAN, VNI, ADDRESS, STATE, SYSCTL, GATEWAY)
 """In the order of writing: a device that has all its settings, VLANs and addresses is put up. The file of claims has the places
 of this list, so a kind is added at its end."""

@@ -79,7 +79,7 @@ def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Lin
 
 
 def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
-    """Say what one setting, VLAN, VNI or address needs, with the command that would do the same."""
+    """Say what one setting, VLAN, VNI, gateway or address needs, with the command that would do the same."""
     device, what = key[:2]
     if kind in ("setting", "port", "sysctl", "state"):
         command = SETTINGS[what].command(links.by_name.get(device), device, wanted.value)
@@ -91,6 +91,9 @@ def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
         )
     if kind == "vni":
         return Step(device, "put", f"VNI {what}", f"bridge vni add dev {device} vni {what}")
+    if kind == "gateway":
+        command = f"bridge fdb replace {key[2]} dev {device} vlan {what} self local"
+        return Step(device, "put", f"{key[2]} of the gateway in VLAN {what}", command)
     return Step(device, "put", f"address {what}/{key[2]}", f"ip address add {what}/{key[2]} dev {device}")
 
 

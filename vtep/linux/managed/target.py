@@ -13,7 +13,7 @@ from vtep.linux.managed.kinds import ALL, NOT_OURS, Picture
 from vtep.linux.managed.wish import DeviceRow, Wish
 from vtep.linux.settings import fixed_of, is_ours
 from vtep.linux.wire.device import DeviceMessage
-from vtep.linux.wire.neighbor import Refusal
+from vtep.linux.wire.neighbor import Entry, Refusal
 from vtep.reconcile.claims import Claim
 from vtep.reconcile.contract import Attachments
 
@@ -22,7 +22,7 @@ class Devices(Protocol):
     """What the real kernel and the one in memory have in common."""
 
     def links(self) -> Links: ...
-    def pictured(self) -> tuple[Links, list[Address]]: ...
+    def pictured(self) -> tuple[Links, list[Address], list[Entry]]: ...
     def send_devices(self, messages: Sequence[DeviceMessage]) -> list[Refusal]: ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip
+from vtep.addr import Ip, Mac
 from vtep.config.model import Config, VniConfig, VrfConfig
 from vtep.intent import Intent
 from vtep.linux.settings import MARK, SETTINGS
@@ -49,7 +49,7 @@ class VlanRow(Struct, frozen=True):
 
 
 class MemberRow(Struct, frozen=True):
-    """The VNI or the address of the key is there."""
+    """The VNI, the address or the MAC of the key is there."""
 
 
 Rows = Mapping[Any, Any]
@@ -112,7 +112,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.found: dict[str, dict[Any, Any]] = {
-            kind: {} for kind in ("device", "setting", "port", "vlan", "vni", "address", "sysctl", "state")
+            kind: {} for kind in ("device", "setting", "port", "vlan", "vni", "address", "sysctl", "state", "gateway")
         }
 
     def device(self, name: str, type_: str, fixed: Mapping[str, Any] = {}, **settings: Any) -> None:
@@ -126,6 +126,9 @@ class _Rows:
 
     def vni(self, device: str, vni: int) -> None:
         self.found["vni"][device, vni] = MemberRow()
+
+    def gateway(self, bridge: str, vlan: int, mac: Mac) -> None:
+        self.found["gateway"][bridge, vlan, mac] = MemberRow()
 
     def address(self, device: str, address: AddressValue) -> None:
         self.found["address"][device, address.ip, address.prefix] = MemberRow()
@@ -162,7 +165,11 @@ def _add_tunnel(rows: _Rows, vni: VniConfig, underlay_mtu: int, *, is_shared: bo
 
 
 def _add_svi(rows: _Rows, bridge: str, name: str, vlan: int | None, **settings: Any) -> None:
-    """Add the layer-3 device of a VNI: its bridge itself, or a VLAN device on it."""
+    """Add the layer-3 device of a VNI: its bridge itself, or a VLAN device on it.
+
+    A bridge knows its own MAC in each of its VLANs. It floods frames to any other MAC of a VLAN device, also into the tunnel, and
+    another leaf with the same gateway routes them as well (br_handle_frame_finish, 6.1 to 7.2). So such a MAC gets a row.
+    """
     if vlan is None:
         rows.device(name, "bridge", **settings)
     else:
@@ -170,6 +177,8 @@ def _add_svi(rows: _Rows, bridge: str, name: str, vlan: int | None, **settings: 
         mtu = rows.found["setting"][bridge, "mtu"].value
         rows.device(name, "vlan", {"below": bridge, "vlan": vlan}, mtu=mtu, **settings)
         rows.vlan(bridge, VlanValue(vlan, itself=True))
+        if "mac" in settings:
+            rows.gateway(bridge, vlan, settings["mac"])
 
 
 def _add_vrf(rows: _Rows, vrf: VrfConfig, underlay_mtu: int, *, is_shared: bool) -> None:

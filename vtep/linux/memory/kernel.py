@@ -38,7 +38,18 @@ from vtep.linux.memory.vxlan import VxlanTable
 from vtep.linux.settings import MARK, SETTINGS, adopted_alias, alias_before, is_adopted, refuse_unfit
 from vtep.linux.wire.batch import singly
 from vtep.linux.wire.device import DeviceMessage
-from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Alike, Entry, Half, Lookup, Neighbor, Refusal
+from vtep.linux.wire.neighbor import (
+    NTF_MASTER,
+    NTF_SELF,
+    NUD_PERMANENT,
+    Alike,
+    Entry,
+    Half,
+    Lookup,
+    Neighbor,
+    Refusal,
+    Verb,
+)
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopMessage
 from vtep.linux.wire.port import PortMessage
 from vtep.linux.wire.route import RouteEntry, RouteMessage
@@ -185,8 +196,9 @@ class MemoryKernel:
     def addresses(self) -> list[Address]:
         return list(self._addresses)
 
-    def pictured(self) -> tuple[Links, list[Address]]:
-        return self.links(), self.addresses()
+    def pictured(self) -> tuple[Links, list[Address], list[Entry]]:
+        own_macs = [entry for bridge in self._bridges for entry in self._bridge_entries(bridge) if entry.port == bridge]
+        return self.links(), self.addresses(), own_macs
 
     def send_devices(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:
         """Carry out changes of devices, with the guards of the real kernel's side (`managed.kernel`)."""
@@ -569,7 +581,7 @@ class MemoryKernel:
             self.change(link.name, bridge_port=msgspec.structs.replace(link.bridge_port, **{_OF_PORT[what]: value}))
 
     def _put_member(self, name: str, message: DeviceMessage) -> None:
-        """Put or drop a VLAN, a VNI of a filter, or an address."""
+        """Put or drop a VLAN, a VNI of a filter, a MAC of a bridge itself, or an address."""
         puts, value = message.act == "put", message.value
         if message.what == "vlan" and puts:
             self.set_vlan(name, value.vlan, pvid=value.pvid, untagged=value.untagged, vni=value.vni)
@@ -577,6 +589,16 @@ class MemoryKernel:
             self.delete_vlan(name, value.vlan)
         elif message.what == "vni":
             (self.set_vni if puts else self.delete_vni)(name, value)
+        elif message.what == "mac":
+            link = self._named(name)
+            local = Neighbor(
+                Verb.REPLACE if puts else Verb.DELETE, link.index, value.mac, NTF_SELF, NUD_PERMANENT, vlan=value.vlan
+            )
+            vlans = [vlan for found in link.vlans for vlan in range(found.first, found.last + 1)]
+            try:
+                self._bridges[link.index].write(local, forwards=True, vlans=vlans)
+            except Refused as refused:
+                raise KernelError("mac", refused.errno, os.strerror(refused.errno), name) from None
         elif puts:
             self.add_address(name, value.ip, value.prefix)
         else:

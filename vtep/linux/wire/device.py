@@ -1,7 +1,7 @@
-"""Messages that make, change and remove devices, with their VLANs, VNIs and addresses.
+"""Messages that make, change and remove devices, with their VLANs, VNIs, addresses and the MACs that a bridge takes as its own.
 
-Knows the octets of RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK, RTM_NEWTUNNEL and RTM_NEWADDR. `link.py`, `vlan.py` and `address.py`
-read what these make. Does not know why a device should be as it is.
+Knows the octets of RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK, RTM_NEWTUNNEL and RTM_NEWADDR, and has those of RTM_NEWNEIGH from
+`neighbor.py`. That one, `link.py`, `vlan.py` and `address.py` read what these make. Does not know why a device should be as it is.
 
 A message names its device, and the kernel is given an index: what resolves the name (`Index`) also decides whether the device
 may be changed. Each message has one setting, so that a refusal says which one was refused.
@@ -53,6 +53,8 @@ from vtep.linux.wire.link import (
     RTM_GETLINK,
     RTM_NEWLINK,
 )
+from vtep.linux.wire.neighbor import NTF_SELF, NUD_PERMANENT, Neighbor, Verb
+from vtep.linux.wire.neighbor import encode as encode_neighbor
 from vtep.linux.wire.tlv import (
     AF_BRIDGE,
     AF_INET,
@@ -92,13 +94,13 @@ class DeviceMessage(Struct, frozen=True):
     """One change of one device."""
 
     act: Act
-    """make or remove the device; `replace` asks for the two together; set a setting; put or drop a VLAN, a VNI or an address."""
+    """make or remove the device; `replace` asks for the two together; set a setting; put or drop a VLAN, a VNI, an address or a MAC."""
     device: str
     """Its name: an index would be that of another device if the device was made again meanwhile."""
     what: str = ""
-    """The type of a device that is made, the setting, or `vlan`, `vni` or `address`."""
+    """The type of a device that is made, the setting, or `vlan`, `vni`, `address` or `mac`."""
     value: Any = None
-    """Of the setting; what is fixed when a device is made; the VLAN, VNI or address."""
+    """Of the setting; what is fixed when a device is made; the VLAN, VNI, address or MAC."""
     settings: Mapping[str, Any] = {}
     """With which a device is made."""
 
@@ -127,6 +129,13 @@ class AddressValue(Struct, frozen=True):
     prefix: int
 
 
+class MacValue(Struct, frozen=True):
+    """A MAC whose frames a bridge takes itself, in one of its VLANs."""
+
+    vlan: int
+    mac: Mac
+
+
 Index = Callable[[str], int]
 """Returns the index of a device by its name."""
 
@@ -144,6 +153,8 @@ def encode(row: DeviceMessage, index: Index, seq: int) -> bytes:
         drop      vni                  RTM_DELTUNNEL
         put       address              RTM_NEWADDR                        CREATE, REPLACE: one that is there is no error
         drop      address              RTM_DELADDR
+        put       mac                  RTM_NEWNEIGH of AF_BRIDGE, SELF    CREATE, REPLACE: it may have been learned at a port
+        drop      mac                  RTM_DELNEIGH
 
     Without CREATE a message about a device that is gone is refused with ENODEV, and does not make one.
     """
@@ -164,6 +175,10 @@ def encode(row: DeviceMessage, index: Index, seq: int) -> bytes:
     if row.what == "vni":
         entry = attribute(VXLAN_VNIFILTER_ENTRY | NLA_F_NESTED, attribute_u32(VXLAN_VNIFILTER_ENTRY_START, row.value))
         return message(RTM_NEWTUNNEL if puts else RTM_DELTUNNEL, flags, seq, _TUNNEL.pack(AF_BRIDGE, device) + entry)
+    if row.what == "mac":
+        verb, mac, vlan = Verb.REPLACE if puts else Verb.DELETE, row.value.mac, row.value.vlan
+        local = Neighbor(verb, device, mac, NTF_SELF, NUD_PERMANENT, vlan=vlan)
+        return encode_neighbor(local, seq, acknowledged=True)
     octets = bytes(row.value.ip)
     is_v6 = row.value.ip.is_v6
     body = _IFADDR.pack(AF_INET6 if is_v6 else AF_INET, row.value.prefix, IFA_F_NODAD * is_v6, device)
