@@ -17,7 +17,7 @@ import pytest
 from tests.lab import figures as lab_figures
 from tests.lab.api import Served
 from tests.lab.fixtures import skipped_if_missing
-from tests.lab.namespaces import Lab, Process, link
+from tests.lab.namespaces import Lab, Node, Process, link
 from tests.lab.peers import Frr
 from tests.lab.probe import ping
 from tests.lab.vtep import VTEP
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "docs" / "contributing.md").read_text()
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
+REFLECTED = "\n## Leaves behind a route reflector\n"
 PAGES = ("install", "configure", "advertise", "operate", "reference")
 OPERATING = "\n".join((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)
 REASONS = (ROOT / "docs" / "reasons.md").read_text()
@@ -106,12 +107,18 @@ PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 class Pair:
-    """Two nodes that reach each other as 10.0.0.1 and 10.0.0.2, with a host at port swp1 of each."""
+    """Two nodes that reach each other as 10.0.0.1 and 10.0.0.2, with a host at port swp1 of each; between them a spine, if there is one."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, spine: Node | None = None) -> None:
         self.leaves = [lab.node(f"leaf{number}") for number in (1, 2)]
         self.hosts = [lab.node(f"host{number}") for number in (1, 2)]
-        link(self.leaves[0], "uplink", self.leaves[1], "uplink")
+        if spine is None:
+            link(self.leaves[0], "uplink", self.leaves[1], "uplink")
+        else:
+            spine.ip("link add name leaves type bridge", "link set dev leaves up")
+            for leaf in self.leaves:
+                link(leaf, "uplink", spine, leaf.name)
+                spine.ip(f"link set dev {leaf.name} master leaves")
         for number, (leaf, host) in enumerate(zip(self.leaves, self.hosts, strict=True), 1):
             leaf.ip(f"addr add 10.0.0.{number}/24 dev uplink")
             link(leaf, "swp1", host, "eth0")
@@ -151,7 +158,7 @@ def test_five_minutes_lead_to_a_working_pair():
 
 @pytest.mark.root_netns
 def test_the_tutorial_leads_to_a_leaf_beside_frr():
-    ours, theirs, hosts = blocks(TUTORIAL, "sh")
+    ours, theirs, hosts = blocks(TUTORIAL.partition(REFLECTED)[0], "sh")
     with skipped_if_missing(), Lab() as lab:
         pair = Pair(lab)
         leaf, other = pair.leaves
@@ -165,11 +172,38 @@ def test_the_tutorial_leads_to_a_leaf_beside_frr():
         Frr(other, other.path("/run/etc/frr/frr.conf").read_text()).start()
         pair.wait_ping(hosts, shell)
 
-        (toml,) = blocks(TUTORIAL, "toml")
+        (toml,) = blocks(TUTORIAL.partition(REFLECTED)[0], "toml")
         assert toml == leaf.path("/run/etc/vtep/vtep.toml").read_text()
-        script, frr = blocks(TUTORIAL, "text")[1:]
+        script, frr = blocks(TUTORIAL.partition(REFLECTED)[0], "text")[1:]
         assert script == leaf.path("/run/etc/vtep/devices.sh").read_text()
         assert frr == other.path("/run/etc/frr/frr.conf").read_text()
+
+
+@pytest.mark.root_netns
+@pytest.mark.slow
+def test_the_tutorial_leads_to_two_leaves_behind_a_reflector():
+    page = TUTORIAL.partition(REFLECTED)[2]
+    hosts = blocks(TUTORIAL.partition(REFLECTED)[0], "sh")[-1]
+    first, second, theirs = blocks(page, "sh")
+    with skipped_if_missing(), Lab() as lab:
+        spine = lab.node("spine")
+        pair = Pair(lab, spine)
+        spine.ip("addr add 10.0.0.100/24 dev leaves")
+
+        shells = [pair.follow(1, first), pair.follow(2, second)]
+        made = pair.leaves[0].path("/run/etc/vtep/peer-10.0.0.100/frr.conf")
+        wait_until(made.exists, 20.0, what=shells[0].log())
+        spine.write("/run/etc/vtep/peer-10.0.0.100/frr.conf", made.read_text())
+        spine.run("sh", "-e", "-c", "mkdir /run/etc/frr; " + theirs.replace("/etc/", "/run/etc/"))
+        (frr,) = blocks(page, "text")[1:]
+        assert frr == spine.path("/run/etc/frr/frr.conf").read_text()
+        Frr(spine, frr).start()
+        pair.wait_ping(hosts, *shells)
+
+        for leaf, other in zip(pair.leaves, ("10.0.0.2", "10.0.0.1"), strict=True):
+            assert f"dst {other} self extern_learn" in leaf.run("bridge", "fdb", "show", "dev", "vxlan100")
+        (toml,) = blocks(page, "toml")
+        assert toml in pair.leaves[0].path("/run/etc/vtep/vtep.toml").read_text()
 
 
 @pytest.mark.root_netns

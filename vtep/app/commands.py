@@ -119,8 +119,8 @@ def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="a VNI, with the ports of this host that are in it; may be given more than once",
     )  # fmt: skip
     init.add_argument(
-        "--peer-kind", choices=("vtep", "frr", "gobgp"), default="vtep",
-        help="what runs at the peer: a leaf like this one (default), FRR, or GoBGP",
+        "--peer-kind", choices=("vtep", "frr", "frr-reflector", "gobgp"), default="vtep",
+        help="what runs at the peer: a leaf like this one (default), a leaf of FRR, or a route reflector of FRR or GoBGP",
     )  # fmt: skip
     init.add_argument(
         "--devices", choices=("ip", "networkd", "ifupdown2", "vtep"), default="ip",

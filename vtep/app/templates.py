@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from vtep.addr import Ip
 
-PeerKind = Literal["vtep", "frr", "gobgp"]
+PeerKind = Literal["vtep", "frr", "frr-reflector", "gobgp"]
 DeviceKind = Literal["ip", "networkd", "ifupdown2", "vtep"]
 
 OUTER_OCTETS: Final = {False: 50, True: 70}
@@ -295,6 +295,8 @@ def other_side(leaf: FirstLeaf, peer: Ip, kind: DeviceKind = "ip") -> Mapping[st
     other = leaf.seen_from(peer)
     if leaf.peer_kind == "frr":
         return {"frr.conf": _frr(leaf, peer), **_ip_script(other)}
+    if leaf.peer_kind == "frr-reflector":
+        return {"frr.conf": _frr_reflector(leaf, peer)}
     if leaf.peer_kind == "gobgp":
         return {"gobgpd.toml": _gobgp(leaf, peer)}
     kind = "vtep" if kind == "vtep" else "ip"
@@ -302,8 +304,7 @@ def other_side(leaf: FirstLeaf, peer: Ip, kind: DeviceKind = "ip") -> Mapping[st
 
 
 def _frr(leaf: FirstLeaf, peer: Ip) -> str:
-    return f"""! For the FRR at {peer} (bgpd on, and zebra): a leaf with the same VNIs. For a route reflector, leave out
-! advertise-all-vni and add: neighbor {leaf.vtep} route-reflector-client
+    return f"""! For the FRR at {peer} (bgpd on, and zebra): a leaf with the same VNIs.
 router bgp {leaf.asn}
  bgp router-id {peer}
  no bgp default ipv4-unicast
@@ -311,6 +312,23 @@ router bgp {leaf.asn}
  address-family l2vpn evpn
   neighbor {leaf.vtep} activate
   advertise-all-vni
+ exit-address-family
+"""
+
+
+def _frr_reflector(leaf: FirstLeaf, peer: Ip) -> str:
+    return f"""! For the FRR at {peer} (bgpd on, and zebra): a route reflector. It needs no VNI and no device, and one line
+! for each leaf: neighbor ADDRESS peer-group leaves
+router bgp {leaf.asn}
+ bgp router-id {peer}
+ no bgp default ipv4-unicast
+ bgp graceful-restart
+ neighbor leaves peer-group
+ neighbor leaves remote-as {leaf.asn}
+ neighbor {leaf.vtep} peer-group leaves
+ address-family l2vpn evpn
+  neighbor leaves activate
+  neighbor leaves route-reflector-client
  exit-address-family
 """
 

@@ -123,7 +123,7 @@ def test_networkd_gets_a_file_for_each_device_and_port():
 
 
 def test_a_peer_that_is_frr_or_gobgp_waits_by_itself():
-    for kind, file in (("frr", "frr.conf"), ("gobgp", "gobgpd.toml")):
+    for kind, file in (("frr", "frr.conf"), ("frr-reflector", "frr.conf"), ("gobgp", "gobgpd.toml")):
         assert not parse(configuration(leaf(kind))).bgp.neighbors[0].listen
         assert "10.0.0.1" in other_side(leaf(kind), Ip.parse("10.0.0.2"))[file]
 
