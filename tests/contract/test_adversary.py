@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.contract.histories import Histories
-from tests.contract.worlds import LOCAL, MACS, examples, ip, namespace_world, why_no_namespace
+from tests.contract.worlds import LOCAL, MACS, ip, namespace_world, why_no_namespace
+from tests.lab.examples import examples
 
 
 class LinuxHistories(Histories):

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from tests.contract.worlds import (
     MACS,
     World,
-    examples,
     memory_world,
     namespace_world,
     render,
     render_refusals,
     why_no_namespace,
 )
+from tests.lab.examples import examples
 from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.wire.neighbor import Half, Lookup, Neighbor, Verb
 

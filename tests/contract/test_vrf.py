@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.contract.routed import CONFIG, PEER, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
 from tests.contract.worlds import ip, own_namespace, wait_until, why_no_vlans
+from tests.lab.examples import examples
 from vtep.addr import Ip, Mac, Prefix, Vni
 from vtep.config.file import parse
 from vtep.evpn.event import EndOfRib, SessionOpened
@@ -470,7 +471,7 @@ def test_a_daemon_that_starts_again_knows_its_rows_before_the_peers_have_sent_th
         assert leaf.routes() == [f"{NET4} via {A}", f"192.168.1.7/32 via {C}", f"{NET6} via {A}"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.lists(

@@ -417,11 +417,6 @@ def why_no_namespace() -> str:
     return ""
 
 
-def examples(count: int) -> int:
-    """Return how many random histories to play: fewer where the kernel is itself a slow process."""
-    return max(1, round(count / PATIENCE))
-
-
 def ip(*commands: str) -> None:
     if run_commands(commands):
         return

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.contract.leaf import A, B, C, Leaf
 from tests.contract.test_rows import add, delete, operator, operator_tunnel
 from tests.contract.worlds import MemoryWorld
+from tests.lab.examples import examples
 from vtep.addr import Mac
 from vtep.linux.wire.neighbor import NTF_MASTER, NTF_SELF, Verb
 from vtep.reconcile.claims import Claims, RowGroup
@@ -132,7 +133,7 @@ class Two:
         }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(histories)
 @example(  # a claim of an earlier life that is stronger than what came back so far
     [

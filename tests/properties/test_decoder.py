@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.fuzz_decoder import receive
+from tests.lab.examples import examples
 from vtep.addr import Ip
 from vtep.errors import RouteError
 from vtep.evpn import attributes
@@ -55,21 +56,21 @@ octets = st.binary(max_size=80)
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_arbitrary_octets_are_decoded_or_refused(line):
     receive(line)
     receive(b"{" + line)
 
 
 @given(values)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_arbitrary_json_is_decoded_or_refused(value):
     receive(json.dumps(value).encode())
     receive(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 @given(st.sampled_from(LINES), st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_a_damaged_real_line_is_decoded_or_refused(line, data):
     damaged = bytearray(line)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -81,7 +82,7 @@ def test_a_damaged_real_line_is_decoded_or_refused(line, data):
 
 
 @given(st.sampled_from([line for line in LINES if line.startswith(b"{")]), st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_a_real_line_with_a_strange_field_is_decoded_or_refused(line, data):
     tree = _tree(line)
     places = list(_places(tree))
@@ -92,7 +93,7 @@ def test_a_real_line_with_a_strange_field_is_decoded_or_refused(line, data):
 
 
 @given(st.lists(octets | st.builds(lambda code, value: bytes((code, len(value))) + value, st.integers(0, 12), octets)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_arbitrary_nlri_octets_give_routes_or_bad_nlris(raws):
     receive(_line(announce={"l2vpn evpn": {"10.9.0.1": [{"raw": raw.hex()} for raw in raws]}}))
     receive(_line(withdraw={"l2vpn evpn": [{"raw": raw.hex()} for raw in raws]}))
@@ -148,7 +149,7 @@ def test_neither_segment_nor_labels_are_part_of_a_mac_routes_identity(rd, esi, o
 
 
 @given(st.binary(max_size=64))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_a_withdrawn_route_has_the_key_of_the_advertised_one(raw):
     shared = attributes.decode(Ip(bytes(4)), (), None, False)
 
@@ -156,7 +157,7 @@ def test_a_withdrawn_route_has_the_key_of_the_advertised_one(raw):
 
 
 @given(st.permutations([line for line in LINES if b'"announce"' in line or b'"withdraw"' in line]))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 def test_a_line_decodes_the_same_at_any_time(lines):
     assert {line: decode(line) for line in lines} == {line: decode(line) for line in sorted(lines)}
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.lab.examples import examples
 from vtep.addr import Ip, RouteDistinguisher, Vni
 from vtep.intent import Direct, Flood, Intent
 from vtep.reconcile.claims import Claims, RowGroup
@@ -189,7 +190,7 @@ histories = st.lists(wishes | looks | looks | refusals | others, max_size=20)
 
 
 @pytest.mark.parametrize("kind", [Kind, Readable])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(history=histories)
 @example(  # a house that cannot move keeps the road where it stands
     [
@@ -248,7 +249,7 @@ def test_no_house_without_its_road(kind, history):
 
 
 @pytest.mark.parametrize("kind", [Kind, Readable])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(history=st.lists(wishes.map(lambda wish: (*wish[:3], True)) | refusals, max_size=12))
 def test_small_passes_alone_lead_there_when_nothing_is_refused_any_longer(kind, history):
     life = Life(kind)

@@ -12,6 +12,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lab.examples import examples
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.config.model import Config
@@ -179,7 +180,7 @@ def play(fabric: Fabric, history: list[tuple]) -> None:
 
 
 @given(st.sampled_from([2, 3]), happenings, st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_station_that_sends_until_it_is_learned_has_one_owner_and_all_agree(leaves, history, data):
     """One frame after everything arrived is enough: nobody is left who tells of the MAC with a higher sequence."""
     fabric = Fabric(leaves)
@@ -197,7 +198,7 @@ def test_a_station_that_sends_until_it_is_learned_has_one_owner_and_all_agree(le
 
 
 @given(st.sampled_from([2, 3]), happenings)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_when_everything_has_arrived_there_is_at_most_one_owner_and_all_agree(leaves, history):
     fabric = Fabric(leaves)
     play(fabric, history)
@@ -211,7 +212,7 @@ def test_when_everything_has_arrived_there_is_at_most_one_owner_and_all_agree(le
 
 
 @given(st.sampled_from([2, 3]), happenings)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_there_are_no_more_messages_than_learned_frames(leaves, history):
     """A leaf announces a MAC, and its one address, only for a frame; and withdraws only what it announced."""
     fabric = Fabric(leaves)
@@ -223,7 +224,7 @@ def test_there_are_no_more_messages_than_learned_frames(leaves, history):
 
 
 @given(st.sampled_from([2, 3]), st.lists(numbers, max_size=40))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_mac_that_all_learn_at_once_settles_with_few_messages(leaves, order):
     fabric = Fabric(leaves)
     fabric.settle()
@@ -239,7 +240,7 @@ def test_a_mac_that_all_learn_at_once_settles_with_few_messages(leaves, order):
 
 
 @given(st.sampled_from([2, 3]), happenings, st.integers(0, 2))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_static_entry_keeps_its_mac_whatever_is_learned_elsewhere(leaves, history, at):
     fabric = Fabric(leaves)
     fabric.speak(MACS[0], at, static=True)

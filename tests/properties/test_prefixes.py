@@ -10,6 +10,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lab.examples import examples
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
 from vtep.config import file as config
 from vtep.evpn import crowd
@@ -169,7 +170,7 @@ def check(rib: Rib, intent: Intent, before: Intent) -> None:
 
 
 @given(st.lists(bursts, max_size=6), often([1, 256]))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_prefixes_that_share_what_is_said_have_what_each_has_by_itself(history, most):
     with patch.multiple(crowd, MOST=most, LEAST=most):
         rib, intent = Rib(Holds(), 0.0), NOTHING

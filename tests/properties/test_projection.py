@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from tests.lab.examples import examples
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.config.model import Config
@@ -251,7 +252,7 @@ def groups_of(intent: Intent) -> object:
 
 
 @given(routes, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_the_order_of_arrival_does_not_matter(found, random):
     final = list({identity(route): route for route in found}.values())
     shuffled = final.copy()
@@ -263,7 +264,7 @@ def test_the_order_of_arrival_does_not_matter(found, random):
 
 
 @given(routes, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_judging_after_each_arrival_gives_what_judging_once_gives(found, random):
     final = list({identity(route): route for route in found}.values())
     random.shuffle(final)
@@ -277,7 +278,7 @@ def test_judging_after_each_arrival_gives_what_judging_once_gives(found, random)
 
 
 @given(routes)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_advertising_everything_again_changes_nothing(found):
     final = {identity(route): route for route in found}.values()
     rib = a_rib([announced(route) for route in final])
@@ -291,7 +292,7 @@ def test_advertising_everything_again_changes_nothing(found):
 
 
 @given(histories, st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_judging_changes_gives_what_judging_everything_gives(history, data):
     rib, intent, toml = a_rib(), NOTHING, OURS
     for now, heard in enumerate(history):
@@ -315,7 +316,7 @@ def judge_in_parts(rib: Rib, rules: Policy, now: float, intent: Intent) -> Inten
 
 
 @given(histories)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_judging_changes_in_parts_gives_what_judging_everything_gives(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
@@ -352,7 +353,7 @@ bursts = st.lists(
 
 
 @given(st.lists(bursts, max_size=8))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_groups_of_segments_are_the_same_however_small_the_parts_are(history):
     rib, intent = a_rib(), NOTHING
     for now, burst in enumerate(history):
@@ -407,7 +408,7 @@ def happen(leaf: Leaf, what: str, how: object) -> None:
 
 
 @given(st.lists(here | here | mac_routes.map(announced) | mac_routes.map(withdrawn), max_size=16), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_judging_changes_gives_what_judging_everything_gives_with_own_stations_too(history, once):
     leaf = Leaf(configuration(), 0.0)
     leaf.set_advertising(frozenset({Vni(100), Vni(200)}))
@@ -495,7 +496,7 @@ def by_key(changes: Sequence[RowChange]) -> dict[RowKey, tuple[RemoteMac | None,
     often([QUICK, QUICK + 'action = "freeze"\n', FEW]),
     often([1, 3]),
 )
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=examples(250))
 def test_judging_alike_macs_together_gives_what_judging_one_by_one_gives(history, toml, pace):
     """Also for a MAC with a past: with stations of ours, with moves, frozen, or refused by the limit."""
     together, single = Leaf(configuration(toml), 0.0), Leaf(configuration(toml), 0.0)
@@ -521,7 +522,7 @@ def test_judging_alike_macs_together_gives_what_judging_one_by_one_gives(history
 
 
 @given(routes)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_judging_one_route_of_each_kind_gives_what_judging_each_route_gives(found):
     rib = a_rib([announced(route) for route in found])
     with patch.object(offers, "FEW", 0):
@@ -531,7 +532,7 @@ def test_judging_one_route_of_each_kind_gives_what_judging_each_route_gives(foun
 
 
 @given(histories)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_the_generation_grows_exactly_when_the_meaning_does(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
@@ -542,7 +543,7 @@ def test_the_generation_grows_exactly_when_the_meaning_does(history):
 
 
 @given(histories)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_touched_names_exactly_the_rows_that_differ(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
@@ -556,7 +557,7 @@ def test_touched_names_exactly_the_rows_that_differ(history):
 
 
 @given(histories)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_row_always_points_at_a_vtep_of_a_route(history):
     rib, intent = a_rib(), NOTHING
     for now, heard in enumerate(history):
@@ -575,7 +576,7 @@ def test_a_row_always_points_at_a_vtep_of_a_route(history):
 
 
 @given(st.lists(usual_in(100).map(announced) | usual_in(100).map(withdrawn), max_size=30))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_while_later_a_frozen_row_points_at_a_vtep_that_still_offers_the_mac(history):
     toml = LEAF + '[duplicates]\nmoves = 2\nwindow_s = 20\naction = "freeze"\n'
     a_while = 10.0
@@ -591,7 +592,7 @@ def test_a_while_later_a_frozen_row_points_at_a_vtep_that_still_offers_the_mac(h
 
 
 @given(histories)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_every_route_has_its_verdicts_and_the_winner_is_the_row(history):
     rib = a_rib(history)
 
@@ -620,7 +621,7 @@ def test_every_route_has_its_verdicts_and_the_winner_is_the_row(history):
 
 
 @given(st.lists(st.tuples(mac_routes, mac_routes), min_size=1, max_size=3), st.integers(1, 3))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_mac_waits_only_while_its_vni_is_full(pairs, limit):
     toml = LEAF + f"[limits]\nmacs_per_vni = {limit}\n"
     rib, intent = a_rib(), NOTHING
@@ -638,7 +639,7 @@ def test_a_mac_waits_only_while_its_vni_is_full(pairs, limit):
 
 
 @given(st.lists(st.tuples(imets, st.booleans()), max_size=24), st.integers(1, 2), st.integers(1, 4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_an_endpoint_waits_only_while_its_vni_is_full_and_rows_never_give_way(events, limit, pace):
     toml = LEAF + f"[limits]\nvteps_per_vni = {limit}\n"
     rib, intent = a_rib(), NOTHING
@@ -666,7 +667,7 @@ def test_an_endpoint_waits_only_while_its_vni_is_full_and_rows_never_give_way(ev
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=5), max_size=5), st.integers(1, 2))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_changes_in_one_judgement_leave_no_room_unused(bursts, limit):
     rules = policy(LEAF + f"[limits]\nmacs_per_vni = {limit}\n")
     rib, intent = a_rib(), NOTHING
@@ -686,7 +687,7 @@ def test_changes_in_one_judgement_leave_no_room_unused(bursts, limit):
 @given(
     st.lists(st.tuples(st.floats(0.001, 60), often(MACS[:2]), often(VTEPS[:3])), max_size=14), often(["warn", "freeze"])
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_after_a_due_time_the_next_one_is_later_or_none(moves, action):
     rules = policy(LEAF + f'[duplicates]\nmoves = 2\nwindow_s = 90.1\nrecover_s = 30.3\naction = "{action}"\n')
     rib, intent, now = a_rib(), NOTHING, 0.0

@@ -5,6 +5,7 @@ from hypothesis import settings
 
 from tests.contract.histories import Histories
 from tests.contract.worlds import LOCAL, MACS, memory_world
+from tests.lab.examples import examples
 from vtep.linux.devices import BridgePort
 
 pytestmark = pytest.mark.timeout(600)
@@ -23,4 +24,4 @@ class MemoryHistories(Histories):
 
 
 class TestMemoryHistories(MemoryHistories.TestCase):
-    settings = settings(max_examples=500, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=examples(500), stateful_step_count=25, deadline=None)

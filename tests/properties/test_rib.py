@@ -7,6 +7,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lab.examples import examples
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher
 from vtep.evpn import crowd, said
 from vtep.evpn.attributes import Attributes
@@ -147,7 +148,7 @@ def check_peer(peer: AdjRibIn) -> None:
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_the_index_equals_the_peers_routes(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     for seconds, step, replayed in history:
@@ -162,7 +163,7 @@ def test_the_index_equals_the_peers_routes(hold, history):
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_the_index_equals_the_peers_routes_where_two_of_a_mac_are_very_many(hold, history):
     with patch.multiple(crowd, MOST=1, LEAST=1), patch.object(said, "SHARED_MAX", 2):
         rib, now = Rib(hold, 0.0), 0.0
@@ -174,7 +175,7 @@ def test_the_index_equals_the_peers_routes_where_two_of_a_mac_are_very_many(hold
 
 
 @given(holds, steps, st.sampled_from([1, 8]), st.sampled_from([1, 3, 30]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_routes_that_leave_in_parts_are_exactly_those_that_should(hold, history, work, pace):
     rib, now = Rib(hold, 0.0), 0.0
     for number, (seconds, step, replayed) in enumerate(history):
@@ -195,7 +196,7 @@ def test_routes_that_leave_in_parts_are_exactly_those_that_should(hold, history,
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_every_change_is_marked(hold, history):
     def seen(rib):
         return {
@@ -219,7 +220,7 @@ AGAIN = (1.0, "again", False)
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_the_age_of_a_route_is_that_of_its_content(hold, history):
     """Each step comes twice, so that routes come again with the same content."""
     rib, now = Rib(hold, 0.0), 0.0
@@ -238,7 +239,7 @@ def test_the_age_of_a_route_is_that_of_its_content(hold, history):
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_no_peer_is_asked_twice_within_ten_seconds(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     asked_at: dict[Ip | None, float] = {}
@@ -251,7 +252,7 @@ def test_no_peer_is_asked_twice_within_ten_seconds(hold, history):
 
 
 @given(holds, steps)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_time_changes_something_only_when_it_is_due(hold, history):
     rib, now = Rib(hold, 0.0), 0.0
     for seconds, step, replayed in history:
@@ -271,7 +272,7 @@ final_routes = st.dictionaries(st.tuples(peers, often(MACS)), st.integers(0, 3),
 
 
 @given(steps, final_routes)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_after_every_end_of_rib_the_routes_are_those_advertised_last(history, final):
     """Whatever went before: a new session, all routes, End-of-RIB, and no lost line."""
     rib, now = Rib(Holds(), 0.0), 0.0
