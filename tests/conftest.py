@@ -1,5 +1,7 @@
 """The rules of the whole suite: with --no-skips, a skip that nobody expected fails the run; and Ctrl-C is what it always is.
 
+Several runs may share the work: each takes the files that no other run took. What one run skipped, another may run.
+
 Knows reasons and a list of them, one pattern a line, in expected-skips.txt. Does not know why a test skips.
 """
 
@@ -27,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="run only what depends on the kernel, of files that no other run with DIR took",
     )
+    parser.addoption("--share", type=Path, metavar="DIR", help="run only files that no other run with DIR took")
+    parser.addoption(
+        "--first", action="append", default=[], metavar="FILE", help="one of the files that take longest, to begin with"
+    )
+    parser.addoption(
+        "--skipped-to", type=Path, metavar="FILE", help="write the tests that were skipped into this file, for @FILE"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -38,8 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a bed, leave out what no kernel can change, whatever else selects."""
+    """In a bed, leave out what no kernel can change, whatever else selects. The longest files come first, in random order."""
+    first = config.getoption("first")
+    items.sort(key=lambda item: item.location[0] not in first)
     if config.getoption("bed") is None:
         return
     left_out = [item for item in items if not _depends_on_kernel(item)]
@@ -58,7 +70,7 @@ _TAKEN = pytest.StashKey[dict[str, bool]]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Pass over a test whose file another run took first."""
-    shared = item.config.getoption("bed")
+    shared = item.config.getoption("bed") or item.config.getoption("share")
     if shared is None:
         return None
     file = item.location[0]
@@ -79,6 +91,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("skipped_to"):
+        skipped = {test: None for test, _ in _skipped(session.config)}
+        session.config.getoption("skipped_to").write_text("".join(f"{test}\n" for test in skipped))
     if (
         session.config.getoption("no_skips")
         and session.exitstatus == pytest.ExitCode.OK
@@ -96,11 +111,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _unexpected(config: pytest.Config) -> list[str]:
     patterns = [line for line in EXPECTED.read_text().splitlines() if line and not line.startswith("#")]
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [(report.nodeid, _reason(report)) for report in reporter.stats.get("skipped", [])]
     return [
-        f"{test}: {reason}" for test, reason in skipped if not any(fnmatch(reason, pattern) for pattern in patterns)
+        f"{test}: {reason}"
+        for test, reason in _skipped(config)
+        if not any(fnmatch(reason, pattern) for pattern in patterns)
     ]
+
+
+def _skipped(config: pytest.Config) -> list[tuple[str, str]]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [(report.nodeid, _reason(report)) for report in reporter.stats.get("skipped", [])]
 
 
 def _reason(report: pytest.TestReport) -> str:

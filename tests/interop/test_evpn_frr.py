@@ -159,6 +159,7 @@ def test_hosts_with_empty_caches_reach_each_other_both_ways(scene):
     scene.leaf.run("bridge", "fdb", "del", "02:00:00:00:00:99", "dev", "eth2", "master")
 
 
+@pytest.mark.slow
 @scenario("S9", "V3")
 def test_rows_stay_while_a_killed_bgpd_restarts_in_time_and_nothing_is_written(scene, learnt):
     monitor = scene.monitor_fdb()

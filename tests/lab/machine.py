@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.namespaces import CommandFailed, Missing, Node
-from tests.lab.wait import PATIENCE, wait_until
+from tests.lab.wait import PATIENCE, NeverHappened, wait_until
 
 PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES: Final = (
@@ -105,7 +105,11 @@ class Machine(Node):
             self._let_go()
             raise Missing(f"no machine can be booted here ({said} {pid})")
         self.pid = int(pid)
-        wait_until(self._is_up, 60, f"{name} is up")
+        try:
+            wait_until(self._is_up, 120, f"{name} is up")
+        except NeverHappened as never:
+            self._let_go()
+            raise Missing(f"no machine can be booted here ({never})") from never
 
     def _is_up(self) -> bool:
         """Tell whether the boot is over. `degraded` is usual: there is no console for a login."""

@@ -324,3 +324,31 @@ def test_beds_share_the_files_of_tests_that_depend_on_the_kernel(tmp_path):
     assert ran == [(file, name) for file in (names[0], names[2]) for name in both], result.stdout
     assert sorted(path.name for path in shared.iterdir()) == [name.replace("/", "-") for name in names]
     assert "4 passed, 6 deselected" in result.stdout
+
+
+def test_runs_share_files_begin_with_the_longest_and_say_what_they_skipped(tmp_path):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "expected-skips.txt").write_text("")
+    text = "import pytest\ndef test_it(): pass\n@pytest.mark.parametrize('n', ['a b'])\ndef test_not(n): pytest.skip('why')\n"
+    for name in "abc":
+        (tmp_path / f"test_{name}.py").write_text(text)
+    (tmp_path / "shared" / "test_a.py").mkdir(parents=True)
+
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        f"--rootdir={tmp_path}",
+    ]
+    sharing = ["--share=shared", "--first=test_c.py", "--skipped-to=skipped", "-p", "no:randomly"]
+    result = subprocess.run([*command, *sharing, tmp_path], cwd=tmp_path, capture_output=True, text=True)
+    again = subprocess.run([*command, "@skipped"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert re.findall(r"(\S+)::test_it PASSED", result.stdout) == ["test_c.py", "test_b.py"], result.stdout
+    assert (tmp_path / "skipped").read_text() == "test_c.py::test_not[a b]\ntest_b.py::test_not[a b]\n"
+    assert "collected 2 items" in again.stdout, again.stdout + again.stderr
