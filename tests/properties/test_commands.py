@@ -103,7 +103,7 @@ def made_group(command, hosts):
 groups = st.builds(made_group, mac_advertisements | st.builds(Withdrawal, mac_routes), hosts)
 
 
-@settings(max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(40))
 @given(groups)
 def test_a_written_command_for_many_macs_is_read_as_the_same(group):
     line = spell_group(group)
@@ -113,7 +113,7 @@ def test_a_written_command_for_many_macs_is_read_as_the_same(group):
     assert "\n" not in line
 
 
-@settings(max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(40))
 @given(groups)
 def test_a_command_for_many_macs_is_what_the_commands_for_each_are(group):
     alone = list(group.commands)
@@ -126,7 +126,7 @@ def test_a_command_for_many_macs_is_what_the_commands_for_each_are(group):
     assert group_of(alone) == group
 
 
-@settings(max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(40))
 @given(st.lists(commands | groups, max_size=8), st.integers(1, 5))
 def test_grouping_loses_nothing_and_keeps_unlike_apart(some, most):
     alone = {}
