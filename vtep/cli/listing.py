@@ -367,6 +367,7 @@ def _event_filter(options: argparse.Namespace) -> Callable[[pb.Event], bool]:
             (not options.vni or event.vni == options.vni)
             and (options.peer is None or event.peer == str(options.peer))
             and (not options.prefix or event.mac.startswith(options.prefix))
+            and (not options.key or event.key == options.key)
             and (not options.kind or event.kind in options.kind)
         )
 
@@ -379,7 +380,7 @@ EVENT_COLUMNS: Final = (
 
 
 def event_cells(event: pb.Event) -> tuple[str, ...]:
-    about = event.mac or event.peer
+    about = event.mac or event.key or event.peer
     return (clock(event.time), event.kind, str(event.vni or ""), about, event_text(event))
 
 

@@ -106,6 +106,9 @@ def _add_reads(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )  # fmt: skip
     events.add_argument("--since", metavar="WHEN", type=_since, help=_SINCE)
     _add_prefix(events, "--mac")
+    events.add_argument(
+        "--key", metavar="KEY", default="", help="only of this prefix or address, as the events have it"
+    )
     _add_vni(events)
     _add_peer(events, "only events of this peer, and moves by its routes")
     events.add_argument(

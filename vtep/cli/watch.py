@@ -157,7 +157,7 @@ def yaml_text(content: Any) -> str:
 
 
 class Documents:
-    """One object after the other; `type` is status, mac, gone, event or mark."""
+    """One object after the other; `type` is status, mac, gone, prefix, gone-prefix, event or mark."""
 
     def __init__(self, stream: TextIO, spell: Callable[[Any], str] = values.line) -> None:
         self._stream = stream
@@ -181,6 +181,10 @@ def _told(batch: pb.WatchResponse) -> Iterator[dict[str, Any]]:
         yield {"type": "mac"} | values.value(mac)
     for key in batch.gone:
         yield {"type": "gone"} | values.value(key)
+    for prefix in batch.prefixes:
+        yield {"type": "prefix"} | values.value(prefix)
+    for name in batch.gone_prefixes:
+        yield {"type": "gone-prefix"} | values.value(name)
     for event in batch.events:
         yield {"type": "event"} | values.value(event)
     if batch.mark not in {pb.WATCH_MARK_LAGGED, pb.WATCH_MARK_UNSPECIFIED}:
@@ -220,13 +224,22 @@ class PlainLines:
 
 def _changes(batch: pb.WatchResponse) -> Iterator[str]:
     for mac in batch.macs:
-        why = ": ".join(filter(None, (mac.sync.reason, mac.sync.error))) or mac.reason
-        yield plain(f"row  {mac.vni} {mac.mac} {mac.vtep} {state_name(mac.sync.state)} ({why})")
+        yield plain(f"row  {mac.vni} {mac.mac} {mac.vtep} {state_name(mac.sync.state)} ({_why(mac)})")
     for key in batch.gone:
         yield plain(f"gone  {key.vni} {key.mac}")
+    for prefix in batch.prefixes:
+        vteps = " ".join(prefix.vteps)
+        yield plain(f"row  {prefix.vrf} {prefix.prefix} {vteps} {state_name(prefix.sync.state)} ({_why(prefix)})")
+    for name in batch.gone_prefixes:
+        yield plain(f"gone  {name.vrf} {name.prefix}")
     for event in batch.events:
-        about = [event.kind, str(event.vni or ""), event.mac, event.peer, event_text(event)]
+        about = [event.kind, str(event.vni or ""), event.mac or event.key, event.peer, event_text(event)]
         yield plain(f"{clock(event.time)}  {' '.join(filter(None, about))}")
+
+
+def _why(row: pb.Mac | pb.IpPrefix) -> str:
+    """Say why a row is as it is: what is wrong with it, or why its way won."""
+    return ": ".join(filter(None, (row.sync.reason, row.sync.error))) or row.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +346,13 @@ def _drawn_changes(batch: pb.WatchResponse) -> Iterator[tuple[str, ...]]:
         yield (stated(datetime.now(UTC)), "lagged", "", "", "some changes were missed")
     now = stated(datetime.now(UTC))
     for mac in batch.macs:
-        why = ": ".join(filter(None, (mac.sync.reason, mac.sync.error))) or mac.reason
-        yield (now, state_name(mac.sync.state), str(mac.vni), mac.mac, f"{mac.vtep}, {why}")
+        yield (now, state_name(mac.sync.state), str(mac.vni), mac.mac, f"{mac.vtep}, {_why(mac)}")
     for key in batch.gone:
         yield (now, "gone", str(key.vni), key.mac, "")
+    for prefix in batch.prefixes:
+        what = f"{' '.join(prefix.vteps)}, {_why(prefix)}"
+        yield (now, state_name(prefix.sync.state), str(prefix.vni), prefix.prefix, what)
+    for name in batch.gone_prefixes:
+        yield (now, "gone", str(name.vni), name.prefix, "")
     for event in batch.events:
         yield event_cells(event)

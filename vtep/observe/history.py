@@ -78,6 +78,8 @@ class HistoryEntry(Struct, frozen=True, gc=False):
     """Of the intent when it was recorded."""
     number: int = 0
     """Counted from 1 in one life of the daemon, without gaps. The rings of moves and of the rest share the numbers."""
+    key: str = ""
+    """The key of a row that is not one of a MAC: a prefix, an address, or the identifier of a nexthop."""
 
 
 class Moved(Struct, frozen=True, gc=False):
@@ -151,6 +153,7 @@ class History:
             time,
             generation,
             self.number,
+            entry.key,
         )
         if entry.kind == "move":
             self._keep(Moved(numbered, (numbered.mac or ZERO_MAC,)))

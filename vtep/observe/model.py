@@ -532,6 +532,23 @@ class PrefixExplanation(Struct, frozen=True):
     left_out: int
     """How many more routes there are than are shown."""
 
+    @property
+    def summary(self) -> str:
+        """Say in one sentence where packets go."""
+        if self.row is None:
+            refused = sum(path.verdict == "refused" for path in self.paths)
+            why = f"all of its {refused} routes are refused" if refused else "no peer advertises a route for it"
+            return f"{self.prefix} in VRF {self.vrf.name} has no route of ours: {why}."
+        vteps = " and ".join(map(str, self.row.vteps))
+        of = "" if self.prefix == self.asked else f", which matches {self.asked},"
+        where = f"Packets to {self.prefix}{of} in VRF {self.vrf.name} go to {vteps}"
+        if self.vrf.state == "not-ready":
+            return f"{where}, once the VRF is ready: {'; '.join(self.vrf.texts)}."
+        missing = [str(router.vtep) for router in self.routers if router.sync.state != INSTALLED]
+        if self.row.sync.state != INSTALLED:
+            return f"{where}, and the route is {self.row.sync.state}: {self.row.sync.text or self.row.sync.reason}."
+        return f"{where}, and the rows of the router are missing for {', '.join(missing)}." if missing else f"{where}."
+
 
 class VtepStatus(Struct, frozen=True):
     """A remote VTEP in one VNI."""

@@ -136,7 +136,7 @@ class Observer:
         self._tables = Tables(self._rows, self._counts)
         self._routed = RoutedTables(self._rows)
         self._segments = SegmentTables(self._rows)
-        self._watch = Watch(self._rows, self._history)
+        self._watch = Watch(self._rows, self._routed, self._history)
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
@@ -193,7 +193,7 @@ class Observer:
         for vni, mac, ip in intent.own_touched:
             if ip is None:
                 self._take_station((vni, mac), before, intent)
-        self._watch.take(intent.touched)
+        self._watch.take(intent.touched, intent.touched_prefixes)
         self._refusals.take(before, intent)
         self._counts.take_kinds(before, intent)
         for host in intent.touched_hosts:
@@ -233,12 +233,15 @@ class Observer:
         while news:
             item = news.popleft()
             kind, key = item.ref
+            descriptor = self._rows.descriptor(kind)
+            mac = descriptor.mac_of(key)
             trouble = item.trouble or Trouble(item.what, "")
             self.record(
                 HistoryEntry(
                     item.what,
-                    vni=self._rows.descriptor(kind).vni_of(key),
-                    mac=self._rows.descriptor(kind).mac_of(key),
+                    vni=descriptor.vni_of(key),
+                    mac=mac,
+                    key="" if mac is not None else descriptor.key_text(key),
                     vtep=self._rows.vtep_of(kind, key),
                     reason=trouble.reason,
                     text=trouble.text or self._holder_of(item),

@@ -7,7 +7,7 @@ last saw. The other lists of readers are in `tables.py`.
 import asyncio
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import is_
 from typing import Final
 
@@ -29,7 +29,7 @@ from vtep.observe.model import (
 )
 from vtep.observe.problems import named
 from vtep.observe.rows import Rows
-from vtep.observe.source import Page
+from vtep.observe.source import Page, PrefixName
 from vtep.observe.turns import Turns
 from vtep.store.table import Table
 
@@ -112,6 +112,17 @@ class RoutedTables:
                 rows += [self._prefix(key[1], row, intent) for row in found if row.vni == key[0]]
         end = place + most
         return Page(rows, keys[end - 1] if end < len(keys) else None, len(keys), intent.generation)
+
+    def changed(self, keys: Iterable[PrefixKey], intent: Intent) -> tuple[Sequence[PrefixStatus], Sequence[PrefixName]]:
+        """Return these prefixes in order: the rows of those that are wanted, and the names of the others."""
+        rows, gone = [], []
+        for vni, prefix in sorted(keys, key=_order):
+            row = _row(intent, vni, prefix)
+            if row is None:
+                gone.append(PrefixName(self._name(vni), vni, prefix))
+            else:
+                rows.append(self._prefix(prefix, row, intent))
+        return rows, gone
 
     def _prefix(self, prefix: Prefix, row: PrefixRow, intent: Intent) -> PrefixStatus:
         return PrefixStatus(

@@ -106,6 +106,14 @@ class RouteCursor(Struct, frozen=True):
     then."""
 
 
+class PrefixName(Struct, frozen=True):
+    """A prefix of a VRF, as readers name it."""
+
+    vrf: str
+    vni: Vni
+    prefix: Prefix
+
+
 class Batch(Struct, frozen=True):
     """Changes for watchers, in the order in which they are sent."""
 
@@ -115,12 +123,16 @@ class Batch(Struct, frozen=True):
     """Rows that are new or different, as they are now. A row that changed twice is here once."""
     gone: Sequence[RowKey] = ()
     """Keys of rows that are no longer wanted."""
+    prefixes: Sequence[PrefixStatus] = ()
+    """The same of the prefixes of VRFs."""
+    gone_prefixes: Sequence[PrefixName] = ()
     entries: Sequence[HistoryEntry] = ()
     """Events since the batch before, in the order of their numbers."""
 
     @property
     def size(self) -> int:
-        return len(self.macs) + len(self.gone) + len(self.entries)
+        parts = (self.macs, self.gone, self.prefixes, self.gone_prefixes, self.entries)
+        return sum(map(len, parts))
 
 
 class Source(Protocol):

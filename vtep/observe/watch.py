@@ -7,9 +7,11 @@ row changed nor who reads.
 from collections.abc import AsyncIterator, Collection
 from typing import Final
 
-from vtep.intent import RowKey
+from vtep.intent import PrefixKey, RowKey
 from vtep.linux.tables.fdb import FDB
+from vtep.linux.tables.route import ROUTE
 from vtep.observe.history import History
+from vtep.observe.routed import RoutedTables
 from vtep.observe.rows import Rows
 from vtep.observe.source import Batch
 from vtep.reconcile.report import Troubles
@@ -22,13 +24,15 @@ WANTED_S: Final = 60.0
 class Watch:
     """The changes since the last batch, and the batches."""
 
-    def __init__(self, rows: Rows, journal: History) -> None:
+    def __init__(self, rows: Rows, routed: RoutedTables, journal: History) -> None:
         self._rows = rows
+        self._routed = routed
         self._history = journal
         self._ring: Ring[Batch] = Ring()
         self._wanted_until = 0.0
         """Until then, a client that read the revision may ask for what comes after it."""
         self._dirty: set[RowKey] = set()
+        self._dirty_prefixes: set[PrefixKey] = set()
         self._sent = 0
         """The number of the latest event that is in a batch."""
 
@@ -37,14 +41,15 @@ class Watch:
         """Return whether there is a watcher, or a client that may become one."""
         return self._ring.readers > 0 or self._rows.clock() < self._wanted_until
 
-    def take(self, touched: Collection[RowKey]) -> None:
-        """Note the rows that changed in the intent. Without a watcher this costs nothing, however many they are.
+    def take(self, touched: Collection[RowKey], prefixes: Collection[PrefixKey] = ()) -> None:
+        """Note the rows of MACs and of prefixes that changed in the intent. Without a watcher this costs nothing, however many they are.
 
         The ring skips a revision instead, so that a watcher which comes back learns that it missed something.
         """
         if self.collecting:
             self._dirty.update(touched)
-        elif touched:
+            self._dirty_prefixes.update(prefixes)
+        elif touched or prefixes:
             self._ring.skip()
 
     @property
@@ -65,6 +70,7 @@ class Watch:
         """
         if not self.collecting:
             self._dirty.clear()
+            self._dirty_prefixes.clear()
             self._sent = self._history.number
             if self._troubles is not None:
                 self._troubles.changed_rows = None
@@ -72,9 +78,10 @@ class Watch:
         changed_rows = self._troubles.changed_rows if self._troubles is not None else None
         if changed_rows:
             self._dirty.update(key for kind, key in changed_rows if kind == FDB.name)
+            self._dirty_prefixes.update(key for kind, key in changed_rows if kind == ROUTE.name)
             changed_rows.clear()
         entries, _ = self._history.entries(after=self._sent)
-        if not self._dirty and not entries:
+        if not (self._dirty or self._dirty_prefixes or entries):
             return
         intent = self._rows.intent
         macs, gone = [], []
@@ -84,9 +91,11 @@ class Watch:
                 gone.append(key)
             else:
                 macs.append(self._rows.mac(key, row, intent))
+        prefixes, gone_prefixes = self._routed.changed(self._dirty_prefixes, intent)
         self._dirty.clear()
+        self._dirty_prefixes.clear()
         self._sent = self._history.number
-        self._ring.put(Batch(self._ring.revision + 1, macs, gone, entries))
+        self._ring.put(Batch(self._ring.revision + 1, macs, gone, prefixes, gone_prefixes, entries))
 
     def _request_rows(self) -> None:
         if self._troubles is not None and self._troubles.changed_rows is None:

@@ -1096,7 +1096,7 @@ class ListEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., forgotten: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("number", "time", "generation", "kind", "vni", "mac", "vtep", "vtep_before", "peer", "reason", "text")
+    __slots__ = ("number", "time", "generation", "kind", "vni", "mac", "vtep", "vtep_before", "peer", "reason", "text", "key")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -1108,6 +1108,7 @@ class Event(_message.Message):
     PEER_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     number: int
     time: _timestamp_pb2.Timestamp
     generation: int
@@ -1119,7 +1120,8 @@ class Event(_message.Message):
     peer: str
     reason: str
     text: str
-    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., kind: _Optional[str] = ..., vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_before: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    key: str
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., kind: _Optional[str] = ..., vni: _Optional[int] = ..., mac: _Optional[str] = ..., vtep: _Optional[str] = ..., vtep_before: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class DiffRequest(_message.Message):
     __slots__ = ("vni", "older_than_s")
@@ -1174,20 +1176,34 @@ class WatchRequest(_message.Message):
     def __init__(self, resume_token: _Optional[str] = ..., changes_only: bool = ..., events_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("macs", "gone", "events", "mark", "resume_token", "status")
+    __slots__ = ("macs", "gone", "events", "mark", "resume_token", "status", "prefixes", "gone_prefixes")
     MACS_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     MARK_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    GONE_PREFIXES_FIELD_NUMBER: _ClassVar[int]
     macs: _containers.RepeatedCompositeFieldContainer[Mac]
     gone: _containers.RepeatedCompositeFieldContainer[MacKey]
     events: _containers.RepeatedCompositeFieldContainer[Event]
     mark: WatchMark
     resume_token: str
     status: GetStatusResponse
-    def __init__(self, macs: _Optional[_Iterable[_Union[Mac, _Mapping]]] = ..., gone: _Optional[_Iterable[_Union[MacKey, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., mark: _Optional[_Union[WatchMark, str]] = ..., resume_token: _Optional[str] = ..., status: _Optional[_Union[GetStatusResponse, _Mapping]] = ...) -> None: ...
+    prefixes: _containers.RepeatedCompositeFieldContainer[IpPrefix]
+    gone_prefixes: _containers.RepeatedCompositeFieldContainer[PrefixKey]
+    def __init__(self, macs: _Optional[_Iterable[_Union[Mac, _Mapping]]] = ..., gone: _Optional[_Iterable[_Union[MacKey, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., mark: _Optional[_Union[WatchMark, str]] = ..., resume_token: _Optional[str] = ..., status: _Optional[_Union[GetStatusResponse, _Mapping]] = ..., prefixes: _Optional[_Iterable[_Union[IpPrefix, _Mapping]]] = ..., gone_prefixes: _Optional[_Iterable[_Union[PrefixKey, _Mapping]]] = ...) -> None: ...
+
+class PrefixKey(_message.Message):
+    __slots__ = ("vrf", "vni", "prefix")
+    VRF_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    vrf: str
+    vni: int
+    prefix: str
+    def __init__(self, vrf: _Optional[str] = ..., vni: _Optional[int] = ..., prefix: _Optional[str] = ...) -> None: ...
 
 class MacKey(_message.Message):
     __slots__ = ("vni", "mac")

@@ -16,7 +16,7 @@ SHOWN = [
     message
     for module in (pb, admin_pb2)
     for name, message in module.DESCRIPTOR.message_types_by_name.items()
-    if not name.endswith("Request") and name not in {"WatchResponse", "MacKey"}  # told by `watch` alone
+    if not name.endswith("Request") and name not in {"WatchResponse", "MacKey", "PrefixKey"}  # told by `watch` alone
 ]
 
 

@@ -69,6 +69,33 @@ def test_every_change_is_an_object_with_a_type():
     assert objects[3] == {"type": "mark", "mark": "SYNCED"}
 
 
+PREFIXES = pb.WatchResponse(
+    prefixes=[
+        pb.IpPrefix(
+            vrf="blue", vni=4001, prefix="10.1.0.0/24", vteps=["10.0.0.1", "10.0.0.2"], reason="ecmp",
+            sync=pb.Sync(state=pb.SYNC_STATE_INSTALLED),
+        )
+    ],
+    gone_prefixes=[pb.PrefixKey(vrf="blue", vni=4001, prefix="10.2.0.0/24")],
+    events=[pb.Event(kind="contested", vni=4001, key="10.3.0.0/24", reason="foreign-row")],
+)  # fmt: skip
+
+
+def test_prefixes_are_changes_as_macs_are():
+    objects, lines, screen = told(PREFIXES), io.StringIO(), Screen(io.StringIO())
+    PlainLines(lines).take(PREFIXES)
+    screen.take(PREFIXES)
+
+    assert [one["type"] for one in objects] == ["prefix", "gone-prefix", "event"]
+    assert objects[1] == {"type": "gone-prefix", "vrf": "blue", "vni": 4001, "prefix": "10.2.0.0/24"}
+    row, gone, event = lines.getvalue().splitlines()
+    assert row == "row  blue 10.1.0.0/24 10.0.0.1 10.0.0.2 installed (ecmp)"
+    assert gone == "gone  blue 10.2.0.0/24"
+    assert "contested 4001 10.3.0.0/24" in event
+    picture = "\n".join(screen.picture(100, 30, colours=False))
+    assert all(prefix in picture for prefix in ("10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24"))
+
+
 def test_lagged_comes_before_the_table_that_follows():
     objects = told(pb.WatchResponse(macs=[MAC], mark=pb.WATCH_MARK_LAGGED))
 

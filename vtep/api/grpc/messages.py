@@ -346,6 +346,7 @@ def event(entry: HistoryEntry, wall: Wall) -> pb.Event:
         peer=_text(entry.peer),
         reason=entry.reason,
         text=entry.text,
+        key=entry.key,
     )
 
 

@@ -12,7 +12,7 @@ from vtep.api.grpc.messages import Wall
 from vtep.intent import NexthopKey, PrefixKey
 from vtep.observe import model
 from vtep.observe.reasons import sentence
-from vtep.observe.source import Page, Source
+from vtep.observe.source import Page, PrefixName, Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import vtep_pb2 as pb
 
@@ -43,7 +43,7 @@ class RoutedCalls:
         response = pb.ListPrefixesResponse()
 
         def put(page: Page[model.PrefixStatus, PrefixKey]) -> PrefixKey | None:
-            response.prefixes.extend([_prefix(row, source.wall) for row in page.rows])
+            response.prefixes.extend([prefix_row(row, source.wall) for row in page.rows])
             response.total, response.generation = page.total, page.generation
             return page.last
 
@@ -76,12 +76,12 @@ class RoutedCalls:
         return pb.ExplainPrefixResponse(
             vrf=_vrf(told.vrf),
             prefix=str(told.prefix),
-            row=None if told.row is None else _prefix(told.row, wall),
+            row=None if told.row is None else prefix_row(told.row, wall),
             nexthop=None if told.nexthop is None else _nexthop(told.nexthop, wall),
             routers=[_router(router, wall) for router in told.routers],
             paths=map(_path, told.paths),
             left_out=told.left_out,
-            summary=_summary(told),
+            summary=told.summary,
         )
 
 
@@ -104,7 +104,7 @@ def _vrf(vrf: model.VrfStatus) -> pb.Vrf:
     )
 
 
-def _prefix(row: model.PrefixStatus, wall: Wall) -> pb.IpPrefix:
+def prefix_row(row: model.PrefixStatus, wall: Wall) -> pb.IpPrefix:
     return pb.IpPrefix(
         vrf=row.vrf,
         vni=row.vni,
@@ -114,6 +114,10 @@ def _prefix(row: model.PrefixStatus, wall: Wall) -> pb.IpPrefix:
         reason=row.reason,
         sync=messages.sync(row.sync, wall),
     )
+
+
+def prefix_key(name: PrefixName) -> pb.PrefixKey:
+    return pb.PrefixKey(vrf=name.vrf, vni=name.vni, prefix=str(name.prefix))
 
 
 def _nexthop(row: model.NexthopStatus, wall: Wall) -> pb.Nexthop:
@@ -155,20 +159,3 @@ def _path(path: model.PathStatus) -> pb.PrefixPath:
         local_pref=path.local_pref,
         as_path_length=path.as_path_length,
     )
-
-
-def _summary(told: model.PrefixExplanation) -> str:
-    """Say in one sentence where packets go."""
-    if told.row is None:
-        refused = sum(path.verdict == "refused" for path in told.paths)
-        why = f"all of its {refused} routes are refused" if refused else "no peer advertises a route for it"
-        return f"{told.prefix} in VRF {told.vrf.name} has no route of ours: {why}."
-    vteps = " and ".join(map(str, told.row.vteps))
-    of = "" if told.prefix == told.asked else f", which matches {told.asked},"
-    where = f"Packets to {told.prefix}{of} in VRF {told.vrf.name} go to {vteps}"
-    if told.vrf.state == "not-ready":
-        return f"{where}, once the VRF is ready: {'; '.join(told.vrf.texts)}."
-    missing = [str(router.vtep) for router in told.routers if router.sync.state != model.INSTALLED]
-    if told.row.sync.state != model.INSTALLED:
-        return f"{where}, and the route is {told.row.sync.state}: {told.row.sync.text or told.row.sync.reason}."
-    return f"{where}, and the rows of the router are missing for {', '.join(missing)}." if missing else f"{where}."

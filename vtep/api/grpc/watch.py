@@ -16,11 +16,12 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from vtep.api import tokens
-from vtep.api.grpc import messages, requests
+from vtep.api.grpc import messages, requests, routed
 from vtep.api.tokens import Cursor
 from vtep.errors import VtepError
-from vtep.intent import RowKey
+from vtep.intent import PrefixKey, RowKey
 from vtep.observe.history import HistoryEntry
+from vtep.observe.model import PrefixStatus
 from vtep.observe.source import Batch, MacQuery, Source
 from vtep.observe.turns import ROWS_A_TURN, Turns
 from vtep.v1 import vtep_pb2 as pb
@@ -86,7 +87,8 @@ class Watching:
 
     async def make_bodies(self, batch: Batch) -> list[bytes]:
         """Return a batch as responses without token; none if nothing is in it."""
-        rows = max(len(batch.macs), len(batch.gone), len(batch.entries))
+        parts = (batch.macs, batch.gone, batch.prefixes, batch.gone_prefixes, batch.entries)
+        rows = max(map(len, parts))
         starts = range(0, rows, ROWS_A_RESPONSE)
         return [await self._body(batch, start, min(start + ROWS_A_RESPONSE, rows)) for start in starts]
 
@@ -99,11 +101,28 @@ class Watching:
         return pb.WatchResponse(
             macs=[messages.mac(row, wall) for row in batch.macs[part]],
             gone=[messages.mac_key(key) for key in batch.gone[part]],
+            prefixes=[routed.prefix_row(row, wall) for row in batch.prefixes[part]],
+            gone_prefixes=[routed.prefix_key(name) for name in batch.gone_prefixes[part]],
             events=[messages.event(entry, wall) for entry in batch.entries[part]],
         ).SerializeToString()
 
     async def table(self) -> AsyncIterator[bytes]:
-        """Yield the table, which is read page by page as the reader takes it."""
+        """Yield the tables of MACs and of prefixes, which are read page by page as the reader takes them."""
+        async for body in self._macs():
+            yield body
+        key: PrefixKey | None = None
+        while self._source.vrfs():
+            page = await self._source.prefixes("", key, ROWS_A_TURN)
+            if page.rows:
+                yield await self._turns.take(self._prefixes, page.rows)
+            if (key := page.last) is None:
+                return
+
+    def _prefixes(self, rows: Sequence[PrefixStatus]) -> bytes:
+        wall = self._source.wall
+        return pb.WatchResponse(prefixes=[routed.prefix_row(row, wall) for row in rows]).SerializeToString()
+
+    async def _macs(self) -> AsyncIterator[bytes]:
         await self._source.prepare()
         after: RowKey | None = None
         parts: list[bytes] = []

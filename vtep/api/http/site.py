@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vtep.addr import VNI_MAX, Ip, Mac, Vni
+from vtep.addr import VNI_MAX, Ip, Mac, Prefix, Vni
 from vtep.api import metrics, tokens
 from vtep.api.http.server import Request, Response, Server, own_names
 from vtep.api.metrics import Metrics
@@ -44,6 +44,8 @@ MACS_A_PAGE: Final = 50
 """MACs in one answer; the token in it leads to the next ones."""
 VTEPS_MAX: Final = 200
 """How many remote VTEPs the page shows; `vtep vteps` has all of them."""
+VRFS_MAX: Final = 20
+"""VRFs in which the search looks for a prefix or an address."""
 VNIS_OF_A_VTEP_MAX: Final = 50
 """How many VNIs of one VTEP the page shows."""
 PROBES: Final = ("/livez", "/readyz", "/metrics")
@@ -228,11 +230,27 @@ class Site:
             address = Ip.parse(ip)
             host = await self._source.explain_host(address, Vni(vni) if vni else None)
             told: dict[str, Any] = await self._turns.take(self._told, host)
-            return _json(told | {"as_vtep": await self._turns.take(self._as_vtep, address)})
+            there = await self._turns.take(self._as_vtep, address)
+            routed = await self._routed(Prefix.of(address, 8 * len(address)), every=False)
+            return _json(told | routed | {"as_vtep": there})
+        if prefix := request.query.get("prefix", ""):
+            return _json(await self._routed(Prefix.parse(prefix), every=True))
         mac = Mac.parse(request.query.get("mac", ""))
         answer = await self._source.explain(mac, Vni(vni) if vni else None)
         explanations = [await self._explained(explanation) for explanation in answer.explanations]
         return _json({"explanations": explanations, "left_out": answer.left_out})
+
+    async def _routed(self, prefix: Prefix, *, every: bool) -> dict[str, Any]:
+        """Return where packets to a prefix go in each VRF, or only in those that have a route to it."""
+        names = [vrf.name for vrf in self._source.vrfs()]
+
+        def explained(name: str) -> dict[str, Any] | None:
+            one = self._source.explain_prefix(prefix, name)
+            return self._told(one) | {"summary": one.summary} if every or one.row is not None else None
+
+        told = [await self._turns.take(explained, name) for name in names[:VRFS_MAX]]
+        found = [one for one in told if one is not None]
+        return {"routed": found, "vrfs": len(names), "vrfs_left_out": max(0, len(names) - VRFS_MAX)}
 
     async def _explained(self, explanation: Explanation) -> dict[str, Any]:
         """Turn an explanation into JSON, its candidates a few at a time: they may be many."""
