@@ -13,7 +13,6 @@ import itertools
 import json
 import re
 import select
-import signal
 import socket
 import struct
 import sys
@@ -26,7 +25,6 @@ from typing import Final
 from tests.lab import overlay
 from tests.lab.leaves import REFLECTOR, FrrReflector, OurLeaf
 from tests.lab.namespaces import Lab, Missing, Node
-from tests.lab.peers import Frr, frr_config
 from tests.lab.probe import loopback_frame
 from tests.lab.topology import BRIDGE, VNI, VXLAN, address, join, switch
 from tests.lab.wait import wait_until
@@ -56,7 +54,7 @@ class DualHomed:
         underlay = switch(lab)
         self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
         remotes = [join(lab, underlay, f"remote{number}", number) for number in (3, 4)]
-        _need_filters(self.nodes[0])
+        need_filters(self.nodes[0])
         vteps = [*self.nodes, *remotes]
         for number, node in enumerate(vteps, 1):
             overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
@@ -145,9 +143,7 @@ class DualHomed:
 
     def speak(self, source: str) -> None:
         """Have the machine speak at one of its ports."""
-        with self.ends[source][0].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-            raw.bind((self.ends[source][1], 0))
-            raw.send(loopback_frame(CE_MAC))
+        speak(*self.ends[source])
 
     def send(self, source: str, to: str) -> Counter[str]:
         """Send one frame and return how many copies arrived, and where."""
@@ -225,58 +221,6 @@ class Stream:
         }
 
 
-class BesideFrr:
-    """The machine between a leaf of ours and FRR, which knows elections by preference only.
-
-    FRR 8.4 takes a veth for the port of a segment only if it is configured before the device is there. It advertises no Type-1 route
-    for a port without VLANs, so we do not take its floods for delivered.
-    """
-
-    def __init__(self, lab: Lab) -> None:
-        underlay = switch(lab)
-        self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
-        _need_filters(self.nodes[0])
-        for number, node in enumerate(self.nodes, 1):
-            overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
-        self.ce = lab.node("ce")
-        zebra = "evpn mh startup-delay 0\ninterface es0\n evpn mh es-id 1\n evpn mh es-sys-mac 02:00:00:00:00:42\n"
-        self.leaf = OurLeaf(self.nodes[0], 1, more=_preference(40000))
-        self.frr = Frr(self.nodes[1], frr_config(address(2), [address(REFLECTOR)]), zebra)
-        self.reflector = FrrReflector(join(lab, underlay, "reflector", REFLECTOR), [address(1), address(2)])
-
-    def start(self) -> None:
-        self.reflector.start()
-        self.frr.start()
-        self.leaf.start()
-        for number, node in enumerate(self.nodes, 1):
-            self.ce.ip(
-                f"link add name c{number} type veth peer name es0 netns {node.pid}", f"link set dev c{number} up"
-            )
-            node.ip(f"link set dev es0 master {BRIDGE} up")
-
-    def prefer(self, preference: int) -> None:
-        """Have our leaf ask for this preference."""
-        changed = OurLeaf(self.nodes[0], 1, more=_preference(preference)).config()
-        self.leaf.vtep.configure(changed)
-        assert self.leaf.vtep.process is not None
-        self.leaf.vtep.process.signal(signal.SIGHUP)
-
-    def states(self) -> tuple[str, str]:
-        """Return whether each leaf is the forwarder: ours by its filters, FRR by what it says."""
-        shown = self.nodes[0].attempt("nft", "list", "table", "bridge", "vtep").stdout
-        ours = (
-            "joining" if '"es0"' in _set(shown, "joining") else "non-df" if '"es0"' in _set(shown, "blocked") else "df"
-        )
-        if '"es0"' not in _set(shown, "ports"):
-            ours = "none"
-        found = re.search(r"DF status: (\S+)", self.frr.vtysh(f"show evpn es {ESI}"))
-        return ours, found[1] if found else ""
-
-
-def _preference(preference: int) -> str:
-    return f'{SEGMENT}algorithm = "highest-preference"\npreference = {preference}\n'
-
-
 def _listen(node: Node, interface: str) -> socket.socket:
     found = node.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P))
     found.bind((interface, _ETH_P))
@@ -284,7 +228,14 @@ def _listen(node: Node, interface: str) -> socket.socket:
     return found
 
 
-def _need_filters(node: Node) -> None:
+def speak(node: Node, interface: str, mac: str = CE_MAC) -> None:
+    """Send a frame from this MAC that reaches nobody, so that a bridge learns it."""
+    with node.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((interface, 0))
+        raw.send(loopback_frame(mac))
+
+
+def need_filters(node: Node) -> None:
     """Say what is missing where the filters cannot be had or shown, as on Debian's user-mode Linux."""
     tried = node.attempt("nft", "add table inet trial")
     if tried.returncode == _NO_SUCH_PROGRAM:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.segments import CE_MAC, ESI, BesideFrr, DualHomed
+from tests.lab.segments import CE_MAC, ESI, DualHomed
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -76,16 +76,3 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
         # A frame that is on the link while that fails is lost with it, wherever the next ones go.
         assert wrong["lost"] <= ON_THE_LINK, wrong
     network.wait_forwarding(df=1)
-
-
-def test_frr_on_the_same_segment_agrees_on_the_forwarder(lab) -> None:
-    with skipped_if_missing():
-        network = BesideFrr(lab)
-    network.start()
-    wait_until(lambda: network.states() == ("df", "non-df"), 60, "our preference is higher")
-
-    network.prefer(100)
-    wait_until(lambda: network.states() == ("non-df", "df"), 30, "FRR's preference is higher")
-
-    network.ce.ip("link set dev c2 down")
-    wait_until(lambda: network.states()[0] == "df", 30, "we are alone")
