@@ -73,6 +73,8 @@ def _state(status: Status) -> Iterator[Metric]:
     yield _gauges(
         "vtep_problems", "What is to be mended: rows, routes, VNIs or peers concerned", ("weight", "code"), found
     )
+    amiss = _summed(((reason,), 1) for reason in status.devices.values())
+    yield _gauges("vtep_managed_devices_amiss", "Managed devices that are not as wanted", ("reason",), amiss)
     yield _gauge(
         "vtep_complete", "1 if every peer has sent all its routes, or the time to wait is over", status.complete
     )

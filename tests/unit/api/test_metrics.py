@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab.served import leaf
 from vtep.addr import Vni
+from vtep.api.grpc.messages import get_status_response
 from vtep.api.metrics import VNI_SERIES_MAX, Metrics
 from vtep.store.histogram import Histogram
 
@@ -18,6 +19,7 @@ LABELS = {
     "vtep_degraded": set(),
     "vtep_problems": {"weight", "code"},
     "vtep_routes_refused": {"peer", "reason"},
+    "vtep_managed_devices_amiss": {"reason"},
     "vtep_complete": set(),
     "vtep_generation": set(),
     "vtep_generation_applied": set(),
@@ -89,7 +91,10 @@ def labels_of(source):
 
 
 def test_every_metric_is_there_with_its_labels_and_no_other():
-    assert labels_of(leaf()) == LABELS
+    source = leaf()
+    source.become(devices={"br100": "device-not-ours"})
+
+    assert labels_of(source) == LABELS
 
 
 def test_every_metric_is_in_the_operators_table_and_no_other():
@@ -134,6 +139,21 @@ def test_readiness_and_the_feed_are_those_of_the_status():
     assert (before["vtep_feed_attached",], after["vtep_feed_attached",]) == (1, 0)
     assert before["vtep_last_update_timestamp_seconds",] == source.wall(source.now - 1)
     assert ("vtep_last_update_timestamp_seconds",) not in after
+
+
+def test_managed_devices_that_are_not_as_wanted_are_counted_and_listed():
+    source = leaf()
+    source.become(devices={"vxlan100": "permanent-error", "br100": "device-not-ours", "br200": "device-not-ours"})
+
+    seen = scraped(source)
+    listed = get_status_response(source.status(), source.wall).devices
+
+    assert seen["vtep_managed_devices_amiss", ("reason", "device-not-ours")] == 2
+    assert seen["vtep_managed_devices_amiss", ("reason", "permanent-error")] == 1
+    assert [(one.device, one.reason) for one in listed][::2] == [
+        ("br100", "device-not-ours"),
+        ("vxlan100", "permanent-error"),
+    ]
 
 
 def test_the_segments_of_this_leaf_have_states_and_drops():

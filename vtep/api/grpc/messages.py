@@ -46,6 +46,7 @@ def get_status_response(status: model.Status, wall: Wall) -> pb.GetStatusRespons
         state=status.state,
         problem_list=map(_problem, status.all_problems),
         refusals=map(_refusals, status.refusals),
+        devices=[pb.DeviceTrouble(device=name, reason=why) for name, why in sorted(status.devices.items())],
     )
 
 
