@@ -70,10 +70,6 @@ class Ours:
             return ""
         return str(vni["forwarder"])
 
-    def group(self) -> list[str]:
-        """Return the VTEPs of the group that the backup of the port uses."""
-        return [vtep for one in self.leaf.vtep.told("segments")["segments"] for vtep in one["vteps"]]
-
     def routes(self, mac: str) -> set[tuple[str, str]]:
         """Return (VTEP, ESI) of the routes that the leaf has heard for a MAC."""
         return {(row["vtep"], row["esi"]) for row in self.leaf.vtep.told("routes", "--mac", mac)["routes"]}
@@ -117,8 +113,20 @@ class FrrPeer:
         return dict(self.frr.json(f"show bgp l2vpn evpn es {ESI}"))
 
     def peers(self) -> dict[str, set[str]]:
-        """Return which routes of the segment each VTEP has: Type-4 as `esr`, Type-1 of the segment as `ead`."""
+        """Return which routes of the segment each other VTEP has: Type-4 as `esr`, Type-1 of the segment as `active`."""
         return {vtep["vtep_ip"]: set(vtep["flags"]) for vtep in self.segment().get("vteps", ())}
+
+    def vni_peers(self) -> dict[str, set[str]]:
+        """Return which Type-1 routes each other VTEP has that count in the VNI."""
+        [found] = (one for one in self.frr.json(f"show bgp l2vpn evpn es-evi vni {VNI}") if one["esi"] == ESI)
+        return {vtep["vtep_ip"]: set(vtep["flags"]) for vtep in found.get("vteps", ())}
+
+    def protodown(self) -> list[str]:
+        """Return why zebra holds the ports of segments down."""
+        return list(self.frr.json("show evpn").get("protodownReasons", ()))
+
+    def prefer(self, preference: int) -> None:
+        self.frr.configure("interface es0", f"evpn mh es-df-pref {preference}")
 
     def mac(self, mac: str) -> dict[str, Any]:
         """Return what zebra has of a MAC."""
@@ -189,6 +197,11 @@ class Beside:
             self.frr = FrrPeer(theirs, ours, self.machine, bonds=bonds, tree=tree)
         else:
             self.gobgp = GoBgpPeer(theirs, address(number))
+
+    def group(self) -> list[str]:
+        """Return the VTEPs that the third leaf sends to."""
+        assert self.remote is not None
+        return [vtep for one in self.remote.vtep.told("segments", "--esi", ESI)["segments"] for vtep in one["vteps"]]
 
     def speak(self, end: str, mac: str = CE_MAC) -> None:
         """Have the machine speak at one of its links, c1 or c2."""
