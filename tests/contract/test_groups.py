@@ -322,13 +322,18 @@ def test_a_kernel_without_such_nexthops_gets_none():
 class Underlay:
     """A network below the leaf's VXLAN device, in which every VTEP has a MAC, and a machine at a port of the bridge."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, six: bool = False, first=M) -> None:
+        network, length, option = ("fd00::", 64, " nodad") if six else ("10.0.0.", 24, "")
+        self._six = six
         ip(
             "link add und0 type veth peer name und1",
-            "address add 10.0.0.1/24 dev und0",
+            f"address add {network}1/{length} dev und0{option}",
             "link set und0 up",
             "link set und1 up",
-            *(f"neigh add 10.0.0.{last} lladdr 02:00:00:00:fe:0{last} dev und0 nud permanent" for last in (2, 3, 4)),
+            *(
+                f"neigh add {network}{last} lladdr 02:00:00:00:fe:0{last} dev und0 nud permanent"
+                for last in (2, 3, 4, 5)
+            ),
             "link add h0 type veth peer name h1",
             "link set h0 master br100",
             "link set h0 up",
@@ -339,7 +344,7 @@ class Underlay:
         self._sender.bind(("h1", 0))
         self._wire.bind(("und1", 0))
         self._wire.settimeout(0.5)
-        wait_until(lambda: self.count(1), what="the first frame")
+        wait_until(lambda: self.count(1, first), what="the first frame")
 
     def count(self, flows: int, mac=M) -> Counter[str]:
         """Send a frame of each of so many flows, and return how many came to each VTEP."""
@@ -351,8 +356,11 @@ class Underlay:
                 frame = self._wire.recv(2048)
             except TimeoutError:
                 break
-            if frame[12:14] == b"\x08\x00" and frame[36:38] == b"\x12\xb5" and frame[50:56] == mac:
-                arrived[socket.inet_ntoa(frame[30:34])] += 1
+            # Ethernet, then IP, then UDP to port 4789 and VXLAN, 8 octets each.
+            kind, udp = (b"\x86\xdd", 54) if self._six else (b"\x08\x00", 34)
+            if frame[12:14] == kind and frame[udp + 2 : udp + 4] == b"\x12\xb5" and frame[udp + 16 : udp + 22] == mac:
+                family, start = (socket.AF_INET6, 38) if self._six else (socket.AF_INET, 30)
+                arrived[socket.inet_ntop(family, frame[start:udp])] += 1
         return arrived
 
     def close(self) -> None:
@@ -384,11 +392,77 @@ def test_flows_reach_both_vteps_and_none_reaches_one_that_left():
             leaf.advertise(type2(C, NO_SEGMENT, seq=1))
             leaf.pass_()
             moved = underlay.count(50)
+            leaf.withdraw(type2(C, NO_SEGMENT, seq=1))
+            leaf.pass_()
+            rejoined = underlay.count(50)
+            leaf.withdraw(per_segment(B))
+            leaf.pass_()
+            without = underlay.count(5)
 
     assert set(both) == {A, B}
     assert min(both.values()) > 50
     assert (both.total(), again) == (200, both), "a flow keeps its VTEP"
-    assert (after, moved) == (Counter({B: 200}), Counter({C: 50}))
+    assert (after, moved, rejoined) == (Counter({B: 200}), Counter({C: 50}), Counter({B: 50}))
+    assert without.total() == 0, "the last VTEP left, and nobody is flooded to"
+
+
+def test_no_flow_reaches_a_vtep_that_is_no_member():
+    """Foreign Route Targets, another tag, our own address, the other address family."""
+    strangers = (
+        (per_segment(C, target=FOREIGN), per_evi(C)),
+        (per_segment(C), per_evi(C, target=FOREIGN)),
+        (per_segment(D), per_evi(D, tag=7)),
+        (per_segment(OURS), per_evi(OURS)),
+        (per_segment("fd00::2"), per_evi("fd00::2")),
+    )
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*up(A, B), type2(A))
+        leaf.end()
+        leaf.pass_()
+        with closing(Underlay()) as underlay:
+            before = underlay.count(60)
+            for routes in strangers:
+                leaf.advertise(*routes)
+                leaf.pass_()
+                assert underlay.count(60) == before
+                leaf.withdraw(*routes)
+
+    assert set(before) == {A, B}
+
+
+def test_flows_reach_both_vteps_over_ipv6():
+    six = [f"fd00::{number}" for number in (2, 3)]
+    with grouped_leaf("namespace", CONFIG.replace("10.0.0.1", "fd00::1")) as leaf:
+        # One of the other address family is no member.
+        leaf.advertise(*up(*six, C), type2(six[0]))
+        leaf.end()
+        leaf.pass_()
+        with closing(Underlay(six=True)) as underlay:
+            both = underlay.count(200)
+            leaf.withdraw(per_segment(six[0]))
+            leaf.pass_()
+            after = underlay.count(50)
+
+    assert (set(both), both.total(), after) == (set(six), 200, Counter({six[1]: 50}))
+
+
+def test_no_frame_of_very_many_macs_goes_to_a_vtep_that_left_once_one_message_is_acknowledged():
+    """Frames to some of the MACs, all over the table, are followed. Passed with 100,000 MACs as well, which take long to come."""
+    many = macs(10_000)
+    with grouped_leaf("namespace") as leaf:
+        leaf.advertise(*up(A, B), *(type2(A, mac=mac) for mac in many))
+        leaf.end()
+        leaf.pass_()
+        watched = many[::200]
+        with closing(Underlay(first=watched[0])) as underlay:
+            before = sum((underlay.count(4, mac) for mac in watched), Counter())
+            leaf.withdraw(per_segment(A))
+            report = leaf.pass_()
+            after = sum((underlay.count(4, mac) for mac in watched), Counter())
+
+    assert (set(before), before.total()) == ({A, B}, 200)
+    assert (report.created, report.replaced, leaf.intent.touched) == (0, 1, ())
+    assert after == Counter({B: 200})
 
 
 def test_the_backup_of_a_single_active_segment_has_all_frames_when_it_takes_over():

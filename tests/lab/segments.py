@@ -13,6 +13,7 @@ import itertools
 import json
 import re
 import select
+import signal
 import socket
 import struct
 import sys
@@ -80,6 +81,7 @@ class DualHomed:
             if here > 2 or there > 2:
                 row = ("dev", VXLAN, "dst", address(there), "self")
                 vteps[here - 1].run("bridge", "fdb", "append", overlay.FLOOD_MAC, *row)
+        self._segment = segment
         self.leaves = [OurLeaf(node, number, more=segment) for number, node in enumerate(self.nodes, 1)]
         node = join(lab, underlay, "reflector", REFLECTOR)
         self.reflector = FrrReflector(node, [address(1), address(2)])
@@ -89,6 +91,15 @@ class DualHomed:
         self.reflector.start()
         for leaf in self.leaves:
             leaf.start()
+
+    def prefer(self, wanted: int | None) -> None:
+        """Have both leaves elect by preference, and this one have the higher one; with none, by the default again."""
+        for number, leaf in enumerate(self.leaves, 1):
+            asked = f'algorithm = "highest-preference"\npreference = {100 if number == wanted else 50}\n'
+            more = self._segment + (asked if wanted else "")
+            leaf.vtep.configure(OurLeaf(leaf.node, number, more=more).config())
+            assert leaf.vtep.process is not None
+            leaf.vtep.process.signal(signal.SIGHUP)
 
     def close(self) -> None:
         for one in self._sockets.values():

@@ -48,6 +48,13 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     assert ("10.0.0.1", ESI) in {(row["vtep"], row["esi"]) for row in told}
     assert {row["esi"] for row in told} == {ESI}
 
+    # The other leaf is the forwarder, while both ports are up: the same 18 cases.
+    network.prefer(2)
+    network.wait_forwarding(df=2)
+    assert network.matrix() == {}
+    network.prefer(None)
+    network.wait_forwarding(df=1)
+
     # The port of the forwarder loses its carrier: the other takes over, and delivers what this one's hosts send.
     network.ce.ip("link set dev c1 down")
     network.wait_forwarding(df=2, leaves=(2,))
