@@ -149,7 +149,10 @@ def tunnel_addresses(found: Config, here: set[Ip]) -> Iterator[Problem]:
 
 def state_dir(found: Config) -> Iterator[Problem]:
     """Yield a directory that is missing: the units of systemd make it, a start by hand does not."""
-    for path, directory in (("node.state_dir", found.node.state_dir), ("feed.socket", found.feed.socket.parent)):
+    directories = [("node.state_dir", found.node.state_dir)]
+    if found.feed.exabgp:
+        directories.append(("feed.socket", found.feed.socket.parent))
+    for path, directory in directories:
         nearest = next(above for above in (directory, *directory.parents) if above.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             yield Problem(path, f"{directory} cannot be made: {nearest} is not a directory that this user may write")

@@ -56,6 +56,7 @@ from vtep.config.model import Config, FeedConfig
 from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
+from vtep.feed.joined import JoinedFeed
 from vtep.observe.model import Reporter
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
@@ -73,8 +74,11 @@ class Daemon:
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock
-        feed = _feed_of(config.feed, clock)
-        self._feed = feed
+        exabgp, bmp, feed = _feeds_of(config.feed, clock)
+        self._feed_doors = [
+            *([] if exabgp is None else [FeedDoor(exabgp, "feed.socket")]),
+            *([] if bmp is None else [FeedDoor(bmp, "feed.bmp")]),
+        ]
         self._advertising = Advertising(config, self.leaf, feed, clock)
         self._feed_task = FeedTask(feed, self.leaf, self.observer, self._advertising, clock)
         self._requests = Requests(self.leaf, self.observer, self._feed_task.nudge, self._advertising.advertise_again)
@@ -86,9 +90,9 @@ class Daemon:
         self._stopping = asyncio.Event()
         self.observer.backlog = lambda: feed.waiting
         self.observer.form = feed.form
-        if isinstance(feed, BmpFeed):
-            self.observer.reporters = lambda: [Reporter(**structs.asdict(one)) for one in feed.routers]
-            self.observer.ignored = feed.ignored_by_all
+        if bmp is not None:
+            self.observer.reporters = lambda: [Reporter(**structs.asdict(one)) for one in bmp.routers]
+            self.observer.ignored = bmp.ignored_by_all
         self.observer.announcing = self._advertising.status
         self.observer.attach_advertised(self._advertising, self._advertising)
         self._state = StateDirectory(config.node.state_dir, clock)
@@ -112,9 +116,7 @@ class Daemon:
         says so.
         """
         async with contextlib.AsyncExitStack() as parts:
-            await parts.enter_async_context(
-                self._doors.kept_open([FeedDoor(self._feed, "feed.bmp" if self.config.feed.bmp else "feed.socket")])
-            )
+            await parts.enter_async_context(self._doors.kept_open(self._feed_doors))
             devices = await parts.enter_async_context(devices_task.opened(self.config, self._state, self._clock))
             if devices is not None:
                 parts.enter_context(self._devices_drained_at_the_end(devices))
@@ -171,7 +173,8 @@ class Daemon:
                 logging.INFO,
                 "started",
                 vnis=len(self.config.vnis),
-                socket=self.config.feed.bmp or self.config.feed.socket,
+                socket=self.config.feed.socket if self.config.feed.exabgp else None,
+                bmp=self.config.feed.bmp or None,
             )
             self.serving.set()
             await self._stopping.wait()
@@ -224,10 +227,15 @@ class Daemon:
         logs.event(log, logging.INFO, "reloaded", vnis=len(config.vnis))
 
 
-def _feed_of(config: FeedConfig, clock: Callable[[], float]) -> Feed:
-    """Return the feed: routers that report by BMP if they are configured, otherwise ExaBGP."""
-    if config.bmp:
-        return BmpFeed(config.bmp, config.bmp_peers, config.bmp_table)
-    return ExabgpFeed(
+def _feeds_of(config: FeedConfig, clock: Callable[[], float]) -> tuple[ExabgpFeed | None, BmpFeed | None, Feed]:
+    """Return ExaBGP, routers that report by BMP, and the feed of the daemon: the one that is configured, or both as one."""
+    if not config.exabgp:
+        bmp = BmpFeed(config.bmp, config.bmp_peers, config.bmp_table)
+        return None, bmp, bmp
+    exabgp = ExabgpFeed(
         config.socket, mode=config.socket_mode, group=config.socket_group, octets=config.octets, clock=clock
     )
+    if not config.bmp:
+        return exabgp, None, exabgp
+    bmp = BmpFeed(config.bmp, config.bmp_peers, config.bmp_table, exabgp.arrived)
+    return exabgp, bmp, JoinedFeed(exabgp, bmp)

@@ -54,7 +54,7 @@ class FeedTask:
         self.kernel: KernelTask | None = None
         self.stations: StationTask | None = None
         self._feed = feed
-        self._is_bmp = bool(leaf.config.feed.bmp)
+        self._has_exabgp = leaf.config.feed.exabgp
         self._leaf = leaf
         self._observer = observer
         self._advertising = advertising
@@ -158,26 +158,32 @@ class FeedTask:
                 case Received() | Unreadable():
                     self._observer.last_line = now
                 case Attached():
-                    self._observer.attached = True
+                    is_bmp = bool(message.feed)
                     self._observer.record(
-                        HistoryEntry("bmp-connected" if self._is_bmp else "exabgp-connected", text=message.name)
+                        HistoryEntry("bmp-connected" if is_bmp else "exabgp-connected", text=message.name)
                     )
-                    event = "bmp connected" if self._is_bmp else "exabgp connected"
+                    event = "bmp connected" if is_bmp else "exabgp connected"
                     logs.event(log, logging.INFO, event, speaker=message.name, complete=message.complete)
-                    self._advertising.attached(message)
+                    if self._is_first(message):
+                        self._observer.attached = True
+                        self._advertising.attached(message)
                 case Detached():
-                    self._observer.attached = False
+                    is_bmp = bool(message.feed)
+                    held = "every route that it reported is held as stale"
                     self._observer.record(
-                        HistoryEntry(
-                            "bmp-disconnected" if self._is_bmp else "exabgp-disconnected",
-                            text="every route is held as stale",
-                        )
+                        HistoryEntry("bmp-disconnected" if is_bmp else "exabgp-disconnected", text=held)
                     )
-                    event = "bmp disconnected" if self._is_bmp else "exabgp disconnected"
+                    event = "bmp disconnected" if is_bmp else "exabgp disconnected"
                     logs.event(log, logging.WARNING, event, held="every route as stale")
-                    self._advertising.detached()
+                    if self._is_first(message):
+                        self._observer.attached = False
+                        self._advertising.detached()
                 case Missed(messages=count):
                     logs.event(log, logging.WARNING, "exabgp lines lost", lines=count)
                     self._observer.record(HistoryEntry("exabgp-lines-lost", text=f"{count} lines"))
                 case _:
                     assert_never(message)
+
+    def _is_first(self, message: Attached | Detached) -> bool:
+        """Tell whether the message is about the stream that takes commands; routers beside ExaBGP take none."""
+        return not (message.feed and self._has_exabgp)

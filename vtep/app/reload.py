@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vtep import logs
 from vtep.config import file
-from vtep.config.model import Config
+from vtep.config.model import Config, FeedConfig
 from vtep.errors import ConfigError
 from vtep.linux.managed.wish import is_managed
 from vtep.observe.history import HistoryEntry
@@ -34,10 +34,15 @@ def read(path: Path, current: Config, observer: Observer) -> Config | None:
     return config
 
 
+def _beside(feed: FeedConfig) -> tuple[Path, bool]:
+    """Return what the key `socket` says: where ExaBGP attaches, and whether it does so beside routers."""
+    return feed.socket, feed.exabgp and bool(feed.bmp)
+
+
 def needs_restart(old: Config, new: Config) -> list[str]:
     """Return the keys that changed and take effect only at a start."""
     fixed = (
-        ("feed.socket", old.feed.socket, new.feed.socket),
+        ("feed.socket", _beside(old.feed), _beside(new.feed)),
         ("feed.socket_mode", old.feed.socket_mode, new.feed.socket_mode),
         ("feed.socket_group", old.feed.socket_group, new.feed.socket_group),
         ("feed.octets", old.feed.octets, new.feed.octets),

@@ -302,7 +302,7 @@ def _peer_cells(peer: pb.Peer) -> tuple[str, ...]:
         peer.address, str(peer.asn or "-"), "up" if peer.up else "down", "yes" if peer.ended else "no", amount(peer.routes),
         amount(peer.stale), amount(peer.refused), _since(peer, time.time()),
         peer.router_id or "-", f"{peer.hold_time} s" if peer.hold_time else "-", " ".join(peer.families) or "-",
-        amount(peer.messages), ", ".join(_peer_why(peer)),
+        peer.feed or "-", amount(peer.messages), ", ".join(_peer_why(peer)),
     )  # fmt: skip
 
 
@@ -312,7 +312,7 @@ _PEERS: Final = List[pb.Peer](
         Column("PEER"), Column("AS", right=True), Column("STATE", state=True), Column("EOR"), Column("ROUTES", right=True),
         Column("STALE", right=True), Column("REFUSED", right=True), Column("SINCE", right=True),
         Column("ROUTER ID", wide=True), Column("HOLD TIME", right=True, wide=True), Column("FAMILIES", wide=True),
-        Column("MESSAGES", right=True, wide=True), _WHY,
+        Column("FEED", wide=True), Column("MESSAGES", right=True, wide=True), _WHY,
     ),
     _peer_cells,
     lambda _: "ExaBGP has no peer",

@@ -113,7 +113,7 @@ class _FeedTable(Struct):
     """The keys of `[feed]`. The mode of the socket is a text, because TOML has no octal number with a plain leading
     0."""
 
-    socket: str = "/run/vtep/feed.sock"
+    socket: str = ""
     socket_mode: str = "0660"
     socket_group: str = ""
     peers: list[str] = []
@@ -299,7 +299,8 @@ def _feed(table: _FeedTable, problems: Problems) -> FeedConfig:
         hint = 'set bmp_peers = ["192.0.2.1", ...], or listen on 127.0.0.1'
         problems.note("feed.bmp_peers", f"{table.bmp} can be reached from outside, and nothing says by whom", hint)
     return FeedConfig(
-        socket=problems.parsed(table.socket, "feed.socket", _feed_socket) or Path("/"),
+        exabgp=bool(table.socket) or not table.bmp,
+        socket=problems.parsed(table.socket or str(FeedConfig().socket), "feed.socket", _feed_socket) or Path("/"),
         socket_mode=problems.parsed(table.socket_mode, "feed.socket_mode", file_mode) or 0o660,
         socket_group=table.socket_group,
         peers=tuple(problems.each(table.peers, "feed.peers", Ip.parse)),

@@ -226,6 +226,8 @@ class FeedConfig(Struct, frozen=True):
     octets: bool = True
     """ExaBGP is asked for UPDATEs as received. False: it decodes them to JSON, which
     people can read, and which takes several times as long."""
+    exabgp: bool = True
+    """ExaBGP may attach at `socket`: always without `bmp`, and with it only where the file names the socket."""
     bmp: str = ""
     """Where routers report by BMP, as `host:port`; nothing: ExaBGP is the feed."""
     bmp_peers: tuple[Prefix, ...] = ()

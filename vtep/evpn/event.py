@@ -152,6 +152,8 @@ class Received(Struct, frozen=True):
     """The NLRIs of this message that could not be decoded, each with what was wrong."""
     malformed: str = ""
     """Why the speaker takes all routes of this message as withdrawn (RFC 7606); empty if the message is well-formed."""
+    feed: str = ""
+    """The stream that it belongs to, where a daemon may have several: the end of one says nothing about the peers of another."""
 
 
 class Unreadable(Struct, frozen=True):
@@ -169,6 +171,7 @@ class Missed(Struct, frozen=True):
     """So many messages were dropped here, of peers that are not known: every peer must send its routes again."""
 
     messages: int
+    feed: str = ""
 
 
 class Attached(Struct, frozen=True):
@@ -180,10 +183,13 @@ class Attached(Struct, frozen=True):
     """The speaker, for people."""
     complete: bool
     """Everything that this speaker has ever reported follows; otherwise every peer must send its routes again."""
+    feed: str = ""
 
 
 class Detached(Struct, frozen=True):
-    """The stream ends: from here on the peers' routes are not confirmed."""
+    """The stream ends: from here on its peers' routes are not confirmed."""
+
+    feed: str = ""
 
 
 Message: TypeAlias = Received | Unreadable | Missed | Attached | Detached

@@ -70,10 +70,12 @@ SEQS_MAX: Final = 1_000_000
 class AdjRibIn(Peer):
     """A peer with its routes. Any module may read it; only `Rib` changes it."""
 
-    __slots__ = ("fresh", "limited", "refused", "refused_count", "stale", "suspect", "unaccepted")
+    __slots__ = ("feed", "fresh", "limited", "refused", "refused_count", "stale", "suspect", "unaccepted")
 
     def __init__(self, address: Ip) -> None:
         super().__init__(address)
+        self.feed = ""
+        """The stream that reported it last (`event.Received.feed`)."""
         self.fresh = Epoch()
         self.suspect = Epoch()
         """As good as fresh ones, but not advertised again since a refresh began."""
@@ -220,9 +222,10 @@ class Rib:
         self.counters.lines += 1
         self.counters.bad_nlris += len(received.bad_nlris)
         if received.continuity is Continuity.RESTARTED:
-            self.lose_feed(now)
+            self.lose_feed(now, received.feed)
         if received.peer is not None:
             peer = self._peer(received.peer)
+            peer.feed = received.feed
             peer.messages += 1
             if received.continuity is Continuity.GAP:
                 self._lose_line(peer)
@@ -230,22 +233,29 @@ class Rib:
             self._fold(event, now, received.replayed)
         self._judge_completeness(now)
 
-    def lose_feed(self, now: float) -> None:
-        """Hold every route as stale, because ExaBGP or the relay is gone and no peer has done anything."""
-        self.peers = {address: peer for address, peer in self.peers.items() if peer.up or len(peer)}
+    def lose_feed(self, now: float, feed: str = "") -> None:
+        """Hold the routes of all peers of a stream as stale: ExaBGP, the relay or the routers are gone, and no peer did anything."""
+        self.peers = {
+            address: peer for address, peer in self.peers.items() if peer.up or len(peer) or peer.feed != feed
+        }
         for peer in self.peers.values():
-            self._lose_speaker(peer)
-        self._ask_everyone = False
-        self._answers_until = -inf
+            if peer.feed == feed:
+                self._lose_speaker(peer)
+        if not feed:
+            self._ask_everyone = False
+            self._answers_until = -inf
         self._restart_waiting(now)
         self._judge_completeness(now)
 
-    def lose_lines(self, address: Ip | None = None) -> None:
+    def lose_lines(self, address: Ip | None = None, feed: str = "") -> None:
         """Note that lines were lost, of one peer or of peers that we may not know: each must send all its routes again."""
-        if address is None:
-            self._ask_everyone = self._asks
-        for peer in self.peers.values() if address is None else (self._peer(address),):
-            self._lose_line(peer)
+        if address is not None:
+            self._lose_line(self._peer(address))
+            return
+        self._ask_everyone = self._asks
+        for peer in self.peers.values():
+            if peer.feed == feed:
+                self._lose_line(peer)
 
     def take_refreshes(self, now: float) -> list[Ip | None]:
         """Return the peers to ask for a refresh now, and note that they were asked."""

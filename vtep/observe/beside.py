@@ -61,7 +61,7 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
 def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[str, str] | None:
     """Say why a MAC is not among what routers report by BMP; None if something else than BMP is the reason."""
     status = context.status
-    if not status.feed.attached:
+    if status.feed.is_router_away:
         what = f"Not received: no router reports by BMP at {status.feed.bmp}."
         return what, "Run `vtysh -c 'show bmp'`: bgpd needs `-M bmp`, and `bmp connect` with this address."
     if not status.complete or any(not peer.up or peer.limited for peer in status.feed.peers):
@@ -74,6 +74,8 @@ def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[s
         other = "not at all if a policy (`route-map ... in`) took it out, it leads to this leaf, or the far end no longer advertises it"
         late = "with `*` if the next hop came later, which bgpd 8.4 does not report: restart vtep"
         return what, f"{ask} (`vtysh -c 'show ip nht'` says why), {other}, and {late}."
+    if status.feed.exabgp:
+        return None  # some peers are ExaBGP's
     what = f"Not received: no peer's {table} table has it, as the router reports it."
     if table != "post-policy":
         return what, "Check that the far end has learned it and advertises it."

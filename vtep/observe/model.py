@@ -66,6 +66,8 @@ class PeerStatus(Struct, frozen=True):
     """Why its last session ended, or was not established, in words."""
     form: str = ""
     """How its UPDATEs came: "octets", "parsed", or none came yet."""
+    feed: str = "exabgp"
+    """Who reports it: "exabgp", or "bmp" for a router."""
 
 
 class Reporter(Struct, frozen=True):
@@ -84,7 +86,7 @@ class FeedStatus(Struct, frozen=True):
     """What is received from ExaBGP."""
 
     attached: bool = False
-    """ExaBGP is connected; if BMP is the feed, a router is."""
+    """ExaBGP is connected; if BMP alone is the feed, a router is."""
     form: str = ""
     """How UPDATEs are handed on: "octets", "parsed", or that is not known."""
     lines: int = 0
@@ -99,7 +101,9 @@ class FeedStatus(Struct, frozen=True):
     last_line: float | None = None
     """When the last line came; None if none came yet."""
     bmp: str = ""
-    """Where routers report by BMP; empty if ExaBGP is the feed."""
+    """Where routers report by BMP; empty if ExaBGP alone is the feed."""
+    exabgp: bool = True
+    """ExaBGP is the feed, or one beside routers."""
     table: str = "post-policy"
     """Which of their tables is taken."""
     peers: tuple[PeerStatus, ...] = ()
@@ -107,9 +111,18 @@ class FeedStatus(Struct, frozen=True):
     awaited: int = 0
     """Peers whose End-of-RIB makes the picture complete."""
     reporters: tuple[Reporter, ...] = ()
-    """The routers that are connected, if BMP is the feed."""
+    """The routers that are connected."""
     ignored: Mapping[str, int] = {}
     """How many messages of routers had no effect, by why, since the start of the daemon."""
+
+    @property
+    def is_exabgp_away(self) -> bool:
+        return self.exabgp and not self.attached
+
+    @property
+    def is_router_away(self) -> bool:
+        """No router reports, and some should."""
+        return bool(self.bmp) and not (self.reporters if self.exabgp else self.attached)
 
 
 class AdvertisingStatus(Struct, frozen=True):

@@ -531,6 +531,7 @@ class Observer:
             attached=self.attached,
             form=self.form(None),
             bmp=self._rows.config.feed.bmp,
+            exabgp=self._rows.config.feed.exabgp,
             table=self._rows.config.feed.bmp_table,
             lines=rib.counters.lines,
             bad_lines=self._leaf.bad_lines,
@@ -574,6 +575,7 @@ class Observer:
             messages=peer.messages,
             error=why_it_ended(peer.closed, peer.abilities),
             form=self.form(address),
+            feed=peer.feed or "exabgp",
         )
 
     def _dataplane(self) -> DataplaneStatus:

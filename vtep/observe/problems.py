@@ -123,14 +123,13 @@ def _of_feed(status: "Status") -> Iterator[Problem]:
     A leaf without its feed is only degraded as long as it is ready: its routes are held, so it still forwards.
     """
     feed = status.feed
-    if not feed.attached:
-        weight = DEGRADED if status.ready else NOT_READY
+    weight = DEGRADED if status.ready else NOT_READY
+    if feed.is_router_away:
+        text = f"no router reports by BMP at {feed.bmp}"
+        yield Problem(weight, "router-away", text, "vtysh -c 'show bmp'; docs/observe.md")
+    if feed.is_exabgp_away:
         hint = 'start ExaBGP with `vtep exabgp`, or see docs/operate.md: "Alerts", VtepFeedDetached'
-        if feed.bmp:
-            text = f"no router reports by BMP at {feed.bmp}"
-            yield Problem(weight, "router-away", text, "vtysh -c 'show bmp'; docs/observe.md")
-        else:
-            yield Problem(weight, "exabgp-away", "ExaBGP is not connected to the feed socket", hint)
+        yield Problem(weight, "exabgp-away", "ExaBGP is not connected to the feed socket", hint)
     if not status.complete:
         yield Problem(NOT_READY, "routes-incomplete", status.why, "vtep peers")
     yield from _of_sessions(status)

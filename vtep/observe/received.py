@@ -48,7 +48,8 @@ class Received:
 
     def unaccepted(self, mac: Mac) -> tuple[Ip, ...]:
         """Return the peers of which a router withdrew a route of this MAC that it had never announced."""
-        return tuple(peer for peer in self.peers() if mac in self._leaf.rib.peers[peer].unaccepted)
+        found = (self._leaf.rib.peers[peer] for peer in self.peers())
+        return tuple(peer.address for peer in found if peer.feed and mac in peer.unaccepted)
 
     def of_mac(self, mac: Mac) -> Sequence[MacIp]:
         return self._leaf.rib.index.routes_of(mac)

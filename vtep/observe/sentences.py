@@ -228,10 +228,11 @@ def _where(row: MacStatus) -> str:
 
 
 def _why_stale(row: MacStatus, feed: FeedStatus) -> str:
-    if not feed.attached:
-        away = "no router reports by BMP" if feed.bmp else "ExaBGP is not connected to the feed socket"
-        return f"{away}, and peer {row.peer} advertised it before"
     peer = next((peer for peer in feed.peers if peer.address == row.peer), None)
+    is_routers = bool(feed.bmp) and (not feed.exabgp or (peer is not None and peer.feed == "bmp"))
+    if feed.is_router_away if is_routers else feed.is_exabgp_away:
+        away = "no router reports by BMP" if is_routers else "ExaBGP is not connected to the feed socket"
+        return f"{away}, and peer {row.peer} advertised it before"
     if peer is None or not peer.up:
         reason = f" ({peer.reason})" if peer is not None and peer.reason else ""
         return f"peer {row.peer}, which advertised it, is down{reason}"
@@ -455,10 +456,9 @@ def _about_nothing(explanation: Explanation, context: ExplainContext) -> tuple[s
         return f"No longer advertised; its row is held{_until_complete(status)}.", advice("held")
     if kernel.state == "foreign":
         return _about_foreign(explanation, context)
-    if status.feed.bmp:
-        if (found := not_received(explanation, context)) is not None:
-            return found
-    elif not status.feed.attached:
+    if status.feed.bmp and (found := not_received(explanation, context)) is not None:
+        return found
+    if status.feed.is_exabgp_away:
         return (
             "Not received: ExaBGP is not connected to the feed socket.",
             "Check that ExaBGP runs, and that its configuration starts `vtep relay`.",

@@ -84,11 +84,11 @@ class Leaf:
                     self._keep(message, now)
                     self.rib.lose_lines(message.peer)
                 case Missed() | Attached(complete=False):
-                    self.rib.lose_lines()
+                    self.rib.lose_lines(feed=message.feed)
                 case Attached():
                     pass
                 case Detached():
-                    self.rib.lose_feed(now)
+                    self.rib.lose_feed(now, message.feed)
                 case _:
                     assert_never(message)
 

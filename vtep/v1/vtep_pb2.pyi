@@ -726,7 +726,7 @@ class ListPeersResponse(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened", "since", "refused", "held", "asn", "router_id", "hold_time", "families", "messages", "error", "form")
+    __slots__ = ("address", "up", "ended", "reason", "routes", "stale", "limited", "refresh", "opened", "since", "refused", "held", "asn", "router_id", "hold_time", "families", "messages", "error", "form", "feed")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     UP_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
@@ -746,6 +746,7 @@ class Peer(_message.Message):
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     FORM_FIELD_NUMBER: _ClassVar[int]
+    FEED_FIELD_NUMBER: _ClassVar[int]
     address: str
     up: bool
     ended: bool
@@ -765,7 +766,8 @@ class Peer(_message.Message):
     messages: int
     error: str
     form: str
-    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ..., asn: _Optional[int] = ..., router_id: _Optional[str] = ..., hold_time: _Optional[int] = ..., families: _Optional[_Iterable[str]] = ..., messages: _Optional[int] = ..., error: _Optional[str] = ..., form: _Optional[str] = ...) -> None: ...
+    feed: str
+    def __init__(self, address: _Optional[str] = ..., up: bool = ..., ended: bool = ..., reason: _Optional[str] = ..., routes: _Optional[int] = ..., stale: _Optional[int] = ..., limited: _Optional[int] = ..., refresh: _Optional[str] = ..., opened: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., refused: _Optional[int] = ..., held: bool = ..., asn: _Optional[int] = ..., router_id: _Optional[str] = ..., hold_time: _Optional[int] = ..., families: _Optional[_Iterable[str]] = ..., messages: _Optional[int] = ..., error: _Optional[str] = ..., form: _Optional[str] = ..., feed: _Optional[str] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "type", "peer", "rd", "vni", "mac", "ip", "refused", "reason", "advertised")

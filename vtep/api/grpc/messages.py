@@ -218,6 +218,7 @@ def peer(peer: model.PeerStatus, refused: int, wall: Wall) -> pb.Peer:
         messages=peer.messages,
         error=peer.error,
         form=peer.form,
+        feed=peer.feed,
     )
 
 

@@ -11,6 +11,8 @@ QUIET_S has sent its table, as at the end of a refresh that nothing marks (`evpn
 
 The stream begins with the first router and ends with the last. If one of several leaves, only its peers' routes are held.
 
+Where ExaBGP is attached as well (`feed.beside`), a peer of ExaBGP is not a peer of any router: `cede` and `reclaim`.
+
 When ITEMS_MAX items wait, no connection is read until half of them are taken, and TCP makes the routers wait. Only the addresses in
 `bmp_peers` may connect; none given: this host alone. A router that may connect may report any route.
 """
@@ -31,7 +33,7 @@ from vtep.errors import HostError, Problem, StreamError
 from vtep.evpn.advertise import Command
 from vtep.evpn.event import Attached, Detached, Message, Received, Unreadable
 from vtep.evpn.update import read_updates
-from vtep.feed.bmp.router import Item, Router, Updates
+from vtep.feed.bmp.router import BMP, Item, Router, Updates
 from vtep.feed.contract import CannotAdvertise, Report
 
 READ_OCTETS: Final = 64 << 10
@@ -70,8 +72,15 @@ class BmpFeed:
     room = 0
     owes_since: float | None = None
 
-    def __init__(self, listen: str, allowed: Sequence[Prefix] = (), table: str = "post-policy") -> None:
-        self.arrived = asyncio.Event()
+    def __init__(
+        self,
+        listen: str,
+        allowed: Sequence[Prefix] = (),
+        table: str = "post-policy",
+        arrived: asyncio.Event | None = None,
+    ) -> None:
+        """`arrived` is the event of a feed beside this one, so that whoever waits for either waits for one event."""
+        self.arrived = arrived or asyncio.Event()
         self.on_report: Callable[[Report], None] = lambda _: None
         self.ignored: Counter[str] = Counter()
         """What routers that have left sent beside the chosen table."""
@@ -82,6 +91,8 @@ class BmpFeed:
         self._connections: set[_Connection] = set()
         self._holders: dict[Ip, _Connection] = {}
         """The router that reports a peer."""
+        self._ceded: set[Ip] = set()
+        """Peers that another feed reports."""
         self._queue: deque[_Queued] = deque()
         self._streams = 0
         self._is_paused = False
@@ -130,9 +141,11 @@ class BmpFeed:
                 connection.transport.resume_reading()
         if isinstance(item, Attached | Detached):
             return [item]
+        if item.peer in self._ceded:
+            return []  # it was queued before
         if isinstance(item, Updates):
             return decode(item)
-        return [Received(item.events, peer=item.peer)]
+        return [Received(item.events, peer=item.peer, feed=BMP)]
 
     def form(self, peer: Ip | None) -> str:  # noqa: ARG002 - the same for all
         """UPDATEs always come as the peer, or the router, made them."""
@@ -171,11 +184,28 @@ class BmpFeed:
     def refresh(self, peer: Ip | None) -> None:
         """Do nothing: a router sends its routes again only when it connects again."""
 
+    # The feed beside this one
+
+    def reports(self, peer: Ip) -> bool:
+        """Tell whether a router reports this peer, and no other feed has it."""
+        return peer in self._holders
+
+    def cede(self, peer: Ip) -> None:
+        """Leave a peer to another feed. What routers report of it is counted from now on."""
+        self._ceded.add(peer)
+        if (holder := self._holders.pop(peer, None)) is not None:
+            holder.router.cede(peer)
+
+    def reclaim(self, peers: Collection[Ip]) -> None:
+        """Take back the peers of a feed that has ended: routers that report them must connect again, and send everything."""
+        self._ceded.difference_update(peers)
+        self._call_back(peers)
+
     # What connections do
 
     def _claim(self, connection: "_Connection", peer: Ip) -> bool:
         """Give an address to the first that announces it: another VRF of the same router comes too late as well."""
-        if peer in self._holders:
+        if peer in self._holders or peer in self._ceded:
             return False
         self._holders[peer] = connection
         return True
@@ -195,7 +225,7 @@ class BmpFeed:
         router = connection.router
         name = router.name or connection.address
         if self._streams == 1:
-            self._put([Attached(f"bmp/{id(self)}", f"BMP from {name}", complete=True)])
+            self._put([Attached(f"bmp/{id(self)}", f"BMP from {name}", complete=True, feed=BMP)])
         logs.event(log, logging.INFO, "bmp router connected", router=name, address=connection.address)
 
     def _ends(self, connection: "_Connection", why: str) -> None:
@@ -214,7 +244,7 @@ class BmpFeed:
             self._put(items)
             self._call_back(left)
         else:
-            self._put([Detached()])
+            self._put([Detached(BMP)])
 
     def _call_back(self, left: Collection[Ip]) -> None:
         """End the connections of routers that have these peers too: they connect again and send everything."""
@@ -238,7 +268,7 @@ def decode(updates: Updates) -> list[Message]:
     """Return the messages for UPDATEs. If one of them cannot be read, the others are read all the same."""
     try:
         events, bad = read_updates(updates.octets, updates.peer)
-        return [Received(events, peer=updates.peer, bad_nlris=bad)]
+        return [Received(events, peer=updates.peer, bad_nlris=bad, feed=BMP)]
     except StreamError as error:
         if updates.messages == 1:
             return [Unreadable(updates.octets[:HEAD_OCTETS], len(updates.octets), str(error), updates.peer)]

@@ -28,6 +28,8 @@ from vtep.evpn.event import EndOfRib, Event, SessionClosed, SessionOpened
 from vtep.evpn.peer import QUIET_S
 from vtep.feed.bmp import wire
 
+BMP: Final = "bmp"
+"""The name of the stream in messages (`evpn.event.Received.feed`)."""
 PIECE: Final = 8 << 10
 """Octets of UPDATEs in one item: what the daemon decodes and judges without a pause."""
 PEERS_MAX: Final = 1024
@@ -146,6 +148,14 @@ class Router:
     def lacks(self, peers: Collection[Ip]) -> bool:
         """Tell whether it reports one of these peers without effect, because another router has it."""
         return any(not peer.is_ours and peer.address in peers for peer in self._peers.values())
+
+    def cede(self, address: Ip) -> None:
+        """Report a peer without effect from now on, because another feed has it."""
+        for peer in self._peers.values():
+            if peer.address == address:
+                peer.is_ours = False
+        self._loading.pop(address, None)
+        self._forget_head()
 
     def leave(self) -> list[Item]:
         """Return what the end of the connection means for the peers: they have done nothing, so their routes are held."""
