@@ -259,7 +259,7 @@ class PrefixPath(Struct, frozen=True, gc=False):
     reason: str
     """The rule that decided it, as a code of docs/reasons.md."""
     vtep: Ip
-    """The next hop; for a route with a gateway the VTEP of that host."""
+    """The next hop; for a route with a gateway the VTEP of that host, and with a segment one that has it."""
     router_mac: Mac | None
     """Of that VTEP, as the route or that of its gateway names it. A path without it is refused (RFC 9136 4.4.1)."""
     peer: Ip
@@ -274,7 +274,8 @@ class PrefixPath(Struct, frozen=True, gc=False):
     gateway: Ip | None = None
     """The overlay index of a Type-5 route: the VTEP is then the one that has this host."""
     esi: Esi = NO_SEGMENT
-    """Several VTEPs of one host are paths together only if the host's Ethernet segment joins them."""
+    """Several VTEPs of one host are paths together only if the host's Ethernet segment joins them. In a Type-5 route it is the overlay
+    index: the VTEPs are then those that have the segment."""
     notes: tuple[str, ...] = ()
     local_pref: int = 100
     """The highest wins among Type-5 routes. 100 stands for a route without LOCAL_PREF."""

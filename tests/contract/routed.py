@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.contract.worlds import bridge, ip, own_namespace
 from vtep.addr import Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
 from vtep.config.file import parse
-from vtep.evpn import mac_ip, prefix
+from vtep.evpn import ead, mac_ip, prefix
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import Announced, EndOfRib, Received, SessionOpened, Withdrawn
 from vtep.linux.kernel import Kernel
@@ -343,6 +343,17 @@ def type5(
         + label.to_bytes(3)
     )
     return prefix.unpack(octets, PEER, attributes(vtep, mac, **other))
+
+
+def type1(esi: bytes, vtep: str, router_mac: str | None = None, label: int = 4001, tag: int = 0, rd: str = "", **other):
+    """Return the key and the value of a Type-1 route per EVI."""
+    octets = bytes((1, 25)) + RouteDistinguisher.parse(rd or f"{vtep}:1") + esi + tag.to_bytes(4) + label.to_bytes(3)
+    return ead.unpack(octets, PEER, attributes(vtep, router_mac, **other))
+
+
+def type1_of_segment(esi: bytes, vtep: str, **other):
+    """Return the same per segment."""
+    return type1(esi, vtep, label=0, tag=ead.PER_ES_TAG, **other)
 
 
 def type2(address: str, vtep: str, mac: str = "02:00:00:00:00:aa", seq: int = 0, *, l2: bool = False):

@@ -9,12 +9,14 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.lab.examples import examples
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget
 from vtep.config import file as config
 from vtep.evpn import crowd
 from vtep.evpn.attributes import Attributes
+from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
 from vtep.evpn.index import Changed
 from vtep.evpn.mac_ip import MacIp
@@ -66,20 +68,21 @@ def attributes(vtep: Ip, targets: tuple[RouteTarget, ...], pref: int, mac: int) 
 
 
 def to_several(
-    peer: Ip, vtep: Ip, vrf: tuple, pref: int, mac: int, gateway: Ip | None, beyond: int, nets: set
+    peer: Ip, vtep: Ip, vrf: tuple, pref: int, mac: int, index: Ip | Esi | None, beyond: int, nets: set
 ) -> list[IpPrefix]:
     """Return routes that say the same of several prefixes."""
     said = attributes(vtep, vrf[0], pref, mac)
+    gateway, esi = (None, index) if isinstance(index, Esi) else (index, NO_SEGMENT)
     return [
         IpPrefix(peer, said, RD, 0, net.network[:-1] + bytes((net.network[-1] | beyond,)), net.length, vrf[1],
-                 None if net.is_v6 else gateway)
+                 None if net.is_v6 else gateway, esi)
         for net in nets
     ]  # fmt: skip
 
 
 prefix_routes = st.builds(
     to_several, often(PEERS[:1] * 3 + PEERS), often(VTEPS), vrfs, often([100, 100, 100, 200]), often([1, 1, 1, 2, 0]),
-    often([None] * 4 + HOSTS), often([0, 0, 0, 9]), st.sets(often(NETS), min_size=1),
+    often([None] * 4 + HOSTS + [ESI] * 2), often([0, 0, 0, 9]), st.sets(often(NETS), min_size=1),
 )  # fmt: skip
 host_routes = st.builds(
     lambda vtep, vrf, host, label, esi: [MacIp(PEERS[0], attributes(vtep, vrf[0], 100, 1), RouteDistinguisher(b"\0\1" + vtep + b"\0\1"),
@@ -88,9 +91,24 @@ host_routes = st.builds(
 )  # fmt: skip
 
 
-def key_of(route: IpPrefix | MacIp) -> bytes:
+def of_segment(vtep: Ip, vrf: tuple, mac: int, tag: int, label: int, *, single: bool) -> list[EthernetAd]:
+    """Return a Type-1 route, per segment or per EVI."""
+    said = replace(attributes(vtep, vrf[0], 100, mac), single_active=single and tag == PER_ES_TAG)
+    return [
+        EthernetAd(PEERS[0], said, RouteDistinguisher(b"\0\1" + vtep + b"\0\1"), ESI, tag, 0 if tag else label * vrf[1])
+    ]
+
+
+segment_routes = st.builds(
+    of_segment, often(VTEPS), vrfs, often([0, 0, 2]), often([0, PER_ES_TAG]), often([1, 1, 0]), single=often([False, False, True]),
+)  # fmt: skip
+
+
+def key_of(route: IpPrefix | MacIp | EthernetAd) -> bytes:
     if isinstance(route, MacIp):
         return route.key
+    if isinstance(route, EthernetAd):
+        return b"\x01" + route.rd + route.esi + route.tag.to_bytes(4)
     return b"\x05" + route.rd + bytes(4) + bytes((route.length,)) + route.network
 
 
@@ -100,7 +118,7 @@ def session(peer: Ip) -> st.SearchStrategy[Received]:
     return often([Received(again), Received((EndOfRib(peer),)), Received((gone, *again)), Received((gone,))])
 
 
-either = prefix_routes | prefix_routes | host_routes
+either = prefix_routes | prefix_routes | host_routes | segment_routes
 announced = either.map(
     lambda routes: Received((Announced(routes[0].peer, {key_of(route): route for route in routes}),))
 )
@@ -108,7 +126,7 @@ withdrawn = either.map(lambda routes: Received((Withdrawn(routes[0].peer, tuple(
 bursts = st.lists(st.one_of(*[announced] * 6, withdrawn, often(PEERS).flatmap(session)), min_size=1, max_size=8)
 
 
-def held(rib: Rib) -> list[IpPrefix | MacIp]:
+def held(rib: Rib) -> list[IpPrefix | MacIp | EthernetAd]:
     """Return every route of every peer."""
     found = ((peer, key) for peer in rib.peers for part in range(SHARDS) for key in rib.keys(peer, part))
     return [route for peer, key in found if (route := rib.find(peer, key)[0]) is not None]

@@ -144,7 +144,9 @@ def _page(answer: pb.ExplainPrefixResponse, columns: int) -> Iterator[str]:
             yield labelled("", f"its route names {router.conflict}, and the MAC that is in use stays")
     for path in answer.paths:
         host = f", host {path.mac}, sequence {path.seq}" if path.mac else ""
-        route = f"{path.verdict} ({path.reason}): {path.vtep} by {path.peer}, RD {path.rd}, label {path.label}{host}"
+        index = f", gateway {path.gateway}" if path.gateway else f", segment {path.esi}" if path.esi else ""
+        way = f"{path.vtep} by {path.peer}, RD {path.rd}, label {path.label}{host}{index}"
+        route = f"{path.verdict} ({path.reason}): {way}"
         yield labelled("path", ", ".join((route, *path.notes)))
         if path.verdict == "refused":
             yield labelled("", path.text)

@@ -159,6 +159,9 @@ class Index:
         """The policy by which they were concluded. Another policy forgets all of them."""
         self._conclusions_count = 0
         self.prefixes = RoutesByPrefix()
+        self._indexes_changed: set[Esi] = set()
+        """Segments whose Type-1 routes changed, and which prefixes name. Their prefixes are not yet in `_changed`, because a segment has
+        as many routes as VNIs, and as many prefixes as a peer likes."""
         self.ads_version = 0
         """Grows when a Type-1 route comes, goes or changes, and when a segment with known answers loses its last MAC."""
         self.routes: Counter[type[Route]] = Counter()
@@ -199,6 +202,7 @@ class Index:
         stale = sum(epoch.counts[MacIp] for epoch in self._sweeping if epoch not in leaving)
         on_segments = sum(map(len, self._segments_changed.values()))
         waiting = sum(map(len, leaving)) + stale + on_segments + len(self._ads_changed)
+        waiting += len(self._indexes_changed)
         return self._work + WORK_OF_RIVALS * waiting
 
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
@@ -304,6 +308,9 @@ class Index:
 
     def _take_small(self, work_max: float) -> Changed:
         """Return a part of what changed that costs about `work_max` to judge, so that nothing else waits long."""
+        for segment in self._indexes_changed:
+            self._mark_routed(self.prefixes.behind(segment))
+        self._indexes_changed.clear()
         room = work_max / WORK_OF_RIVALS
         room = self._drain_leaving(room)
         self._compare_segments(COMPARED_AT_ONCE if work_max < inf else inf)
@@ -585,6 +592,8 @@ class Index:
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
         """Put a Type-1 route in the place of another one, and note which segments or VNIs it concerns."""
         self.ads_version += 1
+        if self.prefixes.behind(either.esi):
+            self._indexes_changed.add(either.esi)
         if either.tag == PER_ES_TAG:
             self._changed.segments.add(either.esi)
         else:

@@ -4,7 +4,7 @@
                L3VNI (RFC 9135 4.2)
 
 A Type-5 route may name a gateway instead of a router (its overlay index, RFC 9136 3.2). Then it depends on the Type-2 routes of that
-host, so a change of these concerns its prefix as well.
+host, so a change of these concerns its prefix as well. Or it names an Ethernet segment, and depends on the Type-1 routes of that.
 
 What is said of a prefix in a Type-5 route is a value that thousands of prefixes share, without the prefix (`vtep.evpn.prefix.shared`). Each
 value is kept once, however many UPDATEs it came in, and so is each set of values of one prefix. So who judges prefixes sees by
@@ -16,13 +16,15 @@ any VRF, and it does not decide which route is usable.
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-from vtep.addr import Ip, Mac, Prefix
+from vtep.addr import NO_SEGMENT, Esi, Mac, Prefix
 from vtep.evpn.crowd import Routes, all_of, is_among, replaced
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.prefix import IpPrefix, shared
 from vtep.store.sharded import ShardedDict
+
+K = TypeVar("K")
 
 PrefixRoute: TypeAlias = IpPrefix | MacIp
 
@@ -56,6 +58,8 @@ class RoutesByPrefix:
         """How many values and routes name each Router's MAC."""
         self._by_gateway: dict[Prefix, Counter[Prefix]] = {}
         """The prefixes that are reached by each gateway, with the number of routes that say so."""
+        self._by_segment: dict[Esi, Counter[Prefix]] = {}
+        """The same for each Ethernet segment."""
 
     def __iter__(self) -> Iterator[Prefix]:
         return iter(self._routes)
@@ -73,6 +77,10 @@ class RoutesByPrefix:
     def concerned_by(self, prefix: Prefix) -> Collection[Prefix]:
         """Return the prefixes whose routes name this host as their gateway."""
         return self._by_gateway.get(prefix, {}).keys()
+
+    def behind(self, segment: Esi) -> Collection[Prefix]:
+        """Return the prefixes whose routes name this Ethernet segment."""
+        return self._by_segment.get(segment, {}).keys()
 
     def naming(self, macs: frozenset[Mac]) -> set[Prefix]:
         """Return the prefixes whose routes name one of these Router's MACs; nearly always there is none, and this is quick."""
@@ -92,7 +100,9 @@ class RoutesByPrefix:
             if isinstance(route, MacIp):
                 self._count_router_mac(route, count)
             elif route is not None and route.gateway is not None:
-                self._count_gateway(route.gateway, prefix, count)
+                _count(self._by_gateway, Prefix.of(route.gateway, 8 * len(route.gateway)), prefix, count)
+            elif route is not None and route.esi != NO_SEGMENT:
+                _count(self._by_segment, route.esi, prefix, count)
         part = self._routes.shard(prefix)
         routes = replaced(part.get(prefix, ()), old, new)
         if routes:
@@ -150,14 +160,15 @@ class RoutesByPrefix:
             if not self._router_macs[mac]:
                 del self._router_macs[mac]
 
-    def _count_gateway(self, gateway: Ip, prefix: Prefix, more: int) -> None:
-        host = Prefix.of(gateway, 8 * len(gateway))
-        prefixes = self._by_gateway.setdefault(host, Counter())
-        prefixes[prefix] += more
-        if not prefixes[prefix]:
-            del prefixes[prefix]
-        if not prefixes:
-            del self._by_gateway[host]
+
+def _count(users: dict[K, Counter[Prefix]], index: K, prefix: Prefix, more: int) -> None:
+    """Count the routes to a prefix that have this overlay index."""
+    prefixes = users.setdefault(index, Counter())
+    prefixes[prefix] += more
+    if not prefixes[prefix]:
+        del prefixes[prefix]
+    if not prefixes:
+        del users[index]
 
 
 def host_prefix(route: MacIp | None) -> Prefix | None:

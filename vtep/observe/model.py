@@ -506,7 +506,7 @@ class PathStatus(Struct, frozen=True):
     reason: str
     """The rule that decided it, as a code of docs/reasons.md."""
     vtep: Ip
-    """Where it leads. If it has a gateway, this is the VTEP of that host."""
+    """Where it leads. If it has a gateway, this is the VTEP of that host, and if it has a segment, one that has the segment."""
     router_mac: Mac | None
     """The Router's MAC of the VTEP, as the route or that of its gateway names it; None if it names none."""
     peer: Ip
@@ -520,6 +520,8 @@ class PathStatus(Struct, frozen=True):
     notes: tuple[str, ...]
     gateway: Ip | None = None
     """The host that a Type-5 route names as its gateway (RFC 9136 3.2); None if it names none."""
+    segment: Esi | None = None
+    """The Ethernet segment that a Type-5 route names; None if it names none."""
     local_pref: int = 100
     """LOCAL_PREF; 100 where the route has none. The highest is best."""
     as_path_length: int = 0

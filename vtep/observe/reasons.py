@@ -191,8 +191,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Nothing, unless the other path should carry traffic as well: then advertise both with one L3VNI.",
     ),
     "overlay-index": (
-        "The route names an Ethernet segment as its overlay index, which is not resolved here.",
-        "Have the peer advertise the prefix with its Router's MAC or a gateway address.",
+        "The route names both a gateway and an Ethernet segment, which RFC 9136 3.2 forbids, or the reserved segment.",
+        "Look at the peer that advertises it.",
+    ),
+    "segment-unresolved": (
+        "The route names an Ethernet segment, and no VTEP has both Type-1 routes of it, per segment and per EVI, that the VRF imports.",
+        "Look for them: `vtep routes --type 1`. The Route Target must be that of the VRF, and the label the L3VNI.",
     ),
     "gateway-unresolved": (
         "The route names a gateway address, and no route of that host with the L3VNI can be used.",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import is_
 from typing import Final
 
-from vtep.addr import Prefix, Vni
+from vtep.addr import NO_SEGMENT, Prefix, Vni
 from vtep.config.model import VrfConfig
 from vtep.errors import UsageError
 from vtep.intent import Intent, Nexthop, NexthopKey, PrefixKey, PrefixPath, PrefixRow
@@ -246,6 +246,7 @@ def _path(path: PrefixPath) -> PathStatus:
         seq=path.seq,
         notes=path.notes,
         gateway=path.gateway,
+        segment=None if path.mac is not None or path.esi == NO_SEGMENT else path.esi,
         local_pref=path.local_pref,
         as_path_length=path.as_path_length,
     )

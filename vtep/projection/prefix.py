@@ -15,6 +15,9 @@ length of the AS path (RFC 4271 9.1). All VTEPs of the best are paths, up to `ma
 among the host's Type-2 routes in this VRF, with their Router's MACs. So it follows the host when that moves, and it is refused while
 no route of the host can be used. The VTEP of the host routes the packet on to it.
 
+**A segment.** A Type-5 route may name an Ethernet segment instead (RFC 9136 4.3). It goes to the VTEPs that have the segment, by their
+Type-1 routes (`overlay.py`), and is refused while there is none. A route that names both is refused (RFC 9136 3.2).
+
 **The router's MAC.** A VTEP sends its packets into the L3VNI to the MAC of the remote router, and there is one neighbor row for
 each VTEP. So a VTEP has one MAC in use. Another MAC, in another route of that VTEP, is a conflict: the one in use stays as long
 as any path names it. Then the one that most paths name follows, and of equals the lowest. A route without the MAC is refused,
@@ -44,10 +47,11 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
 
-from vtep.addr import MAX_ESI, NO_SEGMENT, Ip, Mac, Prefix, Vni
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, Prefix, Vni
 from vtep.config.model import VrfConfig
 from vtep.evpn.attributes import ENCAP_VXLAN
 from vtep.evpn.mac_ip import MacIp
+from vtep.evpn.prefix import IpPrefix
 from vtep.evpn.routed import PrefixRoute
 from vtep.intent import (
     GROUPS,
@@ -64,6 +68,7 @@ from vtep.intent import (
     RouterMacKey,
 )
 from vtep.projection.identifier import identifiers
+from vtep.projection.overlay import Behind, behind_segment
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 from vtep.store.table import Table
@@ -92,6 +97,8 @@ def project_prefixes(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
 
 Resolve: TypeAlias = Callable[[Ip, VrfConfig], Sequence[PrefixPath]]
 """Returns the winning paths to a gateway in a VRF."""
+ResolveSegment: TypeAlias = Callable[[IpPrefix, VrfConfig], Sequence[Behind]]
+"""Returns the VTEPs that have the segment of a route, as a VRF reaches them."""
 
 
 def judge_prefix(
@@ -100,13 +107,15 @@ def judge_prefix(
     policy: Policy,
     local: Container[str] = (),
     resolve: Resolve = lambda *_: (),
+    resolve_segment: ResolveSegment = lambda *_: (),
 ) -> tuple[list[PrefixPath], list[VrfConfig]]:
     """Return every route to a prefix as each VRF judges it, and the VRFs for which there is one that is not refused.
 
-    `local` names the VRFs in which a station of this leaf has the address. `resolve` says where a gateway is.
+    `local` names the VRFs in which a station of this leaf has the address. `resolve` says where a gateway is, and
+    `resolve_segment` where a segment is.
     """
     found: list[PrefixPath] = []
-    gateways: set[Ip] = set()
+    indexes: set[Ip | Esi] = set()
     for number, route in enumerate(routes):
         if number == ROUTES_MAX:
             found.append(_path(route, Vni(0), "refused", "prefix-limit"))
@@ -119,9 +128,13 @@ def judge_prefix(
             if reason := _refusal(route, prefix, vrf, policy, local):
                 found.append(_path(route, vrf.vni, "refused", reason))
             elif not isinstance(route, MacIp) and route.gateway is not None:
-                gateways.add(route.gateway)
-                there = resolve(route.gateway, vrf) if len(gateways) <= GATEWAYS_MAX else ()
+                indexes.add(route.gateway)
+                there = resolve(route.gateway, vrf) if len(indexes) <= GATEWAYS_MAX else ()
                 found += _by_gateway(_path(route, vrf.vni, "lost", "candidate"), there)
+            elif not isinstance(route, MacIp) and route.esi != NO_SEGMENT:
+                indexes.add(route.esi)
+                behind = resolve_segment(route, vrf) if len(indexes) <= GATEWAYS_MAX and len(found) < ROUTES_MAX else ()
+                found += _by_segment(_path(route, vrf.vni, "lost", "candidate"), behind, policy)
             else:
                 found.append(_path(route, vrf.vni, "lost", "candidate"))
     usable = {path.vni for path in found if path.verdict != "refused"}
@@ -220,11 +233,23 @@ def _by_gateway(path: PrefixPath, there: Sequence[PrefixPath]) -> Iterator[Prefi
         yield structs.replace(path, vtep=host.vtep, router_mac=host.router_mac, via=host.via)
 
 
+def _by_segment(path: PrefixPath, behind: Sequence[Behind], policy: Policy) -> Iterator[PrefixPath]:
+    """Yield the path once for each VTEP that has its segment."""
+    if not behind:
+        yield structs.replace(path, verdict="refused", reason="segment-unresolved")
+    for vtep, mac in behind:
+        router_mac = path.router_mac if mac is None else mac
+        reason = _refused_router_mac(router_mac, policy)
+        verdict = ("refused", reason) if reason else (path.verdict, path.reason)
+        yield structs.replace(path, vtep=vtep, router_mac=router_mac, verdict=verdict[0], reason=verdict[1])
+
+
 def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath:
     attributes, is_host = route.attributes, isinstance(route, MacIp)
     notes = () if attributes.encapsulations else ("encap-default",)
     label = (route.label2 or 0) if isinstance(route, MacIp) else route.label
     gateway = None if isinstance(route, MacIp) else route.gateway
+    leaves_by_label = gateway is None and (is_host or route.esi == NO_SEGMENT)
     return PrefixPath(
         vni=vni,
         verdict=verdict,
@@ -234,7 +259,7 @@ def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath
         peer=route.peer,
         rd=route.rd,
         label=label,
-        via=Vni(label) if label and vni and label != vni and gateway is None else Vni(0),
+        via=Vni(label) if label and vni and label != vni and leaves_by_label else Vni(0),
         mac=route.mac if isinstance(route, MacIp) else None,
         seq=attributes.seq if is_host else 0,
         gateway=gateway,
@@ -251,7 +276,9 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
     attributes = route.attributes
     label = route.label2 if isinstance(route, MacIp) else route.label
     gateway = None if isinstance(route, MacIp) else route.gateway
-    if gateway is not None:
+    segment = NO_SEGMENT if isinstance(route, MacIp) else route.esi
+    has_index = gateway is not None or segment != NO_SEGMENT
+    if has_index:
         label = vrf.vni  # it does not matter then, and neither does the Router's MAC (RFC 9136 3.2)
     if not label and not policy.trusts_targets:
         return "bad-vni"
@@ -263,9 +290,9 @@ def _refusal(route: PrefixRoute, prefix: Prefix, vrf: VrfConfig, policy: Policy,
         return "vni-mismatch"
     if not policy.vrfs.get(Vni(label or 0), vrf).reaches(attributes.next_hop):
         return "family-mismatch"
-    if not isinstance(route, MacIp) and route.esi != NO_SEGMENT:
+    if segment == MAX_ESI or (gateway is not None and segment != NO_SEGMENT):
         return "overlay-index"
-    if gateway is None and (reason := _refused_router_mac(attributes.router_mac, policy)):
+    if not has_index and (reason := _refused_router_mac(attributes.router_mac, policy)):
         return reason
     if isinstance(route, MacIp) and vrf.name in local:
         return "local-host"
@@ -327,6 +354,8 @@ class _Draft:
         """Sets of rows, by identity, each with how many more, or fewer, prefixes have it."""
         self.gateways: dict[tuple[Ip, Vni], tuple[PrefixPath, ...]] = {}
         """Where each gateway is that was asked for; thousands of prefixes may name the same one."""
+        self.segments: dict[tuple[Esi, int, Ip, Vni], tuple[Behind, ...]] = {}
+        """The same for segments, by their tag, the next hop of the route, and the VRF."""
 
     def judge(self, prefix: Prefix) -> None:
         """Judge the routes to a prefix."""
@@ -363,7 +392,7 @@ class _Draft:
         if shares and (known := self.sets.get(key)) is not None:
             return known
         local = frozenset[str]() if shares else frozenset(self._local_vrfs(prefix))
-        candidates, vrfs = judge_prefix(prefix, routes, self.inputs.policy, local, self._resolve)
+        candidates, vrfs = judge_prefix(prefix, routes, self.inputs.policy, local, self._resolve, self._resolve_segment)
         paths = list(candidates)
         rows = self._rows_for(prefix, vrfs, paths)
         judged = _Judged(routes, tuple(candidates), vrfs, tuple(paths), rows)
@@ -395,6 +424,15 @@ class _Draft:
             outcomes = zip(usable, choose(usable, vrf.max_paths) if usable else (), strict=True)
             found = tuple(path for path, (verdict, _) in outcomes if verdict == "won")
             self.gateways[gateway, vrf.vni] = found
+        return found
+
+    def _resolve_segment(self, route: IpPrefix, vrf: VrfConfig) -> tuple[Behind, ...]:
+        """Return the VTEPs that have the segment of a route."""
+        asked = (route.esi, route.tag, route.attributes.next_hop, vrf.vni)
+        found = self.segments.get(asked)
+        if found is None:
+            rib, policy = self.inputs.rib, self.inputs.policy
+            found = self.segments[asked] = behind_segment(rib, policy, vrf, *asked[:3])
         return found
 
     def _within_limit(self, prefix: Prefix, judged: "_Judged", before: Sequence[PrefixRow]) -> list[VrfConfig] | None:

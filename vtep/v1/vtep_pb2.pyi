@@ -684,7 +684,7 @@ class Router(_message.Message):
     def __init__(self, vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., others: _Optional[int] = ..., conflict: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
 class PrefixPath(_message.Message):
-    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes", "gateway", "local_pref", "as_path_length")
+    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes", "gateway", "local_pref", "as_path_length", "esi")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -699,6 +699,7 @@ class PrefixPath(_message.Message):
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     LOCAL_PREF_FIELD_NUMBER: _ClassVar[int]
     AS_PATH_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    ESI_FIELD_NUMBER: _ClassVar[int]
     verdict: str
     reason: str
     text: str
@@ -713,7 +714,8 @@ class PrefixPath(_message.Message):
     gateway: str
     local_pref: int
     as_path_length: int
-    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., local_pref: _Optional[int] = ..., as_path_length: _Optional[int] = ...) -> None: ...
+    esi: str
+    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., local_pref: _Optional[int] = ..., as_path_length: _Optional[int] = ..., esi: _Optional[str] = ...) -> None: ...
 
 class ListPeersRequest(_message.Message):
     __slots__ = ()

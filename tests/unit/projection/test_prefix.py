@@ -4,12 +4,14 @@ from time import process_time
 from zlib import crc32
 
 import pytest
+from msgspec.structs import replace
 
-from tests.contract.routed import CONFIG, PEER, MemoryHands, RoutedLeaf, type2, type5
-from vtep.addr import Ip, Mac, Prefix, Vni
+from tests.contract.routed import CONFIG, PEER, MemoryHands, RoutedLeaf, type1, type1_of_segment, type2, type5
+from vtep.addr import Ip, Mac, Prefix, RouteTarget, Vni
 from vtep.config.file import parse
 from vtep.evpn.event import Announced, Received, Withdrawn
 from vtep.evpn.station import Station
+from vtep.evpn.update import read_updates
 from vtep.projection import identifier
 from vtep.projection import prefix as projection
 from vtep.projection.leaf import Leaf
@@ -243,3 +245,154 @@ def test_what_is_judged_bit_by_bit_is_what_is_judged_at_once(leaf):
             assert dict(again.prefixes.unordered()).keys() == dict(leaf.leaf.intent.prefixes.unordered()).keys()
             for prefix, rows in again.prefixes.unordered():
                 assert [row.paths for row in rows] == [row.paths for row in leaf.leaf.intent.prefixes[prefix]]
+
+
+SEGMENT = bytes.fromhex("03443839ffff01000001")
+
+
+def there(*vteps: str, **other) -> list:
+    """Return the Type-1 routes with which these VTEPs have the segment."""
+    return [route(SEGMENT, vtep, **other) for vtep in vteps for route in (type1, type1_of_segment)]
+
+
+def behind(prefix: str = NET, vtep: str = A, **other):
+    return type5(prefix, vtep, **{"label": 0, "esi": SEGMENT} | other)
+
+
+def test_a_prefix_goes_to_the_vteps_that_have_its_segment(leaf):
+    leaf.advertise(behind())
+    leaf.pass_()
+    assert outcomes(leaf) == {A: ("refused", "segment-unresolved")}
+
+    leaf.advertise(type1(SEGMENT, B))
+    leaf.pass_()
+    assert outcomes(leaf) == {A: ("refused", "segment-unresolved")}  # it is not known yet that the segment is up there
+
+    leaf.advertise(type1_of_segment(SEGMENT, B))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {B}"]
+    assert f"{B} is 02:00:00:00:ff:02" in leaf.routers()  # to the Router's MAC of the Type-5 route
+
+    leaf.advertise(*there(C))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {B} {C}"]
+
+    leaf.withdraw(type1_of_segment(SEGMENT, B))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {C}"]
+
+    leaf.withdraw(*there(C))
+    leaf.pass_()
+    assert leaf.routes() == leaf.routers() == []
+    assert outcomes(leaf) == {A: ("refused", "segment-unresolved")}
+
+
+def test_the_routers_mac_of_a_vtep_that_has_the_segment_comes_before_that_of_the_prefix(leaf):
+    leaf.advertise(behind(), *there(B, router_mac="02:00:00:00:ee:03"))
+    leaf.pass_()
+    assert leaf.routers() == sorted([f"{B} is 02:00:00:00:ee:03", f"02:00:00:00:ee:03 at {B}"])
+
+
+@pytest.mark.parametrize("router_mac", [None, "01:00:5e:00:00:01"])
+def test_a_prefix_behind_a_segment_needs_a_routers_mac(leaf, router_mac):
+    leaf.advertise(behind(router_mac=router_mac), *there(B))
+    leaf.pass_()
+    assert outcomes(leaf) == {B: ("refused", "router-mac-missing" if router_mac is None else "bad-router-mac")}
+
+
+def test_of_a_single_active_segment_the_vtep_of_the_prefix_is_used_and_then_the_other_one(leaf):
+    leaf.advertise(behind(vtep=A), *there(A, B, single_active=True))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {A}"]
+    leaf.withdraw(type1_of_segment(SEGMENT, A))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {B}"]
+    leaf.advertise(type1_of_segment(SEGMENT, A, single_active=True))
+    leaf.withdraw(type1(SEGMENT, A))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {B}"]  # A has the segment, and not for this VRF
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"label": 4999},
+        {"tag": 7},
+        {"targets": (RouteTarget.parse("65000:9"),)},
+        {"encapsulations": (7,)},
+        {"next_hop": Ip.parse("2001:db8::2")},
+        {"next_hop": Ip.parse("10.0.0.1")},  # our own address
+    ],
+)
+def test_a_type_1_route_that_the_vrf_cannot_use_resolves_nothing(leaf, other):
+    attributes = {name: other.pop(name) for name in ("targets", "encapsulations", "next_hop") if name in other}
+    key, route = type1(SEGMENT, B, **other)
+    leaf.advertise(
+        behind(),
+        type1_of_segment(SEGMENT, B),
+        (key, replace(route, attributes=replace(route.attributes, **attributes))),
+    )
+    leaf.pass_()
+    assert outcomes(leaf) == {A: ("refused", "segment-unresolved")}
+
+
+def test_a_type_1_route_whose_label_was_lost_counts_for_the_vrf_that_imports_it(leaf):
+    leaf.advertise(behind(), type1(SEGMENT, B, label=0), type1_of_segment(SEGMENT, B))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {B}"]
+
+
+def test_a_route_that_names_a_segment_and_a_gateway_is_refused(leaf):
+    leaf.advertise(behind(gateway=GATEWAY), type2(GATEWAY, C), *there(B))
+    leaf.pass_()
+    assert outcomes(leaf) == {A: ("refused", "overlay-index")}
+
+
+def test_prefixes_behind_one_segment_change_together_and_the_rest_of_a_segment_costs_nothing():
+    leaf = Leaf(parse(CONFIG), 0.0)
+    routes = dict(behind(f"10.{number >> 8}.{number & 255}.0/24") for number in range(5000))
+    leaf.receive([Received((Announced(PEER, routes | dict(there(B))),), peer=PEER)], 0.0)
+    leaf.judge(0.0)
+    leaf.receive([Received((Announced(PEER, dict(there(C))),), peer=PEER)], 0.0)
+    assert len(leaf.judge(0.0).touched_prefixes) == 5000
+    assert leaf.unjudged == 0
+
+    others = [type1(SEGMENT, B, label=number, rd=f"65000:{number}") for number in range(5000, 9000)]
+    began = process_time()
+    leaf.receive([Received((Announced(PEER, dict(others)),), peer=PEER)], 0.0)
+    took = process_time() - began
+    assert took < 2  # each of these routes marks a segment, and not its 5,000 prefixes
+    assert leaf.judge(0.0).touched_prefixes == ()
+
+
+def test_from_updates_to_rows_a_prefix_behind_a_segment():
+    """RFC 9136 4.3, octet by octet: the Type-5 route has the segment, no gateway and no label."""
+    leaf = RoutedLeaf(MemoryHands())
+    leaf.pass_(survey=True)
+    evi, per_es, route = (
+        "0119 00010a0000030001 03443839ffff01000001 00000000 000fa1",
+        "0119 00010a0000030002 03443839ffff01000001 ffffffff 000000",
+        "0522 00010a0000020001 03443839ffff01000001 00000000 18 c0a80100 00000000 000000",
+    )
+    extended = "030c000000000008 0002fde800000fa1"  # VXLAN, and the Route Target 65000:4001
+    router_mac = "0603 02000000ff77"
+    for nlri, next_hop, communities in (
+        (evi, "0a000003", extended),
+        (per_es, "0a000003", extended + "0601000000000000"),
+        (route, "0a000002", extended + router_mac),
+    ):
+        events, bad = read_updates(_update(*map(bytes.fromhex, (nlri, next_hop, communities))), PEER)
+        assert bad == ()
+        leaf.leaf.receive([Received(events, peer=PEER)], leaf.now)
+    leaf.pass_()
+    assert leaf.routes() == ["192.168.1.0/24 via 10.0.0.3"]
+    assert leaf.routers() == sorted(["10.0.0.3 is 02:00:00:00:ff:77", "02:00:00:00:ff:77 at 10.0.0.3"])
+
+
+def _update(nlri: bytes, next_hop: bytes, communities: bytes) -> bytes:
+    reach = b"\x00\x19\x46\x04" + next_hop + b"\x00" + nlri
+    path = b"\x40\x01\x01\x00" + b"\x40\x02\x00" + b"\x40\x05\x04\x00\x00\x00\x64"  # ORIGIN, AS_PATH, LOCAL_PREF
+    path += b"\xc0\x10" + bytes((len(communities),)) + communities
+    path += b"\x80\x0e" + bytes((len(reach),)) + reach
+    body = b"\x00\x00" + len(path).to_bytes(2) + path
+    return b"\xff" * 16 + (19 + len(body)).to_bytes(2) + b"\x02" + body

@@ -156,6 +156,7 @@ def _path(path: model.PathStatus) -> pb.PrefixPath:
         seq=path.seq,
         notes=path.notes,
         gateway="" if path.gateway is None else str(path.gateway),
+        esi="" if path.segment is None else str(path.segment),
         local_pref=path.local_pref,
         as_path_length=path.as_path_length,
     )
