@@ -1,7 +1,7 @@
 """`./vtep-dev bench`: every measurement, the sides of each by turns, one table of ratios.
 
     --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
-    --only WORD  kernel, lines, exabgp, advertise, moves, readers, prefixes or segments
+    --only WORD  kernel, lines, exabgp, advertise, moves, readers, prefixes, segments or vnis
     --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
 
 What each figure is, is said by the module that measures it.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench import advertise, exabgp, kernel_writes, lines, machine, moves, prefixes, readers, segments
+from bench import advertise, exabgp, kernel_writes, lines, machine, moves, prefixes, readers, segments, shared
 from bench.figures import Figure, Outcome, text, to_json
 from tests.lab.namespaces import Missing
 from tests.lab.peers import FRR_FOLDERS
@@ -35,6 +35,7 @@ class Extent(Struct, frozen=True):
     advertised: int
     prefixes: tuple[int, ...]
     segments: tuple[int, ...]
+    vnis: tuple[int, ...]
     audits: bool = False
 
 
@@ -49,13 +50,16 @@ FULL = Extent(
     10_000,
     (100_000,),
     (10_000, 100_000),
+    (400, 4_000),
     audits=True,
 )
-QUICK = Extent(3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000, 2_000, (5_000,), (1_000, 10_000))
+QUICK = Extent(
+    3, (10_000,), (20_000,), 10_000, (1_000, 20_000), 60, 20_000, 2_000, (5_000,), (1_000, 10_000), (100, 200)
+)
 LARGE = 1_000_000
 LARGE_RUNS = 1
 """Tables of a million take minutes, so they are taken once; every figure says how often."""
-PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers", "prefixes", "segments")
+PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers", "prefixes", "segments", "vnis")
 
 
 def main() -> int:
@@ -96,6 +100,8 @@ def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
                     yield from prefixes.measure(count, 1 if extent is QUICK else min(runs, 3), Path(scratch))
         elif piece == "segments":
             yield from segments.measure(extent.segments, 1 if extent is QUICK else min(runs, 3), frr=frr)
+        elif piece == "vnis":
+            yield from shared.measure(extent.vnis, 1 if extent is QUICK else min(runs, 3))
         elif piece == "readers":
             yield from readers.measure(extent.listed, runs)
         else:

@@ -20,17 +20,19 @@ from tests.lab.wait import NeverHappened
 
 RTM_GETNEIGH: Final = 30
 NLM_F_REQUEST: Final = 1
+NDA_VNI: Final = 7
 AT_ONCE: Final = 64
 SAMPLE: Final = 1000
 PAUSE_S: Final = 0.002
 
 
 class Rows:
-    """The tunnel rows of one node's VXLAN device."""
+    """The tunnel rows of one node's VXLAN device, or those of one VNI on a device for many."""
 
-    def __init__(self, node: Node) -> None:
-        (link,) = json.loads(node.run("ip", "-j", "link", "show", "dev", VXLAN))
+    def __init__(self, node: Node, device: str = VXLAN, vni: int | None = None) -> None:
+        (link,) = json.loads(node.run("ip", "-j", "link", "show", "dev", device))
         self._device: int = link["ifindex"]
+        self._of_vni = b"" if vni is None else struct.pack("=HHI", 8, NDA_VNI, vni)
         self._socket = node.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
 
@@ -80,5 +82,5 @@ class Rows:
     def _question(self, mac: str) -> bytes:
         attribute = struct.pack("=HH6s2x", 10, NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
         neighbor = struct.pack("=BxxxiHBx", socket.AF_BRIDGE, self._device, 0, NTF_SELF)
-        header = struct.pack("=IHHII", 40, RTM_GETNEIGH, NLM_F_REQUEST, 0, 0)
-        return header + neighbor + attribute
+        header = struct.pack("=IHHII", 40 + len(self._of_vni), RTM_GETNEIGH, NLM_F_REQUEST, 0, 0)
+        return header + neighbor + attribute + self._of_vni

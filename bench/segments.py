@@ -205,7 +205,7 @@ def _timed(
         return leaf.run("bridge", "fdb", "show", "dev", VXLAN).count(" nhid ")
 
     wait_until(lambda: rows() >= macs, 120, "the rows of the segment")
-    _let_rest(pids)
+    let_rest(pids)
     walls = []
     before = machine.cpu_s(*pids)
     for _ in range(CHANGES):
@@ -218,11 +218,11 @@ def _timed(
         join()
         groups.until(2, 20)
         time.sleep(PAUSE_S)
-    _let_rest(pids)
+    let_rest(pids)
     return statistics.median(walls), (machine.cpu_s(*pids) - before) * 1e3 / (2 * CHANGES)
 
 
-def _let_rest(pids: tuple[int, ...]) -> None:
+def let_rest(pids: tuple[int, ...]) -> None:
     """Wait until the daemon has nothing to do."""
     before = -1.0
     while (now := machine.cpu_s(*pids)) > before:

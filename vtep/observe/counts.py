@@ -5,7 +5,8 @@ row.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from vtep.addr import Ip, Vni
@@ -15,7 +16,7 @@ from vtep.observe.model import CONTESTED, FAILED, SUPPRESSED, Counts
 from vtep.observe.rows import Rows
 from vtep.reconcile.contract import Kind
 from vtep.reconcile.descriptor import HOST_WIDE
-from vtep.store.table import walk
+from vtep.store.table import Table, walk
 
 _COUNTED: Final = (FAILED, CONTESTED, SUPPRESSED)
 
@@ -75,44 +76,49 @@ class RowCounts:
             yield key
 
     def hosts_of(self, vni: Vni) -> int:
-        return sum(count for (number, _), count in self.hosts.items() if number == vni)
+        return self.hosts[vni, "ipv4"] + self.hosts[vni, "ipv6"]
 
     def kinds(self, intent: Intent) -> dict[str, Counts]:
         """Count the rows of each kind, by its public name."""
-        bound = [vni.vni for vni in self._rows.config.vnis if vni.is_bound]
-        bound += [vrf.vni for vrf in self._rows.config.vrfs]
-        bound += [HOST_WIDE] if bound else []
+        bound = self._rows.bound | {HOST_WIDE} if self._rows.bound else self._rows.bound
         return {kind.descriptor.public: self._of_kind(kind, intent, bound) for kind in self._rows.kinds.values()}
 
-    def _of_kind(self, kind: Kind, intent: Intent, bound: Sequence[Vni]) -> Counts:
+    def _of_kind(self, kind: Kind, intent: Intent, bound: AbstractSet[Vni]) -> Counts:
         counted = kind.descriptor.wanted_by_vni
-        wanted = self.wanted[kind.name] if counted is None else counted(intent)
-        unserved = sum(wanted.get(vni, 0) for vni in bound if not self._rows.serves(kind, vni))
-        return self._counts(kind, sum(wanted.get(vni, 0) for vni in bound), bound, left_out=unserved)
+        by_vni = self.wanted[kind.name] if counted is None else counted(intent)
+        items = by_vni.unordered() if isinstance(by_vni, Table) else by_vni.items()
+        wanted = {vni: count for vni, count in items if count and vni in bound}
+        unserved = sum(count for vni, count in wanted.items() if not self._rows.serves(kind, vni))
+        return self._counts(kind, sum(wanted.values()), bound, left_out=unserved)
 
     def macs_of(self, vnis: Iterable[Vni], intent: Intent) -> Mapping[Vni, Counts]:
         """Count the rows of MACs in each of these VNIs."""
         wanted = wanted_by_vni(intent)
-        return {vni: self._counts(FDB, wanted.get(vni, 0), (vni,)) for vni in vnis}
+        return {vni: self._counts(FDB, wanted.get(vni, 0), frozenset((vni,))) for vni in vnis}
 
-    def _counts(self, kind: Kind, wanted: int, vnis: Sequence[Vni], *, left_out: int = 0) -> Counts:
+    def _counts(self, kind: Kind, wanted: int, vnis: AbstractSet[Vni], *, left_out: int = 0) -> Counts:
         """Count the rows of these VNIs. Rows of a VNI without a bridge are suppressed, and so are those that are left out.
 
         A row that is in the kernel but no longer wanted does not count as installed, whether its deletion is held or
         was refused.
         """
         actor = self._rows.actor
-        if actor is None or not any(self._rows.is_bound(vni) for vni in vnis):
+        if actor is None or self._rows.bound.isdisjoint(vnis):
             return Counts(wanted=wanted, suppressed=wanted)
         troubles, there = actor.engine.troubles, actor.engine.ledger.confirmed(kind.name)
-        states = {state: sum(troubles.count(kind.name, vni, state) for vni in vnis) for state in _COUNTED}
+        states = {state: _sum(troubles.by_vni(kind.name, state), vnis) for state in _COUNTED}
         states[SUPPRESSED] += left_out
-        not_ready = () if self._rows.last.report is None else self._rows.last.report.not_ready
-        ready = [vni for vni in vnis if vni not in not_ready]
-        unwanted = {
-            state: sum(troubles.count_unwanted(kind.name, vni, state) for vni in ready) for state in (*_COUNTED, "held")
-        }
-        installed = sum(there.get(vni, 0) for vni in ready) - sum(unwanted.values())
-        blocked = sum(troubles.count(kind.name, vni, "blocked") for vni in ready)  # the row before may be there
+        not_ready = {} if self._rows.last.report is None else self._rows.last.report.not_ready
+        ready = vnis if vnis.isdisjoint(not_ready) else vnis - not_ready.keys()
+        unwanted = {state: _sum(troubles.unwanted_by_vni(kind.name, state), ready) for state in (*_COUNTED, "held")}
+        installed = _sum(there, ready) - sum(unwanted.values())
+        blocked = _sum(troubles.by_vni(kind.name, "blocked"), ready)  # the row before may be there
         most = wanted - blocked - sum(states.values()) + sum(unwanted[state] for state in _COUNTED)
         return Counts(wanted=wanted, installed=min(installed, most), **states)
+
+
+def _sum(counts: Mapping[Hashable, int], vnis: AbstractSet[Vni]) -> int:
+    """Add the counts of these VNIs. There may be thousands of VNIs, and counts of a few, or the other way round."""
+    if len(counts) < len(vnis):
+        return sum(count for vni, count in counts.items() if vni in vnis)
+    return sum(counts.get(vni, 0) for vni in vnis)

@@ -161,7 +161,7 @@ class Observer:
 
     def reconfigure(self, config: Config) -> None:
         """Take another configuration."""
-        self._rows.config = config
+        self._rows.take_config(config)
         self._refusals.reconfigure(config, self._leaf.intent)
         self.reloaded = self._clock()
         self.reload_error = ""

@@ -36,7 +36,7 @@ class Rows:
     """What a running daemon knows of one row or one VNI."""
 
     def __init__(self, config: Config, leaf: Leaf, clock: Callable[[], float], kinds: Sequence[Kind]) -> None:
-        self.config = config
+        self.take_config(config)
         self.kinds = {kind.name: kind for kind in kinds}
         self.leaf = leaf
         self.clock = clock
@@ -46,6 +46,13 @@ class Rows:
         """Of the latest pass."""
         self.underlay = Underlay()
         """As it was seen last."""
+
+    def take_config(self, config: Config) -> None:
+        self.config = config
+        self.configured = {vni.vni: vni for vni in config.vnis}
+        bound = frozenset(vni.vni for vni in config.vnis if vni.is_bound)
+        self.bound = bound | {vrf.vni for vrf in config.vrfs} | ({HOST_WIDE} if bound else set())
+        """The VNIs, and the L3VNIs of VRFs, in which rows are written; and what stands for no VNI, if any VNI is among them."""
 
     @property
     def intent(self) -> Intent:
@@ -161,10 +168,10 @@ class Rows:
 
     def vtep_of_vni(self, vni: Vni) -> Ip | None:
         """Return our own address in a VNI."""
-        return next((found.vtep for found in self.config.vnis if found.vni == vni), None)
+        return None if (found := self.configured.get(vni)) is None else found.vtep
 
     def vni_state(self, vni: Vni) -> str:
-        configured = next((found for found in self.config.vnis if found.vni == vni), None)
+        configured = self.configured.get(vni)
         if configured is not None and not configured.is_bound:
             return "unbound"
         if configured is None or self.last.report is None:
@@ -176,11 +183,7 @@ class Rows:
 
     def is_bound(self, vni: Vni) -> bool:
         """Return whether rows are written for a VNI, or for a VRF with this L3VNI; for no VNI, whether any are."""
-        if vni == HOST_WIDE:
-            return any(found.is_bound for found in self.config.vnis)
-        return any(found.vni == vni and found.is_bound for found in self.config.vnis) or any(
-            found.vni == vni for found in self.config.vrfs
-        )
+        return vni in self.bound
 
     def serves(self, kind: Kind, vni: Vni) -> bool:
         """Return whether a VNI that is ready has rows of this kind, whose domain may need more than the VNI does."""

@@ -76,6 +76,7 @@ class Tables:
         intent = self._rows.intent
         duplicates = self.duplicates()
         macs = self._counts.macs_of((vni.vni for vni in self._rows.config.vnis), intent)
+        vteps = Counter(vni for vni, _ in self._counts.vteps(intent))
         return [
             VniStatus(
                 vni=vni.vni,
@@ -89,7 +90,7 @@ class Tables:
                 export_rt=tuple(map(str, vni.exports)),
                 macs=macs[vni.vni],
                 macs_stale=self._counts.stale[vni.vni],
-                vteps=len({vtep for number, vtep in self._counts.vteps(intent) if number == vni.vni}),
+                vteps=vteps[vni.vni],
                 neighbors=self._counts.hosts_of(vni.vni),
                 duplicates=duplicates.get(vni.vni, 0),
                 refused=refused.get(str(vni.vni), 0),

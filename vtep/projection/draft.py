@@ -145,8 +145,13 @@ class MacDraft:
 
         Where a VNI may not have room for all of them, their order decides which ones get a row, so they go one by one.
         """
-        fullest = max((rows for _, rows in self.previous.rows_of_vni.unordered()), default=0)
-        together = not self._has_limited and fullest + len(todo) <= self.policy.macs_per_vni and self.inputs.alike
+        most = self.policy.macs_per_vni - len(todo)
+        has_room = (
+            len(self.previous.macs) <= most
+        )  # in all VNIs together; thousands of VNIs are looked at only near the limit
+        if not has_room:
+            has_room = most >= max((rows for _, rows in self.previous.rows_of_vni.unordered()), default=0)
+        together = not self._has_limited and has_room and self.inputs.alike
         offers, addresses = self.rib.offers_of(todo)
         if self.previous.addresses or any(addresses):
             for mac, ips, known in zip(todo, addresses, self.previous.addresses.of(todo), strict=True):

@@ -1,6 +1,6 @@
 """What a pass reports: its counts, and every row that is not as wanted. Does not know how either came about."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -63,8 +63,8 @@ class Troubles(Mapping[RowRef, Trouble]):
         """When each row was first not as wanted, whatever was wrong with it since."""
         self._troubles: dict[RowRef, Trouble] = {}
         self._counts: dict[str, int] = {}
-        self._counts_at: Counter[tuple[str, Hashable, str]] = Counter()
-        self._unwanted_at: Counter[tuple[str, Hashable, str]] = Counter()
+        self._by_vni: defaultdict[tuple[str, str], Counter[Hashable]] = defaultdict(Counter)
+        self._unwanted_by_vni: defaultdict[tuple[str, str], Counter[Hashable]] = defaultdict(Counter)
 
     def __getitem__(self, ref: RowRef) -> Trouble:
         return self._troubles[ref]
@@ -110,13 +110,13 @@ class Troubles(Mapping[RowRef, Trouble]):
         """Return how many rows are in each state, of all kinds; it is counted as troubles come and go."""
         return dict(self._counts)
 
-    def count(self, kind: str, vni: Hashable, state: str) -> int:
-        """Count those of a kind in a VNI that are in this state."""
-        return self._counts_at[kind, vni, state]
+    def by_vni(self, kind: str, state: str) -> Mapping[Hashable, int]:
+        """Count those of a kind that are in this state, in each VNI that has any."""
+        return self._by_vni[kind, state]
 
-    def count_unwanted(self, kind: str, vni: Hashable, state: str) -> int:
+    def unwanted_by_vni(self, kind: str, state: str) -> Mapping[Hashable, int]:
         """Count those among them that are there and should be gone."""
-        return self._unwanted_at[kind, vni, state]
+        return self._unwanted_by_vni[kind, state]
 
     def _take(self, ref: RowRef, before: Trouble | None, after: Trouble | None) -> None:
         """Count one trouble in place of another."""
@@ -125,11 +125,19 @@ class Troubles(Mapping[RowRef, Trouble]):
         kind, key = ref
         for trouble, step in ((before, -1), (after, 1)):
             if trouble is not None:
-                at = (kind, self._vni_of[kind](key), trouble.state)
+                vni = self._vni_of[kind](key)
                 self._counts[trouble.state] = self._counts.get(trouble.state, 0) + step
-                self._counts_at[at] += step
+                _add(self._by_vni[kind, trouble.state], vni, step)
                 if trouble.unwanted:
-                    self._unwanted_at[at] += step
+                    _add(self._unwanted_by_vni[kind, trouble.state], vni, step)
+
+
+def _add(counts: Counter[Hashable], vni: Hashable, step: int) -> None:
+    """Count; a VNI without any leaves no entry."""
+    if count := counts[vni] + step:
+        counts[vni] = count
+    else:
+        del counts[vni]
 
 
 class Report(Struct, frozen=True):

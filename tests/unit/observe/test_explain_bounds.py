@@ -1,13 +1,12 @@
 """Explaining a MAC with very many routes costs each route once, gives the loop its turns, and shows a bounded part."""
 
 import asyncio
-import sys
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from tests.lab.memory import MemoryLeaf
+from tests.lab.steps import Steps
 from tests.lab.wire import Instance
 from vtep.addr import Mac, Vni
 from vtep.observe.observer import ALERTS_AT_ONCE
@@ -19,42 +18,6 @@ LINES_A_ROUTE = 40
 """Lines of Python for each route, at most. A walk over the routes for each route would be thousands."""
 LINES_A_TURN = 40_000
 """Lines of Python between two rounds of the event loop, at most: a few milliseconds."""
-
-
-class TooManyStepsError(AssertionError):
-    """The work took more steps than it may."""
-
-
-class Steps:
-    """Counts the lines of Python that run, and ends the work when they are too many."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.taken = 0
-        self.longest = 0
-        self._since = 0
-
-    def __enter__(self) -> Self:
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _trace(self, _frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line":
-            self.taken += 1
-            self.longest = max(self.longest, self.taken - self._since)
-            if self.taken > self.most:
-                sys.settrace(None)
-                raise TooManyStepsError(f"more than {self.most} lines of Python ran")
-        return self._trace
-
-    async def watch_the_loop(self) -> None:
-        """Note each round of the event loop."""
-        while True:
-            self._since = self.taken
-            await asyncio.sleep(0)
 
 
 async def explained_in_steps(leaf: MemoryLeaf, steps: Steps) -> Any:
