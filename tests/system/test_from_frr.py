@@ -4,12 +4,14 @@ import pytest
 
 from tests.lab import overlay, probe
 from tests.lab.fixtures import lab, network, skipped_if_missing
+from tests.lab.namespaces import Node
 from tests.lab.peers import Frr, bmp_targets
 from tests.lab.speaker import Speaker
 from tests.lab.topology import LEAF, VXLAN, address, introduce
-from tests.lab.vtep import Vtep, exabgp_with_relay, leaf_config
+from tests.lab.vtep import VTEP, Vtep, exabgp_with_relay, leaf_config
 from tests.lab.wait import wait_until
 from tests.lab.wire import Instance
+from tests.promises.test_readme import ROOT, blocks
 
 __all__ = ["lab", "network"]
 
@@ -30,6 +32,7 @@ router bgp 65000
 
 
 def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
+    _, claim, claim_rest = blocks((ROOT / "docs/frr.md").read_text(), "sh")
     here, there = network.leaf_station, network.remote_station
     stale = "02:00:00:00:01:01"
     introduce(here, there)
@@ -61,12 +64,11 @@ def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
             vtep.start()
             exabgp_with_relay(network.leaf, [address(1)]).start()
             wait_until(lambda: _reason(vtep, there.mac) == "adoptable", 20, "the reason")
-            listed = vtep.ask("adopt", "--foreign", "--dry-run").stdout
+            listed, _ = _typed(network.leaf, claim)
 
-            adopted = vtep.ask("adopt", "--foreign")
             wait_until(lambda: _reason(vtep, there.mac) == "", 10, "the row is ours")
             before = tunnels()
-            vtep.ask("adopt", "--foreign", "--remove-unwanted")
+            left, _ = _typed(network.leaf, claim_rest)
             wait_until(lambda: tunnels() == {(there.mac, address(1))}, 10, "the end of the stale row")
 
             assert vtep.process.stop() == 0
@@ -76,9 +78,17 @@ def test_from_frr_to_vtep_and_back_no_packet_is_lost(network):
             observer.start()
             wait_until(lambda: _is_in_sync(observer, 1), 30, "the observer has FRR's row in sync again")
 
-        assert (there.mac in listed, stale in listed, adopted.returncode) == (True, False, 0)
+        assert (there.mac in listed, stale in listed, stale in left) == (True, False, True)
         assert before == {(there.mac, address(1)), (stale, address(1))}
         assert (pings.sent > 100, pings.lost) == (True, 0)
+
+
+def _typed(node: Node, commands: str) -> list[str]:
+    """Type the commands as docs/frr.md has them, and return what each prints."""
+    return [
+        node.run("sh", "-ec", f"PATH={VTEP.parent}:$PATH\n{command}", deadline_s=20)
+        for command in commands.splitlines()
+    ]
 
 
 def _is_in_sync(vtep: Vtep, macs: int) -> bool:
