@@ -46,6 +46,9 @@ class ExaBgp:
             # Without this an ExaBGP whose child died stays up and never dials again.
             "exabgp_api_terminate": "true",
             "exabgp_api_cli": "false",
+            # What plain ExaBGP has; `vtep exabgp` has it log warnings only, and tests read the rest.
+            "exabgp_log_level": "INFO",
+            "exabgp_reactor_speed": "1.0",
             **({"PYTHONPATH": str(ROOT)} if announces else {}),
             **(env or {}),
         }

@@ -1,11 +1,14 @@
 """`vtep exabgp`: runs the ExaBGP that is installed beside vtep, with EVPN commands and better answers to bad messages.
 
-This module knows which releases are supported and how each is started. Every argument is ExaBGP's own. What is changed in
+This module knows which releases are supported and how each is started. Every argument is ExaBGP's own. Unless an operator chose
+otherwise, ExaBGP logs warnings and errors only, because its usual lines look like errors to a newcomer, and at rest it turns its loop
+less often. What is changed in
 ExaBGP is in `plugin`, `guard` and `damping`, which are imported only after the release was found to be a supported one.
 """
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,6 +31,11 @@ LINES: Final = {
 }
 """Tested with 4.2.25 and 5.0.15. The insides of ExaBGP change between lines of releases, and seldom within one."""
 
+DEFAULTS: Final = {"exabgp_log_level": "WARNING", "exabgp_reactor_speed": "10"}
+"""Settings of ExaBGP's environment, which win over those of its file."""
+FILES: Final = ("etc/exabgp/exabgp.env", "/etc/exabgp/exabgp.env")
+"""Where an operator has the settings of ExaBGP, the first of them below the folder of its Python."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Run ExaBGP in this process, with our commands registered before it begins."""
@@ -42,8 +50,22 @@ def main(argv: Sequence[str]) -> int:
     # ExaBGP finds its own folder by the place of its program, 5.0 as soon as it is imported.
     sys.argv = [str(Path(sys.executable).with_name("exabgp")), *argv]
     getattr(import_module("vtep.feed.exabgp.plugin"), line.register)()
+    if set_defaults(argv, os.environ) and any(Path(word).is_file() for word in argv):
+        more = "it logs warnings and errors; exabgp_log_level=INFO in its environment has it log the rest"
+        print(f"vtep: ExaBGP {release} runs with the commands of vtep; {more}", file=sys.stderr, flush=True)
     run: Callable[[], int | None] = import_module(line.main).main
     return run() or 0
+
+
+def set_defaults(argv: Sequence[str], environment: MutableMapping[str, str], prefix: str = sys.prefix) -> bool:
+    """Set what no operator set, in the environment or in a file of settings; return whether the log is shortened by it."""
+    has_file = any(Path(prefix, file).exists() for file in FILES)
+    if has_file or any(word in ("-e", "--env") or word.startswith("--env=") for word in argv):
+        return False
+    chosen = {name.replace(".", "_") for name in environment}
+    missing = {name: value for name, value in DEFAULTS.items() if name not in chosen}
+    environment.update(missing)
+    return "exabgp_log_level" in missing
 
 
 def _release() -> str:

@@ -61,6 +61,36 @@ def test_a_configuration_that_is_not_there_ends_as_with_plain_exabgp(executable,
     assert launched.stderr == plain.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "quiet"),
+    [
+        ([], {}, True),
+        ([], {"exabgp_log_level": "INFO"}, False),
+        ([], {"exabgp.log.level": "INFO"}, False),
+        (["--env", "my.env"], {}, False),
+        (["--env=my.env"], {}, False),
+    ],
+)
+def test_exabgp_logs_warnings_unless_an_operator_chose(words, environment, quiet, tmp_path):
+    before = dict(environment)
+
+    assert launcher.set_defaults([*words, "leaf.conf"], environment, str(tmp_path)) is quiet
+
+    assert {**environment, **before} == environment
+    assert (environment.get("exabgp_log_level") == "WARNING") is quiet
+    if not words:
+        assert environment["exabgp_reactor_speed"] == "10"
+
+
+def test_a_file_of_exabgps_settings_is_left_to_say_all(tmp_path):
+    (tmp_path / "etc/exabgp").mkdir(parents=True)
+    (tmp_path / "etc/exabgp/exabgp.env").touch()
+    environment = {}
+
+    assert not launcher.set_defaults([], environment, str(tmp_path))
+    assert environment == {}
+
+
 def test_what_breaks_inside_is_an_error_and_the_next_command_is_done():
     said = []
     processes = SimpleNamespace(
