@@ -236,6 +236,8 @@ class OwnMac(Struct, frozen=True, gc=False):
     """It is the bridge itself. Its route has the Default Gateway community (RFC 7432 10.1)."""
     segment: Esi = NO_SEGMENT
     """The Ethernet segment that it is on."""
+    proxy: bool = False
+    """Only other VTEPs of the segment have seen it: it is advertised for them (RFC 9721 4.1)."""
 
     @property
     def key(self) -> "OwnKey":
@@ -378,6 +380,18 @@ class PortFilter(Struct, frozen=True, gc=False):
     @property
     def key(self) -> "PortFilterKey":
         return (self.vni, self.port)
+
+
+class Synced(Struct, frozen=True, gc=False):
+    """A MAC on a segment of ours that another VTEP of the segment has seen: its row is at our port (RFC 9721 4)."""
+
+    port: str
+    """The port of the bridge."""
+    seq: int = 0
+    """The sequence number of the others, which is taken over and not raised (RFC 7432 15)."""
+    sticky: bool = False
+    hosts: tuple[Ip, ...] = ()
+    """The host addresses that the others advertise with it."""
 
 
 class OwnSegment(Struct, frozen=True, gc=False):
@@ -533,6 +547,8 @@ class Intent(Struct, frozen=True):
     """When the first of them may leave."""
     backups: Table[RowKey, GroupKey] = Table()
     """MACs behind our ports on segments, each with the group that gets its frames while the port has no carrier."""
+    synced: Table[RowKey, Synced] = Table()
+    """MACs that other VTEPs of our segments have seen, and those of them that are held."""
     own_segments: Table[Esi, OwnSegment] = Table()
     """The segments that this leaf advertises."""
     group_uses: Table[GroupKey, GroupUse] = Table()
@@ -605,6 +621,8 @@ class Intent(Struct, frozen=True):
     touched_segment_macs: tuple[RowKey, ...] = ()
     touched_backups: tuple[RowKey, ...] = ()
     """Keys of `backups` that came or went, or whose group came or went."""
+    touched_synced: tuple[RowKey, ...] = ()
+    """Keys of `synced` that came or went, or whose port is another one."""
     touched_segments: tuple[Esi, ...] = ()
     """Segments of ours whose advertisement came, went or changed."""
     due: float | None = None
@@ -649,6 +667,12 @@ def candidates_of(intent: Intent, mac: Mac) -> Verdicts:
     if addresses is None:
         return found
     return tuple(one if one.ip is None else structs.replace(one, ip=addresses[int.from_bytes(one.ip)]) for one in found)
+
+
+def is_station(intent: Intent, key: RowKey) -> bool:
+    """Return whether a MAC is a station of ours that is advertised as such, and not only for other VTEPs of its segment."""
+    own = intent.own.get((*key, None))
+    return own is not None and not own.proxy
 
 
 def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:

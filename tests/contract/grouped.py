@@ -221,11 +221,11 @@ def _ad(vtep: str, esi: Esi, tag: int, label: int, said: Attributes):
     return ead.unpack(octets, PEER, said)
 
 
-def type2(vtep: str, esi: Esi = E1, mac: Mac = M, seq: int = 0, *, vni: int = 100):
+def type2(vtep: str, esi: Esi = E1, mac: Mac = M, seq: int = 0, *, vni: int = 100, host_flags: int = 0):
     """Return the key and the value of a Type-2 route."""
     rd = RouteDistinguisher.parse(f"{vtep}:{vni}" if ":" not in vtep else f"65000:{Ip.parse(vtep)[15]}")
     octets = rd + esi + bytes(4) + b"\x30" + mac + b"\0" + vni.to_bytes(3)
-    return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, attributes(vtep, seq=seq))
+    return mac_ip.unpack(bytes((2, len(octets))) + octets, PEER, attributes(vtep, seq=seq, host_flags=host_flags))
 
 
 def macs(count: int) -> Sequence[Mac]:

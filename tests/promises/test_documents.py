@@ -38,14 +38,29 @@ OTHER_WORDS = {
     *("transient", "permanent", "full", "gone"),  # what an errno means
     *("fdb", "flood", "neighbor", "mac", "vtep", "ip", "there"),  # the kinds, their keys, and a row in words
     *("route", "prefix", "nexthop", "nexthop-group", "router-mac", "router-neighbor"),  # the kinds of a VRF
-    *("port-filter", "segment-mac", "port", "port-backup", "nftables"),  # the kinds of an Ethernet segment
+    *(
+        "port-filter",
+        "segment-mac",
+        "port",
+        "port-backup",
+        "synced-mac",
+        "nftables",
+    ),  # the kinds of an Ethernet segment
     *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
     "zebra",  # who writes rows
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device
     *("fdb-nexthop", "fdb-group", "group"),  # the kinds of a segment, and the key of one
     *("all-active", "single-active", "way"),  # how VTEPs share a segment, and a question about it
-    *("beats", "checks", "converts", "lookups", "needs", "as-part"),  # members of the optional protocols of a kind
+    *(
+        "beats",
+        "checks",
+        "converts",
+        "lookups",
+        "needs",
+        "as-part",
+        "learns",
+    ),  # members of the optional protocols of a kind
     *("dstport", "ttl", "checksum"),  # notes, which the page lists in a sentence as well
     *("proxy", "learning"),  # options of a VXLAN device, which a note names
     "ok",  # what came of a change that was made

@@ -40,6 +40,7 @@ from vtep.linux.tables.fdb import FDB, names_group
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.neighbor import NEIGHBOR
 from vtep.linux.tables.port_filter import PORT_FILTER
+from vtep.linux.tables.synced_mac import SYNCED_MAC
 from vtep.linux.target import KernelTarget
 from vtep.local.exports import LocalRouter
 from vtep.local.segment_ports import PortSeen
@@ -338,6 +339,15 @@ class KernelTask:
         if hints.keys:
             news, gone = self.target.keys_of(hints.keys - hints.gone), self.target.keys_of(hints.gone)
             self.actor.hint({KINDS[0].name: news}, {KINDS[0].name: gone})
+            if synced := self._synced_among(news | gone):
+                self.actor.hint({SYNCED_MAC.name: synced})
+
+    def _synced_among(self, keys: Iterable[RowKey]) -> list[RowKey]:
+        """Return the MACs among these that have a row at a port of a segment of ours, or should have one."""
+        intent, claims = self._followed, self._ledger.claims(SYNCED_MAC.name)
+        if intent is None or not (intent.synced or len(claims)):
+            return []
+        return [key for key in keys if key in intent.synced or key in claims]
 
 
 @contextlib.asynccontextmanager

@@ -215,6 +215,9 @@ class KernelTarget:
         self.segment_ports = {
             one.esi: ports_of_segment(one.port, self._vnis, links) for one in self._segments if one.port
         }
+        found.ready.segment_ports = {
+            links.by_name[name].index: name for ports in self.segment_ports.values() for _, name in ports
+        }
         places: dict[Any, Any] = found.ready
         places.update(port_places(found.ready, self.segment_ports.values(), links))
         self.faults = faults

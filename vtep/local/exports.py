@@ -28,6 +28,7 @@ from vtep.config.model import Config, SegmentConfig, VniConfig, VrfConfig
 from vtep.errors import Problem
 from vtep.evpn.advertise import (
     DEFAULT_GATEWAY,
+    PROXY,
     VXLAN,
     Announcement,
     Community,
@@ -309,4 +310,5 @@ def _about(own: OwnMac) -> tuple[Community, ...]:
     """Return the communities of one MAC; sequence 0 is advertised without the community (RFC 7432 7.7)."""
     if own.gateway:
         return (DEFAULT_GATEWAY,)
-    return (mobility(own.seq, sticky=own.sticky),) if own.seq or own.sticky else ()
+    proxy = (PROXY,) if own.proxy else ()
+    return (mobility(own.seq, sticky=own.sticky), *proxy) if own.seq or own.sticky else proxy

@@ -6,6 +6,9 @@
 
 If the VNI is a VLAN of the bridge, the VLAN's own device has the neighbor rows and is the gateway.
 
+A static row with activity notify is that of a MAC which another VTEP of our segment has seen (`linux.tables.synced_mac`). It is a station
+as long as the bridge says that frames come from it, and not because it is static.
+
 These are never stations: rows that another program wrote as EXT_LEARNED, rows with another VLAN than the VNI's (on a bridge
 without VLAN filtering, any VLAN: those are copies for the default VLAN of a port), the MACs of the ports themselves
 (PERMANENT), rows on a VXLAN port, multicast addresses.
@@ -44,6 +47,7 @@ from vtep.intent import RowKey
 from vtep.linux import attachment
 from vtep.linux.devices import Address, Links
 from vtep.linux.wire.neighbor import (
+    FDB_NOTIFY_INACTIVE,
     NTF_EXT_LEARNED,
     NTF_STICKY,
     NUD_DELAY,
@@ -129,9 +133,10 @@ def location_of(row: Entry | None, access: Access) -> Location | None:
         or (row.flags & NTF_EXT_LEARNED and not row.state & NUD_NOARP)
         or row.state & NUD_PERMANENT
         or not row.mac.is_usable
+        or row.notify & FDB_NOTIFY_INACTIVE
     ):
         return None
-    return Location(port, bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
+    return Location(port, not row.notify and bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
 
 
 def host_mac(row: Entry | None) -> Mac | None:

@@ -21,6 +21,7 @@ from vtep.evpn.ages import UNKNOWN, Age
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB, MARKED
+from vtep.linux.tables.synced_mac import SYNCED_MAC
 from vtep.observe.history import HistoryEntry
 from vtep.observe.model import CandidateStatus, Explanation, Explanations, KernelRow, OwnSegmentStatus, Status
 from vtep.observe.received import Received
@@ -239,8 +240,22 @@ class Explainer:
             trouble="" if known is None or known.trouble is None else known.trouble.reason,
             lasting=self._lasting(key, now),
             own_segment=self._own_segment_of(*key),
+            synced=self._synced(key),
             unaccepted=self._received.unaccepted(key[1]),
         )
+
+    def _synced(self, key: RowKey) -> str:
+        """Say what follows from that another VTEP of our segment has seen a MAC."""
+        intent = self._rows.intent
+        if (row := intent.synced.get(key)) is None:
+            return ""
+        state = self._rows.sync(SYNCED_MAC, key, intent)
+        text = f"Another VTEP of it has seen the MAC, so it has a row at port {row.port} ({state.state}"
+        text += f": {state.reason})" if state.reason else ")"
+        own = intent.own.get((*key, None))
+        if own is not None and own.proxy:
+            text += ", and this leaf advertises it as a proxy until the machine speaks here"
+        return f"{text}."
 
     def _lasting(self, key: RowKey, now: float) -> str:
         actor = self._rows.actor

@@ -102,6 +102,8 @@ class ExplainContext(Struct, frozen=True):
     """For how long that has been so, as a part of a sentence."""
     own_segment: OwnSegmentStatus | None = None
     """The Ethernet segment of ours on which the MAC is."""
+    synced: str = ""
+    """What follows from that another VTEP of the segment has seen the MAC, if one has."""
     unaccepted: tuple[Ip, ...] = ()
     """The peers of which a route of the MAC was withdrawn that was never announced."""
 
@@ -111,6 +113,8 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
     summary, todo = _summarize(explanation, context)
     if context.own_segment is not None:
         summary += f" {_about_own_segment(context.own_segment)}"
+    if context.synced:
+        summary += f" {context.synced}"
     if context.underlay is None or (explanation.desired is None and explanation.station is None):
         return summary, todo
     return with_underlay(summary, todo, *context.underlay)

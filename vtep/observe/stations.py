@@ -2,7 +2,8 @@
 
     the bridge learned it ─> its VNI may advertise ─> it won its MAC ─> wanted ─> sent ─> confirmed, and to which peers
 
-The first step that is missing is the reason. Reads the stations of the RIB, the intent, and what the advertiser says of the routes of a
+The first step that is missing is the reason. A MAC that only another VTEP of our segment has seen is listed as well, as this leaf advertises
+it for that VTEP. Reads the stations of the RIB, the intent, and what the advertiser says of the routes of a
 station. Decides nothing, and keeps nothing from one question to the next.
 """
 
@@ -11,7 +12,7 @@ from typing import Final, Protocol
 
 from vtep.addr import Ip, Mac, Vni
 from vtep.config.model import VniConfig
-from vtep.evpn.station import LocalClaim
+from vtep.evpn.station import LocalClaim, Station
 from vtep.intent import OwnKey, RowKey
 from vtep.local.advertiser import Advertised
 from vtep.observe.in_order import in_order
@@ -22,6 +23,8 @@ from vtep.observe.turns import ROWS_A_TURN, Turns
 
 LOOKED_AT_MAX: Final = 5000
 """How many stations one page looks at."""
+
+PROXY: Final = "as a proxy: another VTEP of the segment has seen it"
 
 _FARTHEST_BEHIND: Final = ("refused", "waiting", "sent", "leaving", "confirmed")
 """The states of a route, the one first that says most about a station with several routes."""
@@ -69,8 +72,15 @@ class StationList:
 
     def _worded(self, keys: Iterable[RowKey]) -> list[StationStatus]:
         configured = {vni.vni: vni for vni in self._rows.config.vnis}
-        claims = (self._rows.leaf.rib.local_claim(*key) for key in keys)
+        claims = (self._rows.leaf.rib.local_claim(*key) or self._synced(key) for key in keys)
         return [self._station(claim, configured.get(claim.station.vni)) for claim in claims if claim is not None]
+
+    def _synced(self, key: RowKey) -> LocalClaim | None:
+        """Return a MAC that another VTEP of our segment has seen, as it would be as a station."""
+        row = self._rows.intent.synced.get(key)
+        if row is None:
+            return None
+        return LocalClaim(Station(*key, row.port, row.sticky, hosts=frozenset(row.hosts)), row.seq)
 
     def _station(self, claim: LocalClaim, configured: VniConfig | None) -> StationStatus:
         state, why, since, vtep = self._state(claim, configured)
@@ -93,6 +103,9 @@ class StationList:
         for mac, found in self._rows.leaf.rib.index.local_claims.items():
             for vni in found:
                 yield vni, mac
+        for key, _ in self._rows.intent.synced.unordered():
+            if self._rows.leaf.rib.local_claim(*key) is None:
+                yield key
 
     def _state(self, claim: LocalClaim, configured: VniConfig | None) -> tuple[str, str, float | None, Ip | None]:
         """Return the state, why it is no further, since when, and behind which VTEP the MAC is instead."""
@@ -110,6 +123,8 @@ class StationList:
             return "waiting", self._advertising().why, None, None
         first = min(held, key=lambda one: _FARTHEST_BEHIND.index(one.state))
         why = first.error or ("" if first.state == "confirmed" else self._advertising().why)
+        if not why and self._rows.leaf.rib.local_claim(*key) is None:
+            why = PROXY
         times = [one.since for one in held if one.since is not None]
         return first.state, why, max(times) if first.state == "confirmed" and times else None, None
 

@@ -282,6 +282,9 @@ class MacDraft:
         """Replace what this leaf advertises for a MAC: its station and the host addresses, or nothing."""
         if local_claim is None and not (self._has_own or self.own):
             return
+        known = _now(self.own, self.previous.own, (*key, None))
+        if local_claim is None and known is not None and known.proxy:
+            return  # `own_segment.py` says what is advertised for others
         before = _now(self.own_hosts, self.previous.own_hosts, key)
         rows: dict[Ip | None, OwnMac] = {}
         if local_claim is not None:

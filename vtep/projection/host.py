@@ -32,7 +32,7 @@ from vtep.addr import Ip, Vni
 from vtep.evpn.attributes import HOST_IMMUTABLE, HOST_ROUTER
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
-from vtep.intent import Alert, Host, HostKey, Intent, RefusedHost
+from vtep.intent import Alert, Host, HostKey, Intent, RefusedHost, is_station
 from vtep.projection.imports import is_like_others, verdicts
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
@@ -88,8 +88,8 @@ def judge_host(ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> tuple[tuple[
                 refused += [RefusedHost(vni, ip, route.mac, reason, route.peer, route.rd) for route in routes]
                 continue
             if intent.own_hosts:
-                left = [route for route in routes if (vni, route.mac) not in intent.own_hosts]
-                ours = [route for route in routes if (vni, route.mac) in intent.own_hosts]
+                left = [route for route in routes if not is_station(intent, (vni, route.mac))]
+                ours = [route for route in routes if is_station(intent, (vni, route.mac))]
                 refused += [RefusedHost(vni, ip, route.mac, "local-mac", route.peer, route.rd) for route in ours]
             if left:
                 usable.setdefault(vni, []).append(left)

@@ -201,6 +201,8 @@ def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy, segment: Esi = N
         return None
     found = standings_of(offers, mac, rib, policy).get(vni)
     rivals = [location.seq for location in found.locations if location.segment != segment] if found else []
+    # Those over another segment of ours are no locations (`local-bias`), and yet elsewhere.
+    rivals += (one.seq for one in (found.refused if found else ()) if one.reason == "local-bias" and one.esi != segment)
     if segment != NO_SEGMENT:
         rivals += (
             path.attributes.seq - 1

@@ -11,9 +11,14 @@ A port of ours on a segment is in one of these states, which the caller works ou
 Type-1 route per segment) deliver what they flood to it by themselves, so a copy from them must not leave by our port (RFC 8365
 8.3.1). A Type-4 route alone does not count: the port of its VTEP may be down.
 
-`Intent.segment_macs` has the MACs behind each port, our own stations and those that other VTEPs of the segment advertise. When the last of
+`Intent.segment_macs` has the MACs behind each port, our own stations and those that other VTEPs of the segment have seen. When the last of
 these is gone and nothing says that the MAC is elsewhere, it stays for `mac_hold_s`: a port that loses its carrier loses all its
 stations at once, and until the others have elected again, their frames must still pass.
+
+`Intent.synced` has those that another VTEP has seen (RFC 9721 4). Each gets a row at our port, and this leaf advertises it as a proxy until
+it sees it as well. A route with the proxy flag says only that a third VTEP has seen the MAC, and counts for nothing here: otherwise two
+leaves would keep a MAC alive for each other. A MAC that was synced stays so while it is held, or while it is our own station: the
+kernel tells of each row whether frames come from its MAC.
 
 `Intent.backups` has the same MACs with the group of the other VTEPs (`alias.py`), which gets their frames while our port has no carrier.
 
@@ -27,7 +32,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from vtep.addr import Esi, Ip, Mac, Vni
+from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Vni
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.rib import Rib
 from vtep.intent import (
@@ -35,13 +40,19 @@ from vtep.intent import (
     GroupKey,
     GroupUse,
     Intent,
+    OwnKey,
+    OwnMac,
     OwnSegment,
     PortFilter,
     PortFilterKey,
     RowKey,
+    Synced,
+    candidates_of,
+    is_station,
 )
 from vtep.projection.policy import ADVERTISED, FORWARDING, Policy
 from vtep.projection.projector import Inputs
+from vtep.projection.segment import is_proxy
 from vtep.store.table import Table
 
 BIASED_MAX: Final = 64
@@ -52,9 +63,8 @@ HELD_AT_ONCE: Final = 1024
 
 def project_segment_macs(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     """Return the intent with the MACs behind our ports brought up to date, and whether that changed its meaning."""
-    if not (
-        inputs.policy.segment_states or intent.segment_macs or intent.touched_segment_macs or intent.touched_backups
-    ):
+    touched = intent.touched_segment_macs or intent.touched_backups or intent.touched_synced
+    if not (inputs.policy.segment_states or intent.segment_macs or touched):
         return intent, False
     draft = _MacDraft(intent, inputs)
     draft.judge()
@@ -156,10 +166,13 @@ class _MacDraft:
         self.macs: dict[Mac, tuple[tuple[Vni, str], ...] | None] = {}
         self.held: dict[RowKey, float | None] = {}
         self.backups: dict[RowKey, GroupKey | None] = {}
+        self.synced: dict[RowKey, Synced | None] = {}
+        self.own: dict[OwnKey, OwnMac | None] = {}
+        self.own_hosts: dict[RowKey, frozenset[Ip] | None] = {}
 
     @property
     def changes_meaning(self) -> bool:
-        return bool(self.macs or self.backups)
+        return bool(self.macs or self.backups or self.synced or self.own)
 
     def judge(self) -> None:
         """Judge the MACs that changed, those whose row changed, and those that were held long enough."""
@@ -170,17 +183,31 @@ class _MacDraft:
         if previous.held_due is not None and inputs.now >= previous.held_due:
             due = (mac for (_, mac), until in previous.held_macs.unordered() if inputs.now >= until)
             todo |= dict.fromkeys(islice(due, HELD_AT_ONCE))
+        if inputs.changed.segments and previous.held_macs:
+            todo |= {mac: None for (_, mac), _ in previous.held_macs.unordered()}  # no route of theirs will say so
         for mac in todo:
             self._judge(mac)
 
     def _judge(self, mac: Mac) -> None:
         previous, inputs = self.previous, self.inputs
         before = previous.segment_macs.get(mac, ())
-        found = dict(_ports_of(mac, previous, inputs.rib, inputs.policy))
+        ours = {vni: one.station.port for vni, one in inputs.rib.index.local_claims.get(mac, {}).items()}
+        elsewhere = {
+            vni
+            for vni, port in ours.items()
+            if (vni, port) not in inputs.policy.segment_of_port and is_station(previous, (vni, mac))
+        }
+        seen = _seen_by_others(mac, previous, inputs.rib, inputs.policy)
+        found = {vni: one.port for vni, one in seen.items()} | ours
+        found = {
+            vni: port
+            for vni, port in found.items()
+            if (vni, port) in inputs.policy.segment_of_port and vni not in elsewhere
+        }
         if not (before or found):
             return
         for vni, port in before:
-            if vni not in found and self._is_held((vni, mac), port):
+            if vni not in found and vni not in elsewhere and self._is_held((vni, mac), port):
                 found[vni] = port
             elif (vni, mac) in previous.held_macs:
                 self.held[vni, mac] = None
@@ -191,6 +218,37 @@ class _MacDraft:
             backup = self._backup((vni, mac), found.get(vni))
             if backup != previous.backups.get((vni, mac)):
                 self.backups[vni, mac] = backup
+            self._sync((vni, mac), seen.get(vni), found.get(vni))
+
+    def _sync(self, key: RowKey, seen: Synced | None, port: str | None) -> None:
+        """Note whether a MAC has a row at our port, and whether this leaf advertises it for the others."""
+        before = self.previous.synced.get(key)
+        wanted = seen
+        if key in self.previous.macs or port is None:
+            wanted = None
+        elif wanted is None or wanted.port != port:  # it is held, or it is our own station
+            wanted = before if before is not None and before.port == port else None
+        if wanted != before:
+            self.synced[key] = wanted
+        if not is_station(self.previous, key):
+            self._speak_for(key, wanted)
+
+    def _speak_for(self, key: RowKey, synced: Synced | None) -> None:
+        """Note what this leaf advertises as a proxy: a MAC that others have seen, with its hosts, while our port is advertised."""
+        policy, own, known = self.inputs.policy, self.previous.own, self.previous.own_hosts.get(key)
+        rows: dict[Ip | None, OwnMac] = {}
+        hosts = None
+        if synced is not None and key[0] in self.inputs.rib.announcing and policy.counts(key[0], synced.port):
+            segment, hosts = policy.segment_of_port.get((key[0], synced.port), NO_SEGMENT), frozenset(synced.hosts)
+            for ip in (None, *hosts):
+                rows[ip] = OwnMac(*key, ip, synced.seq, synced.sticky, segment=segment, proxy=True)
+        if known is None and hosts is None:
+            return
+        for ip in (None, *(hosts or frozenset()).union(known or ())):
+            if own.get((*key, ip)) != rows.get(ip):
+                self.own[*key, ip] = rows.get(ip)
+        if hosts != known:
+            self.own_hosts[key] = hosts
 
     def _is_held(self, key: RowKey, port: str) -> bool:
         """Tell whether a MAC stays behind a port for a while, although nothing says so any more and nothing else either."""
@@ -240,6 +298,13 @@ class _MacDraft:
             touched_group_uses=(*previous.touched_group_uses, *group_uses),
             touched_segment_macs=touched,
             touched_backups=tuple(self.backups),
+            synced=previous.synced.changed(self.synced),
+            touched_synced=tuple(
+                key for key, row in self.synced.items() if _port(row) != _port(previous.synced.get(key))
+            ),
+            own=previous.own.changed(self.own),
+            own_hosts=previous.own_hosts.changed(self.own_hosts),
+            own_touched=tuple(dict.fromkeys((*previous.own_touched, *self.own))) if self.own else previous.own_touched,
             due=min((due for due in (previous.due, held_due) if due is not None), default=None),
         )
 
@@ -262,12 +327,26 @@ def _differing(before: Iterable[tuple[Vni, str]], after: Iterable[tuple[Vni, str
     return {vni for vni, _ in set(before) ^ set(after or ())}
 
 
-def _ports_of(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> Iterator[tuple[Vni, str]]:
-    """Yield the port of ours behind which a MAC is, for each VNI; a station of ours comes last, and counts."""
-    for candidate in intent.judged.get(mac, ()):
-        port = policy.port_on.get((candidate.esi, candidate.vni))
-        if port is not None and candidate.reason == "local-bias":
-            yield candidate.vni, port
-    for vni, claim in rib.index.local_claims.get(mac, {}).items():
-        if (vni, claim.station.port) in policy.segment_of_port:
-            yield vni, claim.station.port
+def _port(row: Synced | None) -> str:
+    return "" if row is None else row.port
+
+
+def _seen_by_others(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> dict[Vni, Synced]:
+    """Return for each VNI the port of ours behind which other VTEPs of the segment have seen the MAC, and what they say of it."""
+    refused = [
+        (port, one)
+        for one in (candidates_of(intent, mac) if mac in intent.judged else ())
+        if one.reason == "local-bias" and (port := policy.port_on.get((one.esi, one.vni))) is not None
+    ]
+    if not refused:
+        return {}
+    (offers,), _ = rib.offers_of((mac,))
+    live = {(path.peer, path.rd) for path in (() if offers is None else offers.paths) if not is_proxy(path)}
+    found: dict[Vni, Synced] = {}
+    for port, one in refused:
+        if (one.peer, one.rd) not in live:
+            continue
+        known = found.get(one.vni, Synced(port))
+        hosts = known.hosts if one.ip is None or one.ip in known.hosts else tuple(sorted((*known.hosts, one.ip)))
+        found[one.vni] = Synced(port, max(known.seq, one.seq), known.sticky or one.sticky, hosts)
+    return found

@@ -28,7 +28,19 @@ from typing import Final
 from msgspec import Struct
 
 from vtep.reconcile.claims import Claim, RowGroup
-from vtep.reconcile.contract import Change, Key, Kind, Row, Target, alike, asked, dependent, is_conversion, readable
+from vtep.reconcile.contract import (
+    Change,
+    Key,
+    Kind,
+    Row,
+    Target,
+    alike,
+    asked,
+    dependent,
+    is_conversion,
+    learns,
+    readable,
+)
 from vtep.reconcile.judged import Judged, Pass, change_of
 from vtep.reconcile.knowledge import Knowledge
 from vtep.reconcile.steps import Steps, parts
@@ -67,7 +79,7 @@ class Bulk:
         A row is plain only while no row has a trouble. Rows that others may need are never plain, and rows that cannot be
         looked up are plain only if they need others: of these there can be many, such as routes.
         """
-        may_be_plain = readable(self._kind) or dependent(self._kind)
+        may_be_plain = (readable(self._kind) or dependent(self._kind)) and not learns(self._kind)
         if self._known.is_amiss or not may_be_plain or self._known.dependencies.is_needed(self._kind):
             return list(keys)
         kind, foreign, lost = self._kind, self._known.foreign[self._kind.name], self._known.lost[self._kind.name]

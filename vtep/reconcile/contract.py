@@ -28,6 +28,9 @@ are ours (the ledger), whether the device is fit (the target), what to do (the v
     Convertible some changes of a row cannot be made in place: they are spelled as a removal and a creation, side by side
     Partial     some rows are only a part of what is at their key, or show only a part of what they say
 
+A kind has `learns = True` if the target itself puts rows at its keys, and no event need say so: a key without a claim is looked at before
+it counts as free.
+
 A kind whose rows say nothing of who wrote them, because every program writes them alike, has `bears_no_mark = True`: an observer
 leaves them alone.
 
@@ -259,6 +262,11 @@ def readable(kind: Kind) -> Readable | None:
 def alike(kind: Kind) -> Alike | None:
     """Return the kind as one whose rows can be compared many at once, or None."""
     return cast("Alike", kind) if hasattr(kind, "checks") else None
+
+
+def learns(kind: Kind) -> bool:
+    """Tell whether the target itself puts rows at the keys of a kind."""
+    return hasattr(kind, "learns")
 
 
 def contest(kind: Kind) -> Contest | None:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from vtep.reconcile.claims import Claim, Ledger, Moment, RowGroup, Unclaimed
-from vtep.reconcile.contract import Key, Kind, Seen, readable
+from vtep.reconcile.contract import Key, Kind, Seen, learns, readable
 from vtep.reconcile.dependencies import Dependencies
 from vtep.reconcile.report import Trouble, Troubles
 from vtep.reconcile.retry import Backlog, RowRef
@@ -93,7 +93,7 @@ class Knowledge:
         """Tell whether it is known, without looking, what is at a key."""
         if self.suspect or self.is_observed or key in self.foreign[kind.name] or (kind.name, key) in self.half_gone:
             return False
-        if key in self.lost[kind.name]:
+        if key in self.lost[kind.name] or (learns(kind) and key not in self.ledger.claims(kind.name)):
             return False
         claim = self.ledger.claims(kind.name).get(key)
         return not self._may_hide(kind.name, key) if claim is None else claim.confirmed

@@ -31,6 +31,7 @@ def test_no_two_kinds_share_a_public_name():
         "fdb-nexthop",
         "fdb-group",
         "port-backup",
+        "synced-mac",
     ]
 
 

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
-from vtep.evpn.attributes import Attributes
+from vtep.evpn.attributes import HOST_PROXY, Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionOpened, Withdrawn
 from vtep.evpn.keys import mac_ip_key
@@ -48,8 +48,8 @@ def candidate(vtep=PEER):
     return Segment(REFLECTOR, attributes(vtep), RD, ESI, vtep)
 
 
-def mac(seq=0, vtep=PEER, esi=ESI):
-    return MacIp(REFLECTOR, attributes(vtep, seq=seq), RD, 0, MAC, VNI, None, esi)
+def mac(seq=0, vtep=PEER, esi=ESI, rd=RD, ip=None, **more):
+    return MacIp(REFLECTOR, attributes(vtep, seq=seq, **more), rd, 0, MAC, VNI, ip, esi)
 
 
 class Rig:
@@ -70,7 +70,7 @@ class Rig:
 
     def key(self, route):
         if isinstance(route, MacIp):
-            return mac_ip_key(route.rd, route.tag, route.mac, b"")
+            return mac_ip_key(route.rd, route.tag, route.mac, route.ip or b"")
         return self._numbers.setdefault(repr(route), b"%d" % len(self._numbers))
 
     def be(self, state):
@@ -320,3 +320,115 @@ def test_a_port_on_a_bridge_that_filters_vlans_wants_no_backup(vlan, wanted):
     rig.learn()
     assert backup(rig) == (PEER,)
     assert (PORT_BACKUP.wanted_at(rig.judged(), (VNI, PORT)) is not None) is wanted
+
+
+# MACs that the others have seen
+
+RD_OTHER = RouteDistinguisher.parse("10.0.0.3:100")
+HOST = Ip.parse("192.0.2.7")
+
+
+def synced(rig, now=0.0):
+    """Return the port of the MAC's row, and how it is advertised: with its sequence, as a proxy or as a station; empty: not at all."""
+    intent = rig.leaf.judge(now)
+    row, own = intent.synced.get((VNI, MAC)), intent.own.get((VNI, MAC, None))
+    return ("" if row is None else row.port, () if own is None else (own.seq, "proxy" if own.proxy else "station"))
+
+
+def test_a_mac_that_another_vtep_has_seen_is_advertised_as_a_proxy_until_it_speaks_here(rig):
+    rig.announce(whole(), per_evi(), mac(seq=5))
+    rig.be(FORWARDING)
+    assert synced(rig) == (PORT, (5, "proxy"))
+    assert rig.leaf.intent.own[VNI, MAC, None].segment == ESI
+
+    rig.learn()
+    assert synced(rig) == (PORT, (5, "station"))
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert synced(rig) == (PORT, (5, "proxy"))
+
+
+def test_the_hosts_of_such_a_mac_have_rows_and_are_advertised_as_well(rig):
+    rig.announce(whole(), per_evi(), mac(), mac(ip=HOST))
+    rig.be(FORWARDING)
+    intent = rig.judged()
+    assert [host.mac for host in intent.hosts[HOST]] == [MAC]
+    assert intent.own[VNI, MAC, HOST].proxy
+
+    rig.learn()
+    assert (HOST in rig.judged().hosts, (VNI, MAC, HOST) in rig.judged().own) == (False, False)
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert rig.judged().own[VNI, MAC, HOST].proxy
+
+    rig.withdraw(mac(ip=HOST))
+    assert (VNI, MAC, HOST) not in rig.judged().own
+    assert synced(rig) == (PORT, (0, "proxy"))
+
+
+def test_a_route_of_a_proxy_says_nothing_so_two_leaves_keep_no_mac_alive_for_each_other(rig):
+    rig.announce(whole(), per_evi(), mac(host_flags=HOST_PROXY))
+    rig.be(FORWARDING)
+    assert synced(rig) == ("", ())
+    assert MAC not in rig.leaf.intent.segment_macs
+
+    rig.announce(mac(vtep=OTHER, rd=RD_OTHER))
+    assert synced(rig) == (PORT, (0, "proxy"))
+
+
+def test_a_mac_that_no_vtep_sees_any_more_is_held_for_a_while(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.announce(mac(host_flags=HOST_PROXY))
+    assert synced(rig) == (PORT, (0, "proxy"))
+    assert rig.leaf.intent.due == 10.0
+    assert synced(rig, 10.0) == ("", ())
+    assert (dict(rig.leaf.intent.own_hosts), rig.leaf.intent.due) == ({}, None)
+
+
+def test_a_held_mac_is_not_advertised_while_the_port_is_down(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.withdraw(mac())
+    assert synced(rig) == (PORT, (0, "proxy"))
+    rig.be(DOWN)
+    assert synced(rig) == (PORT, ())
+
+
+def test_a_mac_of_a_port_that_is_down_is_not_synced(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.be(DOWN)
+    assert synced(rig) == ("", ())
+    assert rig.leaf.intent.touched_synced == ((VNI, MAC),)
+    rig.be(WAITING)
+    assert synced(rig) == (PORT, (0, "proxy"))
+
+
+def test_a_station_of_ours_keeps_the_row_of_a_mac_that_was_synced(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.withdraw(mac())
+    assert synced(rig, 20.0) == (PORT, (0, "station"))
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert synced(rig, 20.0) == (PORT, (0, "proxy"))  # held
+    assert synced(rig, 30.0) == ("", ())
+
+
+def test_a_mac_at_another_port_of_ours_is_not_synced(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.learn("other0")
+    assert synced(rig) == ("", (1, "station"))
+
+
+def test_a_mac_that_leaves_the_segment_is_not_synced(rig):
+    rig.announce(whole(), per_evi(), mac())
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.announce(mac(seq=5, vtep=OTHER, esi=NO_SEGMENT, rd=RD_OTHER))
+    assert synced(rig) == ("", ())
+    assert rig.leaf.intent.macs[VNI, MAC].vtep == OTHER

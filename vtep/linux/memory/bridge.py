@@ -9,6 +9,8 @@ Does not know which devices there are: its caller says whether a port forwards a
     learned    none of these
     sticky     does not move
 
+A static row with activity notify (5.14) is announced when the first frame comes from its MAC, and when none came for the ageing time.
+
 A bridge without VLAN filtering has no VLANs here, as in a kernel that was built without: there are no copies of rows for a
 default VLAN. On a bridge with VLAN filtering, a message that names no VLAN is about all VLANs of its port, and about none.
 
@@ -24,6 +26,8 @@ from msgspec import Struct
 from vtep.addr import ZERO_MAC, Mac
 from vtep.linux.memory.events import Announcements, Refused
 from vtep.linux.wire.neighbor import (
+    FDB_NOTIFY,
+    FDB_NOTIFY_INACTIVE,
     NTF_EXT_LEARNED,
     NTF_STICKY,
     NUD_NOARP,
@@ -47,6 +51,8 @@ class BridgeRow(Struct):
     static: bool = False
     external: bool = False
     sticky: bool = False
+    notify: int = 0
+    """The bits of NFEA_ACTIVITY_NOTIFY."""
 
     @property
     def state(self) -> int:
@@ -100,6 +106,9 @@ class BridgeTable:
         row = self._rows.get((vlan, mac))
         if row is None:
             self._rows[vlan, mac] = BridgeRow(port)
+        elif row.notify & FDB_NOTIFY_INACTIVE:
+            row.notify &= ~FDB_NOTIFY_INACTIVE
+            row.port = port
         elif row.local or row.sticky or row.port == port:
             return
         else:
@@ -107,10 +116,13 @@ class BridgeTable:
         self._announce.changed(port, mac, vlan)
 
     def expire(self, mac: Mac, vlan: int | None = None) -> None:
-        """No frame came from this MAC for the ageing time: only a learned row goes."""
+        """No frame came from this MAC for the ageing time: only a learned row goes, and one with activity notify says so."""
         row = self._rows.get((vlan, mac))
         if row and not row.static and not row.external:
             self._delete((vlan, mac))
+        elif row and row.notify == FDB_NOTIFY:
+            row.notify |= FDB_NOTIFY_INACTIVE
+            self._announce.changed(row.port, mac, vlan)
 
     def put_local(self, port: int, mac: Mac, vlan: int | None = None) -> None:
         """Add the MAC of a device; of two devices with one MAC the first has the row, and any other row makes way."""
@@ -152,14 +164,15 @@ class BridgeTable:
             raise Refused(errno.EINVAL)
         if row is not None and message.verb is Verb.CREATE:
             raise Refused(errno.EEXIST)
-        before = row and (row.port, row.sticky, row.state)
+        before = row and (row.port, row.sticky, row.state, row.notify)
         if row is None:
             row = self._rows[key] = BridgeRow(message.port)
         row.port, row.sticky = message.port, sticky
         row.local = bool(state & NUD_PERMANENT)
         row.static = bool(state & (NUD_PERMANENT | NUD_NOARP))
+        row.notify = row.notify if message.notify is None else message.notify
         # The kernel compares with the state as asked: a combination such as 0xC0 is a change every time.
-        if before != (row.port, row.sticky, state) and (row.static or not row.external):
+        if before != (row.port, row.sticky, state, row.notify) and (row.static or not row.external):
             self._announce.changed(row.port, message.mac, key[0])
 
     def _delete(self, key: Key) -> None:
@@ -168,4 +181,4 @@ class BridgeTable:
 
     def _entry(self, key: Key, row: BridgeRow) -> Entry:
         flags = row.external * NTF_EXT_LEARNED | row.sticky * NTF_STICKY
-        return Entry(row.port, self._index, key[1], flags, row.state, vlan=key[0])
+        return Entry(row.port, self._index, key[1], flags, row.state, vlan=key[0], notify=row.notify)

@@ -14,6 +14,7 @@ from vtep.linux.tables.port_backup import PORT_BACKUP
 from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
+from vtep.linux.tables.synced_mac import SYNCED_MAC
 from vtep.reconcile.contract import Kind
 
 KINDS: Final[tuple[Kind, ...]] = (
@@ -30,6 +31,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     FDB_NEXTHOP,
     FDB_GROUP,
     PORT_BACKUP,
+    SYNCED_MAC,
 )
 """The ledger has the places of this list, so a kind is added at its end. Rows are written down the list and deleted up, but for
 those that need rows of a kind further down, which come after it."""

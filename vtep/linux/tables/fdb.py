@@ -300,6 +300,7 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
         into the tunnel, marked    as a daemon writes it   foreign, and an operator may hand it over (`adoptable`)
         on an access port          marked or missing       `local-learned`, `local-static`, or `foreign` by EXT_LEARNED
         any                        another program's       foreign
+        static, activity notify    marked, by a backup     the backup of a MAC of ours: whole
         not ours to have           marked, by a backup     the backup of a MAC of ours: whole
 
     `there` says by which VTEP the kernel forwards now, if it does so by a row that is not ours.
@@ -307,8 +308,10 @@ def _merge(bridge_row: Entry | None, vxlan_row: Entry | None, devices: Ready) ->
     foreign_below = _vxlan_holder(vxlan_row)
     row = None if foreign_below else _read(vxlan_row)
     has_bridge_half = bridge_row is not None and devices.is_into_tunnel(bridge_row)
-    bridge_holder = _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
     is_backup = row is not None and row.is_backup
+    # Above a backup, a row of `synced_mac.py` is not in the way: the MAC takes it along into the tunnel.
+    is_synced = is_backup and bridge_row is not None and bool(bridge_row.notify) and not has_bridge_half
+    bridge_holder = "" if is_synced else _bridge_holder(bridge_row, into_tunnel=has_bridge_half)
     is_taken_above = has_bridge_half and bool(bridge_holder)
     has_no_half_of_ours = not has_bridge_half or is_taken_above
     is_daemons = has_bridge_half and not bridge_holder and bool(foreign_below) and _is_as_daemons_write(vxlan_row)
@@ -347,8 +350,8 @@ def _bridge_holder(row: Entry | None, *, into_tunnel: bool) -> str:
     if row is None:
         return ""
     if into_tunnel:
-        # An operator's static row keeps its state when a write with EXT_LEARNED takes it over (kernel 6.18).
-        return "" if row.flags & NTF_EXT_LEARNED and row.state == NUD_REACHABLE else "foreign"
+        # A static row keeps its state when a write with EXT_LEARNED takes it over (kernel 6.18): an operator's, or a synced one.
+        return "" if row.flags & NTF_EXT_LEARNED and (row.state == NUD_REACHABLE or row.notify) else "foreign"
     if row.state & (NUD_PERMANENT | NUD_NOARP) or row.flags & NTF_STICKY:
         return "local-static"
     return "foreign" if row.flags & NTF_EXT_LEARNED else LOCAL_LEARNED

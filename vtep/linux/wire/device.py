@@ -59,6 +59,7 @@ from vtep.linux.wire.tlv import (
     AF_BRIDGE,
     AF_INET,
     AF_INET6,
+    NLA_F_NESTED,
     NLM_F_ACK,
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -78,7 +79,6 @@ from vtep.linux.wire.vlan import (
 )
 
 RTM_SETLINK: Final = 19
-NLA_F_NESTED: Final = 0x8000
 IFLA_BRIDGE_FLAGS: Final = 0
 BRIDGE_FLAGS_SELF: Final = 2
 IFLA_BRIDGE_VLAN_INFO: Final = 2

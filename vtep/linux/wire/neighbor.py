@@ -31,6 +31,7 @@ from vtep.linux.wire.tlv import (
     AF_BRIDGE,
     AF_INET,
     AF_INET6,
+    NLA_F_NESTED,
     NLM_F_ACK,
     NLM_F_APPEND,
     NLM_F_CREATE,
@@ -87,7 +88,14 @@ NDA_MASTER: Final = 9
 NDA_SRC_VNI: Final = 11
 NDA_PROTOCOL: Final = 12
 NDA_NH_ID: Final = 13
+NDA_FDB_EXT_ATTRS: Final = 14
 NDA_FLAGS_EXT: Final = 15
+
+NFEA_ACTIVITY_NOTIFY: Final = 1
+"""Within NDA_FDB_EXT_ATTRS, on a static row of a bridge: have the kernel tell when frames come from the MAC, and when none come."""
+FDB_NOTIFY: Final = 1
+FDB_NOTIFY_INACTIVE: Final = 2
+"""Its bits. INACTIVE: no frame came from the MAC since the row was written, or for the ageing time of the bridge (5.14)."""
 
 RTPROT_VTEP: Final = 229
 """Ours in NDA_PROTOCOL; no other program is known to use it."""
@@ -135,6 +143,8 @@ class Neighbor(Struct, frozen=True, gc=False):
     """The VNI of the VXLAN half, on a device for many VNIs."""
     nh_id: int | None = None
     """The group of nexthops that has the VTEPs; then there is no `dst` and no `vni`."""
+    notify: int | None = None
+    """The bits of NFEA_ACTIVITY_NOTIFY, for a bridge row; 0 ends the notices."""
     also: tuple[Mac, ...] = ()
     """The MACs of the messages after the first."""
 
@@ -172,6 +182,8 @@ class Entry(Struct, frozen=True, gc=False):
     family: int = AF_BRIDGE
     ip: Ip | None = None
     """The host address of an ARP or ND row."""
+    notify: int = 0
+    """Of a bridge row: the bits of NFEA_ACTIVITY_NOTIFY."""
 
     @property
     def is_address_list(self) -> bool:
@@ -246,6 +258,8 @@ def encode(row: Neighbor, seq: int, *, acknowledged: bool) -> bytes:
         body += attribute_u32(NDA_SRC_VNI, row.src_vni)
     if row.nh_id is not None:
         body += attribute_u32(NDA_NH_ID, row.nh_id)
+    if row.notify is not None:
+        body += attribute(NDA_FDB_EXT_ATTRS | NLA_F_NESTED, attribute(NFEA_ACTIVITY_NOTIFY, bytes((row.notify,))))
     kind = RTM_DELNEIGH if row.verb is Verb.DELETE else RTM_NEWNEIGH
     return message(kind, NLM_F_REQUEST | row.verb | (NLM_F_ACK if acknowledged else 0), seq, body)
 
@@ -365,7 +379,14 @@ def _walked_entry(datagram: bytes, start: int, end: int) -> Entry:
         via=number(found.get(NDA_IFINDEX)),
         family=family,
         ip=None if family == AF_BRIDGE else ip,
+        notify=_notify(found.get(NDA_FDB_EXT_ATTRS)),
     )
+
+
+def _notify(octets: bytes | None) -> int:
+    """Read the bits of NFEA_ACTIVITY_NOTIFY, if they are there."""
+    bits = attributes(octets, 0, len(octets)).get(NFEA_ACTIVITY_NOTIFY) if octets else None
+    return bits[0] if bits else 0
 
 
 @lru_cache(maxsize=16384)

@@ -179,4 +179,6 @@ _SUCCESS: Final = struct.Struct("=IH2xI4xi16x")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _U32: Final = struct.Struct("=I")
 _I32: Final = struct.Struct("=i")
+NLA_F_NESTED: Final = 0x8000
+"""In the type of an attribute: it has attributes inside."""
 _TYPE_MASK: Final = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
