@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -177,6 +177,10 @@ class _SegmentTable(Struct):
     filter: Literal["nftables", "none"] = "nftables"
     ac_df: bool = False
     backup: bool = True
+
+
+_OF_A_PORT: Final = ("df_wait_s", "startup_delay_s", "mac_hold_s", "uplinks", "filter", "backup")
+"""The keys of a `[[segment]]` that say something about its port."""
 
 
 class _AnycastTable(Struct):
@@ -541,6 +545,9 @@ def _segments(
             router = bgp.router_id if bgp is not None else None if vtep.is_v6 else vtep
         if port and router is None:
             problems.note(f"{path}.port", "its routes need an IPv4 address", "set bgp.router_id")
+        for name in _OF_A_PORT if not port else ():
+            if getattr(row, name) != getattr(_SegmentTable(), name):
+                problems.note(f"{path}.{name}", "it is about the port of the segment", "set port, or leave it out")
         segments.append(
             SegmentConfig(
                 esi,
