@@ -139,6 +139,16 @@ class FilterTable:
                 return []
             return [*self._ports.values(), *map(_mac_of, self._macs.values())]
 
+    def drop_others(self) -> None:
+        """Remove the rows of VXLAN devices that no VNI has any more, as no row of those that are left need ever change."""
+        with self._turn:
+            allowed = self.vxlans
+            if not self._known or allowed is None:
+                return
+            named = {vxlan for vxlan, _ in self._ports} | {read_interface(name[:_MAC_AT]) for name in self._found}
+            if named - allowed:
+                self._known = not self._try(()).errno
+
     def send(self, messages: Sequence[FilterMessage]) -> list[Refusal]:
         """Carry all messages out, or refuse all."""
         with self._turn:

@@ -3,7 +3,7 @@
 There is no such domain on a bridge that filters VLANs. This module knows no row, and not why a port should have a backup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -32,8 +32,10 @@ class PortPlace(Struct, frozen=True):
         return self.devices.vni
 
 
-def port_places(ready: Attached, named: Iterable[Iterable[tuple[Vni, str]]], links: Links) -> dict[Any, Any]:
-    """Return the VNIs of which a port has a backup, or is one of those that are named."""
+def port_places(
+    ready: Attached, named: Iterable[Iterable[tuple[Vni, str]]], links: Links, known: Collection[int] = ()
+) -> dict[Any, Any]:
+    """Return the VNIs of which a port has a backup, or is one of those that are named; and those that were known, without any port."""
     wanted = {key for ports in named for key in ports}
     names = {name for _, name in wanted}
     of_bridge: dict[int, list[tuple[str, int, int | None]]] = {}
@@ -41,10 +43,10 @@ def port_places(ready: Attached, named: Iterable[Iterable[tuple[Vni, str]]], lin
         if link.master and (port := link.bridge_port) is not None and (port.backup or link.name in names):
             of_bridge.setdefault(link.master, []).append((link.name, link.index, port.backup))
     found: dict[Any, Any] = {}
-    for vni, devices in ready.items() if of_bridge else ():
-        if isinstance(vni, Vni) and devices.vlan is None and devices.bridge in of_bridge:
-            there = [one for one in of_bridge[devices.bridge] if one[2] or (vni, one[0]) in wanted]
-            if there:
+    for vni, devices in ready.items() if of_bridge or known else ():
+        if isinstance(vni, Vni) and devices.vlan is None and (devices.bridge in of_bridge or vni in known):
+            there = [one for one in of_bridge.get(devices.bridge, ()) if one[2] or (vni, one[0]) in wanted]
+            if there or vni in known:
                 found[PortDomain(vni)] = PortPlace(devices, tuple(there))
     return found
 

@@ -19,7 +19,6 @@ from vtep.linux.attachment import (
     NEXTHOPS,
     Attached,
     Hosts,
-    Ready,
     Survey,
     attached,
     domains,
@@ -30,6 +29,7 @@ from vtep.linux.attachment import (
 )
 from vtep.linux.conditions import Fault
 from vtep.linux.devices import Address, Links
+from vtep.linux.filtering import FilterDomain, FilterPlace
 from vtep.linux.filtering import survey as survey_filters
 from vtep.linux.filters import FilterTable
 from vtep.linux.ports import PortDomain, port_backups, port_places
@@ -91,6 +91,8 @@ class KernelTarget:
         """Whether filters are read and written: unknown, `used`, `refused` by the kernel, or not at all (empty)."""
         self.segment_ports: Mapping[Esi, tuple[tuple[Vni, str], ...]] = {}
         """The bridge ports of our Ethernet segments: the port itself or VLAN devices on it, each with its VNI."""
+        self._with_ports: set[int] = set()
+        """VNIs of which a port had a backup, or should have had one: it may have left its bridge."""
         self._given_up: frozenset[Vni] = frozenset()
         self._places: dict[Hashable, Any] = {}
         """The devices that each domain had when it was last ready."""
@@ -143,7 +145,7 @@ class KernelTarget:
         before = _places(self._vnis, self._vrfs)
         for one in configured:
             if before.get(one.vni, _place(one)) != _place(one):
-                for domain in (*domains(one.vni), RoutedDomain(one.vni)):
+                for domain in (*domains(one.vni), RoutedDomain(one.vni), FilterDomain(one.vni)):
                     if domain in self._places:
                         self._moved.setdefault(domain, self._places[domain])
 
@@ -154,9 +156,8 @@ class KernelTarget:
         """
         found = {}
         for domain, devices in list(self._moved.items()):
-            tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
             now = ready.get(domain)
-            if not links.have(tunnel.bridge, tunnel.port) or (now and _where(now) == _where(devices)):
+            if not _is_there(devices, links) or (now and _where(now) == _where(devices)):
                 del self._moved[domain]
             elif (domain.vni if isinstance(domain, Hosts) else domain) in ready:
                 found[domain] = devices
@@ -219,11 +220,13 @@ class KernelTarget:
             links.by_name[name].index: name for ports in self.segment_ports.values() for _, name in ports
         }
         places: dict[Any, Any] = found.ready
-        places.update(port_places(found.ready, self.segment_ports.values(), links))
+        ports = port_places(found.ready, self.segment_ports.values(), links, self._with_ports)
+        self._with_ports |= {place.vni for place in ports.values()}
+        places.update(ports)
         self.faults = faults
         moved = self._left_behind(found.ready, links)
         if self._filters == "used":
-            left = {self._names.get(there.port, "") for there in self._moved.values() if isinstance(there, Ready)}
+            left = {there.vxlan for there in self._moved.values() if isinstance(there, FilterPlace)}
             self.kernel.filters.vxlans = frozenset({vni.vxlan for vni in self._vnis} | left)
         self._take_ungrouped(found, notes)
         return Attachments(
@@ -346,6 +349,8 @@ class KernelTarget:
 
     def _entries(self, ready: Attached, vrfs: Routed) -> list[Entry]:
         filters = self.kernel.filters.entries() if self._filters == "used" else []
+        if self._filters == "used":
+            self.kernel.filters.drop_others()
         bridges = sorted({*ready.bridges, *vrfs.bridges})
         rows = self.kernel.rows(bridges, ready.alone)
         rows += self.kernel.neighbors(sorted({*ready.host_devices, *vrfs.svis}))
@@ -443,8 +448,16 @@ def _places(vnis: Sequence[VniConfig], vrfs: Sequence[VrfConfig]) -> dict[Vni, t
     return {one.vni: _place(one) for one in known}
 
 
-def _where(devices: Ready | VrfDevices) -> tuple[int | None, ...]:
+def _is_there(devices: Any, links: Links) -> bool:
+    """Tell whether the devices are there that rows of ours are on. Filters name a device, and need none."""
+    tunnel = devices.tunnel if isinstance(devices, VrfDevices) else devices
+    return isinstance(devices, FilterPlace) or links.have(tunnel.bridge, tunnel.port)
+
+
+def _where(devices: Any) -> tuple[int | str | None, ...]:
     """Return the devices and what else is in the keys of their rows."""
+    if isinstance(devices, FilterPlace):
+        return (devices.vxlan,)
     if isinstance(devices, VrfDevices):
         return (devices.table, devices.svi, *_where(devices.tunnel))
     return (devices.bridge, devices.port, devices.vlan, devices.src_vni, devices.svi)

@@ -12,14 +12,15 @@ from vtep.config.model import SegmentConfig, Targets, VniConfig, VrfConfig
 from vtep.linux.attachment import NEXTHOPS, Hosts, Ready
 from vtep.linux.filters import FilterMessage, FilterTable, MacEntry, PortEntry
 from vtep.linux.memory.kernel import MemoryKernel
+from vtep.linux.ports import PortDomain
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.port_backup import PORT_BACKUP
-from vtep.linux.tables.port_filter import SEGMENT_MAC
+from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
 from vtep.linux.target import KernelTarget
 from vtep.linux.vrf import routed
 from vtep.linux.wire.neighbor import RTPROT_VTEP, FdbEvent, Half, Lookup, Neighbor, Verb
 from vtep.linux.wire.port import PortMessage
-from vtep.reconcile.contract import readable
+from vtep.reconcile.contract import Attachments, readable
 
 LOCAL = Ip.parse("10.0.0.1")
 M = Mac.parse("02:00:00:00:00:0a")
@@ -283,3 +284,42 @@ def test_a_look_by_key_knows_every_kind_that_has_no_lookups_in_the_domains_of_a_
 
     found = {name for name, domain_of in domains.items() if domain_of(Vni(100)) in (Vni(100), Hosts(100))}
     assert found == {"flood", "neighbor"}, "KernelTarget.unreadable_entries returns the entries of these"
+
+
+def test_the_filters_of_the_only_segment_go_if_it_left_while_no_daemon_ran(kernel: MemoryKernel) -> None:
+    left = [PortEntry("vx200", "h200", "joining"), MacEntry("vx200", M, "h200")]
+    kernel.filters.send([FilterMessage(Verb.CREATE, entry) for entry in left])
+    kernel.filters = FilterTable(kernel.filters.nft)
+    target = KernelTarget(kernel, [vni(100)])
+
+    target.entries(target.attachments())
+
+    assert kernel.filters.is_there() is False
+
+
+def test_a_port_that_left_its_bridge_keeps_no_claim_of_a_backup(kernel: MemoryKernel) -> None:
+    segment = SegmentConfig(Esi(9 * b"\0" + b"\1"), LOCAL, port="h100")
+    target = KernelTarget(kernel, [vni(100)], segments=[segment])
+    assert PortDomain(100) in target.attachments().ready
+
+    kernel.set_master("h100", None)
+    target.reconfigure([vni(100)])
+
+    attachments = target.attachments()
+    assert PortDomain(100) in attachments.ready
+    assert target.look(PORT_BACKUP.lookups((Vni(100), "h100"), attachments)) == [None]
+
+
+def test_the_filters_of_a_vni_leave_its_former_vxlan_device(kernel: MemoryKernel) -> None:
+    segment = SegmentConfig(Esi(9 * b"\0" + b"\1"), LOCAL, port="h100")
+    target = KernelTarget(kernel, [vni(100)], segments=[segment])
+    target.attachments()
+    kernel.filters.send([FilterMessage(Verb.CREATE, PortEntry("vx100", "h100", "df"))])
+    kernel.add_vxlan("new", 100, LOCAL, "br100")
+    moved = msgspec.structs.replace(vni(100), vxlan="new")
+    target.reconfigure([moved], segments=[segment])
+
+    attachments = target.attachments()
+    there = Attachments(attachments.replaced, {})
+
+    assert list(PORT_FILTER.recognise(target.entries(there), there)) == [(100, "h100")]

@@ -432,3 +432,15 @@ def test_a_mac_that_leaves_the_segment_is_not_synced(rig):
     rig.announce(mac(seq=5, vtep=OTHER, esi=NO_SEGMENT, rd=RD_OTHER))
     assert synced(rig) == ("", ())
     assert rig.leaf.intent.macs[VNI, MAC].vtep == OTHER
+
+
+def test_a_held_mac_goes_when_its_segment_is_no_longer_configured(rig):
+    rig.announce(whole(), per_evi())
+    rig.be(FORWARDING)
+    rig.learn()
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert dict(rig.judged().segment_macs) == {MAC: ((VNI, PORT),)}
+
+    rig.leaf.set_segments({})
+    intent = rig.judged()
+    assert (dict(intent.held_macs), dict(intent.segment_macs)) == ({}, {})
