@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from vtep.observe.figures import Figures
-from vtep.observe.model import AdvertisingStatus, Counts, StateFile, Status, VniStatus
+from vtep.observe.model import AdvertisingStatus, Counts, StateFile, Status, VniStatus, VrfStatus
 from vtep.observe.source import Source
 from vtep.store.histogram import Distribution
 
@@ -52,6 +52,7 @@ class Metrics(Collector):
         closed = "Addresses of the configuration at which the daemon cannot listen"
         yield _gauge("vtep_listeners_closed", closed, len(status.closed))
         yield from _tables(status, vnis, figures)
+        yield from _vrfs(self._source.vrfs())
         yield from _segments(figures, self._source.filter_drops())
         yield from _configuration(figures, self._source.wall)
 
@@ -186,6 +187,21 @@ def _tables(status: Status, vnis: Sequence[VniStatus], figures: Figures) -> Iter
     )
     moves = _summed(((label(vni),), n) for vni, n in figures.moves.items())
     yield _counter("vtep_mac_moves", "Moves of MACs to another VTEP", moves, ("vni",))
+
+
+def _vrfs(vrfs: Sequence[VrfStatus]) -> Iterator[Metric]:
+    def of(value: Callable[[VrfStatus], int]) -> _Samples:
+        """Sum a value by VRF, or over all of them on a leaf with very many."""
+        each = len(vrfs) <= VNI_SERIES_MAX
+        return _summed((((vrf.name if each else ALL),), value(vrf)) for vrf in vrfs)
+
+    yield _gauges("vtep_vrfs", "Configured VRFs by state", ("state",), _summed(((vrf.state,), 1) for vrf in vrfs))
+    yield _gauges(
+        "vtep_vrf_prefixes", "Prefixes that are routed to other VTEPs", ("vrf",), of(lambda vrf: vrf.prefixes)
+    )
+    yield _gauges("vtep_vrf_nexthops", "Nexthops and groups of them", ("vrf",), of(lambda vrf: vrf.nexthops))
+    told = "VTEPs of which routes name several Router's MACs"
+    yield _gauges("vtep_vrf_router_mac_conflicts", told, ("vrf",), of(lambda vrf: vrf.conflicts))
 
 
 def _segments(figures: Figures, drops: Mapping[str, int]) -> Iterator[Metric]:

@@ -58,7 +58,7 @@ class OwnPrefixes:
         self._unread = False
         """They could not be read the last time, which was logged."""
         self._rest_until = 0.0
-        self._reading: asyncio.Future[dict[Vni, LocalRouter]] | None = None
+        self._reading: asyncio.Future[Mapping[Vni, LocalRouter]] | None = None
 
     def suspect(self) -> None:
         """Note that a table may have changed, so it must be read again."""
@@ -78,7 +78,7 @@ class OwnPrefixes:
             self._suspect = False
             asked = [(one, configured[one.vni]) for one in vrfs.values() if one.vni in configured]
             began = self._clock()
-            self._reading = asyncio.get_running_loop().run_in_executor(None, _read, self._kernel, asked)
+            self._reading = asyncio.get_running_loop().run_in_executor(None, _read, self._kernel, asked, self._found)
             self._reading.add_done_callback(lambda done: self._take(done, vrfs, began))
         return self._with_services()
 
@@ -94,7 +94,7 @@ class OwnPrefixes:
             self._told = (self._found, services, told)
         return told
 
-    def _take(self, done: "asyncio.Future[dict[Vni, LocalRouter]]", vrfs: Routed, began: float) -> None:
+    def _take(self, done: "asyncio.Future[Mapping[Vni, LocalRouter]]", vrfs: Routed, began: float) -> None:
         """Take a reading that ended, and rest before the next one in proportion to how long it took.
 
         A reading for VRFs that are no longer the latest is dropped; another one is due already. What was known
@@ -112,20 +112,24 @@ class OwnPrefixes:
             self._suspect, rest_s = True, max(rest_s, RETRY_S)
         elif error is not None:
             raise error
-        elif vrfs == self._of and (found := done.result()) != self._found:
-            self._found = found
+        elif vrfs == self._of:
+            self._found = done.result()  # the same object if nothing changed
         self._unread = error is not None
         self._rest_until = self._clock() + rest_s
         self.nudge()
         asyncio.get_running_loop().call_later(rest_s, self.nudge)
 
 
-def _read(kernel: Routes, asked: list[tuple[VrfDevices, VrfConfig]]) -> dict[Vni, LocalRouter]:
-    return {
+def _read(
+    kernel: Routes, asked: list[tuple[VrfDevices, VrfConfig]], before: Mapping[Vni, LocalRouter]
+) -> Mapping[Vni, LocalRouter]:
+    """Read the tables, and return what is known already if they have the same: to compare a million prefixes takes long as well."""
+    found = {
         one.vni: LocalRouter(one.mac, frozenset(_prefixes(kernel, vrf, one.table)))
         for one, vrf in asked
         if one.mac is not None
     }
+    return before if found == before else found
 
 
 def _prefixes(kernel: Routes, vrf: VrfConfig, table: int) -> Iterator[Prefix]:
@@ -134,5 +138,5 @@ def _prefixes(kernel: Routes, vrf: VrfConfig, table: int) -> Iterator[Prefix]:
         yield from DEFAULT_ROUTES
     for protocol in vrf.redistribute:
         for route in kernel.routes_of(table, protocol):
-            if route.type == RTN_UNICAST and not refused_prefix(route.prefix):
+            if route.type == RTN_UNICAST and not refused_prefix(route.prefix) and vrf.may_redistribute(route.prefix):
                 yield route.prefix

@@ -30,6 +30,7 @@ from vtep.config.model import (
     FeedConfig,
     LimitConfig,
     NodeConfig,
+    PrefixRange,
     Seconds,
     SegmentConfig,
     Targets,
@@ -50,6 +51,7 @@ from vtep.config.values import (
     listener,
     numbered,
     prefix,
+    prefix_range,
     route_source,
     segment_identifier,
     site_of_origin,
@@ -209,6 +211,7 @@ class _VrfTable(Struct):
     router_mac: str = ""
     max_paths: Annotated[int, Meta(ge=1, le=256)] = 8
     redistribute: list[str | int] = []
+    redistribute_only: list[str] = []
     manage: bool | UnsetType = UNSET
     default_originate: bool = False
     anycast: list[_AnycastTable] = []
@@ -485,6 +488,9 @@ def _vrf(
         router_mac=problems.parsed(row.router_mac, f"{path}.router_mac", Mac.parse) if row.router_mac else None,
         max_paths=row.max_paths,
         redistribute=tuple(problems.each([str(one) for one in row.redistribute], f"{path}.redistribute", route_source)),
+        redistribute_only=tuple(
+            PrefixRange(*one) for one in problems.each(row.redistribute_only, f"{path}.redistribute_only", prefix_range)
+        ),
         manage=file_manage if row.manage is UNSET else row.manage,
         default_originate=row.default_originate,
         anycast=tuple(_anycast(row.anycast, f"{path}.anycast", problems)),

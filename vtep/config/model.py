@@ -104,6 +104,21 @@ class AnycastConfig(Struct, frozen=True):
     """Seconds between two looks, and the longest time that the command may take."""
 
 
+class PrefixRange(Struct, frozen=True):
+    """Prefixes within one, of these lengths."""
+
+    prefix: AddressPrefix
+    shortest: int
+    longest: int
+
+    def has(self, prefix: AddressPrefix) -> bool:
+        return (
+            prefix.is_v6 == self.prefix.is_v6
+            and self.shortest <= prefix.length <= self.longest
+            and AddressPrefix.of(prefix.network, self.prefix.length) == self.prefix
+        )
+
+
 class VrfConfig(Struct, frozen=True):
     """One VRF of this leaf, and the L3VNI by which its packets go to other VTEPs (RFC 9136 4.4.1)."""
 
@@ -135,6 +150,8 @@ class VrfConfig(Struct, frozen=True):
     """How many VTEPs may share the traffic to one prefix, 1 to 256; the kernel spreads flows over them."""
     redistribute: tuple[int, ...] = ()
     """The routes of its table that are advertised, by the protocol that they have in the kernel."""
+    redistribute_only: tuple[PrefixRange, ...] = ()
+    """Of those routes only these prefixes; empty: all of them."""
     manage: bool = False
     """vtep makes and keeps its VRF device, its bridge, its VXLAN device and its SVI."""
     anycast: tuple[AnycastConfig, ...] = ()
@@ -150,6 +167,10 @@ class VrfConfig(Struct, frozen=True):
     def reaches(self, vtep: Ip) -> bool:
         """Return whether the VXLAN device can send to this address: it must be of the family of its own address."""
         return vtep.is_v6 == self.vtep.is_v6
+
+    def may_redistribute(self, prefix: AddressPrefix) -> bool:
+        """Return whether a prefix is among those that are advertised of the table."""
+        return not self.redistribute_only or any(one.has(prefix) for one in self.redistribute_only)
 
 
 class SegmentConfig(Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import UNSET
 
-from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, RouteTarget
+from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Prefix, RouteTarget
 from vtep.errors import Problem
 
 T = TypeVar("T")
@@ -191,6 +191,24 @@ def route_source(text: str) -> int:
     raise ValueError(
         f"{text!r} is not a source of routes ({', '.join(_ROUTE_SOURCES)}, or a protocol number from 1 to 255)"
     )
+
+
+def prefix_range(text: str) -> tuple[Prefix, int, int]:
+    """Read a prefix as a prefix list of FRR has it: alone it is meant exactly, `ge` and `le` name other lengths within it."""
+    network, *words = text.split()
+    whole = Prefix.parse(network)
+    lengths = dict(zip(words[::2], words[1::2], strict=False))
+    bits = 8 * len(whole.network)
+    if len(words) % 2 or 2 * len(lengths) != len(words) or not lengths.keys() <= {"ge", "le"}:
+        raise ValueError(f"{text!r} is not PREFIX, or PREFIX with `ge LENGTH`, `le LENGTH` or both")
+    for length in lengths.values():
+        if not (length.isascii() and length.isdigit() and whole.length <= int(length) <= bits):
+            raise ValueError(f"{text!r}: {length} is not a length from {whole.length} to {bits}")
+    shortest = int(lengths.get("ge", whole.length))
+    longest = int(lengths["le"]) if "le" in lengths else bits if "ge" in lengths else whole.length
+    if shortest > longest:
+        raise ValueError(f"{text!r}: no length is at least {shortest} and at most {longest}")
+    return whole, shortest, longest
 
 
 OWN_PROTOCOL: Final = 229

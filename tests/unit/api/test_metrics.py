@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab.served import leaf
-from vtep.addr import Vni
+from vtep.addr import Ip, Vni
 from vtep.api.grpc.messages import get_status_response
 from vtep.api.metrics import VNI_SERIES_MAX, Metrics
+from vtep.observe.model import VrfStatus
 from vtep.store.histogram import Histogram
 
 LABELS = {
@@ -37,6 +38,10 @@ LABELS = {
     "vtep_neighbors": {"vni", "family"},
     "vtep_vnis": {"state"},
     "vtep_vni_ready": {"vni"},
+    "vtep_vrfs": {"state"},
+    "vtep_vrf_prefixes": {"vrf"},
+    "vtep_vrf_nexthops": {"vrf"},
+    "vtep_vrf_router_mac_conflicts": {"vrf"},
     "vtep_kernel_ops_total": {"op", "result"},
     "vtep_kernel_op_seconds": set(),
     "vtep_reconcile_seconds": set(),
@@ -93,8 +98,29 @@ def labels_of(source):
 def test_every_metric_is_there_with_its_labels_and_no_other():
     source = leaf()
     source.become(devices={"br100": "device-not-ours"})
+    source.routed = (vrf("blue", 4001),)
 
     assert labels_of(source) == LABELS
+
+
+def vrf(name, vni, state="ready", prefixes=0):
+    return VrfStatus(
+        name, Vni(vni), Ip.parse("10.0.0.99"), f"vx{vni}", f"br{vni}", state, (), (), vni, None, prefixes, 3, 2, 1
+    )
+
+
+def test_each_vrf_has_its_figures_and_very_many_have_their_sums():
+    source = leaf()
+    source.routed = (vrf("blue", 4001, prefixes=7), vrf("red", 4002, "not-ready"))
+    seen = scraped(source)
+    assert seen["vtep_vrfs", ("state", "ready")] == seen["vtep_vrfs", ("state", "not-ready")] == 1
+    assert (seen["vtep_vrf_prefixes", ("vrf", "blue")], seen["vtep_vrf_prefixes", ("vrf", "red")]) == (7, 0)
+    assert seen["vtep_vrf_router_mac_conflicts", ("vrf", "blue")] == 1
+
+    source.routed = tuple(vrf(f"customer{number}", number, prefixes=2) for number in range(1, 502))
+    seen = scraped(source)
+    assert seen["vtep_vrf_prefixes", ("vrf", "all")] == 1002
+    assert ("vtep_vrf_prefixes", ("vrf", "customer1")) not in seen
 
 
 def test_every_metric_is_in_the_operators_table_and_no_other():

@@ -4,6 +4,8 @@ import asyncio
 import threading
 from time import perf_counter
 
+import pytest
+
 from tests.contract.routed import CONFIG, TABLE, MemoryHands, RoutedLeaf
 from vtep.addr import Mac, Prefix, Vni
 from vtep.app import own_prefixes
@@ -52,9 +54,10 @@ class Rig:
         self.vrfs, self.now, self.news = leaf.target.vrfs, 0.0, asyncio.Event()
         self.own = OwnPrefixes(tables, lambda: self.now)
         self.own.nudge = self.news.set
+        self.configured = VRFS
 
     def latest(self, vrfs: Routed | None = None):
-        return self.own.latest(self.vrfs if vrfs is None else vrfs, VRFS)
+        return self.own.latest(self.vrfs if vrfs is None else vrfs, self.configured)
 
     async def read(self):
         self.latest()
@@ -82,6 +85,42 @@ def test_a_table_is_read_beside_the_loop_and_once_for_many_changes():
         assert (await rig.read())[VNI].prefixes == prefixes(2)  # one more reading for the ten changes
         assert rig.latest() is rig.latest()
         assert tables.readings == 2
+
+    asyncio.run(run())
+
+
+def test_a_table_that_has_the_same_again_is_no_news():
+    async def run() -> None:
+        rig = Rig(Tables())
+        found = await rig.read()
+        rig.own.suspect()
+        assert await rig.read() is found
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("only", "advertised"),
+    [
+        ([], ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "2001:db8::/32", "2001:db8:1::/48"]),
+        (["10.0.0.0/8"], ["10.0.0.0/8"]),
+        (["10.0.0.0/8 le 16"], ["10.0.0.0/8", "10.1.0.0/16"]),
+        (["10.0.0.0/8 ge 24"], ["10.1.2.0/24", "10.1.2.3/32"]),
+        (["10.1.0.0/16 ge 17 le 31", "2001:db8::/32 le 128"], ["10.1.2.0/24", "2001:db8::/32", "2001:db8:1::/48"]),
+        (["192.0.2.0/24"], []),
+        (["0.0.0.0/0 le 32"], ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32"]),
+    ],
+)
+def test_of_a_table_only_the_prefixes_of_the_list_are_advertised(only, advertised):
+    async def run() -> None:
+        tables = Tables()
+        every = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "2001:db8::/32", "2001:db8:1::/48")
+        tables.found[1] = frozenset(map(Prefix.parse, every))
+        rig = Rig(tables)
+        text = f'{CONFIG}redistribute = ["connected"]\nredistribute_only = {only}\n'
+        rig.configured = {vrf.vni: vrf for vrf in configuration.parse(text).vrfs}
+        found = (await rig.read()).get(VNI)
+        assert set(map(str, () if found is None else found.prefixes)) == set(advertised)
 
     asyncio.run(run())
 

@@ -311,6 +311,9 @@ VRF_2 = "[[vrf]]\nname = 'red'\nvni = 4002\nvxlan = 'vx2'\nimport_rt = ['1:2']\n
 WRONG = (
     (VRF + "table = 7\n" + VRF_2 + "svi = 'br2'\ntable = 7", "vrf[1].table", "7 is already used by vrf[0]"),
     (VRF + VRF_2 + "svi = 'br1'", "vrf[1].svi", "br1 is already used by vrf[0]"),
+    (VRF + 'redistribute_only = ["10.0.0.0/8 le"]', "vrf[0].redistribute_only", "is not PREFIX, or PREFIX with"),
+    (VRF + 'redistribute_only = ["10.0.0.0/8 le 7"]', "vrf[0].redistribute_only", "7 is not a length from 8 to 32"),
+    (VRF + 'redistribute_only = ["10.0.0.0/8 ge 24 le 16"]', "vrf[0].redistribute_only", "no length is at least 24"),
     (VRF + "redistribute = [229]", "vrf[0].redistribute", "229 is the protocol of the routes that vtep itself"),
     (VRF + VRF_2 + "svi = 'a b'", "vrf[1].svi", "'a b' cannot be the name of a device"),
     (VRF + "bridge = 'b'\nvlan = 10\n[[vni]]\nvni = 7\nimport_rt = ['1:7']\n" + BOUND_VLAN, "vrf[0].vlan",
