@@ -400,7 +400,7 @@ class Observer:
             refusals=self._refusals.counted(),
             returned=self._refusals.returned(),
             underlay=tuple(_underlay_problems(self._rows.underlay)),
-            segments=tuple(_segment_problems(self.segment_ports)),
+            segments=(*_segment_problems(self.segment_ports), *_without_groups(intent, self._rows.target)),
             reload_error=self.reload_error,
             closed=tuple(self.closed.values()),
             devices=self.devices(),
@@ -635,6 +635,14 @@ def _segment_problems(ports: Iterable[PortStatus]) -> Iterator[Problem]:
         if found := [f"{one.segment} ({one.port})" for one in ports if one.why == why]:
             what = f"not advertised, because {WHY[why]}: Ethernet segment {named(found)}"
             yield Problem(DEGRADED, why, what, hint, len(found))
+
+
+def _without_groups(intent: Intent, target: KernelTarget | None) -> Iterator[Problem]:
+    """Yield that ports on segments of ours can have no backup, because no row of their VNIs may name a group."""
+    ungrouped = frozenset() if target is None else target.ungrouped
+    if ungrouped and (found := sorted({vni for (vni, _), _ in intent.port_filters.unordered() if vni in ungrouped})):
+        what = f"VNI {named(found)}: no row may name several VTEPs, so ports on Ethernet segments have no backup"
+        yield Problem(DEGRADED, "nexthops-unsafe", what, "vtep vnis has the command", len(found))
 
 
 def _underlay_problems(underlay: Underlay) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import argparse
 import errno
 
 import pytest
+from msgspec import structs
 
 from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
@@ -13,6 +14,7 @@ from vtep.cli.segments import own_cells, with_own
 from vtep.evpn.station import Station
 from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PortStatus
 from vtep.observe import segments
+from vtep.observe.problems import problems
 from vtep.observe.turns import Turns
 from vtep.projection.policy import DOWN, FORWARDING, WAITING, SegmentState
 from vtep.v1 import vtep_pb2 as pb
@@ -217,3 +219,28 @@ def test_the_row_below_a_mac_of_ours_counts_while_another_vtep_is_on_its_segment
     rig.receive(rig.lines.announce(PEER, Instance("10.0.0.2").ethernet_ad(ESI, tag=0, label=100)))
     rig.step()
     assert counted() == ((1, 0), (1, 0))
+
+
+def test_a_vni_whose_device_takes_no_group_makes_a_leaf_with_a_segment_degraded(rig):
+    rig.be(FORWARDING)
+    assert "nexthops-unsafe" not in [one.code for one in problems(rig.observer.status())]
+
+    vxlan = rig.kernel.links().by_name["vxlan100"].vxlan
+    rig.kernel.change("vxlan100", vxlan=structs.replace(vxlan, proxy=True))
+    rig.actor.look_around()
+    rig.step()
+    [found] = [one for one in problems(rig.observer.status()) if one.code == "nexthops-unsafe"]
+    assert (found.weight, found.text.split(":")[0]) == ("degraded", "VNI 100")
+
+
+def test_a_mac_that_another_vtep_has_seen_is_explained_and_listed_with_the_stations(rig):
+    rig.be(FORWARDING)
+    rig.announce_member()
+    rig.judge()
+    rig.step()
+
+    explanation = rig.explain(MAC, 100)
+    assert "Another VTEP of it has seen the MAC, so it has a row at port es0.100" in explanation.summary
+    assert "this leaf advertises it as a proxy until the machine speaks here." in explanation.summary
+    page = rig.wait_for(rig.observer.stations(Vni(100), None, 10))
+    assert [(one.mac, one.port) for one in page.rows] == [(Mac.parse(MAC), "es0.100")]
