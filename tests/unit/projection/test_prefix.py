@@ -12,6 +12,7 @@ from vtep.config.file import parse
 from vtep.evpn.event import Announced, Received, Withdrawn
 from vtep.evpn.station import Station
 from vtep.evpn.update import read_updates
+from vtep.linux.memory.kernel import MemoryKernel
 from vtep.projection import identifier
 from vtep.projection import prefix as projection
 from vtep.projection.leaf import Leaf
@@ -396,3 +397,35 @@ def _update(nlri: bytes, next_hop: bytes, communities: bytes) -> bytes:
     path += b"\x80\x0e" + bytes((len(reach),)) + reach
     body = b"\x00\x00" + len(path).to_bytes(2) + path
     return b"\xff" * 16 + (19 + len(body)).to_bytes(2) + b"\x02" + body
+
+
+def test_a_hosts_own_route_comes_before_a_prefix_of_full_length(leaf):
+    own = type2("192.168.1.7", B)
+    leaf.advertise(type5("192.168.1.7/32", A, local_pref=200), own)
+    leaf.pass_()
+    assert leaf.routes() == [f"192.168.1.7/32 via {B}"]
+    assert outcomes(leaf, "192.168.1.7/32") == {A: ("lost", "host-route"), B: ("won", "host-route")}
+    leaf.withdraw(own)
+    leaf.pass_()
+    assert leaf.routes() == [f"192.168.1.7/32 via {A}"]
+
+
+class Ipv6Hands(MemoryHands):
+    """The tunnel addresses are IPv6 (RFC 8950 for the IPv4 prefixes)."""
+
+    config = CONFIG.replace("10.0.0.1", "2001:db8::1")
+
+    def __init__(self) -> None:
+        self.kernel = MemoryKernel()
+        self.kernel.add_devices_of_vrf(parse(self.config).vrfs[0])
+
+
+def test_prefixes_of_both_families_go_to_an_ipv6_vtep_by_one_nexthop():
+    leaf, vtep = RoutedLeaf(Ipv6Hands()), "2001:db8::2"
+    leaf.pass_(survey=True)
+    leaf.advertise(type5(NET, vtep), type5("2001:db8:1::/64", vtep), type5("192.168.2.0/24", A))
+    leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {vtep}", f"2001:db8:1::/64 via {vtep}"]
+    assert len(leaf.leaf.intent.nexthops) == 1
+    assert leaf.routers() == sorted([f"{vtep} is 02:00:00:00:ff:02", f"02:00:00:00:ff:02 at {vtep}"])
+    assert outcomes(leaf, "192.168.2.0/24") == {A: ("refused", "family-mismatch")}
