@@ -201,3 +201,15 @@ def test_a_station_at_the_port_is_advertised_as_one_and_not_for_others(rig):
     rig.leaf.withdraw(per_segment(A))
     rig.leaf.pass_()
     assert rig.at()[0] == "es0"
+
+
+@pytest.mark.parametrize("survey", [True, False])
+def test_the_row_goes_with_its_segment(rig, survey):
+    ready(rig, type2(A))
+    rig.leaf.target.reconfigure(rig.leaf.config.vnis)
+    rig.leaf.leaf.set_segments({})
+    rig.leaf.engine.suspect_attachments()
+    rig.leaf.pass_(survey=survey)
+    rig.leaf.pass_(survey=True)
+    assert rig.at()[0] != "es0"
+    assert len(rig.leaf.ledger.claims("synced-mac")) == 0

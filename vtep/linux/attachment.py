@@ -172,8 +172,8 @@ class Attached(dict[Hashable, Ready]):
 
     def __init__(self, ready: Mapping[Hashable, Ready] = {}, links: Links | None = None) -> None:
         super().__init__(ready)
-        self.segment_ports: dict[int, str] = {}
-        """The names of the bridge ports that are on Ethernet segments of ours."""
+        self.segment_ports: frozenset[int] = frozenset()
+        """The bridge ports that are on Ethernet segments of ours."""
         by_vni = {vni: devices for vni, devices in ready.items() if isinstance(vni, Vni)}
         answering = {Vni(hosts.vni): devices for hosts, devices in ready.items() if isinstance(hosts, Hosts)}
         self.devices = frozenset(
@@ -192,10 +192,12 @@ class Attached(dict[Hashable, Ready]):
         self._bridge_of_port = {
             port.index: bridge for bridge in self.bridges for port in (() if links is None else links.ports_of(bridge))
         }
+        self.port_names = {} if links is None else {port: links.by_index[port].name for port in self._bridge_of_port}
+        self._port_named = {name: port for port, name in self.port_names.items()}
 
     def port_named(self, name: str) -> int:
-        """Return the index of a bridge port on a segment of ours; 0, which is no device, if it is not there."""
-        return next((index for index, port in self.segment_ports.items() if port == name), 0)
+        """Return the index of a port of our bridges; 0, which is no device, if it is not there."""
+        return self._port_named.get(name, 0)
 
     def owned(self, entries: Iterable[Entry]) -> Iterator[tuple[Vni, Entry]]:
         """Yield every entry of the FDB and of the neighbor table that belongs to a VNI that is ready, with that VNI.

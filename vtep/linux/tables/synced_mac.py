@@ -56,6 +56,7 @@ class SyncedMacRow(Struct, frozen=True, gc=False):
 class _SyncedMac:
     name = "synced-mac"
     learns = True
+    bears_no_mark = True
     descriptor = Descriptor(
         public="synced-mac",
         key_name="mac",
@@ -80,14 +81,18 @@ class _SyncedMac:
         return attached(attachments)[key[0]].lookups(key[1])[:1]
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[RowKey, Seen]:
-        """Read rows at bridge ports. Of a dump, only those at ports on segments: what else there is concerns no row of this kind."""
+        """Read rows at bridge ports.
+
+        Of a dump, only those that look like ours, and those at ports on segments: what else there is concerns no row of this kind.
+        """
         ready, is_dump = attached(attachments), isinstance(entries, Picture)
-        ports = ready.segment_ports
+        ports, names = ready.segment_ports, ready.port_names
         seen: dict[RowKey, Seen] = {}
         for vni, entry in ready.owned(entries):
-            if entry.family == AF_BRIDGE and not entry.flags & NTF_SELF and (entry.port in ports or not is_dump):
+            concerns_us = not is_dump or entry.notify or entry.port in ports
+            if concerns_us and entry.family == AF_BRIDGE and not entry.flags & NTF_SELF and entry.port in names:
                 holder = _holder(entry, into_tunnel=ready[vni].is_into_tunnel(entry))
-                row = _row(ports[entry.port]) if entry.port in ports else None
+                row = _row(names[entry.port])
                 seen[vni, entry.mac] = Seen(row, marked=not holder, whole=not holder, holder=holder)
         return seen
 
