@@ -87,6 +87,7 @@ def test_evpn_mac(network: Beside) -> None:
 
     wait_until(synced, 20, "our MAC synced to FRR")
     wait_until(lambda: (THEIRS, ESI) in network.ours.routes(AT_FRR), 20, "FRR's MAC at our leaf")
+    wait_until(lambda: AT_FRR in network.ours.macs_at_the_port(), 20, "FRR's MAC synced to our leaf")
     explained = " ".join(network.ours.leaf.vtep.ask("explain", AT_FRR).stdout.split())
     assert f"Ethernet segment {ESI} is here, on port es0 (forwarding), and behind {THEIRS}" in explained
     for mac in (CE_MAC, AT_FRR):

@@ -74,6 +74,10 @@ class Ours:
         """Return (VTEP, ESI) of the routes that the leaf has heard for a MAC."""
         return {(row["vtep"], row["esi"]) for row in self.leaf.vtep.told("routes", "--mac", mac)["routes"]}
 
+    def macs_at_the_port(self) -> set[str]:
+        """Return the MACs that the bridge has at the port of the segment."""
+        return {row["mac"] for row in overlay.fdb(self.node, "es0") if "master" in row}
+
     def _segment(self, election: str) -> str:
         more = 'filter = "none"\nuplinks = ["up1"]\n' if self._bonds else ""
         return f'[[segment]]\nesi = "{ESI}"\nport = "es0"\ndf_wait_s = 0.5\n{more}{election}'
