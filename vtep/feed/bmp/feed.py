@@ -35,6 +35,7 @@ from vtep.evpn.event import Attached, Detached, Message, Received, Unreadable
 from vtep.evpn.update import read_updates
 from vtep.feed.bmp.router import BMP, Item, Router, Updates
 from vtep.feed.contract import CannotAdvertise, Report
+from vtep.feed.listening import stop_accepting
 
 READ_OCTETS: Final = 64 << 10
 """Octets taken from a connection at once, so that a router with a full table does not hold up the others."""
@@ -110,8 +111,8 @@ class BmpFeed:
     async def stop(self) -> None:
         """Stop listening, and end all connections."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_accepting(server)
         for connection in list(self._connections):
             connection.transport.abort()
 

@@ -26,6 +26,7 @@ from typing import Final, cast
 from vtep import logs
 from vtep.errors import Bug, HostError, OccupiedError, Problem, StreamError
 from vtep.feed.exabgp.protocol import Attached, Detached, Item, Lines, Lost, Oversized, Reader
+from vtep.feed.listening import stop_accepting
 
 __all__ = ["Attached", "Detached", "Item", "Lines", "Lost", "Oversized", "Stream"]
 
@@ -72,8 +73,8 @@ class Stream:
         """Close the socket after the commands under way have left, or after STOP_S_MAX. Remove its file if it is still ours."""
         if self._server is None:
             return
-        self._server.close()
-        self._server = None
+        server, self._server = self._server, None
+        await stop_accepting(server)
         if self._file == _identity(self._path):
             self._path.unlink()
         closing = list(self._connections)
