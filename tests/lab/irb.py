@@ -125,14 +125,24 @@ class Host:
 class Leaf:
     """One leaf: ours, or FRR of this machine or of a root file system."""
 
-    def __init__(self, node: Node, number: int, maker: str, text: str, frr: tuple[str, str], tree: Path | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        number: int,
+        maker: str,
+        text: str,
+        frr: tuple[str, str],
+        tree: Path | None,
+        *,
+        bmp: bool = False,
+    ) -> None:
         self.node, self.number, self.maker = node, number, maker
         self.is_ours = maker == OURS
         if self.is_ours:
             self.vtep = Vtep(node, text)
             self.exabgp = ExaBgp(node, render(parse(text)), announces=True)
         else:
-            self.frr = Frr(node, *frr, tree=tree)
+            self.frr = Frr(node, *frr, tree=tree, bmp=bmp)
 
     def start(self) -> None:
         if self.is_ours:
@@ -169,7 +179,9 @@ class Irb:
         *,
         symmetric: bool = True,
         tree: Path | None = None,
+        bmp: bool = False,
     ) -> None:
+        """With `bmp`, the bgpd of each FRR leaf can report by BMP."""
         self.lab, self.symmetric = lab, symmetric
         underlay = switch(lab)
         numbers = range(1, len(makers) + 1)
@@ -183,7 +195,7 @@ class Irb:
             peers = [other for other in numbers if other != number]
             frr = (_bgpd(number, peers, symmetric=symmetric), f"vrf blue\nvni {L3VNI}\nexit-vrf\n" if symmetric else "")
             self.leaves.append(
-                Leaf(node, number, maker, _ours(number, peers, ours, has, symmetric=symmetric), frr, tree)
+                Leaf(node, number, maker, _ours(number, peers, ours, has, symmetric=symmetric), frr, tree, bmp=bmp)
             )
         self.hosts: list[Host] = []
 

@@ -57,6 +57,8 @@ from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.feed.joined import JoinedFeed
+from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.observed import compared
 from vtep.observe.model import Reporter
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
@@ -70,7 +72,8 @@ class Daemon:
     def __init__(self, config: Config, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
         self.leaf = Leaf(config, clock())
-        self.observer = Observer(config, self.leaf, clock)
+        kinds = compared() if config.node.mode == "observe" else KINDS
+        self.observer = Observer(config, self.leaf, clock, kinds)
         self.serving = asyncio.Event()
         self._path = path
         self._clock = clock

@@ -62,7 +62,7 @@ def _init_observer(options: argparse.Namespace) -> int:
         vnis = inventory.found(kernel.links())
     if not vnis:
         raise UsageError("this host has no VXLAN device in a bridge, so there is nothing to observe")
-    frr = observed.said(_vtysh(observed.VNIS), _vtysh(observed.SUMMARY))
+    frr = observed.said(_vtysh(observed.VNIS), _vtysh(observed.SUMMARY), _vtysh(observed.VRFS))
     frr = structs.replace(frr, peers=peers or frr.peers)
     vtep = options.vtep or observed.vtep_of(vnis) or ask("our tunnel address", "--vtep", tunnel_address, None)
     asn = _parsed(_as_number, "--asn")(options.asn) if options.asn else frr.asn

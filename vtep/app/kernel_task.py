@@ -39,9 +39,11 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB, names_group
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.neighbor import NEIGHBOR
+from vtep.linux.tables.observed import compared
 from vtep.linux.tables.port_filter import PORT_FILTER
 from vtep.linux.tables.synced_mac import SYNCED_MAC
 from vtep.linux.target import KernelTarget
+from vtep.linux.wire.route import RoutingHints
 from vtep.local.exports import LocalRouter
 from vtep.local.segment_ports import PortSeen
 from vtep.observe.observer import Observer
@@ -68,11 +70,12 @@ class KernelTask:
     """The kernel of this leaf, with the claims and the actor that keeps it."""
 
     def __init__(self, kernel: Kernel, ledger: Ledger, config: Config, clock: Callable[[], float]) -> None:
-        self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments)
+        self.observes = config.node.mode == "observe"
+        self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments, observes=self.observes)
         self.look_at_underlay: Callable[[], None] = lambda: None
         """Look soon whether packets reach the remote VTEPs."""
-        self.observes = config.node.mode == "observe"
-        self.actor = Actor(Engine(KINDS, self.target, ledger, random.random, observes=self.observes), clock)
+        kinds = compared() if self.observes else KINDS
+        self.actor = Actor(Engine(kinds, self.target, ledger, random.random, observes=self.observes), clock)
         self._kernel = kernel
         self._clock = clock
         self._ledger = ledger
@@ -169,7 +172,7 @@ class KernelTask:
     def follow_routing(self) -> None:
         """Receive what others do to the routes and nexthops of our VRFs, if there are any."""
         if self._routing is None and self._config.vrfs:
-            self._routing = self._kernel.routing_events()
+            self._routing = self._kernel.routing_events(observes=self.observes)
             asyncio.get_running_loop().add_reader(self._routing.fileno(), self._take_routing_hints, self._routing)
 
     def follow_nexthops(self) -> None:
@@ -180,6 +183,9 @@ class KernelTask:
     def _take_nexthop_hints(self, events: NexthopEvents) -> None:
         """Look at the nexthops of FDB rows that another program wrote or removed, and have the rows of a lost group made again."""
         hints = events.drain()
+        if self.observes:
+            self._unread = True  # another program's group may have other members
+            return
         if hints.overrun:
             self.actor.survey()
             return
@@ -262,10 +268,23 @@ class KernelTask:
     def _take_routing_hints(self, events: RoutingEvents) -> None:
         """Look at everything, if something of a VRF went that is known: rows of these kinds cannot be looked up one by one."""
         hints = events.drain()
+        if self.observes:
+            self._unread |= self._concerns_observed(hints)
+            return
         if hints.overrun or any(self._may_be_advertised(table, protocol) for table, _, protocol in hints.routes):
             self._own_prefixes.suspect()
         if self.target.concerns_routing(hints, self.actor.engine.has):
             self.actor.survey()
+
+    def _concerns_observed(self, hints: RoutingHints) -> bool:
+        """Tell whether anything changed that an observer may compare; which row it is, the next dump tells."""
+        vrfs = self.target.vrfs
+        return (
+            hints.overrun
+            or bool(hints.nexthops)
+            or any(vrfs.vni_of_table(table) is not None for table, _, _ in hints.routes)
+            or any(vrfs.vni_of_device(device) is not None for device, _ in hints.neighbors)
+        )
 
     def _may_be_advertised(self, table: int, protocol: int) -> bool:
         vni = self.target.vrfs.vni_of_table(table)
@@ -332,7 +351,8 @@ class KernelTask:
             self.look_at_underlay()
         floods = ZERO_MAC in [event.mac for event in hints.keys]
         if self.observes:
-            self._unread |= floods or self.target.holds(frozenset(port for port, _ in hints.hosts))
+            routed = any(event.port in self.target.vrfs.devices for event in hints.keys)
+            self._unread |= floods or routed or self.target.holds(frozenset(port for port, _ in hints.hosts))
         if hints.overrun or bounced or (floods and not self.observes):
             self.actor.survey()
             return

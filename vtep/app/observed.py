@@ -2,10 +2,10 @@
 
     devices ──▶ linux.inventory ──▶ one `Attached` for each VNI ──┐
                                                                   ├──▶ configuration, frr_lines
-    vtysh ──▶ said ──▶ AS, peers, Route Targets, L3VNIs ──────────┘
+    vtysh ──▶ said ──▶ AS, peers, Route Targets, VRFs ────────────┘
 
 FRR derives the Route Target of a VNI from its AS number and the VNI, and imports such a target whatever the AS number is (`*:VNI`).
-A target that an operator configured is imported as it is. The VNIs of VRFs are named in a comment.
+A target that an operator configured is imported as it is. The VNI of a VRF becomes a `[[vrf]]` where the SVI is in a VRF device.
 
 This module is pure: it takes the texts that vtysh printed, and does not know how they were had.
 """
@@ -23,6 +23,7 @@ from vtep.linux.inventory import Attached
 BMP_PORT: Final = 11019
 VNIS: Final = "show bgp l2vpn evpn vni json"
 SUMMARY: Final = "show bgp l2vpn evpn summary json"
+VRFS: Final = "show vrf vni json"
 
 
 class Said(Struct, frozen=True):
@@ -34,10 +35,12 @@ class Said(Struct, frozen=True):
     """What each VNI imports, as it is written here."""
     of_vrfs: frozenset[int] = frozenset()
     """The VNIs that are those of VRFs."""
+    vrfs: Mapping[int, tuple[str, str]] = {}
+    """The name of the VRF and its SVI, by VNI."""
 
 
-def said(vnis: str, summary: str) -> Said:
-    """Read what vtysh printed for VNIS and SUMMARY. What cannot be read counts as not said."""
+def said(vnis: str, summary: str, vrfs: str = "") -> Said:
+    """Read what vtysh printed for VNIS, SUMMARY and VRFS. What cannot be read counts as not said."""
     told, sessions = _json(vnis), _json(summary)
     asn, listed = sessions.get("as"), sessions.get("peers")
     asn = asn if type(asn) is int and 0 < asn <= 0xFFFF_FFFF else 0
@@ -48,7 +51,20 @@ def said(vnis: str, summary: str) -> Said:
         tuple(peers),
         {row["vni"]: tuple(_target(text, row["vni"], asn) for text in _texts(row)) for row in rows},
         frozenset(row["vni"] for row in rows if row.get("type") == "L3"),
+        _vrfs(_json(vrfs)),
     )
+
+
+def _vrfs(told: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
+    """Return the VRFs that zebra has, by VNI; it says None of a device that is not there."""
+    listed = told.get("vrfs")
+    found: dict[int, tuple[str, str]] = {}
+    for row in listed if isinstance(listed, list) else ():
+        if isinstance(row, dict) and type(row.get("vni")) is int:
+            name, svi = row.get("vrf"), row.get("sviIntf")
+            if isinstance(name, str) and isinstance(svi, str) and name and svi not in ("", "None"):
+                found[row["vni"]] = name, svi
+    return found
 
 
 def _texts(row: Mapping[str, Any]) -> list[str]:
@@ -94,8 +110,9 @@ def vtep_of(vnis: list[Attached]) -> Ip | None:
 def configuration(vtep: Ip, vnis: list[Attached], frr: Said) -> str:
     """Return vtep.toml."""
     peers = ", ".join(f'"{peer}"' for peer in frr.peers)
-    of_vrfs = [one.vni for one in vnis if _is_of_vrf(one, frr)]
-    passed = f"# Not compared, because they are the VNIs of VRFs: {', '.join(map(str, of_vrfs))}\n" if of_vrfs else ""
+    vrfs = {one.vni: _vrf(one, vtep, frr) for one in vnis if _is_of_vrf(one, frr)}
+    without = ", ".join(str(vni) for vni, text in vrfs.items() if not text)
+    passed = f"# Not compared, because their VRF or their SVI is not known: {without}\n" if without else ""
     head = f"""# vtep beside FRR, read-only, written by `vtep init --observe`: it compares the rows of zebra with what bgpd reports.
 # docs/observe.md has what FRR must say; `vtep check --host` compares this file with the host.
 
@@ -107,7 +124,8 @@ mode = "observe"                    # nothing is written
 bmp = "127.0.0.1:{BMP_PORT}"
 peers = [{peers}]                # whose End-of-RIB completes the picture
 {passed}"""
-    return "\n".join([head, *(_vni(one, vtep, frr) for one in vnis if not _is_of_vrf(one, frr))])
+    l2 = [_vni(one, vtep, frr) for one in vnis if not _is_of_vrf(one, frr)]
+    return "\n".join([head, *filter(None, vrfs.values()), *l2])
 
 
 def _is_of_vrf(one: Attached, frr: Said) -> bool:
@@ -124,6 +142,23 @@ vni = {Vni(one.vni)}
 bridge = "{one.bridge}"
 vxlan = "{one.vxlan}"
 {vlan}{own}import_rt = [{listed}]
+"""
+
+
+def _vrf(one: Attached, vtep: Ip, frr: Said) -> str:
+    """Return the section of a VRF, or nothing if neither FRR nor the devices say which one it is."""
+    name, svi = frr.vrfs.get(one.vni, (one.vrf, one.svi))
+    if not name or not svi:
+        return ""
+    targets = ", ".join(f'"{target}"' for target in frr.targets.get(one.vni) or (f"*:{one.vni}",))
+    vlan = f'bridge = "{one.bridge}"\nvlan = {one.vlan}\n' if one.vlan is not None else ""
+    own = f'vtep = "{one.vtep}"\n' if one.vtep not in (None, vtep) else ""
+    return f"""[[vrf]]
+name = "{name}"
+vni = {Vni(one.vni)}
+svi = "{svi}"
+vxlan = "{one.vxlan}"
+{vlan}{own}import_rt = [{targets}]
 """
 
 

@@ -259,11 +259,13 @@ def _build(file: _File, problems: Problems) -> Config:
 
 def _refuse_unobserved(file: _File, problems: Problems) -> None:
     """Note what an observer cannot compare. It advertises nothing either, whatever the VNIs say."""
-    for index, _ in enumerate(file.vrf):
-        problems.note(f"vrf[{index}]", "VRFs are not observed", "leave it out: VNIs are observed without their VRF")
-    for index, _ in enumerate(file.segment):
-        problems.note(f"segment[{index}]", "segments are not observed", "leave it out")
-    if file.node.manage or any(vni.manage is True for vni in file.vni):
+    for index, segment in enumerate(file.segment):
+        if segment.port:
+            what = "the filters of a port of ours are not observed"
+            problems.note(f"segment[{index}].port", what, "leave it out: then the segment's MACs are compared")
+    for vrf in file.vrf:
+        vrf.redistribute, vrf.default_originate, vrf.anycast = [], False, []
+    if file.node.manage or any(vni.manage is True for vni in file.vni) or any(vrf.manage is True for vrf in file.vrf):
         problems.note("node.manage", "an observer makes no devices", 'leave `manage` out, or set mode = "write"')
     for vni in file.vni:
         vni.announce = False

@@ -411,7 +411,7 @@ class Index:
         if isinstance(either, MacIp):
             mac_before, mac_after = cast("MacIp | None", before), cast("MacIp | None", after)
             self._put_host(key, either, mac_before, mac_after, None if new is None else new[1])
-            if either.label2 or (before is not None and cast("MacIp", before).label2):
+            if host_prefix(mac_before) is not None or host_prefix(mac_after) is not None:
                 self._put_routed_host(mac_before, mac_after)
         elif isinstance(either, Imet):
             self._put_imet(cast("Imet | None", before), cast("Imet | None", after))

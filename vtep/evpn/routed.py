@@ -172,7 +172,12 @@ def _count(users: dict[K, Counter[Prefix]], index: K, prefix: Prefix, more: int)
 
 
 def host_prefix(route: MacIp | None) -> Prefix | None:
-    """Return the prefix that a Type-2 route leads to: it leads to one only if it has an address and a second label."""
-    if route is None or route.ip is None or not route.label2:
+    """Return the prefix that a Type-2 route leads to: it leads to one only if it has an address and a second label.
+
+    FRR leaves out both labels when it reports by BMP. Then the Router's MAC says that the route is for a VRF as well.
+    """
+    if route is None or route.ip is None:
+        return None
+    if not route.label2 and (route.label or route.attributes.router_mac is None):
         return None
     return Prefix.of(route.ip, 8 * len(route.ip))

@@ -21,6 +21,10 @@ class Attached(Struct, frozen=True):
     vlan: int | None = None
     in_vrf: bool = False
     """Its bridge has a device in a VRF and no port besides: it looks like the VNI of that VRF."""
+    vrf: str = ""
+    """The VRF device that its gateway is in."""
+    svi: str = ""
+    """The gateway itself, if it is in a VRF."""
 
 
 def found(links: Links) -> list[Attached]:
@@ -38,7 +42,9 @@ def _of_device(link: Link, links: Links) -> Iterator[Attached]:
         for vlans in link.vlans:
             for vlan in range(vlans.first, vlans.last + 1):
                 if (vni := vlans.vni_of(vlan)) is not None:
-                    yield Attached(vni, bridge.name, link.name, link.vxlan.local, vlan)
+                    gateway = links.by_vlan.get((bridge.index, vlan))
+                    vrf, svi = _vrf_of(gateway, links)
+                    yield Attached(vni, bridge.name, link.name, link.vxlan.local, vlan, vrf=vrf, svi=svi)
         return
     if link.vxlan.vni is None:
         return
@@ -46,13 +52,16 @@ def _of_device(link: Link, links: Links) -> Iterator[Attached]:
     if filters and pvid is None:
         return
     gateway = bridge if pvid is None else links.by_vlan.get((bridge.index, pvid))
-    routes = gateway is not None and _is_in_vrf(gateway, links)
+    vrf, svi = _vrf_of(gateway, links)
     yield Attached(
         link.vxlan.vni, bridge.name, link.name, link.vxlan.local, pvid,
-        in_vrf=routes and not filters and len(links.ports_of(bridge.index)) == 1,
+        in_vrf=bool(vrf) and not filters and len(links.ports_of(bridge.index)) == 1, vrf=vrf, svi=svi,
     )  # fmt: skip
 
 
-def _is_in_vrf(link: Link, links: Links) -> bool:
-    master = None if link.master is None else links.by_index.get(link.master)
-    return master is not None and master.table is not None
+def _vrf_of(gateway: Link | None, links: Links) -> tuple[str, str]:
+    """Return the names of the VRF device and of a gateway in it; nothing if it is in no VRF."""
+    master = None if gateway is None or gateway.master is None else links.by_index.get(gateway.master)
+    if gateway is None or master is None or master.table is None:
+        return "", ""
+    return master.name, gateway.name

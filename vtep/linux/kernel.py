@@ -223,9 +223,9 @@ class Kernel:
         """Readable when `drain` has something."""
         return self._events.fileno()
 
-    def routing_events(self) -> RoutingEvents:
+    def routing_events(self, *, observes: bool = False) -> RoutingEvents:
         """Open a socket for the events about routes and nexthops that other programs cause. The caller closes it."""
-        return RoutingEvents(self._requests.port)
+        return RoutingEvents(self._requests.port, observes=observes)
 
     def is_running(self, port: str) -> bool:
         """Tell whether a device is up and has a carrier. It costs a microsecond, so it is asked often."""
@@ -248,9 +248,9 @@ class Kernel:
         """Read what is queued, without waiting. An endless stream is cut; the socket then stays readable."""
         return self._events.drain(most)
 
-    def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
-        """Dump our own routes of these tables."""
-        return [route for table in tables for route in _routes_of(self._dumps, table, RTPROT_VTEP)]
+    def routes(self, tables: Iterable[int], protocol: int = RTPROT_VTEP) -> list[RouteEntry]:
+        """Dump the routes of these tables that one program wrote, or with 0 those of all programs."""
+        return [route for table in tables for route in _routes_of(self._dumps, table, protocol)]
 
     def routes_of(self, table: int, protocol: int) -> list[RouteEntry]:
         """Dump the routes of one protocol, by a socket of its own: the others may be in use in other threads."""

@@ -31,8 +31,11 @@ RTNLGRP_IPV6_ROUTE: Final = 11
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
 
 
-def subscription(own_port: int) -> Subscription:
-    """Return the groups, and the program that drops what the socket with this port asked for."""
+def subscription(own_port: int, *, observes: bool = False) -> Subscription:
+    """Return the groups, and the program that drops what the socket with this port asked for. An observer drops nothing."""
+    groups = (RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP)
+    if observes:
+        return Subscription(groups, ((_RETURN, 0, 0, 0xFFFFFFFF),))
     program = (
         (_LOAD_WORD, 0, 0, 12),
         (_JUMP_IF_EQUAL, 7, 0, socket.htonl(own_port)),
@@ -46,15 +49,14 @@ def subscription(own_port: int) -> Subscription:
         (_RETURN, 0, 0, 0),
         (_RETURN, 0, 0, 0xFFFFFFFF),
     )
-    groups = (RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP)
     return Subscription(groups, program)
 
 
 class RoutingEvents(ForeignEvents):
     """One socket that receives them."""
 
-    def __init__(self, own_port: int, buffer: int = EVENT_BUFFER) -> None:
-        super().__init__(subscription(own_port), buffer)
+    def __init__(self, own_port: int, buffer: int = EVENT_BUFFER, *, observes: bool = False) -> None:
+        super().__init__(subscription(own_port, observes=observes), buffer)
 
     def drain(self, most: int = EVENTS_PER_DRAIN) -> RoutingHints:
         """Put together what is queued."""

@@ -36,7 +36,7 @@ from vtep.linux.ports import PortDomain, port_backups, port_places
 from vtep.linux.underlay import Picture as UnderlayPicture
 from vtep.linux.vrf import Picture, Routed, RoutedDomain, VrfDevices, routed
 from vtep.linux.vrf import survey as survey_vrfs
-from vtep.linux.wire.neighbor import Alike, Entry, FdbEvent, Lookup, Neighbor, Refusal
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Alike, Entry, FdbEvent, Lookup, Neighbor, Refusal
 from vtep.linux.wire.nexthop import NexthopEntry, NexthopLookup
 from vtep.linux.wire.port import PortLookup
 from vtep.linux.wire.route import RouteEntry, RoutingHints
@@ -56,7 +56,7 @@ class KernelRows(Protocol):
     def rows(self, bridges: Sequence[int], ports: Sequence[int] = ()) -> list[Entry]: ...
     def get_many(self, keys: Sequence[Lookup]) -> list[Entry | None]: ...
     def unlike(self, expected: Alike) -> list[int]: ...
-    def routes(self, tables: Iterable[int]) -> list[RouteEntry]: ...
+    def routes(self, tables: Iterable[int], protocol: int = ...) -> list[RouteEntry]: ...
     @property
     def has_fdb_nexthops(self) -> bool: ...
     def nexthops(self) -> list[NexthopEntry]: ...
@@ -77,8 +77,12 @@ class KernelTarget:
         clock: Callable[[], float] | None = None,
         vrfs: Sequence[VrfConfig] = (),
         segments: Sequence[SegmentConfig] = (),
+        *,
+        observes: bool = False,
     ) -> None:
+        """With `observes`, the routes of all programs are dumped, and not only our own."""
         self.kernel = kernel
+        self._protocol = 0 if observes else RTPROT_VTEP
         self.message_s = Histogram()
         """The time that the kernel took for each message; nothing is measured without a clock."""
         self._clock = clock
@@ -357,7 +361,8 @@ class KernelTarget:
         nexthops = self.kernel.nexthops() if vrfs or NEXTHOPS in ready else []
         # The devices are not read again: their socket is in use on the loop meanwhile, and a domain of ports has what they have.
         ports = port_backups(self._links)
-        return Picture(rows, self.kernel.routes(vrfs.tables) if vrfs else [], nexthops, filters, ports)
+        routes = self.kernel.routes(vrfs.tables, self._protocol) if vrfs else []
+        return Picture(rows, routes, nexthops, filters, ports)
 
     def unreadable_entries(
         self, domains: Collection[Hashable], before: Attachments, attachments: Attachments

@@ -34,7 +34,7 @@ def vnis(*rows):
 def test_each_way_to_attach_a_vni_is_found_and_a_device_in_no_bridge_is_not():
     assert found(Links.of((*PLAIN, *AWARE, *ROUTED))) == [
         Attached(100, "br100", "vx100", OURS),
-        Attached(4001, "br4001", "vx4001", OURS, in_vrf=True),
+        Attached(4001, "br4001", "vx4001", OURS, in_vrf=True, vrf="red", svi="br4001"),
         Attached(10010, "br0", "vx10", OTHER, 10),
         Attached(10020, "br0", "vx0", OURS, 20),
         Attached(10021, "br0", "vx0", OURS, 21),
@@ -71,7 +71,22 @@ def test_the_configuration_is_one_that_the_check_accepts():
     assert {(vni.vni, vni.bridge, vni.vxlan, vni.vlan) for vni in read.vnis} == {
         (100, "br100", "vx100", None), (10010, "br0", "vx10", 10), (10020, "br0", "vx0", 20), (10021, "br0", "vx0", 21),
     }  # fmt: skip
-    assert "VNIs of VRFs: 4001" in text
+    assert [(vrf.name, vrf.vni, vrf.svi, vrf.vxlan) for vrf in read.vrfs] == [("red", 4001, "br4001", "vx4001")]
     assert 'import_rt = ["*:100"]' in text
     assert 'vtep = "10.0.0.2"' in text
     assert "router bgp 65000" in frr_lines(65000)
+
+
+def test_a_vrf_is_named_as_zebra_has_it_and_one_that_no_one_knows_is_left_out():
+    """With one VXLAN device for all VNIs only zebra says which VLAN is that of a VRF."""
+    rows = [{"vni": 10020, "type": "L3", "importRTs": ["65000:10020"]}, {"vni": 10021, "type": "L3", "importRTs": []}]
+    vrfs = {
+        "vrfs": [{"vrf": "blue", "vni": 10020, "sviIntf": "vlan20"}, {"vrf": "none", "vni": 10021, "sviIntf": "None"}]
+    }
+    text = configuration(OURS, found(Links.of(AWARE)), said(vnis(*rows), '{"as": 65000}', json.dumps(vrfs)))
+    read = parse(text)
+
+    assert [(vrf.name, vrf.svi, vrf.bridge, vrf.vlan) for vrf in read.vrfs] == [("blue", "vlan20", "br0", 20)]
+    assert [vni.vni for vni in read.vnis] == [10010]
+    assert "not known: 10021" in text
+    assert said("", "", '{"vrfs": 7}').vrfs == said("", "", '{"vrfs": [1, {"vni": "x"}]}').vrfs == {}

@@ -546,3 +546,20 @@ def problems_of(text: str) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         parse(text)
     return [str(problem) for problem in raised.value.problems]
+
+
+def test_an_observer_has_vrfs_and_segments_without_a_port_and_advertises_nothing():
+    vrf = '[[vrf]]\nname = "blue"\nvni = 4001\nvxlan = "vx4001"\nsvi = "br4001"\nimport_rt = ["*:4001"]\n'
+    node = '[node]\nvtep = "10.0.0.1"\nmode = "observe"\n'
+    segment = '[[segment]]\nesi = "03:00:00:00:00:00:01:00:00:01"\n'
+    read = parse(f'{node}{vrf}redistribute = ["connected"]\n{segment}')
+
+    assert [(one.name, one.redistribute) for one in read.vrfs] == [("blue", ())]
+    assert len(read.segments) == 1
+    for text, where in (
+        (f'{node}{segment}port = "eth2"\n', "segment[0].port"),
+        (f"{node}{vrf}manage = true\n", "node.manage"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            parse(text)
+        assert where in str(refused.value)

@@ -42,6 +42,7 @@ from vtep.linux.wire.neighbor import (
     NTF_MASTER,
     NTF_SELF,
     NUD_PERMANENT,
+    RTPROT_VTEP,
     Alike,
     Entry,
     Half,
@@ -179,8 +180,8 @@ class MemoryKernel:
     def get_hosts(self, keys: Sequence[tuple[int, Ip]]) -> list[Entry | None]:
         return [self._neighbors.get(*key) for key in keys]
 
-    def routes(self, tables: Iterable[int]) -> list[RouteEntry]:
-        return self.routing.routes(set(tables))
+    def routes(self, tables: Iterable[int], protocol: int = RTPROT_VTEP) -> list[RouteEntry]:
+        return self.routing.routes(set(tables), protocol)
 
     def nexthops(self) -> list[NexthopEntry]:
         return self.routing.nexthops()

@@ -30,10 +30,10 @@ class RoutingTables:
         """By table, prefix and metric: what REPLACE looks for, and not the program that wrote the route."""
         self._nexthops: dict[int, NexthopEntry] = {}
 
-    def routes(self, tables: set[int]) -> list[RouteEntry]:
-        """Return our own routes of these tables."""
+    def routes(self, tables: set[int], protocol: int) -> list[RouteEntry]:
+        """Return the routes of these tables that one program wrote, or with 0 those of all programs."""
         found = list(self._routes.values())
-        return [route for route in found if route.table in tables and route.protocol == RTPROT_VTEP]
+        return [route for route in found if route.table in tables and protocol in (0, route.protocol)]
 
     def nexthops(self) -> list[NexthopEntry]:
         return list(self._nexthops.values())

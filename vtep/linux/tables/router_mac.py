@@ -157,7 +157,7 @@ class _RouterNeighbor:
             ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
             row = _neighbor_row(entry.mac)
             seen[vni, entry.ip, entry.family == AF_INET6] = Seen(
-                row, marked=ours, tagged=ours, holder="" if ours else "foreign"
+                row, marked=ours, tagged=ours, holder="" if ours else "foreign", there=None if ours else row
             )
         return seen
 
@@ -216,4 +216,5 @@ def _merged(bridge_row: Entry | None, vxlan_row: Entry | None, port: int) -> See
         whole=row is not None and into_tunnel,
         holder=holder,
         residue=residue,
+        there=row if holder == "foreign" and into_tunnel else None,
     )

@@ -48,6 +48,7 @@ RTA_OIF: Final = 4
 RTA_GATEWAY: Final = 5
 RTA_PRIORITY: Final = 6
 RTA_METRICS: Final = 8
+RTA_MULTIPATH: Final = 9
 RTA_TABLE: Final = 15
 RTA_VIA: Final = 18
 RTA_NH_ID: Final = 30
@@ -91,6 +92,8 @@ class RouteEntry(Struct, frozen=True, gc=False):
     """The nexthop object; None for a route that says itself where it goes."""
     type: int = RTN_UNICAST
     """RTN_*: RTN_LOCAL means that the address is one of this host, so no packet would leave it."""
+    paths: tuple[tuple[int, bytes], ...] = ()
+    """Device and gateway of each path of a route that names no nexthop object; the gateway may be empty."""
 
 
 class RoutingHints(Struct, frozen=True):
@@ -223,11 +226,35 @@ def _entry(datagram: bytes, start: int, end: int) -> RouteEntry:
     family, length, protocol, kind = _RTMSG.unpack_from(datagram, start)
     found = attributes(datagram, start + _RTMSG.size, end)
     network = found.get(RTA_DST) or bytes(16 if family == AF_INET6 else 4)
+    nexthop = number(found.get(RTA_NH_ID))
     return RouteEntry(
         number(found.get(RTA_TABLE)) or datagram[start + 4],
         Prefix(network + bytes((length,))),
         protocol,
         number(found.get(RTA_PRIORITY)) or 0,
-        number(found.get(RTA_NH_ID)),
+        nexthop,
         kind,
+        _paths(found) if nexthop is None else (),
     )
+
+
+def _paths(found: dict[int, bytes]) -> tuple[tuple[int, bytes], ...]:
+    """Return device and gateway of each path: RTA_OIF and RTA_GATEWAY, or for several a list of these (struct rtnexthop)."""
+    if RTA_MULTIPATH not in found:
+        return ((number(found.get(RTA_OIF)) or 0, _gateway(found)),)
+    listed, at, paths = found[RTA_MULTIPATH], 0, []
+    while at + _RTNEXTHOP.size <= len(listed):
+        length, device = _RTNEXTHOP.unpack_from(listed, at)
+        if length < _RTNEXTHOP.size or at + length > len(listed):
+            break
+        paths.append((device, _gateway(attributes(listed, at + _RTNEXTHOP.size, at + length))))
+        at += (length + 3) & ~3
+    return tuple(paths)
+
+
+def _gateway(found: dict[int, bytes]) -> bytes:
+    """Return the gateway; one of the other family comes with two octets of it before (RTA_VIA)."""
+    return bytes(found.get(RTA_GATEWAY) or found.get(RTA_VIA, b"")[2:])
+
+
+_RTNEXTHOP: Final = struct.Struct("=HxxI")
