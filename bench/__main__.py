@@ -1,7 +1,8 @@
 """`./vtep-dev bench`: every measurement, the sides of each by turns, one table of ratios.
 
     --quick      small tables and few runs, in less than two minutes; fails only on ratios that no noise explains
-    --only WORD  kernel, lines, exabgp, advertise, moves, readers, prefixes, segments or vnis
+    --only WORD  kernel, lines, exabgp, advertise, moves, readers, prefixes, segments or vnis;
+                 hour, which is only taken if it is asked for: a million MACs that move for so many --minutes
     --json FILE  keep the figures; bench/documents.py puts them into docs/benchmarks.md
 
 What each figure is, is said by the module that measures it.
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench import advertise, exabgp, kernel_writes, lines, machine, moves, prefixes, readers, segments, shared
+from bench import advertise, exabgp, hour, kernel_writes, lines, machine, moves, prefixes, readers, segments, shared
 from bench.figures import Figure, Outcome, text, to_json
 from tests.lab.namespaces import Missing
 from tests.lab.peers import FRR_FOLDERS
@@ -62,6 +63,10 @@ LARGE_RUNS = 1
 PIECES = ("kernel", "lines", "exabgp", "advertise", "moves", "readers", "prefixes", "segments", "vnis")
 
 
+ALONE = ("hour",)
+"""What takes so long that it is only measured if it is asked for."""
+
+
 def main() -> int:
     options = _parser().parse_args()
     extent = QUICK if options.quick else FULL
@@ -69,15 +74,25 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in machine_now.items()), flush=True)
     start, figures = time.monotonic(), list[Figure]()
     for piece in options.only or PIECES:
-        found = [figure for figure in _piece(piece, extent, options.runs or extent.runs) if any(figure.sides.values())]
+        found: list[Figure] = []
+        for figure in _measured(piece, extent, options):
+            if any(figure.sides.values()):
+                found.append(figure)
+                _keep(options, Outcome(machine_now, options.quick, [*figures, *found]))
         print(text(found), flush=True)
         figures += found
-        _keep(options, Outcome(machine_now, options.quick, figures))
     print(f"\n{time.monotonic() - start:.0f} s; medians, with the least and the most of the runs")
     failed = [figure for figure in figures if figure.fails]
     for figure in failed:
         print(f"FAILED: {figure.table}, {figure.what}: {figure.measured:.2f}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _measured(piece: str, extent: Extent, options: argparse.Namespace) -> Iterator[Figure]:
+    if piece == "hour":
+        yield from hour.measure(options.minutes, 20_000 if options.quick else hour.MACS)
+    else:
+        yield from _piece(piece, extent, options.runs or extent.runs)
 
 
 def _piece(piece: str, extent: Extent, runs: int) -> Iterator[Figure]:
@@ -125,8 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="under two minutes; fails only on ratios, with wide margins"
     )
-    parser.add_argument("--only", action="append", choices=PIECES, help="one part of it; may be given again")
+    parser.add_argument("--only", action="append", choices=PIECES + ALONE, help="one part of it; may be given again")
     parser.add_argument("--runs", type=int, help="instead of five (three with --quick)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="for how long the MACs of `hour` move (60)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
     return parser
 

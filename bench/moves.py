@@ -45,35 +45,36 @@ def _one(macs: int, moves: int, *, audits: bool) -> dict[str, float]:
 def _told(daemon: Ours, macs: int, moves: int, *, audits: bool) -> Iterator[tuple[str, float]]:
     names = [mac(number) for number in range(macs)]
     empty_kib, cpu_s, start = machine.resident_kib(daemon.pid), daemon.cpu_s(), time.monotonic()
-    _feed(daemon, daemon.told.announce(range(macs)))
+    feed(daemon, daemon.told.announce(range(macs)))
     daemon.say([daemon.told.end_of_rib()])
     there = daemon.rows.await_all(names, OLD, 600)
     yield "converge, wall s", there - start
     yield "converge, CPU us", (daemon.cpu_s() - cpu_s) * 1e6 / macs
     yield "memory KiB", (machine.resident_kib(daemon.pid) - empty_kib) / macs
     yield "memory peak KiB", (machine.peak_kib(daemon.pid) - empty_kib) / macs
-    yield from _stalls(daemon, "converge", start)
+    yield from stalls(daemon, "converge", start)
     start = time.monotonic()
     times = sorted(_moved(daemon, macs, moves))
     yield "move p50 ms", statistics.median(times)
     yield "move p99 ms", times[int(len(times) * 0.99)]
     yield "move max ms", times[-1]
-    yield from _stalls(daemon, "move", start)
+    yield from stalls(daemon, "move", start)
     if audits:
         start, cpu_s = time.monotonic(), daemon.cpu_s()
         time.sleep(AUDIT_S + 1)
         yield "at rest, CPU %", (daemon.cpu_s() - cpu_s) * 1e2 / (time.monotonic() - start)
-        yield from _stalls(daemon, "audit", start)
+        yield from stalls(daemon, "audit", start)
     start, cpu_s = time.monotonic(), daemon.cpu_s()
-    _feed(daemon, daemon.told.withdraw(range(moves), NEW))
-    _feed(daemon, daemon.told.withdraw(range(macs)))
+    feed(daemon, daemon.told.withdraw(range(moves), NEW))
+    feed(daemon, daemon.told.withdraw(range(macs)))
     gone = daemon.rows.await_all(names, "", 600)
     yield "drain, wall s", gone - start
     yield "drain, CPU us", (daemon.cpu_s() - cpu_s) * 1e6 / macs
-    yield from _stalls(daemon, "drain", start)
+    yield from stalls(daemon, "drain", start)
 
 
-def _feed(daemon: Ours, lines: Iterable[bytes]) -> None:
+def feed(daemon: Ours, lines: Iterable[bytes]) -> None:
+    """Feed many lines, some at a time."""
     part: list[bytes] = []
     for line in lines:
         part.append(line)
@@ -96,7 +97,8 @@ def _moved(daemon: Ours, macs: int, moves: int) -> Iterator[float]:
             yield (arrived.at - start) * 1e3
 
 
-def _stalls(daemon: Ours, during: str, since: float) -> Iterator[tuple[str, float]]:
+def stalls(daemon: Ours, during: str, since: float) -> Iterator[tuple[str, float]]:
+    """Yield the longest piece of work since then, by the clock and by its own CPU."""
     notes = [json.loads(note) for note in daemon.leaf.path(STALLS).read_text().splitlines()]
     lately = [(held_s, cpu_s) for held_s, cpu_s, at, _ in notes if at >= since]
     yield f"{during} stall ms", max((held_s for held_s, _ in lately), default=0.0) * 1e3
