@@ -30,7 +30,7 @@ the others never wait for more than one of them.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, KeysView
 from itertools import chain, islice
 from itertools import count as counted
 from math import ceil, inf
@@ -88,7 +88,7 @@ class Changed:
     A Type-1 route per EVI concerns one VNI of its segment, so such routes are topics of their own (`evis`).
     """
 
-    __slots__ = ("endpoints", "evis", "hosts", "macs", "prefixes", "segments")
+    __slots__ = ("_macs", "endpoints", "evis", "hosts", "prefixes", "segments")
 
     def __init__(
         self,
@@ -99,7 +99,8 @@ class Changed:
         prefixes: Iterable[Prefix] = (),
         evis: Iterable[tuple[Esi, int, int]] = (),
     ) -> None:
-        self.macs = set(macs)
+        self._macs = dict.fromkeys(macs)
+        """In the order in which they changed. What came together lies together in memory, so each later lookup costs less."""
         self.hosts = set(hosts)
         self.endpoints = set(endpoints)
         self.segments = set(segments)
@@ -107,12 +108,23 @@ class Changed:
         self.evis = set(evis)
         """The segment, tag and label of routes per EVI."""
 
+    @property
+    def macs(self) -> KeysView[Mac]:
+        return self._macs.keys()
+
+    def add_macs(self, macs: Iterable[Mac]) -> None:
+        self._macs.update(dict.fromkeys(macs))
+
+    def remove_macs(self, macs: Iterable[Mac]) -> None:
+        for mac in macs:
+            del self._macs[mac]
+
     def __bool__(self) -> bool:
-        return bool(self.macs or self.hosts or self.endpoints or self.segments or self.prefixes or self.evis)
+        return bool(self._macs or self.hosts or self.endpoints or self.segments or self.prefixes or self.evis)
 
     def add(self, other: "Changed") -> None:
         """Add everything of another one."""
-        self.macs |= other.macs
+        self._macs.update(other._macs)
         self.hosts |= other.hosts
         self.endpoints |= other.endpoints
         self.segments |= other.segments
@@ -122,7 +134,8 @@ class Changed:
     def take(self, share: float) -> "Changed":
         """Remove and return this share of the MACs, hosts and prefixes, and all endpoints and segments, which are few."""
         part = Changed(endpoints=self.endpoints, segments=self.segments, evis=self.evis)
-        part.macs.update(self.macs.pop() for _ in range(ceil(share * len(self.macs))))
+        part.add_macs(islice(self._macs, ceil(share * len(self._macs))))
+        self.remove_macs(part.macs)
         part.hosts.update(self.hosts.pop() for _ in range(ceil(share * len(self.hosts))))
         part.prefixes.update(self.prefixes.pop() for _ in range(ceil(share * len(self.prefixes))))
         self.endpoints, self.segments, self.evis = set(), set(), set()
@@ -327,7 +340,7 @@ class Index:
     def _put_off_crowds(self, part: Changed) -> None:
         crowded = [mac for mac in part.macs & self.said.many if len(self.said.macs.get(mac, ())) > MOST]
         hosts = part.hosts & self._crowded_hosts
-        part.macs.difference_update(crowded)
+        part.remove_macs(crowded)
         part.hosts -= hosts
         self._put_off_macs |= dict.fromkeys(crowded)
         self._put_off_hosts |= dict.fromkeys(hosts)
@@ -339,7 +352,7 @@ class Index:
         rest_s = 0.0
         for mac in list(islice(self._put_off_macs, 1)):
             del self._put_off_macs[mac]
-            part.macs.add(mac)
+            part.add_macs((mac,))
             rest_s += _rest_s(said.paths if (said := self.said.macs.get(mac)) is not None else ())
         for ip in list(islice(self._put_off_hosts, 1)):
             del self._put_off_hosts[ip]
@@ -452,7 +465,7 @@ class Index:
 
     def mark_local_claim(self, mac: Mac) -> None:
         """Mark a MAC as changed, because its station may count differently."""
-        self._changed.macs.add(mac)
+        self._changed.add_macs((mac,))
         self._work += WORK_OF_RIVALS
         for local_claim in self.local_claims.get(mac, {}).values():
             self._mark_prefixes(local_claim.station.hosts)
@@ -532,7 +545,7 @@ class Index:
 
     def _mark(self, macs: Collection[Mac], work: int = WORK_OF_RIVALS) -> None:
         """Have these MACs judged, each at this work; a few of which something is said for the first time take more."""
-        self._changed.macs.update(macs)
+        self._changed.add_macs(macs)
         new, self._made = self.said.made - self._made, self.said.made
         self._work += max(work * len(macs), (work + WORK_OF_NEW) * new)
 

@@ -98,14 +98,14 @@ def project(
 def _everything(rib: Rib, policy: Policy, previous: Intent) -> Changed:
     """Return every topic that has routes now, or had rows or refusals before."""
     found = rib.index.everything()
-    found.macs.update(mac for mac, _ in previous.judged.unordered())
+    found.add_macs(mac for mac, _ in previous.judged.unordered())
     for hosts in (previous.hosts, previous.refused_hosts):
         found.hosts.update(ip for ip, _ in hosts.unordered())
     for floods in (previous.floods, previous.refused_floods):
         found.endpoints.update(endpoint for endpoint, _ in floods.unordered())
     found.prefixes.update(prefix for prefix, _ in previous.judged_prefixes.unordered())
     found.segments.update(policy.segment_states, (esi for esi, _ in previous.own_segments.unordered()))
-    found.macs.update(mac for mac, _ in previous.segment_macs.unordered())
+    found.add_macs(mac for mac, _ in previous.segment_macs.unordered())
     found.segments.update(policy.contested, (esi for esi, _ in previous.forwarders.unordered()))
     found.segments.update(esi for esi, _ in previous.groups_of.unordered())
     return found

@@ -247,7 +247,7 @@ class Actor:
         """Make a small pass over the keys that are new."""
         names = self._passing
         touched = {name: self._touched[name].take(KEYS_MAX) for name in names if self._touched[name]}
-        hinted = {name: self._hinted[name].take(KEYS_MAX) for name in names if self._hinted[name]}
+        hinted = {name: set(self._hinted[name].take(KEYS_MAX)) for name in names if self._hinted[name]}
         for name, key in self.engine.backlog.due(self._clock(), KEYS_MAX):
             if name in names:
                 hinted.setdefault(name, set()).add(key)

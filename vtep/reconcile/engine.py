@@ -344,7 +344,7 @@ class Engine:
         """
         todo: dict[Kind, tuple[Bulk, list[Judged]]] = {}
         for kind in self.kinds:
-            touched, hinted = set(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
+            touched, hinted = dict.fromkeys(scope.touched.get(kind.name, ())), set(scope.hinted.get(kind.name, ()))
             if (overtaken := self._overtaken.get(kind.name)) is not None:
                 for key in chain(touched, hinted):
                     overtaken[key] = None
@@ -393,7 +393,9 @@ class Engine:
             yield None
         return rows
 
-    def _judged(self, kind: Kind, touched: set[Key], hinted: set[Key], this: Pass) -> Steps[tuple[Bulk, list[Judged]]]:
+    def _judged(
+        self, kind: Kind, touched: dict[Key, None], hinted: set[Key], this: Pass
+    ) -> Steps[tuple[Bulk, list[Judged]]]:
         """Settle the rows that need no write, and return the plain rows and the others that need one."""
         bulk = Bulk(kind, self._known, this)
         rows: list[Judged] = []
@@ -402,7 +404,10 @@ class Engine:
             return bulk, rows  # only a survey shows them
         if readable(kind):
             suspect += hinted
-        for part in parts(touched - hinted if readable(kind) else touched | hinted, ROWS_MAX):
+        presumed = [key for key in touched if key not in hinted] if hinted else list(touched)
+        if not readable(kind):
+            presumed += hinted
+        for part in parts(presumed, ROWS_MAX):
             others = bulk.take(part) if self._is_bulk else part
             sure = [key for key in others if not readable(kind) or self._known.is_sure(kind, key)]
             suspect += set(others).difference(sure)
