@@ -7,7 +7,7 @@ lost something. Both are values without behavior. `projection.leaf` takes the me
 This module knows no BGP speaker. How a speaker's output becomes messages is the business of its folder in `feed`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,7 +34,7 @@ class Withdrawn(Struct, frozen=True):
     """The peer withdrew routes."""
 
     peer: Ip
-    keys: tuple[RouteKey, ...]
+    keys: Collection[RouteKey]
     """The RIB may have no route of a key, because a speaker may withdraw what it never advertised."""
 
 

@@ -1,22 +1,24 @@
-"""The routes of one announcement, where those that say the same of many MACs are one group.
+"""The routes of one announcement, and the keys of one withdrawal, where those that say the same of many MACs are one group.
 
 A peer packs thousands of MACs with the same octets around them: the same RD, segment, tag, labels and attributes. Such routes
 are not made one by one. Their octets around the MAC are decoded once (`Alike`), and each of them costs one entry in its group.
 The RIB takes the groups as they are. For other readers it is a mapping from keys to routes, which are made when a reader asks.
 
+A withdrawal names keys alone, so its groups are the MACs under one name.
+
 An announcement replaces what was said before, so the order counts: what a later group says of a MAC under the same name holds.
 This module does not know which routes there are already.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from vtep.addr import Ip, Mac
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import RouteKey
 from vtep.evpn.mac_ip import MacIp, is_of_mac_alone, unpack
-from vtep.evpn.nlri import Route, unpack_nlri
-from vtep.evpn.offers import Alike, PathName, split_key
+from vtep.evpn.nlri import Route, nlri_key, unpack_nlri
+from vtep.evpn.offers import Alike, PathName, is_key_of_mac_alone, joined_key, split_key
 
 _MAC_AT: Final = 25
 _MAC_END: Final = 31
@@ -82,3 +84,52 @@ class Gathered(Mapping[RouteKey, Route]):
             found = {group.key(mac): group.route(self._peer, mac) for group in self.groups for mac in group.macs}
             self._all = found | self.others
         return self._all
+
+
+class WithdrawnKeys(Collection[RouteKey]):
+    """The keys of routes that a peer withdraws, each as often as it came, those of MACs alone in groups."""
+
+    def __init__(self, keys: Iterable[RouteKey] = ()) -> None:
+        self.groups: dict[PathName, dict[Mac, None]] = {}
+        self.others: list[RouteKey] = []
+        """Every key that is in no group."""
+        self._by_octets: dict[bytes, dict[Mac, None]] = {}
+        self._grouped = 0
+        for key in keys:
+            if is_key_of_mac_alone(key):
+                self._add_to(self._group(key), split_key(key)[1])
+            else:
+                self.others.append(key)
+
+    def add(self, nlri: bytes, path_id: bytes = b"") -> None:
+        """Add the key of an NLRI from its octets. Raises RouteError if no route of ours can have it."""
+        if not is_of_mac_alone(nlri):
+            self.others.append(nlri_key(nlri) + path_id)
+            return
+        around = nlri[:_MAC_AT] + path_id
+        if (group := self._by_octets.get(around)) is None:
+            group = self._by_octets[around] = self._group(nlri_key(nlri) + path_id)
+        self._add_to(group, nlri[_MAC_AT:_MAC_END])
+
+    def _group(self, key: RouteKey) -> dict[Mac, None]:
+        return self.groups.setdefault(split_key(key)[0], {})
+
+    def _add_to(self, group: dict[Mac, None], mac: bytes) -> None:
+        group[Mac(mac)] = None
+        self._grouped += 1
+
+    def __len__(self) -> int:
+        return self._grouped + len(self.others)
+
+    def __iter__(self) -> Iterator[RouteKey]:
+        yield from (joined_key(name, mac) for name, macs in self.groups.items() for mac in macs)
+        yield from self.others
+
+    def __contains__(self, key: object) -> bool:
+        return any(key == one for one in self)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare which keys there are with those of any other collection."""
+        return isinstance(other, Collection) and set(self) == set(other)
+
+    __hash__ = None  # type: ignore[assignment]

@@ -92,6 +92,11 @@ def split_key(key: RouteKey) -> tuple[PathName, bytes]:
     return key[:_MAC_AT] + key[_IP_LENGTH_AT:], key[_MAC_AT:_IP_LENGTH_AT]
 
 
+def joined_key(name: PathName, mac: bytes) -> RouteKey:
+    """Return the key of the route of this name about a MAC without a host address."""
+    return name[:_MAC_AT] + mac + name[_MAC_AT:]
+
+
 def host_path_name(key: RouteKey) -> PathName:
     """Return the name of the path of a Type-2 route with a host address."""
     return key[:_MAC_AT] + key[_IP_LENGTH_AT:_IP_AT] + key[_IP_AT + key[_IP_LENGTH_AT] // 8 :]
@@ -133,7 +138,7 @@ class Path(Struct, frozen=True, eq=False, gc=False):
 
     def key(self, mac: Mac) -> RouteKey:
         """Return the key of the route that says this of a MAC without a host address."""
-        return self.name[:_MAC_AT] + mac + self.name[_MAC_AT:]
+        return joined_key(self.name, mac)
 
     def says(self, other: "Path") -> bool:
         """Return whether another path of the same name says the same; the epoch may be another one."""
@@ -176,7 +181,7 @@ class Alike(Struct, frozen=True, eq=False):
         )
 
     def key(self, mac: Mac) -> RouteKey:
-        return self.name[:_MAC_AT] + mac + self.name[_MAC_AT:]
+        return joined_key(self.name, mac)
 
     def route(self, peer: Ip, mac: Mac) -> MacIp:
         return MacIp(peer, self.attributes, self.rd, self.tag, mac, self.label, None, self.esi, self.label2)

@@ -41,7 +41,7 @@ from vtep.evpn.event import (
     SpeakerStopped,
     Withdrawn,
 )
-from vtep.evpn.gathered import Gathered
+from vtep.evpn.gathered import Gathered, WithdrawnKeys
 from vtep.evpn.index import Held, Index
 from vtep.evpn.keys import MAC_IP, mac_of
 from vtep.evpn.mac_ip import MacIp
@@ -451,18 +451,13 @@ class Rib:
                 index.replace(macs, said, old, path)
         return room
 
-    def _withdraw(self, peer: AdjRibIn, keys: tuple[RouteKey, ...], now: float) -> None:
+    def _withdraw(self, peer: AdjRibIn, keys: Collection[RouteKey], now: float) -> None:
         """Withdraw routes by their keys, those of MACs alone in groups."""
         self.counters.withdrawn += len(keys)
         peer.extend_refresh(now)
-        groups: dict[bytes, dict[Mac, None]] = {}
-        for key in keys:
-            if is_key_of_mac_alone(key):
-                name, octets = split_key(key)
-                if (group := groups.get(name)) is None:
-                    group = groups[name] = {}
-                group[Mac(octets)] = None
-            elif (held := peer.find(key)) is None:
+        gathered = keys if isinstance(keys, WithdrawnKeys) else WithdrawnKeys(keys)
+        for key in gathered.others:
+            if (held := peer.find(key)) is None:
                 self._withdraw_unknown(peer, 1)
                 if key[0] == MAC_IP:
                     peer.note_unaccepted((Mac(mac_of(key)),))
@@ -470,7 +465,7 @@ class Rib:
                 self.index.put(key, held, None)
                 if isinstance(held[0], MacIp):
                     self._make_room(peer, (held[0].mac,))
-        for name, macs in groups.items():
+        for name, macs in gathered.groups.items():
             self._withdraw_group(peer, name, macs)
         self._want_refused(peer)
 

@@ -26,9 +26,9 @@ from vtep.errors import RouteError, StreamError
 from vtep.evpn import attributes
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.bgp import EVPN, HEADER, SMALLEST_UPDATE, UPDATE
-from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
-from vtep.evpn.gathered import Gathered
-from vtep.evpn.nlri import UnknownRouteType, nlri_key
+from vtep.evpn.event import Announced, EndOfRib, Event, Withdrawn
+from vtep.evpn.gathered import Gathered, WithdrawnKeys
+from vtep.evpn.nlri import UnknownRouteType
 
 _EXTENDED_LENGTH: Final = 0x10
 _REACH, _UNREACH = 14, 15
@@ -66,7 +66,7 @@ class _Events:
         self.done: list[Event] = []
         self.bad: list[str] = []
         self._routes = Gathered(peer)
-        self._keys: list[RouteKey] = []
+        self._keys = WithdrawnKeys()
 
     def announcements(self) -> Gathered:
         """Return where the next announced routes go."""
@@ -74,7 +74,7 @@ class _Events:
             self.flush()
         return self._routes
 
-    def withdrawals(self) -> list[RouteKey]:
+    def withdrawals(self) -> WithdrawnKeys:
         """Return where the keys of the next withdrawn routes go."""
         if self._routes:
             self.flush()
@@ -86,8 +86,8 @@ class _Events:
 
     def flush(self) -> None:
         if self._keys:
-            self.done.append(Withdrawn(self.peer, tuple(self._keys)))
-            self._keys = []
+            self.done.append(Withdrawn(self.peer, self._keys))
+            self._keys = WithdrawnKeys()
         if self._routes:
             self.done.append(Announced(self.peer, self._routes))
             self._routes = Gathered(self.peer)
@@ -140,7 +140,7 @@ def _read_unreach(octets: bytes, at: int, end: int, events: _Events, *, alone: b
         nlri = _next_nlri(octets, at, end)
         at += len(nlri)
         try:
-            keys.append(nlri_key(nlri))
+            keys.add(nlri)
         except UnknownRouteType:
             continue
         except RouteError as error:

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 from vtep.addr import Ip
 from vtep.errors import RouteError, StreamError
 from vtep.evpn import attributes
-from vtep.evpn.event import Announced, EndOfRib, Event, RouteKey, Withdrawn
-from vtep.evpn.gathered import Gathered
-from vtep.evpn.nlri import UnknownRouteType, nlri_key
+from vtep.evpn.event import Announced, EndOfRib, Event, Withdrawn
+from vtep.evpn.gathered import Gathered, WithdrawnKeys
+from vtep.evpn.nlri import UnknownRouteType
 from vtep.feed.exabgp.octets import octets_of
 from vtep.feed.exabgp.shapes import Attribute, Neighbor, Nlri
 
@@ -48,17 +48,17 @@ def read_update(neighbor: Neighbor[Nlri] | Neighbor[Any], peer: Ip) -> UpdateRea
     return UpdateRead(events, tuple(bad), "" if update.attribute is None else update.attribute.error)
 
 
-def _withdrawn(nlris: Iterable[Any], bad: list[str]) -> tuple[RouteKey, ...]:
-    keys = []
+def _withdrawn(nlris: Iterable[Any], bad: list[str]) -> WithdrawnKeys:
+    keys = WithdrawnKeys()
     for nlri in nlris:
         try:
             raw, path_id = octets_of(nlri)
-            keys.append(nlri_key(raw) + path_id)
+            keys.add(raw, path_id)
         except UnknownRouteType:
             continue
         except RouteError as error:
             bad.append(_complaint(nlri, error))
-    return tuple(keys)
+    return keys
 
 
 def _announced(peer: Ip, by_next_hop: dict[str, list[Any]], attribute: Attribute, bad: list[str]) -> Gathered:

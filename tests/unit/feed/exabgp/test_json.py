@@ -184,7 +184,7 @@ def test_an_nlri_without_octets_is_read_from_its_fields(nlri):
     (withdrawn,) = decode(update(withdraw={"l2vpn evpn": [nlri]})).events
 
     assert tuple(announced.routes) == withdrawn.keys
-    assert withdrawn.keys[0][0] == nlri["code"]
+    assert next(iter(withdrawn.keys))[0] == nlri["code"]
 
 
 @pytest.mark.parametrize(
