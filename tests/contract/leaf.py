@@ -183,7 +183,7 @@ class Leaf:
         """Make the pass that the daemon would make now."""
         hints = self.kernel.drain()
         gone = set(self.engine.known_among("fdb", self.target.keys_of(hints.gone)))
-        hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.keys - hints.gone) | gone}
+        hinted = {kind.name: set() for kind in KINDS} | {"fdb": self.target.keys_of(hints.news) | gone}
         if hints.links_changed:
             self.engine.suspect_attachments()
         for kind, key in self.engine.backlog.due(self.now, 1000):

@@ -12,6 +12,7 @@ from vtep.addr import Ip
 from vtep.errors import RouteError
 from vtep.evpn import attributes
 from vtep.evpn.event import Announced, Withdrawn
+from vtep.evpn.gathered import WithdrawnKeys
 from vtep.evpn.nlri import nlri_key, unpack_nlri
 from vtep.feed.exabgp.json import decode
 
@@ -210,3 +211,25 @@ def _without_octets(tree):
 def _line(**update):
     neighbor = {"address": {"peer": "10.9.0.1"}, "direction": "receive", "message": {"update": update}}
     return json.dumps({"exabgp": "5.0.0", "type": "update", "neighbor": neighbor}).encode()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*range(6)]), st.sampled_from([b"", b"\0\0\0\1"]), st.integers(0, 3)), max_size=12
+    )
+)
+def test_withdrawn_octets_give_the_keys_that_they_give_one_by_one(withdrawn):
+    nlris = []
+    for shape, path_id, number in withdrawn:
+        esi, ip, labels = bytes(9) + bytes((shape & 1,)), bytes(4 * (shape // 2 % 2)), bytes(3 + 3 * (shape // 4))
+        mac = bytes(5) + bytes((number,))
+        value = bytes(8) + esi + bytes(4) + b"\x30" + mac + bytes((8 * len(ip),)) + ip + labels
+        nlris.append((bytes((2, len(value))) + value, path_id))
+    keys = WithdrawnKeys()
+    for nlri, path_id in nlris:
+        keys.add(nlri, path_id)
+
+    slow = {nlri_key(nlri) + path_id for nlri, path_id in nlris}
+
+    assert keys == slow == WithdrawnKeys(slow)
+    assert len(keys) == len(slow)

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Final
 
 from vtep import logs
-from vtep.addr import ZERO_MAC, Esi, Mac, Prefix, Vni
+from vtep.addr import Esi, Mac, Prefix, Vni
 from vtep.app.drain import drain
 from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.pass_log import PassLog
@@ -349,15 +349,15 @@ class KernelTask:
             self._nudge()  # the carrier of a segment's port is read in each round
             self.actor.look_around()  # a pass under way looks as well, before its next batch
             self.look_at_underlay()
-        floods = ZERO_MAC in [event.mac for event in hints.keys]
+        floods = hints.has_floods
         if self.observes:
             routed = any(event.port in self.target.vrfs.devices for event in hints.keys)
             self._unread |= floods or routed or self.target.holds(frozenset(port for port, _ in hints.hosts))
         if hints.overrun or bounced or (floods and not self.observes):
             self.actor.survey()
             return
-        if hints.keys:
-            news, gone = self.target.keys_of(hints.keys - hints.gone), self.target.keys_of(hints.gone)
+        if hints.news or hints.gone:
+            news, gone = self.target.keys_of(hints.news), self.target.keys_of(hints.gone)
             self.actor.hint({KINDS[0].name: news}, {KINDS[0].name: gone})
             if synced := self._synced_among(news | gone):
                 self.actor.hint({SYNCED_MAC.name: synced})

@@ -87,39 +87,34 @@ class Gathered(Mapping[RouteKey, Route]):
 
 
 class WithdrawnKeys(Collection[RouteKey]):
-    """The keys of routes that a peer withdraws, each as often as it came, those of MACs alone in groups."""
+    """The keys of routes that a peer withdraws, each once, those of MACs alone in groups."""
 
     def __init__(self, keys: Iterable[RouteKey] = ()) -> None:
         self.groups: dict[PathName, dict[Mac, None]] = {}
-        self.others: list[RouteKey] = []
+        self.others: dict[RouteKey, None] = {}
         """Every key that is in no group."""
         self._by_octets: dict[bytes, dict[Mac, None]] = {}
-        self._grouped = 0
         for key in keys:
             if is_key_of_mac_alone(key):
-                self._add_to(self._group(key), split_key(key)[1])
+                self._group(key)[Mac(split_key(key)[1])] = None
             else:
-                self.others.append(key)
+                self.others[key] = None
 
     def add(self, nlri: bytes, path_id: bytes = b"") -> None:
         """Add the key of an NLRI from its octets. Raises RouteError if no route of ours can have it."""
         if not is_of_mac_alone(nlri):
-            self.others.append(nlri_key(nlri) + path_id)
+            self.others[nlri_key(nlri) + path_id] = None
             return
         around = nlri[:_MAC_AT] + path_id
         if (group := self._by_octets.get(around)) is None:
             group = self._by_octets[around] = self._group(nlri_key(nlri) + path_id)
-        self._add_to(group, nlri[_MAC_AT:_MAC_END])
+        group[Mac(nlri[_MAC_AT:_MAC_END])] = None
 
     def _group(self, key: RouteKey) -> dict[Mac, None]:
         return self.groups.setdefault(split_key(key)[0], {})
 
-    def _add_to(self, group: dict[Mac, None], mac: bytes) -> None:
-        group[Mac(mac)] = None
-        self._grouped += 1
-
     def __len__(self) -> int:
-        return self._grouped + len(self.others)
+        return sum(map(len, self.groups.values())) + len(self.others)
 
     def __iter__(self) -> Iterator[RouteKey]:
         yield from (joined_key(name, mac) for name, macs in self.groups.items() for mac in macs)

@@ -72,7 +72,7 @@ class Said:
 
     def addresses_of(self, macs: Collection[Mac]) -> list[tuple[Ip, ...] | None]:
         """Return the host addresses whose positions the paths of each MAC have, in order."""
-        return self._addresses.of(macs)
+        return self._addresses.of(macs) if self._addresses else [None] * len(macs)
 
     def ips_of(self, mac: Mac) -> Iterable[Ip]:
         ips: Iterable[Ip] | None = self._addresses.get(mac)

@@ -15,12 +15,13 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Struct
 
-from vtep.addr import Ip, Mac
+from vtep.addr import ZERO_MAC, Ip, Mac
 from vtep.linux.socket import (
     NETLINK_ADD_MEMBERSHIP,
     RECEIVE_SIZE,
@@ -69,10 +70,10 @@ EVENTS_PER_DRAIN: Final = 1 << 11
 class Hints(Struct, frozen=True):
     """What may have changed. The values must be read back."""
 
-    keys: frozenset[FdbEvent] = frozenset()
-    """Rows of the FDB."""
+    news: frozenset[FdbEvent] = frozenset()
+    """Rows of the FDB that came or changed, and perhaps went as well."""
     gone: frozenset[FdbEvent] = frozenset()
-    """Those of `keys` for which only deletions were announced."""
+    """Rows of the FDB of which only deletions were announced."""
     hosts: frozenset[tuple[int, Ip]] = frozenset()
     """Device and address of ARP and ND rows."""
     links_changed: bool = False
@@ -83,6 +84,19 @@ class Hints(Struct, frozen=True):
     """The addresses of this host's own devices."""
     overrun: bool = False
     """Events were lost: anything may have changed."""
+
+    @property
+    def keys(self) -> frozenset[FdbEvent]:
+        """All rows of the FDB that were named."""
+        return self.news | self.gone
+
+    @property
+    def has_floods(self) -> bool:
+        """Whether a flood row is among them."""
+        return ZERO_MAC in map(_mac_of, chain(self.news, self.gone))
+
+
+_mac_of: Final = itemgetter(1)
 
 
 class Subscription(Struct, frozen=True):
@@ -278,10 +292,9 @@ class _Seen:
                 self._hosts.add((entry.port, entry.ip))
 
     def hints(self) -> Hints:
-        gone = _events(self._gone - self._news)
         return Hints(
-            gone | _events(self._news),
-            gone,
+            _events(self._news),
+            _events(self._gone - self._news if self._news else self._gone),
             frozenset(self._hosts),
             links_changed=not self._kinds.isdisjoint(_OF_DEVICES),
             bounced=frozenset(self._bounced),
@@ -294,12 +307,9 @@ def _events(named: AbstractSet[announced.Named]) -> frozenset[FdbEvent]:
     """Return the events about these rows. Nearly all have neither a VLAN nor a VNI, and are made at a third of the usual cost."""
     make = tuple.__new__
     plain = [make(FdbEvent, (row[0], Mac(row[1]), None, None)) for row in named if len(row) == 2]
-    others = (
-        [FdbEvent(row[0], Mac(row[1]), row[2], row[3]) for row in named if len(row) == 4]
-        if len(plain) < len(named)
-        else ()
-    )
-    return frozenset(plain).union(others)
+    if len(plain) < len(named):
+        plain += [FdbEvent(row[0], Mac(row[1]), row[2], row[3]) for row in named if len(row) == 4]
+    return frozenset(plain)
 
 
 def _attach(events: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:

@@ -134,21 +134,13 @@ class LedgerFile:
 
     def release(self, kind: str, keys: Collection[Key]) -> None:
         """Note that rows are no longer ours. If the file cannot be written, they are remembered for the next copy of it."""
-        claims = self._claims.claims(kind)
-        claimed: defaultdict[Hashable, list[Key]] = defaultdict(list)
-        vni_of = self._vni_of[kind]
-        for key, claim in zip(keys, claims.of(keys), strict=True):
-            if claim is not None:
-                claimed[vni_of(key)].append(key)
         # The keys alone say what is released; a record has a row as well, and any will do.
-        groups = [RowGroup(together, claims[together[0]].row) for together in claimed.values()]
+        groups = self._claims.take(kind, keys)
         try:
             self._journal.append(self._records(kind, _RELEASED, groups))
         except OSError:
             self._journal.fall_behind()
             self._outlived[kind].update(key for group in groups for key in group.keys)
-        for group in groups:
-            self._claims.release(kind, group.keys)
 
     def follow(self, kind: str, note: Note) -> None:
         self._claims.follow(kind, note)

@@ -149,30 +149,44 @@ class Claims:
         self._replace(kind, keys, confirmed)
 
     def release(self, kind: str, keys: Collection[Key]) -> None:
-        self._replace(kind, keys, lambda _, __: None)
+        self.take(kind, keys)
+
+    def take(self, kind: str, keys: Collection[Key]) -> list[RowGroup]:
+        """Forget these claims, and return the keys of each VNI that had one, with the row of any of them."""
+        taken: dict[Hashable, RowGroup] = {}
+        for together, before, _ in self._replace(kind, keys, lambda _, __: None):
+            if before is not None:
+                taken.setdefault(self._vni_of[kind](together[0]), RowGroup([], before.row)).keys.extend(together)
+        return list(taken.values())
 
     def follow(self, kind: str, note: Note) -> None:
         self._notes[kind] = note
 
-    def _replace(self, kind: str, keys: Collection[Key], next_one: Callable[[Key, Claim | None], Claim | None]) -> None:
-        """Replace claims by the next ones, which are made once for all keys that have the same claim."""
-        made: dict[int, tuple[Key, Claim | None, Claim | None]] = {}
+    def _replace(
+        self, kind: str, keys: Collection[Key], next_one: Callable[[Key, Claim | None], Claim | None]
+    ) -> Collection[tuple[list[Key], Claim | None, Claim | None]]:
+        """Replace claims by the next ones, which are made once for all keys that have the same claim.
+
+        Return these keys, with the claim before and the one now.
+        """
+        replaced: dict[int, tuple[list[Key], Claim | None, Claim | None]] = {}
+        together: list[Key] = []
         last: Claim | None = _NONE
         now: Claim | None = None
-        replaced: list[int] = []
         for key, shard in zip(keys, self._claims[kind].shards_of(keys), strict=True):
             before = shard.get(key)
             if before is not last:
-                if id(before) not in made:
-                    made[id(before)] = key, before, next_one(key, before)
-                last, now = before, made[id(before)][2]
+                if id(before) not in replaced:
+                    replaced[id(before)] = [], before, next_one(key, before)
+                together, last, now = replaced[id(before)]
             if now is not None:
                 shard[key] = now
             elif before is not None:
                 del shard[key]
-            replaced.append(id(before))
-        for name, count in Counter(replaced).items():
-            self._note(kind, *made[name], count)
+            together.append(key)
+        for alike, before, now in replaced.values():
+            self._note(kind, alike[0], before, now, len(alike))
+        return replaced.values()
 
     def _note(self, kind: str, key: Key, before: Claim | None, now: Claim | None, count: int) -> None:
         """Count the keys whose claim was replaced by the same one."""

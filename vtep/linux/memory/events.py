@@ -62,7 +62,7 @@ class Announcements:
     def take(self) -> Hints:
         """Return what was announced, and forget it."""
         hints = Hints(
-            frozenset(self._changed | self._gone),
+            frozenset(self._changed),
             frozenset(self._gone - self._changed),
             frozenset(self._hosts),
             links_changed=self.links_changed,
