@@ -92,6 +92,16 @@ def markdown(figures: Iterable[Figure]) -> dict[str, str]:
     return {name: "\n".join(_markdown(rows)) for name, rows in tables.items()}
 
 
+def aims(figures: Iterable[Figure]) -> str:
+    """Return what was aimed at and what was reached, in Markdown."""
+    lines = ["| part | figure | aim | reached |", "| --- | --- | --- | --- |"]
+    for figure in figures:
+        if figure.limit is not None and figure.measured is not None:
+            verdict = f"{'yes' if figure.reached else '**no**'}: {figure.measured:.2f}"
+            lines.append(f"| {figure.table} | {figure.what} ({figure.unit}) | {_target(figure.limit)} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
 def _markdown(figures: list[Figure]) -> Iterable[str]:
     sides = list(dict.fromkeys(side for figure in figures for side in figure.sides))
     yield f"| | unit | {' | '.join(sides)} | runs | ratio or value | target |"

@@ -17,7 +17,7 @@ from typing import Final
 from bench import machine
 from bench.figures import Figure, Limit
 from bench.leaf import Ours, ours
-from bench.moves import PAUSE_S_MAX, REST_PERCENT_MAX, feed, stalls
+from bench.moves import BYTES_MAX, LONE_MS_MAX, PAUSE_S_MAX, REST_PERCENT_MAX, STALL_MS_MAX, feed, stalls
 from bench.routes import NEW, OLD, mac
 from tests.lab.fdb_timing import FdbTimer
 
@@ -30,9 +30,6 @@ REST_S: Final = 60.0
 SAMPLES: Final = 6
 STRIDE: Final = 700_001
 PLACES: Final = (OLD, NEW)
-BYTES_MAX: Final = 350
-LONE_MS_MAX: Final = 1.5
-STALL_MS_MAX: Final = 25.0
 GROWTH_MAX: Final = 1.02
 """Of the memory after the first part, in which every MAC moves for the first time; glibc's heap differs by a hundredth."""
 

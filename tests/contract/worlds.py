@@ -145,19 +145,19 @@ class OneVni:
 
     def drain(self, *most: int) -> Hints:
         hints = self._kernel.drain(*most)
-        keys, gone = (
+        news, gone = (
             frozenset(
                 FdbEvent(event.port, event.mac)
                 for event in events
                 if event.vlan == VLAN
                 or (event.vlan is None and event.src_vni == self._vni and self._is_tunnel(event.port))
             )
-            for events in (hints.keys, hints.gone)
+            for events in (hints.news, hints.gone)
         )
         links = self._kernel.links().by_name
         svi = links[SVI].index if SVI in links else None
         bounced = frozenset(links["br0"].index if index == svi else index for index in hints.bounced)
-        return msgspec.structs.replace(hints, keys=keys, gone=gone, bounced=bounced)
+        return msgspec.structs.replace(hints, news=news, gone=gone, bounced=bounced)
 
     def _is_tunnel(self, port: int) -> bool:
         link = self._kernel.links().by_index.get(port)

@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench import plots, routes
-from bench.figures import Figure, Limit, Outcome, from_json, markdown, text, to_json
+from bench.documents import merged
+from bench.figures import Figure, Limit, Outcome, aims, from_json, markdown, text, to_json
 from tests.lab import wire
 from vtep.addr import Mac
 from vtep.evpn.event import Announced, EndOfRib, SessionOpened, Withdrawn
@@ -99,3 +100,24 @@ def test_a_drawing_has_a_bar_for_each_side_as_long_as_its_figure() -> None:
 
     assert name == "a-table"
     assert float(bars[0].get("width", 0)) == 2 * float(bars[1].get("width", 0))
+
+
+def test_a_table_is_taken_from_the_last_run_that_has_it() -> None:
+    first = Figure("both", "add", "s", {"vtep": [1.0]})
+    later = Figure("both", "add", "s", {"vtep": [2.0]})
+    alone = Figure("one", "add", "s", {"vtep": [3.0]})
+
+    found = merged([Outcome({"cpu": "a"}, False, [first, alone]), Outcome({"cpu": "b"}, False, [later])])
+
+    assert (found.machine, found.figures) == ({"cpu": "a"}, [later, alone])
+
+
+def test_the_aims_say_what_was_reached() -> None:
+    reached, missed = (
+        Figure("t", "add", "s", {"vtep": [value], "frr": [2.0]}, Limit("vtep", "frr", 1.0)) for value in (1.0, 3.0)
+    )
+
+    *_, first, second = aims([reached, Figure("t", "no limit", "s", {"vtep": [1.0]}), missed]).splitlines()
+
+    assert first == "| t | add (s) | vtep ≤ 1 × frr | yes: 0.50 |"
+    assert second == "| t | add (s) | vtep ≤ 1 × frr | **no**: 1.50 |"
