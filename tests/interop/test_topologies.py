@@ -47,7 +47,7 @@ def test_there_are_topologies():
     assert {path.name for path in FILES} == {
         *(
             f"evpn-{name}.clab.yml"
-            for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd", "multihoming")
+            for name in ("frr", "rr", "gobgp", "leaves", "l3", "vlan-aware", "svd", "multihoming", "multihoming-frr")
         ),
         *(f"observe-{name}.clab.yml" for name in ("frr", "gobgp")),
     }
