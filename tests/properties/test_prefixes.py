@@ -23,6 +23,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.peer import Holds
 from vtep.evpn.prefix import IpPrefix, shared
 from vtep.evpn.rib import Rib
+from vtep.evpn.routed import Put, RoutesByPrefix
 from vtep.intent import NOTHING, Intent
 from vtep.projection.policy import Policy
 from vtep.projection.project import project
@@ -185,6 +186,55 @@ def check(rib: Rib, intent: Intent, before: Intent) -> None:
     ]
     assert set(intent.touched_prefixes) == {key for key, _ in ways[0].items() ^ ways[1].items()}
     check_counts(intent)
+
+
+class OneByOne(RoutesByPrefix):
+    """Takes every route by itself."""
+
+    def put_many(self, keys, route, there):
+        return Put([], [], [], list(keys))
+
+    def remove_many(self, keys, there):
+        return [], list(keys)
+
+
+def state(rib: Rib) -> object:
+    """Return all that a RIB knows of routes to prefixes, without the order in which they came, and which are one object."""
+    kept = rib.index.prefixes
+    routes = {prefix: Counter(kept.of(prefix)) for prefix in kept}
+    peers = {
+        address: ([dict(epoch.routes) for epoch in (peer.fresh, peer.suspect, peer.stale)], len(peer), peer.limited)
+        for address, peer in rib.peers.items()
+    }
+    ages = {
+        (peer, key): rib.ages.of(peer, key) for peer in peers for part in range(SHARDS) for key in rib.keys(peer, part)
+    }
+    values = {value.key: value.users for value in kept._values.values()}
+    return (
+        routes,
+        peers,
+        ages,
+        values,
+        kept._router_macs,
+        kept._by_gateway,
+        kept._by_segment,
+        rib.index.routes,
+        rib.counters.unknown_withdraws,
+    )
+
+
+@given(st.lists(bursts, max_size=6), often([256, 256, 4]))
+@settings(deadline=None, max_examples=examples(50))
+def test_routes_that_are_taken_in_groups_leave_what_they_leave_one_by_one(history, most):
+    both = [Rib(Holds(routes_per_peer=most), 0.0) for _ in range(2)]
+    both[1].index.prefixes = OneByOne()
+    for now, burst in enumerate(history):
+        for heard in burst:
+            for rib in both:
+                rib.receive(heard, float(now))
+            assert state(both[0]) == state(both[1])
+        changed = [rib.index.take_changed().prefixes for rib in both]
+        assert changed[0] == changed[1]
 
 
 @given(st.lists(bursts, max_size=6), often([1, 256]))

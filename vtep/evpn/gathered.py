@@ -1,12 +1,14 @@
-"""The routes of one announcement, and the keys of one withdrawal, where those that say the same of many MACs are one group.
+"""The routes of one announcement, and the keys of one withdrawal, where those that say the same of many MACs or prefixes are one group.
 
 A peer packs thousands of MACs with the same octets around them: the same RD, segment, tag, labels and attributes. Such routes
 are not made one by one. Their octets around the MAC are decoded once (`Alike`), and each of them costs one entry in its group.
-The RIB takes the groups as they are. For other readers it is a mapping from keys to routes, which are made when a reader asks.
+So are the Type-5 routes of many prefixes (`prefix.Alike`). The RIB takes the groups as they are. For other readers it is a mapping from
+keys to routes, which are made when a reader asks.
 
 A withdrawal names keys alone, so its groups are the MACs under one name.
 
-An announcement replaces what was said before, so the order counts: what a later group says of a MAC under the same name holds.
+An announcement replaces what was said before, so the order counts: what a later group says of a MAC or of a prefix under the same
+name holds.
 This module does not know which routes there are already.
 """
 
@@ -14,14 +16,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from vtep.addr import Ip, Mac
+from vtep.evpn import prefix
 from vtep.evpn.attributes import Attributes
 from vtep.evpn.event import RouteKey
 from vtep.evpn.mac_ip import MacIp, is_of_mac_alone, unpack
 from vtep.evpn.nlri import Route, nlri_key, unpack_nlri
 from vtep.evpn.offers import Alike, PathName, is_key_of_mac_alone, joined_key, split_key
+from vtep.evpn.prefix import IpPrefix, path_id_of_key
 
 _MAC_AT: Final = 25
 _MAC_END: Final = 31
+_PREFIX: Final = bytes((prefix.CODE,))
 
 
 class Gathered(Mapping[RouteKey, Route]):
@@ -31,19 +36,29 @@ class Gathered(Mapping[RouteKey, Route]):
         self._peer = peer
         self.groups: list[Alike] = []
         """The later one counts where two have the same name."""
+        self.prefixes: list[prefix.Alike] = []
+        """The later one counts where two have a key in common."""
         self.others: dict[RouteKey, Route] = {}
         """Every route that is in no group."""
         self._latest: dict[PathName, Alike] = {}
         self._by_octets: dict[tuple[bytes, bytes, bytes, int], Alike] = {}
+        self._latest_prefixes: dict[bytes, prefix.Alike] = {}
+        """By the RD, the tag and the path identifier, which two routes with one key have in common."""
+        self._prefixes_by_octets: dict[tuple[bytes, bytes, bytes, int], prefix.Alike] = {}
         self._all: dict[RouteKey, Route] | None = None
         for key, route in routes:
             if isinstance(route, MacIp) and route.ip is None:
                 self._group(key, route).macs[route.mac] = None
+            elif isinstance(route, IpPrefix):
+                self._group_of_prefixes(key[1:13] + path_id_of_key(key), route).keys[key] = None
             else:
                 self.others[key] = route
 
     def add(self, nlri: bytes, attributes: Attributes, path_id: bytes = b"") -> None:
         """Add a route from its octets. Raises RouteError if no route of ours can represent it."""
+        if nlri[:1] == _PREFIX:
+            self._add_prefix(nlri, attributes, path_id)
+            return
         if not is_of_mac_alone(nlri):
             key, route = unpack_nlri(nlri, self._peer, attributes)
             self.others[key + path_id] = route
@@ -55,6 +70,25 @@ class Gathered(Mapping[RouteKey, Route]):
             group = self._by_octets[around] = self._group(key + path_id, route)
         group.macs[Mac(nlri[_MAC_AT:_MAC_END])] = None
 
+    def _add_prefix(self, nlri: bytes, attributes: Attributes, path_id: bytes) -> None:
+        """Add a Type-5 route. One of which the octets around the prefix are known costs an entry in its group."""
+        before, behind, end = prefix.shape(nlri)
+        around = (before, behind, path_id, id(attributes))
+        group = self._prefixes_by_octets.get(around)
+        name = before[2:10] + before[20:24] + path_id
+        if group is None or self._latest_prefixes[name] is not group:
+            _, route = prefix.unpack(nlri, self._peer, attributes)
+            group = self._prefixes_by_octets[around] = self._group_of_prefixes(name, route)
+        group.keys[prefix.key_to(nlri, end) + path_id] = None
+
+    def _group_of_prefixes(self, name: bytes, route: IpPrefix) -> prefix.Alike:
+        """Return the group to which a Type-5 route belongs: the latest of its name, if that says the same, or a new one."""
+        group = self._latest_prefixes.get(name)
+        if group is None or not prefix.says_the_same(group.value, route):
+            group = self._latest_prefixes[name] = prefix.Alike(prefix.shared(route), {})
+            self.prefixes.append(group)
+        return group
+
     def _group(self, key: RouteKey, route: MacIp) -> Alike:
         """Return the group to which a route belongs that says something of a MAC alone."""
         name, _ = split_key(key)
@@ -65,13 +99,14 @@ class Gathered(Mapping[RouteKey, Route]):
         return group
 
     def __bool__(self) -> bool:
-        return bool(self.groups or self.others)
+        return bool(self.groups or self.prefixes or self.others)
 
     def __len__(self) -> int:
         macs: dict[PathName, set[Mac]] = {}
         for group in self.groups:
             macs.setdefault(group.name, set()).update(group.macs)
-        return sum(map(len, macs.values())) + len(self.others)
+        prefixes = {key for alike in self.prefixes for key in alike.keys}
+        return sum(map(len, macs.values())) + len(prefixes) + len(self.others)
 
     def __iter__(self) -> Iterator[RouteKey]:
         return iter(self._routes())
@@ -82,7 +117,8 @@ class Gathered(Mapping[RouteKey, Route]):
     def _routes(self) -> dict[RouteKey, Route]:
         if self._all is None:
             found = {group.key(mac): group.route(self._peer, mac) for group in self.groups for mac in group.macs}
-            self._all = found | self.others
+            prefixes = {key: prefix.whole(key, alike.value) for alike in self.prefixes for key in alike.keys}
+            self._all = found | prefixes | self.others
         return self._all
 
 

@@ -47,7 +47,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Epoch, Offers, Path, host_path_name
 from vtep.evpn.prefix import IpPrefix, prefix_of_key
-from vtep.evpn.routed import RoutesByPrefix, host_prefix
+from vtep.evpn.routed import Put, RoutesByPrefix, host_prefix
 from vtep.evpn.said import Said
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import LocalClaim
@@ -432,6 +432,20 @@ class Index:
             self._put_ad(key, either, cast("EthernetAd | None", before), cast("EthernetAd | None", after))
         elif isinstance(either, Segment):
             self._put_member(either, cast("Segment | None", before), cast("Segment | None", after))
+
+    def put_prefixes(self, keys: Collection[RouteKey], value: IpPrefix, epoch: Epoch) -> Put:
+        """Put the Type-5 routes of these keys, which say the same, as far as they are plain (`RoutesByPrefix.put_many`)."""
+        put = self.prefixes.put_many(keys, value, epoch.routes)
+        self._count(IpPrefix, epoch, len(put.new))
+        self._mark_routed(put.prefixes)
+        return put
+
+    def remove_prefixes(self, keys: Iterable[RouteKey], epoch: Epoch) -> list[RouteKey]:
+        """Remove the Type-5 routes of these keys, as far as they are plain (`RoutesByPrefix.remove_many`); return the other keys."""
+        prefixes, others = self.prefixes.remove_many(keys, epoch.routes)
+        self._count(IpPrefix, epoch, -len(prefixes))
+        self._mark_routed(prefixes)
+        return others
 
     def put_local_claim(self, old: LocalClaim | None, new: LocalClaim | None) -> None:
         """Replace a station by another of the same MAC and VNI; None stands for no station."""

@@ -71,6 +71,25 @@ def unpack(raw: bytes, peer: Ip, attributes: Attributes) -> tuple[RouteKey, IpPr
     return b"\x05" + raw[2:10] + raw[20:network_end], route
 
 
+class Alike(Struct, frozen=True, eq=False):
+    """Type-5 routes that say the same of several prefixes."""
+
+    value: IpPrefix
+    """What they say, without a prefix."""
+    keys: dict[RouteKey, None]
+
+
+def shape(raw: bytes) -> tuple[bytes, bytes, int]:
+    """Return the octets before the prefix length, those behind the prefix, and where these begin; check the lengths."""
+    end = 25 + _ip_octets(raw)
+    return raw[:24], raw[end:], end
+
+
+def key_to(raw: bytes, end: int) -> RouteKey:
+    """Return the key of an NLRI whose prefix ends at this octet."""
+    return b"\x05" + raw[2:10] + raw[20:end]
+
+
 _LENGTH_AT: Final = 13
 _NETWORK_AT: Final = 14
 _V6_KEY: Final = 30
@@ -87,8 +106,22 @@ def prefix_of_key(key: RouteKey) -> Prefix:
 
 
 def shared(route: IpPrefix) -> IpPrefix:
-    """Return the route without its prefix, as a value that many prefixes may share."""
+    """Return the route without its prefix, as a value that many prefixes may share: an object of its own."""
     return structs.replace(route, network=b"", length=0)
+
+
+def says_the_same(value: IpPrefix, route: IpPrefix) -> bool:
+    """Return whether a route says what a value says; two attributes that are not one object are different."""
+    return (
+        value.attributes is route.attributes
+        and (value.label, value.gateway, value.esi) == (route.label, route.gateway, route.esi)
+        and (value.rd, value.tag) == (route.rd, route.tag)
+    )
+
+
+def path_id_of_key(key: RouteKey) -> bytes:
+    """Return the path identifier that is behind the key of a route, if there is one."""
+    return key[_V6_KEY:] if len(key) >= _V6_KEY else key[18:]
 
 
 def whole(key: RouteKey, route: IpPrefix) -> IpPrefix:

@@ -13,7 +13,8 @@ The routes of a peer are in three epochs (`offers.Epoch`), so that making them s
       ^                         │             │
       └──(advertised again)─────┴─────────────┘
 
-What is said of MACs alone is said of many MACs in the same words. It is taken in groups, and so are withdrawals.
+What is said of MACs alone is said of many MACs in the same words. It is taken in groups, and so are withdrawals, and so is what is
+said of prefixes.
 
 A peer may have so many routes in all, and so many of one MAC. New routes beyond that are counted and not kept; the peer is
 asked for them when there is room. The routes that are there may always change.
@@ -48,7 +49,8 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
-from vtep.evpn.prefix import IpPrefix, shared, whole
+from vtep.evpn.prefix import Alike as AlikePrefixes
+from vtep.evpn.prefix import IpPrefix, whole
 from vtep.evpn.station import SEQ_MAX, LocalClaim, Station
 
 EVERYONE: Final = None
@@ -409,22 +411,45 @@ class Rib:
         gathered = routes if isinstance(routes, Gathered) else Gathered(peer.address, routes.items())
         for group in gathered.groups:
             room = self._announce_group(peer, group, room, now)
+        for alike in gathered.prefixes:
+            room = self._announce_prefixes(peer, alike, room, now)
         for key, route in gathered.others.items():
-            old = peer.find(key)
-            if old is None:
-                if room <= 0:
-                    peer.limited += 1
-                    continue
-                if isinstance(route, MacIp) and self._refuses(peer, route.mac, route):
-                    continue
-                room -= 1
-                old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
-                self.ages.note(peer.address, key, now)
-                if isinstance(route, MacIp):
-                    peer.note_accepted((route.mac,))
-            elif old[0] != (shared(route) if isinstance(route, IpPrefix) else route):
-                self.ages.note(peer.address, key, now)
-            self.index.put(key, old, (route, peer.fresh))
+            room = self._announce_one(peer, key, route, room, now)
+
+    def _announce_one(self, peer: AdjRibIn, key: RouteKey, route: Route, room: int, now: float) -> int:
+        """Take a route that has a key; return how many more routes its peer may have afterwards."""
+        old = peer.find(key)
+        if old is None:
+            if room <= 0:
+                peer.limited += 1
+                return room
+            if isinstance(route, MacIp) and self._refuses(peer, route.mac, route):
+                return room
+            room -= 1
+            old = self.index.find_leaving(peer.address, key) if self.index.leaving else None
+            self.ages.note(peer.address, key, now)
+            if isinstance(route, MacIp):
+                peer.note_accepted((route.mac,))
+        elif old[0] != route:
+            self.ages.note(peer.address, key, now)
+        self.index.put(key, old, (route, peer.fresh))
+        return room
+
+    def _announce_prefixes(self, peer: AdjRibIn, alike: AlikePrefixes, room: int, now: float) -> int:
+        """Take what a peer says of several prefixes; return how many more routes it may have afterwards.
+
+        Those to which other routes lead are taken one by one, and so are all if they may be beyond the limit, or if older routes of them
+        may be in another epoch.
+        """
+        keys: Collection[RouteKey] = alike.keys
+        if len(keys) <= room and not (peer.suspect or peer.stale or self.index.leaving):
+            put = self.index.put_prefixes(keys, alike.value, peer.fresh)
+            for noted in (put.new, put.changed):
+                self.ages.note_macs(peer.address, b"", noted, now)
+            room, keys = room - len(put.new), put.others
+        for key in keys:
+            room = self._announce_one(peer, key, alike.value, room, now)
+        return room
 
     def _announce_group(self, peer: AdjRibIn, group: Alike, room: int, now: float) -> int:
         """Take what a peer says of several MACs; return how many more routes it may have afterwards."""
@@ -456,7 +481,10 @@ class Rib:
         self.counters.withdrawn += len(keys)
         peer.extend_refresh(now)
         gathered = keys if isinstance(keys, WithdrawnKeys) else WithdrawnKeys(keys)
-        for key in gathered.others:
+        others: Collection[RouteKey] = gathered.others
+        if not (peer.suspect or peer.stale or self.index.leaving):
+            others = self.index.remove_prefixes(others, peer.fresh)
+        for key in others:
             if (held := peer.find(key)) is None:
                 self._withdraw_unknown(peer, 1)
                 if key[0] == MAC_IP:

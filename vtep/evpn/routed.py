@@ -15,13 +15,17 @@ any VRF, and it does not decide which route is usable.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from vtep.addr import NO_SEGMENT, Esi, Mac, Prefix
 from vtep.evpn.crowd import Routes, all_of, is_among, replaced
+from vtep.evpn.event import RouteKey
 from vtep.evpn.mac_ip import MacIp
-from vtep.evpn.prefix import IpPrefix, shared
+from vtep.evpn.nlri import Route
+from vtep.evpn.prefix import IpPrefix, prefix_of_key, shared
 from vtep.store.sharded import ShardedDict
 
 K = TypeVar("K")
@@ -35,13 +39,26 @@ SETS_MAX: Final = 16384
 class _Value:
     """What is said of prefixes, and of how many."""
 
-    __slots__ = ("alone", "key", "users")
+    __slots__ = ("alone", "has_index", "key", "said", "users")
 
     def __init__(self, route: IpPrefix, key: tuple[object, ...]) -> None:
+        self.said = route
+        self.has_index = _has_index(route)
         self.alone = (route,)
         """The routes of a prefix of which nothing else is said."""
         self.key = key
         self.users = 0
+
+
+class Put(Struct, frozen=True):
+    """What became of the keys of routes that say the same. Those that were there with the same value are in none of these lists."""
+
+    new: list[RouteKey]
+    changed: list[RouteKey]
+    prefixes: list[Prefix]
+    """Of both."""
+    others: list[RouteKey]
+    """Nothing was done about them, because they are not plain."""
 
 
 class RoutesByPrefix:
@@ -73,6 +90,10 @@ class RoutesByPrefix:
     def of(self, prefix: Prefix) -> tuple[PrefixRoute, ...]:
         """Return the routes of a prefix, the oldest first."""
         return all_of(self._routes.get(prefix, ()))
+
+    def of_each(self, prefixes: Iterable[Prefix]) -> list[tuple[PrefixRoute, ...]]:
+        """Return the routes of each of these prefixes, the oldest first."""
+        return [() if routes is None else all_of(routes) for routes in self._routes.of(prefixes)]
 
     def concerned_by(self, prefix: Prefix) -> Collection[Prefix]:
         """Return the prefixes whose routes name this host as their gateway."""
@@ -117,17 +138,76 @@ class RoutesByPrefix:
         Two routes to one prefix are two values, even if they say the same: their keys differ in bits beyond the prefix's length, or
         in the path identifier.
         """
-        fields = (route.attributes, route.rd, route.label, route.gateway, route.esi, route.tag, route.peer)
+        fields = _fields(route)
         value = self._values.get(fields)
         if value is None:
-            value = self._values[fields] = _Value(shared(route), fields)
-            self._by_id[id(value.alone[0])] = value
-            self._count_router_mac(route, 1)
-        elif old is not value.alone[0] and is_among(value.alone[0], self._routes.get(prefix, ())):
+            value = self._keep(route, fields)
+        elif old is not value.said and is_among(value.said, self._routes.get(prefix, ())):
             self._count_router_mac(route, 1)
             return shared(route)
         value.users += 1
-        return value.alone[0]
+        return value.said
+
+    def put_many(self, keys: Iterable[RouteKey], route: IpPrefix, there: ShardedDict[RouteKey, Route]) -> "Put":
+        """Put routes that say this among those that are there, as far as they are plain.
+
+        Plain is a route to a prefix to which none leads, or only the one of the same key, which it replaces. A route with an overlay
+        index is not. This does what `take`, `put` and `release` do for each, in a fraction of the time.
+        """
+        if _has_index(route):
+            return Put([], [], [], list(keys))
+        new, changed, prefixes, others = list[RouteKey](), list[RouteKey](), list[Prefix](), list[RouteKey]()
+        fields = _fields(route)
+        value = self._values.get(fields) or self._keep(route, fields)
+        said, alone, part_of, keys = value.said, value.alone, self._routes.shard, list(keys)
+        replaced_ones: Counter[int] = Counter()
+        for key, shard in zip(keys, there.shards_of(keys), strict=True):
+            old = shard.get(key)
+            if old is said:
+                continue
+            prefix = prefix_of_key(key)
+            part = part_of(prefix)
+            routes = part.get(prefix)
+            if old is None and routes is None:
+                new.append(key)
+            elif (before := self._by_id.get(id(old))) is not None and routes is before.alone and not before.has_index:
+                replaced_ones[id(old)] += 1
+                changed.append(key)
+            else:
+                others.append(key)
+                continue
+            shard[key], part[prefix] = said, alone
+            prefixes.append(prefix)
+        self._use(value, len(prefixes))
+        for name, count in replaced_ones.items():
+            self._use(self._by_id[name], -count)
+        return Put(new, changed, prefixes, others)
+
+    def remove_many(
+        self, keys: Iterable[RouteKey], there: ShardedDict[RouteKey, Route]
+    ) -> tuple[list[Prefix], list[RouteKey]]:
+        """Remove routes from those that are there, as far as they are plain: without an overlay index, and the only one to the prefix.
+
+        Return their prefixes, and the keys of the others. This does what `put` and `release` do for each.
+        """
+        prefixes, others = list[Prefix](), list[RouteKey]()
+        part_of, keys = self._routes.shard, list(keys)
+        removed: Counter[int] = Counter()
+        for key, shard in zip(keys, there.shards_of(keys), strict=True):
+            old = shard.get(key)
+            value = self._by_id.get(id(old))
+            if value is not None and not value.has_index:
+                prefix = prefix_of_key(key)
+                part = part_of(prefix)
+                if part.get(prefix) is value.alone:
+                    del shard[key], part[prefix]
+                    removed[id(old)] += 1
+                    prefixes.append(prefix)
+                    continue
+            others.append(key)
+        for name, count in removed.items():
+            self._use(self._by_id[name], -count)
+        return prefixes, others
 
     def release(self, route: IpPrefix) -> None:
         """Count one user less of the value of a route that goes."""
@@ -135,10 +215,21 @@ class RoutesByPrefix:
         if value is None:
             self._count_router_mac(route, -1)
             return
-        value.users -= 1
+        self._use(value, -1)
+
+    def _keep(self, route: IpPrefix, fields: tuple[object, ...]) -> "_Value":
+        """Keep a value that no prefix has yet."""
+        value = self._values[fields] = _Value(shared(route), fields)
+        self._by_id[id(value.said)] = value
+        self._count_router_mac(route, 1)
+        return value
+
+    def _use(self, value: "_Value", more: int) -> None:
+        """Note that so many prefixes more, or fewer, have a value; forget it if none is left."""
+        value.users += more
         if not value.users:
-            del self._by_id[id(route)], self._values[value.key]
-            self._count_router_mac(route, -1)
+            del self._by_id[id(value.said)], self._values[value.key]
+            self._count_router_mac(value.said, -1)
 
     def _kept_once(self, routes: Routes[PrefixRoute]) -> Routes[PrefixRoute]:
         """Return the one tuple of these values, if they are few. A set outlives its prefixes, so none with long attributes is kept."""
@@ -169,6 +260,16 @@ def _count(users: dict[K, Counter[Prefix]], index: K, prefix: Prefix, more: int)
         del prefixes[prefix]
     if not prefixes:
         del users[index]
+
+
+def _fields(route: IpPrefix) -> tuple[object, ...]:
+    """Return all that a route says, but of which prefix."""
+    return (route.attributes, route.rd, route.label, route.gateway, route.esi, route.tag, route.peer)
+
+
+def _has_index(route: IpPrefix) -> bool:
+    """Return whether a route depends on routes of a host or of a segment."""
+    return route.gateway is not None or route.esi != NO_SEGMENT
 
 
 def host_prefix(route: MacIp | None) -> Prefix | None:

@@ -60,7 +60,7 @@ from vtep.linux.wire.nexthop import encode as encode_nexthop
 from vtep.linux.wire.port import PortMessage
 from vtep.linux.wire.port import encode as encode_port
 from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
-from vtep.linux.wire.route import encode as encode_route
+from vtep.linux.wire.route import encode_all as encode_routes
 from vtep.linux.wire.tlv import AF_INET, AF_INET6, Answer, is_success
 from vtep.linux.wire.vlan import parse_vlans, parse_vnis, request_vlans, request_vnis
 
@@ -275,9 +275,7 @@ class Kernel:
         for first in range(0, len(messages), MESSAGES_PER_SEND):
             portion = messages[first : first + MESSAGES_PER_SEND]
             seq, last = self._requests.take_seqs(len(portion)), len(portion) - 1
-            datagram = b"".join(
-                _encoded(message, seq + place, acknowledged=place == last) for place, message in enumerate(portion)
-            )
+            datagram = _datagram(portion, seq)
             answers, lost = self._requests.exchange("send", datagram, parse_routes)
             found = {
                 place: answer
@@ -394,9 +392,18 @@ def _release() -> tuple[int, ...]:
 _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
 
 
-def _encoded(message: _Few, seq: int, *, acknowledged: bool) -> bytes:
-    if isinstance(message, RouteMessage):
-        return encode_route(message, seq, acknowledged=acknowledged)
+def _datagram(messages: Sequence[_Few], seq: int) -> bytes:
+    """Encode messages of one type, of which the last one is acknowledged."""
+    if isinstance(messages[0], RouteMessage):
+        return encode_routes(cast("Sequence[RouteMessage]", messages), seq)
+    last = len(messages) - 1
+    return b"".join(
+        _encoded(message, seq + place, acknowledged=place == last)
+        for place, message in enumerate(cast("Sequence[NexthopMessage | PortMessage]", messages))
+    )
+
+
+def _encoded(message: NexthopMessage | PortMessage, seq: int, *, acknowledged: bool) -> bytes:
     if isinstance(message, NexthopMessage):
         return encode_nexthop(message, seq, acknowledged=acknowledged)
     return encode_port(message, seq, acknowledged=acknowledged)

@@ -41,7 +41,7 @@ room.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
@@ -88,8 +88,7 @@ def project_prefixes(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
     if not inputs.changed.prefixes or not (inputs.policy.vrfs or intent.judged_prefixes):
         return _untouched(intent), False
     draft = _Draft(intent, inputs)
-    for prefix in inputs.changed.prefixes:
-        draft.judge(prefix)
+    draft.judge_all(inputs.changed.prefixes)
     for prefix in draft.freed():
         draft.judge(prefix)
     return draft.apply()
@@ -319,6 +318,10 @@ def refused_prefix(prefix: Prefix) -> str:
     return "bad-prefix" if first == 127 or first >= 224 or (first == 0 and prefix.length >= 8) else ""
 
 
+_MAY_BE_REFUSED: Final = frozenset((0, 127, *range(224, 256)))
+"""The first octets of prefixes, of either family, that `refused_prefix` may refuse."""
+
+
 def _untouched(intent: Intent) -> Intent:
     if not (intent.touched_prefixes or intent.touched_nexthops or intent.touched_routers or intent.touched_router_macs):
         return intent
@@ -357,10 +360,35 @@ class _Draft:
         self.segments: dict[tuple[Esi, int, Ip, Vni], tuple[Behind, ...]] = {}
         """The same for segments, by their tag, the next hop of the route, and the VRF."""
 
+    def judge_all(self, prefixes: Collection[Prefix]) -> None:
+        """Judge prefixes for the first time in this step: once for all that have the same routes, and had the same rows.
+
+        Near the limit of a VRF each prefix is judged by itself, because there may be room for some of them only.
+        """
+        if self._is_near_limit(len(prefixes)):
+            for prefix in prefixes:
+                self.judge(prefix)
+            return
+        prefixes = list(prefixes)
+        alike: dict[Hashable, tuple[tuple[PrefixRoute, ...], tuple[PrefixRow, ...], list[Prefix]]] = {}
+        routes_of_each, rows_of_each = (
+            self.inputs.rib.index.prefixes.of_each(prefixes),
+            self.previous.prefixes.of(prefixes),
+        )
+        for prefix, routes, rows in zip(prefixes, routes_of_each, rows_of_each, strict=True):
+            together = (id(routes), id(rows), prefix if prefix[0] in _MAY_BE_REFUSED else len(prefix))
+            found = alike.get(together)
+            if found is None:
+                alike[together] = (routes, rows or (), [prefix])
+            else:
+                found[2].append(prefix)
+        for routes, before, group in alike.values():
+            judged = self._judged(group[0], routes)
+            self._take(group, before, judged.paths, judged.rows)
+
     def judge(self, prefix: Prefix) -> None:
         """Judge the routes to a prefix."""
-        routes = self.inputs.rib.index.prefixes.of(prefix)
-        judged = self._judged(prefix, routes)
+        judged = self._judged(prefix, self.inputs.rib.index.prefixes.of(prefix))
         before = self._rows_of(prefix)
         vrfs = self._within_limit(prefix, judged, before)
         if vrfs is None:
@@ -370,17 +398,35 @@ class _Draft:
             self._refuse_full(judged.vrfs, vrfs, candidates)
             after = self._rows_for(prefix, vrfs, candidates)
             paths = tuple(candidates)
-        self.judged[prefix] = paths or None
+        self._take([prefix], before, paths, after)
+
+    def _take(
+        self,
+        prefixes: list[Prefix],
+        before: tuple[PrefixRow, ...],
+        paths: tuple[PrefixPath, ...],
+        after: tuple[PrefixRow, ...],
+    ) -> None:
+        """Note what became of the routes to these prefixes, and their rows, in the place of those before."""
+        self.judged.update(dict.fromkeys(prefixes, paths or None))
         if after is before or after == before:
             return
-        self.rows[prefix] = after or None
-        self._use_rows(after, 1)
-        self._use_rows(before, -1)
+        self.rows.update(dict.fromkeys(prefixes, after or None))
+        self._use_rows(after, len(prefixes))
+        self._use_rows(before, -len(prefixes))
         changed = {row.vni: row for row in before}
         for row in after:
             if (old := changed.pop(row.vni, None)) is None or old.nexthop != row.nexthop:
                 changed[row.vni] = row
-        self.touched += [(vni, prefix) for vni in changed]
+        for vni in changed:
+            self.touched += [(vni, prefix) for prefix in prefixes]
+
+    def _is_near_limit(self, more: int) -> bool:
+        """Return whether a VRF may be full after so many more prefixes, or is."""
+        if self.previous.limited_prefixes:
+            return True
+        most = self.inputs.policy.prefixes_per_vrf - more
+        return any(self._rows(vni) > most for vni in self.inputs.policy.vrfs)
 
     def _judged(self, prefix: Prefix, routes: tuple[PrefixRoute, ...]) -> "_Judged":
         """Judge the routes to a prefix as if there was no limit; once for all prefixes with the same ones.

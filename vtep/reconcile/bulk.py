@@ -117,7 +117,9 @@ class Bulk:
             verdict = Verdict.REPLACE
         if verdict is None:
             return None
-        return self._groups[verdict].setdefault((domain, id(wanted), rank, is_lost), RowGroup([], wanted, rank))
+        of_claim = id(claim) if verdict is Verdict.DELETE else 0  # claims that are one are released together
+        name = (domain, id(wanted), rank, is_lost, of_claim)
+        return self._groups[verdict].setdefault(name, RowGroup([], wanted, rank))
 
     def write(self, writer: Writer) -> Steps[None]:
         """Create and change the rows that were kept."""

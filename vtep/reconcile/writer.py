@@ -269,13 +269,19 @@ class Writer:
 
 def spelled_in_turns(
     kind: Kind, changes: Sequence[Change], attachments: Attachments
-) -> tuple[list[Message], list[int]]:
+) -> tuple[list[Message], Sequence[int]]:
     """Return the first message of every change, then the second ones, and for each the number of its row.
 
     The messages of one row keep their order, and a run of alike messages costs the target less.
     """
     spelled = [kind.spell(change, attachments) for change in changes]
     messages: list[Message] = []
+    if all(
+        len(turns) == 1 and len(turns[0]) == len(change.keys) for change, turns in zip(changes, spelled, strict=True)
+    ):
+        for turns in spelled:
+            messages += turns[0]
+        return messages, range(len(messages))
     owner: list[int] = []
     for turn in range(max(map(len, spelled), default=0)):
         first = 0

@@ -63,3 +63,18 @@ def test_routes_given_with_their_keys_are_the_same_as_their_octets():
 
     assert again == octets
     assert [group.macs for group in again.groups] == [group.macs for group in octets.groups]
+
+
+def test_what_was_said_last_of_a_prefix_holds_also_if_it_was_said_first():
+    """As above; the second prefix is said to be the same in the first and in the last group."""
+    early, late = Attributes(PEER, local_pref=1), Attributes(PEER, local_pref=2)
+    one, other = (INSTANCE.prefix(text) for text in ("192.0.2.0/24", "2001:db8::/32"))
+    found = gathered((one, early), (other, early), (one, late), (one, early))
+    rib = Rib(Holds(), 0.0)
+
+    rib.receive(Received((Announced(PEER, found),), peer=PEER), 0.0)
+
+    assert [len(group.keys) for group in found.prefixes] == [2, 1, 1]
+    assert (len(found), found.others, {route.attributes.local_pref for route in found.values()}) == (2, {}, {1})
+    assert all(rib.find(PEER, key) == (route, False) for key, route in found.items())
+    assert Gathered(PEER, found.items()) == found

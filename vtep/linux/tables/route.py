@@ -52,7 +52,11 @@ class _Route:
         return ((row.vni, prefix) for prefix, rows in walk(lambda: latest().prefixes) for row in rows)
 
     def wanted_at(self, intent: Intent, key: PrefixKey) -> RouteRow | None:
-        return next((_row(row.nexthop, row.via) for row in intent.prefixes.get(key[1], ()) if row.vni == key[0]), None)
+        vni, prefix = key
+        for row in intent.prefixes.get(prefix, ()):
+            if row.vni == vni:
+                return _row(row.nexthop, row.via)
+        return None
 
     def touched(self, intent: Intent) -> Iterable[PrefixKey]:
         return intent.touched_prefixes
@@ -77,7 +81,7 @@ class _Route:
         return replace(seen, row=row)
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[RouteMessage]]:
-        table = routed(attachments)[RoutedDomain(change.keys[0][0])].table
+        table = attachments.ready[RoutedDomain(change.keys[0][0])].table
         verb, nexthop = _VERBS[change.verb], 0 if change.verb == "delete" else change.row.nexthop
         return ([RouteMessage(verb, table, prefix, nexthop) for _, prefix in change.keys],)
 

@@ -11,7 +11,7 @@ prefix with bits beyond its length (EINVAL); `Prefix` has none.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -156,6 +156,40 @@ def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
     return len(octets).to_bytes(4, "little" if _IS_LITTLE else "big") + octets[4:]
 
 
+def encode_all(rows: Sequence[RouteMessage], seq: int) -> bytes:
+    """Return the messages of routes as one datagram, with rising sequence numbers; the last one asks for an acknowledgement.
+
+    It is, octet for octet, what `encode` returns for each. Of a run of messages that differ in the prefix alone, one is encoded, and the
+    prefix and the sequence number are written into copies of it.
+    """
+    last = rows[-1]
+    chunks: list[bytes | bytearray] = []
+    at = 0
+    while at < len(rows) - 1:
+        first = rows[at]
+        verb, table, nexthop, size = first.verb, first.table, first.nexthop, len(first.prefix)
+        end = at + 1
+        while (
+            end < len(rows) - 1
+            and (row := rows[end]).nexthop == nexthop
+            and row.verb is verb
+            and row.table == table
+            and len(row.prefix) == size
+        ):
+            end += 1
+        template = encode(first, 0, acknowledged=False)
+        run = bytearray(template * (end - at))
+        pack_into, step = (_VARIES_V6 if size == 17 else _VARIES_V4).pack_into, len(template)
+        family, head = template[_FAMILY], template[_BEHIND_LENGTH]
+        for place, offset in zip(range(at, end), range(_SEQ_AT, step * (end - at), step), strict=True):
+            prefix = rows[place].prefix
+            pack_into(run, offset, seq + place, family, prefix[-1], head, prefix[:-1])
+        chunks.append(run)
+        at = end
+    chunks.append(encode(last, seq + len(rows) - 1, acknowledged=True))
+    return b"".join(chunks)
+
+
 def request_routes(seq: int, family: int, table: int, protocol: int = RTPROT_VTEP) -> bytes:
     """Ask for the routes of one protocol and one family in one table; those without a protocol are ours."""
     body = _RTMSG.pack(family, 0, protocol, 0) + attribute_u32(RTA_TABLE, table)
@@ -207,6 +241,12 @@ def parse_paths(datagram: bytes) -> Iterator[tuple[int, int, FoundPath]]:
 
 _ASK: Final = struct.Struct("=BBBxxxxx4x")
 _RTMSG: Final = struct.Struct("=BBxxxBxBxxxx")
+_SEQ_AT: Final = 8
+_FAMILY: Final = slice(12, 17)
+_BEHIND_LENGTH: Final = slice(18, 32)
+_VARIES_V4: Final = struct.Struct("=I 5s B 14s 4s")
+_VARIES_V6: Final = struct.Struct("=I 5s B 14s 16s")
+"""From the sequence number to the prefix: these two and the prefix length differ in the messages of a run."""
 _V4: Final = struct.Struct("=IHHI4x BBxxxBxB4x I4s II II II")
 _V6: Final = struct.Struct("=IHHI4x BBxxxBxB4x I16s II II II")
 
