@@ -159,6 +159,12 @@ def routed(attachments: Attachments) -> Routed:
     return Routed(attachments.ready)
 
 
+def table_of(attachments: Attachments, vni: Vni) -> int:
+    """Return the routing table of a VRF that is ready."""
+    devices: VrfDevices = attachments.ready[RoutedDomain(vni)]
+    return devices.table
+
+
 # Is the VRF ready, and if not, why
 
 

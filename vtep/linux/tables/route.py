@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vtep.addr import Prefix, Vni
 from vtep.intent import GROUPS, Intent, PrefixKey
-from vtep.linux.vrf import RoutedDomain, routed
+from vtep.linux.vrf import RoutedDomain, routed, table_of
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
 from vtep.linux.wire.route import RouteMessage, metric_of
 from vtep.reconcile.contract import Attachments, Change, Key, Seen
@@ -81,7 +81,7 @@ class _Route:
         return replace(seen, row=row)
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[RouteMessage]]:
-        table = attachments.ready[RoutedDomain(change.keys[0][0])].table
+        table = table_of(attachments, change.keys[0][0])
         verb, nexthop = _VERBS[change.verb], 0 if change.verb == "delete" else change.row.nexthop
         return ([RouteMessage(verb, table, prefix, nexthop) for _, prefix in change.keys],)
 
