@@ -154,10 +154,15 @@ class _RouterNeighbor:
         for vni, entry in routed(attachments).neighbors(entries):
             if entry.ip is None or not entry.state & (NUD_NOARP | NUD_PERMANENT):
                 continue
-            ours = entry.protocol == RTPROT_VTEP and bool(entry.flags & NTF_EXT_LEARNED)
+            is_daemons = bool(entry.flags & NTF_EXT_LEARNED)  # the kernel's own rows of multicast addresses are not
+            ours = entry.protocol == RTPROT_VTEP and is_daemons
             row = _neighbor_row(entry.mac)
             seen[vni, entry.ip, entry.family == AF_INET6] = Seen(
-                row, marked=ours, tagged=ours, holder="" if ours else "foreign", there=None if ours else row
+                row,
+                marked=ours,
+                tagged=ours,
+                holder="" if ours else "foreign",
+                there=row if is_daemons and not ours else None,
             )
         return seen
 
