@@ -6,7 +6,17 @@ from zlib import crc32
 import pytest
 from msgspec.structs import replace
 
-from tests.contract.routed import CONFIG, PEER, MemoryHands, RoutedLeaf, type1, type1_of_segment, type2, type5
+from tests.contract.routed import (
+    CONFIG,
+    PEER,
+    MemoryHands,
+    RoutedLeaf,
+    TwoInMemory,
+    type1,
+    type1_of_segment,
+    type2,
+    type5,
+)
 from vtep.addr import Ip, Mac, Prefix, RouteTarget, Vni
 from vtep.config.file import parse
 from vtep.evpn.event import Announced, Received, Withdrawn
@@ -429,3 +439,35 @@ def test_prefixes_of_both_families_go_to_an_ipv6_vtep_by_one_nexthop():
     assert len(leaf.leaf.intent.nexthops) == 1
     assert leaf.routers() == sorted([f"{vtep} is 02:00:00:00:ff:02", f"02:00:00:00:ff:02 at {vtep}"])
     assert outcomes(leaf, "192.168.2.0/24") == {A: ("refused", "family-mismatch")}
+
+
+def test_one_vtep_has_a_routers_mac_for_each_vrf_and_no_conflict():
+    """As FRR's bgp_evpn_rmac_conflict: two L3VNIs of one VTEP with two MACs; one changes, then both are the same."""
+    leaf = RoutedLeaf(TwoInMemory("two"))
+    leaf.target.reconfigure((), leaf.config.vrfs)
+    leaf.pass_(survey=True)
+    red = (RouteTarget.parse("65000:4002"),)
+
+    def rows() -> dict[str, list[str]]:
+        links = leaf.hands.kernel.links().by_name
+        return {
+            svi: [
+                f"{row.ip} is {row.mac}"
+                for row in leaf.hands.kernel.neighbors([links[svi].index])
+                if row.protocol == 229
+            ]
+            for svi in ("br4001", "br4002")
+        }
+
+    for blue_mac, red_mac in (
+        ("02:00:00:00:ff:02", "02:00:00:00:fe:02"),
+        ("02:00:00:00:ff:02", "02:00:00:00:fe:99"),
+        ("02:00:00:00:aa:aa", "02:00:00:00:aa:aa"),
+    ):
+        key, route = type5("192.168.2.0/24", A, red_mac, label=4002, rd=f"{A}:2")
+        of_red = key, replace(route, attributes=replace(route.attributes, targets=red))
+        leaf.advertise(type5(NET, A, blue_mac), of_red)
+        leaf.pass_()
+        assert rows() == {"br4001": [f"{A} is {blue_mac}"], "br4002": [f"{A} is {red_mac}"]}
+        assert all(len(router.claims) == 1 for _, router in leaf.leaf.intent.routers.unordered())
+        assert leaf.troubles() == []
