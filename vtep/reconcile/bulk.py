@@ -76,17 +76,22 @@ class Bulk:
     def take(self, keys: Sequence[Key]) -> list[Key]:
         """Keep the plain rows among these that need a write, and return the other keys.
 
-        A row is plain only while no row has a trouble. Rows that others may need are never plain, and rows that cannot be
+        A row that has a trouble is not plain. Rows that others may need are never plain, and rows that cannot be
         looked up are plain only if they need others: of these there can be many, such as routes.
         """
         may_be_plain = (readable(self._kind) or dependent(self._kind)) and not learns(self._kind)
-        if self._known.is_amiss or not may_be_plain or self._known.dependencies.is_needed(self._kind):
+        if self._known.suspect or not may_be_plain or self._known.dependencies.is_needed(self._kind):
             return list(keys)
+        troubled: list[Key] = []
+        if self._known.is_amiss:
+            name, has_trouble = self._kind.name, self._known.has_trouble
+            troubled = [key for key in keys if has_trouble((name, key))]
+            keys = [key for key in keys if not has_trouble((name, key))] if troubled else keys
         kind, foreign, lost = self._kind, self._known.foreign[self._kind.name], self._known.lost[self._kind.name]
         usable = self._this.attachments.ready.keys() - self._this.attachments.unconfigured
         claims, wishes = self._known.ledger.claims(kind.name).of(keys), asked(kind, self._this.intent, keys)
         alike: dict[Hashable, RowGroup | None] = {}
-        others: list[Key] = []
+        others: list[Key] = troubled
         for key, (wanted, rank), claim, domain in zip(keys, wishes, claims, map(kind.domain, keys), strict=True):
             together = (domain, id(wanted), rank, id(claim), bool(lost) and key in lost)
             try:
