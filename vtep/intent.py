@@ -392,6 +392,8 @@ class Synced(Struct, frozen=True, gc=False):
     sticky: bool = False
     hosts: tuple[Ip, ...] = ()
     """The host addresses that the others advertise with it."""
+    advertised: bool = True
+    """This leaf advertises it for the others: not if they are proxies themselves."""
 
 
 class OwnSegment(Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ these is gone and nothing says that the MAC is elsewhere, it stays for `mac_hold
 stations at once, and until the others have elected again, their frames must still pass.
 
 `Intent.synced` has those that another VTEP has seen (RFC 9721 4). Each gets a row at our port, and this leaf advertises it as a proxy until
-it sees it as well. A route with the proxy flag says only that a third VTEP has seen the MAC, and counts for nothing here: otherwise two
+it sees it as well. A route with the proxy flag says only that a third VTEP has seen the MAC. It gives a row, and is not passed on: otherwise two
 leaves would keep a MAC alive for each other. A MAC that was synced stays so while it is held, or while it is our own station: the
 kernel tells of each row whether frames come from its MAC.
 
@@ -207,8 +207,13 @@ class _MacDraft:
         if not (before or found):
             return
         for vni, port in before:
-            if vni not in found and vni not in elsewhere and self._is_held((vni, mac), port):
+            if (
+                self._is_unseen((vni, mac), seen.get(vni), ours, found)
+                and vni not in elsewhere
+                and self._is_held((vni, mac), port)
+            ):
                 found[vni] = port
+                seen.pop(vni, None)
             elif (vni, mac) in previous.held_macs:
                 self.held[vni, mac] = None
         ports = tuple(sorted(found.items()))
@@ -219,6 +224,14 @@ class _MacDraft:
             if backup != previous.backups.get((vni, mac)):
                 self.backups[vni, mac] = backup
             self._sync((vni, mac), seen.get(vni), found.get(vni))
+
+    def _is_unseen(self, key: RowKey, seen: Synced | None, ours: Mapping[Vni, str], found: Mapping[Vni, str]) -> bool:
+        """Tell whether no VTEP sees a MAC any more: at most others are proxies for it, as this leaf is."""
+        if key[0] not in found:
+            return True
+        known = self.previous.synced.get(key)
+        is_proxied = key[0] not in ours and seen is not None and not seen.advertised
+        return is_proxied and known is not None and known.advertised
 
     def _sync(self, key: RowKey, seen: Synced | None, port: str | None) -> None:
         """Note whether a MAC has a row at our port, and whether this leaf advertises it for the others."""
@@ -238,7 +251,8 @@ class _MacDraft:
         policy, own, known = self.inputs.policy, self.previous.own, self.previous.own_hosts.get(key)
         rows: dict[Ip | None, OwnMac] = {}
         hosts = None
-        if synced is not None and key[0] in self.inputs.rib.announcing and policy.counts(key[0], synced.port):
+        speaks = synced is not None and synced.advertised and key[0] in self.inputs.rib.announcing
+        if synced is not None and speaks and policy.counts(key[0], synced.port):
             segment, hosts = policy.segment_of_port.get((key[0], synced.port), NO_SEGMENT), frozenset(synced.hosts)
             for ip in (None, *hosts):
                 rows[ip] = OwnMac(*key, ip, synced.seq, synced.sticky, segment=segment, proxy=True)
@@ -344,9 +358,11 @@ def _seen_by_others(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> dict[
     live = {(path.peer, path.rd) for path in (() if offers is None else offers.paths) if not is_proxy(path)}
     found: dict[Vni, Synced] = {}
     for port, one in refused:
-        if (one.peer, one.rd) not in live:
+        is_live, known = (one.peer, one.rd) in live, found.get(one.vni)
+        if known is None or (is_live and not known.advertised):
+            known = Synced(port, advertised=is_live)
+        elif known.advertised and not is_live:
             continue
-        known = found.get(one.vni, Synced(port))
         hosts = known.hosts if one.ip is None or one.ip in known.hosts else tuple(sorted((*known.hosts, one.ip)))
-        found[one.vni] = Synced(port, max(known.seq, one.seq), known.sticky or one.sticky, hosts)
+        found[one.vni] = Synced(port, max(known.seq, one.seq), known.sticky or one.sticky, hosts, known.advertised)
     return found
