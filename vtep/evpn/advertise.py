@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, Prefix, RouteDistinguisher, RouteTarget, Vni
-from vtep.evpn.attributes import HOST_PROXY
 from vtep.evpn.keys import ead_key, imet_key, mac_and_ip, mac_ip_key, prefix_key, segment_key
 
 TAG_MAX: Final = 0xFFFFFFFF
@@ -32,6 +31,8 @@ _ENCAPSULATION: Final = b"\x03\x0c"  # RFC 9012 4.1
 _VXLAN: Final = _ENCAPSULATION + bytes(5) + b"\x08"
 _ROUTER_MAC: Final = b"\x06\x03"  # RFC 9135 8.1
 _ARP_ND: Final = b"\x06\x08"  # RFC 9047 2
+HOST_PROXY: Final = 0x04
+"""A bit of `Attributes.host_flags` (RFC 9721 4.1)."""
 _ESI_LABEL: Final = b"\x06\x01"  # RFC 7432 7.5
 _ES_IMPORT: Final = b"\x06\x02"  # RFC 7432 7.6
 _ELECTION: Final = b"\x06\x06"  # RFC 8584 2.2

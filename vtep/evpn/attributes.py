@@ -39,7 +39,6 @@ from vtep.addr import Ip, Mac, RouteTarget
 ENCAP_VXLAN: Final = 8
 PMSI_INGRESS_REPLICATION: Final = 6
 HOST_ROUTER: Final = 0x01
-HOST_PROXY: Final = 0x04
 HOST_IMMUTABLE: Final = 0x08
 """Bits of `Attributes.host_flags`; the override bit (0x02) has no effect here."""
 DEFAULT_LOCAL_PREF: Final = 100

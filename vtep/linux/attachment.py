@@ -152,6 +152,11 @@ def ports_of_segment(port: str, vnis: Iterable[VniConfig], links: Links) -> tupl
     return tuple(found)
 
 
+def indexes_of(ports: Iterable[Iterable[tuple[Vni, str]]], links: Links) -> frozenset[int]:
+    """Return the indexes of the ports of segments, as `ports_of_segment` found them in the same picture."""
+    return frozenset(links.by_name[name].index for of_segment in ports for _, name in of_segment)
+
+
 class Nexthops(Struct, frozen=True, order=True):
     """The domain of nexthops for the FDB, which belong to no VNI and need no device."""
 

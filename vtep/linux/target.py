@@ -23,6 +23,7 @@ from vtep.linux.attachment import (
     attached,
     domains,
     gateway_macs,
+    indexes_of,
     own_hosts,
     ports_of_segment,
     survey,
@@ -220,9 +221,7 @@ class KernelTarget:
         self.segment_ports = {
             one.esi: ports_of_segment(one.port, self._vnis, links) for one in self._segments if one.port
         }
-        found.ready.segment_ports = frozenset(
-            links.by_name[name].index for ports in self.segment_ports.values() for _, name in ports
-        )
+        found.ready.segment_ports = indexes_of(self.segment_ports.values(), links)
         places: dict[Any, Any] = found.ready
         ports = port_places(found.ready, self.segment_ports.values(), links, self._with_ports)
         self._with_ports |= {place.vni for place in ports.values()}

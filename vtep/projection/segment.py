@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, RouteTarget
 from vtep.config.model import VniConfig
-from vtep.evpn.attributes import HOST_PROXY
+from vtep.evpn.advertise import HOST_PROXY
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.offers import Path
 from vtep.evpn.rib import Rib

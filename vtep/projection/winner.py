@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vtep.addr import Esi, Ip, Vni
-from vtep.evpn.attributes import HOST_PROXY
+from vtep.evpn.advertise import HOST_PROXY
 from vtep.evpn.offers import Path
 from vtep.evpn.station import LocalClaim
 from vtep.intent import Direct, Group, Via

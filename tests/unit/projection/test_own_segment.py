@@ -5,7 +5,8 @@ from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
-from vtep.evpn.attributes import HOST_PROXY, Attributes
+from vtep.evpn.advertise import HOST_PROXY
+from vtep.evpn.attributes import Attributes
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionOpened, Withdrawn
 from vtep.evpn.keys import mac_ip_key
