@@ -521,6 +521,10 @@ class Intent(Struct, frozen=True):
     """What an operator should know about a MAC: it moves too often, or is offered where it must not be."""
     moves: Table[RowKey, Moves] = Table()
     """MACs that moved within the window, and frozen ones. It is empty in a fabric where nothing moves."""
+    moves_due: Table[float, tuple[tuple[RowKey, ...], ...]] = Table()
+    """When time alone changes which of these records, as `projection.schedule` keeps it."""
+    moves_rule: tuple[int | float | str, ...] = ()
+    """The settings of duplicate detection for which these times hold."""
     limited: Table[Vni, Table[Mac, bool]] = Table()
     """MACs that have no row only because their VNI is full."""
     rows_of_vni: Table[Vni, int] = Table()

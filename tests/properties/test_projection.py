@@ -26,6 +26,7 @@ from vtep.evpn.rib import Rib
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, Intent, RemoteMac, RowChange, RowKey, candidates_of, row_changes
+from vtep.projection import mobility
 from vtep.projection.leaf import Leaf
 from vtep.projection.project import Policy, project
 from vtep.store.sharded import SHARDS
@@ -685,26 +686,38 @@ def test_changes_in_one_judgement_leave_no_room_unused(bursts, limit):
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.001, 60), often(MACS[:2]), often(VTEPS[:3])), max_size=14), often(["warn", "freeze"])
+    st.lists(st.tuples(st.floats(0.001, 60), often(MACS[:2]), often(VTEPS[:3]), st.booleans()), max_size=14),
+    often(["warn", "freeze"]),
 )
 @settings(deadline=None, max_examples=examples(150))
 def test_after_a_due_time_the_next_one_is_later_or_none(moves, action):
-    rules = policy(LEAF + f'[duplicates]\nmoves = 2\nwindow_s = 90.1\nrecover_s = 30.3\naction = "{action}"\n')
+    slow, fast = (
+        policy(LEAF + f'[duplicates]\nmoves = 2\nwindow_s = {window}\nrecover_s = 30.3\naction = "{action}"\n')
+        for window in (90.1, 20.2)
+    )
+    rules = slow
     rib, intent, now = a_rib(), NOTHING, 0.0
 
-    def judge() -> Intent:
+    def judge(*, reloads: bool = False) -> Intent:
         judged = project(rib, rules, now, intent, rib.index.take_changed())
-        assert judged.due is None or judged.due > now
+        assert judged.due is None or judged.due > now or reloads
+        dues = [mobility.due(record, rules.duplicates) for _, record in judged.moves.unordered()]
+        real = min((due for due in dues if due is not None), default=None)
+        assert real is None or (judged.due is not None and judged.due <= real), "a record would be looked at too late"
         return judged
 
-    for seq, (seconds, mac, vtep) in enumerate(moves):
+    for seq, (seconds, mac, vtep, reloads) in enumerate(moves):
         end = now + seconds
         while intent.due is not None and intent.due <= end:
             now = intent.due
             intent = judge()
         now = end
         rib.receive(announced(MacIp(PEERS[0], Attributes(vtep, TARGETS[1], (8,), seq), RDS[0], 0, mac, 100)), now)
-        intent = judge()
+        if reloads:
+            rules = fast if rules is slow else slow
+        intent = judge(reloads=reloads)
+        if intent.due is not None and intent.due <= now:
+            intent = judge()
     while intent.due is not None:
         now = intent.due
         intent = judge()

@@ -45,6 +45,7 @@ from vtep.intent import (
 from vtep.projection import mobility
 from vtep.projection.mac import Before, Judgement, judge_mac, standings_of
 from vtep.projection.projector import Inputs
+from vtep.projection.schedule import Schedule
 from vtep.store.table import Table
 
 DUE_AT_ONCE: Final = 1024
@@ -111,7 +112,8 @@ class MacDraft:
         self.unverified: list[RowKey] = []
         """Stations that lost earlier, and whose MAC no usable route offers now: the bridge must be read."""
         self.meaning_changed = False
-        self._more_due = self._more_freed = False
+        self._more_freed = False
+        self._schedule = Schedule(previous, inputs.policy.duplicates)
         self._has_limited = bool(previous.limited)
         self._has_own = bool(previous.own)
 
@@ -124,21 +126,8 @@ class MacDraft:
                 yield key
 
     def take_due(self) -> list[RowKey]:
-        """Return the MACs that time alone changes. This looks through all that moved lately, but only if one is due.
-
-        After a storm of moves a million may be due at about the same time. Those beyond `DUE_AT_ONCE` stay due.
-        """
-        if self.previous.due is None or self.now < self.previous.due:
-            return []
-        due = list(islice(self._due_now(), DUE_AT_ONCE))
-        self._more_due = len(due) == DUE_AT_ONCE
-        return due
-
-    def _due_now(self) -> Iterator[RowKey]:
-        for key, moves in self.previous.moves.unordered():
-            time = mobility.due(moves, self.policy.duplicates)
-            if time is not None and self.now >= time:
-                yield key
+        """Return MACs that time alone changes. After a storm of moves a million may be due at about the same time."""
+        return self._schedule.take(self.now, DUE_AT_ONCE)
 
     def judge(self, todo: Mapping[Mac, frozenset[Vni]]) -> None:
         """Judge these MACs, each at least in its VNIs, and note what is different now.
@@ -343,14 +332,16 @@ class MacDraft:
     def apply(self) -> Intent:
         """Return the previous intent with all changes."""
         previous = self.previous
-        moves = _changed(previous.moves, self.moves)
+        due = self._schedule.note(self.moves, self.now)
         return structs.replace(
             previous,
             macs=_changed(previous.macs, self.macs),
             judged=_changed(previous.judged, self.judged),
             addresses=_changed(previous.addresses, self.addresses),
             alerts=_changed(previous.alerts, self.alerts),
-            moves=moves,
+            moves=_changed(previous.moves, self.moves),
+            moves_due=self._schedule.times,
+            moves_rule=self._schedule.rule,
             limited=_changed(previous.limited, {vni: self._limited_in(vni) or None for vni in self.limited}),
             rows_of_vni=_changed(previous.rows_of_vni, {vni: count or None for vni, count in self.rows.items()}),
             own=_changed(previous.own, self.own),
@@ -365,7 +356,7 @@ class MacDraft:
             own_touched=tuple(self.own),
             lost=tuple(self.lost),
             unverified=tuple(self.unverified),
-            due=self._due(moves),
+            due=self.now if self._more_freed else due,
         )
 
     def _note_rows(self, keys: list[RowKey], old: RemoteMac | None, row: RemoteMac | None) -> None:
@@ -405,19 +396,6 @@ class MacDraft:
     def _limited_in(self, vni: Vni) -> Table[Mac, bool]:
         before: Table[Mac, bool] = self.previous.limited.get(vni, _NO_MACS)
         return before.changed(self.limited[vni])
-
-    def _due(self, moves: Table[RowKey, Moves]) -> float | None:
-        """Return when a MAC is due next. This looks through all that moved only if one was due, and otherwise at the new ones."""
-        rule = self.policy.duplicates
-        if self._more_freed:
-            return self.now
-        known = self.previous.due
-        if known is not None and (self.now < known or self._more_due):
-            new = {id(moved): moved for moved in self.moves.values() if moved is not None}  # many MACs share one
-            times = [known, *(mobility.due(moved, rule) for moved in new.values())]
-        else:
-            times = [mobility.due(moved, rule) for _, moved in moves.unordered()]
-        return min((time for time in times if time is not None), default=None)
 
 
 def _own(local_claim: LocalClaim, ip: Ip | None, segment: Esi) -> OwnMac:

@@ -771,10 +771,11 @@ def test_a_warning_ends_when_the_mac_stays_for_a_window() -> None:
 
 def test_many_warnings_that_are_due_at_once_end_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement is short, and the next one is due at once; also in a replay all are over at the end."""
-    from vtep.projection import draft
+    from vtep.projection import draft, schedule
     from vtep.projection.leaf import Leaf
 
     monkeypatch.setattr(draft, "DUE_AT_ONCE", 2)
+    monkeypatch.setattr(schedule, "PART", 2)
     macs = [f"02:00:00:00:00:{number:02x}" for number in range(5)]
     storm = [
         Lines().announce((A, B)[seq % 2], *(wire.Instance((A, B)[seq % 2]).mac(mac, seq=seq) for mac in macs))
