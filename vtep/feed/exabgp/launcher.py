@@ -35,6 +35,12 @@ DEFAULTS: Final = {"exabgp_log_level": "WARNING", "exabgp_reactor_speed": "10"}
 """Settings of ExaBGP's environment, which win over those of its file."""
 FILES: Final = ("etc/exabgp/exabgp.env", "/etc/exabgp/exabgp.env")
 """Where an operator has the settings of ExaBGP, the first of them below the folder of its Python."""
+FILE_NAMED: Final = ("-e", "--env", "-f", "--root")
+"""Arguments that begin so say where the file of settings is: `--env-file` is that of 5.0."""
+FILE_NAMES: Final = {"EXABGP_ENVFILE", "EXABGP_ROOT"}
+"""The same in the environment of 5.0."""
+VERBOSE: Final = {"-d", "--debug", "-v", "--verbose"}
+"""With these ExaBGP logs everything, whatever the settings are."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,8 +65,8 @@ def main(argv: Sequence[str]) -> int:
 
 def set_defaults(argv: Sequence[str], environment: MutableMapping[str, str], prefix: str = sys.prefix) -> bool:
     """Set what no operator set, in the environment or in a file of settings; return whether the log is shortened by it."""
-    has_file = any(Path(prefix, file).exists() for file in FILES)
-    if has_file or any(word in ("-e", "--env") or word.startswith("--env=") for word in argv):
+    has_file = any(Path(prefix, file).exists() for file in FILES) or not FILE_NAMES.isdisjoint(environment)
+    if has_file or any(word.startswith(FILE_NAMED) or word in VERBOSE for word in argv):
         return False
     chosen = {name.replace(".", "_") for name in environment}
     missing = {name: value for name, value in DEFAULTS.items() if name not in chosen}

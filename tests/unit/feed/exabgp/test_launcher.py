@@ -69,6 +69,14 @@ def test_a_configuration_that_is_not_there_ends_as_with_plain_exabgp(executable,
         ([], {"exabgp.log.level": "INFO"}, False),
         (["--env", "my.env"], {}, False),
         (["--env=my.env"], {}, False),
+        (["-emy.env"], {}, False),
+        (["--env-file", "my.env"], {}, False),
+        (["--env-file=my.env"], {}, False),
+        (["--root", "/opt/exabgp"], {}, False),
+        ([], {"EXABGP_ENVFILE": "my.env"}, False),
+        ([], {"EXABGP_ROOT": "/opt/exabgp"}, False),
+        (["-d"], {}, False),
+        (["--verbose"], {}, False),
     ],
 )
 def test_exabgp_logs_warnings_unless_an_operator_chose(words, environment, quiet, tmp_path):
@@ -78,7 +86,7 @@ def test_exabgp_logs_warnings_unless_an_operator_chose(words, environment, quiet
 
     assert {**environment, **before} == environment
     assert (environment.get("exabgp_log_level") == "WARNING") is quiet
-    if not words:
+    if quiet or "level" in "".join(before):
         assert environment["exabgp_reactor_speed"] == "10"
 
 
