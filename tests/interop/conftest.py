@@ -97,7 +97,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and scene.usable:
         scene.usable = False
         folder = Path(item.config.cache.mkdir("bundles")) / item.name
-        bundle.keep(scene.machines, folder)
+        try:
+            bundle.keep(scene.machines, folder)
+        except (Exception, pytest.fail.Exception) as error:  # the test's time may be over by now; the other tests go on
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "incomplete").write_text(f"{error}\n")
         report.sections.append(("what is kept of the lab", str(folder)))
     item.config.stash.setdefault(_RECORD, matrix.Record()).add(item, report, scene)
     return report
