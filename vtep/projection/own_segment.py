@@ -25,7 +25,7 @@ kernel tells of each row whether frames come from its MAC.
 The topics are a segment and a MAC. This module knows neither carriers nor time, and not which filters the kernel has.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
@@ -37,6 +37,7 @@ from vtep.evpn.ead import PER_ES_TAG
 from vtep.evpn.rib import Rib
 from vtep.intent import (
     BACKUP,
+    Candidate,
     GroupKey,
     GroupUse,
     Intent,
@@ -356,13 +357,18 @@ def _seen_by_others(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> dict[
         return {}
     (offers,), _ = rib.offers_of((mac,))
     live = {(path.peer, path.rd) for path in (() if offers is None else offers.paths) if not is_proxy(path)}
-    found: dict[Vni, Synced] = {}
+    said: defaultdict[Vni, list[tuple[str, Candidate]]] = defaultdict(list)
     for port, one in refused:
-        is_live, known = (one.peer, one.rd) in live, found.get(one.vni)
-        if known is None or (is_live and not known.advertised):
-            known = Synced(port, advertised=is_live)
-        elif known.advertised and not is_live:
-            continue
-        hosts = known.hosts if one.ip is None or one.ip in known.hosts else tuple(sorted((*known.hosts, one.ip)))
-        found[one.vni] = Synced(port, max(known.seq, one.seq), known.sticky or one.sticky, hosts, known.advertised)
+        said[one.vni].append((port, one))
+    found: dict[Vni, Synced] = {}
+    for vni, by_all in said.items():
+        by_live = [(port, one) for port, one in by_all if (one.peer, one.rd) in live]
+        counts = by_live or by_all
+        found[vni] = Synced(
+            counts[-1][0],
+            max(one.seq for _, one in counts),
+            any(one.sticky for _, one in counts),
+            tuple(sorted({one.ip for _, one in counts if one.ip is not None})),
+            bool(by_live),
+        )
     return found

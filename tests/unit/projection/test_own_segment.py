@@ -13,8 +13,10 @@ from vtep.evpn.keys import mac_ip_key
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.segment import Segment
 from vtep.evpn.station import Station
+from vtep.intent import Synced
 from vtep.linux.tables.port_backup import PORT_BACKUP
 from vtep.linux.tables.port_filter import PORT_FILTER, SEGMENT_MAC
+from vtep.projection import own_segment
 from vtep.projection.leaf import Leaf
 from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentState
 
@@ -363,6 +365,17 @@ def test_the_hosts_of_such_a_mac_have_rows_and_are_advertised_as_well(rig):
     rig.withdraw(mac(ip=HOST))
     assert (VNI, MAC, HOST) not in rig.judged().own
     assert synced(rig) == (PORT, (0, "proxy"))
+
+
+def test_what_is_said_of_the_hosts_of_a_mac_is_put_together_once(rig, monkeypatch):
+    made = []
+    monkeypatch.setattr(own_segment, "Synced", lambda *said: made.append(said) or Synced(*said))
+    hosts = tuple(Ip.parse(f"10.1.1.{number}") for number in range(1, 50))
+    rig.announce(whole(), per_evi(), mac(seq=4), *(mac(seq=number, ip=ip) for number, ip in enumerate(hosts)))
+    rig.be(FORWARDING)
+    rig.judged()
+    assert rig.leaf.intent.synced[VNI, MAC] == Synced(PORT, 48, hosts=hosts)
+    assert len(made) == 1
 
 
 def test_a_route_of_a_proxy_says_nothing_so_two_leaves_keep_no_mac_alive_for_each_other(rig):
