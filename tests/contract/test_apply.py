@@ -152,6 +152,10 @@ def test_the_command_writes_reports_and_has_nothing_to_do_the_second_time(tmp_pa
             assert f"pending  VNI 4001 route {OTHER}: held" in out
             assert err.startswith("vtep: the routes are not complete, so nothing is removed: ")
 
+            _, out, err = run([b"this is no line of ExaBGP", *recorded(NET, OTHER)], "--report", "json")
+            assert (json.loads(out)["bad_lines"], json.loads(out)["bad_nlris"]) == (1, 0)
+            assert err.startswith("vtep: 1 lines and 0 NLRIs could not be read")
+
 
 @pytest.mark.parametrize(
     ("text", "words", "advice"),
