@@ -286,14 +286,14 @@ def _node(table: _NodeTable, problems: Problems) -> NodeConfig:
 
 
 def _refuse_own_and_unknown(bgp: BgpConfig, node: NodeConfig, feed: FeedConfig, problems: Problems) -> None:
-    """Note a neighbor that is this leaf, and a peer for which ExaBGP gets no session."""
+    """Note a neighbor that is this leaf, and a peer for which ExaBGP gets no session and that no router can report."""
     known = {neighbor.address for neighbor in bgp.neighbors}
     for index, neighbor in enumerate(bgp.neighbors):
         if neighbor.address in node.vteps or neighbor.address == bgp.router_id:
             what = f"{neighbor.address} is an address of this leaf"
             problems.note(f"bgp.neighbor[{index}].address", what, "name the address of the peer")
     for path, peer in zip(_paths("feed.peers", feed.peers), feed.peers, strict=True):
-        if known and peer not in known:
+        if known and peer not in known and not feed.bmp:
             hint = "add a [[bgp.neighbor]] for it, or leave it out: the leaf would wait for its End-of-RIB"
             problems.note(path, f"{peer} is not a [[bgp.neighbor]]", hint)
 

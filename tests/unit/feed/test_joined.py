@@ -210,3 +210,10 @@ def test_exabgp_attaches_beside_routers_where_its_socket_is_named(feed, both):
     config = parse(f"[feed]\n{feed}\n{CONFIG}").feed
 
     assert (config.exabgp, config.bmp) == both
+
+
+def test_a_peer_that_a_router_reports_may_be_awaited_without_a_session_of_exabgp():
+    feed = 'bmp = "127.0.0.1:11019"\nsocket = "/run/x.sock"\npeers = ["10.0.0.1", "10.0.0.2"]'
+    bgp = '[bgp]\nasn = 65000\nrouter_id = "10.0.0.99"\n[[bgp.neighbor]]\naddress = "10.0.0.1"\nasn = 65000'
+
+    assert len(parse(f"[feed]\n{feed}\n{bgp}\n{CONFIG}").feed.peers) == 2
