@@ -29,6 +29,8 @@ from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentS
 PORT_DOWN: Final = "segment-down"
 UPLINKS_DOWN: Final = "uplinks-down"
 FILTER_MISSING: Final = "filter-missing"
+FILTER_NONE: Final = "filter-none"
+"""Why a port has no filter of ours, although its segment is advertised: `filter = "none"`."""
 """Why a segment is not advertised, as codes of docs/reasons.md."""
 WHY: Final = {
     PORT_DOWN: "the port has no carrier or is in no bridge",

@@ -246,6 +246,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The VXLAN device is for many VNIs, so a port on an Ethernet segment cannot be filtered by VNI, and the segment is not advertised.",
         "Use a VXLAN device for each VNI.",
     ),
+    "filter-none": (
+        'The configuration has `filter = "none"` for the segment: vtep writes no filter for its port, and the segment is advertised without one.',
+        "Nothing, if another program or the hardware filters the port.",
+    ),
     "random-weight": (
         "The highest random weight decides (RFC 8584 3.2): the forwarder changes only when it leaves, or when a VTEP with a higher weight comes.",
         "Nothing.",

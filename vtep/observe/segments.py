@@ -13,14 +13,15 @@ from vtep.addr import Esi, Ip, Mac, Vni
 from vtep.intent import BACKUP, GroupKey, Intent, PortFilter, PortFilterKey, SegmentGroup
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP
 from vtep.linux.tables.port_filter import PORT_FILTER
-from vtep.local.segment_ports import WHY, PortStatus
-from vtep.observe.model import OwnSegmentStatus, OwnSegmentVni, SegmentStatus
+from vtep.local.segment_ports import FILTER_NONE, WHY, PortStatus
+from vtep.observe.model import SUPPRESSED, OwnSegmentStatus, OwnSegmentVni, SegmentStatus, Sync
 from vtep.observe.rows import Rows
 from vtep.observe.source import Page
 from vtep.store.table import Table
 
 OWN_VNIS_MAX: Final = 5000
 """VNIs of segments of ours in one answer: a message of gRPC has at most 4 MiB."""
+_UNWRITTEN: Final = Sync(SUPPRESSED, FILTER_NONE, "segment.filter is none: vtep writes no filter")
 
 
 class SegmentTables:
@@ -107,7 +108,7 @@ class SegmentTables:
                 None if (forwarder := forwarders.get(row.vni)) is None else forwarder.vtep,
                 forwarder is not None and forwarder.ours,
                 row.state,
-                self._rows.sync(PORT_FILTER, row.key, intent),
+                self._rows.sync(PORT_FILTER, row.key, intent) if row.is_written else _UNWRITTEN,
             )
             for row in rows
         )

@@ -99,6 +99,15 @@ def test_a_filter_that_the_kernel_refuses_is_not_confirmed(rig):
     assert own.vnis[0].sync.state not in (pb.SYNC_STATE_INSTALLED, pb.SYNC_STATE_UNSPECIFIED)
 
 
+@pytest.mark.parametrize("unavailable", [False, True])
+def test_a_filter_that_vtep_is_not_to_write_keeps_no_segment_from_being_advertised(unavailable):
+    with Rig(CONFIG + 'filter = "none"\n') as rig:
+        rig.kernel.nft.refuse = errno.EOPNOTSUPP if unavailable else 0
+        rig.be(FORWARDING)
+        [own] = rig.ask(vni=100).own
+    assert [(one.sync.state, one.sync.reason) for one in own.vnis] == [(pb.SYNC_STATE_SUPPRESSED, "filter-none")]
+
+
 def test_only_what_was_asked_for_is_there(rig):
     rig.be(WAITING)
 
