@@ -490,6 +490,20 @@ def test_a_bridge_takes_the_frames_to_a_gateway_itself_and_a_row_of_another_hand
     assert (10, "02:00:00:00:ff:fe") not in own_macs(vlan_host)
 
 
+def test_the_mac_that_a_bridge_has_anyway_stays_when_no_gateway_has_it_any_longer(vlan_host):
+    text = ROUTED.split("[[vrf]]", maxsplit=1)[0].replace('vrf = "blue"\n', "")
+    vlan_host.want_file(parse(text))
+    vlan_host.keep()
+    own = str(vlan_host.link("br0").mac)
+    vlan_host.want_file(parse(text.replace("02:00:00:00:ff:fe", own)))
+    vlan_host.keep(1.0)
+
+    vlan_host.want_file(parse(text))
+    vlan_host.keep(2.0)
+
+    assert own_macs(vlan_host) >= {(10, own), (10, "02:00:00:00:ff:fe")}
+
+
 def own_macs(host):
     """Return the MACs whose frames the bridge takes itself, by VLAN."""
     *_, entries = host.kernel.pictured()

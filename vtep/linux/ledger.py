@@ -178,7 +178,7 @@ class LedgerFile:
         if what == _RELEASED:
             self._claims.release(kind.name, keys)
             return
-        self._claims.claim(kind.name, [RowGroup(keys, row, rank, what == _ADOPTED)])
+        self._claims.read_back(kind.name, RowGroup(keys, row, rank, what == _ADOPTED))
         if what == _CLAIMED_ANY:
             self._claims.cover_any(kind.name, keys)
 

@@ -107,7 +107,8 @@ _NONE: Final = Claim(None)
 SHARED_MAX: Final = 4096
 """How many confirmed claims are remembered, so that rows share them that are written later."""
 BEFORE_MAX: Final = 4
-"""How many earlier values an unconfirmed claim keeps. A row that is refused with ever new values would keep them all."""
+"""How many earlier values an unconfirmed claim keeps: the first, which was known to be there, and the last ones. A row that is
+refused with ever new values would keep them all."""
 
 
 class Claims:
@@ -131,6 +132,10 @@ class Claims:
         """Claim rows. 100,000 rows that move together to another VTEP cost 100,000 assignments, and not as many objects."""
         for group in rows:
             self._replace(kind, group.keys, partial(_instead_of, group))
+
+    def read_back(self, kind: str, group: RowGroup) -> None:
+        """Take a record of an earlier life."""
+        self._replace(kind, group.keys, partial(_as_read_back, group))
 
     def cover_any(self, kind: str | None = None, keys: Iterable[Key] | None = None) -> None:
         """Have these claims, or all, cover any row of ours at their keys."""
@@ -234,9 +239,17 @@ def _instead_of(group: RowGroup, _key: Key, old: Claim | None) -> Claim:
         since = None if group.afresh else old.since
         return Claim(group.row, group.rank, old.before, since=since, adopted=adopted, any_row=old.any_row)
     before = tuple(row for row in (*old.before, old.row) if row != group.row)
-    if is_much := len(before) > BEFORE_MAX:
+    if len(before) > BEFORE_MAX:
         before = (before[0], *before[1 - BEFORE_MAX :])
-    return Claim(group.row, group.rank, before, adopted=adopted, any_row=old.any_row or is_much)
+    return Claim(group.row, group.rank, before, adopted=adopted, any_row=old.any_row)
+
+
+def _as_read_back(group: RowGroup, key: Key, old: Claim | None) -> Claim:
+    """Return the claim of a row as the file has it. The file does not say which claims were confirmed: each is taken to have been
+    when the next one came. A claim that covered all that was ever there would cover rows of other programs as well."""
+    if old is not None and old.row != group.row:
+        old = replace(old, before=())
+    return _instead_of(group, key, old)
 
 
 def as_handed_over(seen: Seen | None, claim: Claim | None) -> Seen | None:

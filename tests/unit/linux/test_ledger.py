@@ -467,6 +467,19 @@ def test_on_a_full_disk_a_row_that_was_gone_is_there_since_it_is_written_again(p
     ledger.close()
 
 
+def test_a_row_that_moved_often_is_ours_with_its_last_two_values_alone_in_the_next_life(path: Path) -> None:
+    ledger = LedgerFile(path, KINDS, PLACE)
+    for row in (A, B, C, D, A, B, C):
+        ledger.claim("fdb", [RowGroup(keys(1), row)])
+        ledger.confirm("fdb", keys(1), NOW)
+    ledger.close()
+
+    ledger = LedgerFile(path, KINDS, PLACE)
+    assert ledger.claims("fdb")[key(1)] == Claim(C, before=(B,))
+    assert [is_ours(ledger.claims("fdb")[key(1)], Seen(row, marked=True)) for row in (A, B, C)] == [False, True, True]
+    ledger.close()
+
+
 def test_after_a_crash_on_a_full_disk_a_claim_covers_any_row_of_ours_until_it_is_confirmed(path: Path) -> None:
     ledger = LedgerFile(path, KINDS, PLACE)
     ledger.claim("fdb", [RowGroup(keys(1, 2), A)])

@@ -296,18 +296,17 @@ class _Gateway(_Kind):
         return (("device", (key[0],)), ("vlan", key[:2]))
 
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[Key, Seen]:
-        """See the MACs of bridges that are ours. A wanted one is ours by itself, and any other only if it is claimed: each
-        bridge has its own MAC as well."""
+        """See the MACs of bridges that are ours. A wanted one is ours by itself, and any other only if it is claimed. The MAC that
+        a bridge has anyway stays when it is no longer wanted."""
         wanted = wish_of(attachments).rows.get(self.name, {})
         there = list(entries)
-        names = {link.index: link.name for link, _ in self.ours(there, attachments)}
-        keys = (
-            (names[entry.port], entry.vlan, entry.mac)
-            for picture in there
-            for entry in picture.own_macs
-            if entry.port in names
-        )
-        return {key: Seen(MemberRow(), marked=True, tagged=key in wanted) for key in keys}
+        bridges = {link.index: link for link, _ in self.ours(there, attachments)}
+        seen: dict[Key, Seen] = {}
+        for entry in (entry for picture in there for entry in picture.own_macs):
+            if (bridge := bridges.get(entry.port)) is not None:
+                key = (bridge.name, entry.vlan, entry.mac)
+                seen[key] = Seen(MemberRow(), marked=key in wanted or entry.mac != bridge.mac, tagged=key in wanted)
+        return seen
 
     def spell(self, change: Change, attachments: Attachments) -> Sequence[Sequence[DeviceMessage]]:  # noqa: ARG002
         act: Any = "drop" if change.verb == "delete" else "put"
