@@ -79,7 +79,9 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
     for port in ("down", "up", "down", "up"):
         stream = network.stream("h1", CE_MAC, partial(network.ce.ip, f"link set dev c1 {port}"))
         wrong = stream.wrong()
-        assert wrong["more than once"] == 0
+        # When the port returns, the MAC leaves the tunnel by one message and comes to the port by the next one: between the two the
+        # bridge floods its frames, for about a millisecond (measured: 0 to 8 ms of 2 s on a busy machine).
+        assert wrong["more than once"] <= (wrong["sent"] // 50 if port == "up" else 0), wrong
         # A frame that is on the link while that fails is lost with it, wherever the next ones go.
         assert wrong["lost"] <= ON_THE_LINK, wrong
     network.wait_forwarding(df=1)

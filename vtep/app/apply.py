@@ -35,7 +35,7 @@ from vtep.config.model import Config
 from vtep.errors import UsageError
 from vtep.intent import Intent
 from vtep.linux.kernel import Kernel
-from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.all import KINDS, WRITTEN
 from vtep.linux.target import KernelRows, KernelTarget
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Ledger
@@ -55,7 +55,7 @@ class Application:
 
     def __init__(self, config: Config, kernel: KernelRows, ledger: Ledger) -> None:
         self.target = KernelTarget(kernel, config.vnis, vrfs=config.vrfs, segments=config.segments)
-        self.engine = Engine(KINDS, self.target, ledger)
+        self.engine = Engine(WRITTEN, self.target, ledger)
         self._config = config
 
     def prepare(self, leaf: Leaf) -> None:

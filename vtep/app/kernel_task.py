@@ -35,7 +35,7 @@ from vtep.linux.ledger import LedgerFile, this_place
 from vtep.linux.nexthop_events import NexthopEvents
 from vtep.linux.nftables import FilterEvents
 from vtep.linux.routing_events import RoutingEvents
-from vtep.linux.tables.all import KINDS
+from vtep.linux.tables.all import KINDS, WRITTEN
 from vtep.linux.tables.fdb import FDB, names_group
 from vtep.linux.tables.fdb_nexthop import FDB_GROUP, FDB_NEXTHOP
 from vtep.linux.tables.neighbor import NEIGHBOR
@@ -74,7 +74,7 @@ class KernelTask:
         self.target = KernelTarget(kernel, config.vnis, clock, config.vrfs, config.segments, observes=self.observes)
         self.look_at_underlay: Callable[[], None] = lambda: None
         """Look soon whether packets reach the remote VTEPs."""
-        kinds = compared() if self.observes else KINDS
+        kinds = compared() if self.observes else WRITTEN
         self.actor = Actor(Engine(kinds, self.target, ledger, random.random, observes=self.observes), clock)
         self._kernel = kernel
         self._clock = clock

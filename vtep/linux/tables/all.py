@@ -1,4 +1,4 @@
-"""The kinds of rows that are written, in order. A kind is added here, by one word, and in no other list.
+"""The kinds of rows that are written. A kind is added here, by one word, and in no other list.
 
 A kind is pure. It knows the words of the kernel and of the intent, not those of BGP, and no kind knows another.
 """
@@ -33,5 +33,10 @@ KINDS: Final[tuple[Kind, ...]] = (
     PORT_BACKUP,
     SYNCED_MAC,
 )
-"""The ledger has the places of this list, so a kind is added at its end. Rows are written down the list and deleted up, but for
-those that need rows of a kind further down, which come after it."""
+"""The ledger has the places of this list, so a kind is added at its end."""
+
+WRITTEN: Final[tuple[Kind, ...]] = (FDB, SYNCED_MAC, *(kind for kind in KINDS if kind not in (FDB, SYNCED_MAC)))
+"""Rows are written down this list and deleted up, but for those that need rows of a kind further down, which come after it.
+
+A MAC that comes back to our port leaves the tunnel by a message of `fdb`. Until that of `synced_mac` the bridge floods its frames, so
+nothing comes between the two."""
