@@ -15,7 +15,6 @@ more than one look at the host (managed devices, the election and the filters of
 
 import asyncio
 import json
-import logging
 import sys
 import time
 from collections.abc import Iterable
@@ -117,8 +116,7 @@ class Application:
 
 def apply(path: Path, lines: Iterable[bytes], *, until_s: float = 0.0, as_json: bool = False) -> int:
     """Carry out the command; return 0 if every row is as wanted, and 1 if a row failed or is pending, or a VNI is not ready."""
-    logs.set_up()
-    logging.getLogger("vtep").setLevel(logging.WARNING)
+    logs.set_up("warning")
     config = _checked(path)
     state = StateDirectory(config.node.state_dir, time.monotonic)
     with state.held(), claims_of(config, state) as ledger, Kernel() as kernel, _Stations(config, ledger) as stations:
