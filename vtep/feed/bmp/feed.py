@@ -33,7 +33,7 @@ from vtep.errors import HostError, Problem, StreamError
 from vtep.evpn.advertise import Command
 from vtep.evpn.event import Attached, Detached, Message, Received, Unreadable
 from vtep.evpn.update import read_updates
-from vtep.feed.bmp.router import BMP, Item, Router, Updates
+from vtep.feed.bmp.router import BMP, Item, Router, Updates, is_address
 from vtep.feed.contract import CannotAdvertise, Report
 from vtep.feed.listening import stop_accepting
 
@@ -45,6 +45,8 @@ ROUTERS_MAX: Final = 64
 """Connections at once. Each may hold an unfinished message of `wire.MESSAGE_MAX`, so 16 MiB in all."""
 LOOK_S: Final = 1.0
 """How often a connection is looked at for what did not come."""
+CALL_BACK_S: Final = 30.0
+"""A connection that is younger is not ended for a peer that became free: one that flaps would have a router send its table each time."""
 FIRST_MESSAGE_S: Final = 30.0
 """How long a connection may say nothing at all. A router begins with a message at once (RFC 7854 3.3)."""
 HEAD_OCTETS: Final = 1024
@@ -214,6 +216,10 @@ class BmpFeed:
     def _release(self, peer: Ip) -> None:
         del self._holders[peer]
 
+    def _is_free(self, peer: Ip) -> bool:
+        """Tell whether nothing reports a peer: the session with its router is over, and other routers may still have one."""
+        return is_address(peer) and peer not in self._holders and peer not in self._ceded
+
     def _admits(self, address: Ip) -> bool:
         if len(self._connections) >= ROUTERS_MAX:
             return False
@@ -336,6 +342,8 @@ class _Connection(asyncio.BufferedProtocol):
         now = self._clock()
         if not self.router.has_begun and now >= self._began + FIRST_MESSAGE_S:
             self.end(f"no message came within {FIRST_MESSAGE_S:g} s")
+        elif now >= self._began + CALL_BACK_S and any(map(self._feed._is_free, self.router.in_vain)):
+            self.end("it connects again, because it reports a peer whose session with another router is over")
         elif not self._feed._is_paused:
             self._feed._put(self.router.find_quiet(now))
 

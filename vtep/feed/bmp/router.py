@@ -145,9 +145,14 @@ class Router:
         """The peers of the daemon that this router reports."""
         return [peer.address for peer in self._peers.values() if peer.is_ours]
 
+    @property
+    def in_vain(self) -> Iterator[Ip]:
+        """The peers that it reports without effect, because another router has them, or another feed."""
+        return (peer.address for peer in self._peers.values() if not peer.is_ours)
+
     def lacks(self, peers: Collection[Ip]) -> bool:
-        """Tell whether it reports one of these peers without effect, because another router has it."""
-        return any(not peer.is_ours and peer.address in peers for peer in self._peers.values())
+        """Tell whether it reports one of these peers without effect."""
+        return any(address in peers for address in self.in_vain)
 
     def cede(self, address: Ip) -> None:
         """Report a peer without effect from now on, because another feed has it."""
@@ -258,7 +263,7 @@ class Router:
         if old is None and len(self._peers) >= PEERS_MAX:
             self.counts["too-many-peers"] += 1
             return
-        is_ours = old.is_ours if old is not None else _is_address(header.address) and self._claim(header.address)
+        is_ours = old.is_ours if old is not None else is_address(header.address) and self._claim(header.address)
         self._peers[header.key] = _Monitored(header.address, is_ours, up.has_path_ids)
         if not is_ours:
             return
@@ -275,7 +280,7 @@ class Router:
             yield Happened(header.address, (closed,))
 
 
-def _is_address(address: Ip) -> bool:
+def is_address(address: Ip) -> bool:
     return any(address)
 
 

@@ -117,6 +117,26 @@ def test_a_second_router_of_a_peer_takes_over_when_the_first_leaves():
     several()
 
 
+@with_feed
+async def free(feed):
+    both = bmp.peer_up("10.0.0.1") + bmp.monitoring("10.0.0.1", *UPDATES, end_of_rib())
+    _, first = await connect(feed, bmp.initiation("spine1"), both)
+    await until(feed, EndOfRib)
+    reader, _ = await connect(feed, bmp.initiation("spine2"), both)
+    first.write(bmp.peer_down("10.0.0.1", 4))
+    await until(feed, SessionClosed)
+    assert await reader.read() == b""
+    assert first.is_closing() is False
+    await connect(feed, bmp.initiation("spine2"), both)
+    assert (await until(feed, EndOfRib))[-1].peer == Ip.parse("10.0.0.1")
+
+
+def test_a_second_router_of_a_peer_takes_over_when_the_session_of_the_first_ends(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    monkeypatch.setattr(module, "CALL_BACK_S", 0.0)
+    free()
+
+
 OTHER_VRF = b"\0\0\0\0\0\0\0\1"
 
 
