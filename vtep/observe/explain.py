@@ -12,6 +12,7 @@ of the others.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
@@ -58,7 +59,7 @@ class Beside(Struct, frozen=True):
 class Candidates:
     """The candidates of one MAC by VNI: the first of each VNI, and how many there are."""
 
-    def __init__(self, configured: frozenset[Vni]) -> None:
+    def __init__(self, configured: AbstractSet[Vni]) -> None:
         self.vnis: set[Vni] = set()
         """The VNIs of all candidates."""
         self._configured = configured
@@ -117,7 +118,7 @@ class Explainer:
         Without a VNI, every VNI in which a route, a station, a claim or a foreign row has the MAC is explained.
         """
         intent, now = self._rows.intent, self._rows.clock()
-        candidates = Candidates(frozenset(found.vni for found in self._rows.config.vnis))
+        candidates = Candidates(self._rows.configured.keys())
         for part in _slices(candidates_of(intent, mac)):
             await self._turns.take(candidates.take, part)
         vnis = [vni] if vni is not None else await self._turns.take(self._vnis, mac, candidates.vnis)
@@ -133,7 +134,7 @@ class Explainer:
 
     def _vnis(self, mac: Mac, of_candidates: set[Vni]) -> list[Vni]:
         """Return the VNIs in which something is known of the MAC, the configured ones first; or the first of all."""
-        configured = [found.vni for found in self._rows.config.vnis]
+        configured = self._rows.configured
         known = of_candidates | {vni for vni in configured if self._rows.is_known((vni, mac))}
         if not known:
             return sorted(configured)[:1] or [Vni(0)]
@@ -233,7 +234,7 @@ class Explainer:
         return ExplainContext(
             status=status,
             now=now,
-            vni=next((vni for vni in self._rows.config.vnis if vni.vni == key[0]), None),
+            vni=self._rows.configured.get(key[0]),
             port=self._rows.port_of(foreign),
             orphan=foreign is not None and foreign.marked and foreign.whole,
             underlay=None if fault is None else (fault.code, fault.text, fault.mend),

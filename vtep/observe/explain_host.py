@@ -62,7 +62,7 @@ class HostExplainer:
         known = {host.vni for host in intent.hosts.get(ip, ())} | {one.vni for one in intent.refused_hosts.get(ip, ())}
         known |= {vni for vni, _ in self._rows.leaf.rib.index.homes_of(ip)}
         known |= {verdict.vni for route in routes for verdict in route.verdicts}
-        configured = {found.vni for found in self._rows.config.vnis}
+        configured = self._rows.configured.keys()
         if not known:
             return sorted(configured)[:1] or [Vni(0)]
         return [*sorted(known & configured), *sorted(known - configured)]
@@ -110,7 +110,7 @@ class HostExplainer:
             vni_state=rows.vni_state(vni),
             vni_reasons=rows.reasons(vni),
         )
-        configured = next((found for found in rows.config.vnis if found.vni == vni), None)
+        configured = rows.configured.get(vni)
         summary, todo = _summarize(bare, configured, is_vtep=is_vtep)
         fault = None
         if there is not None:
@@ -131,7 +131,7 @@ class HostExplainer:
 
     def _answers(self, vni: Vni) -> str:
         """Say whether the bridge answers ARP and ND for remote hosts of a VNI."""
-        configured = next((found for found in self._rows.config.vnis if found.vni == vni), None)
+        configured = self._rows.configured.get(vni)
         if configured is None or not configured.is_bound:
             return "no: the VNI has no bridge here"
         if not configured.neighbors:

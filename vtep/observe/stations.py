@@ -71,9 +71,10 @@ class StationList:
         return next(iter(self._worded([(vni, mac)])), None)
 
     def _worded(self, keys: Iterable[RowKey]) -> list[StationStatus]:
-        configured = {vni.vni: vni for vni in self._rows.config.vnis}
         claims = (self._rows.leaf.rib.local_claim(*key) or self._synced(key) for key in keys)
-        return [self._station(claim, configured.get(claim.station.vni)) for claim in claims if claim is not None]
+        return [
+            self._station(claim, self._rows.configured.get(claim.station.vni)) for claim in claims if claim is not None
+        ]
 
     def _synced(self, key: RowKey) -> LocalClaim | None:
         """Return a MAC that another VTEP of our segment has seen, as it would be as a station."""

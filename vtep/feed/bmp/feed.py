@@ -11,7 +11,7 @@ QUIET_S has sent its table, as at the end of a refresh that nothing marks (`evpn
 
 The stream begins with the first router and ends with the last. If one of several leaves, only its peers' routes are held.
 
-Where ExaBGP is attached as well (`feed.beside`), a peer of ExaBGP is not a peer of any router: `cede` and `reclaim`.
+Where ExaBGP is attached as well (`feed.joined`), a peer of ExaBGP is not a peer of any router: `cede` and `reclaim`.
 
 When ITEMS_MAX items wait, no connection is read until half of them are taken, and TCP makes the routers wait. Only the addresses in
 `bmp_peers` may connect; none given: this host alone. A router that may connect may report any route.
@@ -82,7 +82,7 @@ class BmpFeed:
         table: str = "post-policy",
         arrived: asyncio.Event | None = None,
     ) -> None:
-        """`arrived` is the event of a feed beside this one, so that whoever waits for either waits for one event."""
+        """`arrived` is the event of a feed beside this one, so that a caller waits for both by one event."""
         self.arrived = arrived or asyncio.Event()
         self.on_report: Callable[[Report], None] = lambda _: None
         self.ignored: Counter[str] = Counter()

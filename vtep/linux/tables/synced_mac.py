@@ -132,7 +132,7 @@ class _SyncedMac:
 
 
 def is_synced(entry: Entry) -> bool:
-    """Tell whether a bridge row looks as those of this kind do, whoever wrote it."""
+    """Tell whether a bridge row looks as those of this kind do, no matter which program wrote it."""
     return bool(entry.notify) and bool(entry.state & NUD_NOARP) and not entry.flags & (NTF_SELF | NTF_STICKY)
 
 
