@@ -41,6 +41,8 @@ BROADCAST, MULTICAST, UNKNOWN = "ff:ff:ff:ff:ff:ff", "01:00:5e:01:02:03", "02:00
 CE_MAC: Final = "02:ce:00:00:00:01"
 ARRIVAL_S: Final = 0.03
 """How long copies of one frame are waited for. They pass through a few queues of one machine."""
+ON_THE_LINK: Final = 1
+"""Frames of a stream that may be on the link while that fails: they are lost with it, wherever the next ones go."""
 _ETH_P: Final = 0x88B5
 _NO_SUCH_PROGRAM: Final = 127
 """The status of nsenter then."""

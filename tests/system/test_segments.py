@@ -6,15 +6,12 @@ from functools import partial
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.segments import CE_MAC, ESI, DualHomed
+from tests.lab.segments import CE_MAC, ESI, ON_THE_LINK, DualHomed
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
 
 pytestmark = pytest.mark.root_netns
-
-ON_THE_LINK = 1
-"""Frames: one is sent each millisecond, and without the backup hundreds are lost until the other leaf has taken over."""
 
 
 @pytest.fixture
@@ -82,6 +79,6 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
         # When the port returns, the MAC leaves the tunnel by one message and comes to the port by the next one: between the two the
         # bridge floods its frames, for about a millisecond (measured: 0 to 8 ms of 2 s on a busy machine).
         assert wrong["more than once"] <= (wrong["sent"] // 20 if port == "up" else 0), wrong
-        # A frame that is on the link while that fails is lost with it, wherever the next ones go.
+        # Without the backup hundreds are lost until the other leaf has taken over.
         assert wrong["lost"] <= ON_THE_LINK, wrong
     network.wait_forwarding(df=1)
