@@ -302,6 +302,8 @@ class PrefixRow(Struct, frozen=True, gc=False):
     """Why they won, as a code of docs/reasons.md."""
     via: Vni = Vni(0)
     """The L3VNI into which packets go, if it is not that of the VRF (downstream VNI)."""
+    metric: int = 0
+    """That of the route; 0: the one that its family has."""
 
     @property
     def l3vni(self) -> Vni:

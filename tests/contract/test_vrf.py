@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.contract.routed import CONFIG, PEER, TABLE, MemoryHands, RoutedLeaf, routed_leaf, type2, type5
 from tests.contract.worlds import ip, own_namespace, wait_until, why_no_vlans
@@ -21,6 +22,8 @@ from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.route import ROUTE, RouteRow
+from vtep.linux.wire.neighbor import Verb
+from vtep.linux.wire.route import RouteMessage
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
 from vtep.reconcile.engine import Engine
@@ -100,6 +103,86 @@ def test_another_programs_route_of_the_same_metric_stays(leaf):
     leaf.withdraw(type5(NET4, A), type5(NET6, A))
     leaf.pass_(survey=True)
     assert leaf.hands.others() == [f"{NET4} metric 229", f"{NET6} metric 2290"]
+
+
+def metrics(leaf) -> dict[str, list[int]]:
+    found = sorted(leaf.hands.kernel.routes([TABLE]), key=lambda route: route.metric)
+    return {net: [route.metric for route in found if str(route.prefix) == net] for net in (NET4, NET6)}
+
+
+def with_metric(leaf, metric: int) -> None:
+    """Reload the configuration with this metric."""
+    leaf.config = parse(f"{leaf.hands.config}metric = {metric}\n" if metric else leaf.hands.config)
+    leaf.leaf.reconfigure(leaf.config, leaf.now)
+    leaf.target.reconfigure((), leaf.config.vrfs)
+
+
+def test_a_metric_that_a_reload_changes_moves_the_routes_without_a_gap(leaf):
+    routes = type5(NET4, A), type5(NET6, A)
+    leaf.advertise(*routes)
+    leaf.pass_()
+    sent, send = [], leaf.target.send
+    leaf.target.send = lambda messages: (sent.extend(messages), send(messages))[1]
+    for metric, there in ((7, (7, 7)), (229, (229, 229)), (0, (229, 2290))):
+        with_metric(leaf, metric)
+        sent.clear()
+        leaf.pass_()
+        assert metrics(leaf) == {NET4: [there[0]], NET6: [there[1]]}
+        assert leaf.troubles() == []
+        moved = [(str(one.prefix), one.verb) for one in sent if isinstance(one, RouteMessage)]
+        assert moved
+        for net in {net for net, _ in moved}:
+            assert [verb for prefix, verb in moved if prefix == net] == [Verb.CREATE, Verb.DELETE]
+        report = leaf.pass_(survey=True)
+        assert (report.created, report.replaced, report.deleted, report.repaired) == (0, 0, 0, 0)
+    with_metric(leaf, 7)
+    leaf.withdraw(*routes)
+    leaf.pass_()  # the kernel has them with the metric before
+    assert metrics(leaf) == {NET4: [], NET6: []}
+    leaf.advertise(*routes)
+    leaf.pass_()
+    assert metrics(leaf) == {NET4: [7], NET6: [7]}
+    leaf.withdraw(*routes)
+    leaf.pass_()
+    assert metrics(leaf) == {NET4: [], NET6: []}
+
+
+def test_routes_that_an_earlier_life_left_with_another_metric_go(leaf):
+    """The daemon was killed after it had created a route with the new metric, and before it deleted the one before."""
+    leaf.advertise(type5(NET4, A), type5(NET6, A))
+    leaf.pass_()
+    nexthops = {route.prefix: route.nexthop for route in leaf.hands.kernel.routes([TABLE])}
+    leaf.hands.kernel.send([RouteMessage(Verb.CREATE, TABLE, net, number, 7) for net, number in nexthops.items()])
+    assert metrics(leaf) == {NET4: [7, 229], NET6: [7, 2290]}
+    leaf.engine = Engine(KINDS, leaf.target, Claims(KINDS))
+    leaf.pass_(survey=True)
+    assert metrics(leaf) == {NET4: [229], NET6: [2290]}
+    with_metric(leaf, 9)
+    leaf.engine = Engine(KINDS, leaf.target, Claims(KINDS))
+    leaf.pass_(survey=True)
+    assert metrics(leaf) == {NET4: [9], NET6: [9]}
+    leaf.withdraw(type5(NET4, A), type5(NET6, A))
+    leaf.hands.kernel.send([RouteMessage(Verb.CREATE, TABLE, net, number, 7) for net, number in nexthops.items()])
+    leaf.pass_(survey=True)
+    assert metrics(leaf) == {NET4: [], NET6: []}
+
+
+def test_a_metric_that_another_programs_route_has_leaves_that_route_alone(leaf):
+    leaf.hands.add_route(NET4, 7)
+    leaf.hands.add_route(NET6, 7)
+    leaf.advertise(type5(NET4, A), type5(NET6, A))
+    leaf.pass_()
+    assert len(leaf.routes()) == 2
+    with_metric(leaf, 7)
+    for _ in range(2):
+        leaf.pass_(survey=True)
+        assert leaf.hands.others() == [f"{NET4} metric 7", f"{NET6} metric 7"]
+        assert (leaf.routes(), metrics(leaf)) == ([], {NET4: [], NET6: []})
+        assert leaf.troubles() == [(f"route {NET4}", "contested foreign"), (f"route {NET6}", "contested foreign")]
+    with_metric(leaf, 8)
+    leaf.pass_(survey=True)
+    assert leaf.troubles() == []
+    assert metrics(leaf) == {NET4: [8], NET6: [8]}
 
 
 def test_another_programs_route_of_another_metric_stays_beside_ours(leaf):
@@ -572,5 +655,6 @@ def test_a_route_by_the_l3vni_of_a_vrf_that_is_not_ready_is_not_repaired_again_a
 
 def test_a_claim_of_a_route_by_another_l3vni_is_read_back():
     keys = [(Vni(4001), Prefix.parse(net)) for net in (NET4, NET6)]
-    for row in (RouteRow(0x6000_0001), RouteRow(0x7FFF_FFFF, Vni(4002))):
+    rows = RouteRow(0x6000_0001), RouteRow(0x7FFF_FFFF, Vni(4002))
+    for row in (*rows, *(replace(row, metric=metric) for row in rows for metric in (1, 0xFFFF_FFFF))):
         assert ROUTE.unpack(ROUTE.pack(keys, row)) == (keys, row)

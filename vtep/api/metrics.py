@@ -202,6 +202,8 @@ def _vrfs(vrfs: Sequence[VrfStatus]) -> Iterator[Metric]:
     yield _gauges("vtep_vrf_nexthops", "Nexthops and groups of them", ("vrf",), of(lambda vrf: vrf.nexthops))
     told = "VTEPs of which routes name several Router's MACs"
     yield _gauges("vtep_vrf_router_mac_conflicts", told, ("vrf",), of(lambda vrf: vrf.conflicts))
+    told = "Prefixes without a route because their VRF is full"
+    yield _gauges("vtep_vrf_prefixes_over_limit", told, ("vrf",), of(lambda vrf: vrf.limited))
 
 
 def _segments(figures: Figures, drops: Mapping[str, int]) -> Iterator[Metric]:

@@ -30,6 +30,7 @@ def _vrf_cells(vrf: pb.Vrf) -> tuple[str, ...]:
     why = [
         *(vrf.reasons or [text.partition(":")[0] for text in vrf.texts]),
         *([f"{vrf.conflicts} VTEPs with two Router's MACs"] if vrf.conflicts else []),
+        *([f"{vrf.limited} prefixes over the limit"] if vrf.limited else []),
     ]
     return (
         vrf.name, str(vrf.vni), vrf.state, str(vrf.table), vrf.svi, vrf.vxlan, vrf.router_mac or "-",

@@ -210,6 +210,8 @@ class _VrfTable(Struct):
     rd: str = ""
     router_mac: str = ""
     max_paths: Annotated[int, Meta(ge=1, le=256)] = 8
+    max_prefixes: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    metric: Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)] | UnsetType = UNSET
     redistribute: list[str | int] = []
     redistribute_only: list[str] = []
     manage: bool | UnsetType = UNSET
@@ -489,6 +491,8 @@ def _vrf(
         table=row.table,
         router_mac=problems.parsed(row.router_mac, f"{path}.router_mac", Mac.parse) if row.router_mac else None,
         max_paths=row.max_paths,
+        max_prefixes=0 if row.max_prefixes is UNSET else row.max_prefixes,
+        metric=0 if row.metric is UNSET else row.metric,
         redistribute=tuple(problems.each([str(one) for one in row.redistribute], f"{path}.redistribute", route_source)),
         redistribute_only=tuple(
             PrefixRange(*one) for one in problems.each(row.redistribute_only, f"{path}.redistribute_only", prefix_range)

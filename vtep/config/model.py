@@ -148,6 +148,10 @@ class VrfConfig(Struct, frozen=True):
     """The MAC that the SVI must have; none: whichever it has."""
     max_paths: int = 8
     """How many VTEPs may share the traffic to one prefix, 1 to 256; the kernel spreads flows over them."""
+    metric: int = 0
+    """The metric of our routes in its table, for both families; 0: 229 for IPv4 and 2290 for IPv6."""
+    max_prefixes: int = 0
+    """Prefixes that become routes; 0: as many as `limits.prefixes_per_vrf`. Those that have one keep it."""
     redistribute: tuple[int, ...] = ()
     """The routes of its table that are advertised, by the protocol that they have in the kernel."""
     redistribute_only: tuple[PrefixRange, ...] = ()

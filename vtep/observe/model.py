@@ -406,6 +406,8 @@ class VrfStatus(Struct, frozen=True):
     """Remote VTEPs to which packets of this VRF go."""
     conflicts: int
     """Remote VTEPs for which routes name more than one Router's MAC."""
+    limited: int = 0
+    """Prefixes that have no row only because the VRF is full."""
 
 
 class PrefixStatus(Struct, frozen=True):

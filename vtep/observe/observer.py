@@ -206,6 +206,10 @@ class Observer:
             for vni, _ in intent.limited.unordered():
                 if vni not in before.limited:
                     self.record(HistoryEntry("alert", vni=vni, reason="limit", text=sentence("limit")))
+        if intent.limited_prefixes is not before.limited_prefixes:
+            for vni, _ in intent.limited_prefixes.unordered():
+                if vni not in before.limited_prefixes:
+                    self.record(HistoryEntry("alert", vni=vni, reason="vrf-limit", text=sentence("vrf-limit")))
         if intent.floods_of_vni is not before.floods_of_vni or intent.waiting_floods is not before.waiting_floods:
             self._take_flood_limits(before, intent)
 

@@ -248,7 +248,7 @@ def _of_network(status: "Status") -> Iterator[Problem]:
         text = f"VNI {vni}: {note}"
         if len(notes) > 1:
             text = f"{len(notes)} VNIs have the note {code}: VNI {named(list(notes))}"
-        yield Problem(weight, code, text, "vtep vnis", len(notes))
+        yield Problem(weight, code, text, "vtep vrfs" if code == "vrf-limit" else "vtep vnis", len(notes))
     if duplicates := {vni: count for vni, count in status.duplicates.items() if count}:
         count = sum(duplicates.values())
         macs = "MAC is a duplicate" if count == 1 else "MACs are duplicates"

@@ -203,7 +203,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Look at the gateway: `vtep explain ADDRESS --vrf VRF`.",
     ),
     "vrf-limit": (
-        "The VRF has as many prefixes as `limits.prefixes_per_vrf` allows.",
+        "The VRF has as many prefixes as its `max_prefixes` allows, or else `limits.prefixes_per_vrf`.",
         "Find out who advertises so many prefixes, or raise the limit.",
     ),
     "router-mac-missing": (

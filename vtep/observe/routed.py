@@ -78,6 +78,7 @@ class RoutedTables:
             nexthops=nexthops[vrf.vni],
             vteps=vteps[vrf.vni],
             conflicts=conflicts[vrf.vni],
+            limited=len(intent.limited_prefixes.get(vrf.vni, ())),
         )
 
     def _counts(self, intent: Intent) -> tuple[Counter[Vni], Counter[Vni], Counter[Vni]]:

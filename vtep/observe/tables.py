@@ -123,6 +123,9 @@ class Tables:
         for vni in self._rows.config.vnis:
             for note in self._at_limits(vni.vni, self._rows.intent):
                 found.setdefault(note.partition(":")[0], {})[int(vni.vni)] = note
+        for number, waiting in self._rows.intent.limited_prefixes.unordered():
+            text = f"vrf-limit: {len(waiting)} prefixes have no route, because their VRF is full (max_prefixes)"
+            found.setdefault("vrf-limit", {})[int(number)] = text
         return found
 
     def silent(self) -> dict[str, dict[int, str]]:

@@ -69,6 +69,7 @@ class Policy:
         self.macs_per_vni = config.limits.macs_per_vni
         self.vteps_per_vni = config.limits.vteps_per_vni
         self.prefixes_per_vrf = config.limits.prefixes_per_vrf
+        """Where the VRF has no limit of its own (`most_prefixes`)."""
         self.segment_groups = config.limits.segment_groups
         self.downstream = frozenset(vni.vni for vni in config.vnis if vni.downstream_vni)
         """VNIs that import by Route Target alone: the label of a route is the VNI to send to, and may be any other."""
@@ -141,6 +142,11 @@ class Policy:
             found = frozenset().union(*(self._importers[one] for one in wanted if one in self._importers))
             self._imports.put(targets, found, len(targets))
         return found
+
+    def most_prefixes(self, vni: Vni) -> int:
+        """Return how many prefixes of a VRF may become routes."""
+        vrf = self.vrfs.get(vni)
+        return (0 if vrf is None else vrf.max_prefixes) or self.prefixes_per_vrf
 
     def vrf_imports(self, targets: tuple[RouteTarget, ...]) -> tuple[VrfConfig, ...]:
         """Return our VRFs that import any of these Route Targets. It asks each VRF, but once for each set of them."""

@@ -36,12 +36,13 @@ that of the VRF's own L3VNI is better, and then that of the lowest.
 routes is judged once for all of them (`_Judged`), so they share their verdicts and their rows, which do not name the prefix. What is
 counted of a row is counted once, with the number of its prefixes.
 
-**The limit.** A VRF has at most `limits.prefixes_per_vrf` prefixes. Those that have a row keep it, and others wait until there is
-room.
+**The limit.** A VRF has at most `max_prefixes` prefixes, or else `limits.prefixes_per_vrf`. Those that have a row keep it, so a new prefix
+cuts off no other one, and others wait until there is room. Of those that come together the lowest are taken.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator, Sequence
+from heapq import nsmallest
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
@@ -78,6 +79,8 @@ GATEWAYS_MAX: Final = 64
 FREED_AT_ONCE: Final = 4096
 """Prefixes that get room together, at least. As many as were judged are enough, because room comes from those; after a reload, which
 may give more room, every prefix is judged again."""
+SORTED_AT_ONCE: Final = 4096
+"""Of so many prefixes that wait, the lowest get room first. Of more it is any of them, because to sort them takes long."""
 ROUTES_MAX: Final = 1024
 """Routes to one prefix that are judged, the oldest: a peer chooses how many Route Distinguishers it uses, and each change of one of
 them judges the prefix again."""
@@ -366,7 +369,7 @@ class _Draft:
         Near the limit of a VRF each prefix is judged by itself, because there may be room for some of them only.
         """
         if self._is_near_limit(len(prefixes)):
-            for prefix in prefixes:
+            for prefix in sorted(prefixes, key=_in_order):
                 self.judge(prefix)
             return
         prefixes = list(prefixes)
@@ -416,7 +419,7 @@ class _Draft:
         self._use_rows(before, -len(prefixes))
         changed = {row.vni: row for row in before}
         for row in after:
-            if (old := changed.pop(row.vni, None)) is None or old.nexthop != row.nexthop:
+            if (old := changed.pop(row.vni, None)) is None or (old.nexthop, old.metric) != (row.nexthop, row.metric):
                 changed[row.vni] = row
         for vni in changed:
             self.touched += [(vni, prefix) for prefix in prefixes]
@@ -425,8 +428,8 @@ class _Draft:
         """Return whether a VRF may be full after so many more prefixes, or is."""
         if self.previous.limited_prefixes:
             return True
-        most = self.inputs.policy.prefixes_per_vrf - more
-        return any(self._rows(vni) > most for vni in self.inputs.policy.vrfs)
+        policy = self.inputs.policy
+        return any(self._rows(vni) > policy.most_prefixes(vni) - more for vni in policy.vrfs)
 
     def _judged(self, prefix: Prefix, routes: tuple[PrefixRoute, ...]) -> "_Judged":
         """Judge the routes to a prefix as if there was no limit; once for all prefixes with the same ones.
@@ -483,8 +486,8 @@ class _Draft:
 
     def _within_limit(self, prefix: Prefix, judged: "_Judged", before: Sequence[PrefixRow]) -> list[VrfConfig] | None:
         """Return the VRFs that have room for the prefix, or None if all have. A prefix with a row keeps it."""
-        limit, vrfs = self.inputs.policy.prefixes_per_vrf, judged.vrfs
-        full = {vrf.vni for vrf in vrfs if self._rows(vrf.vni) >= limit}
+        policy, vrfs = self.inputs.policy, judged.vrfs
+        full = {vrf.vni for vrf in vrfs if self._rows(vrf.vni) >= policy.most_prefixes(vrf.vni)}
         full -= {row.vni for row in before}
         if full or self.limited or self.previous.limited_prefixes:
             waited = {vni for vni, found in self.previous.limited_prefixes.unordered() if prefix in found}
@@ -508,13 +511,14 @@ class _Draft:
         freed: list[Prefix] = []
         for vni in self.limited.keys() | {vni for vni, _ in self.previous.limited_prefixes.unordered()}:
             most = max(FREED_AT_ONCE, len(self.inputs.changed.prefixes))
-            room = min(self.inputs.policy.prefixes_per_vrf - self._rows(vni), most)
+            room = min(self.inputs.policy.most_prefixes(vni) - self._rows(vni), most)
             now, before = self.limited.get(vni, {}), self.previous.limited_prefixes.get(vni, _NO_PREFIXES)
             waiting = chain(
                 (prefix for prefix, _ in before.unordered() if prefix not in now),
                 (prefix for prefix, waits in now.items() if waits),
             )
-            freed += islice(waiting, max(0, room))
+            if room > 0:
+                freed += nsmallest(room, islice(waiting, max(room, SORTED_AT_ONCE)), key=_in_order)
         return freed
 
     def _local_vrfs(self, prefix: Prefix) -> Iterator[str]:
@@ -536,7 +540,9 @@ class _Draft:
                 reason, via = path.reason, path.via
         paths.sort(key=lambda path: path.vtep.order)
         vteps = tuple(path.vtep for path in paths)
-        return PrefixRow(vrf.vni, tuple(paths), self._nexthop(via or vrf.vni, vteps, prefix.is_v6), reason, via)
+        return PrefixRow(
+            vrf.vni, tuple(paths), self._nexthop(via or vrf.vni, vteps, prefix.is_v6), reason, via, vrf.metric
+        )
 
     def _nexthop(self, vni: Vni, vteps: tuple[Ip, ...], is_v6: bool) -> int:
         """Return the identifier of a nexthop to these VTEPs, and make it if it is new; many prefixes share it."""
@@ -690,6 +696,10 @@ class _Judged(Struct, frozen=True):
     paths: tuple[PrefixPath, ...]
     """The same, with the winners."""
     rows: tuple[PrefixRow, ...]
+
+
+def _in_order(prefix: Prefix) -> Any:
+    return prefix.order
 
 
 _NO_CLAIMS: Final[Table[Mac, int]] = Table()

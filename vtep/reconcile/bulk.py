@@ -169,12 +169,19 @@ class Bulk:
             return
         if lost := self._known.lost[kind.name]:
             writer.take_note_of_repairs(kind, len(lost.intersection(batch.keys)), self._this)
-        refused = writer.send(kind, [Change(verb, group.keys, group.row) for group in batch.groups], self._this)
+        refused = writer.send(kind, [self._change(verb, group) for group in batch.groups], self._this)
         if refused:
             rows = [(change_of(kind, row), row) for row in self._one_by_one(batch)]
             writer.take_note(kind, rows, refused, self._this)
         else:
             writer.take_note_of_all(kind, verb, batch.keys, self._this)
+
+    def _change(self, verb: str, group: RowGroup) -> Change:
+        """Return the change of a group. Rows that are deleted together have one claim, which says what goes."""
+        if verb != "delete":
+            return Change(verb, group.keys, group.row)
+        claim = self._known.ledger.claims(self._kind.name).get(group.keys[0])
+        return Change(verb, group.keys, None if claim is None else claim.row)
 
     def _one_by_one(self, batch: Batch) -> list[Judged]:
         """Return the rows of a batch as the engine would have judged them. What is there was not looked at."""

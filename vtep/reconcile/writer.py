@@ -116,9 +116,17 @@ class Writer:
     def _read_back(
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
     ) -> None:
-        """Add a refusal for each converted row that is not there, because the target may answer that it did what it did not."""
+        """Add a refusal for each converted row that is not there, because the target may answer that it did what it did not.
+
+        Of a kind whose rows cannot be looked up the answers are believed.
+        """
         converted = {index: change for index, (change, _) in enumerate(batch) if change.verb == "convert"}
         if not converted:
+            return
+        if not readable(kind):
+            for index in converted:
+                if answers.get(index, (0, ""))[0] == errno.ESRCH:
+                    del answers[index]  # the row that was to go was gone
             return
         seen = self.look(kind, [change.keys[0] for change in converted.values()], this.attachments)
         for index, change in converted.items():

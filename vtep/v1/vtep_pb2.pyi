@@ -432,7 +432,7 @@ class ListVrfsResponse(_message.Message):
     def __init__(self, vrfs: _Optional[_Iterable[_Union[Vrf, _Mapping]]] = ...) -> None: ...
 
 class Vrf(_message.Message):
-    __slots__ = ("name", "vni", "vtep", "vxlan", "svi", "state", "reasons", "texts", "table", "router_mac", "prefixes", "nexthops", "vteps", "conflicts")
+    __slots__ = ("name", "vni", "vtep", "vxlan", "svi", "state", "reasons", "texts", "table", "router_mac", "prefixes", "nexthops", "vteps", "conflicts", "limited")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VNI_FIELD_NUMBER: _ClassVar[int]
     VTEP_FIELD_NUMBER: _ClassVar[int]
@@ -447,6 +447,7 @@ class Vrf(_message.Message):
     NEXTHOPS_FIELD_NUMBER: _ClassVar[int]
     VTEPS_FIELD_NUMBER: _ClassVar[int]
     CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_FIELD_NUMBER: _ClassVar[int]
     name: str
     vni: int
     vtep: str
@@ -461,7 +462,8 @@ class Vrf(_message.Message):
     nexthops: int
     vteps: int
     conflicts: int
-    def __init__(self, name: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., vxlan: _Optional[str] = ..., svi: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., texts: _Optional[_Iterable[str]] = ..., table: _Optional[int] = ..., router_mac: _Optional[str] = ..., prefixes: _Optional[int] = ..., nexthops: _Optional[int] = ..., vteps: _Optional[int] = ..., conflicts: _Optional[int] = ...) -> None: ...
+    limited: int
+    def __init__(self, name: _Optional[str] = ..., vni: _Optional[int] = ..., vtep: _Optional[str] = ..., vxlan: _Optional[str] = ..., svi: _Optional[str] = ..., state: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., texts: _Optional[_Iterable[str]] = ..., table: _Optional[int] = ..., router_mac: _Optional[str] = ..., prefixes: _Optional[int] = ..., nexthops: _Optional[int] = ..., vteps: _Optional[int] = ..., conflicts: _Optional[int] = ..., limited: _Optional[int] = ...) -> None: ...
 
 class ListPrefixesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "vrf")

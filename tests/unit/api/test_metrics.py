@@ -42,6 +42,7 @@ LABELS = {
     "vtep_vrf_prefixes": {"vrf"},
     "vtep_vrf_nexthops": {"vrf"},
     "vtep_vrf_router_mac_conflicts": {"vrf"},
+    "vtep_vrf_prefixes_over_limit": {"vrf"},
     "vtep_kernel_ops_total": {"op", "result"},
     "vtep_kernel_op_seconds": set(),
     "vtep_reconcile_seconds": set(),

@@ -52,6 +52,24 @@ def test_each_vrf_has_its_own_counts_and_they_follow_the_routes():
         assert counts(rig) == [("blue", 3, 2, 2), ("red", 2, 2, 2)]
 
 
+def test_prefixes_over_the_limit_of_a_vrf_are_counted_and_told():
+    full = TOML.replace('name = "blue"\n', 'name = "blue"\nmax_prefixes = 1\n')
+    with MemoryLeaf(full) as rig:
+        rig.step()
+        rig.come_up(A, B)
+        assert not any(problem.code == "vrf-limit" for problem in rig.observer.status().all_problems)
+        for vni in (4001, 4002):
+            for number in (1, 2, 3):
+                rig.receive(rig.lines.announce(A, instance(A, vni).prefix(f"10.{number}.0.0/24")))
+
+        assert [(vrf.name, vrf.prefixes, vrf.limited) for vrf in rig.observer.vrfs()] == [("blue", 1, 2), ("red", 3, 0)]
+        [problem] = [problem for problem in rig.observer.status().all_problems if problem.code == "vrf-limit"]
+        assert (problem.weight, problem.hint) == ("degraded", "vtep vrfs")
+        assert problem.text == "VNI 4001: vrf-limit: 2 prefixes have no route, because their VRF is full (max_prefixes)"
+        [alert] = [entry for entry in rig.events("alert") if entry.reason == "vrf-limit"]
+        assert (alert.kind, alert.vni) == ("alert", 4001)
+
+
 def test_a_watcher_gets_prefixes_that_changed_and_prefixes_that_went():
     with MemoryLeaf(TOML) as rig:
         rig.step()

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tests.contract.routed import (
     CONFIG,
     PEER,
+    RED,
     MemoryHands,
     RoutedLeaf,
     TwoInMemory,
@@ -158,6 +159,28 @@ def test_a_vrf_that_is_full_takes_no_new_prefix_until_there_is_room():
     leaf.pass_()
     assert leaf.routes() == [f"192.168.0.0/24 via {A} {B}"]
     assert dict(leaf.leaf.intent.limited_prefixes.unordered()) == {}
+
+
+def test_each_vrf_has_a_limit_of_its_own_and_takes_the_lowest_of_those_that_come_together():
+    text = f"{CONFIG}max_prefixes = 2\n{RED}[limits]\nprefixes_per_vrf = 3\n"
+    leaf = RoutedLeaf(TwoInMemory("two"))
+    leaf.leaf.reconfigure(parse(text), 0.0)
+    leaf.pass_(survey=True)
+    target = RouteTarget.parse("65000:4002")
+    numbers = [4, 1, 3, 0, 2]
+    for number in numbers:
+        leaf.advertise(type5(f"192.168.{number}.0/24", A))
+        key, route = type5(f"10.9.{number}.0/24", A, label=4002)
+        leaf.advertise((key, replace(route, attributes=replace(route.attributes, targets=(target,)))))
+    leaf.pass_()
+    assert dict(leaf.leaf.intent.prefixes_of_vrf.unordered()) == {4001: 2, 4002: 3}
+    assert leaf.routes() == [f"192.168.{number}.0/24 via {A}" for number in (0, 1)]
+    leaf.withdraw(type5("192.168.0.0/24", A))
+    leaf.pass_()
+    assert leaf.routes() == [f"192.168.{number}.0/24 via {A}" for number in (1, 2)]
+    leaf.leaf.reconfigure(parse(text.replace("max_prefixes = 2", "max_prefixes = 9")), 0.0)
+    leaf.pass_()
+    assert dict(leaf.leaf.intent.prefixes_of_vrf.unordered()) == {4001: 4, 4002: 3}
 
 
 def test_a_limit_that_is_raised_gives_the_prefixes_that_waited_their_rows():

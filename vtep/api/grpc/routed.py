@@ -101,6 +101,7 @@ def _vrf(vrf: model.VrfStatus) -> pb.Vrf:
         nexthops=vrf.nexthops,
         vteps=vrf.vteps,
         conflicts=vrf.conflicts,
+        limited=vrf.limited,
     )
 
 

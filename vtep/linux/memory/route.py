@@ -63,12 +63,12 @@ class RoutingTables:
     def write_route(self, message: RouteMessage) -> None:
         """Carry out a message about a route.
 
-        DELETE     ESRCH if there is no route with our metric and our protocol
+        DELETE     ESRCH if there is no route with this metric and our protocol
         any        EINVAL if the nexthop is not there, or is an IPv4 one for an IPv6 prefix
         CREATE     EEXIST if any program has a route with this table, prefix and metric
         REPLACE    takes such a route over, whatever program wrote it
         """
-        key = (message.table, message.prefix, metric_of(message.prefix))
+        key = (message.table, message.prefix, message.metric or metric_of(message.prefix))
         held = self._routes.get(key)
         if message.verb is Verb.DELETE:
             if held is None or held.protocol != RTPROT_VTEP:
@@ -83,7 +83,7 @@ class RoutingTables:
             raise Refused(errno.EINVAL)  # IPv6 routes can not use an IPv4 nexthop
         if held is not None and message.verb is Verb.CREATE:
             raise Refused(errno.EEXIST)
-        row = RouteEntry(message.table, message.prefix, RTPROT_VTEP, metric_of(message.prefix), message.nexthop)
+        row = RouteEntry(*key[:2], RTPROT_VTEP, key[2], message.nexthop)
         self._counts.writes += held is None
         self._counts.replaces += held not in (None, row)
         self._routes[key] = row

@@ -63,7 +63,7 @@ advertises it. Connected routes have 0 for IPv4 and 256 for IPv6, an operator's 
 
 
 def metric_of(prefix: Prefix) -> int:
-    """Return the metric of our route to a prefix."""
+    """Return the metric of our route to a prefix, unless the VRF has one of its own."""
     return METRIC_V6 if prefix.is_v6 else METRIC
 
 
@@ -76,6 +76,8 @@ class RouteMessage(Struct, frozen=True, gc=False):
     prefix: Prefix
     nexthop: int = 0
     """The nexthop object, single or a group. 0 in a deletion, which finds the route without it."""
+    metric: int = 0
+    """0: that of the family (`metric_of`)."""
 
     also: ClassVar[tuple[()]] = ()
 
@@ -149,7 +151,7 @@ def encode(row: RouteMessage, seq: int, *, acknowledged: bool) -> bytes:
     family = AF_INET6 if len(prefix) == 17 else AF_INET
     octets = pack(
         0, kind, flags, seq, family, prefix[-1], RTPROT_VTEP, RTN_UNICAST,
-        _DST[family], prefix[:-1], _U32_TABLE, row.table, _U32_PRIORITY, metric_of(prefix), _U32_NH_ID, nexthop,
+        _DST[family], prefix[:-1], _U32_TABLE, row.table, _U32_PRIORITY, row.metric or metric_of(prefix), _U32_NH_ID, nexthop,
     )  # fmt: skip
     if not nexthop:
         octets = octets[:-8]
@@ -167,13 +169,14 @@ def encode_all(rows: Sequence[RouteMessage], seq: int) -> bytes:
     at = 0
     while at < len(rows) - 1:
         first = rows[at]
-        verb, table, nexthop, size = first.verb, first.table, first.nexthop, len(first.prefix)
+        verb, table, nexthop, metric, size = first.verb, first.table, first.nexthop, first.metric, len(first.prefix)
         end = at + 1
         while (
             end < len(rows) - 1
             and (row := rows[end]).nexthop == nexthop
             and row.verb is verb
             and row.table == table
+            and row.metric == metric
             and len(row.prefix) == size
         ):
             end += 1

@@ -8,12 +8,12 @@ NETS = [Prefix.parse(text) for text in ("10.0.0.0/8", "192.0.2.0/24", "192.0.2.7
 
 
 def test_many_messages_in_one_datagram_are_what_they_are_one_by_one():
-    """Verb, table, nexthop and family change in between, so runs begin and end there."""
+    """Verb, table, nexthop, metric and family change in between, so runs begin and end there."""
     rows = [
-        RouteMessage(verb, table, prefix, 0 if verb is Verb.DELETE else nexthop)
+        RouteMessage(verb, table, prefix, 0 if verb is Verb.DELETE else nexthop, metric)
         for verb in (Verb.CREATE, Verb.REPLACE, Verb.DELETE)
         for table in (1, 70_000)
-        for nexthop in (7, 9)
+        for nexthop, metric in ((7, 0), (9, 0), (9, 300))
         for prefix in NETS
     ]
     for first in range(len(rows)):
