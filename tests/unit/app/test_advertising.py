@@ -1,12 +1,15 @@
 """From the intent to a feed and back: who may announce, what an earlier life told, and what the log says."""
 
+import asyncio
 import json
 import logging
 
 import pytest
 
+from tests.contract.routed import MemoryHands
 from vtep.addr import Ip, Mac, RouteDistinguisher, Vni
 from vtep.app.advertising import Advertising
+from vtep.app.own_prefixes import OwnPrefixes
 from vtep.app.state import StateDirectory
 from vtep.config.file import parse
 from vtep.evpn.advertise import MacAdvertisement, MacRoute, mobility
@@ -14,6 +17,7 @@ from vtep.evpn.event import Attached
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.feed.exabgp.grammar import QUESTION
+from vtep.linux.target import KernelTarget
 from vtep.local.advertised import AdvertisedLedger
 from vtep.projection.leaf import Leaf
 
@@ -114,6 +118,84 @@ def test_a_vni_that_is_not_ready_is_withdrawn_with_its_stations(rig):
     withdrawn = rig.turn(ready=False)
 
     assert sorted(kinds(withdrawn)) == ["withdraw evpn mac-advertisement", "withdraw evpn multicast"]
+
+
+def break_svi(kernel):
+    kernel.set_up("br4001", False)
+
+
+def break_l3vni(kernel):
+    kernel.set_up("vx4001", False)
+
+
+def break_carrier(kernel):
+    kernel.set_carrier("br4001", False)
+
+
+def break_vrf(kernel):
+    kernel.set_up("blue", False)
+
+
+def break_membership(kernel):
+    kernel.join_vrf("br4001", None)
+
+
+@pytest.mark.parametrize("broken", [break_svi, break_l3vni, break_carrier, break_vrf, break_membership])
+def test_a_host_has_the_l3vni_only_while_its_vrf_is_ready(path, broken):
+    """RFC 9135 5.1: both labels, both Route Targets and the Router's MAC; a leaf that cannot route withdraws what would draw packets."""
+    text = (
+        TEXT.replace("10.0.0.99", "10.0.0.1")
+        + 'vrf = "blue"\n[[vrf]]\nname = "blue"\nvni = 4001\nvxlan = "vx4001"\nsvi = "br4001"\n'
+    )
+    config = parse(text)
+    hands = MemoryHands()
+    hands.kernel.add_devices_of(config.vnis[0])
+    target = KernelTarget(hands.kernel, config.vnis, vrfs=config.vrfs)
+    rig = Rig(path, text)
+    rig.leaf.learn_stations([Station(VNI, MAC, "port", hosts=frozenset({Ip.parse("10.1.0.7")}))])
+
+    async def hosts() -> list[str]:
+        """Look at the devices, as the daemon does, and return what is sent of the host's address."""
+        target.attachments()
+        for _ in range(200):
+            routers = own.latest(target.vrfs, {vrf.vni: vrf for vrf in config.vrfs})
+            if own._reading is None:
+                break
+            await asyncio.sleep(0.01)
+        rig.advertising.learn_routers(routers)
+        sent, lines = [], rig.turn()
+        while lines:
+            sent += lines
+            lines = rig.turn(*(b"done" for _ in lines))
+        return [line for line in sent if "10.1.0.7" in line]
+
+    async def run() -> list[list[str]]:
+        whole = [await hosts()]
+        broken(hands.kernel)
+        whole.append(await hosts())
+        hands.set_up("br4001", True)
+        hands.set_up("vx4001", True)
+        hands.set_up("blue", True)
+        hands.kernel.set_carrier("br4001", True)
+        hands.kernel.join_vrf("br4001", "blue")
+        return [*whole, await hosts()]
+
+    own = OwnPrefixes(hands.kernel, lambda: rig.now)
+    rig.attach().turn()
+    lines = rig.turn(b'{"answer": "evpn commands 1", "versions": [1, 2, 3, 4], "message": "vtep"}', b"done")
+    while lines:
+        lines = rig.turn(*(b"done" for _ in lines))
+    [first], [meanwhile], [last] = asyncio.run(run())
+    assert first == last
+    assert "label [ 100 4001 ]" in first
+    assert "65000:4001" in first
+    assert "0x0603" in first  # the Router's MAC
+    assert "label 100 " in meanwhile
+    assert "65000:4001" not in meanwhile
+    assert "0x0603" not in meanwhile
+    assert (
+        first.split(" label ")[0] == meanwhile.split(" label ")[0]
+    )  # the same route: it takes the place of the other one
 
 
 @pytest.mark.parametrize(
