@@ -4,6 +4,7 @@ What a bridge would have learnt is given to the listener, so that everything bet
 """
 
 import asyncio
+import contextlib
 import re
 import threading
 import time
@@ -23,7 +24,7 @@ from vtep.app.advertising import Advertising
 from vtep.app.state import StateDirectory
 from vtep.config.file import parse
 from vtep.evpn.advertise import MacRoute, MulticastRoute, Route, mobility
-from vtep.evpn.event import Attached, Detached
+from vtep.evpn.event import Attached, Detached, Message
 from vtep.evpn.station import Station
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.intent import Intent
@@ -83,7 +84,7 @@ class Rig:
 
     async def _turn(self) -> None:
         while True:
-            messages = await self._feed.events()
+            messages = await self._next_messages()
             now = time.monotonic()
             self.leaf.tick(now)
             self.leaf.receive(messages, now)
@@ -95,6 +96,14 @@ class Rig:
                     case Detached():
                         self.announcing.detached()
             self._judge()
+
+    async def _next_messages(self) -> list[Message]:
+        """Return messages, or none when something is due: routes may be complete because time went by."""
+        due = min((one for one in (self.leaf.due, self.announcing.due) if one is not None), default=None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+                return await self._feed.events()
+        return []
 
     def _judge(self) -> None:
         now = time.monotonic()
