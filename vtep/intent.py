@@ -283,6 +283,12 @@ class PrefixPath(Struct, frozen=True, gc=False):
     """The highest wins among Type-5 routes. 100 stands for a route without LOCAL_PREF."""
     as_path_length: int = 0
     """The shortest wins among Type-5 routes of equal LOCAL_PREF (RFC 4271 9.1)."""
+    origin: int = 0
+    """The lowest wins among Type-5 routes of equal AS path length: 0 IGP, 1 EGP, 2 incomplete."""
+    med: int = 0
+    """The lowest wins among Type-5 routes of one neighboring AS and equal ORIGIN."""
+    neighbor_as: int = 0
+    """The first AS of the path; 0 if the path is empty."""
     llgr_stale: bool = False
     """The route has the LLGR_STALE community, so any other route of its type is better (RFC 9494)."""
     via: Vni = Vni(0)

@@ -9,9 +9,9 @@
     ESI label, ES-Import, DF election                      Ethernet segments (RFC 7432 7.5, 7.6, RFC 8584)
     PMSI tunnel                  how the originator of a Type-3 route wants floods (RFC 6514 5)
     LLGR_STALE                   a speaker on the way keeps the route of a lost session (RFC 9494)
-    LOCAL_PREF, AS path length   which of several Type-5 routes is better (RFC 4271 9.1)
+    LOCAL_PREF, AS path, ORIGIN, MED       which of several Type-5 routes is better (RFC 4271 9.1)
 
-Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF and the AS path never
+Each extended community is read from its 64-bit value, never from the speaker's text for it. LOCAL_PREF and what follows never
 decide where a MAC is (RFC 7432 15). The rest of BGP's route selection is left out on purpose.
 
 **Two ways in, one value out.** `decode` takes what a line of ExaBGP shows, `unpack` takes octets. Only the PMSI tunnel differs,
@@ -114,6 +114,12 @@ class Attributes(Struct, frozen=True, gc=False):
     local_pref: int = DEFAULT_LOCAL_PREF
     as_path_length: int = 0
     """How many AS numbers count: a set counts as one, and those of a confederation do not count (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
+    origin: int = 0
+    """0 IGP, 1 EGP, 2 incomplete; the lowest is best (RFC 4271 5.1.1)."""
+    med: int = 0
+    """MULTI_EXIT_DISC; a route without it has the lowest possible one (RFC 4271 9.1.2.2 c)."""
+    neighbor_as: int = 0
+    """The first AS of the path, among whose routes MED is compared; 0 if the path is empty, for our own AS."""
 
     @property
     def is_long(self) -> bool:
@@ -155,6 +161,9 @@ def decode(
     llgr_stale: bool,
     local_pref: int = DEFAULT_LOCAL_PREF,
     as_path_length: int = 0,
+    origin: int = 0,
+    med: int = 0,
+    neighbor_as: int = 0,
 ) -> Attributes:
     """Decode the extended communities, each a 64-bit number. Equal attributes give the same object.
 
@@ -163,7 +172,7 @@ def decode(
     """
     tunnel = parse_pmsi(pmsi) if pmsi else None
     read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
-    return read(next_hop, communities, tunnel, llgr_stale, local_pref, as_path_length)
+    return read(next_hop, communities, tunnel, llgr_stale, local_pref, as_path_length, origin, med, neighbor_as)
 
 
 def unpack(next_hop: Ip, octets: bytes) -> Attributes:
@@ -171,7 +180,7 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
     communities: tuple[int, ...] = ()
     pmsi: Pmsi | None = None
     llgr_stale = False
-    local_pref, as_path_length = DEFAULT_LOCAL_PREF, 0
+    local_pref, as_path_length, origin, med, neighbor_as = DEFAULT_LOCAL_PREF, 0, 0, 0, 0
     for code, value in _split(octets).items():
         if code == _EXTENDED_COMMUNITIES:
             communities = tuple(int.from_bytes(value[at : at + 8]) for at in range(0, len(value) - 7, 8))
@@ -182,9 +191,13 @@ def unpack(next_hop: Ip, octets: bytes) -> Attributes:
         elif code == _LOCAL_PREF and len(value) == 4:
             local_pref = int.from_bytes(value)
         elif code == _AS_PATH:
-            as_path_length = _as_path_length(value)
+            as_path_length, neighbor_as = _as_path(value)
+        elif code == _ORIGIN and len(value) == 1:
+            origin = value[0]
+        elif code == _MED and len(value) == 4:
+            med = int.from_bytes(value)
     read = _decode if len(communities) <= _COMMUNITIES_KEPT_MAX else _decode.__wrapped__
-    return read(next_hop, communities, pmsi, llgr_stale, local_pref, as_path_length)
+    return read(next_hop, communities, pmsi, llgr_stale, local_pref, as_path_length, origin, med, neighbor_as)
 
 
 def _split(octets: bytes) -> dict[int, bytes]:
@@ -205,17 +218,22 @@ def _split(octets: bytes) -> dict[int, bytes]:
     return found
 
 
-def _as_path_length(value: bytes) -> int:
-    """Return how many AS numbers of the path count. Their size was negotiated: it is the one by which the segments fit."""
+def _as_path(value: bytes) -> tuple[int, int]:
+    """Return how many AS numbers of the path count, and the first one if it is in a sequence.
+
+    Their size was negotiated: it is the one by which the segments fit.
+    """
     for size in (4, 2):
-        found = at = 0
+        found = at = first = 0
         while at + 2 <= len(value):
             kind, count = value[at], value[at + 1]
+            if kind == _AS_SEQUENCE and not found:
+                first = int.from_bytes(value[at + 2 : at + 2 + size])
             found += {_AS_SET: 1, _AS_SEQUENCE: count}.get(kind, 0)
             at += 2 + size * count
         if at == len(value):
-            return found
-    return 0
+            return found, first
+    return 0, 0
 
 
 def _unpack_pmsi(value: bytes) -> Pmsi | None:
@@ -237,7 +255,9 @@ def _unpack_pmsi(value: bytes) -> Pmsi | None:
     return Pmsi(value[1], value[0], int.from_bytes(value[2:_PMSI_HEAD]), endpoint)
 
 
+_ORIGIN: Final = 1
 _AS_PATH: Final = 2
+_MED: Final = 4
 _AS_SET, _AS_SEQUENCE = 1, 2
 _LOCAL_PREF: Final = 5
 _COMMUNITIES: Final = 8
@@ -257,6 +277,9 @@ def _decode(
     llgr_stale: bool,
     local_pref: int,
     as_path_length: int,
+    origin: int,
+    med: int,
+    neighbor_as: int,
 ) -> Attributes:
     """Decode the communities that matter. Of one that may come only once, the first counts (RFC 9135 8.1, RFC 9047 3.2).
 
@@ -287,6 +310,9 @@ def _decode(
         pmsi=pmsi,
         local_pref=local_pref,
         as_path_length=as_path_length,
+        origin=origin,
+        med=med,
+        neighbor_as=neighbor_as,
     )
 
 

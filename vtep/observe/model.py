@@ -528,6 +528,10 @@ class PathStatus(Struct, frozen=True):
     """LOCAL_PREF; 100 where the route has none. The highest is best."""
     as_path_length: int = 0
     """The shortest is best among routes of equal LOCAL_PREF (RFC 4271 9.1)."""
+    origin: int = 0
+    """0 IGP, 1 EGP, 2 incomplete; the lowest is best among AS paths of equal length."""
+    med: int = 0
+    """The lowest is best among routes of one neighboring AS that are equal otherwise."""
 
 
 class PrefixExplanation(Struct, frozen=True):

@@ -186,6 +186,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Its AS path is shorter (RFC 4271 9.1.2.2).",
         "Nothing, unless the other path should carry traffic as well: then make both as long.",
     ),
+    "origin": (
+        "Its ORIGIN is lower: IGP before EGP before incomplete (RFC 4271 9.1.2.2).",
+        "Nothing, unless the other path should carry traffic as well: then give both the same, as by a route map.",
+    ),
+    "med": (
+        "Its MED is lower than that of another route of the same neighboring AS (RFC 4271 9.1.2.2).",
+        "Nothing, unless the other path should carry traffic as well: then give both the same.",
+    ),
     "other-l3vni": (
         "Its label is the VRF's own L3VNI, or a lower one: all paths of a prefix leave by one L3VNI.",
         "Nothing, unless the other path should carry traffic as well: then advertise both with one L3VNI.",

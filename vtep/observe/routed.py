@@ -250,4 +250,6 @@ def _path(path: PrefixPath) -> PathStatus:
         segment=None if path.mac is not None or path.esi == NO_SEGMENT else path.esi,
         local_pref=path.local_pref,
         as_path_length=path.as_path_length,
+        origin=path.origin,
+        med=path.med,
     )

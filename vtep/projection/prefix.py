@@ -8,8 +8,8 @@ route by its Route Target. The topic is a prefix, and for each VRF that imports 
 
 **Which routes win.** A host's own routes (Type-2) come before a Type-5 route for the same prefix, because they follow the host.
 Of those the highest sequence number wins (RFC 7432 15), then the lowest VTEP; further VTEPs count only if the host's Ethernet
-segment has them as well. Of Type-5 routes those are best that are not long-lived stale (RFC 9494), then by LOCAL_PREF, then by the
-length of the AS path (RFC 4271 9.1). All VTEPs of the best are paths, up to `max_paths`, the lowest addresses first.
+segment has them as well. Of Type-5 routes those are best that are not long-lived stale (RFC 9494), then by LOCAL_PREF, by the
+length of the AS path, by ORIGIN, and by MED among those of one neighboring AS (RFC 4271 9.1). All VTEPs of the best are paths, up to `max_paths`, the lowest addresses first.
 
 **A gateway.** A Type-5 route may name a host as its gateway (RFC 9136 3.2, 4.1 and 4.2). It goes where that host is: by the winners
 among the host's Type-2 routes in this VRF, with their Router's MACs. So it follows the host when that moves, and it is refused while
@@ -173,6 +173,7 @@ def choose(candidates: Sequence[PrefixPath], max_paths: int) -> list[tuple[str, 
         for place, path in enumerate(candidates):
             outcomes[place] = ("lost", _why_worse(_preference(path), best))
         equal = [place for place, path in enumerate(candidates) if _preference(path) == best]
+        equal = _nearest(candidates, equal, outcomes)
         equal.sort(key=lambda place: _order(candidates[place]))
     vteps: set[Ip] = set()
     for place in equal:
@@ -202,20 +203,37 @@ def _why_alone(outcomes: Sequence[tuple[str, str]]) -> str:
     """Return why the only path won: the rule by which its nearest rival lost."""
     reasons = {reason for verdict, reason in outcomes if verdict == "lost"}
     order = (
-        *("lower-vtep", "higher-seq", "other-l3vni", "as-path", "local-pref", "llgr-stale"),
+        *("lower-vtep", "higher-seq", "other-l3vni", "med", "origin", "as-path", "local-pref", "llgr-stale"),
         *("host-route", "max-paths", "total-order"),
     )
     return next((reason for reason in order if reason in reasons), "only-path")
 
 
 def _preference(path: PrefixPath) -> tuple[bool, int, int, int]:
-    return (path.llgr_stale, -path.local_pref, path.as_path_length, path.via)
+    return (path.llgr_stale, -path.local_pref, path.as_path_length, path.origin)
 
 
 def _why_worse(path: tuple[bool, int, int, int], best: tuple[bool, int, int, int]) -> str:
     """Return the first rule by which a path is worse than the best one; nothing if it is as good."""
-    rules = zip(("llgr-stale", "local-pref", "as-path", "other-l3vni"), path, best, strict=True)
+    rules = zip(("llgr-stale", "local-pref", "as-path", "origin"), path, best, strict=True)
     return next((rule for rule, mine, other in rules if mine != other), "")
+
+
+def _nearest(candidates: Sequence[PrefixPath], equal: list[int], outcomes: list[tuple[str, str]]) -> list[int]:
+    """Leave out of equals those with another MED, and then those by another L3VNI, than the best ones.
+
+    A MED counts only against routes of the same neighboring AS (RFC 4271 9.1.2.2 c), so each such AS keeps its best.
+    """
+    least: dict[int, int] = {}
+    for place in equal:
+        path = candidates[place]
+        least[path.neighbor_as] = min(path.med, least.get(path.neighbor_as, path.med))
+    near = [place for place in equal if candidates[place].med == least[candidates[place].neighbor_as]]
+    via = min(candidates[place].via for place in near)
+    for place in equal:
+        path = candidates[place]
+        outcomes[place] = ("lost", "med" if path.med != least[path.neighbor_as] else "other-l3vni")
+    return [place for place in near if candidates[place].via == via]
 
 
 def _order(path: PrefixPath) -> tuple[object, ...]:
@@ -269,6 +287,9 @@ def _path(route: PrefixRoute, vni: Vni, verdict: str, reason: str) -> PrefixPath
         notes=notes,
         local_pref=attributes.local_pref,
         as_path_length=attributes.as_path_length,
+        origin=attributes.origin,
+        med=attributes.med,
+        neighbor_as=attributes.neighbor_as,
         llgr_stale=attributes.llgr_stale,
     )
 

@@ -686,7 +686,7 @@ class Router(_message.Message):
     def __init__(self, vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., others: _Optional[int] = ..., conflict: _Optional[str] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
 
 class PrefixPath(_message.Message):
-    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes", "gateway", "local_pref", "as_path_length", "esi")
+    __slots__ = ("verdict", "reason", "text", "vtep", "router_mac", "peer", "rd", "label", "mac", "seq", "notes", "gateway", "local_pref", "as_path_length", "esi", "origin", "med")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -702,6 +702,8 @@ class PrefixPath(_message.Message):
     LOCAL_PREF_FIELD_NUMBER: _ClassVar[int]
     AS_PATH_LENGTH_FIELD_NUMBER: _ClassVar[int]
     ESI_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MED_FIELD_NUMBER: _ClassVar[int]
     verdict: str
     reason: str
     text: str
@@ -717,7 +719,9 @@ class PrefixPath(_message.Message):
     local_pref: int
     as_path_length: int
     esi: str
-    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., local_pref: _Optional[int] = ..., as_path_length: _Optional[int] = ..., esi: _Optional[str] = ...) -> None: ...
+    origin: int
+    med: int
+    def __init__(self, verdict: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., vtep: _Optional[str] = ..., router_mac: _Optional[str] = ..., peer: _Optional[str] = ..., rd: _Optional[str] = ..., label: _Optional[int] = ..., mac: _Optional[str] = ..., seq: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., local_pref: _Optional[int] = ..., as_path_length: _Optional[int] = ..., esi: _Optional[str] = ..., origin: _Optional[int] = ..., med: _Optional[int] = ...) -> None: ...
 
 class ListPeersRequest(_message.Message):
     __slots__ = ()

@@ -139,6 +139,25 @@ def test_a_whole_label_is_compared_whole():
 
 
 @pytest.mark.parametrize(
+    ("octets", "origin", "med", "neighbor_as"),
+    [
+        ("", 0, 0, 0),
+        ("40 01 01 02 80 04 04 00000064", 2, 100, 0),
+        ("40 01 02 0200 80 04 02 0064", 0, 0, 0),
+        ("40 01 01 01 40 02 0a 02 02 0000fde9 0000fdea", 1, 0, 65001),
+        ("40 02 06 02 02 fde9 fdea", 0, 0, 65001),
+        ("40 02 06 01 01 0000fde9", 0, 0, 0),
+        ("40 02 0c 03 01 0000fde9 02 01 0000fdea", 0, 0, 65002),
+        ("40 02 02 02 00 80 04 04 ffffffff", 0, 4294967295, 0),
+    ],
+)
+def test_origin_med_and_the_neighboring_as_are_read(octets, origin, med, neighbor_as):
+    """A set at the beginning names no AS of its own, and a sequence of a confederation does not count (RFC 5065 5.3)."""
+    found = unpack(NEXT_HOP, bytes.fromhex(octets.replace(" ", "")))
+    assert (found.origin, found.med, found.neighbor_as) == (origin, med, neighbor_as)
+
+
+@pytest.mark.parametrize(
     ("octets", "local_pref", "length"),
     [
         ("", 100, 0),

@@ -54,6 +54,11 @@ def outcomes(leaf: RoutedLeaf, text: str = NET) -> dict[str, tuple[str, str]]:
         ({"as_path_length": 1}, {"as_path_length": 2}, "as-path"),
         ({"local_pref": 200, "as_path_length": 9}, {"as_path_length": 1}, "local-pref"),
         ({}, {"llgr_stale": True, "local_pref": 200}, "llgr-stale"),
+        ({}, {"origin": 2}, "origin"),
+        ({"origin": 2, "med": 9}, {"as_path_length": 1}, "as-path"),
+        ({"origin": 1, "med": 9}, {"origin": 2, "med": 1}, "origin"),
+        ({"med": 1}, {"med": 2}, "med"),
+        ({}, {"med": 1}, "med"),  # a route without it has the lowest one
     ],
 )
 def test_a_better_route_to_a_prefix_carries_all_traffic(leaf, better, worse, reason):
@@ -68,6 +73,21 @@ def test_a_better_route_to_a_prefix_carries_all_traffic(leaf, better, worse, rea
     leaf.withdraw(type5(NET, B))
     leaf.pass_()
     assert leaf.routes() == [f"{NET} via {A}"]
+
+
+def test_a_med_counts_only_against_routes_of_the_same_neighboring_as(leaf):
+    near, far = {"as_path_length": 1, "neighbor_as": 65001}, {"as_path_length": 1, "neighbor_as": 65002}
+    leaf.advertise(
+        type5(NET, A, med=5, **near), type5(NET, B, med=7, **near), type5(NET, C, med=9, **far),
+        type5(NET, "10.0.0.5", med=9, **far),
+    )  # fmt: skip
+    leaf.pass_()
+    assert outcomes(leaf) == {
+        A: ("won", "ecmp"), B: ("lost", "med"), C: ("won", "ecmp"), "10.0.0.5": ("won", "ecmp"),
+    }  # fmt: skip
+    leaf.withdraw(type5(NET, A))
+    leaf.pass_()
+    assert outcomes(leaf)[B] == ("won", "ecmp")
 
 
 def test_a_host_moves_whatever_the_local_preference_of_its_routes(leaf):

@@ -160,4 +160,6 @@ def _path(path: model.PathStatus) -> pb.PrefixPath:
         esi="" if path.segment is None else str(path.segment),
         local_pref=path.local_pref,
         as_path_length=path.as_path_length,
+        origin=path.origin,
+        med=path.med,
     )

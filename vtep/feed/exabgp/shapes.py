@@ -44,6 +44,9 @@ class Attribute(Struct, gc=False):
     local_pref: Any = field(name="local-preference", default=None)
     as_path: Any = field(name="as-path", default=None)
     """Segments by position (5.0), or the AS numbers that are not in a set (4.2)."""
+    origin: Any = None
+    """`igp`, `egp` or `incomplete`."""
+    med: Any = None
     as_set: Any = field(name="as-set", default=None)
     error: str = ""
     """Why ExaBGP treats the UPDATE as a withdraw."""

@@ -107,6 +107,9 @@ def _attributes(next_hop: Ip, attribute: Attribute) -> attributes.Attributes:
             _is_llgr_stale(attribute.community),
             attribute.local_pref if type(attribute.local_pref) is int else attributes.DEFAULT_LOCAL_PREF,
             _as_path_length(attribute.as_path) + bool(attribute.as_set),
+            _ORIGINS.get(attribute.origin, 0) if type(attribute.origin) is str else 0,
+            attribute.med if type(attribute.med) is int else 0,
+            _neighbor_as(attribute.as_path),
         )
     except OverflowError:
         raise StreamError("an extended community that is not a 64-bit number") from None
@@ -127,11 +130,21 @@ def _as_path_length(path: Any) -> int:
     return count
 
 
+def _neighbor_as(path: Any) -> int:
+    """Return the first AS number of the path, or 0 if it does not begin with a sequence."""
+    if isinstance(path, dict):
+        first = next(iter(path.values()), None)
+        path = first.get("value") if isinstance(first, dict) and first.get("element") != "as-set" else None
+    number = path[0] if isinstance(path, list) and path else 0
+    return number if type(number) is int else 0
+
+
 def _is_llgr_stale(communities: list[Any]) -> bool:
     """Both versions print a community as two numbers, `[65535, 6]`; LLGR_STALE has no name in either."""
     return any(community in _LLGR_STALE for community in communities)
 
 
+_ORIGINS: Final = {"igp": 0, "egp": 1, "incomplete": 2}
 _LLGR_STALE: Final = ([0xFFFF, 6], "65535:6")
 
 
