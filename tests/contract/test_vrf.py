@@ -491,6 +491,28 @@ def test_an_svi_that_does_not_forward_or_has_no_ipv6_is_noted_with_the_command(n
         assert told() == {"forwarding-off", "ipv6-disabled"}
 
 
+@pytest.mark.root_netns
+@pytest.mark.parametrize(
+    ("breaks", "code"),
+    [("link set dev vx4001 mtu 1400; link set dev br4001 mtu 1500", "svi-mtu"),
+     ("link set dev br4001 addrgenmode eui64", "svi-addrgenmode")],
+)  # fmt: skip
+def test_what_is_noted_of_an_svi_is_mended_by_the_command_that_the_note_names(breaks, code, namespace_refused):
+    if namespace_refused:
+        pytest.skip(namespace_refused)
+    with routed_leaf("namespace") as leaf:
+
+        def told() -> dict[str, str]:
+            notes = leaf.pass_(survey=True).notes.get(4001, ())
+            return {note.partition(":")[0]: note for note in notes if note.startswith("svi-")}
+
+        assert told() == {}
+        ip(*breaks.split("; "))
+        assert list(told()) == [code]
+        ip(told()[code].partition("; run: ip ")[2])
+        assert told() == {}
+
+
 def test_the_routes_of_one_prefix_are_bounded():
     with routed_leaf("memory") as leaf:
         leaf.advertise(*(type5(NET4, A, rd=f"65000:{number}") for number in range(3000)))

@@ -46,7 +46,13 @@ OTHER_WORDS = {
         "synced-mac",
         "nftables",
     ),  # the kinds of an Ethernet segment
-    *("forwarding-off", "ipv6-forwarding-off", "ipv6-disabled"),  # notes, which the page lists in a sentence
+    *(
+        "forwarding-off",
+        "ipv6-forwarding-off",
+        "ipv6-disabled",
+        "svi-mtu",
+        "svi-addrgenmode",
+    ),  # notes, which the page lists in a sentence
     "zebra",  # who writes rows
     "candidate",  # a route that is not refused, before it is compared
     *("freeze", "project", "vxlan"),  # an action, a function, a device

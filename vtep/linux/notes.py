@@ -17,7 +17,7 @@ _UDP_PORT: Final = 4789
 _TTL_MIN: Final = 16
 """A fabric has a handful of hops; a detour around a failure has some more."""
 
-SILENT: Final = ("dstport", "ttl", "checksum")
+SILENT: Final = ("dstport", "ttl", "checksum", "svi-mtu")
 """Notes about what loses packets while everything else looks right: the overview has them."""
 
 

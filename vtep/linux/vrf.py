@@ -268,6 +268,12 @@ def _as_sysctl(it: Subject) -> str:
     return it.vrf.svi.replace(".", "/")
 
 
+def _tunnel_mtu(it: Subject) -> int:
+    """Return the MTU of the VXLAN device; 0 if it is not known."""
+    device = it.links.by_name.get(it.vrf.vxlan)
+    return 0 if device is None else device.mtu or 0
+
+
 NOTES: Final[tuple[Condition, ...]] = (
     Condition(
         "forwarding-off",
@@ -286,6 +292,24 @@ NOTES: Final[tuple[Condition, ...]] = (
         lambda it: _svi(it).v6_disabled is False and _svi(it).forwards_v6 is False,
         lambda it: f"{it.vrf.svi} does not forward IPv6: packets from other VTEPs are dropped",
         lambda it: f"sysctl -w net.ipv6.conf.{_as_sysctl(it)}.forwarding=1",
+    ),
+    Condition(
+        "svi-mtu",
+        lambda it: 0 < _tunnel_mtu(it) < (_svi(it).mtu or 0),
+        lambda it: (
+            f"{it.vrf.svi} takes packets of {_svi(it).mtu}, and {it.vrf.vxlan} carries {_tunnel_mtu(it)}: its bridge drops larger ones, and "
+            "no sender is told"
+        ),
+        lambda it: f"ip link set dev {it.vrf.svi} mtu {_tunnel_mtu(it)}",
+    ),
+    Condition(
+        "svi-addrgenmode",
+        lambda it: _svi(it).makes_link_local is True and _svi(it).v6_disabled is False,
+        lambda it: (
+            f"{it.vrf.svi} makes an IPv6 link-local address, which routing between VTEPs does not need: it sends router solicitations and "
+            "multicast reports into the tunnel"
+        ),
+        lambda it: f"ip link set dev {it.vrf.svi} addrgenmode none",
     ),
 )
 """What does not stop anything, and costs traffic: rows are written all the same."""

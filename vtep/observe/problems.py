@@ -44,6 +44,10 @@ _WRONG_ANYWHERE: Final = frozenset(("bad-mac", "bad-vni", "bad-nexthop", "no-ir"
 """Refusals of routes that no leaf can use. Which VNI they are for may not be known."""
 
 
+_OF_VRFS: Final = frozenset(("vrf-limit", "svi-mtu"))
+"""Notes about VRFs."""
+
+
 class Problem(Struct, frozen=True):
     """One thing to mend, or many that are alike."""
 
@@ -248,7 +252,7 @@ def _of_network(status: "Status") -> Iterator[Problem]:
         text = f"VNI {vni}: {note}"
         if len(notes) > 1:
             text = f"{len(notes)} VNIs have the note {code}: VNI {named(list(notes))}"
-        yield Problem(weight, code, text, "vtep vrfs" if code == "vrf-limit" else "vtep vnis", len(notes))
+        yield Problem(weight, code, text, "vtep vrfs" if code in _OF_VRFS else "vtep vnis", len(notes))
     if duplicates := {vni: count for vni, count in status.duplicates.items() if count}:
         count = sum(duplicates.values())
         macs = "MAC is a duplicate" if count == 1 else "MACs are duplicates"
