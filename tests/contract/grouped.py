@@ -181,13 +181,13 @@ class GroupedLeaf:
     def troubles(self) -> list[tuple[str, str]]:
         return sorted((kind, f"{found.state} {found.reason}") for (kind, _), found in self.engine.troubles.items())
 
-    def restarted(self) -> "GroupedLeaf":
+    def restarted(self, config: str = CONFIG) -> "GroupedLeaf":
         """Return the next life of the daemon: the same kernel and claims as they are in the file, and no route yet."""
         claims = Claims(KINDS)
         for kind in KINDS:
             for key, claim in self.ledger.claims(kind.name).items():
                 claims.claims(kind.name)[key] = type(claim)(claim.row, claim.rank, claim.before)
-        return GroupedLeaf(self.hands, ledger=claims)
+        return GroupedLeaf(self.hands, config, claims)
 
 
 @contextmanager

@@ -27,7 +27,6 @@ class BackedUp:
     """A leaf whose port es0 is on a segment. What filters frames is left to other tests, as the kernels in the bed have none."""
 
     def __init__(self, leaf, world: str) -> None:
-        self.leaf = leaf
         self.world = world
         if world == "memory":
             leaf.kernel.add_port("es0", "br100")
@@ -39,6 +38,11 @@ class BackedUp:
             wait_until(
                 lambda: leaf.kernel.links().by_name["es0"].bridge_port.state == FORWARDS, 5, "a port that forwards"
             )
+        self.begin(leaf)
+
+    def begin(self, leaf) -> None:
+        """Let a daemon, or its next life, take care of the port."""
+        self.leaf = leaf
         leaf.target = KernelTarget(leaf.kernel, leaf.config.vnis, segments=leaf.config.segments)
         kinds = tuple(kind for kind in KINDS if kind.name not in ("port-filter", "segment-mac"))
         leaf.engine = Engine(kinds, leaf.target, leaf.ledger)

@@ -19,7 +19,7 @@ from vtep.linux.wire.neighbor import (
     Neighbor,
     Verb,
 )
-from vtep.local.stations import accesses, location_of
+from vtep.local.stations import Location, accesses, location_of
 from vtep.projection.policy import DOWN, FORWARDING
 
 KEY = (Vni(100), M)
@@ -37,11 +37,20 @@ class Synced(BackedUp):
         row = self.row()
         return ("", 0, 0) if row is None else (self.leaf.kernel.links().by_index[row.port].name, row.state, row.notify)
 
-    def is_station(self) -> bool:
-        """Tell whether the row counts as a station of this leaf."""
+    def location(self) -> Location | None:
+        """Return where the row has a station of this leaf, if it counts as one."""
         kernel = self.leaf.kernel
         [access] = accesses(self.leaf.config.vnis, kernel.links(), ()).values()
-        return location_of(self.row(), access) is not None
+        return location_of(self.row(), access)
+
+    def is_station(self) -> bool:
+        return self.location() is not None
+
+    def look(self) -> None:
+        """Tell the leaf whether the MAC is a station, as the daemon does at its start and after an event."""
+        at = self.location()
+        stations = () if at is None else [Station(*KEY, at.port, static=at.static, synced=at.synced)]
+        self.leaf.leaf.learn_stations(stations, [KEY] if at is None else ())
 
     def speak(self) -> None:
         """A frame comes from the machine."""
@@ -71,10 +80,12 @@ class Synced(BackedUp):
         assert not self.leaf.kernel.send([Neighbor(Verb.REPLACE, port, M, flags | NTF_MASTER, state)])
 
 
+ADVERTISING = CONFIG.replace("vni = 100", 'vni = 100\nrd = "10.0.0.1:100"\nexport_rt = ["65000:100"]') + SEGMENT
+
+
 @pytest.fixture(params=["memory", "namespace"])
 def rig(request):
-    config = CONFIG.replace("vni = 100", 'vni = 100\nrd = "10.0.0.1:100"\nexport_rt = ["65000:100"]')
-    with grouped_leaf(request.param, config + SEGMENT) as leaf:
+    with grouped_leaf(request.param, ADVERTISING) as leaf:
         yield Synced(leaf, request.param)
 
 
@@ -122,6 +133,24 @@ def test_what_the_bridge_has_learned_is_taken_over_and_still_counts_as_seen(rig)
     assert (rig.halves(), rig.at()) == (("es0", [A]), ("es0", NUD_NOARP, FDB_NOTIFY))
     rig.fall_silent()
     rig.leaf.leaf.learn_stations((), [KEY])
+    rig.leaf.pass_()
+    assert (rig.halves(), rig.leaf.troubles()) == (("", []), [])
+
+
+def test_a_station_that_the_others_see_no_more_keeps_its_row_when_the_daemon_restarts(rig):
+    ready(rig, type2(A))
+    rig.speak()
+    rig.begin(rig.leaf.restarted(ADVERTISING))
+    rig.look()
+    report = rig.leaf.pass_(survey=True)
+    assert (rig.leaf.intent.synced[KEY].port, report.deleted) == ("es0", 0)
+    rig.leaf.advertise(*up(A))
+    rig.leaf.end()
+    rig.leaf.pass_(survey=True)
+    assert (rig.halves(), rig.at(), rig.leaf.troubles()) == (("es0", [A]), ("es0", NUD_NOARP, FDB_NOTIFY), [])
+
+    rig.fall_silent()
+    rig.look()
     rig.leaf.pass_()
     assert (rig.halves(), rig.leaf.troubles()) == (("", []), [])
 

@@ -25,6 +25,8 @@ class Station(Struct, frozen=True, gc=False):
     gateway: bool = False
     """True for the bridge itself, which is the gateway of the other stations."""
     hosts: frozenset[Ip] = frozenset()
+    synced: bool = False
+    """True if its row is that of a MAC which another VTEP of our segment has seen as well, or has seen once (RFC 9721 4)."""
 
     @property
     def key(self) -> tuple[Vni, Mac]:

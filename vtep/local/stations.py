@@ -87,6 +87,8 @@ class Location(Struct, frozen=True, gc=False):
     """The name of the bridge port. Empty: a caller says that the station is here, and no look has shown it yet."""
     static: bool = False
     """The row does not age, or stays where it is: an operator or a program set it (NUD_NOARP or NTF_STICKY)."""
+    synced: bool = False
+    """The row has activity notify, as that of a MAC which another VTEP of our segment has seen."""
 
 
 class News(Struct, frozen=True):
@@ -136,7 +138,8 @@ def location_of(row: Entry | None, access: Access) -> Location | None:
         or row.notify & FDB_NOTIFY_INACTIVE
     ):
         return None
-    return Location(port, not row.notify and bool(row.state & NUD_NOARP or row.flags & NTF_STICKY))
+    static = not row.notify and bool(row.state & NUD_NOARP or row.flags & NTF_STICKY)
+    return Location(port, static, synced=bool(row.notify))
 
 
 def host_mac(row: Entry | None) -> Mac | None:
@@ -281,7 +284,7 @@ class Stations:
             return gateway
         location = self._locations[key]
         hosts = frozenset(ip for _, ip in self._rows_of.get(key, ()))
-        return Station(*key, location.port, static=location.static, hosts=hosts)
+        return Station(*key, location.port, static=location.static, hosts=hosts, synced=location.synced)
 
 
 def _take(keys: dict[RowKey, None], most: int) -> Iterator[RowKey]:

@@ -18,7 +18,7 @@ stations at once, and until the others have elected again, their frames must sti
 `Intent.synced` has those that another VTEP has seen (RFC 9721 4). Each gets a row at our port, and this leaf advertises it as a proxy until
 it sees it as well. A route with the proxy flag says only that a third VTEP has seen the MAC. It gives a row, and is not passed on: otherwise two
 leaves would keep a MAC alive for each other. A MAC that was synced stays so while it is held, or while it is our own station: the
-kernel tells of each row whether frames come from its MAC.
+kernel tells of each row whether frames come from its MAC. After a restart the station's row says that it was synced.
 
 `Intent.backups` has the same MACs with the group of the other VTEPs (`alias.py`), which gets their frames while our port has no carrier.
 
@@ -241,11 +241,18 @@ class _MacDraft:
         if key in self.previous.macs or port is None:
             wanted = None
         elif wanted is None or wanted.port != port:  # it is held, or it is our own station
-            wanted = before if before is not None and before.port == port else None
+            wanted = before if before is not None and before.port == port else self._kept(key, port)
         if wanted != before:
             self.synced[key] = wanted
         if not is_station(self.previous, key):
             self._speak_for(key, wanted)
+
+    def _kept(self, key: RowKey, port: str) -> Synced | None:
+        """Return the row that a station of ours has in the kernel from before this daemon started: only this leaf sees the MAC now."""
+        claim = self.inputs.rib.local_claim(*key)
+        if claim is None or not claim.station.synced or claim.station.port != port:
+            return None
+        return Synced(port, claim.seq)
 
     def _speak_for(self, key: RowKey, synced: Synced | None) -> None:
         """Note what this leaf advertises as a proxy: a MAC that others have seen, with its hosts, while our port is advertised."""

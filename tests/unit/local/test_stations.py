@@ -26,6 +26,8 @@ ROWS = {
     "learnt": (ROW, Location("swp1")),
     "static": (replace(ROW, state=NOARP), Location("swp1", static=True)),
     "sticky": (replace(ROW, flags=0x40), Location("swp1", static=True)),
+    "a synced MAC's, with frames": (replace(ROW, state=NOARP, notify=1), Location("swp1", synced=True)),
+    "a synced MAC's, without": (replace(ROW, state=NOARP, notify=3), None),
     "a port's own": (replace(ROW, state=PERMANENT), None),
     "written by a daemon": (replace(ROW, flags=0x10), None),
     "a copy for a VLAN": (replace(ROW, vlan=1), None),

@@ -87,8 +87,8 @@ class Rig:
         row = self.judged().port_filters[VNI, PORT]
         return row.state, row.biased
 
-    def learn(self, port=PORT):
-        self.leaf.learn_stations([Station(VNI, MAC, port)])
+    def learn(self, port=PORT, **more):
+        self.leaf.learn_stations([Station(VNI, MAC, port, **more)])
         return self.judged().own.get((VNI, MAC, None))
 
 
@@ -431,6 +431,27 @@ def test_a_station_of_ours_keeps_the_row_of_a_mac_that_was_synced(rig):
     rig.leaf.learn_stations((), [(VNI, MAC)])
     assert synced(rig, 20.0) == (PORT, (0, "proxy"))  # held
     assert synced(rig, 30.0) == ("", ())
+
+
+def test_after_a_restart_a_station_of_ours_keeps_its_row_though_the_others_see_it_no_more(rig):
+    rig.be(STARTING)
+    rig.learn(synced=True)
+    assert synced(rig) == (PORT, ())
+
+    rig.be(FORWARDING)
+    assert synced(rig) == (PORT, (0, "station"))
+    rig.learn()  # another program replaced the row, which is made again
+    assert synced(rig) == (PORT, (0, "station"))
+    rig.leaf.learn_stations((), [(VNI, MAC)])
+    assert synced(rig, 20.0) == (PORT, (0, "proxy"))  # held
+    assert synced(rig, 30.0) == ("", ())
+
+
+@pytest.mark.parametrize("more", [{"port": "other0", "synced": True}, {"synced": False}])
+def test_no_other_station_has_a_row_of_its_own(rig, more):
+    rig.be(FORWARDING)
+    rig.learn(**more)
+    assert synced(rig) == ("", (0, "station"))
 
 
 def test_a_mac_at_another_port_of_ours_is_not_synced(rig):
