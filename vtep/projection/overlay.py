@@ -16,8 +16,9 @@ Packets go to the Router's MAC of the Type-1 route, if it has one (of several th
 Knows no prefix and no row.
 """
 
-from itertools import islice
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from heapq import nsmallest
+from typing import NamedTuple
 
 from vtep.addr import Esi, Ip, Mac
 from vtep.config.model import VrfConfig
@@ -28,9 +29,6 @@ from vtep.projection.alias import MEMBERS_MAX
 from vtep.projection.policy import Policy
 from vtep.projection.segment import SegmentRoutes, sharing
 
-ROUTES_MAX: Final = 64
-"""Routes of each kind that are read of a segment, the oldest."""
-
 
 class Behind(NamedTuple):
     """A VTEP that has the segment."""
@@ -40,21 +38,43 @@ class Behind(NamedTuple):
     """Of its Type-1 route; None if that has none."""
 
 
-def behind_segment(rib: Rib, policy: Policy, vrf: VrfConfig, esi: Esi, tag: int, primary: Ip) -> tuple[Behind, ...]:
-    """Return the VTEPs by which packets of a VRF reach a segment; `primary` is the next hop of the Type-5 route."""
+class Overlay(NamedTuple):
+    """What the Type-1 routes of a segment say for one VRF and tag, whatever prefix is behind it."""
+
+    single_active: bool
+    vteps: Mapping[Ip, Mac | None]
+    """The VTEPs that have the segment for the VRF, each with its Router's MAC."""
+    lowest: tuple[Ip, ...]
+    """Those of them that packets are shared among."""
+
+    def behind(self, primary: Ip) -> tuple[Behind, ...]:
+        """Return the VTEPs by which packets reach the segment; `primary` is the next hop of the Type-5 route.
+
+        However many there are, a few are looked at: another primary VTEP has a backup only if that is the only one.
+        """
+        there = frozenset((*self.lowest, primary) if primary in self.vteps else self.lowest)
+        routes = SegmentRoutes(self.single_active, there, there)
+        vteps, _ = sharing(routes, (), primary if self.single_active else None)
+        return tuple(Behind(vtep, self.vteps[vtep]) for vtep in vteps[:MEMBERS_MAX])
+
+
+def overlay(rib: Rib, policy: Policy, vrf: VrfConfig, esi: Esi, tag: int) -> Overlay:
+    """Read the Type-1 routes of a segment that a VRF imports.
+
+    All of them count, and what is kept is by VTEP. So one with very many Route Distinguishers is still one VTEP, and no order matters.
+    """
     evis: dict[Ip, Mac | None] = {}
-    for ad in islice(rib.index.ads_at(esi, tag, vrf.vni), ROUTES_MAX):
+    for ad in rib.index.ads_at(esi, tag, vrf.vni):
         if _counts(ad.attributes, policy, vrf):
             known, mac = evis.get(ad.attributes.next_hop), ad.attributes.router_mac
             evis[ad.attributes.next_hop] = known if mac is None else mac if known is None else min(known, mac)
-    there = [ad.attributes for ad in islice(rib.index.ads_at(esi, PER_ES_TAG, 0), ROUTES_MAX)]
-    there = [said for said in there if _counts(said, policy, vrf)]
-    is_single = any(said.single_active for said in there)
+    up: dict[Ip, bool] = {}
+    for ad in rib.index.ads_at(esi, PER_ES_TAG, 0):
+        if _counts(said := ad.attributes, policy, vrf):
+            up[said.next_hop] = up.get(said.next_hop, False) or said.single_active
     # A VTEP needs both kinds of routes, also the one that advertises the prefix.
-    up = frozenset(said.next_hop for said in there if said.next_hop in evis)
-    found = SegmentRoutes(is_single, up, up)
-    vteps, _ = sharing(found, (), primary if is_single else None)
-    return tuple(Behind(vtep, evis[vtep]) for vtep in vteps[:MEMBERS_MAX])
+    there = {vtep: mac for vtep, mac in evis.items() if vtep in up}
+    return Overlay(any(up.values()), there, tuple(nsmallest(MEMBERS_MAX, there, key=lambda vtep: vtep.order)))
 
 
 def _counts(said: Attributes, policy: Policy, vrf: VrfConfig) -> bool:

@@ -69,7 +69,7 @@ from vtep.intent import (
     RouterMacKey,
 )
 from vtep.projection.identifier import identifiers
-from vtep.projection.overlay import Behind, behind_segment
+from vtep.projection.overlay import Behind, Overlay, overlay
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
 from vtep.store.table import Table
@@ -381,8 +381,8 @@ class _Draft:
         """Sets of rows, by identity, each with how many more, or fewer, prefixes have it."""
         self.gateways: dict[tuple[Ip, Vni], tuple[PrefixPath, ...]] = {}
         """Where each gateway is that was asked for; thousands of prefixes may name the same one."""
-        self.segments: dict[tuple[Esi, int, Ip, Vni], tuple[Behind, ...]] = {}
-        """The same for segments, by their tag, the next hop of the route, and the VRF."""
+        self.segments: dict[tuple[Esi, int, Vni], Overlay] = {}
+        """What is said of segments, by their tag and the VRF. Many next hops share it."""
 
     def judge_all(self, prefixes: Collection[Prefix]) -> None:
         """Judge prefixes for the first time in this step: once for all that have the same routes, and had the same rows.
@@ -498,12 +498,11 @@ class _Draft:
 
     def _resolve_segment(self, route: IpPrefix, vrf: VrfConfig) -> tuple[Behind, ...]:
         """Return the VTEPs that have the segment of a route."""
-        asked = (route.esi, route.tag, route.attributes.next_hop, vrf.vni)
+        asked = (route.esi, route.tag, vrf.vni)
         found = self.segments.get(asked)
         if found is None:
-            rib, policy = self.inputs.rib, self.inputs.policy
-            found = self.segments[asked] = behind_segment(rib, policy, vrf, *asked[:3])
-        return found
+            found = self.segments[asked] = overlay(self.inputs.rib, self.inputs.policy, vrf, route.esi, route.tag)
+        return found.behind(route.attributes.next_hop)
 
     def _within_limit(self, prefix: Prefix, judged: "_Judged", before: Sequence[PrefixRow]) -> list[VrfConfig] | None:
         """Return the VRFs that have room for the prefix, or None if all have. A prefix with a row keeps it."""

@@ -419,6 +419,53 @@ def test_prefixes_behind_one_segment_change_together_and_the_rest_of_a_segment_c
     assert leaf.judge(0.0).touched_prefixes == ()
 
 
+FOREIGN = (RouteTarget.parse("65000:9"),)
+
+
+def crowd(vtep: str, count: int = 500, **other):
+    """Yield very many Type-1 routes of a segment, each with a Route Distinguisher of its own."""
+    for number in range(count):
+        for make in (type1, type1_of_segment):
+            key, route = make(SEGMENT, vtep, rd=f"65001:{number}")
+            yield key, replace(route, attributes=replace(route.attributes, **other))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("hostile", "used"),
+    [
+        (lambda: crowd(C), f"{A} {B} {C}"),  # one VTEP, whatever it sends
+        (lambda: crowd(C, targets=FOREIGN), f"{A} {B}"),  # for another tenant
+        (lambda: crowd(A, targets=FOREIGN), f"{A} {B}"),  # in the name of a VTEP that has the segment
+        (lambda: crowd("10.0.0.1"), f"{A} {B}"),  # in our own name
+    ],
+    ids=["one VTEP", "another tenant", "in the name of another", "in our name"],
+)
+def test_no_crowd_of_routes_keeps_out_a_vtep_that_has_the_segment(leaf, first, hostile, used):
+    routes = [[behind(), *there(A, B)], [*hostile()]]
+    for some in reversed(routes) if first else routes:
+        leaf.advertise(*some)
+        leaf.pass_()
+    assert leaf.routes() == [f"{NET} via {used}"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_a_crowd_of_vteps_the_same_are_used_in_any_order_and_the_primary_one_always(leaf, first):
+    others = [f"10.1.{number >> 8}.{number & 255}" for number in range(400)]
+    true = [behind(vtep="10.9.9.9"), *there(A, "10.9.9.9", single_active=True)]
+    for some in (there(*others), true) if first else (true, there(*others)):
+        leaf.advertise(*some)
+        leaf.pass_()
+    assert leaf.routes() == [f"{NET} via 10.9.9.9"]
+    leaf.withdraw(type1_of_segment(SEGMENT, "10.9.9.9"))
+    leaf.pass_()
+    assert outcomes(leaf) == {"10.9.9.9": ("refused", "segment-unresolved")}  # several could take its place
+    leaf.advertise(*there(A))  # nobody is single-active any more
+    leaf.pass_()
+    vteps = [A, *others[:3]]  # max_paths
+    assert leaf.routes() == [f"{NET} via {' '.join(vteps)}"]
+
+
 def test_from_updates_to_rows_a_prefix_behind_a_segment():
     """RFC 9136 4.3, octet by octet: the Type-5 route has the segment, no gateway and no label."""
     leaf = RoutedLeaf(MemoryHands())
