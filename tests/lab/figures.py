@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
+from vtep.errors import UsageError
 from vtep.intent import HostKey, RowKey
 from vtep.observe.history import History, HistoryEntry, RowsPoint
 from vtep.observe.model import (
@@ -27,6 +28,9 @@ from vtep.observe.model import (
     Comparison,
     Counts,
     DataplaneStatus,
+    DeviceDifference,
+    DeviceExplanation,
+    DeviceWrite,
     Difference,
     Explanation,
     Explanations,
@@ -305,6 +309,17 @@ class Figures:
                     "ready",
                 ),
             )
+        )  # fmt: skip
+
+    async def explain_device(self, name: str) -> DeviceExplanation:
+        if name != "vxlan100":
+            raise UsageError(f"device: {name} is neither a MAC nor an IP address")
+        return DeviceExplanation(
+            name, f"{name} is not as wanted: mtu 1500", "see: vtep devices plan", "made", self.now - 61, "vxlan id 100 dstport 4789",
+            "vxlan id 100 dstport 4789", "",
+            (DeviceDifference("mtu 1500 -> 1450", f"ip link set dev {name} mtu 1450", "failed", "EBUSY", self.now + 3),),
+            ("learning off",), (VNI_READY,), 3, ("VNI 100: it is down",),
+            DeviceWrite(self.now - 5, f"ip link set dev {name} up"), DeviceWrite(self.now - 2, f"ip link set dev {name} mtu 1450", 16, "busy"),
         )  # fmt: skip
 
     def points(self) -> Sequence[RowsPoint]:

@@ -280,6 +280,9 @@ def test_the_daemon_completes_what_it_knows(daemon):
     assert complete("macs", "", "vtep explain --vni 200 ") == ["02:00:00:00:02:01"]
     assert complete("vteps", "10.0.0.2") == ["10.0.0.2"]
     assert complete("peers", "")
+    assert {"vxlan100", "br100"} <= set(complete("devices", ""))
+    assert complete("subjects", "vxlan1", "vtep explain ") == ["vxlan100"]
+    assert complete("subjects", "02:00:00:00:02") == ["02:00:00:00:02:01"]
     assert vtep("complete", "macs", "", address="unix:/nowhere/at/all").stderr == ""
 
 
@@ -304,6 +307,30 @@ def test_events_begin_where_they_are_asked_to(daemon):
     assert "hold timer expired" in vtep("events", "--since", at_start, address=daemon.address).stdout
     later = vtep("events", "--since", "2031-01-01", address=daemon.address)
     assert (later.stdout, later.stderr) == ("", "vtep: no events\n")
+
+
+def test_a_device_is_explained_with_what_differs_and_the_commands(daemon):
+    told = vtep("explain", "vxlan100", address=daemon.address).stdout
+    document = json.loads(vtep("explain", "vxlan100", "-o", "json", address=daemon.address).stdout)
+    wrong = vtep("explain", "vxlan100", "--vni", "100", address=daemon.address)
+
+    assert told.splitlines()[:2] == ["vxlan100 is not as wanted: mtu 1500", "see: vtep devices plan"]
+    parts = [line.partition("  ")[0] for line in told.splitlines()[3:] if not line.startswith(" ")]
+    assert parts == [
+        "device",
+        "owner",
+        "VNIs",
+        "wanted",
+        "kernel",
+        "as wanted",
+        "differs",
+        "last write",
+        "refused",
+        "not ready",
+    ]
+    assert told.count("ip link set dev vxlan100 mtu 1450") == 2
+    assert document["differences"][0]["state"] == "failed"
+    assert (wrong.returncode, "neither --vrf nor --vni" in wrong.stderr) == (2, True)
 
 
 def test_explain_says_the_summary_first_then_the_advice(daemon):

@@ -148,6 +148,59 @@ def test_two_leaves_make_their_devices_and_keep_them_whatever_others_do(lab):
     assert shown(node, VXLAN) == shown(node, BRIDGE) == {}
 
 
+MISMADE = {
+    "id": "id 200 local {vtep} dstport 4789 nolearning",
+    "dstport": "id 100 local {vtep} dstport 8472 nolearning",
+    "external": "external local {vtep} dstport 4789 nolearning",
+}
+"""VXLAN devices that the kernel cannot change into the one that is wanted."""
+
+
+@pytest.mark.parametrize("what", MISMADE)
+def test_a_device_that_must_be_made_again_is_refused_with_the_command_and_replaced_with_the_flag(what, lab):
+    """The traffic of the device stops meanwhile, and everything is whole afterwards, rows of the other leaf included."""
+    with skipped_if_missing():
+        pair = Pair(lab)
+    node, leaf = pair.nodes[0], pair.leaves[0]
+    node.ip(
+        f"link add {BRIDGE} type bridge",
+        f"link add {VXLAN} type vxlan {MISMADE[what].format(vtep=address(1))}",
+        f"link set {VXLAN} master {BRIDGE} up",
+        f"link set {BRIDGE} up",
+    )
+    pair.start()
+    wait_until(lambda: f"{VXLAN} (device-not-ours)" in leaf.ask("status").stdout, 20, "the status names the device")
+    before = shown(node, VXLAN)
+
+    refused = leaf.ask("devices", "adopt", "--config", "/run/vtep.toml")
+    assert refused.returncode == 1
+    assert f"{VXLAN}: left" in refused.stderr
+    assert "traffic stops while it is made again; --replace does it" in refused.stderr
+    assert refused.stdout == f"{BRIDGE} adopted\n"
+    assert shown(node, VXLAN) == before
+    told = leaf.ask("explain", VXLAN).stdout
+    assert f"run: vtep devices adopt --replace {VXLAN}" in told
+    assert "foreign: another program made it" in told
+    tried = leaf.ask("devices", "adopt", "--replace", "--dry-run", VXLAN, "--config", "/run/vtep.toml")
+    assert (tried.returncode, shown(node, VXLAN)) == (0, before)
+    assert not pair.reached()
+
+    done = leaf.ask("devices", "adopt", "--replace", VXLAN, "--config", "/run/vtep.toml")
+    assert done.returncode == 0, done.stderr
+    assert "its traffic stops until the daemon has made it again" in done.stdout
+    wait_until(lambda: is_whole(node), 20, "the device is made again")
+    assert shown(node, VXLAN)["ifindex"] != before["ifindex"]
+    assert node.has_link(VXLAN)
+    wait_until(lambda: overlay.floods(node, VXLAN) == {address(2)}, 20, "its flood row is written again")
+    assert pair.reached()
+    wait_until(lambda: leaf.ask("health").returncode == 0, 20, "the leaf is ready")
+    assert leaf.ask("diff").returncode == 0
+    assert leaf.ask("devices", "plan", "--config", "/run/vtep.toml").stdout == ""
+    told = leaf.ask("explain", VXLAN).stdout
+    assert told.startswith(f"{VXLAN} is as wanted; vtep made it")
+    assert "last write" in told
+
+
 FRR_SCRIPT = """
 ip link add br100 type bridge
 ip link set dev br100 addrgenmode none

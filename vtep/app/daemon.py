@@ -53,13 +53,14 @@ from vtep.app.state import StateDirectory
 from vtep.app.station_task import StationTask
 from vtep.app.underlay_task import UnderlayTask
 from vtep.config.model import Config, FeedConfig
+from vtep.errors import KernelError
 from vtep.feed.bmp.feed import BmpFeed
 from vtep.feed.contract import Feed
 from vtep.feed.exabgp.feed import ExabgpFeed
 from vtep.feed.joined import JoinedFeed
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.observed import compared
-from vtep.observe.model import Reporter
+from vtep.observe.model import DeviceExplanation, Reporter
 from vtep.observe.observer import Observer
 from vtep.projection.leaf import Leaf
 
@@ -125,6 +126,7 @@ class Daemon:
                 parts.enter_context(self._devices_drained_at_the_end(devices))
                 self.observer.devices = devices.amiss
             self._devices = devices
+            self.observer.explained = self._explain_device
             kernel = await parts.enter_async_context(
                 kernel_task.opened(self.config, self._state, self.observer, self._requests, self._clock)
             )
@@ -190,6 +192,14 @@ class Daemon:
         yield
         if self.config.node.on_stop == "drain":
             kernel.drain(self.leaf.intent, self._clock)
+
+    async def _explain_device(self, name: str) -> DeviceExplanation:
+        try:
+            if self._devices is None:
+                return await devices_task.explain_unmanaged(name, self.config)
+            return await self._devices.explain(name, self.config)
+        except KernelError as error:
+            return DeviceExplanation(name, f"the devices of this host cannot be read: {error}", "ask again")
 
     @contextlib.contextmanager
     def _devices_drained_at_the_end(self, devices: DevicesTask) -> Iterator[None]:

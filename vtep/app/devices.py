@@ -24,6 +24,8 @@ from vtep.linux.managed.wish import is_managed, tunnel_addresses, wish
 from vtep.linux.paths import Paths
 from vtep.logs import escaped
 
+REPLACED = "removed; its traffic stops until the daemon has made it again"
+
 
 def plan(path: Path, *, as_json: bool = False) -> int:
     """Print what differs, and return 1 if anything does."""
@@ -53,7 +55,7 @@ def adopt(path: Path, names: Sequence[str], *, replace: bool = False, dry_run: b
                 print(escaped(f"{step.device}: left, because {step.text}; --replace does it"), file=sys.stderr)
                 left += 1
                 continue
-            print(escaped(f"{step.device} {'removed' if step.act == 'replace' else 'adopted'}"))
+            print(escaped(f"{step.device} {REPLACED if step.act == 'replace' else 'adopted'}"))
             if dry_run:
                 continue
             try:

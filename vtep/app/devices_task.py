@@ -22,6 +22,7 @@ from typing import Final
 
 from vtep import logs
 from vtep.app.drain import drain
+from vtep.app.explain_device import DeviceFacts, Sent, explain
 from vtep.app.state import StateDirectory
 from vtep.config.model import Config
 from vtep.errors import KernelError
@@ -32,8 +33,11 @@ from vtep.linux.managed.target import DeviceTarget
 from vtep.linux.managed.underlay import questions, underlay_mtu
 from vtep.linux.managed.wish import Wish, is_managed, tunnel_addresses, wish
 from vtep.linux.paths import Paths
+from vtep.linux.wire.device import DeviceMessage
+from vtep.linux.wire.neighbor import Refusal
 from vtep.linux.wire.route import FoundPath
 from vtep.logs import LineLimit
+from vtep.observe.model import DeviceExplanation
 from vtep.reconcile.actor import Actor, Outcome
 from vtep.reconcile.engine import Engine
 from vtep.reconcile.report import Report
@@ -67,6 +71,9 @@ class DevicesTask:
         vteps = tunnel_addresses(config)
         self._wish = self._wanted(underlay_mtu(kernel.links(), kernel.addresses(), vteps, self._routes))
         self.target = DeviceTarget(kernel, self._wish, ledger.claims("device"))
+        self.target.note = self._note
+        self._sent: dict[str, Sent] = {}
+        """What was sent last, by the name of a device that is wanted, or was when this wish was worked out."""
         self.actor = Actor(Engine(MANAGED, self.target, ledger, random.random), clock)
         self.actor.offer(self._wish)
         self._due = asyncio.Event()
@@ -110,6 +117,7 @@ class DevicesTask:
         if self._wished_for != mtu:
             self._generation += 1
             self._wish = self.target.wish = self._wanted(mtu)
+            self._sent = {name: sent for name, sent in self._sent.items() if name in self._wish.devices}
             self.actor.offer(self._wish)
         if not self._due.is_set():
             self.target.picture = picture
@@ -171,12 +179,33 @@ class DevicesTask:
                 found.setdefault(str(key[0]), trouble.reason)
         return found
 
+    def _note(self, message: DeviceMessage, refusal: Refusal | None) -> None:
+        """Remember a change that was sent, for `vtep explain`."""
+        before = self._sent.get(message.device, Sent())
+        self._sent[message.device] = before.and_then(self._clock(), message, refusal, self._wish)
+
+    async def explain(self, device: str, config: Config) -> DeviceExplanation:
+        """Read the devices in a thread, and say how this one is."""
+        troubles = {ref: trouble for ref, trouble in self.actor.engine.troubles.items() if ref[1][0] == device}
+        facts = DeviceFacts(self._wish, self._ledger.claims("device"), troubles, self._sent.get(device, Sent()))
+        return await asyncio.to_thread(lambda: explain(device, config, facts, Picture(*self._kernel.pictured())))
+
     def drain(self) -> None:
         """Remove the devices that we made and release those that were handed over."""
         drain(self.actor.engine, self._ledger, self._wish, self._clock)
 
     def close(self) -> None:
         self._paths.close()
+
+
+async def explain_unmanaged(device: str, config: Config) -> DeviceExplanation:
+    """Say how a device is where vtep manages none."""
+
+    def read() -> DeviceExplanation:
+        with DeviceKernel() as kernel:
+            return explain(device, config, DeviceFacts(), Picture(*kernel.pictured()))
+
+    return await asyncio.to_thread(read)
 
 
 def _what(ref: tuple[str, tuple[object, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""`vtep complete`: the VNIs, MACs, VTEPs and peers of a running daemon that may stand where the cursor is.
+"""`vtep complete`: the VNIs, MACs, VTEPs, peers and devices of a running daemon that may stand where the cursor is.
 
 The completion scripts call it; it is not for typing. Knows how to ask, and that a person waits: it asks for at most a
 second, prints what it has, and says nothing of what goes wrong.
@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> int:
         end = time.monotonic() + PATIENCE_S
         vni = typed.get("--vni", "")
         for candidate in _KINDS[kind](daemon, int(vni) if vni.isdigit() else 0):
-            if candidate.startswith(begun.lower()):
+            if candidate.lower().startswith(begun.lower()):
                 found.add(plain(candidate))
             if len(found) >= CANDIDATES_MAX or time.monotonic() > end:
                 break
@@ -77,9 +77,24 @@ def _peers(daemon: Client, _: int) -> Iterator[str]:
     return (row.address for row in daemon.ask(pb.ListPeersRequest(), pb.ListPeersResponse).peers)
 
 
+def _devices(daemon: Client, _: int) -> Iterator[str]:
+    for vni in daemon.ask(pb.ListVnisRequest(), pb.ListVnisResponse).vnis:
+        yield from filter(None, (vni.bridge, vni.vxlan))
+    for vrf in daemon.ask(pb.ListVrfsRequest(), pb.ListVrfsResponse).vrfs:
+        yield from filter(None, (vrf.name, vrf.svi, vrf.vxlan))
+
+
+def _subjects(daemon: Client, vni: int) -> Iterator[str]:
+    """Yield devices before MACs, of which there may be more than are shown."""
+    yield from _devices(daemon, vni)
+    yield from _macs(daemon, vni)
+
+
 _KINDS: Final[dict[str, Callable[[Any, int], Iterator[str]]]] = {
     "vnis": _vnis,
     "macs": _macs,
     "vteps": _vteps,
     "peers": _peers,
+    "devices": _devices,
+    "subjects": _subjects,
 }

@@ -30,7 +30,8 @@ class Word:
     """What to ask the daemon for."""
 
 
-_LIVE: Final = {"vni": "vnis", "mac": "macs", "prefix": "macs", "vtep": "vteps", "peer": "peers"}
+_LIVE: Final = {"vni": "vnis", "mac": "macs", "prefix": "macs", "vtep": "vteps", "peer": "peers",
+         "names": "devices", "subject": "subjects"}  # fmt: skip
 """By the name of the option or argument."""
 
 

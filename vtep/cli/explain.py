@@ -1,4 +1,4 @@
-"""`vtep explain`: where a MAC or an IP address is, or where it stopped on its way to the kernel.
+"""`vtep explain`: where a MAC or an IP address is, or where it stopped on its way to the kernel; how a device is, and whose.
 
 Knows in which order a person wants to read it. Every sentence comes from the daemon; empty parts are left out.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from vtep.addr import Ip, Prefix
-from vtep.cli import routed, values
+from vtep.cli import devices, routed, values
 from vtep.cli.connection import client
 from vtep.cli.listing import event_text, state_name
 from vtep.cli.output import is_document, known_vni, print_value
@@ -35,13 +35,15 @@ LABEL: Final = 12
 
 
 def explain(options: argparse.Namespace) -> int:
+    if isinstance(options.subject, str):
+        return devices.explain(options)
     if options.vrf:
         return routed.explain(options)
-    if isinstance(options.mac, Prefix):
-        raise UsageError(f"{options.mac} is a prefix: name its VRF with --vrf")
-    if isinstance(options.mac, Ip):
+    if isinstance(options.subject, Prefix):
+        raise UsageError(f"{options.subject} is a prefix: name its VRF with --vrf")
+    if isinstance(options.subject, Ip):
         return _explain_host(options)
-    request = pb.ExplainMacRequest(mac=str(options.mac), vni=options.vni)
+    request = pb.ExplainMacRequest(mac=str(options.subject), vni=options.vni)
     with client(options) as daemon:
         known_vni(daemon, options.vni)
         answer = daemon.ask(request, pb.ExplainMacResponse)
@@ -58,7 +60,7 @@ def explain(options: argparse.Namespace) -> int:
 def _explain_host(options: argparse.Namespace) -> int:
     with client(options) as daemon:
         known_vni(daemon, options.vni)
-        answer = daemon.ask(pb.ExplainIpRequest(ip=str(options.mac), vni=options.vni), pb.ExplainIpResponse)
+        answer = daemon.ask(pb.ExplainIpRequest(ip=str(options.subject), vni=options.vni), pb.ExplainIpResponse)
     if is_document(options):
         print_value(options, values.value(answer))
         return 0
@@ -67,7 +69,7 @@ def _explain_host(options: argparse.Namespace) -> int:
         print(page.paragraph(answer.vtep), end="\n\n")
     print("\n\n".join("\n".join(page.host_lines(explanation)) for explanation in answer.explanations))
     if answer.routes_left_out:
-        say(f"{answer.routes_left_out} more routes name this address: vtep routes --ip {options.mac}")
+        say(f"{answer.routes_left_out} more routes name this address: vtep routes --ip {options.subject}")
     if answer.left_out:
         say(f"{answer.left_out} more VNIs have this address; name one with --vni")
     return 0

@@ -194,12 +194,13 @@ def _add_vrf(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
-        commands, "explain", "explain:explain", "where a MAC or an IP address is, or where it stopped and why",
+        commands, "explain", "explain:explain", "where a MAC or an IP address is, or where it stopped and why; or how a device is",
         "First a summary and what to do; then the candidates with verdict and reason, the row that is wanted, its claim, what the kernel has, pending work with "
-        "the last error, and recent events. Of an IP address: which MAC has it, where that is, its neighbor row, and whether the bridge answers for it.",
+        "the last error, and recent events. Of an IP address: which MAC has it, where that is, its neighbor row, and whether the bridge answers for it. "
+        "Of a device: what is wanted, what is there, whose it is, what was written last or refused, and what to do.",
         "vtep explain 02:00:00:00:00:01 --vni 100",
     )  # fmt: skip
-    explain.add_argument("mac", metavar="MAC|IP|PREFIX", type=_mac_or_ip, help="in any usual notation")
+    explain.add_argument("subject", metavar="MAC|IP|PREFIX|DEVICE", type=_subject, help="in any usual notation")
     explain.add_argument(
         "--vrf", metavar="NAME", default="", help="the VRF of a prefix, or of an address that is routed"
     )
@@ -501,13 +502,14 @@ def _short_octet(text: str) -> bool:
     return any(len(octet) < 2 for octet in re.split(r"[:-]", text)[:-1])
 
 
-def _mac_or_ip(text: str) -> "Mac | Ip | Prefix":
+def _subject(text: str) -> "Mac | Ip | Prefix | str":
     from vtep.addr import Ip, Mac, Prefix
+    from vtep.config.values import device_name
 
-    for parse in (Mac.parse, Ip.parse, Prefix.parse):
+    for parse in (Mac.parse, Ip.parse, Prefix.parse, device_name):
         with contextlib.suppress(ValueError):
             return parse(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address or prefix")
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a MAC nor an IP address or prefix, nor the name of a device")
 
 
 def _ip(text: str) -> "Ip":

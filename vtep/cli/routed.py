@@ -114,7 +114,7 @@ _NEXTHOPS: Final = List[pb.Nexthop](
 
 def explain(options: argparse.Namespace) -> int:
     """Explain a prefix or an address of a VRF."""
-    request = pb.ExplainPrefixRequest(prefix=str(options.mac), vrf=options.vrf)
+    request = pb.ExplainPrefixRequest(prefix=str(options.subject), vrf=options.vrf)
     with client(options) as daemon:
         answer = daemon.ask(request, pb.ExplainPrefixResponse)
     if is_document(options):

@@ -36,8 +36,8 @@ class Setting(Struct, frozen=True):
 
     read: Callable[[Link, Links], Any]
     """Its value, None if this kernel does not report it, or `ABSENT`."""
-    command: Callable[[Link | None, str, Any], str]
-    """The command that sets it, for people."""
+    command: Callable[[int, str, Any], str]
+    """The command that sets it, for people: of the identifier of a VXLAN device, the name, and the value."""
     kind: str = "setting"
     """The kind of its row, by which it is written: a `port` has a bridge first, and the `state` is written last."""
 
@@ -91,21 +91,20 @@ def _onoff(value: Any) -> str:
     return "on" if value else "off"
 
 
-def _set(words: Callable[[Any], str]) -> Callable[[Link | None, str, Any], str]:
+def _set(words: Callable[[Any], str]) -> Callable[[int, str, Any], str]:
     return lambda _, name, value: f"ip link set dev {name} {words(value)}"
 
 
-def _of_vxlan(words: Callable[[Any], str]) -> Callable[[Link | None, str, Any], str]:
+def _of_vxlan(words: Callable[[Any], str]) -> Callable[[int, str, Any], str]:
     """`ip` wants the identifier again with every change of a VXLAN device."""
 
-    def command(link: Link | None, name: str, value: Any) -> str:
-        vni = None if link is None or link.vxlan is None else link.vxlan.vni
-        return f"ip link set dev {name} type vxlan id {vni or 0} {words(value)}"
+    def command(vni: int, name: str, value: Any) -> str:
+        return f"ip link set dev {name} type vxlan id {vni} {words(value)}"
 
     return command
 
 
-def _slave(flag: str) -> Callable[[Link | None, str, Any], str]:
+def _slave(flag: str) -> Callable[[int, str, Any], str]:
     return lambda _, name, value: f"ip link set dev {name} type bridge_slave {flag} {_onoff(value)}"
 
 

@@ -873,3 +873,60 @@ class Comparison(Struct, frozen=True):
     """How many rows were compared; 0 also if the daemon has no kernel to compare with."""
     generation: int
     """Of the intent that the kernel was compared with."""
+
+
+class DeviceDifference(Struct, frozen=True):
+    """One thing of a device that is not as wanted, or that keeps something from being written."""
+
+    what: str
+    """What is there and what is wanted, such as `mtu 1500 -> 1450`."""
+    command: str = ""
+    """Does by hand what is missing; empty if the row is named below `why` alone."""
+    state: str = ""
+    """pending, failed, suppressed, contested, held or blocked; empty if the next look writes it."""
+    why: str = ""
+    """The reason, and what the kernel said, if it is one of these states."""
+    next_try: float | None = None
+
+
+class DeviceWrite(Struct, frozen=True):
+    """One change of a device that this life of the daemon has sent."""
+
+    time: float
+    command: str
+    """Does the same by hand."""
+    errno: int = 0
+    """0 if the kernel took it."""
+    error: str = ""
+
+
+class DeviceExplanation(Struct, frozen=True):
+    """What is wanted of a device, what is there, and whose it is."""
+
+    device: str
+    summary: str
+    """What is so in one sentence."""
+    advice: str = ""
+    """What to do, with the command; empty if nothing needs to be done."""
+    owner: str = ""
+    """made (by vtep), adopted, claimed (its making was not finished), foreign (wanted, and another program made it),
+    unmanaged (configured, and `manage` is off), unknown (not configured), or absent."""
+    since: float | None = None
+    """Since when this life of the daemon knows that the device is there and ours."""
+    wanted: str = ""
+    """What it must be, in the words of `ip link`; empty if nothing is wanted."""
+    there: str = ""
+    """What it is; empty if it is not there."""
+    alias: str = ""
+    differences: tuple[DeviceDifference, ...] = ()
+    right: tuple[str, ...] = ()
+    """The settings that are as wanted, each with its value."""
+    vnis: tuple[Vni, ...] = ()
+    """The VNIs that use it, at most twenty."""
+    vnis_left_out: int = 0
+    faults: tuple[str, ...] = ()
+    """Why a VNI of these is not ready, each with the command that mends it."""
+    written: DeviceWrite | None = None
+    """The last change that the kernel took."""
+    refused: DeviceWrite | None = None
+    """The last change that the kernel refused."""

@@ -12,10 +12,12 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from math import inf
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from vtep import __version__
 from vtep.addr import Esi, Ip, Mac, Prefix, Vni
@@ -46,6 +48,7 @@ from vtep.observe.model import (
     AdvertisingStatus,
     Comparison,
     DataplaneStatus,
+    DeviceExplanation,
     Explanations,
     FeedStatus,
     HostExplanations,
@@ -115,6 +118,7 @@ class Observer:
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
         self.devices: Callable[[], Mapping[str, str]] = dict
+        self.explained: Callable[[str], Awaitable[DeviceExplanation]] = _explain_nothing
         self.closed: Mapping[str, str] = {}
         """Why the daemon cannot listen at an address, by its key in the configuration."""
         self.may_write = True
@@ -417,6 +421,12 @@ class Observer:
             asn=0 if self._rows.config.bgp is None else self._rows.config.bgp.asn,
         )
 
+    async def explain_device(self, name: str) -> DeviceExplanation:
+        found = await self.explained(name)
+        faults = {} if self._rows.target is None else self._rows.target.faults
+        texts = (f"VNI {vni}: {one.text}; run: {one.mend}" for vni in found.vnis for one in faults.get(vni, ()))
+        return replace(found, faults=tuple(islice(dict.fromkeys(texts), MENDS_MAX)))
+
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None
     ) -> tuple[Sequence[HistoryEntry], int]:
@@ -667,3 +677,8 @@ def _underlay_counts(underlay: Underlay) -> dict[str, int]:
 
 def _orphans(actor: Actor) -> int:
     return sum(seen.marked and seen.whole for seen in actor.engine.foreign(FDB.name).values())
+
+
+async def _explain_nothing(name: str) -> DeviceExplanation:
+    """Answer for a daemon that has not opened its devices yet."""
+    return DeviceExplanation(name, f"{name} was not read yet", "ask again")

@@ -15,6 +15,7 @@ from vtep.observe.figures import Figures
 from vtep.observe.history import HistoryEntry, RowsPoint
 from vtep.observe.model import (
     Comparison,
+    DeviceExplanation,
     Explanations,
     HostExplanations,
     MacStatus,
@@ -191,6 +192,9 @@ class Source(Protocol):
 
     async def explain_host(self, ip: Ip, vni: Vni | None) -> HostExplanations:
         """Explain an address in one VNI, or wherever something is known of it."""
+
+    async def explain_device(self, name: str) -> DeviceExplanation:
+        """Read the devices of this host, and explain one: what is wanted, what is there, and whose it is."""
 
     def entries(
         self, *, after: int = 0, since: float | None = None, latest: int | None = None

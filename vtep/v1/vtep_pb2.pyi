@@ -1099,6 +1099,72 @@ class RefusedHost(_message.Message):
     reason: str
     def __init__(self, mac: _Optional[str] = ..., peer: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class ExplainDeviceRequest(_message.Message):
+    __slots__ = ("device",)
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    def __init__(self, device: _Optional[str] = ...) -> None: ...
+
+class ExplainDeviceResponse(_message.Message):
+    __slots__ = ("device", "summary", "advice", "owner", "since", "wanted", "there", "alias", "differences", "right", "vnis", "vnis_left_out", "faults", "written", "refused")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    THERE_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    VNIS_FIELD_NUMBER: _ClassVar[int]
+    VNIS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    summary: str
+    advice: str
+    owner: str
+    since: _timestamp_pb2.Timestamp
+    wanted: str
+    there: str
+    alias: str
+    differences: _containers.RepeatedCompositeFieldContainer[DeviceDifference]
+    right: _containers.RepeatedScalarFieldContainer[str]
+    vnis: _containers.RepeatedScalarFieldContainer[int]
+    vnis_left_out: int
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    written: DeviceWrite
+    refused: DeviceWrite
+    def __init__(self, device: _Optional[str] = ..., summary: _Optional[str] = ..., advice: _Optional[str] = ..., owner: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., wanted: _Optional[str] = ..., there: _Optional[str] = ..., alias: _Optional[str] = ..., differences: _Optional[_Iterable[_Union[DeviceDifference, _Mapping]]] = ..., right: _Optional[_Iterable[str]] = ..., vnis: _Optional[_Iterable[int]] = ..., vnis_left_out: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., written: _Optional[_Union[DeviceWrite, _Mapping]] = ..., refused: _Optional[_Union[DeviceWrite, _Mapping]] = ...) -> None: ...
+
+class DeviceDifference(_message.Message):
+    __slots__ = ("what", "command", "state", "why", "next_try")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TRY_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    command: str
+    state: str
+    why: str
+    next_try: _timestamp_pb2.Timestamp
+    def __init__(self, what: _Optional[str] = ..., command: _Optional[str] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., next_try: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class DeviceWrite(_message.Message):
+    __slots__ = ("time", "command", "errno", "error")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    ERRNO_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    command: str
+    errno: int
+    error: str
+    def __init__(self, time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., command: _Optional[str] = ..., errno: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+
 class ListEventsRequest(_message.Message):
     __slots__ = ("since", "after")
     SINCE_FIELD_NUMBER: _ClassVar[int]

@@ -110,6 +110,11 @@ class VtepServiceStub(object):
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.SerializeToString,
                 response_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.FromString,
                 _registered_method=True)
+        self.ExplainDevice = channel.unary_unary(
+                '/vtep.v1.VtepService/ExplainDevice',
+                request_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainDeviceRequest.SerializeToString,
+                response_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainDeviceResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/vtep.v1.VtepService/ListEvents',
                 request_serializer=vtep_dot_v1_dot_vtep__pb2.ListEventsRequest.SerializeToString,
@@ -236,6 +241,13 @@ class VtepServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainDevice(self, request, context):
+        """What is wanted of a device of this host, what is there, and whose it is. Reads the kernel, and writes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEvents(self, request, context):
         """Recent events: moves, duplicates, contested rows, repairs, sessions.
         """
@@ -334,6 +346,11 @@ def add_VtepServiceServicer_to_server(servicer, server):
                     servicer.ExplainIp,
                     request_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.FromString,
                     response_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.SerializeToString,
+            ),
+            'ExplainDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDevice,
+                    request_deserializer=vtep_dot_v1_dot_vtep__pb2.ExplainDeviceRequest.FromString,
+                    response_serializer=vtep_dot_v1_dot_vtep__pb2.ExplainDeviceResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -757,6 +774,33 @@ class VtepService(object):
             '/vtep.v1.VtepService/ExplainIp',
             vtep_dot_v1_dot_vtep__pb2.ExplainIpRequest.SerializeToString,
             vtep_dot_v1_dot_vtep__pb2.ExplainIpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vtep.v1.VtepService/ExplainDevice',
+            vtep_dot_v1_dot_vtep__pb2.ExplainDeviceRequest.SerializeToString,
+            vtep_dot_v1_dot_vtep__pb2.ExplainDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,7 +52,7 @@ def test_bash_asks_the_daemon_for_vnis_macs_vteps_and_peers(tmp_path):
 
     assert in_bash(str(asked), "explain", "02:00:5") == {"5e:00:00:01"}
     # The shell has "02:00:" already, because a colon begins a word.
-    assert log.read_text().startswith("complete macs 02:00:5 ")
+    assert log.read_text().startswith("complete subjects 02:00:5 ")
     for option, kind in (("--vni", "vnis"), ("--vtep", "vteps"), ("--peer", "peers")):
         in_bash(str(asked), "macs", option, "")
         assert f"complete {kind} " in log.read_text()

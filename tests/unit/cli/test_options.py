@@ -21,7 +21,7 @@ ARGUMENTS = {"explain": ["02:0:0:0:0:1"], "clear-duplicate": ["02:0:0:0:0:1"], "
     "text", ["02:AB:cd:00:00:01", "02-ab-cd-00-00-01", "02ab.cd00.0001", "02abcd000001", "2:ab:cd:0:0:1"]
 )
 def test_any_usual_notation_of_a_mac_is_taken(text):
-    assert str(commands.parser().parse_args(["explain", text]).mac) == "02:ab:cd:00:00:01"
+    assert str(commands.parser().parse_args(["explain", text]).subject) == "02:ab:cd:00:00:01"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from vtep.addr import NO_SEGMENT, Ip, Mac
 from vtep.intent import RowKey
 from vtep.observe import model
 from vtep.observe.history import HistoryEntry
+from vtep.observe.model import DeviceExplanation, DeviceWrite
 from vtep.observe.problems import Problem, Refusals
 from vtep.v1 import vtep_pb2 as pb
 
@@ -311,6 +312,41 @@ def host_explanation(told: model.HostExplanation, wall: Wall) -> pb.HostExplanat
         vni_state=told.vni_state,
         vni_reasons=told.vni_reasons,
     )
+
+
+def device_explanation(told: DeviceExplanation, wall: Wall) -> pb.ExplainDeviceResponse:
+    return pb.ExplainDeviceResponse(
+        device=told.device,
+        summary=told.summary,
+        advice=told.advice,
+        owner=told.owner,
+        since=_time(told.since, wall),
+        wanted=told.wanted,
+        there=told.there,
+        alias=told.alias,
+        differences=[
+            pb.DeviceDifference(
+                what=one.what,
+                command=one.command,
+                state=one.state,
+                why=one.why,
+                next_try=_time(one.next_try, wall),
+            )
+            for one in told.differences
+        ],
+        right=told.right,
+        vnis=told.vnis,
+        vnis_left_out=told.vnis_left_out,
+        faults=told.faults,
+        written=_device_write(told.written, wall),
+        refused=_device_write(told.refused, wall),
+    )
+
+
+def _device_write(write: DeviceWrite | None, wall: Wall) -> pb.DeviceWrite | None:
+    if write is None:
+        return None
+    return pb.DeviceWrite(time=_time(write.time, wall), command=write.command, errno=write.errno, error=write.error)
 
 
 def candidate(candidate: model.CandidateStatus, wall: Wall) -> pb.Candidate:

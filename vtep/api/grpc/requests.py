@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vtep.addr import VNI_MAX, Esi, Ip, Mac, Prefix, RouteDistinguisher, Vni
 from vtep.api.grpc.messages import STATES
+from vtep.config.values import device_name
 from vtep.errors import UsageError
 from vtep.observe.reasons import REASONS
 from vtep.observe.source import RouteQuery
@@ -75,6 +76,15 @@ def ip(asked: str, field: str, example: str) -> Ip | None:
         return Ip.parse(asked)
     except ValueError:
         raise UsageError(f"{field}: {_short(asked)} is not a valid IP address; give {example}") from None
+
+
+def device(asked: str) -> str:
+    if not asked:
+        raise UsageError("device: missing; give the name of a device, as in vxlan100")
+    try:
+        return device_name(asked)
+    except ValueError:
+        raise UsageError(f"device: {_short(asked)} is not a name of a device; give one as in vxlan100") from None
 
 
 def esi(asked: str) -> Esi | None:

@@ -54,6 +54,7 @@ LONG_ANSWERS: Final = frozenset(
         "ListSegments",
         "ExplainMac",
         "ExplainIp",
+        "ExplainDevice",
         "Diff",
     )
 )
@@ -89,6 +90,7 @@ class VtepService:
                 "ListStations": self._list_stations,
                 "ExplainMac": self._explain_mac,
                 "ExplainIp": self._explain_ip,
+                "ExplainDevice": self._explain_device,
                 **RoutedCalls(self._source, self._turns).handlers,
                 **SegmentCalls(self._source, self._turns).handlers,
                 "ListEvents": self._list_events,
@@ -220,6 +222,10 @@ class VtepService:
             made = await self._turns.take(messages.host_explanation, explanation, self._source.wall)
             response.explanations.append(made)
         return response
+
+    async def _explain_device(self, request: pb.ExplainDeviceRequest, _context: Context) -> pb.ExplainDeviceResponse:
+        told = await self._source.explain_device(requests.device(request.device))
+        return messages.device_explanation(told, self._source.wall)
 
     async def _list_events(self, request: pb.ListEventsRequest, _context: Context) -> pb.ListEventsResponse:
         since = requests.time(request.since, "since") if request.HasField("since") else None

@@ -2,8 +2,8 @@
 
 This module knows which releases are supported and how each is started. Every argument is ExaBGP's own. Unless an operator chose
 otherwise, ExaBGP logs warnings and errors only, because its usual lines look like errors to a newcomer, and at rest it turns its loop
-less often. What is changed in
-ExaBGP is in `plugin`, `guard` and `damping`, which are imported only after the release was found to be a supported one.
+less often. It looks for the pipes of `exabgpcli` only where they are, because otherwise it logs twenty errors on how to make them.
+What is changed in ExaBGP is in `plugin`, `guard` and `damping`, which are imported only after the release was found to be a supported one.
 """
 
 import os
@@ -33,6 +33,15 @@ LINES: Final = {
 
 DEFAULTS: Final = {"exabgp_log_level": "WARNING", "exabgp_reactor_speed": "10"}
 """Settings of ExaBGP's environment, which win over those of its file."""
+MORE_LOGGED: Final = (
+    *("all", "configuration", "reactor", "daemon", "processes", "network", "statistics", "packets", "rib", "message"),
+    *("timers", "routes", "parser"),
+)
+"""What ExaBGP logs if `exabgp_log_NAME` is true. An operator who asks for one of them wants to see it, whatever its level is."""
+TRUE: Final = {"1", "yes", "on", "enable", "true"}
+"""How ExaBGP writes that a setting is on."""
+PIPES: Final = ("/run/exabgp", "/run/{user}", "/run", "/var/run/exabgp", "/var/run/{user}", "/var/run")
+"""Where ExaBGP looks for the pipes of `exabgpcli`: here, and then the same below the folder of its Python."""
 FILES: Final = ("etc/exabgp/exabgp.env", "/etc/exabgp/exabgp.env")
 """Where an operator has the settings of ExaBGP, the first of them below the folder of its Python."""
 FILE_NAMED: Final = ("-e", "--env", "-f", "--root")
@@ -68,10 +77,21 @@ def set_defaults(argv: Sequence[str], environment: MutableMapping[str, str], pre
     has_file = any(Path(prefix, file).exists() for file in FILES) or not FILE_NAMES.isdisjoint(environment)
     if has_file or any(word.startswith(FILE_NAMED) or word in VERBOSE for word in argv):
         return False
-    chosen = {name.replace(".", "_") for name in environment}
+    chosen = {name.replace(".", "_"): value for name, value in environment.items()}
     missing = {name: value for name, value in DEFAULTS.items() if name not in chosen}
+    if any(chosen.get(f"exabgp_log_{name}", "").lower() in TRUE for name in MORE_LOGGED):
+        missing.pop("exabgp_log_level", None)
+    if "exabgp_api_cli" not in chosen and not _has_pipes(chosen.get("exabgp_api_pipename", "exabgp"), prefix):
+        missing["exabgp_api_cli"] = "false"
     environment.update(missing)
     return "exabgp_log_level" in missing
+
+
+def _has_pipes(name: str, prefix: str) -> bool:
+    """Tell whether the pipes of `exabgpcli` are there. Who uses it has made them, because ExaBGP does not."""
+    places = [folder.format(user=os.getuid()) for folder in PIPES]
+    pairs = ((f"{root}{place}/{name}.in", f"{root}{place}/{name}.out") for root in ("", prefix) for place in places)
+    return any(all(Path(pipe).is_fifo() for pipe in pair) for pair in pairs)
 
 
 def _release() -> str:

@@ -5,7 +5,7 @@ looked at; the device itself is contested, and says so. Knows the wish, because 
 hand put on the same device.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 from vtep.linux.devices import Address, Link, Links
@@ -36,6 +36,8 @@ class DeviceTarget:
         """Of devices, by their key."""
         self.picture: Picture | None = None
         """Read ahead of a pass by the owner, who takes it back if a device changes; a write of ours takes it back as well."""
+        self.note: Callable[[DeviceMessage, Refusal | None], None] = lambda _message, _refusal: None
+        """Is told each change that was sent, with its refusal if the kernel refused it."""
 
     def attachments(self) -> Attachments:
         """Say for each device whether rows may be written to it: it is ours, was never finished, or is not there yet."""
@@ -78,4 +80,8 @@ class DeviceTarget:
 
     def send(self, messages: Sequence[DeviceMessage]) -> list[Refusal]:
         self.picture = None
-        return self.kernel.send_devices(messages)
+        refusals = self.kernel.send_devices(messages)
+        refused = {refusal.index: refusal for refusal in refusals}
+        for position, message in enumerate(messages):
+            self.note(message, refused.get(position))
+        return refusals

@@ -1,5 +1,8 @@
 """`vtep exabgp` runs what it knows and refuses the rest, and all words behind it are ExaBGP's."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +70,10 @@ def test_a_configuration_that_is_not_there_ends_as_with_plain_exabgp(executable,
         ([], {}, True),
         ([], {"exabgp_log_level": "INFO"}, False),
         ([], {"exabgp.log.level": "INFO"}, False),
+        ([], {"exabgp_log_all": "true"}, False),
+        ([], {"exabgp.log.packets": "Yes"}, False),
+        ([], {"exabgp_log_all": "false"}, True),
+        ([], {"exabgp_log_destination": "syslog"}, True),
         (["--env", "my.env"], {}, False),
         (["--env=my.env"], {}, False),
         (["-emy.env"], {}, False),
@@ -97,6 +104,50 @@ def test_a_file_of_exabgps_settings_is_left_to_say_all(tmp_path):
 
     assert not launcher.set_defaults([], environment, str(tmp_path))
     assert environment == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "pipes", "said"),
+    [
+        ({}, (), "false"),
+        ({}, ("exabgp.in",), "false"),
+        ({}, ("exabgp.in", "exabgp.out"), None),
+        ({"exabgp_api_pipename": "leaf"}, ("exabgp.in", "exabgp.out"), "false"),
+        ({"exabgp.api.pipename": "leaf"}, ("leaf.in", "leaf.out"), None),
+        ({"exabgp_api_cli": "true"}, (), "true"),
+    ],
+)
+def test_exabgp_looks_for_the_pipes_of_its_cli_only_where_they_are(environment, pipes, said, tmp_path):
+    (tmp_path / "run/exabgp").mkdir(parents=True)
+    for name in pipes:
+        os.mkfifo(tmp_path / "run/exabgp" / name)
+
+    launcher.set_defaults([], environment, str(tmp_path))
+
+    assert environment.get("exabgp_api_cli") == said
+
+
+@pytest.mark.parametrize(
+    ("executable", "pipes", "settings"),
+    [(EXABGP, "application.pipe", "environment.setup"), (EXABGP_4_2, "application.bgp", "configuration.setup")],
+)
+def test_the_places_of_pipes_and_what_is_logged_are_exabgps_own(executable, pipes, settings):
+    """ExaBGP's own function names the places; its table of settings names what it logs."""
+    ask = (
+        f"import json; from exabgp.{pipes} import named_pipe; from importlib.util import find_spec\n"
+        f"print(json.dumps([named_pipe('/opt/none', 'no-such-pipe'), find_spec('exabgp.{settings}').origin]))"
+    )
+    done = subprocess.run(
+        [executable.with_name("python"), "-c", ask], capture_output=True, text=True, timeout=30, check=True
+    )
+    places, source = json.loads(done.stdout)
+    table = Path(source).read_text().split("\n    'log': {\n")[1].split("\n    },\n")[0]
+    logged = re.findall(r"^        '(\w+)': \{$", table, re.MULTILINE)
+
+    ours = [folder.format(user=os.getuid()) for folder in launcher.PIPES]
+    assert places == [f"{root}{folder}/" for root in ("", "/opt/none") for folder in ours]
+    assert set(logged) - {"enable", "level", "destination", "short"} <= set(launcher.MORE_LOGGED)
+    assert "packets" in logged
 
 
 def test_what_breaks_inside_is_an_error_and_the_next_command_is_done():
