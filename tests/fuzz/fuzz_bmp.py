@@ -11,14 +11,16 @@ from typing import Final
 from tests.fuzz.invariants import assert_event_inside_types
 from tests.lab import bmp
 from tests.lab.wire import Instance, end_of_rib, notification, updates, withdrawals
-from vtep.addr import Esi
+from vtep.addr import Esi, Mac
 from vtep.errors import StreamError
+from vtep.evpn.before_policy import MACS_MAX
 from vtep.evpn.event import Received
 from vtep.feed.bmp import wire
 from vtep.feed.bmp.feed import decode
 from vtep.feed.bmp.router import Router, Updates
 
 _THERE: Final = Instance("10.0.0.1")
+_MAC: Final = Mac.parse("02:00:00:00:00:01")
 _ROUTES: Final = [
     _THERE.mac("02:00:00:00:00:01"),
     _THERE.mac("02:00:00:00:00:02", ip="172.16.0.2"),
@@ -40,6 +42,8 @@ SEEDS: Final = [
     *(bmp.monitoring("10.0.0.1", update) for update in updates(_ROUTES, per_update=1)),
     *(bmp.monitoring("10.0.0.1", update) for update in withdrawals([route.nlri for route in _ROUTES], per_update=1)),
     bmp.monitoring("10.0.0.1", *updates(_ROUTES * 4)),
+    *(bmp.monitoring("10.0.0.1", update, flags=0) for update in updates(_ROUTES, per_update=1)),
+    bmp.monitoring("10.0.0.1", *withdrawals([route.nlri for route in _ROUTES], per_update=1), flags=0),
     bmp.monitoring("10.0.0.1", end_of_rib()),
 ]
 
@@ -56,6 +60,9 @@ def receive(octets: bytes) -> None:
                             assert_event_inside_types(event)
         except StreamError:
             pass
+        for _, before in router.befores():
+            assert all(route.targets is not None for route in before.of_mac(_MAC).values())
+            assert len(before.macs) <= MACS_MAX
         assert len(router._rest) <= wire.MESSAGE_MAX
         router.leave()
 

@@ -35,8 +35,8 @@ def installed(vtep):
     return counts["mac"], counts["flood"]
 
 
-def frr_that_reports(node, *tables, more=""):
-    config = frr_config(address(LEAF), [address(1)], more=more)
+def frr_that_reports(node, *tables, more="", policy=""):
+    config = policy + frr_config(address(LEAF), [address(1)], more=more)
     return Frr(node, config.replace("address-family", bmp_targets(*tables) + "address-family", 1), bmp=True)
 
 

@@ -164,3 +164,49 @@ def test_each_break_is_explained_and_mended(network):
         print(name, "::", told)
     assert list(failed) == []
     assert len(BREAKS) >= 15
+
+
+DROPPED, RAISED, AS_SENT, NOT_SENT = (f"02:00:00:00:00:1{number}" for number in range(4))
+POLICY: Final = f"""mac access-list dropped seq 5 permit {DROPPED}
+mac access-list raised seq 5 permit {RAISED}
+route-map from-remote deny 10
+ match mac address dropped
+route-map from-remote permit 20
+ match mac address raised
+ set local-preference 300
+route-map from-remote permit 30
+"""
+
+
+def test_what_a_policy_drops_and_changes_is_told_where_both_tables_come(network):
+    more = f"neighbor {address(1)} soft-reconfiguration inbound\nneighbor {address(1)} route-map from-remote in"
+    with skipped_if_missing():
+        frr = frr_that_reports(network.leaf, "pre-policy", "post-policy", more=more, policy=POLICY)
+    vtep = observer(network.leaf)
+
+    def explained(mac, *words):
+        wait_until(
+            lambda: all(one in " ".join(vtep.ask("explain", mac, "--vni", "100").stdout.split()) for one in words),
+            10,
+            words[0],
+        )
+
+    with Speaker(network.remote, address(1)) as speaker:
+        frr.start()
+        speaker.wait_established()
+        speaker.announce(REMOTE.flood(), REMOTE.mac(AS_SENT), REMOTE.mac(DROPPED), REMOTE.mac(RAISED))
+        wait_until(lambda: AS_SENT in network.leaf.run("bridge", "fdb", "show", "dev", VXLAN), 20, "rows of zebra")
+        vtep.start()
+        wait_until(lambda: vtep.told("status")["ready"] and differences(vtep) == {}, 40, "it is in sync")
+
+        explained(DROPPED, "Sent by 10.0.0.1, and dropped by the router", "Route Targets 65000:100", "route-map ... in")
+        explained(RAISED, "in sync", "policy changed what peer 10.0.0.1 sent: local preference 100 became 300")
+        explained(NOT_SENT, "Not sent: no peer's table before policy has it")
+        network.leaf.run("bridge", "fdb", "del", AS_SENT, "dev", VXLAN, "self")
+        explained(AS_SENT, "Half a row", "peer 10.0.0.1 advertises it (post-policy, as the peer sent it)")
+
+        frr.configure("no route-map from-remote deny 10")
+        frr.vtysh("clear bgp l2vpn evpn * soft in")
+        explained(DROPPED, "in sync")
+        speaker.withdraw(REMOTE.mac(DROPPED))
+        explained(DROPPED, "Not sent: no peer's table before policy has it")

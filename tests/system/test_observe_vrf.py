@@ -62,7 +62,9 @@ def test_rows_of_a_vrf_are_compared_by_where_packets_go(network):
         row = f"fdb add {ROUTER} dev vx4001 dst {address(1)} self master extern_learn"
         leaf.run("bridge", *row.split())
         wait_until(lambda: differences() == {}, 20, "all is there")
+        assert "nexthop 17, written by zebra" in vtep.ask("nexthops").stdout
         leaf.ip("nexthop replace id 17 via 10.0.0.9 dev br4001 onlink proto zebra")
         wait_until(lambda: differences() == {"route": "different"}, 20, "it leads elsewhere")
         assert "by 10.0.0.9" in vtep.ask("diff").stdout
+        assert "observed-no-object" in vtep.ask("nexthops").stdout
     assert vtep.process.stop() == 0

@@ -93,6 +93,7 @@ def _feed(status: Status, figures: Figures, wall: Callable[[float], float]) -> I
     yield _gauge("vtep_bmp_routers", "Routers that report by BMP", len(feed.reporters))
     ignored: _Samples = {(why,): float(count) for why, count in feed.ignored.items()}
     yield _counter("vtep_bmp_ignored_messages", "Messages of them that had no effect", ignored, ("why",))
+    yield _counter("vtep_peers_forgotten", "Peers that were down and are no longer known", {(): feed.forgotten_peers})
     yield _gauge("vtep_input_backlog", "Lines that were read and wait to be handled", feed.backlog)
     if feed.last_line is not None:
         yield _gauge("vtep_last_update_timestamp_seconds", "When the last line came", wall(feed.last_line))

@@ -97,6 +97,7 @@ class Daemon:
         if bmp is not None:
             self.observer.reporters = lambda: [Reporter(**structs.asdict(one)) for one in bmp.routers]
             self.observer.ignored = bmp.ignored_by_all
+            self.observer.befores = bmp.before_policy
         self.observer.announcing = self._advertising.status
         self.observer.attach_advertised(self._advertising, self._advertising)
         self._state = StateDirectory(config.node.state_dir, clock)

@@ -263,8 +263,13 @@ def _refuse_unobserved(file: _File, problems: Problems) -> None:
     """Note what an observer cannot compare. It advertises nothing either, whatever the VNIs say."""
     for index, segment in enumerate(file.segment):
         if segment.port:
-            what = "the filters of a port of ours are not observed"
-            problems.note(f"segment[{index}].port", what, "leave it out: then the segment's MACs are compared")
+            what = (
+                "the port of a segment cannot be observed, because FRR writes nothing of it into a Linux kernel: zebra elects the "
+                "designated forwarder and keeps it to itself (vtysh -c 'show evpn es detail')"
+            )
+            problems.note(
+                f"segment[{index}].port", what, "leave it out: then the rows of the segment's MACs are compared"
+            )
     for vrf in file.vrf:
         vrf.redistribute, vrf.default_originate, vrf.anycast = [], False, []
     if file.node.manage or any(vni.manage is True for vni in file.vni) or any(vrf.manage is True for vrf in file.vrf):

@@ -65,6 +65,10 @@ REFUSED_MACS_MAX: Final = 1_000
 
 UNACCEPTED_MAX: Final = 4096
 """MACs for each peer, about 0.5 MiB."""
+PEERS_MAX: Final = 4096
+"""Peers that are known. Beyond that, those that went down are forgotten, except the expected ones: a router may report ever new ones."""
+FORGOTTEN_AT_ONCE: Final = 256
+"""How many peers are forgotten together, because the oldest are found by a look at all of them."""
 SEQS_MAX: Final = 1_000_000
 """How many sequence numbers are remembered; only stations that have moved have one."""
 
@@ -130,7 +134,7 @@ class AdjRibIn(Peer):
 class Counters:
     """Totals for metrics and `vtep replay`."""
 
-    __slots__ = ("announced", "bad_nlris", "gaps", "lines", "unknown_withdraws", "withdrawn")
+    __slots__ = ("announced", "bad_nlris", "forgotten_peers", "gaps", "lines", "unknown_withdraws", "withdrawn")
 
     def __init__(self) -> None:
         self.lines = 0
@@ -139,6 +143,7 @@ class Counters:
         self.withdrawn = 0
         self.unknown_withdraws = 0
         self.gaps = 0
+        self.forgotten_peers = 0
 
 
 class Rib:
@@ -725,8 +730,19 @@ class Rib:
     def _peer(self, address: Ip) -> AdjRibIn:
         peer = self.peers.get(address)
         if peer is None:
+            if len(self.peers) >= PEERS_MAX:
+                self._forget_peers()
             peer = self.peers[address] = AdjRibIn(address)
         return peer
+
+    def _forget_peers(self) -> None:
+        """Forget the peers that are down and sent something longest ago, those without routes first. Peers that are up stay."""
+        down = [peer for peer in self.peers.values() if not peer.up and peer.address not in self.holds.expected]
+        down.sort(key=lambda peer: (len(peer) > 0, peer.received_at))
+        for peer in down[:FORGOTTEN_AT_ONCE]:
+            self._drop_stale(peer)
+            del self.peers[peer.address]
+        self.counters.forgotten_peers += min(len(down), FORGOTTEN_AT_ONCE)
 
 
 def _names(addresses: list[Ip]) -> str:

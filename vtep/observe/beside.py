@@ -7,10 +7,12 @@ hears of no refusal, tries nothing again, and may leave a row behind. `sentences
 """
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from vtep.config.model import VniConfig
 from vtep.observe.model import Explanation, KernelRow
+from vtep.observe.received import PolicyEffect
 
 if TYPE_CHECKING:
     from vtep.observe.sentences import ExplainContext
@@ -35,7 +37,7 @@ def difference(explanation: Explanation, context: "ExplainContext") -> tuple[str
         # bgpd 8.4 reports a route as withdrawn while its next hop is not resolved, and never corrects that.
         check = "If `vtysh -c 'show bgp l2vpn evpn route type macip'` does not have it either and it stays"
         return what, f"{check}, run `{_removal(mac, vni, kernel)}`."
-    by = f"peer {row.peer} advertises it ({context.status.feed.table}) behind {row.vtep}, which wins ({row.reason})"
+    by = f"peer {row.peer} advertises it ({_table(context)}) behind {row.vtep}, which wins ({row.reason})"
     cure = f"run `{_repair(mac, str(row.vtep), vni)}`; {_KNOWN}"
     ask = f"`vtysh -c 'show evpn mac vni {vni.vni} mac {mac}'` says what zebra knows"
     match reason:
@@ -67,7 +69,9 @@ def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[s
     if not status.complete or any(not peer.up or peer.limited for peer in status.feed.peers):
         return None
     mac, table = explanation.mac, status.feed.table
-    if table == "post-policy" and context.unaccepted:
+    if dropped := [one for one in context.policy if one.after is None]:
+        return _dropped(str(mac), dropped)
+    if table == "post-policy" and context.unaccepted and not context.knows_before:
         by = ", ".join(map(str, context.unaccepted))
         what = f"Received by the router from {by}, and not accepted: its table after policy withdraws a route of {mac} that it never had."
         ask = f"`vtysh -c 'show bgp l2vpn evpn route type macip'` shows {mac} without `*` if its next hop is not reachable"
@@ -76,6 +80,9 @@ def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[s
         return what, f"{ask} (`vtysh -c 'show ip nht'` says why), {other}, and {late}."
     if status.feed.exabgp:
         return None  # some peers are ExaBGP's
+    if context.knows_before and table == "post-policy":
+        what = "Not sent: no peer's table before policy has it, nor the one after, as the router reports them."
+        return what, "No policy of this router took it out. Check that the far end has learned it and advertises it."
     what = f"Not received: no peer's {table} table has it, as the router reports it."
     if table != "post-policy":
         return what, "Check that the far end has learned it and advertises it."
@@ -84,6 +91,54 @@ def not_received(explanation: Explanation, context: "ExplainContext") -> tuple[s
         what,
         f"{ask}; if it has not, a policy (`route-map ... in`) took it out, or the far end does not advertise it.",
     )
+
+
+def _dropped(mac: str, dropped: Sequence[PolicyEffect]) -> tuple[str, str]:
+    """Say what peers sent that their router did not take."""
+    first = dropped[0]
+    by = ", ".join(dict.fromkeys(str(one.peer) for one in dropped))
+    targets = ", ".join(map(str, first.sent.targets)) or "none"
+    what = (
+        f"Sent by {by}, and dropped by the router: its table before policy has a route of {mac} (next hop {first.sent.next_hop}, "
+        f"Route Targets {targets}), and the one after has not."
+    )
+    ask = f"`vtysh -c 'show bgp l2vpn evpn route type macip'` shows {mac} without `*` if its next hop is not reachable"
+    policy = f"see `neighbor {first.peer} route-map ... in` in `vtysh -c 'show running-config bgpd'`"
+    late = "With `*`, the next hop came later, which bgpd 8.4 does not report: restart vtep"
+    return what, (
+        f"{ask} (`vtysh -c 'show ip nht'` says why). If it is not there, a policy took it out ({policy}), or it leads to this leaf. {late}."
+    )
+
+
+def changed_by_policy(effects: Sequence[PolicyEffect]) -> str:
+    """Say what a router's policy made of what a peer sent; nothing if it changed nothing that counts here."""
+    for one in effects:
+        if one.after is not None:
+            parts = [
+                f"{name} {_shown(old)} became {_shown(new)}"
+                for name, old, new in (
+                    ("next hop", one.sent.next_hop, one.after.next_hop),
+                    ("Route Targets", one.sent.targets, one.after.targets),
+                    ("sequence number", one.sent.seq, one.after.seq),
+                    ("sticky", one.sent.sticky, one.after.sticky),
+                    ("local preference", one.sent.local_pref, one.after.local_pref),
+                )
+                if old != new
+            ]
+            return f"The router's policy changed what peer {one.peer} sent: {', '.join(parts)}."
+    return ""
+
+
+def _shown(value: object) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+
+
+def _table(context: "ExplainContext") -> str:
+    """Name the table in which the route was seen, and what the policy did to it if the other table is known as well."""
+    table = context.status.feed.table
+    if not context.knows_before:
+        return table
+    return f"{table}, {'changed by policy' if changed_by_policy(context.policy) else 'as the peer sent it'}"
 
 
 def _where(kernel: KernelRow) -> str:

@@ -11,7 +11,7 @@ of the others.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.ages import UNKNOWN, Age
+from vtep.evpn.before_policy import BeforePolicy
 from vtep.evpn.mac_ip import MacIp
 from vtep.intent import Candidate, Intent, RowKey, candidates_of
 from vtep.linux.tables.fdb import FDB, MARKED
@@ -103,10 +104,11 @@ class Explainer:
         stations: StationList,
         own_segment_of: Callable[[Vni, Mac], OwnSegmentStatus | None] = lambda _, __: None,
         events_of: Callable[[Mac], Sequence[HistoryEntry]] = lambda _: (),
+        befores: Callable[[], Iterable[tuple[Ip, BeforePolicy]]] = lambda: (),
     ) -> None:
         """`own_segment_of` returns the segment of ours on which a MAC is, `events_of` what the history has of a MAC."""
         self._rows = rows
-        self._received = Received(rows.leaf)
+        self._received = Received(rows.leaf, befores)
         self._stations = stations
         self._own_segment_of = own_segment_of
         self._events_of = events_of
@@ -243,6 +245,8 @@ class Explainer:
             own_segment=self._own_segment_of(*key),
             synced=self._synced(key),
             unaccepted=self._received.unaccepted(key[1]),
+            policy=self._received.before_policy(key[1]),
+            knows_before=self._received.knows_before(),
         )
 
     def _synced(self, key: RowKey) -> str:

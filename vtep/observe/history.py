@@ -39,6 +39,7 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
     "peer-down": "The BGP session with a peer ended; the reason is the one that ExaBGP gave.",
     "end-of-rib": "A peer sent End-of-RIB: it has sent all its routes.",
     "routes-complete": "Every expected peer has sent all its routes, or the time to wait is over; deletions may begin.",
+    "peers-forgotten": "Peers that were down are no longer known, because very many others came.",
     "routes-incomplete": "Routes of an expected peer are missing again; deletions are held.",
     "vni-ready": "The devices of a VNI are fit for its rows.",
     "vni-not-ready": "The devices of a VNI are not fit for its rows; the text has the reasons.",

@@ -114,6 +114,8 @@ class FeedStatus(Struct, frozen=True):
     """The routers that are connected."""
     ignored: Mapping[str, int] = {}
     """How many messages of routers had no effect, by why, since the start of the daemon."""
+    forgotten_peers: int = 0
+    """Peers that were down and are no longer known, because very many came later."""
 
     @property
     def is_exabgp_away(self) -> bool:

@@ -23,6 +23,7 @@ from vtep import __version__
 from vtep.addr import Esi, Ip, Mac, Prefix, Vni
 from vtep.config.exposure import exposures
 from vtep.config.model import Config
+from vtep.evpn.before_policy import BeforePolicy
 from vtep.evpn.ead import EthernetAd
 from vtep.evpn.event import Offer
 from vtep.evpn.imet import Imet
@@ -30,6 +31,7 @@ from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
 from vtep.evpn.peer import Hold
 from vtep.evpn.prefix import IpPrefix
+from vtep.evpn.rib import PEERS_MAX
 from vtep.evpn.segment import Segment
 from vtep.intent import Alert, GroupKey, HostKey, Intent, NexthopKey, PrefixKey, RowChange, RowKey, row_changes
 from vtep.linux.tables.all import KINDS
@@ -114,6 +116,8 @@ class Observer:
         self.reporters: Callable[[], Sequence[Reporter]] = tuple
         self.ignored: Callable[[], Mapping[str, int]] = dict
         """Messages of routers that had no effect, by why."""
+        self.befores: Callable[[], Sequence[tuple[Ip, BeforePolicy]]] = tuple
+        """What differs before policy, for each peer of which a router reports both tables."""
         self.backlog: Callable[[], int] = lambda: 0
         self.announcing: Callable[[], AdvertisingStatus] = AdvertisingStatus
         self.state_files: Callable[[], tuple[StateFile, ...]] = tuple
@@ -144,7 +148,9 @@ class Observer:
         self._comparer = Comparer(self._rows)
         self._routes = RouteLists(Received(leaf), lambda: leaf.intent)
         self._stations = StationList(self._rows, self._announcing_now)
-        self._explainer = Explainer(self._rows, self._stations, self._segments.own_of, self._history.entries_of)
+        self._explainer = Explainer(
+            self._rows, self._stations, self._segments.own_of, self._history.entries_of, self._befores_now
+        )
         self._host_explainer = HostExplainer(self._rows, self._routes, self._stations, self._macs_behind)
         self._message_s = Histogram()
         self._differing: Mapping[tuple[str, str], int] = {}
@@ -152,6 +158,7 @@ class Observer:
         self._peers: dict[Ip, tuple[bool, bool, bool, bool, bool]] = {}
         self._peer_since: dict[Ip, float] = {}
         """When each peer came up or went down last."""
+        self._forgotten_peers = 0
         self._refusals = RefusalCounts(config)
 
     def attach(self, actor: Actor, target: KernelTarget, message_s: Histogram) -> None:
@@ -278,7 +285,15 @@ class Observer:
         return self._rows.holder(self._rows.known(*item.ref)) if item.what == CONTESTED else ""
 
     def note_peers(self) -> None:
-        """Note which peers came up, went down or sent End-of-RIB."""
+        """Note which peers came up, went down or sent End-of-RIB, and which are no longer known."""
+        if (forgotten := self._leaf.rib.counters.forgotten_peers) != self._forgotten_peers:
+            text = f"{forgotten - self._forgotten_peers} that were down, because {PEERS_MAX} are known"
+            self.record(HistoryEntry("peers-forgotten", text=text))
+            self._forgotten_peers = forgotten
+        if len(self._peers) > len(self._leaf.rib.peers):
+            for address in self._peers.keys() - self._leaf.rib.peers.keys():
+                del self._peers[address]
+                self._peer_since.pop(address, None)
         for peer in self._leaf.rib.peers.values():
             now = (peer.up, peer.ended, peer.limited > 0, peer.reset is not None, bool(peer.refused))
             before = self._peers.get(peer.address, (False, False, False, False, False))
@@ -523,6 +538,9 @@ class Observer:
     def filter_drops(self) -> Mapping[str, int]:
         return {} if self._rows.target is None else self._rows.target.filter_drops()
 
+    def _befores_now(self) -> Sequence[tuple[Ip, BeforePolicy]]:
+        return self.befores()
+
     def _announcing_now(self) -> AdvertisingStatus:
         return self.announcing()
 
@@ -556,6 +574,7 @@ class Observer:
             awaited=len(expected or rib.peers),
             reporters=tuple(sorted(self.reporters(), key=lambda router: (router.name, router.address))),
             ignored=self.ignored(),
+            forgotten_peers=rib.counters.forgotten_peers,
         )
 
     def _peer(self, address: Ip) -> PeerStatus:

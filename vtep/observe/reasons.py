@@ -378,6 +378,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "An observer sees a row of an EVPN daemon that no route wants.",
         "Wait for 5 s, and then remove it. `vtep explain` has the command.",
     ),
+    "observed-no-object": (
+        "An observer sees no nexthop object that leads to these VTEPs.",
+        "Nothing if the routes are in sync: a route may name its VTEPs by itself. Otherwise look at the routes.",
+    ),
     "local-static": (
         "A local port has a static entry.",
         "Remove the entry if the station is gone.",

@@ -4,11 +4,14 @@ A reader needs six things of the RIB: which peers there are, the keys of a part 
 routes of a MAC and those of a host address. They are here, so that the RIB may change behind them. Copies keys only, and keeps nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from vtep.addr import Ip, Mac
 from vtep.evpn.ages import UNKNOWN, Age
+from vtep.evpn.before_policy import BeforePolicy, Sent
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
 from vtep.evpn.mac_ip import MacIp
@@ -21,11 +24,26 @@ PARTS: Final = SHARDS
 CURRENT, STALE = "current", "stale"
 
 
+EFFECTS_MAX: Final = 20
+"""How many routes that a policy changed one answer names."""
+
+
+class PolicyEffect(Struct, frozen=True):
+    """What a peer sent, and what its router's policy made of it."""
+
+    peer: Ip
+    sent: Sent
+    after: Sent | None
+    """None if the router did not take it."""
+
+
 class Received:
     """The routes of all peers of one leaf."""
 
-    def __init__(self, leaf: Leaf) -> None:
+    def __init__(self, leaf: Leaf, befores: Callable[[], Iterable[tuple[Ip, BeforePolicy]]] = lambda: ()) -> None:
+        """`befores` returns what differs before policy, of each peer of which a router reports both tables."""
         self._leaf = leaf
+        self.befores = befores
 
     def __len__(self) -> int:
         return sum(map(len, self._leaf.rib.peers.values()))
@@ -45,6 +63,27 @@ class Received:
     def age(self, peer: Ip, key: RouteKey) -> Age:
         """Return since when a route is as it is; nothing is known of the age of one that the peer does not have."""
         return UNKNOWN if self._leaf.rib.find(peer, key) is None else self._leaf.rib.ages.of(peer, key)
+
+    def before_policy(self, mac: Mac) -> tuple["PolicyEffect", ...]:
+        """Return what peers sent of a MAC and their router's policy took out or changed, the first EFFECTS_MAX of them."""
+        found: list[PolicyEffect] = []
+        for peer, table in self.befores():
+            for key, sent in table.of_mac(mac).items():
+                held = self._leaf.rib.find(peer, key)
+                after = Sent.of(held[0]) if held is not None and isinstance(held[0], MacIp) else None
+                if after != sent:
+                    found.append(PolicyEffect(peer, sent, after))
+            if len(found) >= EFFECTS_MAX:
+                break
+        return tuple(found[:EFFECTS_MAX])
+
+    def knows_before(self) -> bool:
+        """Tell whether the table before policy comes with routes from every peer that is up, and none of it was left out."""
+        tables = dict(self.befores())
+        up = [peer.address for peer in self._leaf.rib.peers.values() if peer.up]
+        return bool(up) and all(
+            peer in tables and tables[peer].has_routes and not tables[peer].forgotten for peer in up
+        )
 
     def unaccepted(self, mac: Mac) -> tuple[Ip, ...]:
         """Return the peers of which a router withdrew a route of this MAC that it had never announced."""

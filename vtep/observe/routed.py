@@ -16,18 +16,23 @@ from vtep.config.model import VrfConfig
 from vtep.errors import UsageError
 from vtep.intent import Intent, Nexthop, NexthopKey, PrefixKey, PrefixPath, PrefixRow
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
+from vtep.linux.tables.observed import seen_nexthop
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
 from vtep.observe.model import (
     INSTALLED,
+    PENDING,
+    SUPPRESSED,
     NexthopStatus,
     PathStatus,
     PrefixExplanation,
     PrefixStatus,
     RouterStatus,
+    Sync,
     VrfStatus,
 )
 from vtep.observe.problems import named
+from vtep.observe.reasons import sentence
 from vtep.observe.rows import Rows
 from vtep.observe.source import Page, PrefixName
 from vtep.observe.turns import Turns
@@ -159,8 +164,20 @@ class RoutedTables:
             vteps=nexthop.vteps,
             is_v6=nexthop.is_v6,
             users=nexthop.users,
-            sync=self._rows.sync(kind, (nexthop.vni, nexthop.id), intent),
+            sync=self._as_seen(nexthop) or self._rows.sync(kind, (nexthop.vni, nexthop.id), intent),
         )
+
+    def _as_seen(self, nexthop: Nexthop) -> Sync | None:
+        """Return what an observer sees of a nexthop: another program's object with its VTEPs, or none. None if vtep writes the rows."""
+        actor = self._rows.actor
+        seen = None if actor is None else seen_nexthop(actor.engine.kinds, nexthop.vni, nexthop.vteps)
+        if seen is None:
+            return None
+        if not seen.is_known:
+            return Sync(PENDING)
+        if not seen.id:
+            return Sync(SUPPRESSED, "observed-no-object", sentence("observed-no-object"))
+        return Sync(INSTALLED, text=f"nexthop {seen.id}, written by {seen.writer}")
 
     def explain(self, prefix: Prefix, vrf: str) -> PrefixExplanation:
         """Explain a prefix of a VRF. Of an address, or of a prefix that has no route, the longest match is explained."""

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.config.model import VniConfig
-from vtep.observe.beside import difference, not_received
+from vtep.observe.beside import changed_by_policy, difference, not_received
 from vtep.observe.model import (
     CONTESTED,
     FAILED,
@@ -36,6 +36,7 @@ from vtep.observe.model import (
     Status,
 )
 from vtep.observe.reasons import advice, sentence
+from vtep.observe.received import PolicyEffect
 
 _COMMANDS: Final = {
     "bridge-down": "ip link set dev {bridge} up",
@@ -106,6 +107,10 @@ class ExplainContext(Struct, frozen=True):
     """What follows from that another VTEP of the segment has seen the MAC, if one has."""
     unaccepted: tuple[Ip, ...] = ()
     """The peers of which a route of the MAC was withdrawn that was never announced."""
+    policy: tuple[PolicyEffect, ...] = ()
+    """What peers sent of the MAC and their router's policy took out or changed."""
+    knows_before: bool = False
+    """Routers report what their policy took out or changed of every peer."""
 
 
 def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, str]:
@@ -115,6 +120,8 @@ def summarize(explanation: Explanation, context: ExplainContext) -> tuple[str, s
         summary += f" {_about_own_segment(context.own_segment)}"
     if context.synced:
         summary += f" {context.synced}"
+    if text := changed_by_policy(context.policy):
+        summary += f" {text}"
     if context.underlay is None or (explanation.desired is None and explanation.station is None):
         return summary, todo
     return with_underlay(summary, todo, *context.underlay)

@@ -560,7 +560,10 @@ def test_an_observer_has_vrfs_and_segments_without_a_port_and_advertises_nothing
     assert [(one.name, one.redistribute) for one in read.vrfs] == [("blue", ())]
     assert len(read.segments) == 1
     for text, where in (
-        (f'{node}{segment}port = "eth2"\n', "segment[0].port"),
+        (
+            f'{node}{segment}port = "eth2"\n',
+            "segment[0].port: the port of a segment cannot be observed, because FRR writes nothing",
+        ),
         (f"{node}{vrf}manage = true\n", "node.manage"),
     ):
         with pytest.raises(ConfigError) as refused:

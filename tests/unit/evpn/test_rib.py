@@ -166,6 +166,28 @@ def test_a_mac_that_is_announced_later_counts_as_accepted(ip: str) -> None:
     assert [str(mac) for mac in feed.peer(A).unaccepted] == [TWO]
 
 
+def test_ever_new_peers_make_those_that_are_down_forgotten_and_no_other(monkeypatch) -> None:
+    monkeypatch.setattr(rib_module, "PEERS_MAX", 8)
+    monkeypatch.setattr(rib_module, "FORGOTTEN_AT_ONCE", 2)
+    feed = Feed(expected=[C])
+    feed.up(C)
+    feed.receive(feed.lines.down(C))
+    feed.up(A)
+    feed.receive(feed.lines.announce(A, route(A, ONE)))
+    for number in range(100):
+        peer = f"10.9.0.{number}"
+        feed.now += 1
+        feed.up(peer)
+        feed.receive(feed.lines.announce(peer, route(peer, TWO)), feed.lines.down(peer))
+
+    assert len(feed.rib.peers) <= 8
+    assert {A, C, "10.9.0.99"} <= {str(peer) for peer in feed.rib.peers}
+    assert feed.rib.counters.forgotten_peers == 102 - len(feed.rib.peers)
+    feed.rib.index.take_changed()
+    held = {str(found.peer) for found in feed.rib.index.routes_of(Mac.parse(TWO))}
+    assert held <= {str(peer) for peer in feed.rib.peers}
+
+
 def test_two_peers_that_advertise_the_same_route_each_have_it() -> None:
     feed = Feed()
     shared = route(A, ONE)

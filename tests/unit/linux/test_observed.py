@@ -8,7 +8,7 @@ from tests.lab.memory import MemoryLeaf
 from tests.lab.wire import Instance
 from vtep.addr import Esi, Ip, Mac, Prefix, Vni
 from vtep.linux.tables.all import KINDS
-from vtep.linux.tables.observed import compared
+from vtep.linux.tables.observed import SeenNexthop, compared, seen_nexthop
 from vtep.linux.target import KernelTarget
 from vtep.linux.wire.neighbor import (
     NTF_EXT_LEARNED,
@@ -213,3 +213,15 @@ def test_a_mac_on_a_segment_is_compared_by_the_members_of_its_group():
         assert differences() == {}, "another program's group of the same VTEPs"
         kernel.routing.add_foreign_nexthop(NexthopEntry(600, ZEBRA, members=(501,), fdb=True))
         assert differences() == {f"fdb {MAC}": "different"}
+
+
+def test_a_nexthop_is_the_object_that_leads_to_the_same_vteps_whatever_its_number(rig):
+    kinds = rig.watcher.kinds
+    both, other = [Ip.parse(A), Ip.parse(B)], [Ip.parse(C)]
+    assert not seen_nexthop(kinds, 4001, both).is_known
+    assert rig.differences() == {}
+
+    seen = seen_nexthop(kinds, 4001, reversed(both))
+    assert (seen.id > 16, seen.writer) == (True, "zebra")
+    assert seen_nexthop(kinds, 4001, other) == SeenNexthop(is_known=True)
+    assert seen_nexthop(KINDS, 4001, both) is None

@@ -31,6 +31,7 @@ from vtep.config.model import Prefix
 from vtep.config.values import host_and_port
 from vtep.errors import HostError, Problem, StreamError
 from vtep.evpn.advertise import Command
+from vtep.evpn.before_policy import BeforePolicy
 from vtep.evpn.event import Attached, Detached, Message, Received, Unreadable
 from vtep.evpn.update import read_updates
 from vtep.feed.bmp.router import BMP, Item, Router, Updates, is_address
@@ -174,6 +175,10 @@ class BmpFeed:
     def ignored_by_all(self) -> Counter[str]:
         """Return how many messages had no effect, by why, those of routers that have left included."""
         return sum((connection.router.counts for connection in self._connections), self.ignored.copy())
+
+    def before_policy(self) -> list[tuple[Ip, BeforePolicy]]:
+        """Return what peers sent and their router's policy changed, for each peer of which both tables come."""
+        return [one for connection in self._connections for one in connection.router.befores()]
 
     # Commands, of which BMP has none
 

@@ -7,7 +7,8 @@ UPDATEs that follow one another and have one peer, because many together cost le
 
 Which table: a router may report what a peer sent (pre-policy), what its own policy made of that (post-policy), what it decided
 (loc-rib, RFC 9069), and what it sends (adj-rib-out, RFC 8671). One of them is chosen by the configuration; the others are counted.
-An End-of-RIB counts for the table in whose name it came.
+An End-of-RIB counts for the table in whose name it came. Where the table after policy is chosen and the one before it comes as well,
+what differs between them is kept for `vtep explain` (`evpn.before_policy`).
 
 One address is one peer of the daemon. Two routers may report one peer, or one router may have it in two VRFs: the first that
 announces an address has it (`claim`), and the others are told so. A router whose peers another one had is asked to connect again
@@ -24,6 +25,7 @@ from msgspec import Struct
 
 from vtep.addr import Ip
 from vtep.evpn import bgp
+from vtep.evpn.before_policy import AFTER, BEFORE, MACS_MAX, MACS_OF_ALL, BeforePolicy
 from vtep.evpn.event import EndOfRib, Event, SessionClosed, SessionOpened
 from vtep.evpn.peer import QUIET_S
 from vtep.feed.bmp import wire
@@ -34,6 +36,8 @@ PIECE: Final = 8 << 10
 """Octets of UPDATEs in one item: what the daemon decodes and judges without a pause."""
 PEERS_MAX: Final = 1024
 """Of one router. What it says of further ones is counted."""
+HEADS_MAX: Final = 2 * PEERS_MAX
+"""Heads of messages whose meaning is remembered."""
 _AT: Final = wire.PEER_HEADER - 8
 """The octets of a peer's header before the time, which alone differs between two messages about one peer and table."""
 
@@ -74,6 +78,21 @@ class _Monitored(Struct):
     """Its NLRIs may begin with an identifier, so its routes cannot be read, and are counted as `add-path`."""
     statistics: dict[int, int] = {}
     """The counters of its last Statistics Report, by their number (`wire.STATISTICS_NAMED`)."""
+    before: BeforePolicy | None = None
+    """What differs from its table before policy, once that came."""
+
+
+class _Head(Struct):
+    """What messages with one head are: of one peer and one table."""
+
+    peer: Ip | None
+    """The peer, if the table is the chosen one and its routes are taken."""
+    why_not: str = ""
+    before: BeforePolicy | None = None
+    """Where the other table of the peer is kept, if it comes."""
+
+
+_NO_HEAD: Final = _Head(None)
 
 
 class Router:
@@ -95,9 +114,12 @@ class Router:
         self._rest = b""
         self._peers: dict[tuple[int, bytes, Ip], _Monitored] = {}
         self._last: bytes | None = None
-        """The head of the last message with routes, without its time; `_taken` is the peer if they are taken."""
-        self._taken: Ip | None = None
+        """The head of the last message with routes, without its time; `_head` is what it means."""
+        self._head = _NO_HEAD
+        self._heads: dict[bytes, _Head] = {}
+        """What heads mean, because a router that reports two tables sends them in turn."""
         self._gathered: list[bytes] = []
+        self._gathered_of: Ip | None = None
         self._size = 0
         self._loading: dict[Ip, float] = {}
         """The peers whose End-of-RIB has not come, and when they last sent something."""
@@ -159,6 +181,7 @@ class Router:
         for peer in self._peers.values():
             if peer.address == address:
                 peer.is_ours = False
+                peer.before = None
         self._loading.pop(address, None)
         self._forget_head()
 
@@ -180,52 +203,77 @@ class Router:
         """Gather one UPDATE, which is all behind the peer's header. Messages alike are recognized by the octets of their head."""
         head = octets[start : start + _AT]
         if head != self._last:
-            self._flush(items)
-            self._taken = self._peer_of(octets[start:end])
+            self._head = self._heads.get(head) or self._meaning(head, octets[start:end])
             self._last = head
-        if self._taken is None:
-            self.counts[self._why_not] += 1
-            return
+        taken, before = self._head.peer, self._head.before
         body = start + wire.PEER_HEADER
-        if int.from_bytes(octets[body + 16 : body + 18]) != end - body or end - body <= bgp.HEADER:
+        is_whole = int.from_bytes(octets[body + 16 : body + 18]) == end - body > bgp.HEADER
+        if before is not None and is_whole:
+            before.take(octets[body:end], BEFORE if taken is None else AFTER)
+        if taken is None:
+            self.counts[self._head.why_not] += 1
+            return
+        if taken != self._gathered_of:
             self._flush(items)
-            items.append(
-                Updates(self._taken, octets[body:end], 1)
-            )  # alone, because its length would reach into the next
+            self._gathered_of = taken
+        if not is_whole:
+            self._flush(items)
+            items.append(Updates(taken, octets[body:end], 1))  # alone, because its length would reach into the next
             return
         if self._size + end - body > PIECE and self._gathered:
             self._flush(items)
         self._gathered.append(octets[body:end])
         self._size += end - body
 
-    def _peer_of(self, octets: bytes) -> Ip | None:
-        """Return the peer if its routes are taken."""
+    def _meaning(self, head: bytes, octets: bytes) -> _Head:
+        """Return what a head means, and remember it."""
         header = wire.unpack_header(octets[: wire.PEER_HEADER])
         found = self._peers.get(header.key)
-        if header.table != self._table:
-            self._why_not = header.table
-        elif found is None:
-            self._why_not = "unannounced"
-        elif not found.is_ours:
-            self._why_not = "reported-by-another"
-        elif found.has_path_ids:
-            self._why_not = "add-path"
-        else:
-            return found.address
-        return None
+        meaning = self._judge(header, found)
+        if header.table == "pre-policy" and self._table == "post-policy" and found is not None and _is_read(found):
+            if found.before is None:
+                self._begin_before(found)
+            meaning.before = found.before
+        if len(self._heads) >= HEADS_MAX:
+            self._heads.clear()
+        self._heads[head] = meaning
+        return meaning
 
-    _why_not = ""
+    def _judge(self, header: wire.PeerHeader, found: _Monitored | None) -> _Head:
+        if header.table != self._table:
+            return _Head(None, header.table)
+        if found is None:
+            return _Head(None, "unannounced")
+        if not found.is_ours:
+            return _Head(None, "reported-by-another")
+        if found.has_path_ids:
+            return _Head(None, "add-path")
+        return _Head(found.address, before=found.before)
+
+    def _begin_before(self, peer: _Monitored) -> None:
+        """Keep what differs before policy of one peer more. All have the same share, so the others may have a smaller one now."""
+        befores = [other.before for other in self._peers.values() if other.before is not None]
+        share = min(MACS_MAX, MACS_OF_ALL // (1 + len(befores)))
+        peer.before = BeforePolicy(peer.address, share)
+        for other in befores:
+            other.limit(share)
+        self._heads.clear()  # those of the chosen table of this peer lead to it from now on
+
+    def befores(self) -> Iterator[tuple[Ip, BeforePolicy]]:
+        """Yield what differs before policy, for each peer of which both tables come."""
+        return ((peer.address, peer.before) for peer in self._peers.values() if peer.before is not None)
 
     def _flush(self, items: list[Item]) -> None:
         if self._gathered:
-            assert self._taken is not None
-            items.append(Updates(self._taken, b"".join(self._gathered), len(self._gathered)))
+            assert self._gathered_of is not None
+            items.append(Updates(self._gathered_of, b"".join(self._gathered), len(self._gathered)))
             self._gathered = []
             self._size = 0
 
     def _forget_head(self) -> None:
         self._last = None
-        self._taken = None
+        self._head = _NO_HEAD
+        self._heads.clear()
 
     # Everything else
 
@@ -278,6 +326,11 @@ class Router:
         if found is not None and found.is_ours:
             self._release(header.address)
             yield Happened(header.address, (closed,))
+
+
+def _is_read(peer: _Monitored) -> bool:
+    """Tell whether the routes of a peer are read: it is ours, and no identifier stands before them."""
+    return peer.is_ours and not peer.has_path_ids
 
 
 def is_address(address: Ip) -> bool:

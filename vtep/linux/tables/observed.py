@@ -51,6 +51,7 @@ from vtep.reconcile.contract import (
 _RTPROT_ZEBRA, _RTPROT_BGP = 11, 186
 _DAEMONS: Final = frozenset({_RTPROT_ZEBRA, _RTPROT_BGP, RTPROT_VTEP})
 """Who writes routes of EVPN into a VRF (linux/rtnetlink.h)."""
+_WRITERS: Final = {_RTPROT_ZEBRA: "zebra", _RTPROT_BGP: "bgpd", RTPROT_VTEP: "vtep", 0: "another program"}
 MEMBERS_MAX: Final = 16
 
 
@@ -87,6 +88,16 @@ class _Observed:
         return getattr(self._kind, name)
 
 
+class SeenNexthop(Struct, frozen=True):
+    """What an observer knows of a nexthop that is wanted."""
+
+    is_known: bool
+    """The nexthops of this host were read."""
+    id: int = 0
+    """The number of the object that leads to the same VTEPs; 0 if there is none."""
+    writer: str = ""
+
+
 class _ObservedRoute(_Observed):
     descriptor = replace(
         ROUTE.descriptor,
@@ -100,9 +111,21 @@ class _ObservedRoute(_Observed):
         nexthop = intent.nexthops.get(row.nexthop)
         return None if nexthop is None else _in_order((nexthop.vni, vtep) for vtep in nexthop.vteps)
 
+    def __init__(self, kind: Any) -> None:
+        super().__init__(kind)
+        self._objects: dict[tuple[tuple[int, Ip], ...], NexthopEntry] | None = None
+        """The nexthop object that leads to these VTEPs, of several the one with the lowest number, as the last dump had them;
+        None before the first one."""
+
     def recognise(self, entries: Iterable[Any], attachments: Attachments) -> Mapping[PrefixKey, Seen]:
         ready = routed(attachments)
         nexthops = {one.id: one for one in ready.nexthops(entries)}
+        if isinstance(entries, Picture):
+            self._objects = {}
+            for one in sorted(nexthops.values(), key=lambda one: one.id):
+                found = _in_order(_leads_to(_members(one, nexthops), ready)).paths
+                if found:
+                    self._objects.setdefault(found, one)
         seen: dict[PrefixKey, Seen] = {}
         metrics: dict[PrefixKey, int] = {}
         for vni, entry in ready.routes(entries):
@@ -117,6 +140,17 @@ class _ObservedRoute(_Observed):
                 seen[key] = Seen(_in_order(paths), marked=True, tagged=True)
         return seen
 
+    def seen_nexthop(self, vni: int, vteps: Iterable[Ip]) -> SeenNexthop:
+        """Return the object that leads to these VTEPs."""
+        if self._objects is None:
+            return SeenNexthop(is_known=False)
+        found = self._objects.get(_in_order((vni, vtep) for vtep in vteps).paths)
+        if found is None:
+            return SeenNexthop(is_known=True)
+        return SeenNexthop(
+            is_known=True, id=found.id, writer=_WRITERS.get(found.protocol, f"protocol {found.protocol}")
+        )
+
     def as_part(self, row: PathsRow | None, seen: Seen) -> Seen:
         """Read a way of this host's own as what is wanted: its daemon prefers it."""
         if row is None or seen.marked:
@@ -129,11 +163,29 @@ def _paths(entry: RouteEntry, nexthops: Mapping[int, NexthopEntry], ready: Route
     found: Iterable[tuple[int | None, bytes]] = entry.paths
     if entry.nexthop is not None:
         nexthop = nexthops.get(entry.nexthop)
-        members = () if nexthop is None else nexthop.members or (nexthop.id,)
-        found = [(nexthops[one].device, nexthops[one].gateway) for one in members if one in nexthops]
+        found = [] if nexthop is None else _members(nexthop, nexthops)
+    return _leads_to(found, ready)
+
+
+def _members(nexthop: NexthopEntry, nexthops: Mapping[int, NexthopEntry]) -> list[tuple[int | None, bytes]]:
+    """Return device and gateway of a nexthop, or of each in a group."""
+    return [
+        (nexthops[one].device, nexthops[one].gateway) for one in nexthop.members or (nexthop.id,) if one in nexthops
+    ]
+
+
+def _leads_to(found: Iterable[tuple[int | None, bytes]], ready: Routed) -> Iterator[tuple[int, Ip]]:
     for device, gateway in found:
         if len(gateway) in (4, 16) and (vni := ready.vni_of_device(device)) is not None:
             yield vni, Ip.unpack(gateway)
+
+
+def seen_nexthop(kinds: Iterable[Kind], vni: int, vteps: Iterable[Ip]) -> SeenNexthop | None:
+    """Return which object leads to these VTEPs of a VRF, whatever its number is; None if `kinds` are not those of an observer."""
+    for kind in kinds:
+        if kind.name == ROUTE.name and (seen := getattr(kind, "seen_nexthop", None)) is not None:
+            return cast("SeenNexthop", seen(vni, vteps))
+    return None
 
 
 class _ObservedFdb(_Observed):

@@ -181,7 +181,10 @@ def test_what_is_no_router_harms_nothing():
 
 @with_feed
 async def slow(feed):
-    many = bmp.monitoring("10.0.0.1", *UPDATES * 5, flags=0) + bmp.monitoring("10.0.0.1", UPDATES[0])
+    apart = bmp.frame(1, bmp.peer_header("10.0.0.1") + bytes(4))  # so that each route is an item
+    many = (
+        bmp.monitoring("10.0.0.1", *UPDATES * 5, flags=bmp.ADJ_RIB_OUT) + bmp.monitoring("10.0.0.1", UPDATES[0]) + apart
+    )
     _, writer = await connect(feed, bmp.initiation(), bmp.peer_up("10.0.0.1"))
     await until(feed, SessionOpened)
     sent = 0

@@ -6,8 +6,9 @@ import pytest
 
 from tests.lab import bmp
 from tests.lab.wire import Instance, end_of_rib, notification, updates
-from vtep.addr import Ip
+from vtep.addr import Ip, Mac
 from vtep.errors import StreamError
+from vtep.evpn.before_policy import MACS_OF_ALL
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, SessionClosed, SessionOpened, Unreadable
 from vtep.evpn.peer import QUIET_S
 from vtep.feed.bmp import wire
@@ -226,3 +227,31 @@ def test_path_identifiers_are_refused():
     made.read(up + bmp.monitoring("10.0.0.1", *UPDATES), 0)
 
     assert dict(made.counts) == {"add-path": 20}
+
+
+def test_the_table_before_policy_is_kept_where_it_differs_and_breaks_no_group_of_routes():
+    twins = b"".join(bmp.monitoring("10.0.0.1", one, flags=0) + bmp.monitoring("10.0.0.1", one) for one in UPDATES[:10])
+    made = router()
+    items = made.read(bmp.peer_up("10.0.0.1") + twins + bmp.monitoring("10.0.0.1", UPDATES[10], flags=0), 0)
+
+    assert [item.messages for item in items if isinstance(item, Updates)] == [10]
+    ((peer, before),) = made.befores()
+    assert (peer, made.counts["pre-policy"]) == (PEER, 11)
+    assert [len(before.of_mac(Mac.parse(f"02:00:00:00:00:{n:02x}"))) for n in (5, 10)] == [0, 1]
+    made.read(bmp.peer_down("10.0.0.1", 4) + bmp.peer_up("10.0.0.1"), 0)
+    assert list(made.befores()) == []
+
+
+@pytest.mark.parametrize("held", [(), (PEER,)])
+def test_only_a_peer_of_this_router_has_a_table_before_policy(held):
+    made, _ = loaded(bmp.monitoring("10.0.0.1", *UPDATES, flags=0), "pre-policy" if not held else "post-policy", held)
+    assert list(made.befores()) == []
+
+
+def test_all_peers_of_a_router_share_what_is_kept_before_policy():
+    made = router()
+    many = [f"10.1.{number >> 8}.{number & 255}" for number in range(64)]
+    for address in many:
+        made.read(bmp.peer_up(address) + bmp.monitoring(address, UPDATES[0], flags=0), 0)
+
+    assert {before.macs_max for _, before in made.befores()} == {MACS_OF_ALL // 64}
