@@ -64,6 +64,7 @@ LABELS = {
     "vtep_observe_differences": {"kind", "reason"},
     "vtep_bmp_routers": set(),
     "vtep_bmp_ignored_messages_total": {"why"},
+    "vtep_peers_forgotten_total": set(),
     "vtep_input_backlog": set(),
     "vtep_feed_attached": set(),
     "vtep_announce_able": set(),
