@@ -16,7 +16,7 @@ from vtep.config.model import VrfConfig
 from vtep.errors import UsageError
 from vtep.intent import Intent, Nexthop, NexthopKey, PrefixKey, PrefixPath, PrefixRow
 from vtep.linux.tables.nexthop import NEXTHOP, NEXTHOP_GROUP
-from vtep.linux.tables.observed import seen_nexthop
+from vtep.linux.tables.observed import NO_OBJECT, seen_nexthop
 from vtep.linux.tables.route import ROUTE
 from vtep.linux.tables.router_mac import ROUTER_MAC, ROUTER_NEIGHBOR
 from vtep.observe.model import (
@@ -176,7 +176,7 @@ class RoutedTables:
         if not seen.is_known:
             return Sync(PENDING)
         if not seen.id:
-            return Sync(SUPPRESSED, "observed-no-object", sentence("observed-no-object"))
+            return Sync(SUPPRESSED, NO_OBJECT, sentence(NO_OBJECT))
         return Sync(INSTALLED, text=f"nexthop {seen.id}, written by {seen.writer}")
 
     def explain(self, prefix: Prefix, vrf: str) -> PrefixExplanation:

@@ -51,7 +51,9 @@ from vtep.reconcile.contract import (
 _RTPROT_ZEBRA, _RTPROT_BGP = 11, 186
 _DAEMONS: Final = frozenset({_RTPROT_ZEBRA, _RTPROT_BGP, RTPROT_VTEP})
 """Who writes routes of EVPN into a VRF (linux/rtnetlink.h)."""
-_WRITERS: Final = {_RTPROT_ZEBRA: "zebra", _RTPROT_BGP: "bgpd", RTPROT_VTEP: "vtep", 0: "another program"}
+_WRITERS: Final = {_RTPROT_ZEBRA: "zebra", RTPROT_VTEP: "vtep", 0: "another program"}
+NO_OBJECT: Final = "observed-no-object"
+"""The reason where no nexthop object leads to the VTEPs of one that is wanted."""
 MEMBERS_MAX: Final = 16
 
 
