@@ -81,6 +81,24 @@ class Gathered(Mapping[RouteKey, Route]):
             group = self._prefixes_by_octets[around] = self._group_of_prefixes(name, route)
         group.keys[prefix.key_to(nlri, end) + path_id] = None
 
+    def add_run(self, nlri: bytes, octets: bytes, at: int, end: int) -> int:
+        """Add the Type-5 routes that begin here and differ from the one just added in the prefix alone; return where they end.
+
+        An UPDATE has hundreds of them, so this costs a comparison and a key for each. What is not quite like it is left to `add`.
+        """
+        size, (before, behind, prefix_end) = len(nlri), prefix.shape(nlri)
+        keys = self._latest_prefixes[before[2:10] + before[20:24]].keys
+        start, bits = b"\x05" + before[2:10] + before[20:24], 8 * (prefix_end - 25)
+        while (
+            at + size <= end
+            and octets[at : at + 24] == before
+            and octets[at + prefix_end : at + size] == behind
+            and octets[at + 24] <= bits
+        ):
+            keys[start + octets[at + 24 : at + prefix_end]] = None
+            at += size
+        return at
+
     def _group_of_prefixes(self, name: bytes, route: IpPrefix) -> prefix.Alike:
         """Return the group to which a Type-5 route belongs: the latest of its name, if that says the same, or a new one."""
         group = self._latest_prefixes.get(name)

@@ -96,12 +96,18 @@ _V6_KEY: Final = 30
 """The octets of the key of an IPv6 prefix, or more with a path identifier. A key of IPv4 has 18, or 22 with one."""
 
 
+_BEYOND: Final = [(1 << 32 - length) - 1 for length in range(33)] + [-1] * 223
+"""The bits of an IPv4 address beyond each prefix length."""
+
+
 def _network(key: RouteKey) -> bytes:
     return key[_NETWORK_AT:_V6_KEY] if len(key) >= _V6_KEY else key[_NETWORK_AT:18]
 
 
 def prefix_of_key(key: RouteKey) -> Prefix:
     """Return the prefix of the route with this key."""
+    if len(key) < _V6_KEY and not int.from_bytes(key[_NETWORK_AT:18]) & _BEYOND[key[_LENGTH_AT]]:
+        return Prefix(key[_NETWORK_AT:18] + key[_LENGTH_AT:_NETWORK_AT])  # nearly all of them: no bit is to be cleared
     return Prefix.of(_network(key), key[_LENGTH_AT])
 
 

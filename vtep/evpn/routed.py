@@ -93,7 +93,8 @@ class RoutesByPrefix:
 
     def of_each(self, prefixes: Iterable[Prefix]) -> list[tuple[PrefixRoute, ...]]:
         """Return the routes of each of these prefixes, the oldest first."""
-        return [() if routes is None else all_of(routes) for routes in self._routes.of(prefixes)]
+        found = self._routes.of(prefixes)
+        return [routes if type(routes) is tuple else all_of(routes or ()) for routes in found]
 
     def concerned_by(self, prefix: Prefix) -> Collection[Prefix]:
         """Return the prefixes whose routes name this host as their gateway."""
@@ -159,18 +160,23 @@ class RoutesByPrefix:
         new, changed, prefixes, others = list[RouteKey](), list[RouteKey](), list[Prefix](), list[RouteKey]()
         fields = _fields(route)
         value = self._values.get(fields) or self._keep(route, fields)
-        said, alone, part_of, keys = value.said, value.alone, self._routes.shard, list(keys)
+        said, alone, keys = value.said, value.alone, list(keys)
+        of_keys = list(map(prefix_of_key, keys))
         replaced_ones: Counter[int] = Counter()
-        for key, shard in zip(keys, there.shards_of(keys), strict=True):
+        last: Route | None = None
+        before: _Value | None = None
+        for key, prefix, shard, part in zip(
+            keys, of_keys, there.shards_of(keys), self._routes.shards_of(of_keys), strict=True
+        ):
             old = shard.get(key)
             if old is said:
                 continue
-            prefix = prefix_of_key(key)
-            part = part_of(prefix)
             routes = part.get(prefix)
+            if old is not last:  # thousands of prefixes had the same value, so it is looked up once
+                last, before = old, self._by_id.get(id(old))
             if old is None and routes is None:
                 new.append(key)
-            elif (before := self._by_id.get(id(old))) is not None and routes is before.alone and not before.has_index:
+            elif before is not None and routes is before.alone and not before.has_index:
                 replaced_ones[id(old)] += 1
                 changed.append(key)
             else:

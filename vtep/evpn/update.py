@@ -29,6 +29,7 @@ from vtep.evpn.bgp import EVPN, HEADER, SMALLEST_UPDATE, UPDATE
 from vtep.evpn.event import Announced, EndOfRib, Event, Withdrawn
 from vtep.evpn.gathered import Gathered, WithdrawnKeys
 from vtep.evpn.nlri import UnknownRouteType
+from vtep.evpn.prefix import CODE as IP_PREFIX
 
 _EXTENDED_LENGTH: Final = 0x10
 _REACH, _UNREACH = 14, 15
@@ -163,6 +164,8 @@ def _read_reach(octets: bytes, at: int, end: int, others: bytes, events: _Events
         at += len(nlri)
         try:
             routes.add(nlri, shared)
+            if nlri[0] == IP_PREFIX:
+                at = routes.add_run(nlri, octets, at, end)
         except UnknownRouteType:
             continue
         except RouteError as error:
