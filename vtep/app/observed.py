@@ -165,6 +165,7 @@ vxlan = "{one.vxlan}"
 def frr_lines(asn: int) -> str:
     """Return what FRR must be told, for `vtysh -f`."""
     return f"""! What makes bgpd report its EVPN routes to vtep, written by `vtep init --observe`. bgpd must run with `-M bmp`.
+! For neighbors with `soft-reconfiguration inbound`, add `bmp monitor l2vpn evpn pre-policy`: vtep then tells what a policy dropped.
 router bgp {asn}
  bmp targets vtep
   bmp monitor l2vpn evpn post-policy
