@@ -22,6 +22,7 @@ from tests.lab.peers import ExaBgp, Frr, frr_config
 from tests.lab.routed import L3VNI, TABLE, add_segment, add_vrf
 from tests.lab.topology import address, join, switch
 from tests.lab.vtep import Vtep
+from tests.lab.wait import PATIENCE
 from vtep.config.file import parse
 from vtep.feed.exabgp.config import render
 
@@ -60,7 +61,7 @@ class Host:
         self.leaf = leaf
 
     def reaches(self, address: str, deadline_s: float = 1.0) -> bool:
-        return probe.ping(self.node, address, deadline_s) is not None
+        return probe.ping(self.node, address, deadline_s * PATIENCE) is not None
 
     def speak(self) -> None:
         """Let the gateway know the host, as any traffic does."""
