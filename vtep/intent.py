@@ -377,17 +377,25 @@ class PortFilter(Struct, frozen=True, gc=False):
     port: str
     """The port of the bridge: that of the segment, or a VLAN device on it."""
     state: str
-    """joining (none in either direction), non-df (none from the tunnel) or df."""
-    biased: tuple[Ip, ...] = ()
-    """The other VTEPs that are on the segment: they deliver what they flood to it by themselves (RFC 8365 8.3.1)."""
+    """joining (none in either direction), non-df (none from the tunnel) or df; standby: no frame at all, flooded or not."""
+    others: tuple[Ip, ...] = ()
+    """The other VTEPs that are on the segment."""
     is_written: bool = True
     """The kernel gets it; otherwise another program filters the port."""
     is_shared: bool = False
     """Other VNIs have the same port, or may have it, because its bridge filters VLANs."""
+    single_active: bool = False
+    """Only the forwarder passes frames (RFC 7432 14.1.1)."""
 
     @property
     def key(self) -> "PortFilterKey":
         return (self.vni, self.port)
+
+    @property
+    def biased(self) -> tuple[Ip, ...]:
+        """The VTEPs that deliver what they flood to the segment by themselves (RFC 8365 8.3.1): none in single-active mode, where a
+        VTEP that is not the forwarder delivers nothing."""
+        return () if self.single_active else self.others
 
 
 class Synced(Struct, frozen=True, gc=False):

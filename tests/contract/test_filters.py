@@ -37,7 +37,7 @@ def rows(table):
     return sorted(table.entries(), key=repr)
 
 
-@pytest.mark.parametrize("state", ["joining", "non-df", "df"])
+@pytest.mark.parametrize("state", ["joining", "non-df", "df", "standby"])
 def test_a_row_is_read_as_it_was_written_and_goes(table, state):
     port, mac = PortEntry("vx0", "es0", state, (A, V6)), MacEntry("vx0", MAC, "es0")
     assert write(table, port, mac) == []
@@ -62,7 +62,7 @@ def test_what_is_dropped_is_counted_while_the_tables_are_there(table):
 
     write(table, PortEntry("vx0", "es0", "joining"))
 
-    assert table.nft.dropped() == {"blocked": 0, "bias": 0, "joining": 0}
+    assert table.nft.dropped() == {"blocked": 0, "bias": 0, "joining": 0, "standby": 0}
 
 
 def test_an_element_that_is_gone_undoes_a_transaction(table):

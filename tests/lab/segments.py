@@ -116,6 +116,8 @@ class DualHomed:
             return None
         if '"es0"' in _set(shown, "joining"):
             state = "joining"
+        elif '"es0"' in _set(shown, "standby"):
+            state = "standby"
         else:
             state = "non-df" if '"es0"' in _set(shown, "blocked") else "df"
         peers = self.nodes[number - 1].attempt("nft", "list", "map", "inet", "vtep", "peers4").stdout
@@ -144,6 +146,16 @@ class DualHomed:
             for number in leaves
         }
         wait_until(lambda: {number: self.filters(number) for number in leaves} == wanted, 30, f"filters {wanted}")
+
+    def wait_active(self, active: int | None, *, standby: tuple[int, ...] = ()) -> None:
+        """Wait until this leaf alone passes frames, by the filters of a single-active segment."""
+        wanted = {number: ("standby", []) for number in standby} | ({active: ("df", [])} if active else {})
+        wait_until(lambda: {number: self.filters(number) for number in wanted} == wanted, 30, f"filters {wanted}")
+
+    def row(self, number: int, mac: str) -> str:
+        """Return what a leaf's bridge and VXLAN device have for a MAC."""
+        shown = self.nodes[number - 1].run("bridge", "fdb", "show", "br", BRIDGE)
+        return "\n".join(line for line in shown.splitlines() if line.startswith(mac))
 
     def backup(self, number: int) -> str:
         """Return the backup of the segment's port at a leaf, if the machine's MAC has its row below as well."""

@@ -64,10 +64,10 @@ def address(number: int) -> Ip:
 
 
 @cache
-def filter_of(number: int, state: str, there: frozenset[int], algorithm: str) -> Filter:
+def filter_of(number: int, state: str, there: frozenset[int], algorithm: str, mode: str) -> Filter:
     """Return what the real projection wants at the port of a leaf."""
     text = f'[node]\nvtep = "{address(number)}"\n[[vni]]\nvni = {VNI}\nimport_rt = ["65000:100"]\n'
-    text += f'[[segment]]\nesi = "{ESI}"\nport = "{PORT}"\nalgorithm = "{algorithm}"\n'
+    text += f'[[segment]]\nesi = "{ESI}"\nport = "{PORT}"\nalgorithm = "{algorithm}"\nmode = "{mode}"\n'
     leaf = Leaf(config.parse(text), 0.0)
     leaf.set_segments({ESI: SegmentState(state, PORT, ((VNI, PORT),))})
     peer = Ip.parse("10.0.0.100")
@@ -76,7 +76,7 @@ def filter_of(number: int, state: str, there: frozenset[int], algorithm: str) ->
     for other in there:
         vtep = address(other)
         rd = RouteDistinguisher(b"\0\1" + vtep + b"\0\1")
-        attributes = Attributes(vtep, TARGETS, (8,))
+        attributes = Attributes(vtep, TARGETS, (8,), single_active=mode == SINGLE_ACTIVE)
         candidate = structs.replace(attributes, election=asked)
         events.append(Announced(peer, {b"1" + vtep: EthernetAd(peer, attributes, rd, ESI, PER_ES_TAG, 0)}))
         events.append(Announced(peer, {b"4" + vtep: Segment(peer, candidate, rd, ESI, vtep)}))
@@ -103,8 +103,9 @@ def next_state(state: str, *, up: bool, confirmed: bool, waited: bool) -> str:
 class Explorer:
     """All states of a fabric of so many leaves."""
 
-    def __init__(self, leaves: int, algorithm: str) -> None:
+    def __init__(self, leaves: int, algorithm: str, mode: str) -> None:
         self.algorithm = algorithm
+        self.mode = mode
         self._ends: dict[Fabric, Fabric] = {}
         self.pairs = list(permutations(range(leaves), 2))
         self.first = Fabric(
@@ -160,7 +161,9 @@ class Explorer:
         return Fabric(tuple(leaves), tuple(on_the_way))
 
     def filters(self, fabric: Fabric) -> list[Filter]:
-        return [filter_of(number, at.state, at.there, self.algorithm) for number, at in enumerate(fabric.leaves)]
+        return [
+            filter_of(number, at.state, at.there, self.algorithm, self.mode) for number, at in enumerate(fabric.leaves)
+        ]
 
     def settled(self, fabric: Fabric) -> Fabric:
         """Let everything arrive and every wait end."""
@@ -192,16 +195,25 @@ class Explorer:
 
     def from_machine(self, fabric: Fabric, number: int) -> int:
         """Return how many copies come back of what the machine sends by its link to a leaf."""
-        if not fabric.leaves[number].up or self.filters(fabric)[number].state == "joining":
+        if not fabric.leaves[number].up or self.filters(fabric)[number].state in BLOCKED:
             return 0
         return self.to_machine(fabric, number)
 
     def from_host(self, fabric: Fabric, number: int) -> int:
         """Return how many copies of what a host of a leaf sends reach the machine."""
-        here = fabric.leaves[number].up and self.filters(fabric)[number].state != "joining"
+        here = fabric.leaves[number].up and self.filters(fabric)[number].state not in BLOCKED
         return here + self.to_machine(fabric, number)
 
+    def passing(self, fabric: Fabric) -> int:
+        """Return by how many leaves a frame to a known MAC of the machine, or one from it, may pass."""
+        states = [one.state for one in self.filters(fabric)]
+        return sum(
+            at.up and state not in ("standby", "joining") for at, state in zip(fabric.leaves, states, strict=True)
+        )
 
+
+BLOCKED = ("joining", "standby")
+SINGLE_ACTIVE = "single-active"
 CASES = [
     (2, "modulo"),
     (2, "highest-random-weight"),
@@ -210,18 +222,23 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("mode", ["all-active", SINGLE_ACTIVE])
 @pytest.mark.parametrize(("leaves", "algorithm"), CASES)
-def test_no_frame_comes_back_and_every_change_ends_with_one_copy(leaves: int, algorithm: str) -> None:
-    explorer = Explorer(leaves, algorithm)
+def test_no_frame_comes_back_and_every_change_ends_with_one_copy(leaves: int, algorithm: str, mode: str) -> None:
+    explorer = Explorer(leaves, algorithm, mode)
     count = 0
     for fabric in explorer.visit():
         count += 1
         assert [explorer.from_machine(fabric, number) for number in range(leaves)] == [0] * leaves, fabric
         if algorithm != "modulo" or leaves == 2:
             assert explorer.to_machine(fabric, None) <= 1, fabric
+            if mode == SINGLE_ACTIVE:
+                assert explorer.passing(fabric) <= 1, fabric
         end = explorer.settled(fabric)
         wanted = int(any(at.up for at in end.leaves))
         assert explorer.to_machine(end, None) == wanted, end
         assert [explorer.from_host(end, number) for number in range(leaves)] == [wanted] * leaves, end
-    print(f"{leaves} leaves, {algorithm}: {count} states")
+        if mode == SINGLE_ACTIVE:
+            assert explorer.passing(end) == wanted, end
+    print(f"{leaves} leaves, {algorithm}, {mode}: {count} states")
     assert count > {2: 50, 3: 1000}[leaves]

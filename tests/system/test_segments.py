@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.segments import CE_MAC, ESI, ON_THE_LINK, DualHomed
+from tests.lab.segments import BROADCAST, CE_MAC, ESI, ON_THE_LINK, SEGMENT, DualHomed
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -82,3 +82,52 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
         # Without the backup hundreds are lost until the other leaf has taken over.
         assert wrong["lost"] <= ON_THE_LINK, wrong
     network.wait_forwarding(df=1)
+
+
+def test_a_single_active_segment_has_one_leaf_that_passes_frames(lab) -> None:
+    with skipped_if_missing():
+        network = DualHomed(lab, segment=SEGMENT + 'mode = "single-active"\n')
+    network.start()
+    network.wait_active(1, standby=(2,))
+    assert network.matrix(("c1", "h1", "h2", "h3")) == {}
+    assert sum(network.send("c2", BROADCAST).values()) == 0
+    assert network.drops(2)["standby"] > 0
+
+    # A known MAC: the leaf on standby sends its frames to the other one, and knows nothing by its own port.
+    network.speak("c1")
+    network.speak("c2")
+    wait_until(
+        lambda: "nhid" in network.row(2, CE_MAC) and "es0" not in network.row(2, CE_MAC), 10, "the way to the forwarder"
+    )
+    assert network.send("h2", CE_MAC) == {"c1": 1}
+    told = network.leaves[1].vtep.told("explain", CE_MAC)["explanations"][0]["summary"]
+    assert "standby" in told, told
+
+    # The link of the forwarder fails: the other leaf takes its place, and the machine need not speak for that.
+    stream = network.stream("h2", CE_MAC, partial(network.ce.ip, "link set dev c1 down"), seconds=3)
+    network.wait_active(2)
+    wrong = stream.wrong()
+    print(f"the forwarder fails: {wrong}")
+    assert wrong["more than once"] == 0, wrong
+    assert wrong["lost"] < wrong["sent"] // 3, wrong
+    for host in ("h1", "h2", "h3"):
+        assert network.send(host, CE_MAC)["c2"] == 1
+    network.speak("c2")
+    wait_until(
+        lambda: "es0" in network.row(2, CE_MAC) and "nhid" in network.row(1, CE_MAC), 10, "the machine at leaf 2"
+    )
+    assert network.send("h1", CE_MAC) == {"c2": 1}
+
+    # It returns: one leaf at a time passes frames.
+    stream = network.stream("h2", CE_MAC, partial(network.ce.ip, "link set dev c1 up"), seconds=3)
+    network.wait_active(1, standby=(2,))
+    wrong = stream.wrong()
+    print(f"the forwarder returns: {wrong}")
+    assert wrong["more than once"] == 0, wrong
+    assert network.send("h2", CE_MAC)["c1"] == 1
+    network.speak("c1")
+    wait_until(
+        lambda: "es0" not in network.row(2, CE_MAC) and "nhid" in network.row(2, CE_MAC), 10, "the machine at leaf 1"
+    )
+    assert network.send("h2", CE_MAC) == {"c1": 1}
+    network.close()

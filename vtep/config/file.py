@@ -169,6 +169,7 @@ class _SegmentTable(Struct):
     port: str = ""
     vtep: str = ""
     forwarding: bool = True
+    mode: Literal["all-active", "single-active"] = "all-active"
     algorithm: Literal["modulo", "highest-random-weight", "highest-preference", "lowest-preference"] = "modulo"
     preference: Annotated[int, Meta(ge=0, le=0xFFFF)] = 32767  # the default that RFC 9785 3 demands
     dont_preempt: bool = False
@@ -181,7 +182,7 @@ class _SegmentTable(Struct):
     backup: bool = True
 
 
-_OF_A_PORT: Final = ("df_wait_s", "startup_delay_s", "mac_hold_s", "uplinks", "filter", "backup")
+_OF_A_PORT: Final = ("mode", "df_wait_s", "startup_delay_s", "mac_hold_s", "uplinks", "filter", "backup")
 """The keys of a `[[segment]]` that say something about its port."""
 
 
@@ -570,6 +571,7 @@ def _segments(
                 esi,
                 vtep,
                 port=port,
+                mode=row.mode,
                 router=router,
                 forwarding=row.forwarding,
                 df_wait_s=row.df_wait_s,

@@ -194,6 +194,8 @@ class SegmentConfig(Struct, frozen=True):
     """At equal preference this leaf wins against those that do not request it (DP bit, RFC 9785)."""
     port: str = ""
     """The port on the segment, in a bridge or with VLAN devices in bridges; none: the segment is only known."""
+    mode: Literal["all-active", "single-active"] = "all-active"
+    """Whether frames go by all leaves of the segment, or in each VNI by the designated forwarder alone (RFC 7432 14.1.1)."""
     router: Ip | None = None
     """An IPv4 address for the Route Distinguishers of the segment's routes."""
     df_wait_s: float = 3.0

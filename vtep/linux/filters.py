@@ -5,9 +5,10 @@ A port of a segment has one row for each VNI. It says which flooded frames may l
     state    joining   no flooded frame in or out: other VTEPs may not yet know that this leaf is on the segment
              non-df    none that came through the tunnel (RFC 7432 8.5)
              df        all, but for those of `biased`
+             standby   no frame at all, flooded or not: the segment is single-active (RFC 7432 14.1.1), and another VTEP forwards
     biased   the VTEPs of the segment: what one of them floods, it has sent to the segment itself (RFC 8365 8.3.1)
 
-A frame whose destination is a MAC of the segment (`MacEntry`) passes whatever the row says. So a frame to an unknown MAC is
+A frame whose destination is a MAC of the segment (`MacEntry`) passes whatever the row says, but for `standby`. So a frame to an unknown MAC is
 treated as flooded, because no rule of nftables can see what the bridge knows.
 
 `FilterTable` keeps the elements as they were when last read or written. A change of rows becomes the difference of two sets of
@@ -40,6 +41,7 @@ from vtep.linux.wire.nftables import (
     PEERS4,
     PEERS6,
     PORTS,
+    STANDBY,
     WHOLE,
     Base,
     Element,
@@ -52,6 +54,7 @@ from vtep.linux.wire.tlv import Answer
 JOINING_STATE: Final = "joining"
 NON_DF: Final = "non-df"
 DF: Final = "df"
+STANDBY_STATE: Final = "standby"
 MARKS: Final = 0x7674_0000
 """Marks are above this number."""
 MARKS_MAX: Final = 0xFFFF
@@ -88,6 +91,17 @@ class FilterMessage(Struct, frozen=True, gc=False):
     entry: FilterEntry
 
     also: ClassVar[tuple[()]] = ()
+
+
+def blocked_ports(messages: Sequence[FilterMessage]) -> list[str]:
+    """Return the ports that pass no frame from now on. What the bridge has learned there is not true any more."""
+    return [
+        entry.port
+        for message in messages
+        if isinstance(entry := message.entry, PortEntry)
+        and message.verb is not Verb.DELETE
+        and entry.state == STANDBY_STATE
+    ]
 
 
 class Nftables(Protocol):
@@ -255,6 +269,8 @@ def _elements_of(entries: Iterable[PortEntry], marks: dict[Ip, int]) -> Iterable
             yield Element(BLOCKED, vxlan + port)
         if entry.state == JOINING_STATE:
             yield Element(JOINING, port)
+        if entry.state == STANDBY_STATE:
+            yield Element(STANDBY, port)
         for ip in entry.biased:
             yield Element(BIAS, _mark(marks[ip]) + vxlan + port)
 
@@ -274,6 +290,8 @@ def _ports_of(elements: set[Element], peers: dict[int, Ip]) -> dict[tuple[str, s
         state = JOINING_STATE if Element(JOINING, port) in elements else NON_DF
         if Element(BLOCKED, pair) not in elements:
             state = DF
+        if Element(STANDBY, port) in elements:
+            state = STANDBY_STATE
         names = read_interface(pair[:16]), read_interface(port)
         found[names] = PortEntry(*names, state, tuple(sorted(biased.get(pair, ()), key=lambda ip: ip.order)))
     return found

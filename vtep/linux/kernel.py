@@ -23,7 +23,7 @@ from vtep.addr import Ip, Mac
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Links
 from vtep.linux.events import EVENT_BUFFER, EVENTS_PER_DRAIN, ROWS, EventQueue, Hints, Subscription
-from vtep.linux.filters import FilterMessage, FilterTable
+from vtep.linux.filters import FilterMessage, FilterTable, blocked_ports
 from vtep.linux.nexthop_events import NexthopEvents
 from vtep.linux.nftables import FilterEvents, KernelNftables
 from vtep.linux.routing_events import RoutingEvents
@@ -57,7 +57,7 @@ from vtep.linux.wire.nexthop import (
     request_nexthops,
 )
 from vtep.linux.wire.nexthop import encode as encode_nexthop
-from vtep.linux.wire.port import PortMessage
+from vtep.linux.wire.port import PortFlush, PortMessage
 from vtep.linux.wire.port import encode as encode_port
 from vtep.linux.wire.route import RouteEntry, RouteMessage, parse_routes, request_routes
 from vtep.linux.wire.route import encode_all as encode_routes
@@ -78,7 +78,7 @@ _IFF_RUNNING_UP: Final = 0x41
 """IFF_UP and IFF_RUNNING of linux/if.h: the device is up, and its lower layer can carry frames."""
 
 K = TypeVar("K")
-_Few: TypeAlias = RouteMessage | NexthopMessage | PortMessage
+_Few: TypeAlias = RouteMessage | NexthopMessage | PortMessage | PortFlush
 Message: TypeAlias = Neighbor | _Few | FilterMessage
 
 
@@ -125,7 +125,7 @@ class Kernel:
         ENOBUFS in a refusal means that the answer was lost, or that the kernel had no memory: the row must be read back.
         """
         if messages and isinstance(messages[0], FilterMessage):
-            return self.filters.send(cast("Sequence[FilterMessage]", messages))
+            return self._send_filters(cast("Sequence[FilterMessage]", messages))
         if messages and not isinstance(messages[0], Neighbor):
             return self._send_few(cast("Sequence[_Few]", messages))
         refusals: list[Refusal] = []
@@ -265,6 +265,12 @@ class Kernel:
         """Dump the nexthops of all programs."""
         return self._dumps.dump("nexthops", request_nexthops, parse_nexthops)
 
+    def _send_filters(self, messages: Sequence[FilterMessage]) -> list[Refusal]:
+        refusals = self.filters.send(messages)
+        if not refusals and (blocked := blocked_ports(messages)):
+            self._send_few([PortFlush(port) for port in blocked])  # a port that is not there has learned nothing
+        return refusals
+
     def _send_few(self, messages: Sequence[_Few]) -> list[Refusal]:
         """Send messages about routes, nexthops or bridge ports; only the last of a datagram is acknowledged.
 
@@ -399,11 +405,11 @@ def _datagram(messages: Sequence[_Few], seq: int) -> bytes:
     last = len(messages) - 1
     return b"".join(
         _encoded(message, seq + place, acknowledged=place == last)
-        for place, message in enumerate(cast("Sequence[NexthopMessage | PortMessage]", messages))
+        for place, message in enumerate(cast("Sequence[NexthopMessage | PortMessage | PortFlush]", messages))
     )
 
 
-def _encoded(message: NexthopMessage | PortMessage, seq: int, *, acknowledged: bool) -> bytes:
+def _encoded(message: NexthopMessage | PortMessage | PortFlush, seq: int, *, acknowledged: bool) -> bytes:
     if isinstance(message, NexthopMessage):
         return encode_nexthop(message, seq, acknowledged=acknowledged)
     return encode_port(message, seq, acknowledged=acknowledged)

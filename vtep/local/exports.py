@@ -189,10 +189,11 @@ class Exports:
             return {}
         made: list[Announcement] = []
         targets = sorted({target for of in vnis for target in of.exports})
+        label = esi_label(single_active=config.mode == "single-active")
         for place, first in enumerate(range(0, len(targets), TARGETS_AT_ONCE)):
             some = map(Community, targets[first : first + TARGETS_AT_ONCE])
             route = EadRoute(_segment_rd(config, place), config.esi, PER_ES_TAG)
-            made.append(EadAdvertisement(route, config.vtep, None, (*some, VXLAN, esi_label())))
+            made.append(EadAdvertisement(route, config.vtep, None, (*some, VXLAN, label)))
         for of in vnis:
             if of.rd is not None:
                 route = EadRoute(of.rd, config.esi, of.tag)

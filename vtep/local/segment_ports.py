@@ -29,6 +29,7 @@ from vtep.projection.policy import DOWN, FORWARDING, STARTING, WAITING, SegmentS
 PORT_DOWN: Final = "segment-down"
 UPLINKS_DOWN: Final = "uplinks-down"
 FILTER_MISSING: Final = "filter-missing"
+PORT_SHARED: Final = "port-shared"
 FILTER_NONE: Final = "filter-none"
 """Why a port has no filter of ours, although its segment is advertised: `filter = "none"`."""
 """Why a segment is not advertised, as codes of docs/reasons.md."""
@@ -36,6 +37,7 @@ WHY: Final = {
     PORT_DOWN: "the port has no carrier or is in no bridge",
     UPLINKS_DOWN: "none of its uplinks has a carrier, so this leaf cannot reach the fabric",
     FILTER_MISSING: "the filters of the port are not in the kernel",
+    PORT_SHARED: "several VNIs have this port, and a single-active segment needs a port for each, such as VLAN devices",
 }
 """The same in words."""
 
@@ -75,9 +77,19 @@ class _Life(Struct):
     """The bridge ports when they were last seen. They are kept while the port is down, because its stations still
     have rows."""
     why: str = ""
-    """Empty, `PORT_DOWN`, `UPLINKS_DOWN` or `FILTER_MISSING`."""
+    """Empty, `PORT_DOWN`, `UPLINKS_DOWN`, `PORT_SHARED` or `FILTER_MISSING`."""
     due: float | None = None
     """When time alone changes the state."""
+
+
+def _why_down(config: SegmentConfig, seen: PortSeen) -> str:
+    """Return why a port cannot be used. In single-active mode all frames of a port are blocked, so it must be of one VNI."""
+    if not seen.up:
+        return PORT_DOWN
+    if not seen.reaches_fabric:
+        return UPLINKS_DOWN
+    is_shared = len({port for _, port in seen.ports}) < len(seen.ports)
+    return PORT_SHARED if is_shared and config.mode == "single-active" else ""
 
 
 class SegmentPorts:
@@ -110,7 +122,7 @@ class SegmentPorts:
         """
         if seen.ports:
             life.ports = seen.ports
-        life.why, life.due = PORT_DOWN if not seen.up else "" if seen.reaches_fabric else UPLINKS_DOWN, None
+        life.why, life.due = _why_down(config, seen), None
         if life.why:
             life.state = DOWN
             return

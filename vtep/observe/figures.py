@@ -25,7 +25,7 @@ class Figures(Struct, frozen=True):
     segments: Mapping[str, int] = {}
     """Ethernet segments of this leaf that have a port, by the state of the port."""
     segment_vnis: Mapping[tuple[str, str], int] = {}
-    """By segment of this leaf and by what its port forwards (joining, non-df, df): VNIs."""
+    """By segment of this leaf and by what its port forwards (joining, non-df, df, standby): VNIs."""
     moves: Mapping[int, int] = {}
     """Counter by VNI: moves of MACs to another VTEP."""
     repaired: Mapping[str, int] = {}

@@ -446,7 +446,7 @@ class OwnSegmentVni(Struct, frozen=True):
     ours: bool
     """This leaf is the designated forwarder."""
     filter: str
-    """Which flooded frames pass the port: `joining` none in either direction, `non-df` none from the tunnel, `df` all
+    """Which frames pass the port: `standby` none at all; of flooded ones `joining` none in either direction, `non-df` none from the tunnel, `df` all
     but those of the segment's other VTEPs."""
     sync: Sync
     """Whether the kernel has the filter."""

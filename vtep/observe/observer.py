@@ -38,7 +38,7 @@ from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.fdb import FDB
 from vtep.linux.target import KernelTarget
 from vtep.linux.underlay import Underlay
-from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, UPLINKS_DOWN, WHY, PortStatus
+from vtep.local.segment_ports import FILTER_MISSING, PORT_DOWN, PORT_SHARED, UPLINKS_DOWN, WHY, PortStatus
 from vtep.observe.compare import Comparer
 from vtep.observe.counts import RowCounts
 from vtep.observe.explain import Explainer
@@ -664,6 +664,7 @@ def _segment_problems(ports: Iterable[PortStatus]) -> Iterator[Problem]:
         (PORT_DOWN, "look at the link to the machine"),
         (UPLINKS_DOWN, "look at the links to the fabric"),
         (FILTER_MISSING, "vtep diff; docs/multihoming.md"),
+        (PORT_SHARED, "use a VLAN device for each VNI as its port, or all-active mode"),
     ):
         if found := [f"{one.segment} ({one.port})" for one in ports if one.why == why]:
             what = f"not advertised, because {WHY[why]}: Ethernet segment {named(found)}"

@@ -91,13 +91,21 @@ class SegmentTables:
         intent = self._rows.intent
         port = dict(intent.segment_macs.get(mac, ())).get(vni)
         row = None if port is None else intent.port_filters.get((vni, port))
+        if row is None and (remote := intent.macs.get((vni, mac))) is not None and remote.segment is not None:
+            row = self._standby(vni, remote.segment, intent)
         status = None if row is None else next((one for one in self.ports if one.segment == row.segment), None)
         if row is None or status is None:
             return None
         vnis = self._vnis(row.segment, [row], intent)
         return OwnSegmentStatus(
-            row.segment, status.port, status.state, status.why, WHY.get(status.why, ""), row.biased, vnis
+            row.segment, status.port, status.state, status.why, WHY.get(status.why, ""), row.others, vnis
         )
+
+    def _standby(self, vni: Vni, segment: Esi, intent: Intent) -> PortFilter | None:
+        """Return the port of ours that is on standby for the MACs of a segment, which are reached behind the forwarder."""
+        own = next((one for one in self.ports if one.segment == segment), None)
+        ports = () if own is None else (row for _, row in intent.port_filters.unordered() if row.vni == vni)
+        return next((row for row in ports if row.segment == segment and row.state == "standby"), None)
 
     def _vnis(self, segment: Esi, rows: Sequence[PortFilter], intent: Intent) -> tuple[OwnSegmentVni, ...]:
         forwarders = {one.vni: one for one in intent.forwarders.get(segment, ())}
@@ -116,4 +124,4 @@ class SegmentTables:
 
 def _others(rows: Sequence[PortFilter]) -> tuple[Ip, ...]:
     """Return the other VTEPs of a segment, which every VNI has alike."""
-    return rows[0].biased if rows else ()
+    return rows[0].others if rows else ()

@@ -165,6 +165,9 @@ def _about_own_segment(segment: OwnSegmentStatus) -> str:
     if segment.reason:
         return f"{where}. It is not advertised ({segment.reason}): {segment.text}."
     for one in segment.vnis:
+        if one.filter == "standby":
+            who = "no VTEP" if one.forwarder is None or one.ours else str(one.forwarder)
+            return f"{where}; our port is on standby and passes no frame of VNI {one.vni}, and {who} is the forwarder."
         if one.filter == "joining":
             return f"{where}; no flooded frame of VNI {one.vni} passes yet."
         if one.forwarder is not None:

@@ -187,6 +187,8 @@ class _Draft:
         primary = Ip(last) if last not in (b"", BACKUP) else None
         there, evis = per_segment(rib, policy, configured, segment), per_evi(rib, policy, configured, segment)
         members, backup = sharing(routes_of(there, evis), [vtep for vtep, _ in use.advertisers], primary)
+        if last == BACKUP and segment in policy.single_active and len(members) > 1:
+            members = ()  # which of them is the next forwarder, their election says
         members, cut = members[:MEMBERS_MAX], members[MEMBERS_MAX:]
         missing = "pending-evi" if primary is None else "not-primary"
         outside = _outside((*there.named, *evis), {*members, backup}, cut, there.up, missing)

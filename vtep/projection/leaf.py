@@ -28,8 +28,9 @@ from vtep.evpn.peer import Holds
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import Station
 from vtep.intent import NOTHING, HostKey, Intent, RowKey
+from vtep.projection.forwarder import judge_segment
 from vtep.projection.mobility import place_of
-from vtep.projection.policy import SegmentState
+from vtep.projection.policy import FORWARDING, SegmentState
 from vtep.projection.project import Policy, frozen_at, highest_rival, project
 
 BAD_LINES_KEPT: Final = 100
@@ -159,6 +160,8 @@ class Leaf:
         changed = self.rib.index.take_changed(work_max, inf if must_finish else now)
         for part in self._take_rejudged(work_max):
             changed.add(part)
+        if self._follow_elections(changed):
+            changed.add(self.rib.index.take_changed(work_max, inf if must_finish else now))
         if not self._is_news(changed, now):
             return self.intent
         whole = not self._unjudged_routes and not (must_finish and self._has_new_crowd())
@@ -217,18 +220,39 @@ class Leaf:
         if not changed:
             return
         self._policy = before.changed(segment_states=states)
-        ports = {
-            port
-            for esi in changed
-            for found in (states, before.segment_states)
-            if esi in found
-            for port in found[esi].ports
-        }
-        for esi in changed:
+        self._mark_segments(changed, (states, before.segment_states))
+
+    def _mark_segments(self, segments: Iterable[Esi], states: Iterable[Mapping[Esi, SegmentState]]) -> None:
+        """Have what is on these segments judged again: what others say of them, and the stations at their ports."""
+        ports: set[tuple[Vni, str]] = set()
+        for esi in segments:
             self.rib.index.mark_segment(esi)
+            ports.update(port for found in states if esi in found for port in found[esi].ports)
         for mac, claims in self.rib.index.local_claims.items():
             if any((vni, claim.station.port) in ports for vni, claim in claims.items()):
                 self.rib.index.mark_local_claim(mac)
+
+    def _follow_elections(self, changed: Changed) -> bool:
+        """Work out in which VNIs our ports on single-active segments pass frames, and return whether that is different now.
+
+        Where a MAC is depends on it, so it is known before the MACs are judged.
+        """
+        policy = self._policy
+        concerned = policy.single_active & {*changed.segments, *(esi for esi, _, _ in changed.evis)}
+        kept = {one for one in policy.active if one[0] in policy.single_active - concerned}
+        forwarding = {esi for esi in concerned & policy.contested if policy.segment_states[esi].state == FORWARDING}
+        now = {
+            (esi, row.vni)
+            for esi in forwarding
+            for row in judge_segment(policy.segments[esi], self.rib, policy)
+            if row.ours
+        }
+        active = frozenset(kept | now)
+        if active == policy.active:
+            return False
+        self._policy = policy.changed(active=active)
+        self._mark_segments({esi for esi, _ in active ^ policy.active}, (policy.segment_states,))
+        return True
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         """Forget the moves of these MACs at the next judgement."""

@@ -304,14 +304,14 @@ def _locations(
             locations.append(Location(routes, where, None, encapsulation, multihomed=False))
             continue
         advertisers = frozenset(route.attributes.next_hop for route in routes)
-        if may_group and encapsulation is None and vni not in policy.ungrouped and policy.may_group(where):
+        if may_group and encapsulation is None and vni not in policy.ungrouped and policy.may_group(where, vni):
             if (location := _on_segment(vni, where, routes, advertisers, rib, policy)) is None:
                 nowhere |= dict.fromkeys(map(id, routes), "pending-ead")
             else:
                 locations.append(location)
             continue
         reached = reach(rib, policy, policy.vnis[vni], where, advertisers)
-        if reached.lowest is None or where in policy.contested:
+        if reached.lowest is None or policy.is_here(where, vni):
             # A segment of ours is reached through our own port, and no route changes that (RFC 7432 9.2.2).
             nowhere |= dict.fromkeys(map(id, routes), "pending-ead" if reached.lowest is None else "local-bias")
             continue

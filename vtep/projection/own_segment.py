@@ -7,6 +7,9 @@ A port of ours on a segment is in one of these states, which the caller works ou
     waiting      the other VTEPs may not yet know that this leaf is there      advertised        no flooded frame
     forwarding   the election decides (`forwarder.py`)                         advertised        as the forwarder, or not
 
+In single-active mode (RFC 7432 14.1.1) a port passes no frame at all, flooded or not, but for those of the VNIs of which this leaf is the
+forwarder (`Policy.active`). In the other VNIs its MACs are remote ones, behind the forwarder.
+
 `Intent.port_filters` says it for each VNI. A row also names the other VTEPs that are on the segment: those that advertise it (the
 Type-1 route per segment) deliver what they flood to it by themselves, so a copy from them must not leave by our port (RFC 8365
 8.3.1). A Type-4 route alone does not count: the port of its VTEP may be down.
@@ -142,16 +145,19 @@ def _rows(esi: Esi, intent: Intent, inputs: Inputs) -> _Rows:
     found = inputs.policy.segment_states.get(esi)
     if found is None:
         return _Rows({}, None)
-    biased = members(esi, inputs.rib, inputs.policy)
+    others = members(esi, inputs.rib, inputs.policy)
     ours = {row.vni for row in intent.forwarders.get(esi, ()) if row.ours}
-    forwards = found.state == FORWARDING
+    forwards, is_single = found.state == FORWARDING, esi in inputs.policy.single_active
     vnis_of = Counter(port for _, port in found.ports)
-    states = {vni: ("df" if vni in ours else "non-df") if forwards else "joining" for vni, _ in found.ports}
+    if is_single:
+        states = {vni: "df" if inputs.policy.passes(esi, vni) else "standby" for vni, _ in found.ports}
+    else:
+        states = {vni: ("df" if vni in ours else "non-df") if forwards else "joining" for vni, _ in found.ports}
     is_written = inputs.policy.segments[esi].filter == "nftables"
     vnis = inputs.policy.vnis
     on_vlans = {vni for vni, _ in found.ports if vni in vnis and vnis[vni].vlan is not None}
     rows = (
-        PortFilter(esi, vni, port, states[vni], biased, is_written, vnis_of[port] > 1 or vni in on_vlans)
+        PortFilter(esi, vni, port, states[vni], others, is_written, vnis_of[port] > 1 or vni in on_vlans, is_single)
         for vni, port in found.ports
     )
     segment = OwnSegment(esi, found.port, tuple(vni for vni, _ in found.ports)) if found.state in ADVERTISED else None
@@ -203,7 +209,9 @@ class _MacDraft:
         found = {
             vni: port
             for vni, port in found.items()
-            if (vni, port) in inputs.policy.segment_of_port and vni not in elsewhere
+            if (vni, port) in inputs.policy.segment_of_port
+            and not inputs.policy.is_on_standby(vni, port)
+            and vni not in elsewhere
         }
         if not (before or found):
             return
@@ -238,7 +246,7 @@ class _MacDraft:
         """Note whether a MAC has a row at our port, and whether this leaf advertises it for the others."""
         before = self.previous.synced.get(key)
         wanted = seen
-        if key in self.previous.macs or port is None:
+        if key in self.previous.macs or port is None or self.inputs.policy.is_on_standby(key[0], port):
             wanted = None
         elif wanted is None or wanted.port != port:  # it is held, or it is our own station
             wanted = before if before is not None and before.port == port else self._kept(key, port)
@@ -277,7 +285,7 @@ class _MacDraft:
         policy, now = self.inputs.policy, self.inputs.now
         esi = policy.segment_of_port.get((key[0], port))
         row = self.previous.macs.get(key)
-        if esi is None or (row is not None and row.segment != esi):
+        if esi is None or (row is not None and (row.segment != esi or policy.is_on_standby(key[0], port))):
             return False
         until: float | None = self.previous.held_macs.get(key)
         if until is None:

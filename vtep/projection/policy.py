@@ -52,6 +52,7 @@ class Policy:
         own_hosts: frozenset[HostKey] = frozenset(),
         segment_states: Mapping[Esi, SegmentState] = {},
         ungrouped: frozenset[Vni] = frozenset(),
+        active: frozenset[tuple[Esi, Vni]] = frozenset(),
     ) -> None:
         self.mark = object()
         """Which policy this is, for a memory that must not keep it."""
@@ -84,6 +85,10 @@ class Policy:
         """By VNI and bridge port."""
         self.port_on = {(esi, vni): port for esi, state in self.segment_states.items() for vni, port in state.ports}
         """Our bridge port, by segment and VNI."""
+        self.single_active = frozenset(esi for esi, one in self.segments.items() if one.mode == "single-active")
+        """Segments of ours of which only the forwarder of a VNI passes its frames."""
+        self.active = active
+        """Of these, in which VNIs our port passes frames."""
         self._importers: dict[RouteTarget | int, set[Vni]] = {}
         """Our VNIs that import a Route Target, or one with this assigned number."""
         for vni in config.vnis:
@@ -107,6 +112,7 @@ class Policy:
         own_hosts: frozenset[HostKey] | None = None,
         segment_states: Mapping[Esi, SegmentState] | None = None,
         ungrouped: frozenset[Vni] | None = None,
+        active: frozenset[tuple[Esi, Vni]] | None = None,
     ) -> "Policy":
         """Return the policy in which these differ."""
         return Policy(
@@ -115,21 +121,35 @@ class Policy:
             self.own_hosts if own_hosts is None else own_hosts,
             self.segment_states if segment_states is None else segment_states,
             self.ungrouped if ungrouped is None else ungrouped,
+            self.active if active is None else active,
         )
 
     def _is_contested(self, esi: Esi) -> bool:
         configured, found = self.segments[esi], self.segment_states.get(esi)
         return configured.forwarding and (found.state in ADVERTISED if found is not None else not configured.port)
 
-    def may_group(self, segment: Esi) -> bool:
+    def may_group(self, segment: Esi, vni: Vni) -> bool:
         """Return whether MACs of this segment may go by a group: not while our own port is on it, or may be for all we know."""
         configured = self.segments.get(segment)
-        return configured is None or bool(configured.port and segment not in self.contested)
+        return configured is None or bool(configured.port and not self.is_here(segment, vni))
+
+    def is_here(self, segment: Esi, vni: Vni) -> bool:
+        """Return whether the MACs of a segment are reached by our own port, and by no tunnel (RFC 7432 9.2.2)."""
+        return segment in self.contested and self.passes(segment, vni)
+
+    def passes(self, segment: Esi, vni: Vni) -> bool:
+        """Return whether the port of a segment of ours passes frames to its MACs: in single-active mode only at the forwarder."""
+        return segment not in self.single_active or (segment, vni) in self.active
+
+    def is_on_standby(self, vni: Vni, port: str) -> bool:
+        """Return whether a port of ours is on a segment and passes no frame."""
+        esi = self.segment_of_port.get((vni, port))
+        return esi is not None and not self.passes(esi, vni)
 
     def counts(self, vni: Vni, port: str) -> bool:
-        """Return whether the stations at a port of ours count: not while it is on a segment that is not advertised."""
+        """Return whether the stations at a port of ours count: not while it is on a segment that is not advertised, or on standby."""
         esi = self.segment_of_port.get((vni, port))
-        return esi is None or self.segment_states[esi].state in ADVERTISED
+        return esi is None or (self.segment_states[esi].state in ADVERTISED and self.passes(esi, vni))
 
     def imports(self, targets: tuple[RouteTarget, ...]) -> frozenset[Vni]:
         """Return our VNIs that import any of these Route Targets, exactly or by a wildcard (`*:N`).

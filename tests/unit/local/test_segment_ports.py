@@ -40,6 +40,18 @@ def test_nothing_is_advertised_before_the_filters_are_confirmed_and_the_picture_
     assert rig.see(10.0) == "waiting"
 
 
+def test_a_port_that_several_vnis_have_cannot_be_single_active():
+    """The filter of such a port is for all its frames, whichever VNI they are of."""
+    shared = structs.replace(READY, ports=((Vni(100), "es0"), (Vni(200), "es0")))
+    apart = structs.replace(READY, ports=((Vni(100), "es0.100"), (Vni(200), "es0.200")))
+    single = 'mode = "single-active"'
+
+    assert [Rig().see(0.0, shared), Rig(single).see(0.0, apart)] == ["waiting", "waiting"]
+    rig = Rig(single)
+    assert rig.see(0.0, shared) == "down"
+    assert [one.why for one in rig.ports.status()] == ["port-shared"]
+
+
 def test_a_segment_is_advertised_when_its_port_was_up_for_long_enough():
     rig = Rig("startup_delay_s = 5")
 

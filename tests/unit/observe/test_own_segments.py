@@ -203,7 +203,7 @@ def test_the_counters_of_the_filters_are_there_when_the_tables_are(rig):
     assert rig.observer.filter_drops() == {}
 
     rig.be(FORWARDING)
-    assert rig.observer.filter_drops() == {"blocked": 0, "bias": 0, "joining": 0}
+    assert rig.observer.filter_drops() == {"blocked": 0, "bias": 0, "joining": 0, "standby": 0}
     assert rig.observer.figures().segments == {"forwarding": 1}
     assert sum(rig.observer.figures().segment_vnis.values()) == 2
     rig.be(WAITING)

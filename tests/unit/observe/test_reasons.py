@@ -26,9 +26,11 @@ PORT_STATES = {
     "segment-down",
     "uplinks-down",
     "filter-missing",
+    "port-shared",
     "joining",
     "non-df",
     "df",
+    "standby",
 }
 """How a port on an Ethernet segment is: the page has them, and no row or route has them as its reason."""
 

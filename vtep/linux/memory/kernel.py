@@ -28,7 +28,7 @@ from vtep.config.model import VniConfig, VrfConfig
 from vtep.errors import KernelError
 from vtep.linux.devices import Address, Bridge, BridgePort, Link, Links, PortVlan, VniRange, Vxlan
 from vtep.linux.events import Hints
-from vtep.linux.filters import FilterMessage, FilterTable
+from vtep.linux.filters import FilterMessage, FilterTable, blocked_ports
 from vtep.linux.memory.bridge import BridgeTable
 from vtep.linux.memory.events import Announcements, Counts, Refused
 from vtep.linux.memory.neighbor import NeighborTable
@@ -124,7 +124,12 @@ class MemoryKernel:
         """Carry messages out one by one, as the kernel does. A refused one keeps no other from being carried out."""
         if messages and isinstance(messages[0], FilterMessage):
             self._count_down()
-            return self.filters.send(messages)
+            refusals = self.filters.send(messages)
+            for port in blocked_ports(messages) if not refusals else ():
+                link = self.links().by_name.get(port)
+                if link is not None and link.master in self._bridges:
+                    self._bridges[link.master].drop_learned(link.index)
+            return refusals
         refusals = []
         for index, message in enumerate(singly(messages)):
             self._count_down()

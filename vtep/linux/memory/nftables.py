@@ -9,7 +9,7 @@ import errno
 from collections.abc import Collection
 
 from vtep.linux.memory.events import Counts
-from vtep.linux.wire.nftables import BIAS, BLOCKED, JOINING, WHOLE, Base, Element
+from vtep.linux.wire.nftables import BIAS, BLOCKED, JOINING, STANDBY, WHOLE, Base, Element
 from vtep.linux.wire.tlv import Answer
 
 
@@ -31,7 +31,7 @@ class MemoryNftables:
 
     def dropped(self) -> dict[str, int]:
         """No frame passes here."""
-        return dict.fromkeys((BLOCKED, BIAS, JOINING), 0) if self._base == WHOLE else {}
+        return dict.fromkeys((BLOCKED, BIAS, JOINING, STANDBY), 0) if self._base == WHOLE else {}
 
     def transact(self, add: Collection[Element], remove: Collection[Element], *, make: bool) -> Answer:
         """Add and remove elements, all or none, with nftables' errors for what is missing or already there."""

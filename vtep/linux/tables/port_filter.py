@@ -1,6 +1,6 @@
 """The filters of Ethernet segments, which are two kinds of rows: what a port forwards, and which MACs are behind it.
 
-    port filter   (VNI, port): joining, non-df or df; and the VTEPs of the segment, whose floods do not leave by the port
+    port filter   (VNI, port): joining, non-df, df or standby; and the VTEPs of the segment, whose floods do not leave by the port
     segment MAC   (VNI, MAC): frames to the MAC may leave by the port in any case
 
 The tables of nftables are ours as a whole, by their name, so a row says itself that it is ours. `linux.filters` says how a row
@@ -24,7 +24,7 @@ from vtep.reconcile.contract import Attachments, Change, Seen
 from vtep.reconcile.descriptor import Descriptor
 from vtep.store.table import walk
 
-_STATES: Final = ("joining", "non-df", "df")
+_STATES: Final = ("joining", "non-df", "df", "standby")
 """The ledger has the places in this list, so a state is added at its end."""
 _VERBS: Final = {"create": Verb.CREATE, "replace": Verb.REPLACE, "delete": Verb.DELETE}
 
@@ -35,7 +35,7 @@ class PortFilterRow(Struct, frozen=True, gc=False):
     state: str
     """`joining`: no flooded frame in or out, because other VTEPs may not know yet that this leaf is on the segment.
     `non-df`: no flooded frame from the tunnel leaves by the port (RFC 7432 8.5). `df`: all leave, but for those of
-    `biased`."""
+    `biased`. `standby`: no frame at all in or out, because another VTEP is the forwarder of a single-active segment."""
     biased: tuple[Ip, ...] = ()
     """The other VTEPs of the segment, which deliver their floods to it themselves (local bias, RFC 8365 8.3.1)."""
 

@@ -14,6 +14,15 @@
                                                              multicast, iifname @joining counter drop
                                                              multicast, oifname @joining counter drop
                                                            }
+                                                           set standby { ifname }                         port
+                                                           chain enter {
+                                                             type filter hook prerouting priority -300
+                                                             iifname @standby counter drop
+                                                           }
+                                                           chain leave {
+                                                             type filter hook postrouting priority 0
+                                                             oifname @standby counter drop
+                                                           }
                                                          }
 
 A mark that is set where the packet of the tunnel arrives is still there when the bridge forwards the frame that was in it
@@ -64,6 +73,7 @@ PORTS: Final = "ports"
 BLOCKED: Final = "blocked"
 BIAS: Final = "bias"
 JOINING: Final = "joining"
+STANDBY: Final = "standby"
 MACS: Final = "macs"
 
 
@@ -206,6 +216,8 @@ _DROPS: Final = {
     b"vtep/1 bias": BIAS,
     b"vtep/1 joining-in": JOINING,
     b"vtep/1 joining-out": JOINING,
+    b"vtep/1 standby-in": STANDBY,
+    b"vtep/1 standby-out": STANDBY,
 }
 """The set of each rule that drops, by the name of the rule."""
 
@@ -276,7 +288,7 @@ _COUNTER_PACKETS = 2
 _NESTED: Final = 0x8000
 _IFNAMSIZ: Final = 16
 _FAMILIES: Final = (NFPROTO_INET, NFPROTO_BRIDGE)
-_NF_INET_PRE_ROUTING, _NF_BR_FORWARD = 0, 2
+_NF_INET_PRE_ROUTING, _NF_BR_PRE_ROUTING, _NF_BR_FORWARD, _NF_BR_POST_ROUTING = 0, 0, 2, 4
 _NF_DROP, _NF_ACCEPT = 0, 1
 _REG_VERDICT, _REG_1 = 0, 1
 _REG32_00: Final = 8
@@ -296,6 +308,7 @@ _SETS: Final = (
     (NFPROTO_BRIDGE, BIAS, (_MARK, _IFNAME, _IFNAME), 36, 0),
     (NFPROTO_BRIDGE, JOINING, (_IFNAME,), 16, 0),
     (NFPROTO_BRIDGE, MACS, (_IFNAME, _ETHER_ADDR, _IFNAME), 40, 0),
+    (NFPROTO_BRIDGE, STANDBY, (_IFNAME,), 16, 0),
 )
 """Family, name, types of the parts of a key, octets of a key, and the type of the data of a map (0 for a set).
 
@@ -394,8 +407,11 @@ _SET_USERDATA: Final = 13
 _CHAINS: Final = (
     (NFPROTO_INET, "mark", _NF_INET_PRE_ROUTING, -150),
     (NFPROTO_BRIDGE, "forward", _NF_BR_FORWARD, 0),
+    (NFPROTO_BRIDGE, "enter", _NF_BR_PRE_ROUTING, -300),
+    (NFPROTO_BRIDGE, "leave", _NF_BR_POST_ROUTING, 0),
 )
-"""Family, name, hook and priority. -150 is `mangle`, before routing decides that the packet is for this host."""
+"""Family, name, hook and priority. -150 is `mangle`, before routing decides that the packet is for this host. In `enter` the bridge has
+not learned the sender yet, and `leave` sees what the bridge itself sends as well."""
 
 
 def _expression(name: str, *parts: bytes) -> bytes:
@@ -499,6 +515,18 @@ _RULES: Final = (
         "forward",
         b"vtep/1 joining-out",
         (*_MULTICAST, _meta(_META_OIFNAME, _REG_1), _lookup(JOINING), *_DROP),
+    ),
+    (
+        NFPROTO_BRIDGE,
+        "enter",
+        b"vtep/1 standby-in",
+        (_meta(_META_IIFNAME, _REG_1), _lookup(STANDBY), *_DROP),
+    ),
+    (
+        NFPROTO_BRIDGE,
+        "leave",
+        b"vtep/1 standby-out",
+        (_meta(_META_OIFNAME, _REG_1), _lookup(STANDBY), *_DROP),
     ),
 )
 WHOLE: Final = Base(len(_FAMILIES), tuple(name for _, name, _, _ in _CHAINS), tuple(tag for _, _, tag, _ in _RULES))
