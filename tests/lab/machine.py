@@ -74,11 +74,11 @@ exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/system
 """
 
 
-def debian(place: Path) -> Path:
+def debian(place: Path, packages: tuple[str, ...] = PACKAGES) -> Path:
     """Return a folder with the root file system of such a machine, which is made once and then kept as an archive."""
     if os.geteuid() != 0:
         raise Missing("a machine takes root")
-    done = subprocess.run([ROOTFS, "bookworm", place, *PACKAGES], capture_output=True, text=True)
+    done = subprocess.run([ROOTFS, "bookworm", place, *packages], capture_output=True, text=True)
     if done.returncode:
         raise Missing(f"there is no Debian for a machine: {done.stderr.strip()}")
     return place

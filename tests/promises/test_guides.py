@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import subprocess
 
 import pytest
 
@@ -52,6 +54,74 @@ def test_every_command_of_the_guides_runs_on_a_leaf():
             done = shell(leaf, command)
             assert done.returncode in (0, 1), (command, done.stderr)
             assert "usage:" not in done.stderr, (command, done.stderr)
+
+
+FOLLOWED = {
+    "devices": "tests/promises/test_guides.py:test_every_command_of_the_guides_runs_on_a_leaf",
+    "exabgp-commands": "tests/promises/test_guides.py:test_a_block_for_another_sort_of_host_is_of_commands_and_files_that_there_are",
+    "exabgp-upstream": "tests/promises/test_guides.py:test_a_block_for_another_sort_of_host_is_of_commands_and_files_that_there_are",
+    "frr: systemctl kill": "tests/machines/test_frr.py:test_the_line_of_the_guide_ends_frr_and_leaves_its_rows",
+    "frr": "tests/system/test_from_frr.py:test_from_frr_to_vtep_and_back_no_packet_is_lost",
+    "hypervisor": "tests/promises/test_guides.py:test_every_command_of_the_guides_runs_on_a_leaf",
+    "install: apt install": "tests/machines/test_machines.py:test_a_leaf_by_hand_and_one_by_ansible_forward_through_upgrades_until_they_are_removed",
+    "install: python3 -m venv": "tests/promises/test_guides.py:test_a_block_for_another_sort_of_host_is_of_commands_and_files_that_there_are",
+    "install: docker run": "tests/promises/test_deployments.py:test_the_containers_of_the_compose_file_are_those_of_the_guide",
+    "install: ip link add br0": "tests/system/test_vlans.py:test_the_devices_of_the_guide_are_fit",
+    "install: ip link add vxlan0 type vxlan external vnifilter local 10.0.0.1 dstport 4789": (
+        "tests/system/test_vlans.py:test_the_devices_of_the_guide_are_fit"
+    ),
+    "install: ip link add vxlan0 type vxlan external vnifilter local 10.0.0.1 dstport 4790": (
+        "tests/system/test_vlans.py:test_the_filters_of_the_guide_are_those_that_a_leaf_moves_with"
+    ),
+    "install: tc filter": "tests/system/test_vlans.py:test_the_filters_of_the_guide_are_those_that_a_leaf_moves_with",
+    "lifecycle: vtep check": "tests/machines/test_machines.py:test_a_leaf_by_hand_and_one_by_ansible_forward_through_upgrades_until_they_are_removed",
+    "lifecycle: apt install": "tests/machines/test_machines.py:test_a_leaf_by_hand_and_one_by_ansible_forward_through_upgrades_until_they_are_removed",
+    "lifecycle: sed": "tests/machines/test_machines.py:test_a_leaf_by_hand_and_one_by_ansible_forward_through_upgrades_until_they_are_removed",
+    "lifecycle: bridge fdb show": "tests/promises/test_guides.py:test_every_command_of_the_guides_runs_on_a_leaf",
+    "sizing": "tests/promises/test_guides.py:test_every_command_of_the_guides_runs_on_a_leaf",
+    "troubleshooting": "tests/promises/test_guides.py:test_every_command_of_the_guides_runs_on_a_leaf",
+    "tutorial: sh /etc/vtep/peer-10.0.0.2": "tests/promises/test_readme.py:test_the_tutorial_leads_to_a_leaf_beside_frr",
+    "tutorial: cp": "tests/promises/test_readme.py:test_the_tutorial_leads_to_two_leaves_behind_a_reflector",
+    "tutorial": "tests/promises/test_readme.py:test_the_tutorial_leads_to_a_leaf_beside_frr",
+}
+"""Which test follows the blocks of commands of a page, or the block that begins so. The longest name that fits counts."""
+ELSEWHERE = "test_a_block_for_another_sort_of_host_is_of_commands_and_files_that_there_are"
+
+
+def block_tests():
+    """Yield each block of commands of the pages with the test that follows it; empty if none is named."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for block in blocks(page.read_text(), "(?:sh|bash)"):
+            name = f"{page.stem}: {block}"
+            fits = [known for known in FOLLOWED if name.startswith(known + ("" if ": " in known else ": "))]
+            yield page.stem, block, FOLLOWED[max(fits, key=len)] if fits else ""
+
+
+def test_each_block_of_commands_of_each_page_is_followed_by_a_test_that_there_is():
+    found = list(block_tests())
+
+    assert [(page, block) for page, block, test in found if not test] == []
+    assert set(FOLLOWED.values()) == {test for _, _, test in found}
+    for file, name in (test.split(":") for test in set(FOLLOWED.values())):
+        assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
+def test_a_block_for_another_sort_of_host_is_of_commands_and_files_that_there_are():
+    """Its shell is right, its files are in the sources, and its commands of vtep are ones that the parser takes."""
+    found = [block for _, block, test in block_tests() if test.endswith(ELSEWHERE)]
+    text = "".join(found)
+
+    assert len(found) == 3
+    for block in found:
+        done = subprocess.run(["sh", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    named = re.findall(r"\b(?:packaging|contrib)/[\w./-]+", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    commands = re.findall(r"(?:^|[\s/])vtep ((?:check|exabgp-config) [^#>\n]*)", text)
+    assert [parser().parse_args(shlex.split(command)).command.__name__ for command in commands] == [
+        "_check",
+        "_exabgp_config",
+    ]
 
 
 def shell(node, text):

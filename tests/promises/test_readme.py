@@ -57,10 +57,10 @@ def shape(line: str) -> str:
 
 
 @pytest.mark.root_netns
-def test_the_demo_prints_what_the_readme_shows():
+def test_the_demo_prints_what_the_tutorial_shows():
     with skipped_if_missing(), Lab() as lab:
         lab.node("trial")
-    shown = blocks(README, "console")[0].removeprefix("$ ./vtep-dev demo\n")
+    shown = blocks(TUTORIAL, "console")[0].removeprefix("$ ./vtep-dev demo\n")
 
     told = subprocess.run(
         [sys.executable, "-m", "tests.lab.demo"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -86,8 +86,8 @@ def shown_for_a_while(line: str) -> str:
     return re.sub(r" *\b\d+ (s|min)\b", " AGE", re.sub(r"(?<=next try    ).*", "soon", line)).rstrip()
 
 
-@pytest.mark.parametrize("block", blocks(README, "console")[1:], ids=lambda block: block.splitlines()[0])
-def test_the_commands_that_ask_a_daemon_print_what_the_readme_shows(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize("block", blocks(OPERATING, "console"), ids=lambda block: block.splitlines()[0])
+def test_the_commands_that_ask_a_daemon_print_what_the_page_shows(block, tmp_path, monkeypatch):
     monkeypatch.setattr(lab_figures, "BORN_AT", time.time() - lab_figures.NOW)
     command, shown = block.split("\n", 1)
     words = command.removeprefix("$ vtep ").split()
@@ -317,6 +317,18 @@ def test_the_map_names_every_part_of_the_code():
 )
 def test_every_file_that_is_named_exists(name):
     assert (ROOT / name).exists() or "NAME" in name
+
+
+def test_the_readme_is_short_and_what_it_links_to_is_there():
+    linked = re.findall(r"\]\(([^)#:]+)(?:#([\w-]+))?\)", README)
+    anchors = {
+        (page, re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"))
+        for page, _ in linked
+        for title in re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    }
+
+    assert len(README.splitlines()) < 150
+    assert [(page, anchor) for page, anchor in linked if anchor and (page, anchor) not in anchors] == []
 
 
 def test_the_changelog_begins_with_what_is_not_released():

@@ -1,6 +1,7 @@
 """Our leaf beside FRR, both with a VLAN-aware bridge: each VLAN is a network of its own, from empty caches, in both directions."""
 
 import itertools
+import json
 
 import pytest
 
@@ -19,7 +20,9 @@ from tests.lab.vlans import (
     map_vni,
     vxlan_of,
 )
+from tests.lab.vtep import VTEP
 from tests.lab.wait import wait_until
+from tests.promises.test_readme import ROOT, blocks
 
 __all__ = ["lab"]
 
@@ -34,6 +37,46 @@ def leaves(request, lab) -> VlanLeaves:
         leaves = VlanLeaves(lab, request.param)
     leaves.start()
     return leaves
+
+
+GUIDE = (ROOT / "docs/install.md").read_text()
+
+
+@pytest.mark.every_kernel
+def test_the_devices_of_the_guide_are_fit(lab) -> None:
+    """The blocks of docs/install.md make them, and vtep finds nothing that a VNI lacks."""
+    alone, shared = (block for block in blocks(GUIDE, "sh") if "dev br0 vid 10 self" in block)
+    (toml,) = (block for block in blocks(GUIDE, "toml") if "vlan = 10" in block)
+    bridge_lines = "".join(
+        line for line in alone.splitlines(keepends=True) if line.split()[3:5] in (["br0", "type"], ["dev", "br0"])
+    )
+    for number, (devices, config) in enumerate(
+        ((alone, toml.replace("vxlan0", "vx10")), (bridge_lines + shared, toml))
+    ):
+        node = lab.node(f"leaf{number}")
+        node.ip("link add uplink type bridge", "link set uplink up", "addr add 10.0.0.1/24 dev uplink")
+        node.write("/run/leaf.toml", config)
+        done = node.attempt("sh", "-ec", devices)
+        if "not supported" in done.stderr:
+            pytest.skip("this kernel has no VLAN filtering")
+        assert done.returncode == 0, done.stderr
+
+        doctor = node.attempt(str(VTEP), "doctor", "--config", "/run/leaf.toml", "-o", "json")
+        found = {one["code"] for one in json.loads(doctor.stdout)["findings"]}
+        assert (
+            found & {"vxlan-missing", "bridge-missing", "vlan-missing", "learning-on", "learning-on-port"} == set()
+        ), found
+
+
+def test_the_filters_of_the_guide_are_those_that_a_leaf_moves_with() -> None:
+    """The tests below move leaves with them, under names of their own for the devices."""
+    lines = " ".join(line for block in blocks(GUIDE, "sh") for line in block.replace("\\\n", " ").splitlines())
+    words = " ".join(lines.split())
+
+    assert f"tc filter add dev eth0 egress {SENT_BY_ANOTHER_PORT}" in words
+    # `u32` takes the VNI with zeros before it as well.
+    assert received_by_another_port(1010).replace("0x3f200", "0x0003f200") in words
+    assert "bridge fdb flush dev vxlan0 vlan 10 extern_learn master" in words
 
 
 def test_a_leaf_moves_to_a_shared_device_and_there_one_vni_changes_without_another(lab) -> None:
