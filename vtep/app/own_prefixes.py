@@ -13,6 +13,7 @@ This module does not know what is advertised (`app.advertising`), or how the ker
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from vtep import logs
@@ -23,10 +24,13 @@ from vtep.linux.vrf import Routed, VrfDevices
 from vtep.linux.wire.route import RTN_UNICAST, RouteEntry
 from vtep.local.exports import LocalRouter
 from vtep.projection.prefix import refused_prefix
+from vtep.store.parted import PartedSet
 
 DEFAULT_ROUTES: Final = (Prefix.parse("0.0.0.0/0"), Prefix.parse("::/0"))
 REST: Final = 4.0
 """How long the rest is, in times of a reading."""
+LEAVE_S: Final = 1.0
+"""After which what was known before is freed: the next round of the feed task has let go of it by then."""
 RETRY_S: Final = 1.0
 """When a table that could not be read is read again."""
 
@@ -88,11 +92,17 @@ class OwnPrefixes:
         found, known, told = self._told
         if found is not self._found or services != known:
             told = {
-                vni: LocalRouter(router.mac, router.prefixes | services[vni]) if vni in services else router
+                vni: LocalRouter(router.mac, _joined(router.prefixes, services[vni])) if vni in services else router
                 for vni, router in self._found.items()
             }
             self._told = (self._found, services, told)
         return told
+
+    def _leave(self, parts: list[set[Prefix]]) -> None:
+        """Free what was known before, part by part, so that the loop is not held for long."""
+        if parts:
+            parts.pop()
+            asyncio.get_running_loop().call_soon(self._leave, parts)
 
     def _take(self, done: "asyncio.Future[Mapping[Vni, LocalRouter]]", vrfs: Routed, began: float) -> None:
         """Take a reading that ended, and rest before the next one in proportion to how long it took.
@@ -113,11 +123,22 @@ class OwnPrefixes:
         elif error is not None:
             raise error
         elif vrfs == self._of:
-            self._found = done.result()  # the same object if nothing changed
+            before, self._found = self._found, done.result()  # the same object if nothing changed
+            if self._found is not before:
+                parts = [part for router in before.values() for part in _parts(router.prefixes)]
+                asyncio.get_running_loop().call_later(LEAVE_S, self._leave, parts)
         self._unread = error is not None
         self._rest_until = self._clock() + rest_s
         self.nudge()
         asyncio.get_running_loop().call_later(rest_s, self.nudge)
+
+
+def _joined(prefixes: AbstractSet[Prefix], services: frozenset[Prefix]) -> AbstractSet[Prefix]:
+    return prefixes.with_items(services) if isinstance(prefixes, PartedSet) else prefixes | services
+
+
+def _parts(prefixes: AbstractSet[Prefix]) -> list[set[Prefix]]:
+    return prefixes.parts if isinstance(prefixes, PartedSet) else []
 
 
 def _read(
@@ -125,7 +146,7 @@ def _read(
 ) -> Mapping[Vni, LocalRouter]:
     """Read the tables, and return what is known already if they have the same: to compare a million prefixes takes long as well."""
     found = {
-        one.vni: LocalRouter(one.mac, frozenset(_prefixes(kernel, vrf, one.table)))
+        one.vni: LocalRouter(one.mac, PartedSet(_prefixes(kernel, vrf, one.table)))
         for one, vrf in asked
         if one.mac is not None
     }

@@ -18,6 +18,7 @@ learned, or who receives the route.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
 
@@ -53,6 +54,7 @@ from vtep.evpn.advertise import (
 from vtep.evpn.ead import PER_ES_TAG
 from vtep.intent import Intent, OwnKey, OwnMac, OwnSegment
 from vtep.projection.forwarder import requested
+from vtep.store.sharded import ShardedDict
 
 TARGETS_AT_ONCE: Final = 128
 """Route Targets in one Type-1 route for a segment. More VNIs are in further routes, each with an RD of its own (RFC 7432 8.2.1)."""
@@ -64,8 +66,8 @@ class LocalRouter(Struct, frozen=True):
 
     mac: Mac
     """The MAC of its SVI. Other leaves use it as the inner destination of routed packets (RFC 9135 8.1)."""
-    prefixes: frozenset[Prefix] = frozenset()
-    """What it reaches by itself."""
+    prefixes: AbstractSet[Prefix] = frozenset()
+    """What it reaches by itself; of a table that was read a `PartedSet`."""
 
 
 class Exports:
@@ -89,7 +91,7 @@ class Exports:
         self._vrf_of = {vni: by_name[of.vrf] for vni, of in self._vnis.items() if of.vrf in by_name}
         self.routers: Mapping[Vni, LocalRouter] = {}
         """By L3VNI: the VRFs that are ready."""
-        self.compared: dict[Vni, set[Prefix]] = {}
+        self.compared: dict[Vni, ShardedDict[Prefix, None]] = {}
         """What is advertised of what they reach, as far as the two were compared (`prefix_changes`)."""
         used = {of.vrf for of in self._vnis.values()}
         self.left_out: tuple[Problem, ...] = (
@@ -121,7 +123,7 @@ class Exports:
     def learn_routers(self, routers: Mapping[Vni, LocalRouter]) -> None:
         """Take the VRFs that are ready. Of one that is not, nothing is advertised from now on."""
         self.routers = routers
-        self.compared = {vni: self.compared.get(vni, set()) for vni in routers}
+        self.compared = {vni: self.compared.get(vni, ShardedDict()) for vni in routers}
 
     def prefix_changes(self) -> Iterator[dict[Route, Announcement | None]]:
         """Compare what is advertised with what the VRFs reach, in parts; yield what is different in each part.
@@ -130,14 +132,15 @@ class Exports:
         """
         for vni, router in self.routers.items():
             advertised, wanted = self.compared[vni], router.prefixes
-            for part in _in_parts(tuple(advertised)):
+            for part in (part for shard in advertised.shards for part in _in_parts(tuple(shard))):
                 gone = [prefix for prefix in part if prefix not in wanted]
-                advertised.difference_update(gone)
+                for prefix in gone:
+                    del advertised[prefix]
                 made = ((prefix, self._prefix(vni, prefix)) for prefix in gone)
                 yield {one.route: None for _, one in made if one is not None}
             for part in _in_parts(wanted):
                 new = [prefix for prefix in part if prefix not in advertised]
-                advertised.update(new)
+                advertised.update(dict.fromkeys(new))
                 made = ((prefix, self._prefix(vni, prefix)) for prefix in new)
                 yield {one.route: one for _, one in made if one is not None}
 
