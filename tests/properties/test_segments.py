@@ -229,14 +229,17 @@ def test_no_frame_comes_back_and_every_change_ends_with_one_copy(leaves: int, al
     count = 0
     for fabric in explorer.visit():
         count += 1
-        assert [explorer.from_machine(fabric, number) for number in range(leaves)] == [0] * leaves, fabric
-        if algorithm != "modulo" or leaves == 2:
+        has_one = algorithm != "modulo" or leaves == 2
+        if has_one or mode != SINGLE_ACTIVE:  # in single-active mode nothing but the election keeps a frame from coming back
+            assert [explorer.from_machine(fabric, number) for number in range(leaves)] == [0] * leaves, fabric
+        if has_one:
             assert explorer.to_machine(fabric, None) <= 1, fabric
             if mode == SINGLE_ACTIVE:
                 assert explorer.passing(fabric) <= 1, fabric
         end = explorer.settled(fabric)
         wanted = int(any(at.up for at in end.leaves))
         assert explorer.to_machine(end, None) == wanted, end
+        assert [explorer.from_machine(end, number) for number in range(leaves)] == [0] * leaves, end
         assert [explorer.from_host(end, number) for number in range(leaves)] == [wanted] * leaves, end
         if mode == SINGLE_ACTIVE:
             assert explorer.passing(end) == wanted, end
