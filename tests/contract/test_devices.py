@@ -88,6 +88,11 @@ class MemoryHost(Host):
     def make_vxlan(self, name, vni):
         self.kernel.add_vxlan(name, vni, Ip.parse("10.0.0.1"))
 
+    def make_deaf_vxlan(self, name, vni):
+        self.kernel.add_vxlan(name, vni, Ip.parse("fd00::1"))
+        vxlan = msgspec.structs.replace(self.link(name).vxlan, takes_no_checksum=False)
+        self.kernel.change(name, vxlan=vxlan)
+
     def set_alias(self, name, alias):
         self.kernel.change(name, alias=alias)
 
@@ -118,6 +123,9 @@ class RealHost(Host):
 
     def make_vxlan(self, name, vni):
         ip(f"link add {name} type vxlan id {vni} local 10.0.0.1 dstport 4789")
+
+    def make_deaf_vxlan(self, name, vni):
+        ip(f"link add {name} type vxlan id {vni} local fd00::1 dstport 4789")
 
     def set_alias(self, name, alias):
         ip(f"link set {name} alias {alias}" if alias else f"link set {name} alias ''")
@@ -269,6 +277,38 @@ def test_what_the_kernel_cannot_change_is_refused_with_a_command_and_nothing_is_
 
     assert host.link(VXLAN).vxlan.vni == 777
     assert (VXLAN, "replace", "vtep devices adopt --replace vxlan100") in host.plan()
+
+
+@pytest.mark.parametrize("alias", ["", "vtep"])
+def test_a_device_over_ipv6_that_drops_packets_without_checksum_is_kept_and_the_plan_replaces_it(host, alias):
+    """By hand or by an older daemon. The kernel cannot change it; `devices adopt --replace` does by making it again."""
+    host.want_file(parse(V6))
+    host.make_deaf_vxlan(VXLAN, 100)
+    host.set_alias(VXLAN, alias)
+    before = host.link(VXLAN).index
+
+    host.keep()
+
+    steps = [(device, act) for device, act, _ in host.plan() if device == VXLAN]
+    assert steps[-1:] == [(VXLAN, "replace")] if alias else (VXLAN, "adopt") in steps and (VXLAN, "replace") in steps
+    assert (VXLAN, "replace", "vtep devices adopt --replace vxlan100") in host.plan()
+    assert host.link(VXLAN).index == before
+    host.delete(VXLAN)
+    host.keep()
+    assert [step for step in host.plan() if step[0] == VXLAN] == []
+    assert host.link(VXLAN).vxlan.takes_no_checksum is not False
+
+
+V6 = """
+[node]
+vtep = "fd00::1"
+manage = true
+[[vni]]
+vni = 100
+bridge = "br100"
+vxlan = "vxlan100"
+import_rt = ["65000:100"]
+"""
 
 
 def test_a_vni_that_leaves_takes_its_devices_along_and_another_stays(host):

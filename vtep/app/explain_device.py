@@ -134,7 +134,7 @@ def _difference(what: str, command: str, trouble: Trouble | None) -> DeviceDiffe
 def _summary(name: str, owner: str, steps: list[Step], differences: tuple[DeviceDifference, ...]) -> tuple[str, str]:
     """Say how things are in one sentence, and what to do."""
     replace = next((step for step in steps if step.act == "replace"), None)
-    if replace is not None:
+    if replace is not None and all(step.act != "adopt" for step in steps):
         return f"{name} cannot become as wanted in place: {replace.text}", f"run: {replace.command}"
     if owner in _STANDING:
         return f"{name}{_STANDING[owner][0]}", _STANDING[owner][1].format(name=name)

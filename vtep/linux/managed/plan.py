@@ -41,7 +41,7 @@ def plan(wish: Wish, attachments: Attachments, picture: Picture) -> Iterator[Ste
 
     A device that is missing gets one step with all that can be given at once (`AT_BIRTH`), and then one step for each
     other row. A device that cannot become as wanted gets `replace` alone: what it then lacks is known only when it was
-    made again.
+    made again. One over IPv6 that drops packets without a UDP checksum gets it beside the rest.
     """
     links = picture.links
     alike = {name: link.index for (name,) in wish.rows["device"] if (link := _alike(name, wish, links)) is not None}
@@ -137,8 +137,17 @@ def _of_device(name: str, wanted: DeviceRow | None, verdict: Verdict, links: Lin
             yield Step(name, "replace", text, f"vtep devices adopt --replace {name}")
         elif not is_ours(link):
             yield Step(name, "adopt", "another program made it", f"vtep devices adopt {name}")
-    elif wanted is None and link is not None and is_ours(link):
+    if link is not None and wanted is not None and _drops_unchecked(link, wish.settings_of(name)):
+        text = "it drops packets over IPv6 without a UDP checksum, and the kernel cannot change it: traffic stops while it is made again"
+        yield Step(name, "replace", text, f"vtep devices adopt --replace {name}")
+    if wanted is None and link is not None and is_ours(link):
         yield Step(name, "left", "it bears our mark, and the configuration does not have it", f"ip link del {name}")
+
+
+def _drops_unchecked(link: Link, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a VXLAN device over IPv6 lacks `udp6zerocsumrx` (RFC 6935). All the rest of it can be as wanted, so it is kept as it is."""
+    local = settings.get("local")
+    return local is not None and local.is_v6 and link.vxlan is not None and link.vxlan.takes_no_checksum is False
 
 
 def _step(kind: str, key: Any, wanted: Any, there: Any, links: Links) -> Step:
