@@ -230,7 +230,7 @@ def test_no_frame_comes_back_and_every_change_ends_with_one_copy(leaves: int, al
     for fabric in explorer.visit():
         count += 1
         has_one = algorithm != "modulo" or leaves == 2
-        if has_one or mode != SINGLE_ACTIVE:  # in single-active mode nothing but the election keeps a frame from coming back
+        if has_one or mode != SINGLE_ACTIVE:  # without local bias, only the election keeps a frame from coming back
             assert [explorer.from_machine(fabric, number) for number in range(leaves)] == [0] * leaves, fabric
         if has_one:
             assert explorer.to_machine(fabric, None) <= 1, fabric
