@@ -65,6 +65,17 @@ def test_what_is_dropped_is_counted_while_the_tables_are_there(table):
     assert table.nft.dropped() == {"blocked": 0, "bias": 0, "joining": 0, "standby": 0}
 
 
+def test_the_bridge_forgets_what_it_learned_at_a_port_that_goes_on_standby(any_world):
+    """It would send the frames of its hosts to a port that drops them."""
+    with any_world() as world:
+        world.station_sends(MAC, "h0")
+        there = [row for row in world.rows() if row.mac == MAC]
+        refused = world.raw.send([FilterMessage(Verb.CREATE, PortEntry("vx0", "h0", "standby"))])
+        if refused:
+            pytest.skip("this kernel has no nftables of family inet")
+        assert (bool(there), [row for row in world.rows() if row.mac == MAC]) == (True, [])
+
+
 def test_an_element_that_is_gone_undoes_a_transaction(table):
     port = PortEntry("vx0", "es0", "df")
     write(table, port)
