@@ -16,8 +16,9 @@ one tuple of candidates. A reader may therefore handle them together: rows that 
     100,000 MACs move from VTEP A to B     ->   [RowChange(before=to A, after=to B, keys=100,000 of (VNI, MAC))]
 """
 
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import chain, islice
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -458,6 +459,30 @@ class Forwarder(Struct, frozen=True, gc=False):
         return (self.segment, self.vni, self.vtep)
 
 
+class RouteName(Protocol):
+    """What tells apart routes of a MAC that say the same."""
+
+    @property
+    def rd(self) -> RouteDistinguisher: ...
+
+    @property
+    def ip(self) -> Ip | None: ...
+
+
+class RouteNames(Sized, Iterable[RouteName], Protocol):
+    """Some of them."""
+
+
+class Kin(Struct, frozen=True, gc=False):
+    """The routes that say what the route of a candidate says. Two of them are equal if they have the same `routes` object."""
+
+    routes: RouteNames
+    """In order, the candidate's own first."""
+    verdict: str
+    """Of the others."""
+    reason: str
+
+
 class Candidate(Struct, frozen=True, gc=False):
     """One route of a MAC, or our own station with that MAC, with its verdict. Like a row, it does not name the MAC."""
 
@@ -487,10 +512,22 @@ class Candidate(Struct, frozen=True, gc=False):
     """Codes of docs/reasons.md that are about this route alone."""
     port: str = ""
     """The bridge port of our station; empty for a route."""
+    kin: Kin | None = None
+    """In `Intent.judged`, one candidate may stand for 10,000 routes of its peer; `candidates_of` returns one for each."""
+
+    def each(self) -> "Iterator[Candidate]":
+        """Yield a candidate for each route that it stands for."""
+        kin = self.kin
+        if kin is None:
+            yield self
+            return
+        yield structs.replace(self, kin=None)
+        for route in islice(kin.routes, 1, None):
+            yield structs.replace(self, rd=route.rd, ip=route.ip, verdict=kin.verdict, reason=kin.reason, kin=None)
 
 
 Verdicts: TypeAlias = tuple[Candidate, ...]
-"""Every candidate of one MAC."""
+"""The candidates of one MAC."""
 
 
 class Alert(Struct, frozen=True, order=True):
@@ -530,7 +567,7 @@ class Intent(Struct, frozen=True):
     macs: Table[RowKey, RemoteMac] = Table()
     """The remote MACs. A MAC of this leaf is in `own` instead."""
     judged: Table[Mac, Verdicts] = Table()
-    """Every candidate of a MAC with its verdict, as MACs share them; `candidates_of` returns those of one MAC."""
+    """The candidates of a MAC with their verdicts, as MACs share them; `candidates_of` returns every one of one MAC."""
     addresses: Table[Mac, tuple[Ip, ...]] = Table()
     """The host addresses of a MAC. In `judged`, a candidate of such a MAC has the position of its address in their place."""
     alerts: Table[RowKey, tuple[Alert, ...]] = Table()
@@ -684,11 +721,16 @@ def row_changes(before: Intent, intent: Intent) -> Sequence[RowChange]:
 
 def candidates_of(intent: Intent, mac: Mac) -> Verdicts:
     """Return every candidate of a MAC, with its host address."""
-    found: Verdicts = intent.judged.get(mac, ())
+    return tuple(each_candidate_of(intent, mac))
+
+
+def each_candidate_of(intent: Intent, mac: Mac) -> Iterator[Candidate]:
+    """Yield every candidate of a MAC, with its host address: there may be very many."""
+    found = chain.from_iterable(one.each() for one in intent.judged.get(mac, ()))
     addresses = intent.addresses.get(mac)
     if addresses is None:
         return found
-    return tuple(one if one.ip is None else structs.replace(one, ip=addresses[int.from_bytes(one.ip)]) for one in found)
+    return (one if one.ip is None else structs.replace(one, ip=addresses[int.from_bytes(one.ip)]) for one in found)
 
 
 def is_station(intent: Intent, key: RowKey) -> bool:
@@ -705,4 +747,4 @@ def keys_of(intent: Intent, mac: Mac) -> set[RowKey]:
 def is_lost_here(intent: Intent, key: RowKey) -> bool:
     """Return whether there is a station of ours with this key that lost to the row."""
     vni, mac = key
-    return any(one.port and one.vni == vni and one.verdict == "lost" for one in candidates_of(intent, mac))
+    return any(one.port and one.vni == vni and one.verdict == "lost" for one in intent.judged.get(mac, ()))

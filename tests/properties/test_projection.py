@@ -15,7 +15,7 @@ from tests.lab.examples import examples
 from vtep.addr import MAX_ESI, NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
 from vtep.config.model import Config
-from vtep.evpn import index, offers
+from vtep.evpn import index, said
 from vtep.evpn.attributes import Attributes, Election, Pmsi
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import Announced, EndOfRib, PeerOpened, Received, SessionClosed, SessionOpened, Withdrawn
@@ -525,11 +525,18 @@ def test_judging_alike_macs_together_gives_what_judging_one_by_one_gives(history
 @given(routes)
 @settings(deadline=None, max_examples=examples(150))
 def test_judging_one_route_of_each_kind_gives_what_judging_each_route_gives(found):
-    rib = a_rib([announced(route) for route in found])
-    with patch.object(offers, "FEW", 0):
+    one_by_one = project(a_rib([announced(route) for route in found]), policy(), 0.0)
+    with patch.object(said, "SHARED_MAX", 1):
+        rib = a_rib([announced(route) for route in found])
         by_kind = project(rib, policy(), 0.0)
 
-    assert told(by_kind) == told(project(a_rib([announced(route) for route in found]), policy(), 0.0))
+    assert without_addresses(by_kind) == without_addresses(one_by_one)
+
+
+def without_addresses(intent: Intent) -> object:
+    """Return every verdict; where a host address is kept does not matter."""
+    macs, judged, alerts, beside, forwarders = told(intent)
+    return macs, judged, alerts, beside[:-1], forwarders
 
 
 @given(histories)

@@ -25,8 +25,9 @@ A segment may have 100,000 MACs, and most of its Type-1 routes change nothing fo
 reflector, or one more VTEP becomes an alias. So the projection asks the index its questions about a segment (`conclude`), and the
 index keeps the answers. When a Type-1 route changes, it asks again, and marks the MACs only if an answer is another one.
 
-A MAC or host with very many routes takes long to judge, and a peer may change its routes all the time. It waits for its turn, so
-the others never wait for more than one of them.
+Routes that differ in their names only are one kind, which is judged once (`crowd.Kinds`). A MAC with very many kinds, or a host with
+very many routes, may take long to judge all the same, and a peer may change its routes all the time. It waits for its turn, so the
+others never wait for more than one of them.
 """
 
 from collections import Counter, OrderedDict
@@ -39,7 +40,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from msgspec import structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, Prefix, Vni
-from vtep.evpn.crowd import MOST, Crowd, Routes, all_of, replaced
+from vtep.evpn.crowd import MOST, Crowd, Kinds, MakeKinds, Routes, all_of, kinds_of, replaced
 from vtep.evpn.ead import PER_ES_TAG, EthernetAd
 from vtep.evpn.event import RouteKey
 from vtep.evpn.imet import Imet
@@ -221,12 +222,20 @@ class Index:
     def routes_of_host(self, ip: Ip) -> tuple[MacIp, ...]:
         return all_of(self._hosts.get(ip, ()))
 
+    def kinds_of_host(self, ip: Ip) -> Kinds[MacIp]:
+        """Return the routes that name a host address, those that differ in MAC, RD and peer only together, the lowest MAC first."""
+        return kinds_of(self._hosts.get(ip, ()), _host_kinds)
+
     def homes_of(self, ip: Ip) -> Iterable[tuple[Vni, Mac]]:
         """Return the VNI and MAC of each station of this leaf that has this host address."""
         return self._homes.get(ip, ())
 
     def imets_of(self, endpoint: Ip) -> tuple[Imet, ...]:
         return all_of(self._endpoints.get(endpoint, ()))
+
+    def kinds_of_endpoint(self, endpoint: Ip) -> Kinds[Imet]:
+        """Return its Type-3 routes, those that differ in RD, originator and peer only together, the lowest RD first."""
+        return kinds_of(self._endpoints.get(endpoint, ()), _imet_kinds)
 
     def ads_at(self, segment: Esi, tag: int, label: int) -> Collection[EthernetAd]:
         """Return the Type-1 routes of a segment with this tag and label; the label of a route per segment does not matter.
@@ -307,8 +316,9 @@ class Index:
     def take_changed(self, work_max: float = inf, now: float = inf) -> Changed:
         """Return what changed since the last call, but at most twice as much as this work.
 
-        Judging a MAC takes time in proportion to its routes, and it cannot be interrupted. So a MAC or host with very many
-        routes waits until the others were taken. It comes alone, and the next one comes after a rest four times as long.
+        Judging a MAC takes time in proportion to its kinds of routes, and it cannot be interrupted. So a MAC with very many kinds,
+        or a host with very many routes, waits until the others were taken. It comes alone, and the next one comes after a rest
+        four times as long.
         """
         part = self._take_small(work_max)
         if work_max < inf:
@@ -338,7 +348,7 @@ class Index:
         return changed
 
     def _put_off_crowds(self, part: Changed) -> None:
-        crowded = [mac for mac in part.macs & self.said.many if len(self.said.macs.get(mac, ())) > MOST]
+        crowded = [mac for mac in part.macs & self.said.many if self._kinds_of(mac) > MOST]
         hosts = part.hosts & self._crowded_hosts
         part.remove_macs(crowded)
         part.hosts -= hosts
@@ -353,13 +363,18 @@ class Index:
         for mac in list(islice(self._put_off_macs, 1)):
             del self._put_off_macs[mac]
             part.add_macs((mac,))
-            rest_s += _rest_s(said.paths if (said := self.said.macs.get(mac)) is not None else ())
+            rest_s += REST_S_PER_KIND * self._kinds_of(mac)
         for ip in list(islice(self._put_off_hosts, 1)):
             del self._put_off_hosts[ip]
             part.hosts.add(ip)
             rest_s += _rest_s(self.routes_of_host(ip))
         if rest_s and now < inf:
             self._rest_until = now + rest_s
+
+    def _kinds_of(self, mac: Mac) -> int:
+        """Return how many kinds of routes a MAC has: each takes a judgement."""
+        said = self.said.macs.get(mac)
+        return 0 if said is None else len(said.firsts)
 
     def mark_stale(self, epoch: Epoch) -> None:
         """Note that the routes of an epoch became stale, so their MACs must be judged again, unless they leave before that."""
@@ -537,7 +552,7 @@ class Index:
         return 0
 
     def _is_swept(self, said: Offers) -> bool:
-        return any(path.epoch.now in self._sweeping for path in said.paths)
+        return any(epoch in self._sweeping for epoch in said.epochs)
 
     def _sweep(self, room: float) -> int:
         """Remove or mark the routes of at most so many MACs of the shard, and return how many MACs these were."""
@@ -548,7 +563,7 @@ class Index:
             said = known
             if said is None:
                 continue
-            epochs = {path.epoch.now for path in said.paths}
+            epochs = said.epochs
             if any(epoch in self._sweeping and not epoch.leaving for epoch in epochs):
                 self._mark(macs, WORK_OF_RIVALS)
             if any(epoch.leaving for epoch in epochs):
@@ -574,7 +589,7 @@ class Index:
         mac, ip = either.mac, cast("Ip", either.ip)
         self.said.change_host(mac, ip, host_path_name(key), before, after, epoch)
         self._mark((mac,))
-        if isinstance(_replace(self._hosts, ip, before, after), Crowd):
+        if isinstance(_replace(self._hosts, ip, before, after, _host_kinds), Crowd):
             self._crowded_hosts.add(ip)
         elif self._crowded_hosts:
             self._crowded_hosts.discard(ip)
@@ -613,7 +628,7 @@ class Index:
         """Replace a Type-3 route. The endpoint is not part of its key, so the new version may name another one."""
         for endpoint in {_endpoint(imet) for imet in (old, new) if imet is not None}:
             there = new if new is not None and _endpoint(new) == endpoint else None
-            _replace(self._endpoints, endpoint, old, there)
+            _replace(self._endpoints, endpoint, old, there, _imet_kinds)
             self._changed.endpoints.add(endpoint)
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:
@@ -724,9 +739,29 @@ class Index:
         self._changed.segments.add(either.esi)
 
 
-def _replace(table: dict[K, Routes[R]], key: K, old: R | None, new: R | None) -> Routes[R]:
+def _host_kinds(routes: Iterable[MacIp]) -> Kinds[MacIp]:
+    return Kinds(
+        lambda route: (id(route.attributes), route.label, route.tag, route.mac.is_usable),
+        lambda route: (route.mac, route.rd, route.peer.order),
+        lambda route: route.mac,
+        routes,
+    )
+
+
+def _imet_kinds(routes: Iterable[Imet]) -> Kinds[Imet]:
+    return Kinds(
+        lambda imet: (id(imet.attributes), imet.tag),
+        lambda imet: (imet.rd, imet.originator.order, imet.peer.order),
+        None,
+        routes,
+    )
+
+
+def _replace(
+    table: dict[K, Routes[R]], key: K, old: R | None, new: R | None, make: MakeKinds[R] | None = None
+) -> Routes[R]:
     """Replace a route by another in a table of routes by key, and return the routes of that key."""
-    after = replaced(table.get(key, ()), old, new)
+    after = replaced(table.get(key, ()), old, new, make)
     if after:
         table[key] = after
     else:

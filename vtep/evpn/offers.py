@@ -13,24 +13,27 @@ them. A path points to its epoch. So a lost session makes a million routes stale
 Two epochs with the same fate become one: the newer one points into the older.
 
 A host address belongs to one MAC, so a shared path does not have it. It has the position of the address among those of the MAC
-(`address_at`), which puts paths in the same order as the addresses would. A MAC with very many routes has `OwnOffers`, which
-change in place, and whose paths have the addresses themselves.
+(`address_at`), which puts paths in the same order as the addresses would. A MAC with many routes has `OwnOffers`, which change in
+place, and whose paths have the addresses themselves. Of these, the ones that differ in RD and host address only are one kind,
+which is judged once, so a MAC with 10,000 host addresses takes as many steps of judgement as one with ten.
 
 This module does not know which MACs there are (`index`), and it does not know which path is better.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
 from vtep.addr import Esi, Ip, Mac, RouteDistinguisher
 from vtep.evpn.attributes import Attributes
+from vtep.evpn.crowd import Kinds
 from vtep.evpn.event import RouteKey
 from vtep.evpn.mac_ip import CODE as MAC_IP
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
+from vtep.store.ranked import Ranked
 from vtep.store.sharded import ShardedDict
 
 
@@ -216,6 +219,20 @@ class Offers:
     def paths(self) -> tuple[Path, ...]:
         return self._paths
 
+    @property
+    def firsts(self) -> Sequence[Path]:
+        """The first path of each kind. Here, each path is a kind of its own."""
+        return self._paths
+
+    @property
+    def kinds(self) -> Mapping[int, Ranked[Path]]:
+        """The kinds that have more than one path, by the identity of the first one."""
+        return {}
+
+    @property
+    def epochs(self) -> set[Epoch]:
+        return {path.epoch.now for path in self._paths}
+
     def find(self, peer: Ip, name: PathName, ip: Ip | None = None) -> Path | None:
         """Return the path of this name, with this address or what stands for it."""
         for path in self._paths:
@@ -231,13 +248,16 @@ class Offers:
 class OwnOffers(Offers):
     """All that is said of one MAC with many routes. A route comes or goes in one step, however many there are."""
 
-    __slots__ = ("_by_name", "_counts", "_is_listed")
+    __slots__ = ("_by_name", "_counts", "_is_listed", "_kinds")
 
     def __init__(self, paths: Iterable[Path]) -> None:
         super().__init__(())
-        self._by_name = {(path.peer, path.name, path.ip): path for path in paths}
-        self._counts = Counter((path.peer, path.epoch) for path in self._by_name.values())
+        self._by_name: dict[tuple[Ip, PathName, Ip | None], Path] = {}
+        self._counts: Counter[tuple[Ip, Epoch]] = Counter()
+        self._kinds = Kinds(_kind, _rank)
         self._is_listed = False
+        for path in paths:
+            self.replace(None, path)
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -249,6 +269,18 @@ class OwnOffers(Offers):
             self._paths, self._is_listed = tuple(self._by_name.values()), True
         return self._paths
 
+    @property
+    def firsts(self) -> Sequence[Path]:
+        return [kind.first for kind in self._kinds]
+
+    @property
+    def kinds(self) -> Mapping[int, Ranked[Path]]:
+        return {id(kind.first): kind for kind in self._kinds if len(kind) > 1}
+
+    @property
+    def epochs(self) -> set[Epoch]:
+        return {epoch.now for _, epoch in self._counts}
+
     def find(self, peer: Ip, name: PathName, ip: Ip | None = None) -> Path | None:
         return self._by_name.get((peer, name, ip))
 
@@ -258,6 +290,7 @@ class OwnOffers(Offers):
     def replace(self, old: Path | None, new: Path | None) -> None:
         """Replace a path by another; None stands for no path."""
         self.judged, self._is_listed = None, False
+        self._kinds.replace(old, new)
         if old is not None:
             del self._by_name[old.peer, old.name, old.ip]
             self._counts[old.peer, old.epoch] -= 1
@@ -268,35 +301,11 @@ class OwnOffers(Offers):
             self._counts[new.peer, new.epoch] += 1
 
 
-FEW: Final = 8
-"""Of so few paths, each is judged by itself, because to find kinds among them would cost more than it saves."""
+def _kind(path: Path) -> tuple[object, ...]:
+    """Return what the rules look at. An epoch is of one peer, and all of it is stale or none."""
+    return (id(path.attributes), path.label, path.tag, path.esi, path.epoch)
 
 
-class Kinds:
-    """Paths of one MAC, of which those that differ only in RD, host address and peer are one kind.
-
-    The rules do not look at these three, except to name one path that stands for its location. So a kind is judged once, by the
-    path that comes first in that order, and a MAC with 10,000 host addresses takes as many steps of judgement as one with ten.
-    """
-
-    __slots__ = ("firsts", "others")
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        found = list(paths)
-        self.firsts: list[Path] = found
-        self.others: dict[int, list[Path]] = {}
-        """By the identity of the first path: the others of its kind."""
-        if len(found) <= FEW:
-            return
-        kinds: dict[tuple[object, ...], list[Path]] = {}
-        for path in found:
-            kinds.setdefault((id(path.attributes), path.label, path.tag, path.esi, path.stale), []).append(path)
-        self.firsts = []
-        for alike in kinds.values():
-            lowest = min([path.rd for path in alike])
-            first = min(
-                (path for path in alike if path.rd == lowest), key=lambda path: (path.ip or b"", path.peer.order)
-            )
-            self.firsts.append(first)
-            if len(alike) > 1:
-                self.others[id(first)] = [path for path in alike if path is not first]
+def _rank(path: Path) -> tuple[bytes, bytes, PathName]:
+    """Sort the paths of one kind as `winner.route_order` does."""
+    return (path.rd, path.ip or b"", path.name)

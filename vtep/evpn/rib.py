@@ -47,7 +47,7 @@ from vtep.evpn.index import Held, Index
 from vtep.evpn.keys import MAC_IP, mac_of
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.nlri import Route
-from vtep.evpn.offers import Alike, Epoch, Offers, Path, is_key_of_mac_alone, merged, path_of, split_key
+from vtep.evpn.offers import Alike, Epoch, Offers, OwnOffers, Path, is_key_of_mac_alone, merged, path_of, split_key
 from vtep.evpn.peer import REFRESH_WAIT_S, Holds, Peer, again
 from vtep.evpn.prefix import Alike as AlikePrefixes
 from vtep.evpn.prefix import IpPrefix, whole
@@ -185,7 +185,7 @@ class Rib:
         if any(peer.refused for peer in self.peers.values()):
             for at, mac in enumerate(macs):
                 said = offers[at]
-                if said is not None and self.refused_routes(mac):
+                if said is not None and not isinstance(said, OwnOffers) and self.refused_routes(mac):
                     offers[at], addresses[at] = Offers(tuple(index.said.paths_of(mac, said))), None
         return offers, addresses
 

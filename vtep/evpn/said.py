@@ -120,7 +120,7 @@ class Said:
 
     def remember(self, offers: Offers, judged: object) -> None:
         """Keep what was concluded from offers beside them, and forget the oldest: it takes more memory than the offers."""
-        if _are_long(offers.paths):
+        if _are_long(offers.firsts):
             return
         offers.judged = judged
         self._judged.append(offers)

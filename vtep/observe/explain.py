@@ -13,6 +13,7 @@ of the others.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
@@ -21,7 +22,7 @@ from vtep.addr import Ip, Mac, RouteTarget, Vni
 from vtep.evpn.ages import UNKNOWN, Age
 from vtep.evpn.before_policy import BeforePolicy
 from vtep.evpn.mac_ip import MacIp
-from vtep.intent import Candidate, Intent, RowKey, candidates_of
+from vtep.intent import Candidate, Intent, RowKey, each_candidate_of
 from vtep.linux.tables.fdb import FDB, MARKED
 from vtep.linux.tables.synced_mac import SYNCED_MAC
 from vtep.observe.history import HistoryEntry
@@ -121,7 +122,7 @@ class Explainer:
         """
         intent, now = self._rows.intent, self._rows.clock()
         candidates = Candidates(self._rows.configured.keys())
-        for part in _slices(candidates_of(intent, mac)):
+        for part in _slices(each_candidate_of(intent, mac)):
             await self._turns.take(candidates.take, part)
         vnis = [vni] if vni is not None else await self._turns.take(self._vnis, mac, candidates.vnis)
         shown = {number: candidates.of(number) for number in vnis[:VNIS_MAX]}
@@ -337,5 +338,6 @@ def _candidate(candidate: Candidate, winner: Ip | None, beside: Beside) -> Candi
     )
 
 
-def _slices(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (found[start : start + ROUTES_A_TURN] for start in range(0, len(found), ROUTES_A_TURN))
+def _slices(found: Iterable[Any]) -> Iterator[Sequence[Any]]:
+    left = iter(found)
+    return iter(lambda: list(islice(left, ROUTES_A_TURN)), [])

@@ -50,7 +50,13 @@ class RefusalCounts:
         """Count what differs between two intents that follow each other."""
         if intent.judged is not before.judged:
             for verdicts, macs in _counted(intent.judged.changes_since(before.judged)):
-                self._count(self._counts, _refused_macs(verdicts), macs)
+                for one in _refused_macs(verdicts):
+                    if one.kin is None or one.kin.verdict != "refused":
+                        self._count(self._counts, (one,), macs)
+                    elif one.reason == "self-vtep":  # counted by RD as well
+                        self._count(self._counts, one.each(), macs)
+                    else:
+                        self._count(self._counts, (one,), macs * len(one.kin.routes))
         if intent.refused_floods is not before.refused_floods:
             for floods, now in intent.refused_floods.changes_since(before.refused_floods):
                 self._count(self._counts, floods or (), -1)
@@ -97,7 +103,7 @@ class RefusalCounts:
         return tuple(Refusals(str(peer), int(vni), reason, count) for (peer, vni, reason), count in order if count > 0)
 
     def _count(
-        self, counts: Counter[_Key], refused: "Iterator[Candidate] | tuple[RefusedFlood | RefusedHost, ...]", step: int
+        self, counts: Counter[_Key], refused: Iterable[Candidate | RefusedFlood | RefusedHost], step: int
     ) -> None:
         for one in refused:
             key = (one.peer, one.vni, one.reason)

@@ -220,8 +220,11 @@ class _Verdicts:
         Of a MAC with very many routes, a search for each of them would cost the square of their number. So the
         verdicts of such a MAC are put into a dictionary once for a page.
         """
-        candidates = candidates_of(self._intent, route.mac)
         name = (route.peer, route.rd, route.ip)
+        if (by_name := self._by_name.get(route.mac)) is not None:
+            yield from by_name.get(name, ())
+            return
+        candidates = candidates_of(self._intent, route.mac)
         if len(candidates) > FEW:
             yield from self._named(route.mac, candidates).get(name, ())
             return
@@ -231,13 +234,11 @@ class _Verdicts:
                 yield _verdict(candidate.vni, candidate.verdict, candidate.reason)
 
     def _named(self, mac: Mac, candidates: Sequence[Candidate]) -> dict[_Name, list[RouteVerdict]]:
-        found = self._by_name.get(mac)
-        if found is None:
-            found = self._by_name[mac] = {}
-            self.looked += len(candidates)
-            for one in candidates:
-                if not one.port:
-                    found.setdefault((one.peer, one.rd, one.ip), []).append(_verdict(one.vni, one.verdict, one.reason))
+        found = self._by_name[mac] = {}
+        self.looked += len(candidates)
+        for one in candidates:
+            if not one.port:
+                found.setdefault((one.peer, one.rd, one.ip), []).append(_verdict(one.vni, one.verdict, one.reason))
         return found
 
     def _of_imet(self, route: Imet) -> Iterator[RouteVerdict]:

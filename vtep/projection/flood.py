@@ -144,12 +144,10 @@ def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, .
 
     Thousands of routes may name one endpoint. Those that share attributes and tag are one kind, and a kind is judged once.
     """
-    kinds: dict[tuple[int, int], list[Imet]] = {}
-    for imet in rib.index.imets_of(endpoint):
-        kinds.setdefault((id(imet.attributes), imet.tag), []).append(imet)
     rows: dict[Vni, Flood] = {}
     refused: list[RefusedFlood] = []
-    for first, alike in sorted(((_first(alike), alike) for alike in kinds.values()), key=lambda pair: _order(pair[0])):
+    for alike in sorted(rib.index.kinds_of_endpoint(endpoint), key=lambda kind: _order(kind.first)):
+        first = alike.first
         pmsi = first.attributes.pmsi
         if pmsi is None or pmsi.endpoint is None or pmsi.tunnel_type != PMSI_INGRESS_REPLICATION:
             refused += [RefusedFlood(Vni(0), endpoint, "no-ir", imet.peer, imet.rd) for imet in alike]
@@ -162,11 +160,6 @@ def judge_floods(endpoint: Ip, rib: Rib, policy: Policy) -> tuple[tuple[Flood, .
                 row = Flood(verdict.vni, Direct(endpoint, verdict.via.vni), first.peer, first.rd, mismatch)
                 rows.setdefault(row.vni, row)
     return tuple(rows.values()), tuple(sorted(refused, key=lambda one: (one.rd, one.peer.order, one.vni, one.reason)))
-
-
-def _first(alike: list[Imet]) -> Imet:
-    lowest = min([imet.rd for imet in alike])
-    return min((imet for imet in alike if imet.rd == lowest), key=_order)
 
 
 def _verdicts(imet: Imet, pmsi: Pmsi, endpoint: Ip, policy: Policy) -> tuple[ImportVerdict, ...]:

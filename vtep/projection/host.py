@@ -25,10 +25,11 @@ The topic is an address. This module does not know which MACs have rows.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 from msgspec import structs
 
-from vtep.addr import Ip, Vni
+from vtep.addr import Ip, Mac, Vni
 from vtep.evpn.attributes import HOST_IMMUTABLE, HOST_ROUTER
 from vtep.evpn.mac_ip import MacIp
 from vtep.evpn.rib import Rib
@@ -36,6 +37,7 @@ from vtep.intent import Alert, Host, HostKey, Intent, RefusedHost, is_station
 from vtep.projection.imports import is_like_others, verdicts
 from vtep.projection.policy import Policy
 from vtep.projection.projector import Inputs
+from vtep.store.ranked import Ranked
 
 
 def project_hosts(intent: Intent, inputs: Inputs) -> tuple[Intent, bool]:
@@ -72,29 +74,34 @@ def judge_host(ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> tuple[tuple[
     Thousands of MACs may have one address. Their routes are one kind where they share attributes, label and tag, and a kind
     is judged once.
     """
-    kinds: dict[tuple[int, int, int], list[MacIp]] = {}
-    for route in rib.index.routes_of_host(ip):
-        if is_like_others(route.mac, policy):
-            kinds.setdefault((id(route.attributes), route.label, route.tag), []).append(route)
-    usable: dict[Vni, list[list[MacIp]]] = {}
+    kinds = rib.index.kinds_of_host(ip)
+    stations = kinds.subjects.keys() & rib.index.local_claims.keys() if intent.own_hosts else ()
+    usable: dict[Vni, list[tuple[MacIp, Ranked[MacIp]]]] = {}
+    ours: dict[Vni, frozenset[Mac]] = {}
     refused: list[RefusedHost] = []
-    for routes in kinds.values():
-        for verdict in verdicts(routes[0], policy):
+    for kind in kinds:
+        for verdict in verdicts(kind.first, policy) if kind.first.mac.is_usable else ():
             vni = verdict.vni
             if verdict.refusal or not policy.vnis[vni].neighbors:
                 continue
-            left = routes
             if reason := _refusal(vni, ip, intent, rib, policy):
-                refused += [RefusedHost(vni, ip, route.mac, reason, route.peer, route.rd) for route in routes]
+                refused += [_refused(vni, route, reason) for route in kind if is_like_others(route.mac, policy)]
                 continue
-            if intent.own_hosts:
-                left = [route for route in routes if not is_station(intent, (vni, route.mac))]
-                ours = [route for route in routes if is_station(intent, (vni, route.mac))]
-                refused += [RefusedHost(vni, ip, route.mac, "local-mac", route.peer, route.rd) for route in ours]
-            if left:
-                usable.setdefault(vni, []).append(left)
-    rows = tuple(_host(vni, ip, found) for vni, found in sorted(usable.items()))
+            if vni not in ours:
+                ours[vni] = frozenset(mac for mac in stations if is_station(intent, (vni, mac)))
+            if ours[vni]:
+                refused += [_refused(vni, route, "local-mac") for route in kind if route.mac in ours[vni]]
+            first = next(
+                (route for route in kind if is_like_others(route.mac, policy) and route.mac not in ours[vni]), None
+            )
+            if first is not None:
+                usable.setdefault(vni, []).append((first, kind))
+    rows = tuple(_host(vni, ip, found, ours[vni] | policy.own_macs) for vni, found in sorted(usable.items()))
     return rows, tuple(sorted(refused, key=lambda one: (one.vni, one.mac, one.rd, one.peer.order)))
+
+
+def _refused(vni: Vni, route: MacIp, reason: str) -> RefusedHost:
+    return RefusedHost(vni, cast("Ip", route.ip), route.mac, reason, route.peer, route.rd)
 
 
 def _refusal(vni: Vni, ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> str:
@@ -105,13 +112,16 @@ def _refusal(vni: Vni, ip: Ip, intent: Intent, rib: Rib, policy: Policy) -> str:
     return "local-host" if is_local else ""
 
 
-def _host(vni: Vni, ip: Ip, kinds: list[list[MacIp]]) -> Host:
-    winner = min(map(_first, kinds), key=_order)
+def _host(vni: Vni, ip: Ip, kinds: list[tuple[MacIp, Ranked[MacIp]]], ours: frozenset[Mac]) -> Host:
+    """Return the row, of the kinds with their first routes; the MACs of ours do not count."""
+    winner = min((first for first, _ in kinds), key=_order)
     flags = winner.attributes.host_flags
     challengers = set()
     if flags & HOST_IMMUTABLE:
-        others = (routes[0] for routes in kinds if any(route.mac != winner.mac for route in routes))
-        challengers = {route.attributes.next_hop for route in others}
+        for first, kind in kinds:
+            last = next(route for route in reversed(kind) if route.mac not in ours)
+            if not first.mac == last.mac == winner.mac:
+                challengers.add(first.attributes.next_hop)
     return Host(
         vni=vni,
         ip=ip,
@@ -121,12 +131,6 @@ def _host(vni: Vni, ip: Ip, kinds: list[list[MacIp]]) -> Host:
         rd=winner.rd,
         alerts=tuple(Alert("immutable", vtep) for vtep in sorted(challengers)),
     )
-
-
-def _first(routes: list[MacIp]) -> MacIp:
-    """Return the first of one kind in the order below, where only the MAC, the RD and the peer differ."""
-    lowest = min([route.mac for route in routes])
-    return min((route for route in routes if route.mac == lowest), key=_order)
 
 
 def _order(route: MacIp) -> tuple[object, ...]:

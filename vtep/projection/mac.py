@@ -29,16 +29,18 @@ from typing import Final, TypeAlias
 from msgspec import Struct, structs
 
 from vtep.addr import NO_SEGMENT, Esi, Ip, Mac, RouteDistinguisher, Vni
-from vtep.evpn.offers import Kinds, Offers, Path
+from vtep.evpn.offers import Offers, Path
 from vtep.evpn.rib import Rib
 from vtep.evpn.station import SEQ_MAX, LocalClaim
-from vtep.intent import Alert, Candidate, Group, Moves, RemoteMac, Verdicts, Via
+from vtep.intent import Alert, Candidate, Group, Kin, Moves, RemoteMac, Verdicts, Via
 from vtep.projection import mobility
 from vtep.projection.imports import ImportResult, is_like_others, judge
 from vtep.projection.policy import Policy
 from vtep.projection.segment import is_proxy, is_segment, learned_at, reach, way
 from vtep.projection.winner import Location, choose, here, route_order
+from vtep.store.ranked import Ranked
 
+NO_OFFERS: Final = Offers(())
 NO_RD: Final = RouteDistinguisher(8)
 """Of a candidate that is our station, in a VNI that is configured without a Route Distinguisher."""
 
@@ -51,8 +53,8 @@ Contest: TypeAlias = tuple[Location, str, Losers]
 
 Notes: TypeAlias = Mapping[int, tuple[str, ...]]
 """By the identity of a path that was judged."""
-Others: TypeAlias = Mapping[int, list[Path]]
-"""By the identity of a path that was judged: those that were not, because they are of its kind."""
+KindsOf: TypeAlias = Mapping[int, Ranked[Path]]
+"""By the identity of a path that was judged: all paths of its kind, if it is not the only one."""
 
 
 class Before(Struct, frozen=True, gc=False):
@@ -96,7 +98,7 @@ class Standing(Struct, frozen=True, eq=False):
     refused: Verdicts
     """The routes that cannot win whatever else there is."""
     notes: Notes
-    others: Others
+    kinds: KindsOf
     alone: Judgement
     """What follows if there is no station of ours and no freeze."""
 
@@ -110,25 +112,24 @@ def standings_of(offers: Offers, mac: Mac, rib: Rib, policy: Policy) -> Standing
     It holds until there is another policy, or a Type-1 route changes what a segment is.
     """
     if not is_like_others(mac, policy):
-        return standings(offers.paths, mac, rib, policy)
+        return standings(offers, mac, rib, policy)
     known = offers.judged
     if known is None or known[0] is not policy.mark or known[1] != rib.index.version:
-        known = (policy.mark, rib.index.version, standings(offers.paths, mac, rib, policy))
+        known = (policy.mark, rib.index.version, standings(offers, mac, rib, policy))
         rib.index.said.remember(offers, known)
     found: Standings = known[2]
     return found
 
 
 def standings(
-    paths: Iterable[Path], mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = (), *, may_group: bool = True
+    offers: Offers, mac: Mac, rib: Rib, policy: Policy, over: Iterable[Path] = (), *, may_group: bool = True
 ) -> Standings:
-    """Return what these paths mean in each VNI that they concern; those in `over` are more than a MAC may have.
+    """Return what these offers mean in each VNI that they concern; the paths in `over` are more than a MAC may have.
 
     If there is no room for more groups (`may_group` is false), a segment stands for one of its VTEPs.
     """
     results: dict[Vni, list[ImportResult]] = {}
-    kinds = Kinds(paths)
-    for path in kinds.firsts:
+    for path in offers.firsts:
         more = ("group-limit",) if not may_group and is_segment(path.esi) else ()
         for result in judge(path, mac, policy):
             told = structs.replace(result, notes=result.notes + more) if more else result
@@ -137,31 +138,30 @@ def standings(
         for result in judge(path, mac, policy):
             refused = structs.replace(result, refusal=result.refusal or "mac-limit")
             results.setdefault(result.vni, []).append(refused)
-    return {vni: _standing(vni, found, kinds.others, rib, policy, may_group) for vni, found in results.items()}
+    kinds = offers.kinds
+    return {vni: _standing(vni, found, kinds, rib, policy, may_group) for vni, found in results.items()}
 
 
 def _standing(
-    vni: Vni, results: list[ImportResult], others: Others, rib: Rib, policy: Policy, may_group: bool
+    vni: Vni, results: list[ImportResult], kinds: KindsOf, rib: Rib, policy: Policy, may_group: bool
 ) -> Standing:
     usable = [result for result in results if not result.refusal]
     locations, nowhere = _locations(vni, usable, rib, policy, may_group)
     refused: Verdicts = ()
     if nowhere or len(usable) < len(results):
         reasons = ((result, result.refusal or nowhere.get(id(result.route), "")) for result in results)
-        refused = tuple(
-            one for result, reason in reasons if reason for one in _alike(result, others, "refused", reason)
-        )
+        refused = tuple(_alike(result, kinds, "refused", reason) for result, reason in reasons if reason)
     notes = {id(result.route): result.notes for result in usable}
     if not locations:
-        return Standing(locations, refused, notes, others, Judgement(refused))
+        return Standing(locations, refused, notes, kinds, Judgement(refused))
     contest = choose(locations)
     winner, reason, losers = contest
     alone = Judgement(
-        candidates=(*_candidates(vni, contest, notes, others, policy), *refused),
+        candidates=(*_candidates(vni, contest, notes, kinds, policy), *refused),
         row=_row(vni, winner, reason, None, notes),
         alerts=tuple(sorted(set(_conflicts(winner, losers)))) if losers else (),
     )
-    return Standing(locations, refused, notes, others, alone)
+    return Standing(locations, refused, notes, kinds, alone)
 
 
 _NOWHERE: Final = Standing([], (), {}, {}, Judgement(()))
@@ -181,7 +181,7 @@ def judge_mac(
     """Judge every route of this MAC and its stations, also for VNIs where it was before and is no longer."""
     local_claims = _local_claims(mac, rib, policy)
     if (over := rib.refused_paths(mac)) or not may_group:
-        found = standings(() if offers is None else offers.paths, mac, rib, policy, over, may_group=may_group)
+        found = standings(offers or NO_OFFERS, mac, rib, policy, over, may_group=may_group)
     else:
         found = {} if offers is None else standings_of(offers, mac, rib, policy)
     return {
@@ -206,7 +206,7 @@ def highest_rival(vni: Vni, mac: Mac, rib: Rib, policy: Policy, segment: Esi = N
     if segment != NO_SEGMENT:
         rivals += (
             path.attributes.seq - 1
-            for path in offers.paths
+            for path in offers.firsts
             if path.esi == segment and path.attributes.seq and vni in policy.imports(path.attributes.targets)
         )
     return max(rivals, default=None)
@@ -244,7 +244,7 @@ def settle(
     settled = contest if frozen is None else _frozen(contest, frozen)
     is_here = settled[0] is home
     return Judgement(
-        candidates=(*_candidates(vni, settled, notes, standing.others, policy), *refused),
+        candidates=(*_candidates(vni, settled, notes, standing.kinds, policy), *refused),
         row=None if is_here else _row(vni, settled[0], settled[1], frozen, notes),
         moves=moves,
         alerts=tuple(sorted({*_conflicts(winner, losers), *_exhausted(winner, home), *mobility.alerts(moves)})),
@@ -358,42 +358,43 @@ def _row(vni: Vni, winner: Location, reason: str, frozen: Via | None, notes: Not
 # The verdict of each candidate
 
 
-def _candidates(vni: Vni, settled: Contest, notes: Notes, others: Others, policy: Policy) -> Iterable[Candidate]:
+def _candidates(vni: Vni, settled: Contest, notes: Notes, kinds: KindsOf, policy: Policy) -> Iterable[Candidate]:
     winner, reason, losers = settled
     found: list[Candidate] = []
     for location, verdict, why in ((winner, "won", reason), *((loser, "lost", rule) for loser, rule in losers)):
         if location.local_claim is None:
-            found += _candidates_at(vni, location, verdict, why, notes, others)
+            found += _candidates_at(vni, location, verdict, why, notes, kinds)
         else:
             found.append(_own_candidate(vni, location.local_claim, verdict, why, policy))
     return found
 
 
 def _candidates_at(
-    vni: Vni, location: Location, verdict: str, reason: str, notes: Notes, others: Others
+    vni: Vni, location: Location, verdict: str, reason: str, notes: Notes, kinds: KindsOf
 ) -> list[Candidate]:
     """Return the candidates of one location. The first route stands for it and has its verdict; the others support it."""
     found: list[Candidate] = []
     for route in location.routes:
         result = ImportResult(route, vni, "", notes[id(route)])
         if verdict == "lost":
-            found += _alike(result, others, "lost", reason)
+            found.append(_alike(result, kinds, "lost", reason))
             continue
         is_proxied = location.learned and is_proxy(route) and route.attributes.seq == location.seq
         support = "non-proxy" if is_proxied else "same-es" if location.segment else "total-order"
         if not found:
-            found.append(candidate(result, "won", reason))
-            found += _alike(result, others, "lost", support)[1:] if others else ()
+            found.append(_alike(result, kinds, "won", reason, ("lost", support)))
         else:
-            found += _alike(result, others, "lost", support)
+            found.append(_alike(result, kinds, "lost", support))
     return found
 
 
-def _alike(result: ImportResult, others: Others, verdict: str, reason: str) -> list[Candidate]:
-    """Return the candidate of the path that was judged, and then those of the paths of its kind."""
-    first = candidate(result, verdict, reason)
-    kin = others.get(id(result.route), ()) if others else ()
-    return [first, *(structs.replace(first, peer=path.peer, rd=path.rd, ip=path.ip) for path in kin)]
+def _alike(
+    result: ImportResult, kinds: KindsOf, verdict: str, reason: str, of_others: tuple[str, str] | None = None
+) -> Candidate:
+    """Return the candidate that stands for the paths of a kind; the others may have another verdict and reason than the first."""
+    kind = kinds.get(id(result.route)) if kinds else None
+    kin = None if kind is None else Kin(kind, *(of_others or (verdict, reason)))
+    return candidate(result, verdict, reason, kin)
 
 
 def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str, policy: Policy) -> Candidate:
@@ -416,7 +417,7 @@ def _own_candidate(vni: Vni, local_claim: LocalClaim, verdict: str, reason: str,
     )
 
 
-def candidate(result: ImportResult, verdict: str, reason: str) -> Candidate:
+def candidate(result: ImportResult, verdict: str, reason: str, kin: Kin | None = None) -> Candidate:
     """Return the candidate for a route in one of our VNIs.
 
     The fields are given by position, because by name it takes twice as long.
@@ -436,6 +437,8 @@ def candidate(result: ImportResult, verdict: str, reason: str) -> Candidate:
         route.esi,
         route.label,
         (*result.notes, "stale") if stale else result.notes,
+        "",
+        kin,
     )
 
 

@@ -51,6 +51,7 @@ from vtep.intent import (
     PortFilterKey,
     RowKey,
     Synced,
+    Verdicts,
     candidates_of,
     is_station,
 )
@@ -361,11 +362,16 @@ def _port(row: Synced | None) -> str:
     return "" if row is None else row.port
 
 
+def _with_reason(intent: Intent, mac: Mac, reason: str) -> Verdicts:
+    """Return the candidates of a MAC, if any has this reason."""
+    return candidates_of(intent, mac) if any(one.reason == reason for one in intent.judged.get(mac, ())) else ()
+
+
 def _seen_by_others(mac: Mac, intent: Intent, rib: Rib, policy: Policy) -> dict[Vni, Synced]:
     """Return for each VNI the port of ours behind which other VTEPs of the segment have seen the MAC, and what they say of it."""
     refused = [
         (port, one)
-        for one in (candidates_of(intent, mac) if mac in intent.judged else ())
+        for one in _with_reason(intent, mac, "local-bias")
         if one.reason == "local-bias" and (port := policy.port_on.get((one.esi, one.vni))) is not None
     ]
     if not refused:

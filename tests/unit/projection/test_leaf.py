@@ -498,15 +498,18 @@ def test_due_is_the_earlier_time_of_routes_and_rows() -> None:
 # A MAC with very many routes
 
 
-def crowd_of(rig: Rig, peer: str, mac: str, count: int) -> bytes:
-    return rig.lines.announce(peer, *(wire.Instance(peer, rd=f"65000:{number}").mac(mac) for number in range(count)))
+def crowd_of(rig: Rig, peer: str, mac: str, count: int, *, of_one_kind: bool = True) -> bytes:
+    tags = [0 if of_one_kind else number for number in range(count)]
+    routes = (wire.Instance(peer, rd=f"65000:{number}", tag=tag).mac(mac) for number, tag in enumerate(tags))
+    return rig.lines.announce(peer, *routes)
 
 
 def test_a_mac_with_very_many_routes_is_judged_before_deletions_begin() -> None:
     """Its row of an earlier life would be removed and written again."""
     leaf = Leaf(config.parse(LEAF), 0.0)
     rig = Rig()
-    lines = [rig.lines.opened(A, 120), rig.lines.up(A), crowd_of(rig, A, ONE, 300), crowd_of(rig, A, TWO, 300)]
+    lines = [rig.lines.opened(A, 120), rig.lines.up(A)]
+    lines += [crowd_of(rig, A, mac, 300, of_one_kind=False) for mac in (ONE, TWO)]
     leaf.receive(rig.reader.read([*lines, rig.lines.end_of_rib(A)]), 0.0)
 
     seen = [leaf.judge(0.0, 10_000) for _ in range(3)]
