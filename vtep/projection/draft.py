@@ -45,7 +45,7 @@ from vtep.intent import (
 from vtep.projection import mobility
 from vtep.projection.mac import Before, Judgement, judge_mac, standings_of
 from vtep.projection.projector import Inputs
-from vtep.projection.schedule import Schedule
+from vtep.projection.schedule import MovesChange, Schedule
 from vtep.store.table import Table
 
 DUE_AT_ONCE: Final = 1024
@@ -94,6 +94,8 @@ class MacDraft:
         self.alerts: dict[RowKey, tuple[Alert, ...] | None] = {}
         self.moves: dict[RowKey, Moves | None] = {}
         """The record of duplicate detection."""
+        self._moves_changes: list[MovesChange] = []
+        """The same by what the record was before and is now."""
         self.limited: dict[Vni, dict[Mac, bool | None]] = {}
         """MACs that wait for room in a full VNI (True), or no longer wait (None)."""
         self.rows: dict[Vni, int] = {}
@@ -122,7 +124,7 @@ class MacDraft:
         for key in keys:
             moves = self.previous.moves.get(key)
             if moves is not None:
-                self.moves[key] = Moves(location=moves.location)
+                self._note_moves([key], moves, Moves(location=moves.location))
                 yield key
 
     def take_due(self) -> list[RowKey]:
@@ -229,7 +231,7 @@ class MacDraft:
         if (judgement.candidates or None) != before:
             self.judged.update(dict.fromkeys([mac for _, mac in keys], judgement.candidates or None))
         if moves != moved:
-            self.moves.update(dict.fromkeys(keys, moves))
+            self._note_moves(keys, moved, moves)
         alerts = tuple(sorted({*judgement.alerts, *(mobility.alerts(moves) if row else ())})) or None
         if alerts or self.previous.alerts:
             for key in keys:
@@ -260,7 +262,8 @@ class MacDraft:
                 self.macs[key] = row  # touched even if it is equal: it must now replace a station's entry
                 self.row_changes = None
             _put(self.alerts, self.previous.alerts, key, judgement.alerts or None)
-            _put(self.moves, self.previous.moves, key, judgement.moves)
+            if _now(self.moves, self.previous.moves, key) != judgement.moves:
+                self._note_moves([key], self.previous.moves.get(key), judgement.moves)
             self._put_own(key, judgement.own)
             self.lost += (key,) if judgement.lost else ()
             self.unverified += (key,) if judgement.unverified else ()
@@ -332,7 +335,7 @@ class MacDraft:
     def apply(self) -> Intent:
         """Return the previous intent with all changes."""
         previous = self.previous
-        due = self._schedule.note(self.moves, self.now)
+        due = self._schedule.note(self._moves_changes, self.moves, self.now)
         return structs.replace(
             previous,
             macs=_changed(previous.macs, self.macs),
@@ -379,6 +382,11 @@ class MacDraft:
             self.meaning_changed = True
         elif row.via != old.via:
             self.meaning_changed = True
+
+    def _note_moves(self, keys: list[RowKey], before: Moves | None, after: Moves | None) -> None:
+        """Note the record of MACs that had the same record in the previous intent."""
+        self.moves.update(dict.fromkeys(keys, after))
+        self._moves_changes.append((keys, before, after))
 
     def _use(self, key: GroupKey) -> GroupUse | None:
         """Return what needs a group now."""

@@ -12,13 +12,16 @@ most of its work. Knows no route and no row.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from vtep.config.model import DuplicateConfig
 from vtep.intent import Intent, Moves, RowKey
 from vtep.projection import mobility
 from vtep.store.table import Table
+
+MovesChange: TypeAlias = tuple[Sequence[RowKey], Moves | None, Moves | None]
+"""MACs that had the same record before and have the same one now; None stands for no record."""
 
 PART: Final = 256
 """MACs that are due at one time and are taken together."""
@@ -37,7 +40,7 @@ class Schedule:
         self._taken: list[RowKey] = []
         self._is_new = previous.moves_rule != self.rule
         if self._is_new:
-            self.times = Table(self._parted(previous.moves.unordered()))
+            self.times = Table(self._parted(([key], record) for key, record in previous.moves.unordered()))
 
     def take(self, now: float, most: int) -> list[RowKey]:
         """Return the MACs that are due; of very many about as many as are asked for, and the rest stays due."""
@@ -55,15 +58,19 @@ class Schedule:
         self.times = self.times.changed(left)
         return self._taken
 
-    def note(self, changes: Mapping[RowKey, Moves | None], now: float) -> float | None:
-        """Take the records that changed; return when a MAC is due next."""
+    def note(self, changes: Sequence[MovesChange], changed: Container[RowKey], now: float) -> float | None:
+        """Take the records that changed, and of which MACs; return when a MAC is due next."""
         moves, again = self._previous.moves, set(self._taken)
-        new = [
-            (key, record)
-            for (key, record), before in zip(changes.items(), moves.of(changes), strict=True)
-            if record is not None and (before is None or key in again or self._due(record) != self._due(before))
-        ]
-        new += ((key, record) for key in again.difference(changes) if (record := moves.get(key)) is not None)
+        new: list[tuple[Sequence[RowKey], Moves]] = []
+        for keys, before, record in changes:
+            if record is None:
+                continue
+            if before is None or self._due(record) != self._due(before):
+                new.append((keys, record))
+            elif again:
+                new.append(([key for key in keys if key in again], record))
+        unchanged = (key for key in again if key not in changed)
+        new += (([key], record) for key in unchanged if (record := moves.get(key)) is not None)
         added = {time: (*self.times.get(time, ()), *parts) for time, parts in self._parted(new)}
         if added:
             self.times = self.times.changed(added)
@@ -79,13 +86,13 @@ class Schedule:
                 yield key
 
     def _parted(
-        self, records: Iterable[tuple[RowKey, Moves]]
+        self, records: Iterable[tuple[Sequence[RowKey], Moves]]
     ) -> Iterator[tuple[float, tuple[tuple[RowKey, ...], ...]]]:
         """Yield the MACs that are due at each time, in parts."""
         found: defaultdict[float, list[RowKey]] = defaultdict(list)
-        for key, record in records:
-            if (time := self._due(record)) is not None:
-                found[time].append(key)
+        for keys, record in records:
+            if keys and (time := self._due(record)) is not None:
+                found[time] += keys
         for time, keys in found.items():
             yield time, tuple(tuple(keys[at : at + PART]) for at in range(0, len(keys), PART))
 
