@@ -72,6 +72,8 @@ class Leaf:
         """Duplicates that an operator cleared since the last judgement."""
         self._advertising: frozenset[Vni] = frozenset()
         """VNIs in which stations count, as the daemon set them; the configuration may still exclude some."""
+        self._taking: dict[tuple[Esi, Vni], float] = {}
+        """The roles on single-active segments that we take from a VTEP which is still there, with when that has heard of it."""
         self._unverified: dict[RowKey, None] = {}
         """Stations that lost to a route which is gone, until the watcher of the bridges takes them."""
 
@@ -160,7 +162,9 @@ class Leaf:
         changed = self.rib.index.take_changed(work_max, inf if must_finish else now)
         for part in self._take_rejudged(work_max):
             changed.add(part)
-        if self._follow_elections(changed):
+        for esi in {esi for (esi, _), due in self._taking.items() if now >= due and self._forwards(esi)}:
+            changed.segments.add(esi)
+        if self._follow_elections(changed, now):
             changed.add(self.rib.index.take_changed(work_max, inf if must_finish else now))
         if not self._is_news(changed, now):
             return self.intent
@@ -232,27 +236,43 @@ class Leaf:
             if any((vni, claim.station.port) in ports for vni, claim in claims.items()):
                 self.rib.index.mark_local_claim(mac)
 
-    def _follow_elections(self, changed: Changed) -> bool:
+    def _follow_elections(self, changed: Changed, now: float) -> bool:
         """Work out in which VNIs our ports on single-active segments pass frames, and return whether that is different now.
 
-        Where a MAC is depends on it, so it is known before the MACs are judged.
+        Where a MAC is depends on it, so it is known before the MACs are judged. If the forwarder before us is still on the segment, it
+        may not know yet that it is the forwarder no longer, so we wait for `df_wait_s`: two that pass frames would make a loop.
         """
         policy = self._policy
         concerned = policy.single_active & {*changed.segments, *(esi for esi, _, _ in changed.evis)}
         kept = {one for one in policy.active if one[0] in policy.single_active - concerned}
-        forwarding = {esi for esi in concerned & policy.contested if policy.segment_states[esi].state == FORWARDING}
-        now = {
-            (esi, row.vni)
-            for esi in forwarding
-            for row in judge_segment(policy.segments[esi], self.rib, policy)
-            if row.ours
-        }
-        active = frozenset(kept | now)
+        taking = {one: due for one, due in self._taking.items() if one[0] not in concerned}
+        for esi in concerned & policy.contested:
+            before = {row.vni: row.vtep for row in self.intent.forwarders.get(esi, ())}
+            for row in judge_segment(policy.segments[esi], self.rib, policy):
+                one = (esi, row.vni)
+                if not row.ours:
+                    continue
+                is_there = any(rival.vtep == before.get(row.vni) for rival in row.rivals)
+                due = self._taking.get(one, now + policy.segments[esi].df_wait_s if is_there else now)
+                if self._forwards(esi) and (one in policy.active or now >= due):
+                    kept.add(one)
+                else:
+                    taking[one] = due
+        self._taking = taking
+        active = frozenset(kept)
         if active == policy.active:
             return False
         self._policy = policy.changed(active=active)
         self._mark_segments({esi for esi, _ in active ^ policy.active}, (policy.segment_states,))
         return True
+
+    def _forwards(self, segment: Esi) -> bool:
+        state = self._policy.segment_states.get(segment)
+        return state is not None and state.state == FORWARDING
+
+    def _taken_at(self) -> Iterator[float]:
+        """Yield when a role is taken, of those that wait for time alone."""
+        return (due for (esi, _), due in self._taking.items() if self._forwards(esi))
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         """Forget the moves of these MACs at the next judgement."""
@@ -284,7 +304,12 @@ class Leaf:
     def due(self) -> float | None:
         """When time alone changes something next."""
         return min(
-            (time for time in (self.rib.due, self.rib.index.due, self.intent.due) if time is not None), default=None
+            (
+                time
+                for time in (self.rib.due, self.rib.index.due, self.intent.due, *self._taken_at())
+                if time is not None
+            ),
+            default=None,
         )
 
     def _everything(self) -> Iterator[Changed]:

@@ -90,7 +90,11 @@ def test_a_mac_goes_by_the_forwarder_and_comes_to_the_port_with_its_role(rig):
     assert (group.members, group.single_active) == ((PEER,), True)
     assert [host.mac for host in rig.judged().hosts[HOST]] == [MAC]
 
+    # The forwarder was the first by number, and is still there: it must know before this leaf passes a frame.
     rig.withdraw(there(OTHER), candidate(OTHER))
+    assert (rig.filter(), via(rig)) == (("standby", ()), Group(ESI, PEER))
+    assert rig.leaf.judge(2.9).port_filters[VNI, PORT].state == "standby"
+    rig.leaf.judge(3.0)
     assert (rig.filter(), via(rig)) == (("df", ()), None)
     # It advertises the MAC at once, so that remote VTEPs need not flood until the machine speaks.
     assert synced(rig) == (PORT, (3, "proxy"))
@@ -98,6 +102,15 @@ def test_a_mac_goes_by_the_forwarder_and_comes_to_the_port_with_its_role(rig):
 
     lose_the_election(rig)
     assert (rig.filter(), via(rig), synced(rig)) == (("standby", ()), Group(ESI, PEER), ("", ()))
+
+
+def test_a_role_is_taken_at_once_from_a_vtep_that_has_left(rig):
+    rig.announce(there(), candidate(), per_evi())
+    lose_the_election(rig)
+    rig.be(FORWARDING)
+    assert rig.filter() == ("standby", ())
+    rig.withdraw(there(), candidate(), there(OTHER), candidate(OTHER))
+    assert rig.filter() == ("df", ())
 
 
 def test_one_projection_has_the_filter_and_the_macs(rig):
