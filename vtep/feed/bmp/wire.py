@@ -177,8 +177,12 @@ def _open_at(octets: bytes, at: int) -> tuple[_OpenMessage, int]:
     +--------+--------+------+---------+----+-----------+--------+---------------+-----------------+
 
     An AS number that does not fit in two octets is 23456 there, and the capability 65 has the real one (RFC 6793 3).
+    An OPEN that is a header alone says nothing of the peer.
     """
     end = at + int.from_bytes(octets[at + 16 : at + 18])
+    if end - at == bgp.HEADER and octets[at + 18 : at + 19] == bytes((bgp.OPEN,)):
+        # bgpd puts this in the place of an OPEN that it has not kept, as of a session that won a collision (FRR 8.4).
+        return _OpenMessage(asn=0, hold_time_s=0, bgp_id=Ip(bytes(4)), families=set()), end
     if end > len(octets) or end - at < _OPEN_HEAD or octets[at + 18] != bgp.OPEN:
         raise StreamError("a Peer Up message has no whole OPEN")
     found = _OpenMessage(

@@ -255,3 +255,15 @@ def test_all_peers_of_a_router_share_what_is_kept_before_policy():
         made.read(bmp.peer_up(address) + bmp.monitoring(address, UPDATES[0], flags=0), 0)
 
     assert {before.macs_max for _, before in made.befores()} == {MACS_OF_ALL // 64}
+
+
+def test_an_open_that_frr_has_not_kept_ends_no_connection():
+    """bgpd sends a header alone in its place, for each session that won a collision."""
+    header = bytes.fromhex("ff" * 16 + "001301")
+    up = bmp.frame(3, bmp.peer_header("10.0.0.1") + bytes(20) + header + header)
+    made = router()
+    found = events(made.read(bmp.initiation() + up + bmp.monitoring("10.0.0.1", *UPDATES), 0))
+
+    assert found[0] == SessionOpened(PEER)
+    assert (found[1].offer.asn, found[1].offer.families) == (0, ())
+    assert len(found[2].routes) == 20
