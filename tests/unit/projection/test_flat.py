@@ -27,6 +27,8 @@ TARGETS = (RouteTarget.parse("65000:100"),)
 AT = {vtep: Attributes(vtep, TARGETS) for vtep in (A, B)}
 FLOODS = {vtep: Attributes(vtep, TARGETS, pmsi=Pmsi(PMSI_INGRESS_REPLICATION, 0, 100, A)) for vtep in (A, B)}
 MANY = 10_000
+WORK = 8_192
+"""As in the daemon, where what has very many routes waits for its turn."""
 Make = Callable[[int, Ip], MacIp | Imet]
 
 
@@ -78,10 +80,10 @@ class Told:
 
     def _take(self, event: Announced | Withdrawn) -> None:
         self.leaf.receive([Received((event,))], self.now)
-        self.leaf.judge(self.now)
+        self.leaf.judge(self.now, WORK)
         while self.leaf.unjudged or self.leaf.rib.index.due is not None:
             self.now += 100.0
-            self.leaf.judge(self.now)
+            self.leaf.judge(self.now, WORK)
 
 
 def changes(told: Told, make: Make, count: int) -> list[int]:
