@@ -624,8 +624,8 @@ class Index:
     def _put_imet(self, old: Imet | None, new: Imet | None) -> None:
         """Replace a Type-3 route. The endpoint is not part of its key, so the new version may name another one."""
         for endpoint in {_endpoint(imet) for imet in (old, new) if imet is not None}:
-            there = new if new is not None and _endpoint(new) == endpoint else None
-            _replace(self._endpoints, endpoint, old, there, _imet_kinds)
+            before, after = (imet if imet is not None and _endpoint(imet) == endpoint else None for imet in (old, new))
+            _replace(self._endpoints, endpoint, before, after, _imet_kinds)
             self._changed.endpoints.add(endpoint)
 
     def _put_ad(self, key: RouteKey, either: EthernetAd, old: EthernetAd | None, new: EthernetAd | None) -> None:

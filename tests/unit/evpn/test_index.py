@@ -250,6 +250,17 @@ def test_a_type_3_route_whose_endpoint_changes_is_judged_at_both(index: Filled) 
     assert (imets_of(index, A), imets_of(index, B), changed(index)) == ((), (after,), (set(), set(), {A, B}))
 
 
+def test_a_vtep_with_very_many_type_3_routes_may_change_its_endpoint(index: Filled) -> None:
+    before, after = ([replace(imet(at), rd=RouteDistinguisher(vni.to_bytes(8))) for vni in range(100)] for at in (A, B))
+    for vni, route in enumerate(before):
+        put(index, bytes((vni,)), None, route)
+
+    for vni, (old, new) in enumerate(zip(before, after, strict=True)):
+        put(index, bytes((vni,)), old, new)
+
+    assert (imets_of(index, A), imets_of(index, B)) == ((), tuple(after))
+
+
 def test_a_type_3_route_that_goes_is_judged_once_more(index: Filled) -> None:
     route = imet()
     put(index, KEY, None, route)
