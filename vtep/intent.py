@@ -472,6 +472,10 @@ class RouteName(Protocol):
 class RouteNames(Sized, Iterable[RouteName], Protocol):
     """Some of them."""
 
+    @property
+    def blocks(self) -> Sequence[Sequence[RouteName]]:
+        """The same in parts, of which those of other routes may have some."""
+
 
 class Kin(Struct, frozen=True, gc=False):
     """The routes that say what the route of a candidate says. Two of them are equal if they have the same `routes` object."""

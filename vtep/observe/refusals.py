@@ -10,12 +10,12 @@ again. Knows no single route, and decides nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from vtep.addr import Ip, RouteDistinguisher, Vni
 from vtep.config.model import Config
-from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, Verdicts
+from vtep.intent import NOTHING, Candidate, Intent, RefusedFlood, RefusedHost, RouteName, Verdicts
 from vtep.observe.problems import Refusals, Returned
 
 _Key: TypeAlias = tuple[Ip, Vni, str]
@@ -49,14 +49,7 @@ class RefusalCounts:
     def take(self, before: Intent, intent: Intent) -> None:
         """Count what differs between two intents that follow each other."""
         if intent.judged is not before.judged:
-            for verdicts, macs in _counted(intent.judged.changes_since(before.judged)):
-                for one in _refused_macs(verdicts):
-                    if one.kin is None or one.kin.verdict != "refused":
-                        self._count(self._counts, (one,), macs)
-                    elif one.reason == "self-vtep":  # counted by RD as well
-                        self._count(self._counts, one.each(), macs)
-                    else:
-                        self._count(self._counts, (one,), macs * len(one.kin.routes))
+            self._take_macs(_counted(intent.judged.changes_since(before.judged)))
         if intent.refused_floods is not before.refused_floods:
             for floods, now in intent.refused_floods.changes_since(before.refused_floods):
                 self._count(self._counts, floods or (), -1)
@@ -65,6 +58,22 @@ class RefusalCounts:
             for hosts, here in intent.refused_hosts.changes_since(before.refused_hosts):
                 self._count(self._hosts, hosts or (), -1)
                 self._count(self._hosts, here or (), 1)
+
+    def _take_macs(self, counted: Iterable[tuple[Verdicts, int]]) -> None:
+        """Count the candidates of so many MACs. Of a candidate that stands for 10,000 routes, most were counted before the change."""
+        blocks: dict[tuple[int, Ip, Ip], tuple[Sequence[RouteName], int]] = {}
+        for verdicts, macs in counted:
+            for one in _refused_macs(verdicts):
+                if one.kin is None or one.kin.verdict != "refused":
+                    self._count(self._counts, (one,), macs)
+                    continue
+                self._count_alike(self._counts, one, macs * len(one.kin.routes))
+                for block in one.kin.routes.blocks if one.reason == "self-vtep" else ():
+                    name = (id(block), one.peer, one.vtep)
+                    blocks[name] = (block, macs + (blocks[name][1] if name in blocks else 0))
+        for (_, peer, vtep), (block, step) in blocks.items():
+            for route in block if step else ():
+                self._count_returned((peer, route.rd, vtep), step)
 
     def reconfigure(self, config: Config, intent: Intent) -> None:
         """Take other VNIs. What is judged by them is counted as it is judged again."""
@@ -106,21 +115,24 @@ class RefusalCounts:
         self, counts: Counter[_Key], refused: Iterable[Candidate | RefusedFlood | RefusedHost], step: int
     ) -> None:
         for one in refused:
-            key = (one.peer, one.vni, one.reason)
-            together = (one.peer, Vni(0), one.reason)
-            self._told = None
-            if step < 0:
-                # What was counted together goes from there, although there may be room for its own count by now.
-                from_key = min(-step, counts[key])
-                _add(counts, key, -from_key)
-                _add(counts, together, step + from_key)
-            elif key not in counts and one.vni not in self._vnis and len(counts) >= KEYS_MAX:
-                self._overflowed = True
-                _add(counts, together, step)
-            else:
-                _add(counts, key, step)
+            self._count_alike(counts, one, step)
             if one.reason == "self-vtep" and not isinstance(one, RefusedHost):
                 self._count_returned((one.peer, one.rd, one.vtep), step)
+
+    def _count_alike(self, counts: Counter[_Key], one: Candidate | RefusedFlood | RefusedHost, step: int) -> None:
+        key = (one.peer, one.vni, one.reason)
+        together = (one.peer, Vni(0), one.reason)
+        self._told = None
+        if step < 0:
+            # What was counted together goes from there, although there may be room for its own count by now.
+            from_key = min(-step, counts[key])
+            _add(counts, key, -from_key)
+            _add(counts, together, step + from_key)
+        elif key not in counts and one.vni not in self._vnis and len(counts) >= KEYS_MAX:
+            self._overflowed = True
+            _add(counts, together, step)
+        else:
+            _add(counts, key, step)
 
     def _count_returned(self, key: _Returned, step: int) -> None:
         if step > 0 and key not in self._returned and len(self._returned) >= RETURNED_MAX:

@@ -43,6 +43,11 @@ class Ranked(Generic[V]):
         return chain.from_iterable(map(reversed, reversed(self._blocks)))
 
     @property
+    def blocks(self) -> tuple[tuple[V, ...], ...]:
+        """The values in parts: two versions differ in the parts that only one of them has."""
+        return self._blocks
+
+    @property
     def first(self) -> V:
         return self._blocks[0][0]
 

@@ -1,12 +1,19 @@
 """The counts of routes that may not win, kept up to date with each change."""
 
 from random import Random
+from typing import NamedTuple
+
+from msgspec import structs
 
 from tests.lab.memory import CONFIG, MemoryLeaf
+from tests.lab.steps import Steps
 from tests.lab.wire import Instance
-from vtep.intent import NOTHING
+from vtep.addr import NO_SEGMENT, Ip, Mac, RouteDistinguisher, Vni
+from vtep.config import file as config
+from vtep.intent import NOTHING, Candidate, Kin
 from vtep.observe import refusals
 from vtep.observe.refusals import RefusalCounts
+from vtep.store.ranked import Ranked
 
 PEERS = ("10.0.0.1", "10.0.0.2")
 MACS = tuple(f"02:00:00:00:00:0{number}" for number in range(1, 5))
@@ -101,3 +108,31 @@ def test_another_leaf_with_our_tunnel_address_is_told_from_routes_that_come_back
             False,
         )
         assert rig.observer.status().returned == ()
+
+
+class Named(NamedTuple):
+    rd: RouteDistinguisher
+    ip: Ip | None = None
+
+
+def test_one_route_more_of_very_many_with_our_tunnel_address_is_few_steps():
+    peer, us, vni, mac = Ip.parse(PEERS[0]), Ip.parse("10.0.0.99"), Vni(100), Mac.parse(MACS[0])
+    taken = []
+    for count in (10, 10_000):
+        names = [Named(RouteDistinguisher((number // 100).to_bytes(8))) for number in range(count)]
+        fewer = Ranked.of(names, lambda name: name.rd)
+        more = fewer.with_(names[0], lambda name: name.rd)
+        counts, before = RefusalCounts(config.parse(CONFIG)), NOTHING
+        for routes in (fewer, more):
+            kin = Kin(routes, "refused", "self-vtep")
+            rd = routes.first.rd
+            one = Candidate(vni, us, "refused", "self-vtep", 0, False, False, peer, rd, None, NO_SEGMENT, vni, kin=kin)
+            intent = structs.replace(before, judged=before.judged.changed({mac: (one,)}))
+            with Steps() as steps:
+                counts.take(before, intent)
+            before = intent
+        taken.append(steps.taken)
+        assert [found.routes for found in counts.counted()] == [count + 1]
+        assert sum(found.routes for found in counts.returned()) == count + 1
+
+    assert taken[1] <= 16 * taken[0], taken  # two blocks of 128 routes are counted one by one
