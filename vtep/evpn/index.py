@@ -25,9 +25,9 @@ A segment may have 100,000 MACs, and most of its Type-1 routes change nothing fo
 reflector, or one more VTEP becomes an alias. So the projection asks the index its questions about a segment (`conclude`), and the
 index keeps the answers. When a Type-1 route changes, it asks again, and marks the MACs only if an answer is another one.
 
-Routes that differ in their names only are one kind, which is judged once (`crowd.Kinds`). A MAC with very many kinds, or a host with
-very many routes, may take long to judge all the same, and a peer may change its routes all the time. It waits for its turn, so the
-others never wait for more than one of them.
+Routes that differ in their names only are one kind, which is judged once (`crowd.Kinds`). A MAC with very many kinds, and a host or a MAC
+on a segment with very many routes, may take long to judge all the same, and a peer may change its routes all the time. It waits for its
+turn, so the others never wait for more than one of them.
 """
 
 from collections import Counter, OrderedDict
@@ -314,8 +314,8 @@ class Index:
         """Return what changed since the last call, but at most twice as much as this work.
 
         Judging a MAC takes time in proportion to its kinds of routes, and it cannot be interrupted. So a MAC with very many kinds,
-        or a host with very many routes, waits until the others were taken. It comes alone, and the next one comes after a rest
-        four times as long.
+        and a host or a MAC on a segment with very many routes, waits until the others were taken. It comes alone, and the next one
+        comes after a rest four times as long.
         """
         part = self._take_small(work_max)
         if work_max < inf:
@@ -345,7 +345,7 @@ class Index:
         return changed
 
     def _put_off_crowds(self, part: Changed) -> None:
-        crowded = [mac for mac in part.macs & self.said.many if self._kinds_of(mac) > MOST]
+        crowded = [mac for mac in part.macs & self.said.many if max(self._cost_of(mac)) > MOST]
         hosts = part.hosts & self._crowded_hosts
         part.remove_macs(crowded)
         part.hosts -= hosts
@@ -360,7 +360,8 @@ class Index:
         for mac in list(islice(self._put_off_macs, 1)):
             del self._put_off_macs[mac]
             part.add_macs((mac,))
-            rest_s += REST_S_PER_KIND * self._kinds_of(mac)
+            kinds, listed = self._cost_of(mac)
+            rest_s += max(REST_S_PER_KIND * kinds, REST_S_PER_ROUTE * listed)
         for ip in list(islice(self._put_off_hosts, 1)):
             del self._put_off_hosts[ip]
             part.hosts.add(ip)
@@ -368,10 +369,16 @@ class Index:
         if rest_s and now < inf:
             self._rest_until = now + rest_s
 
-    def _kinds_of(self, mac: Mac) -> int:
-        """Return how many kinds of routes a MAC has: each takes a judgement."""
+    def _cost_of(self, mac: Mac) -> tuple[int, int]:
+        """Return how many kinds of routes a MAC has, of which each is judged, and how many routes may be listed.
+
+        If it is on a segment, that may be ours: then this leaf has a row for each host address.
+        """
         said = self.said.macs.get(mac)
-        return 0 if said is None else len(said.firsts)
+        if said is None:
+            return 0, 0
+        firsts = said.firsts
+        return len(firsts), 0 if all(path.esi == NO_SEGMENT for path in firsts) else len(said)
 
     def mark_stale(self, epoch: Epoch) -> None:
         """Note that the routes of an epoch became stale, so their MACs must be judged again, unless they leave before that."""
@@ -780,7 +787,8 @@ STEPS_PER_ANSWER: Final = 8
 REST_S_PER_KIND: Final = 100e-6
 """The rest after judging a MAC or host with very many routes: four times as long as judging takes (measured: 25 us a kind)."""
 REST_S_PER_ROUTE: Final = 10e-6
-"""The part of it for each route of a host, which are all listed if the address is refused (measured: 1 to 2.5 us)."""
+"""The part of it for each route of a host, which are all listed if the address is refused (measured: 1 to 2.5 us), and of a MAC on a
+segment."""
 
 
 def _ad_group(ad: EthernetAd) -> _AdGroup:

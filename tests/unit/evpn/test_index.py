@@ -12,6 +12,7 @@ from vtep.evpn.imet import Imet
 from vtep.evpn.index import (
     COMPARED_AT_ONCE,
     REST_S_PER_KIND,
+    REST_S_PER_ROUTE,
     STEPS_PER_ANSWER,
     WORK_OF_NEW,
     WORK_OF_RIVALS,
@@ -585,6 +586,20 @@ def test_a_mac_with_very_many_routes_of_one_kind_does_not_wait(index):
     put(index, KEY, None, mac(IP1))
 
     assert index.take_changed(10_000, 1.0).macs == {M}
+
+
+def test_a_mac_on_a_segment_with_very_many_routes_of_one_kind_waits_for_its_turn(index):
+    """If the segment is ours, each of its host addresses is a row."""
+    attributes = Attributes(A)
+    for number in range(MOST + 1):
+        route = replace(mac(esi=ESI), attributes=attributes, rd=RouteDistinguisher(number.to_bytes(8)))
+        put(index, number.to_bytes(8), None, route)
+    index.take_changed(10_000, 1.0)
+    put(index, KEY, None, mac())
+
+    rest_s = REST_S_PER_ROUTE * (MOST + 1)
+    assert index.take_changed(10_000, 1.0 + rest_s - 1e-6).macs == set()
+    assert index.take_changed(10_000, 1.0 + rest_s).macs == {M}
 
 
 def test_routes_of_a_mac_that_name_different_segments_are_judged_and_rested_for_one_by_one(index):
