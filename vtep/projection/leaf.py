@@ -72,7 +72,7 @@ class Leaf:
         """Duplicates that an operator cleared since the last judgement."""
         self._advertising: frozenset[Vni] = frozenset()
         """VNIs in which stations count, as the daemon set them; the configuration may still exclude some."""
-        self._taking: dict[tuple[Esi, Vni], float] = {}
+        self._taking: dict[tuple[Esi, Vni], tuple[float, Ip | None]] = {}
         """The roles on single-active segments that we take from a VTEP which is still there, with when that has heard of it."""
         self._unverified: dict[RowKey, None] = {}
         """Stations that lost to a route which is gone, until the watcher of the bridges takes them."""
@@ -162,7 +162,7 @@ class Leaf:
         changed = self.rib.index.take_changed(work_max, inf if must_finish else now)
         for part in self._take_rejudged(work_max):
             changed.add(part)
-        for esi in {esi for (esi, _), due in self._taking.items() if now >= due and self._forwards(esi)}:
+        for esi in {esi for (esi, _), (due, _) in self._taking.items() if now >= due and self._forwards(esi)}:
             changed.segments.add(esi)
         if self._follow_elections(changed, now):
             changed.add(self.rib.index.take_changed(work_max, inf if must_finish else now))
@@ -245,19 +245,20 @@ class Leaf:
         policy = self._policy
         concerned = policy.single_active & {*changed.segments, *(esi for esi, _, _ in changed.evis)}
         kept = {one for one in policy.active if one[0] in policy.single_active - concerned}
-        taking = {one: due for one, due in self._taking.items() if one[0] not in concerned}
+        taking = {one: found for one, found in self._taking.items() if one[0] not in concerned}
         for esi in concerned & policy.contested:
             before = {row.vni: row.vtep for row in self.intent.forwarders.get(esi, ())}
             for row in judge_segment(policy.segments[esi], self.rib, policy):
                 one = (esi, row.vni)
                 if not row.ours:
                     continue
-                is_there = any(rival.vtep == before.get(row.vni) for rival in row.rivals)
-                due = self._taking.get(one, now + policy.segments[esi].df_wait_s if is_there else now)
+                due, giver = self._taking.get(one, (now + policy.segments[esi].df_wait_s, before.get(row.vni)))
+                if all(rival.vtep != giver for rival in row.rivals):
+                    due = now
                 if self._forwards(esi) and (one in policy.active or now >= due):
                     kept.add(one)
                 else:
-                    taking[one] = due
+                    taking[one] = due, giver
         self._taking = taking
         active = frozenset(kept)
         if active == policy.active:
@@ -272,7 +273,7 @@ class Leaf:
 
     def _taken_at(self) -> Iterator[float]:
         """Yield when a role is taken, of those that wait for time alone."""
-        return (due for (esi, _), due in self._taking.items() if self._forwards(esi))
+        return (due for (esi, _), (due, _) in self._taking.items() if self._forwards(esi))
 
     def clear_duplicates(self, keys: Iterable[RowKey]) -> None:
         """Forget the moves of these MACs at the next judgement."""

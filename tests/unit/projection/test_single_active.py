@@ -113,6 +113,17 @@ def test_a_role_is_taken_at_once_from_a_vtep_that_has_left(rig):
     assert rig.filter() == ("df", ())
 
 
+def test_a_role_is_taken_at_once_when_its_vtep_leaves_while_this_leaf_waits_for_it(rig):
+    rig.announce(there(), candidate(), per_evi())
+    lose_the_election(rig)
+    rig.be(FORWARDING)
+    rig.judged()
+    rig.withdraw(there(OTHER), candidate(OTHER))
+    assert rig.leaf.judge(1.0).port_filters[VNI, PORT].state == "standby"
+    rig.withdraw(there(), candidate())
+    assert rig.leaf.judge(1.1).port_filters[VNI, PORT].state == "df"
+
+
 def test_one_projection_has_the_filter_and_the_macs(rig):
     """A reader sees no intent in which the port is on standby and the MAC behind it, nor the other way."""
     rig.announce(there(), candidate(), per_evi(), mac())
