@@ -45,6 +45,8 @@ BEFORE, AFTER, BOTH = range(3)
 _UNREACH: Final = b"\x0f"
 _FIRST_ATTRIBUTE: Final = 24
 """Where an UPDATE without withdrawn IPv4 routes has the code of its first path attribute."""
+_EVPN: Final = b"\x00\x19\x46"
+"""How the EVPN address family is written (AFI 25, SAFI 70)."""
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -72,7 +74,7 @@ class BeforePolicy:
         self.forgotten = 0
         """How many MACs were left out, because `macs_max` others came later."""
         self.has_routes = False
-        """Routes before policy came at all: a bgpd without `soft-reconfiguration inbound` only withdraws them."""
+        """Routes of EVPN before policy came at all: a bgpd without `soft-reconfiguration inbound` only withdraws them."""
         self._peer = peer
         self._held = b""
         """The last UPDATE, as long as its twin of the other table may follow."""
@@ -86,13 +88,13 @@ class BeforePolicy:
     def take(self, octets: bytes, table: int) -> None:
         """Take a whole UPDATE of one of the two tables."""
         held, self._held = self._held, b""
+        if table == BEFORE and not self.has_routes:
+            self.has_routes = _EVPN in octets and octets[_FIRST_ATTRIBUTE : _FIRST_ATTRIBUTE + 1] != _UNREACH
         if held == octets and table != self._held_table:
             self._note(BOTH, octets)
             return
         if held:
             self._note(self._held_table, held)
-        if table == BEFORE and octets[_FIRST_ATTRIBUTE : _FIRST_ATTRIBUTE + 1] != _UNREACH:
-            self.has_routes = True
         if len(octets) > HELD_MAX:
             self._note(table, octets)
         else:
@@ -116,8 +118,6 @@ class BeforePolicy:
     def _note(self, table: int, octets: bytes) -> None:
         """Queue an UPDATE, unless it can only end a difference and there is none."""
         if table != BEFORE and not self.macs and not self._queue:
-            if table == BOTH:
-                self.has_routes = True
             return
         (self._after if table == AFTER else self._queue).append((table, octets))
         self._size += len(octets)

@@ -96,3 +96,26 @@ def test_withdrawals_alone_are_no_table():
     """A bgpd without `soft-reconfiguration inbound` has nothing before policy, and withdraws it."""
     made = table((withdraw(1), BEFORE), (announce(1), AFTER), (end_of_rib(), BEFORE))
     assert not made.has_routes
+
+
+def test_withdrawals_and_the_end_of_both_tables_are_no_table():
+    """The two of one table are the octets of the other."""
+    twins = [(octets, which) for octets in (withdraw(1), end_of_rib()) for which in (BEFORE, AFTER)]
+    assert not table(*twins).has_routes
+
+
+def test_routes_of_another_family_are_no_table():
+    """A leaf may have `soft-reconfiguration inbound` for IPv4 alone."""
+    origin = bytes.fromhex("400101004002004003040a000001")
+    ipv4 = (
+        bytes(16 * [255])
+        + (23 + len(origin) + 4).to_bytes(2)
+        + b"\x02\0\0"
+        + len(origin).to_bytes(2)
+        + origin
+        + b"\x18\x0a\x01\x02"
+    )
+    ended = bytes(16 * [255]) + b"\0\x17\x02\0\0\0\0"
+    for octets in (ipv4, ended):
+        assert not table((octets, BEFORE), (octets, AFTER)).has_routes
+        assert not table((octets, BEFORE), (announce(1), AFTER)).has_routes
