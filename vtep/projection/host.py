@@ -146,4 +146,5 @@ def _order(route: MacIp) -> tuple[object, ...]:
         route.tag,
         route.label,
         route.peer.order,
+        attributes.host_flags,  # two routes with different path identifiers
     )

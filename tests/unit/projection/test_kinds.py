@@ -1,6 +1,7 @@
 """A host address on thousands of MACs, and an endpoint of thousands of routes: routes of one kind are judged once."""
 
 import pytest
+from msgspec import structs
 
 from vtep.addr import Ip, Mac, RouteDistinguisher, RouteTarget, Vni
 from vtep.config import file as config
@@ -64,6 +65,19 @@ def test_a_host_address_on_many_macs_takes_as_many_judgements_as_on_few(calls: l
     (row,) = leaf.judge(1.0).hosts[IP]
 
     assert (row.mac, len(calls)) == (on_mac(1).mac, 1)
+
+
+def test_of_two_routes_that_differ_in_path_identifier_and_flags_one_wins_whichever_came_first() -> None:
+    said = [structs.replace(on_mac(1), attributes=structs.replace(ROUTED, host_flags=flags)) for flags in (0, 1)]
+    won = []
+    for routes in (said, said[::-1]):
+        leaf = Leaf(config.parse(LEAF), 0.0)
+        for route in routes:
+            path_id = bytes((0, 0, 0, route.attributes.host_flags))
+            leaf.receive([Received((Announced(A, {route.key + path_id: route}),))], 0.0)
+        won += leaf.judge(1.0).hosts[IP]
+
+    assert won[0] == won[1]
 
 
 @pytest.mark.parametrize("count", [10, 1_000])
