@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from tests.lab.namespaces import Lab, Missing
-from tests.lab.segments import CE_MAC, ESI, ON_THE_LINK, DualHomed
+from tests.lab.segments import CE_MAC, ESI, ON_THE_LINK, MultiHomed
 from tests.lab.wait import wait_until
 from torture.tally import Tally
 
@@ -28,7 +28,7 @@ def torture(strokes: int, seed: int) -> Iterator[Tally]:
     chance = random.Random(seed)
     with Lab() as lab:
         try:
-            network = DualHomed(lab, segment=SEGMENT)
+            network = MultiHomed(lab, segment=SEGMENT)
         except Missing as missing:
             print(f"      segments: not run: {missing}", file=sys.stderr, flush=True)
             return
@@ -43,7 +43,7 @@ def torture(strokes: int, seed: int) -> Iterator[Tally]:
             network.close()
 
 
-def _hands(network: DualHomed) -> dict[str, Callable[[int], None]]:
+def _hands(network: MultiHomed) -> dict[str, Callable[[int], None]]:
     """Return what can be done to a leaf, by its number."""
     nodes, leaves = network.nodes, network.leaves
 
@@ -75,7 +75,7 @@ def _hands(network: DualHomed) -> dict[str, Callable[[int], None]]:
     }
 
 
-def _link(network: DualHomed, port: str, strokes: int) -> Tally:
+def _link(network: MultiHomed, port: str, strokes: int) -> Tally:
     """Have the link to the first leaf fail or return under traffic of a host there."""
     lost = on_the_link = wrong = recovered = 0
     times: list[float] = []
@@ -101,7 +101,7 @@ def _link(network: DualHomed, port: str, strokes: int) -> Tally:
     )
 
 
-def _stroke(network: DualHomed, fault: str, hand: Callable[[int], None], strokes: int, chance: random.Random) -> Tally:
+def _stroke(network: MultiHomed, fault: str, hand: Callable[[int], None], strokes: int, chance: random.Random) -> Tally:
     times: list[float] = []
     for _ in range(strokes):
         hand(chance.randrange(2))
@@ -110,7 +110,7 @@ def _stroke(network: DualHomed, fault: str, hand: Callable[[int], None], strokes
     return Tally("segments", fault, strokes, len(times), None, None, max(times, default=None))
 
 
-def _recovered(network: DualHomed, *, both: bool) -> float | None:
+def _recovered(network: MultiHomed, *, both: bool) -> float | None:
     """Return how long it took until every flooded frame arrived as it must, or None."""
     began = time.monotonic()
     sources = ("c1", "c2", "h1", "h2", "h3", "h4") if both else ("c2", "h1", "h2", "h3", "h4")
@@ -122,7 +122,7 @@ def _recovered(network: DualHomed, *, both: bool) -> float | None:
     return None
 
 
-def _is_whole(network: DualHomed, *, both: bool) -> bool:
+def _is_whole(network: MultiHomed, *, both: bool) -> bool:
     """Tell whether the filters of the leaves that take part are there, with one forwarder."""
     states = [found and found[0] for found in map(network.filters, (1, 2))]
     return sorted(str(state) for state in states) == ["df", "non-df"] if both else states[1] == "df"

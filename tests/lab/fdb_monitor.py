@@ -32,6 +32,11 @@ class FdbMonitor:
         wanted = dict(rows)
         return [line for line in self._lines()[self._begin :] if self._harms(line, wanted)]
 
+    def changes(self, mac: str) -> list[str]:
+        """Return every change of a MAC's row at the device."""
+        rows = (_ROW.match(line) for line in self._lines()[self._begin :])
+        return [row[0] for row in rows if row and (row["mac"], row["device"]) == (mac, self._device)]
+
     def arrivals(self, mac: str) -> list[str]:
         """Return each VTEP that a MAC was pointed to, in order."""
         rows = (_ROW.match(line) for line in self._lines()[self._begin :])

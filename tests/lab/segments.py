@@ -1,4 +1,4 @@
-"""A dual-homed machine: two leaves on one Ethernet segment, and two remote VTEPs without BGP.
+"""A machine on two or more leaves of one Ethernet segment, and two remote VTEPs without BGP. As drawn, with two leaves:
 
                               ┌─ leaf1 10.0.0.1 ── host h1
         machine ce ── es0 ────┤       ║ iBGP to the reflector 10.0.0.100
@@ -41,6 +41,7 @@ BROADCAST, MULTICAST, UNKNOWN = "ff:ff:ff:ff:ff:ff", "01:00:5e:01:02:03", "02:00
 CE_MAC: Final = "02:ce:00:00:00:01"
 ARRIVAL_S: Final = 0.03
 """How long copies of one frame are waited for. They pass through a few queues of one machine."""
+REMOTES: Final = 2
 ON_THE_LINK: Final = 1
 """Frames of a stream that may be on the link while that fails: they are lost with it, wherever the next ones go."""
 _ETH_P: Final = 0x88B5
@@ -49,14 +50,16 @@ _NO_SUCH_PROGRAM: Final = 127
 _NUMBERS = itertools.count(1)
 
 
-class DualHomed:
+class MultiHomed:
     """The network as drawn, not yet started."""
 
-    def __init__(self, lab: Lab, *, segment: str = SEGMENT) -> None:
+    def __init__(self, lab: Lab, *, segment: str = SEGMENT, leaves: int = 2) -> None:
         self.lab = lab
         underlay = switch(lab)
-        self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in (1, 2)]
-        remotes = [join(lab, underlay, f"remote{number}", number) for number in (3, 4)]
+        self._numbers = tuple(range(1, leaves + 1))
+        self._vteps = tuple(range(1, leaves + 1 + REMOTES))
+        self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in self._numbers]
+        remotes = [join(lab, underlay, f"remote{number}", number) for number in self._vteps[leaves:]]
         need_filters(self.nodes[0])
         vteps = [*self.nodes, *remotes]
         for number, node in enumerate(vteps, 1):
@@ -79,14 +82,14 @@ class DualHomed:
             )
             host.ip("link set dev eth0 up")
             self.ends[f"h{number}"] = (host, "eth0")
-        for here, there in itertools.permutations((1, 2, 3, 4), 2):
-            if here > 2 or there > 2:
+        for here, there in itertools.permutations(self._vteps, 2):
+            if here > leaves or there > leaves:
                 row = ("dev", VXLAN, "dst", address(there), "self")
                 vteps[here - 1].run("bridge", "fdb", "append", overlay.FLOOD_MAC, *row)
         self._segment = segment
         self.leaves = [OurLeaf(node, number, more=segment) for number, node in enumerate(self.nodes, 1)]
         node = join(lab, underlay, "reflector", REFLECTOR)
-        self.reflector = FrrReflector(node, [address(1), address(2)])
+        self.reflector = FrrReflector(node, list(map(address, self._numbers)))
         self._sockets = {name: _listen(*end) for name, end in self.ends.items()}
 
     def start(self) -> None:
@@ -95,7 +98,7 @@ class DualHomed:
             leaf.start()
 
     def prefer(self, wanted: int | None) -> None:
-        """Have both leaves elect by preference, and this one have the higher one; with none, by the default again."""
+        """Have all leaves elect by preference, and this one have the higher one; with none, by the default again."""
         for number, leaf in enumerate(self.leaves, 1):
             asked = f'algorithm = "highest-preference"\npreference = {100 if number == wanted else 50}\n'
             more = self._segment + (asked if wanted else "")
@@ -121,7 +124,7 @@ class DualHomed:
         else:
             state = "non-df" if '"es0"' in _set(shown, "blocked") else "df"
         peers = self.nodes[number - 1].attempt("nft", "list", "map", "inet", "vtep", "peers4").stdout
-        return state, [address(peer) for peer in (1, 2, 3, 4) if f"{address(peer)} :" in peers]
+        return state, [address(peer) for peer in self._vteps if f"{address(peer)} :" in peers]
 
     def rules(self, number: int) -> str:
         """Return the filters of a leaf as `nft` shows them."""
@@ -139,8 +142,9 @@ class DualHomed:
         found: dict[str, int] = json.loads(self.nodes[number - 1].run(sys.executable, "-c", program))
         return found
 
-    def wait_forwarding(self, *, df: int | None, leaves: tuple[int, ...] = (1, 2)) -> None:
-        """Wait until the leaves' filters say that this one of them is the forwarder, and know each other."""
+    def wait_forwarding(self, *, df: int | None, leaves: tuple[int, ...] = ()) -> None:
+        """Wait until the filters of these leaves, or all, say that this one of them is the forwarder, and know each other."""
+        leaves = leaves or self._numbers
         wanted = {
             number: ("df" if number == df else "non-df", [address(other) for other in leaves if other != number])
             for number in leaves
@@ -166,9 +170,9 @@ class DualHomed:
 
     # Frames
 
-    def speak(self, source: str) -> None:
+    def speak(self, source: str, mac: str = CE_MAC) -> None:
         """Have the machine speak at one of its ports."""
-        speak(*self.ends[source])
+        speak(*self.ends[source], mac)
 
     def send(self, source: str, to: str) -> Counter[str]:
         """Send one frame and return how many copies arrived, and where."""
@@ -214,19 +218,22 @@ class DualHomed:
         acting.join()
         return sent
 
-    def verdict(self, source: str, to: str, hosts: tuple[str, ...] = ("h1", "h2", "h3", "h4")) -> str:
+    def verdict(self, source: str, to: str) -> str:
         """Say what is wrong with how a flooded frame arrived: each host and the machine must have one copy, its sender none."""
         found = self.send(source, to)
         machine = sum(count for name, count in found.items() if name.startswith("c"))
+        hosts = [name for name in self.ends if name.startswith("h")]
         wrong = [f"{host} has {found[host]}" for host in hosts if found[host] != (host != source)]
         if machine != (not source.startswith("c")):
             wrong.append(f"the machine has {machine}")
         return ", ".join(wrong)
 
-    def matrix(self, sources: tuple[str, ...] = ("c1", "c2", "h1", "h2", "h3", "h4")) -> dict[tuple[str, str], str]:
-        """Return what is wrong, of every source and every kind of flooded frame."""
+    def matrix(self, sources: tuple[str, ...] = ()) -> dict[tuple[str, str], str]:
+        """Return what is wrong, of each of these sources, or all, and every kind of flooded frame."""
         kinds = {"broadcast": BROADCAST, "multicast": MULTICAST, "unknown unicast": UNKNOWN}
-        found = {(source, kind): self.verdict(source, to) for source in sources for kind, to in kinds.items()}
+        found = {
+            (source, kind): self.verdict(source, to) for source in sources or self.ends for kind, to in kinds.items()
+        }
         return {case: wrong for case, wrong in found.items() if wrong}
 
 

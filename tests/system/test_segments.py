@@ -1,29 +1,34 @@
-"""A machine on two of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
+"""A machine on two or three of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Final
 
 import pytest
 
+from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.fixtures import lab, skipped_if_missing
-from tests.lab.segments import BROADCAST, CE_MAC, ESI, ON_THE_LINK, SEGMENT, DualHomed
+from tests.lab.segments import BROADCAST, CE_MAC, ESI, ON_THE_LINK, SEGMENT, MultiHomed
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
 
 pytestmark = pytest.mark.root_netns
 
+SILENT: Final = "02:ce:00:00:00:02"
+"""A second MAC of the machine, that sends by one link only."""
+
 
 @pytest.fixture
-def network(lab) -> Iterator[DualHomed]:
+def network(lab) -> Iterator[MultiHomed]:
     with skipped_if_missing():
-        network = DualHomed(lab)
+        network = MultiHomed(lab)
     network.start()
     yield network
     network.close()
 
 
-def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualHomed) -> None:
+def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: MultiHomed) -> None:
     network.wait_forwarding(df=1)
     assert network.matrix() == {}
     assert network.drops(2)["blocked"] > 0
@@ -68,7 +73,64 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: DualH
     assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}
 
 
-def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(network: DualHomed) -> None:
+def test_flooded_frames_arrive_once_with_three_leaves_whatever_happens_to_one(lab) -> None:
+    with skipped_if_missing():
+        network = MultiHomed(lab, leaves=3)
+    network.start()
+
+    def synced(leaf: int) -> bool:
+        return any("dev es0" in line and "static" in line for line in network.row(leaf, SILENT).splitlines())
+
+    # Modulo with VNI 100: of three leaves the second one is the forwarder, and of two the first one.
+    network.wait_forwarding(df=2)
+    assert network.matrix() == {}
+    network.prefer(3)
+    network.wait_forwarding(df=3)
+    assert network.matrix() == {}
+    network.prefer(None)
+    network.wait_forwarding(df=2)
+
+    # The forwarder's link fails and returns.
+    network.ce.ip("link set dev c2 down")
+    network.wait_forwarding(df=1, leaves=(1, 3))
+    assert network.matrix(("c1", "c3", "h1", "h2", "h3", "h4")) == {}
+    network.ce.ip("link set dev c2 up")
+    network.wait_forwarding(df=2)
+    assert network.matrix() == {}
+
+    # One MAC of the machine is seen by one leaf alone, and the others have rows at their ports for it.
+    network.speak("c1", SILENT)
+    wait_until(lambda: all(map(synced, (2, 3))), 10, "the MAC at the ports of the other leaves")
+    rows = FdbMonitor(network.nodes[1], "es0", beside="h0")
+
+    # The forwarder's only session is lost, and comes back.
+    forwarder = network.leaves[1]
+    session = f"neighbor {forwarder.address} shutdown"
+    network.reflector.frr.configure("router bgp 65000", session)
+    wait_until(lambda: network.filters(2) == ("joining", []), 10, "the leaf without a session blocks its port")
+    network.wait_forwarding(df=1, leaves=(1, 3))
+    wrong = network.matrix(("c1", "c3", "h1", "h3", "h4", "h5"))
+    # The other leaves send it nothing, as they do not know it any more. VTEPs whose rows are made by hand go on.
+    assert {case: why for case, why in wrong.items() if why != "h2 has 0"} == {}
+    assert {source for source, _ in wrong} == {"c1", "c3", "h1", "h3"}
+    network.reflector.frr.configure("router bgp 65000", f"no {session}")
+    network.wait_forwarding(df=2)
+    assert network.matrix() == {}
+
+    # Its daemon dies and starts again: filters and rows stay, so frames arrive as before, in the meantime too.
+    assert forwarder.vtep.process is not None
+    forwarder.vtep.process.kill()
+    assert network.matrix() == {}
+    forwarder.vtep.start()
+    wait_until(lambda: forwarder.vtep.told("segments")["own"][0]["state"] == "forwarding", 20, "it forwards again")
+    network.wait_forwarding(df=2)
+    assert network.matrix() == {}
+    assert rows.changes(SILENT) == []
+    assert synced(2), network.row(2, SILENT)
+    network.close()
+
+
+def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(network: MultiHomed) -> None:
     network.wait_forwarding(df=1)
     network.speak("c1")
     wait_until(lambda: network.backup(1) and CE_MAC in network.macs(2), 10, "the machine's MAC has a backup")
@@ -86,7 +148,7 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
 
 def test_a_single_active_segment_has_one_leaf_that_passes_frames(lab) -> None:
     with skipped_if_missing():
-        network = DualHomed(lab, segment=SEGMENT + 'mode = "single-active"\n')
+        network = MultiHomed(lab, segment=SEGMENT + 'mode = "single-active"\n')
     network.start()
     network.wait_active(1, standby=(2,))
     assert network.matrix(("c1", "h1", "h2", "h3")) == {}

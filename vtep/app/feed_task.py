@@ -80,7 +80,9 @@ class FeedTask:
                 self._leaf.learn_own_hosts(self.kernel.own_hosts)
                 self._leaf.learn_ungrouped(self.kernel.ungrouped)
                 self._advertising.learn_routers(self.kernel.routers())
-                may_advertise = self._advertising.able and self._leaf.intent.complete
+                # Without a session no other leaf knows of this one, so two would deliver the same frames to a segment.
+                is_heard = self._leaf.rib.is_heard
+                may_advertise = self._advertising.able and self._leaf.intent.complete and is_heard
                 self.segments.see(self.kernel.port_of, now, may_advertise=may_advertise)
                 self._leaf.set_segments(self.segments.states)
                 self._note_segments()

@@ -240,6 +240,11 @@ class Rib:
             self._fold(event, now, received.replayed)
         self._judge_completeness(now)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether others may have our routes: a peer has a session, or keeps ours as we keep its routes (RFC 4724)."""
+        return any(peer.up or peer.stale for peer in self.peers.values())
+
     def lose_feed(self, now: float, feed: str = "") -> None:
         """Hold the routes of all peers of a stream as stale: ExaBGP, the relay or the routers are gone, and no peer did anything."""
         self.peers = {

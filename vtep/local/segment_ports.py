@@ -4,7 +4,7 @@
                                     picture complete
     down ──────────────▶ starting ────────────────────▶ waiting ────────────────▶ forwarding
      ▲                      ▲                              │                           │
-     │                      └─ filters lost, or ExaBGP ────┴───────────────────────────┤
+     │                      └─ filters, ExaBGP or all sessions lost ───────────────────┤
      └─ no carrier ────────────────────────────────────────────────────────────────────┘
 
 **Nothing is advertised before the filters are confirmed.** The other VTEPs send frames to this leaf once they see its routes, and
@@ -109,7 +109,7 @@ class SegmentPorts:
         }
 
     def see(self, found: Callable[[SegmentConfig], PortSeen], now: float, *, may_advertise: bool) -> None:
-        """Take what is true now. `may_advertise`: ExaBGP has the commands, and the picture is complete."""
+        """Take what is true now. `may_advertise`: ExaBGP has the commands and a session, and the picture is complete."""
         for esi, life in self._lives.items():
             self._step(self._config[esi], life, found(self._config[esi]), now, may_advertise)
 

@@ -1487,3 +1487,16 @@ def test_a_leave_to_announce_has_only_the_stations_of_its_vni_judged_again() -> 
     rib.set_advertising(frozenset({Vni(100)}))
 
     assert (first, rib.index.take_changed().macs) == ({here.mac}, set())
+
+
+def test_others_may_have_our_routes_while_a_session_is_there_or_a_peer_is_restarting() -> None:
+    feed = Feed()
+    heard = [feed.rib.is_heard]
+    feed.ready(A, ONE, restart_s=120)
+    heard.append(feed.rib.is_heard)
+    feed.down(A)
+    heard.append(feed.rib.is_heard)
+    feed.wait(120)
+    heard.append(feed.rib.is_heard)
+
+    assert heard == [False, True, True, False]
