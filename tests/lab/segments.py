@@ -45,6 +45,7 @@ REMOTES: Final = 2
 ON_THE_LINK: Final = 1
 """Frames of a stream that may be on the link while that fails: they are lost with it, wherever the next ones go."""
 _ETH_P: Final = 0x88B5
+_ETH_P_IP: Final = 0x0800
 _NO_SUCH_PROGRAM: Final = 127
 """The status of nsenter then."""
 _NUMBERS = itertools.count(1)
@@ -61,6 +62,7 @@ class MultiHomed:
         self.nodes = [join(lab, underlay, f"leaf{number}", number) for number in self._numbers]
         remotes = [join(lab, underlay, f"remote{number}", number) for number in self._vteps[leaves:]]
         need_filters(self.nodes[0])
+        self.remotes = remotes
         vteps = [*self.nodes, *remotes]
         for number, node in enumerate(vteps, 1):
             overlay.bridge_vxlan(node, VNI, BRIDGE, VXLAN, address(number))
@@ -87,6 +89,8 @@ class MultiHomed:
                 row = ("dev", VXLAN, "dst", address(there), "self")
                 vteps[here - 1].run("bridge", "fdb", "append", overlay.FLOOD_MAC, *row)
         self._segment = segment
+        self._last = 0
+        """The number of the latest single frame."""
         self.leaves = [OurLeaf(node, number, more=segment) for number, node in enumerate(self.nodes, 1)]
         node = join(lab, underlay, "reflector", REFLECTOR)
         self.reflector = FrrReflector(node, list(map(address, self._numbers)))
@@ -174,9 +178,25 @@ class MultiHomed:
         """Have the machine speak at one of its ports."""
         speak(*self.ends[source], mac)
 
+    def tunneled(self, source: str, to: str) -> Counter[int]:
+        """Send one frame and return how many copies of it each leaf received by the underlay."""
+        with contextlib.ExitStack() as stack:
+            listening = {
+                number: stack.enter_context(node.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)))
+                for number, node in enumerate(self.nodes, 1)
+            }
+            for one in listening.values():
+                one.bind(("underlay", _ETH_P_IP))
+                one.setblocking(False)
+            self.send(source, to)
+            sent = struct.pack("!HQ", _ETH_P, self._last)
+            return Counter(
+                {number: sum(sent in frame for frame in _received(one)) for number, one in listening.items()}
+            )
+
     def send(self, source: str, to: str) -> Counter[str]:
         """Send one frame and return how many copies arrived, and where."""
-        number = next(_NUMBERS)
+        self._last = number = next(_NUMBERS)
         mac = CE_MAC if source.startswith("c") else f"02:11:00:00:00:{int(source[1:]):02}"
         frame = _octets(to) + _octets(mac) + struct.pack("!HQ", _ETH_P, number) + bytes(46)
         with self.ends[source][0].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
@@ -279,11 +299,17 @@ def need_filters(node: Node) -> None:
 
 def _numbers(one: socket.socket) -> Iterator[int]:
     """Yield the numbers of the frames that have arrived at a socket."""
+    for frame in _received(one):
+        yield struct.unpack_from("!Q", frame, 14)[0]
+
+
+def _received(one: socket.socket) -> Iterator[bytes]:
+    """Yield the frames that have arrived at a socket."""
     with contextlib.suppress(OSError):  # nothing more, or the link went down
         while True:
             frame, sender = one.recvfrom(2048)
             if sender[2] != socket.PACKET_OUTGOING:
-                yield struct.unpack_from("!Q", frame, 14)[0]
+                yield frame
 
 
 def _quiet(node: Node) -> None:

@@ -1,5 +1,6 @@
 """A machine on two or three of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
 
+import signal
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -9,6 +10,7 @@ import pytest
 from tests.lab.fdb_monitor import FdbMonitor
 from tests.lab.fixtures import lab, skipped_if_missing
 from tests.lab.segments import BROADCAST, CE_MAC, ESI, ON_THE_LINK, SEGMENT, MultiHomed
+from tests.lab.topology import VXLAN
 from tests.lab.wait import wait_until
 
 __all__ = ["lab"]
@@ -144,6 +146,31 @@ def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(net
         # Without the backup hundreds are lost until the other leaf has taken over.
         assert wrong["lost"] <= ON_THE_LINK, wrong
     network.wait_forwarding(df=1)
+
+
+def test_no_frame_loops_between_two_leaves_whose_ports_have_failed(network: MultiHomed) -> None:
+    network.wait_forwarding(df=1)
+    network.speak("c1")
+    wait_until(lambda: network.backup(1) and network.backup(2), 10, "each leaf's backup is the other one")
+    remote = network.remotes[0]
+    remote.run("bridge", "fdb", "add", CE_MAC, "dev", VXLAN, "dst", "10.0.0.1", "self")
+    remote.run("bridge", "fdb", "add", CE_MAC, "dev", VXLAN, "master", "static")
+
+    # Both links fail before a leaf can hear of it from the other: rows and backups stay.
+    for leaf in network.leaves:
+        assert leaf.vtep.process is not None
+        leaf.vtep.process.signal(signal.SIGSTOP)
+    network.ce.ip("link set dev c1 down", "link set dev c2 down")
+    # Of a local host it goes to the other leaf, and of a remote one to this leaf. The kernel sends nothing back by the tunnel by
+    # which it came.
+    for source, received in (("h1", {2: 1}), ("h2", {1: 1}), ("h3", {1: 1})):
+        assert +network.tunneled(source, CE_MAC) == received, source
+    for leaf in network.leaves:
+        assert leaf.vtep.process is not None
+        leaf.vtep.process.signal(signal.SIGCONT)
+    wait_until(lambda: not network.backup(1) and not network.backup(2), 10, "no leaf sends to the other one any more")
+    for source in ("h1", "h2", "h3"):
+        assert max(network.tunneled(source, CE_MAC).values()) <= 1, source
 
 
 def test_a_single_active_segment_has_one_leaf_that_passes_frames(lab) -> None:
