@@ -61,7 +61,7 @@ def explain(name: str, config: Config, facts: DeviceFacts, picture: Picture) -> 
     configured: tuple[VniConfig | VrfConfig, ...] = (*config.vnis, *config.vrfs)
     users = [one for one in configured if name in devices_of(one)]
     owner = _owner(found, claim, is_wanted=wanted is not None, is_used=bool(users))
-    differences = tuple(_differences(steps, facts.troubles))
+    differences = tuple(islice(_differences(steps, facts.troubles), DIFFERENCES_SHOWN))
     if owner == "absent" and wanted is None and not users:
         text = "is neither a MAC nor an IP address, and no device of this name is here or configured"
         raise UsageError(f"device: {name} {text}")
@@ -103,25 +103,33 @@ def _owner(found: Found | None, claim: Claim | None, *, is_wanted: bool, is_used
 
 def _differences(steps: list[Step], found: Mapping[Any, Trouble]) -> Iterator[DeviceDifference]:
     """Yield what differs, with the state of its row; then rows in trouble that the plan does not have, as removals."""
-    troubles = {key: trouble for (_, key), trouble in found.items()}
+    troubles = {_text(kind, key): trouble for (kind, key), trouble in found.items()}
     for step in steps:
         if step.act in ("adopt", "replace", "left"):
             continue
-        words = step.text.split()
-        trouble = next((troubles.pop(key) for key in list(troubles) if _is_about(key, step.act, words)), None)
-        yield _difference(step.text, step.command, trouble)
-    for key, trouble in troubles.items():
-        if len(key) > 1 and trouble.state in ("failed", "suppressed", "contested"):
-            yield _difference(" ".join(map(str, key[1:])), "", trouble)
+        told = "" if step.act == "make" else next((text for text in troubles if _begins(step, text)), None)
+        yield _difference(step.text, step.command, None if told is None else troubles.pop(told, None))
+    for text, trouble in troubles.items():
+        if text and trouble.state in ("failed", "suppressed", "contested"):
+            yield _difference(text, "", trouble)
 
 
-def _is_about(key: tuple[Any, ...], act: str, words: list[str]) -> bool:
-    """Tell whether a row is the one that a step is about: a device has no second part of its key."""
-    if act == "make":
-        return len(key) == 1
-    if len(key) == 1:
-        return False
-    return str(key[1]) in words or "/".join(map(str, key[1:])) in words
+def _begins(step: Step, text: str) -> bool:
+    return text != "" and f"{step.text} ".startswith(f"{text} ")
+
+
+def _text(kind: str, key: tuple[Any, ...]) -> str:
+    """Return how the text of a step begins that is about this row; nothing for the device itself."""
+    match kind:
+        case "device":
+            return ""
+        case "vlan" | "vni":
+            return f"{kind.upper()} {key[1]}"
+        case "gateway":
+            return f"{key[2]} of the gateway in VLAN {key[1]}"
+        case "address":
+            return f"address {key[1]}/{key[2]}"
+    return str(key[1])
 
 
 def _difference(what: str, command: str, trouble: Trouble | None) -> DeviceDifference:

@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish, made from the parser, so that no word is written twice.
 
 Knows the actions of argparse and the languages of three shells. Completes commands, options, arguments that are a closed
-list, and file names where an option takes a file. The VNIs, MACs, VTEPs and peers come from the running daemon, which
+list, and file names where an option takes a file. The VNIs, MACs, VTEPs, peers and devices come from the running daemon, which
 `vtep complete` asks when the Tab key is pressed.
 """
 

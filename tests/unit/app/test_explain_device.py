@@ -7,12 +7,13 @@ import pytest
 
 from tests.unit.app.test_devices_task import LEAF
 from vtep.app.devices_task import DevicesTask
-from vtep.app.explain_device import DeviceFacts, explain
+from vtep.app.explain_device import DIFFERENCES_SHOWN, DeviceFacts, explain
 from vtep.config.file import parse
 from vtep.errors import UsageError
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.managed.kinds import MANAGED, Picture
 from vtep.linux.memory.kernel import MemoryKernel
+from vtep.reconcile.report import Trouble
 from vtep.reconcile.steps import run_to_end
 
 VXLAN = "vxlan100"
@@ -98,6 +99,25 @@ def test_a_refused_setting_has_what_the_kernel_said_and_when_it_is_tried_again(l
     assert "is failed" in told.summary
     assert (told.refused.command, told.refused.errno) == ("ip link set dev vxlan100 mtu 1450", 16)
     assert told.written.command != told.refused.command
+
+
+def with_troubles(leaf, *refs):
+    leaf.keep()
+    troubles = {(kind, (VXLAN, *rest)): Trouble("failed", f"{kind}-reason") for kind, *rest in refs}
+    facts = DeviceFacts(leaf.task._wish, leaf.ledger.claims("device"), troubles)
+    return explain(VXLAN, parse(LEAF), facts, Picture(*leaf.kernel.pictured()))
+
+
+def test_a_vlan_and_a_vni_of_one_number_each_have_their_own_reason(leaf):
+    told = with_troubles(leaf, ("vlan", 100), ("vni", 100), ("address", "10.0.0.9", 24))
+
+    assert [(one.what, one.why) for one in told.differences] == [
+        ("VLAN 100", "vlan-reason"), ("VNI 100", "vni-reason"), ("address 10.0.0.9/24", "address-reason"),
+    ]  # fmt: skip
+
+
+def test_a_trunk_on_which_every_vlan_is_in_trouble_has_a_bounded_answer(leaf):
+    assert len(with_troubles(leaf, *(("vlan", number) for number in range(1, 4000))).differences) == DIFFERENCES_SHOWN
 
 
 def refuse(kernel, monkeypatch, what):
