@@ -6,6 +6,7 @@ less often. It looks for the pipes of `exabgpcli` only where they are, because o
 What is changed in ExaBGP is in `plugin`, `guard` and `damping`, which are imported only after the release was found to be a supported one.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
@@ -91,7 +92,14 @@ def _has_pipes(name: str, prefix: str) -> bool:
     """Tell whether the pipes of `exabgpcli` are there. Who uses it has made them, because ExaBGP does not."""
     places = [folder.format(user=os.getuid()) for folder in PIPES]
     pairs = ((f"{root}{place}/{name}.in", f"{root}{place}/{name}.out") for root in ("", prefix) for place in places)
-    return any(all(Path(pipe).is_fifo() for pipe in pair) for pair in pairs)
+    return any(all(map(_is_pipe, pair)) for pair in pairs)
+
+
+def _is_pipe(path: str) -> bool:
+    """Tell whether a pipe is there. In a folder that we may not read is none for us, nor for ExaBGP."""
+    with contextlib.suppress(OSError):
+        return Path(path).is_fifo()
+    return False
 
 
 def _release() -> str:

@@ -115,6 +115,7 @@ def test_a_file_of_exabgps_settings_is_left_to_say_all(tmp_path):
         ({"exabgp_api_pipename": "leaf"}, ("exabgp.in", "exabgp.out"), "false"),
         ({"exabgp.api.pipename": "leaf"}, ("leaf.in", "leaf.out"), None),
         ({"exabgp_api_cli": "true"}, (), "true"),
+        ({"exabgp_api_pipename": "long" * 100}, (), "false"),  # cannot be looked at, as in a folder of another user
     ],
 )
 def test_exabgp_looks_for_the_pipes_of_its_cli_only_where_they_are(environment, pipes, said, tmp_path):
