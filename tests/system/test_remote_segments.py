@@ -48,3 +48,6 @@ def test_rows_that_another_program_flushes_with_their_group_are_back_within_two_
     assert (segment["vteps"], segment["macs"], segment["sync"]["state"]) == ([A, B], 100, "INSTALLED")
     assert f"On segment {ESI}, behind {A} and {B}, which share the frames" in " ".join(explained.split())
     assert vtep.told("diff")["differences"] == []
+    # The flush was over before the group was made again, so that it was not refused for lack of its members.
+    assert vtep.process is not None
+    assert "Invalid nexthop id" not in vtep.process.log()

@@ -58,6 +58,8 @@ CAP_NET_ADMIN: Final = 12
 MOVED_HOSTS_MAX: Final = 4096
 """Addresses of stations that came here and whose rows are not gone yet. Those beyond are known when their hosts speak."""
 
+NEXTHOPS_SETTLE_S: Final = 0.1
+"""How long what happens to nexthops is gathered, because a flush removes many of them."""
 SURVEY_AGAIN_S: Final = 1.0
 SURVEY_SHARE: Final = 50
 """An observer dumps the tables at most for a fiftieth of the time."""
@@ -84,6 +86,10 @@ class KernelTask:
         """The target knows the latest configuration."""
         self._routing: RoutingEvents | None = None
         self._nexthop_events: NexthopEvents | None = None
+        self._touched_nexthops: set[int] = set()
+        """Those that another program wrote or removed, until they are looked at together."""
+        self._gone_nexthops: set[int] = set()
+        self._settling: asyncio.TimerHandle | None = None
         self._losing: asyncio.Task[None] | None = None
         """Goes through the claims for rows that went with their groups."""
         self._own_prefixes = OwnPrefixes(kernel, clock)
@@ -181,7 +187,11 @@ class KernelTask:
         asyncio.get_running_loop().add_reader(events.fileno(), self._take_nexthop_hints, events)
 
     def _take_nexthop_hints(self, events: NexthopEvents) -> None:
-        """Look at the nexthops of FDB rows that another program wrote or removed, and have the rows of a lost group made again."""
+        """Note the nexthops that another program wrote or removed, and look at them soon.
+
+        A flush removes them one by one. A group that is made again before its members are gone as well would be refused, and its
+        retry comes a second later.
+        """
         hints = events.drain()
         if self.observes:
             self._unread = True  # another program's group may have other members
@@ -189,12 +199,24 @@ class KernelTask:
         if hints.overrun:
             self.actor.survey()
             return
+        has = self.actor.engine.has
+        ours = {number for number in hints.numbers if has(FDB_NEXTHOP.name, number) or has(FDB_GROUP.name, number)}
+        self._touched_nexthops |= ours
+        self._gone_nexthops |= hints.gone & ours
+        if ours and self._settling is None:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.call_later(NEXTHOPS_SETTLE_S, self._look_at_nexthops)
+
+    def _look_at_nexthops(self) -> None:
+        """Look at the nexthops of FDB rows among those that were noted, and have the rows of a lost group made again."""
+        numbers, gone = self._touched_nexthops, self._gone_nexthops
+        self._touched_nexthops, self._gone_nexthops, self._settling = set(), set(), None
         engine = self.actor.engine
         kinds = (FDB_NEXTHOP.name, FDB_GROUP.name)
-        known = {kind: [number for number in hints.numbers if engine.has(kind, number)] for kind in kinds}
+        known = {kind: [number for number in numbers if engine.has(kind, number)] for kind in kinds}
         if any(known.values()):
             self.actor.hint(known)
-        if lost := hints.gone.intersection(known[FDB_GROUP.name]):
+        if lost := frozenset(gone.intersection(known[FDB_GROUP.name])):
             self._losing = asyncio.get_running_loop().create_task(self._lose_rows(lost, self._losing))
 
     async def _lose_rows(self, groups: frozenset[int], before: asyncio.Task[None] | None) -> None:
@@ -250,6 +272,8 @@ class KernelTask:
             asyncio.get_running_loop().remove_reader(self._nexthop_events.fileno())
             self._nexthop_events.close()
             self._nexthop_events = None
+        if self._settling is not None:
+            self._settling.cancel()
         if self._losing is not None:
             self._losing.cancel()
         if self._routing is not None:
