@@ -156,9 +156,12 @@ class MultiHomed:
         wait_until(lambda: {number: self.filters(number) for number in leaves} == wanted, 30, f"filters {wanted}")
 
     def wait_active(self, active: int | None, *, standby: tuple[int, ...] = ()) -> None:
-        """Wait until this leaf alone passes frames, by the filters of a single-active segment."""
+        """Wait until this leaf alone passes frames, by the filters of a single-active segment, and these leaves flood to each other."""
         wanted = {number: ("standby", []) for number in standby} | ({active: ("df", [])} if active else {})
         wait_until(lambda: {number: self.filters(number) for number in wanted} == wanted, 30, f"filters {wanted}")
+        for number in wanted:
+            others = {address(other) for other in wanted if other != number}
+            wait_until(lambda: others <= overlay.floods(self.nodes[number - 1], VXLAN), 30, f"floods to {others}")  # noqa: B023
 
     def row(self, number: int, mac: str) -> str:
         """Return what a leaf's bridge and VXLAN device have for a MAC."""

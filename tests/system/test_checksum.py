@@ -54,7 +54,7 @@ def enter(leaf):
 
 
 def received(leaf, switch):
-    """Return how many of five frames the device of the leaf takes."""
+    """Have the other side send five frames, and return how many the device of the leaf took meanwhile."""
 
     def count():
         (link,) = json.loads(leaf.run("ip", "-j", "-s", "link", "show", "dev", VXLAN))
@@ -87,5 +87,5 @@ def test_a_device_that_drops_packets_without_a_checksum_is_told_with_the_command
     leaf.run("sh", "-c", re.search(r"\((ip link del [^)]*)\)", found["text"])[1])
     enter(leaf)
     wait_until(lambda: not notes(vtep), 20, "the end of the note")
-    assert received(leaf, switch) == 5
+    assert received(leaf, switch) >= 5
     assert "checksum" not in vtep.ask("doctor", "--config", "/run/vtep.toml").stdout

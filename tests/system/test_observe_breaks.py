@@ -145,7 +145,7 @@ def test_each_break_is_explained_and_mended(network):
                 if broken.run:
                     leaf.run("sh", "-c", broken.run)
                 broken.tell(speaker)
-                wait_until(explains, 4, broken.name)
+                wait_until(explains, 15, broken.name)
             except Exception:
                 failed[broken.name] = told[:900]
             finally:

@@ -1,9 +1,10 @@
 """A machine on two or three of our leaves: flooded frames arrive once everywhere, and never at their sender, whatever fails."""
 
+import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -22,12 +23,22 @@ SILENT: Final = "02:ce:00:00:00:02"
 
 
 @pytest.fixture
-def network(lab) -> Iterator[MultiHomed]:
-    with skipped_if_missing():
-        network = MultiHomed(lab)
-    network.start()
-    yield network
-    network.close()
+def made(lab) -> Iterator[Callable[..., MultiHomed]]:
+    """Make a network and start it; its end is the test's."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> MultiHomed:
+            with skipped_if_missing():
+                network = stack.enter_context(contextlib.closing(MultiHomed(lab, **options)))
+            network.start()
+            return network
+
+        yield make
+
+
+@pytest.fixture
+def network(made) -> MultiHomed:
+    return made()
 
 
 def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: MultiHomed) -> None:
@@ -75,10 +86,8 @@ def test_every_flooded_frame_arrives_once_and_never_at_its_sender(network: Multi
     assert network.matrix(("c1", "c2", "h1", "h2", "h3")) == {}
 
 
-def test_flooded_frames_arrive_once_with_three_leaves_whatever_happens_to_one(lab) -> None:
-    with skipped_if_missing():
-        network = MultiHomed(lab, leaves=3)
-    network.start()
+def test_flooded_frames_arrive_once_with_three_leaves_whatever_happens_to_one(made) -> None:
+    network = made(leaves=3)
 
     def synced(leaf: int) -> bool:
         return any("dev es0" in line and "static" in line for line in network.row(leaf, SILENT).splitlines())
@@ -129,7 +138,6 @@ def test_flooded_frames_arrive_once_with_three_leaves_whatever_happens_to_one(la
     assert network.matrix() == {}
     assert rows.changes(SILENT) == []
     assert synced(2), network.row(2, SILENT)
-    network.close()
 
 
 def test_no_frame_of_a_local_host_is_lost_when_the_port_fails_and_comes_back(network: MultiHomed) -> None:
@@ -173,10 +181,8 @@ def test_no_frame_loops_between_two_leaves_whose_ports_have_failed(network: Mult
         assert max(network.tunneled(source, CE_MAC).values()) <= 1, source
 
 
-def test_a_single_active_segment_has_one_leaf_that_passes_frames(lab) -> None:
-    with skipped_if_missing():
-        network = MultiHomed(lab, segment=SEGMENT + 'mode = "single-active"\n')
-    network.start()
+def test_a_single_active_segment_has_one_leaf_that_passes_frames(made) -> None:
+    network = made(segment=SEGMENT + 'mode = "single-active"\n')
     network.wait_active(1, standby=(2,))
     assert network.matrix(("c1", "h1", "h2", "h3")) == {}
     assert sum(network.send("c2", BROADCAST).values()) == 0
@@ -219,4 +225,3 @@ def test_a_single_active_segment_has_one_leaf_that_passes_frames(lab) -> None:
         lambda: "es0" not in network.row(2, CE_MAC) and "nhid" in network.row(2, CE_MAC), 10, "the machine at leaf 1"
     )
     assert network.send("h2", CE_MAC) == {"c1": 1}
-    network.close()
