@@ -82,8 +82,8 @@ class MemoryHands:
     def delete_nexthop(self, number: int) -> None:
         self.kernel.routing.drop_nexthop(number)
 
-    def add_route(self, text: str, metric: int) -> None:
-        self.kernel.routing.add_foreign(RouteEntry(TABLE, Prefix.parse(text), 4, metric))
+    def add_route(self, text: str, metric: int, protocol: int = 4) -> None:
+        self.kernel.routing.add_foreign(RouteEntry(TABLE, Prefix.parse(text), protocol, metric))
 
     def others(self) -> list[str]:
         routes = self.kernel.routing._routes.values()
@@ -128,7 +128,7 @@ class NamespaceHands:
     def delete_nexthop(self, number: int) -> None:
         ip(f"nexthop del id {number}")
 
-    def add_route(self, text: str, metric: int) -> None:
+    def add_route(self, text: str, metric: int, protocol: int = 4) -> None:
         family = "-6" if ":" in text else "-4"
         subprocess.run(
             [
@@ -144,7 +144,7 @@ class NamespaceHands:
                 "metric",
                 str(metric),
                 "proto",
-                "static",
+                str(protocol),
             ],
             check=True,
         )

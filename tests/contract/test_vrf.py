@@ -22,7 +22,7 @@ from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.route import ROUTE, RouteRow
-from vtep.linux.wire.neighbor import Verb
+from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
 from vtep.linux.wire.route import RouteMessage
 from vtep.projection.leaf import Leaf
 from vtep.reconcile.claims import Claims
@@ -145,6 +145,21 @@ def test_a_metric_that_a_reload_changes_moves_the_routes_without_a_gap(leaf):
     leaf.withdraw(*routes)
     leaf.pass_()
     assert metrics(leaf) == {NET4: [], NET6: []}
+
+
+def test_a_route_with_our_protocol_and_metric_0_is_not_ours(leaf):
+    """The metric 0 stands for that of the family in our rows, and no route of ours has it."""
+    leaf.advertise(type5(NET4, A))
+    leaf.pass_()
+    leaf.hands.add_route(NET4, 0, RTPROT_VTEP)
+    for _ in range(2):
+        report = leaf.pass_(survey=True)
+    assert (report.created, report.replaced, report.deleted, report.repaired) == (0, 0, 0, 0)
+    assert metrics(leaf)[NET4] == [0, 229]
+    leaf.withdraw(type5(NET4, A))
+    leaf.pass_()
+    leaf.pass_(survey=True)
+    assert (metrics(leaf)[NET4], leaf.troubles()) == ([0], [])
 
 
 def test_routes_that_an_earlier_life_left_with_another_metric_go(leaf):

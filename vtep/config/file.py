@@ -566,6 +566,9 @@ def _segments(
         for name in _OF_A_PORT if not port else ():
             if getattr(row, name) != getattr(_SegmentTable(), name):
                 problems.note(f"{path}.{name}", "it is about the port of the segment", "set port, or leave it out")
+        if row.mode == "single-active" and row.filter == "none":
+            what = "without filters a port on standby would pass frames, and the machine would have two ways"
+            problems.note(f"{path}.filter", what, 'set filter = "nftables", or mode = "all-active"')
         segments.append(
             SegmentConfig(
                 esi,

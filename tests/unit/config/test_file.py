@@ -407,6 +407,7 @@ WRONG = (
     (NODE + SEGMENT + "vtep = '::1'", "segment[0].vtep", "::1 cannot be a tunnel address"),
     (NODE + SEGMENT + "algorithm = 'hrw'", "segment[0].algorithm", '"hrw" is not one of "modulo", "highest-random-weight", "highest-preference", "lowest-preference"'),
     (NODE + SEGMENT + "preference = 65536", "segment[0].preference", "65536 is not a whole number from 0 to 65535"),
+    (NODE + SEGMENT + "port = 'es0'\nmode = 'single-active'\nfilter = 'none'", "segment[0].filter", "a port on standby would pass frames"),
     *((NODE + SEGMENT + text, f"segment[0].{text.split()[0]}", "it is about the port of the segment (hint: set port, or leave it out)")
       for text in ("df_wait_s = 1", "startup_delay_s = 1", "mac_hold_s = 1", "uplinks = ['eth0']", "filter = 'none'", "backup = false")),
     (NODE + SEGMENT + "forward = false", "segment[0].forward", "unknown key (hint: did you mean forwarding?)"),

@@ -78,8 +78,8 @@ class _Route:
         of_nexthop = ready.vnis_of_nexthops(entries)
         rows: dict[PrefixKey, RouteRow] = {}
         for vni, entry in ready.routes(entries):
-            if entry.protocol != RTPROT_VTEP:
-                continue
+            if entry.protocol != RTPROT_VTEP or not entry.metric:
+                continue  # a metric of ours is never 0, which stands for that of the family here
             key, metric = (vni, entry.prefix), _metric(entry.metric, entry.prefix)
             row = _seen(entry.nexthop or 0, vni, of_nexthop, metric)
             rows[key] = row if (other := rows.get(key)) is None else replace(other, left=(*other.left, metric))
