@@ -1,5 +1,6 @@
 """The rows of a VRF: the same in memory, and on Linux with a VRF device or with a routing table alone."""
 
+import errno
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,6 +21,7 @@ from vtep.evpn.event import EndOfRib, SessionOpened
 from vtep.evpn.station import Station
 from vtep.linux.kernel import Kernel
 from vtep.linux.ledger import LedgerFile
+from vtep.linux.memory.events import Refused
 from vtep.linux.tables.all import KINDS
 from vtep.linux.tables.route import ROUTE, RouteRow
 from vtep.linux.wire.neighbor import RTPROT_VTEP, Verb
@@ -198,6 +200,27 @@ def test_a_metric_that_another_programs_route_has_leaves_that_route_alone(leaf):
     leaf.pass_(survey=True)
     assert leaf.troubles() == []
     assert metrics(leaf) == {NET4: [8], NET6: [8]}
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOMEM, errno.EPERM])
+def test_a_route_stays_if_the_one_with_the_new_metric_is_refused(code):
+    """There is no way to have a real kernel refuse just that."""
+    with routed_leaf("memory") as leaf:
+        leaf.advertise(type5(NET4, A))
+        leaf.pass_()
+        routing = leaf.hands.kernel.routing
+        write = routing.write_route
+
+        def refusing(message: RouteMessage) -> None:
+            if message.verb is Verb.CREATE:
+                raise Refused(code)
+            write(message)
+
+        routing.write_route = refusing
+        with_metric(leaf, 7)
+        leaf.pass_()
+        assert metrics(leaf)[NET4] == [229]
+        assert leaf.troubles() != []
 
 
 def test_another_programs_route_of_another_metric_stays_beside_ours(leaf):

@@ -105,13 +105,34 @@ class Writer:
     def send(self, kind: Kind, changes: Sequence[Change], this: Pass) -> dict[int, tuple[int, str]]:
         """Return errno and text for each row that the target refused to change."""
         messages, owner = spelled_in_turns(kind, changes, this.attachments)
+        if readable(kind) is None and any(change.verb == "convert" for change in changes):
+            return self._send_in_steps(changes, messages, owner)
+        return self._sent(messages, owner)
+
+    def _sent(self, messages: Sequence[Message], owner: Sequence[int]) -> dict[int, tuple[int, str]]:
         refused: dict[int, tuple[int, str]] = {}
         for refusal in self._target.send(messages) if messages else ():
             index = owner[refusal.index]
             # That one half is not there says nothing about the other half.
-            if index not in refused or refused[index][0] == errno.ENOENT:
+            if index not in refused or refused[index][0] in (errno.ENOENT, errno.ESRCH):
                 refused[index] = (refusal.errno, refusal.text)
         return refused
+
+    def _send_in_steps(
+        self, changes: Sequence[Change], messages: Sequence[Message], owner: Sequence[int]
+    ) -> dict[int, tuple[int, str]]:
+        """Send first what makes rows, and what removes a converted one only where that was not refused.
+
+        Where another program has the place of the new row, the one before goes all the same.
+        """
+        begun: set[int] = set()
+        first, later = list[tuple[Message, int]](), list[tuple[Message, int]]()
+        for message, index in zip(messages, owner, strict=True):
+            (later if index in begun and changes[index].verb == "convert" else first).append((message, index))
+            begun.add(index)
+        refused = self._sent([message for message, _ in first], [index for _, index in first])
+        later = [(message, index) for message, index in later if refused.get(index, (errno.EEXIST,))[0] == errno.EEXIST]
+        return self._sent([message for message, _ in later], [index for _, index in later]) | refused
 
     def _read_back(
         self, kind: Kind, batch: list[tuple[Change, Judged]], answers: dict[int, tuple[int, str]], this: Pass
