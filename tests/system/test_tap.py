@@ -143,9 +143,11 @@ def test_what_nobody_can_read_ends_the_session_for_the_same_reason(network: Topo
         for octets in (True, False):
             one = Listener(network, executable, speaker, octets=octets)
             for count, message in enumerate(every, 1):
-                speaker.wait_established(deadline_s=60)
+                session = speaker.wait_established(deadline_s=60)
                 speaker.send(*wire.updates([MARKER]), message)
                 wait_until(lambda one=one, count=count: len(one.reasons()) >= count, 20, "the end of the session")
+                # The next message must not go into the connection that has ended.
+                wait_until(lambda session=session: session.ended_by, 20, "the end of the session at the speaker")
             found.append(one.reasons())
             assert one.exabgp.process is not None
             one.exabgp.process.stop()
