@@ -112,10 +112,6 @@ class FrrReflector:
     def start(self) -> None:
         self.frr.start()
 
-    def is_established(self, client: str) -> bool:
-        """Tell whether the session with a client is there."""
-        return bool(self.frr.session(client)["bgpState"] == "Established")
-
     def updates_heard(self, client: str) -> int:
         """Return how many UPDATE messages came from a client in this session."""
         heard: int = self.frr.session(client)["messageStats"]["updatesRecv"]

@@ -30,7 +30,7 @@ DEFAULT_ROUTES: Final = (Prefix.parse("0.0.0.0/0"), Prefix.parse("::/0"))
 REST: Final = 4.0
 """How long the rest is, in times of a reading."""
 LEAVE_S: Final = 1.0
-"""After which what was known before is freed: the next round of the feed task has let go of it by then."""
+"""After which what was known before is freed: the next round of the feed task no longer refers to it by then."""
 RETRY_S: Final = 1.0
 """When a table that could not be read is read again."""
 
